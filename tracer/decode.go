@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tracer
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"github.com/crau-otel/crau-otel/bpf"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+const (
+	recordSize  = int(unsafe.Sizeof(bpf.AuditCrauRecord{}))
+	pairSize    = int(unsafe.Sizeof(bpf.AuditCrauPair{}))
+	processSize = int(unsafe.Sizeof(bpf.AuditCrauProcess{}))
+)
+
+var errShort = errors.New("record is too short")
+
+// Decode reads one record of the ring buffer into ev, reusing ev.Pairs. The pairs' keys and values point into sample.
+// An error means that the sample is not a record of this program's; ev is then undefined.
+func Decode(sample []byte, ev *event.Event) error {
+	if len(sample) < recordSize {
+		return fmt.Errorf("decode record of %d bytes: %w", len(sample), errShort)
+	}
+	le := binary.LittleEndian
+	kind := bpf.AuditCrauKind(sample[36])
+	pairs := int(le.Uint16(sample[38:]))
+	*ev = event.Event{
+		Time:    le.Uint64(sample),
+		Context: le.Uint64(sample[8:]),
+		Parent:  le.Uint64(sample[16:]),
+		PID:     le.Uint32(sample[24:]),
+		TID:     le.Uint32(sample[28:]),
+		File:    le.Uint32(sample[32:]),
+		Flags:   event.Flags(sample[37]),
+		Pairs:   ev.Pairs[:0],
+	}
+	switch kind {
+	case bpf.AuditCrauKindCRAU_NEW_CONTEXT, bpf.AuditCrauKindCRAU_NEW_CONTEXT_WITH_DATA:
+		ev.Kind = event.NewContext
+	case bpf.AuditCrauKindCRAU_WORD_DATA, bpf.AuditCrauKindCRAU_STRING_DATA, bpf.AuditCrauKindCRAU_BLOB_DATA,
+		bpf.AuditCrauKindCRAU_DATA:
+		ev.Kind = event.Data
+	case bpf.AuditCrauKindCRAU_SESSION_ENTER:
+		ev.Kind = event.Session
+	case bpf.AuditCrauKindCRAU_EXIT:
+		ev.Kind = event.ProcessExit
+	case bpf.AuditCrauKindCRAU_PROCESS:
+		ev.Kind = event.ProcessStart
+		return decodeProcess(sample, &ev.Process)
+	default:
+		return fmt.Errorf("decode record: unknown kind %d", kind)
+	}
+	if pairs > int(bpf.AuditCrauLimitCRAU_MAX_PAIRS) {
+		return fmt.Errorf("decode record: %d pairs, the limit is %d", pairs, bpf.AuditCrauLimitCRAU_MAX_PAIRS)
+	}
+	rest := sample[recordSize:]
+	for i := range pairs {
+		pair, n, err := decodePair(rest)
+		if err != nil {
+			return fmt.Errorf("decode pair %d of %d: %w", i+1, pairs, err)
+		}
+		ev.Pairs = append(ev.Pairs, pair)
+		rest = rest[min(n, len(rest)):]
+	}
+	return nil
+}
+
+// decodePair returns the first pair of b and how far behind it the next one starts.
+func decodePair(b []byte) (event.Pair, int, error) {
+	if len(b) < pairSize {
+		return event.Pair{}, 0, errShort
+	}
+	le := binary.LittleEndian
+	valueLen, keyLen := int(le.Uint32(b[8:])), int(le.Uint16(b[12:]))
+	if keyLen > int(bpf.AuditCrauLimitCRAU_MAX_KEY) || valueLen > int(bpf.AuditCrauLimitCRAU_MAX_VALUE) {
+		return event.Pair{}, 0, fmt.Errorf("a key of %d and a value of %d bytes are over the limit", keyLen, valueLen)
+	}
+	end := pairSize + keyLen + valueLen
+	if end > len(b) {
+		return event.Pair{}, 0, errShort
+	}
+	pair := event.Pair{
+		Key:   b[pairSize : pairSize+keyLen : pairSize+keyLen],
+		Value: b[pairSize+keyLen : end : end],
+		Word:  le.Uint64(b),
+		Type:  event.Type(b[14]),
+		Flags: event.Flags(b[15]),
+	}
+	if pair.Type > event.Blob {
+		return event.Pair{}, 0, fmt.Errorf("unknown value type %d", pair.Type)
+	}
+	return pair, (end + 7) &^ 7, nil
+}
+
+func decodeProcess(sample []byte, p *event.Process) error {
+	if len(sample) < processSize {
+		return fmt.Errorf("decode process record of %d bytes: %w", len(sample), errShort)
+	}
+	var raw bpf.AuditCrauProcess
+	if _, err := binary.Decode(sample[:processSize], binary.LittleEndian, &raw); err != nil {
+		return fmt.Errorf("decode process record: %w", err)
+	}
+	*p = event.Process{
+		StartTime:  raw.StartTime,
+		CgroupID:   raw.Cgroup,
+		ExeInode:   raw.ExeInode,
+		ExeDevice:  raw.ExeDev,
+		UID:        raw.Uid,
+		GID:        raw.Gid,
+		ParentPID:  raw.Ppid,
+		Comm:       cString(sample[processSize-len(raw.Exe)-len(raw.Comm) : processSize-len(raw.Exe)]),
+		Executable: cString(sample[processSize-len(raw.Exe) : processSize]),
+	}
+	return nil
+}
+
+func cString(b []byte) string {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		b = b[:i]
+	}
+	return string(b)
+}

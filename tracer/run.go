@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tracer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/cilium/ebpf/ringbuf"
+
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+const (
+	// quietPolls is how many empty polls in a row make the reader wait for the kernel's wake-up instead.
+	quietPolls = 50
+	// longestWait bounds a wait, since a record may come in just before the kernel learns that the reader waits.
+	longestWait = 100 * time.Millisecond
+	// tickEvery is how many events a ring that never runs dry may give between two ticks.
+	tickEvery = 4096
+	// warnEvery bounds how often undecodable records are logged.
+	warnEvery = 10 * time.Second
+)
+
+// Handler is given what the ring says, from one goroutine.
+type Handler interface {
+	// Handle takes one event. The event and all it points to are reused after the call.
+	Handle(ev *event.Event)
+	// Tick says that every event up to the boot time now (ns) has been handled.
+	Tick(now uint64)
+}
+
+// Run reads the ring until ctx is done, then once more until it is empty, and returns nil. Detach the probes before
+// ending ctx and nothing is left unread. It also returns nil after Close, and an error if the ring cannot be read.
+//
+// While events come, the ring is emptied every PollInterval without any wake-up from the kernel, which is cheaper
+// for the traced program and for the reader. After a quiet while the reader asks to be woken and blocks.
+func (t *Tracer) Run(ctx context.Context, h Handler) error {
+	stop := context.AfterFunc(ctx, func() {
+		if err := t.reader.Flush(); err != nil && !errors.Is(err, os.ErrClosed) {
+			t.cfg.Log.Warn("cannot interrupt the reader", "error", err)
+		}
+	})
+	defer stop()
+
+	r := &run{t: t, h: h}
+	for quiet := 0; ; {
+		stopping := ctx.Err() != nil
+		n, err := r.drain()
+		if errors.Is(err, ringbuf.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read ring buffer: %w", err)
+		}
+		h.Tick(Now())
+		switch {
+		case stopping:
+			return nil
+		case n > 0:
+			quiet = 0
+		default:
+			quiet++
+		}
+		if quiet < quietPolls {
+			sleep(ctx, t.cfg.PollInterval)
+			continue
+		}
+		if err := r.wait(); err != nil {
+			return fmt.Errorf("wait for ring buffer: %w", err)
+		}
+	}
+}
+
+type run struct {
+	t        *Tracer
+	h        Handler
+	rec      ringbuf.Record
+	ev       event.Event
+	lastWarn time.Time
+}
+
+// past is a deadline that makes ReadInto return what is there and not block.
+var past = time.Unix(1, 0)
+
+// drain handles records until the ring is empty and returns how many there were.
+func (r *run) drain() (int, error) {
+	r.t.reader.SetDeadline(past)
+	for n := 0; ; n++ {
+		switch err := r.t.reader.ReadInto(&r.rec); {
+		case err == nil:
+			r.handle()
+			if n%tickEvery == tickEvery-1 {
+				r.h.Tick(r.ev.Time)
+			}
+		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, ringbuf.ErrFlushed):
+			return n, nil
+		default:
+			return n, err
+		}
+	}
+}
+
+// wait blocks until the kernel wakes the reader, a moment has passed, or the reader is flushed or closed.
+func (r *run) wait() error {
+	if err := r.t.objs.ReaderWaits.Set(uint32(1)); err != nil {
+		return err
+	}
+	if r.t.reader.AvailableBytes() > 0 {
+		return nil
+	}
+	r.t.reader.SetDeadline(time.Now().Add(longestWait))
+	switch err := r.t.reader.ReadInto(&r.rec); {
+	case err == nil:
+		r.handle()
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, ringbuf.ErrFlushed), errors.Is(err, ringbuf.ErrClosed):
+		return nil
+	default:
+		return err
+	}
+}
+
+func (r *run) handle() {
+	if err := Decode(r.rec.RawSample, &r.ev); err != nil {
+		r.t.undecodable.Add(1)
+		if time.Since(r.lastWarn) >= warnEvery {
+			r.lastWarn = time.Now()
+			r.t.cfg.Log.Warn("skipped a record", "error", err, "skipped", r.t.undecodable.Load())
+		}
+		return
+	}
+	if r.ev.Kind != event.ProcessStart && r.ev.Kind != event.ProcessExit {
+		r.t.read.Add(1)
+	}
+	r.h.Handle(&r.ev)
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tracer
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/features"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/bpf"
+)
+
+// Config says how to load the program. The zero value takes every default.
+type Config struct {
+	RingSize     int           // bytes, a power of two and a multiple of the page size; default 8 MiB
+	PollInterval time.Duration // how often a busy ring is emptied; default 2 ms
+	MaxProcesses int           // processes remembered as announced; default 8192
+	SingleUprobe bool          // take the path of kernels without uprobe_multi although this one has it
+	Log          *slog.Logger  // default: discard
+}
+
+// ErrTooManySites is returned by Add when every specification is in use.
+var ErrTooManySites = errors.New("no room for another probe site")
+
+// Tracer is the loaded program with its maps. Methods are safe for concurrent use; Run is called once.
+type Tracer struct {
+	cfg         Config
+	objs        bpf.AuditObjects
+	reader      *ringbuf.Reader
+	links       []link.Link
+	multi       bool
+	sleepable   bool
+	read        atomic.Uint64
+	undecodable atomic.Uint64
+
+	mu    sync.Mutex
+	free  []uint32 // released specifications
+	next  uint32   // first specification never used
+	specs uint32   // how many there are
+
+	closeOnce sync.Once
+	closeErr  error
+}
+
+// New loads the program. It needs Linux 5.15 or later with BTF, CAP_BPF and CAP_PERFMON.
+func New(cfg Config) (_ *Tracer, err error) {
+	if cfg.RingSize == 0 {
+		cfg.RingSize = 8 << 20
+	}
+	if cfg.PollInterval == 0 {
+		cfg.PollInterval = 2 * time.Millisecond
+	}
+	if cfg.MaxProcesses == 0 {
+		cfg.MaxProcesses = 8192
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	t := &Tracer{cfg: cfg, multi: !cfg.SingleUprobe && features.HaveBPFLinkUprobeMulti() == nil, sleepable: true}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, t.Close())
+		}
+	}()
+	if err := t.load(); err != nil {
+		return nil, err
+	}
+	t.specs = t.objs.Sites.MaxEntries()
+	if t.reader, err = ringbuf.NewReader(t.objs.Ring); err != nil {
+		return nil, fmt.Errorf("open ring buffer: %w", err)
+	}
+	for name, prog := range map[string]*ebpf.Program{
+		"sched_process_exec": t.objs.ProcessExec,
+		"sched_process_exit": t.objs.ProcessExit,
+	} {
+		l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: name, Program: prog})
+		if err != nil {
+			return nil, fmt.Errorf("attach raw tracepoint %s: %w", name, err)
+		}
+		t.links = append(t.links, l)
+	}
+	return t, nil
+}
+
+// load loads the objects, without sleepable uprobes where the kernel (before 6.0) has none.
+func (t *Tracer) load() error {
+	err := t.loadOnce()
+	if err == nil || t.multi {
+		return err
+	}
+	t.sleepable = false
+	if plainErr := t.loadOnce(); plainErr != nil {
+		return errors.Join(err, plainErr)
+	}
+	t.cfg.Log.Warn("this kernel cannot fault pages in from a uprobe; data on pages that are not resident is counted as lost",
+		"since", "Linux 6.0")
+	return nil
+}
+
+func (t *Tracer) loadOnce() error {
+	spec, err := bpf.LoadAudit()
+	if err != nil {
+		return fmt.Errorf("read program: %w", err)
+	}
+	spec.Maps["ring"].MaxEntries = uint32(t.cfg.RingSize)          //nolint:gosec // checked by the kernel
+	spec.Maps["processes"].MaxEntries = uint32(t.cfg.MaxProcesses) //nolint:gosec // checked by the kernel
+	audit := spec.Programs["audit"]
+	if !t.multi {
+		audit.AttachType = ebpf.AttachNone
+	}
+	if t.sleepable {
+		if err := spec.Variables["can_sleep"].Set(uint8(1)); err != nil {
+			return fmt.Errorf("set can_sleep: %w", err)
+		}
+	} else {
+		audit.Flags &^= unix.BPF_F_SLEEPABLE
+	}
+	if err := spec.LoadAndAssign(&t.objs, nil); err != nil {
+		return fmt.Errorf("load program: %w", err)
+	}
+	return nil
+}
+
+// Program returns the program to attach to probe sites.
+func (t *Tracer) Program() *ebpf.Program { return t.objs.Audit }
+
+// Multi reports whether Program attaches by uprobe_multi links; otherwise by single uprobes with cookies.
+func (t *Tracer) Multi() bool { return t.multi }
+
+// Add registers a probe site and returns the cookie to attach it with.
+func (t *Tracer) Add(spec bpf.AuditCrauSpec) (cookie uint64, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var index uint32
+	switch {
+	case len(t.free) > 0:
+		index = t.free[len(t.free)-1]
+	case t.next < t.specs:
+		index = t.next
+	default:
+		return 0, fmt.Errorf("%w: the limit is %d", ErrTooManySites, t.specs)
+	}
+	if err := t.objs.Sites.Put(index, spec); err != nil {
+		return 0, fmt.Errorf("store probe site: %w", err)
+	}
+	if index == t.next {
+		t.next++
+	} else {
+		t.free = t.free[:len(t.free)-1]
+	}
+	return uint64(index), nil
+}
+
+// Remove forgets the sites of these cookies. They must be detached.
+func (t *Tracer) Remove(cookies ...uint64) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var errs []error
+	for _, cookie := range cookies {
+		index := uint32(cookie) //nolint:gosec // Add made it
+		if err := t.objs.Sites.Put(index, bpf.AuditCrauSpec{}); err != nil {
+			errs = append(errs, fmt.Errorf("forget probe site: %w", err))
+			continue
+		}
+		t.free = append(t.free, index)
+	}
+	return errors.Join(errs...)
+}
+
+// RingFill returns how many bytes of the ring's capacity are waiting to be read.
+func (t *Tracer) RingFill() (used, capacity int) {
+	return t.reader.AvailableBytes(), t.reader.BufferSize()
+}
+
+// Close detaches and unloads everything and ends Run. It is idempotent.
+func (t *Tracer) Close() error {
+	t.closeOnce.Do(func() {
+		var errs []error
+		for _, l := range t.links {
+			errs = append(errs, l.Close())
+		}
+		if t.reader != nil {
+			errs = append(errs, t.reader.Close())
+		}
+		errs = append(errs, t.objs.Close())
+		t.closeErr = errors.Join(errs...)
+	})
+	return t.closeErr
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mapping
+
+import (
+	"container/list"
+	"crypto/cipher"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	sdkresource "go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// Config says how to map. The zero value of a field means its default.
+type Config struct {
+	// IdleTimeout is how long a tree may be without an event before it ends; default 2 s.
+	IdleTimeout time.Duration
+	// MaxOpenContexts bounds the contexts of all unfinished trees; past it the tree that is idle longest is evicted.
+	// Default 65536.
+	MaxOpenContexts int
+	// MaxTreeSpans bounds one tree: a context past it starts a new tree. Default 4096.
+	MaxTreeSpans int
+	// MaxProcesses bounds the remembered processes; past it the one that is quiet longest is evicted. Default 8192.
+	MaxProcesses int
+	// Resource is what the resources of all observed programs have in common; default empty.
+	Resource *sdkresource.Resource
+	// ScopeVersion is the version of the instrumentation scope.
+	ScopeVersion string
+	// Wall turns a boot time in ns into wall-clock time. Required.
+	Wall func(boot uint64) time.Time
+	// Sink takes each finished tree, on the goroutine that feeds the mapper. Required.
+	Sink func(Tree)
+	// Log takes warnings; default none.
+	Log *slog.Logger
+}
+
+// Tree is a finished tree.
+type Tree struct {
+	// Spans has the root first and parents before their children.
+	Spans []sdktrace.ReadOnlySpan
+	// Events is how many probe hits the tree was made of.
+	Events int
+}
+
+// Mapper makes trees of events. It is fed from one goroutine.
+type Mapper struct {
+	cfg       Config
+	limits    sdktrace.SpanLimits
+	block     cipher.Block // encrypts context ids
+	in        interner
+	procs     map[uint32]*process
+	processes *list.List // of *process, quiet longest first
+	trees     *list.List // of *tree, idle longest first
+	contexts  int        // open contexts in all trees
+	who       map[string]*identity
+	stats     Stats
+}
+
+// Stats counts what the mapper did. Events is the sum of the events of all trees given to the sink, of those still
+// open, and of Sessions.
+type Stats struct {
+	Events            uint64 // probe hits taken
+	Sessions          uint64 // of those, hits that name a session and make no span
+	Spans             uint64 // spans given to the sink
+	Trees             uint64 // trees given to the sink
+	Evicted           uint64 // trees ended early since a limit was reached
+	DroppedAttributes uint64 // attributes over the limit of a span
+	OpenContexts      int    // contexts in unfinished trees now
+	OpenTrees         int    // unfinished trees now
+	Processes         int    // processes known now
+}
+
+// New returns a mapper that has seen nothing.
+func New(cfg Config) (*Mapper, error) {
+	if cfg.Wall == nil || cfg.Sink == nil {
+		return nil, errors.New("mapping: Wall and Sink are required")
+	}
+	setDefault(&cfg.IdleTimeout, 2*time.Second)
+	setDefault(&cfg.MaxOpenContexts, 1<<16)
+	setDefault(&cfg.MaxTreeSpans, 4096)
+	setDefault(&cfg.MaxProcesses, 8192)
+	setDefault(&cfg.Resource, sdkresource.Empty())
+	setDefault(&cfg.Log, slog.New(slog.DiscardHandler))
+	block, err := newContextCipher()
+	if err != nil {
+		return nil, fmt.Errorf("make context id key: %w", err)
+	}
+	return &Mapper{
+		cfg:       cfg,
+		limits:    sdktrace.NewSpanLimits(),
+		block:     block,
+		in:        newInterner(),
+		procs:     make(map[uint32]*process),
+		processes: list.New(),
+		trees:     list.New(),
+		who:       make(map[string]*identity),
+	}, nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Stats returns the counters. Call it from the goroutine that feeds the mapper.
+func (m *Mapper) Stats() Stats {
+	s := m.stats
+	s.OpenContexts, s.OpenTrees, s.Processes = m.contexts, m.trees.Len(), len(m.procs)
+	return s
+}
+
+// Handle takes one event.
+func (m *Mapper) Handle(ev *event.Event) {
+	switch ev.Kind {
+	case event.ProcessStart:
+		m.processStart(ev)
+	case event.ProcessExit:
+		if p, ok := m.procs[ev.PID]; ok {
+			m.forget(p, endExit)
+		}
+	case event.Session:
+		m.stats.Events++
+		m.stats.Sessions++
+	case event.NewContext:
+		m.stats.Events++
+		m.makeRoom()
+		m.newContext(m.thread(ev), ev)
+	case event.Data:
+		m.stats.Events++
+		m.makeRoom()
+		m.data(m.thread(ev), ev)
+	}
+}
+
+// Tick says that every event up to boot time now (ns) was handled: trees that are idle by then end.
+func (m *Mapper) Tick(now uint64) {
+	idle := uint64(m.cfg.IdleTimeout)
+	for e := m.trees.Front(); e != nil; e = m.trees.Front() {
+		t := e.Value.(*tree)
+		if t.last+idle > now {
+			return
+		}
+		m.finish(t, endIdle)
+		m.forgetThread(t.thread)
+	}
+}
+
+// Flush ends every tree since crau-otel stops.
+func (m *Mapper) Flush() {
+	for e := m.trees.Front(); e != nil; e = m.trees.Front() {
+		m.finish(e.Value.(*tree), endShutdown)
+	}
+}
+
+// processStart learns who a process is, or became by an exec.
+func (m *Mapper) processStart(ev *event.Event) {
+	p := m.process(ev.PID)
+	who := m.identity(ev.Process)
+	if p.who != who {
+		m.finishAll(p, endExit)
+		p.who = who
+	}
+}
+
+func (m *Mapper) process(pid uint32) *process {
+	if p, ok := m.procs[pid]; ok {
+		m.processes.MoveToBack(p.age)
+		return p
+	}
+	if len(m.procs) >= m.cfg.MaxProcesses {
+		m.forget(m.processes.Front().Value.(*process), endEvicted)
+	}
+	p := &process{pid: pid, threads: make(map[uint32]*thread), trees: make(map[*tree]struct{}), who: m.identity(event.Process{})}
+	p.age = m.processes.PushBack(p)
+	m.procs[pid] = p
+	return p
+}
+
+func (m *Mapper) forget(p *process, why end) {
+	m.finishAll(p, why)
+	m.processes.Remove(p.age)
+	delete(m.procs, p.pid)
+}
+
+// forgetThread drops a thread that has nothing open, since the kernel tells no thread's exit.
+func (m *Mapper) forgetThread(t *thread) {
+	if len(t.open) == 0 {
+		delete(t.proc.threads, t.id)
+	}
+}
+
+// makeRoom evicts the trees that are idle longest until one more context may open.
+func (m *Mapper) makeRoom() {
+	for m.contexts >= m.cfg.MaxOpenContexts {
+		t := m.trees.Front().Value.(*tree)
+		m.finish(t, endEvicted)
+		m.forgetThread(t.thread)
+	}
+}
+
+func (m *Mapper) finishAll(p *process, why end) {
+	for t := range p.trees {
+		m.finish(t, why)
+	}
+}
+
+func (m *Mapper) thread(ev *event.Event) *thread {
+	p := m.process(ev.PID)
+	t, ok := p.threads[ev.TID]
+	if !ok {
+		t = &thread{id: ev.TID, proc: p, open: make(map[uint64]*node)}
+		p.threads[ev.TID] = t
+	}
+	return t
+}

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/crau-otel
+SAMPLE := examples/sample/sample
+
+export CGO_ENABLED = 0
+
+.PHONY: all
+all: build sample ## build everything (the default)
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+.PHONY: build
+build: ## build bin/crau-otel, a static binary; needs Go only
+	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/crau-otel ./cmd/crau-otel
+
+.PHONY: sample
+sample: ## build the sample program; needs a C compiler
+	$(MAKE) -s -C examples/sample
+
+.PHONY: demo
+demo: build sample ## show the trees of the sample program's handshakes on the console; needs root
+	@./examples/demo.sh bin/crau-otel $(SAMPLE)
+
+.PHONY: test
+test: sample ## run all tests; those of the kernel need root
+	$(GO) test ./...
+
+.PHONY: test-race
+test-race: sample ## run the tests with the race detector; needs cgo
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+.PHONY: test-gnutls
+test-gnutls: build ## build GnuTLS with probes into the cache and trace real handshakes; needs root
+	examples/gnutls/build.sh "$(CACHE)/gnutls"
+	CRAU_GNUTLS="$(CACHE)/gnutls" $(GO) test -count=1 ./test/gnutls
+
+.PHONY: test-vm
+test-vm: build sample ## run on Debian 12's kernel 6.1 in QEMU, which has no uprobe_multi
+	CRAU_VM_CACHE="$(CACHE)/vm" $(GO) test -count=1 -v ./test/vm
+
+.PHONY: generate
+generate: ## make the BPF objects anew; needs clang-19, llvm-strip-19 and libbpf-dev
+	$(GO) generate ./bpf
+
+.PHONY: lint
+lint: bin/golangci-lint ## run the linters
+	bin/golangci-lint run ./...
+	shellcheck .ci/run $$(git ls-files '*.sh')
+
+bin/golangci-lint: tools/go.mod
+	cd tools && $(GO) build -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: clean
+clean: ## remove what was built here
+	rm -rf bin
+	$(MAKE) -s -C examples/sample clean

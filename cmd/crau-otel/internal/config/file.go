@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// A document is a parsed YAML file that still knows its lines, which koanf's YAML parser forgets.
+type document struct {
+	name   string
+	root   *yaml.Node // nil if the file holds nothing
+	values map[string]any
+}
+
+func readDocument(name string) (*document, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	return parseDocument(name, text)
+}
+
+func parseDocument(name string, text []byte) (*document, error) {
+	doc := &document{name: name}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var node yaml.Node
+	err := decoder.Decode(&node)
+	if errors.Is(err, io.EOF) {
+		return doc, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("parse %s: %w", name, err)
+	}
+	// The second document has to be absent: a decoder that stops after the first would ignore it silently.
+	if err := decoder.Decode(new(yaml.Node)); err == nil {
+		return nil, fmt.Errorf("parse %s: must be one YAML document, got several", name)
+	} else if !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("parse %s: %w", name, err)
+	}
+	doc.root = node.Content[0]
+	if doc.root.Kind != yaml.MappingNode && doc.root.Tag != "!!null" {
+		return nil, fmt.Errorf("parse %s: line %d: must be keys with values", name, doc.root.Line)
+	}
+	if err := doc.root.Decode(&doc.values); err != nil {
+		return nil, fmt.Errorf("parse %s: %w", name, err)
+	}
+	return doc, nil
+}
+
+// place returns where the file sets key, as "file:line". Without the key itself, it is the place of the innermost section
+// or list element around it that the file has; without that, it is empty.
+func (d *document) place(key string) string {
+	if line, _ := d.line(key); line > 0 {
+		return fmt.Sprintf("%s:%d", d.name, line)
+	}
+	return ""
+}
+
+// line returns the line of key, a path such as policy.rules[2].name, and whether the file has exactly that key. If it
+// has not, the line is that of the innermost section or list element around it, or 0.
+func (d *document) line(key string) (line int, exact bool) {
+	if d.root == nil {
+		return 0, false
+	}
+	return lineOf(d.root, key)
+}
+
+func lineOf(node *yaml.Node, key string) (line int, exact bool) {
+	switch node.Kind {
+	case yaml.AliasNode:
+		return lineOf(node.Alias, key)
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			name, value := node.Content[i], node.Content[i+1]
+			// Comparing with the file's own names also finds a name that has a dot in it.
+			if rest, ok := strings.CutPrefix(key, name.Value); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+				return lineBelow(value, strings.TrimPrefix(rest, "."), name.Line)
+			}
+		}
+	case yaml.SequenceNode:
+		index, rest, _ := strings.Cut(strings.TrimPrefix(key, "["), "]")
+		if i, err := strconv.Atoi(index); err == nil && i >= 0 && i < len(node.Content) {
+			return lineBelow(node.Content[i], strings.TrimPrefix(rest, "."), node.Content[i].Line)
+		}
+	}
+	return 0, false
+}
+
+// lineBelow returns the line of the path rest within node, which itself stands at line.
+func lineBelow(node *yaml.Node, rest string, line int) (int, bool) {
+	if rest == "" {
+		return line, true
+	}
+	if below, exact := lineOf(node, rest); below > 0 {
+		return below, exact
+	}
+	return line, false
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/spf13/pflag"
+)
+
+const (
+	flagConfig = "config"
+	// keyAnnotation holds the key that a flag sets.
+	keyAnnotation = "crau-otel-key"
+)
+
+// Flags adds the flags of the run command to fs. All take text: [Load] checks it, so that a bad value gives the same
+// error from every source.
+func Flags(fs *pflag.FlagSet) {
+	fs.String(flagConfig, "", "YAML `file` to read ("+envConfig+")")
+
+	d := Default()
+	fs.StringArray("library", nil, "`file` of a library to attach to; may be repeated")
+	tie(fs, "library", "libraries")
+	text := func(name, key, value, usage string) {
+		fs.String(name, value, usage)
+		tie(fs, name, key)
+	}
+	text("exporter", "exporter", d.Exporter, "`destination` of spans: otlp, console or none")
+	text("console-format", "console.format", d.Console.Format, "`form` of the console exporter: text or json")
+	text("console-color", "console.color", d.Console.Color, "`when` the console exporter uses colour: auto, always or never")
+	text("log-level", "log.level", d.Log.Level, "least severe `level` to log: debug, info, warn or error")
+	text("log-format", "log.format", d.Log.Format, "`form` of the log: text or json")
+	text("idle-timeout", "spans.idle_timeout", d.Spans.IdleTimeout.String(), "`duration` of silence that ends a context")
+	text("ring-size", "ring.size", d.Ring.Size.String(), "`size` of the buffer between kernel and agent")
+}
+
+// tie makes the flag name set key.
+func tie(fs *pflag.FlagSet, name, key string) {
+	fs.Lookup(name).Annotations = map[string][]string{keyAnnotation: {key}}
+}
+
+// flagLayer returns what the flags of fs set that were given and are tied to a key.
+func flagLayer(fs *pflag.FlagSet) (layer, error) {
+	types, set := keyTypes(configType), places{}
+	values, err := posflag.ProviderWithFlag(fs, ".", nil, func(f *pflag.Flag) (string, any) {
+		tied := f.Annotations[keyAnnotation]
+		if len(tied) == 0 || !f.Changed {
+			return "", nil
+		}
+		key := tied[0]
+		set[key] = "--" + f.Name
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			elements := []any{}
+			for _, s := range list.GetSlice() {
+				elements = append(elements, parse(types[key].Elem(), s))
+			}
+			return key, elements
+		}
+		return key, parse(types[key], f.Value.String())
+	}).Read()
+	return layer{values, set.place}, err
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"errors"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// A layer is what one source sets. It is a koanf.Provider.
+type layer struct {
+	values map[string]any          // nested as in YAML
+	place  func(key string) string // where the source sets key; empty if it does not
+}
+
+// Read returns the values.
+func (l layer) Read() (map[string]any, error) { return l.values, nil }
+
+// ReadBytes is there for koanf.Provider only.
+func (layer) ReadBytes() ([]byte, error) { return nil, errors.ErrUnsupported }
+
+// places are the names of the variables or flags that set a key.
+type places map[string]string
+
+// place returns the name of what sets key or, for an element, its list.
+func (p places) place(key string) string {
+	list, _, _ := strings.Cut(key, "[")
+	return p[list]
+}
+
+// parse returns what YAML would have given for a field of type t had s stood there; elements of a list are separated by
+// commas. What does not parse stays a string, which conform refuses.
+func parse(t reflect.Type, s string) any {
+	var v any
+	var err error
+	switch zero := reflect.Zero(t); {
+	case isText(t), t == durationType:
+		return s
+	case t.Kind() == reflect.Slice:
+		list := []any{}
+		for element := range strings.SplitSeq(s, ",") {
+			list = append(list, parse(t.Elem(), strings.TrimSpace(element)))
+		}
+		return list
+	case t.Kind() == reflect.Bool:
+		v, err = strconv.ParseBool(s)
+	case zero.CanInt():
+		v, err = strconv.ParseInt(s, 10, 64)
+	case zero.CanUint():
+		v, err = strconv.ParseUint(s, 10, 64)
+	case zero.CanFloat():
+		v, err = strconv.ParseFloat(s, 64)
+	default:
+		return s
+	}
+	if err != nil {
+		return s
+	}
+	return v
+}

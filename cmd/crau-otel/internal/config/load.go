@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+)
+
+// Load returns the valid configuration that results from the defaults, the YAML file that --config or else CRAU_CONFIG
+// names, the CRAU_* variables in environ (in the form of os.Environ) and the flags of fs that were given, the later ones
+// taking precedence. The flags are those of [Flags], already parsed. The error joins everything found wrong.
+func Load(fs *pflag.FlagSet, environ []string) (Config, error) {
+	file, errFile := fileLayer(fs, environ)
+	variables, errEnv := envLayer(environ)
+	flags, errFlags := flagLayer(fs)
+	errs := []error{errFile, errEnv, errFlags}
+
+	layers := []layer{file, variables, flags}
+	merged := koanf.New(".")
+	for i := range layers {
+		// Each on its own: merging would let one layer's value hide another's wrong type.
+		var p problems
+		layers[i].values, _ = p.conform(configType, "", layers[i].values).(map[string]any)
+		errs = append(errs, attribute(p, layers[i:i+1]), merged.Load(layers[i], nil))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Config{}, err
+	}
+
+	c := Default()
+	if err := decode(merged.Raw(), &c); err != nil {
+		return Config{}, err
+	}
+	if err := attribute(c.problems(), layers); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+// fileLayer returns what the YAML file sets; nothing if none is named.
+func fileLayer(fs *pflag.FlagSet, environ []string) (layer, error) {
+	name, source := "", ""
+	for _, variable := range environ {
+		if value, ok := strings.CutPrefix(variable, envConfig+"="); ok {
+			name, source = value, envConfig
+		}
+	}
+	if f := fs.Lookup(flagConfig); f != nil && f.Changed {
+		name, source = f.Value.String(), "--"+flagConfig
+	}
+	doc := &document{}
+	if name != "" {
+		var err error
+		if doc, err = readDocument(name); err != nil {
+			return layer{}, fmt.Errorf("%s: %w", source, err)
+		}
+	}
+	return layer{doc.values, doc.place}, nil
+}
+
+// decode writes conformed values over c. What conform let through cannot fail here; the strict settings make sure.
+func decode(values map[string]any, c *Config) error {
+	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
+		Result:      c,
+		TagName:     tagName,
+		ErrorUnused: true,
+		ZeroFields:  true, // a list replaces the default list instead of its first elements
+		MatchName:   func(key, field string) bool { return key == field },
+	})
+	if err != nil {
+		return fmt.Errorf("decode configuration: %w", err)
+	}
+	if err := decoder.Decode(values); err != nil {
+		return fmt.Errorf("decode configuration: %w", err)
+	}
+	return nil
+}
+
+// attribute joins p into one error that says of each where its key is set: by the last of the layers that does.
+func attribute(p problems, layers []layer) error {
+	var errs []error
+	for _, problem := range p {
+		var err error = problem
+		for _, l := range slices.Backward(layers) {
+			if place := l.place(problem.key); place != "" {
+				err = fmt.Errorf("%s: %w", place, problem)
+				break
+			}
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Validate returns all that is wrong with c, joined, each error starting with the YAML key; nil if nothing is.
+func (c Config) Validate() error {
+	var errs []error
+	for _, p := range c.problems() {
+		errs = append(errs, p)
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) problems() problems {
+	var p problems
+	for i, library := range c.Libraries {
+		if library == "" {
+			p.add(fmt.Sprintf("libraries[%d]", i), "must be the path of a file, got an empty one")
+		}
+	}
+	oneOf(&p, "exporter", c.Exporter, ExporterOTLP, ExporterConsole, ExporterNone)
+	c.Console.validate(&p)
+	c.Log.validate(&p)
+	c.Ring.validate(&p)
+	c.Spans.validate(&p)
+	c.Limits.validate(&p)
+	c.Shutdown.validate(&p)
+	return p
+}
+
+func (c Console) validate(p *problems) {
+	oneOf(p, "console.format", c.Format, FormatText, FormatJSON)
+	oneOf(p, "console.color", c.Color, ColorAuto, ColorAlways, ColorNever)
+}
+
+func (l Log) validate(p *problems) {
+	oneOf(p, "log.level", l.Level, "debug", "info", "warn", "error")
+	oneOf(p, "log.format", l.Format, FormatText, FormatJSON)
+}
+
+func (r Ring) validate(p *problems) {
+	// A power of two from 64KiB on is a multiple of every page size of amd64 and arm64, which is what the kernel asks.
+	if inRange(p, "ring.size", r.Size, 64*KiB, GiB) && r.Size&(r.Size-1) != 0 {
+		below := 64 * KiB
+		for below*2 < r.Size {
+			below *= 2
+		}
+		p.add("ring.size", "must be a power of two, such as %v or %v, got %v", below, below*2, r.Size)
+	}
+	inRange(p, "ring.poll_interval", r.PollInterval, 100*time.Microsecond, time.Second)
+}
+
+func (s Spans) validate(p *problems) {
+	inRange(p, "spans.idle_timeout", s.IdleTimeout, 10*time.Millisecond, time.Hour)
+}
+
+func (l Limits) validate(p *problems) {
+	inRange(p, "limits.open_contexts", l.OpenContexts, 1, 1<<24)
+	inRange(p, "limits.tree_spans", l.TreeSpans, 1, 1<<20)
+	inRange(p, "limits.processes", l.Processes, 1, 1<<22)
+	inRange(p, "limits.queue_spans", l.QueueSpans, 1, 1<<24)
+}
+
+func (s Shutdown) validate(p *problems) {
+	inRange(p, "shutdown.timeout", s.Timeout, 100*time.Millisecond, 10*time.Minute)
+}
+
+// A problem is what is wrong with the value of one key.
+type problem struct {
+	key  string // such as limits.open_contexts or libraries[0]
+	text string
+}
+
+func (p problem) Error() string { return p.key + ": " + p.text }
+
+type problems []problem
+
+func (p *problems) add(key, format string, args ...any) {
+	*p = append(*p, problem{key, fmt.Sprintf(format, args...)})
+}
+
+// inRange reports whether got lies within low and high, both included, and adds a problem if not.
+func inRange[T cmp.Ordered](p *problems, key string, got, low, high T) bool {
+	switch {
+	case got < low:
+		p.add(key, "must be at least %v, got %v", low, got)
+	case got > high:
+		p.add(key, "must be at most %v, got %v", high, got)
+	default:
+		return true
+	}
+	return false
+}
+
+// oneOf adds a problem if got is none of the words allowed.
+func oneOf(p *problems, key, got string, allowed ...string) {
+	if !slices.Contains(allowed, got) {
+		last := len(allowed) - 1
+		p.add(key, "must be %s or %s, got %q", strings.Join(allowed[:last], ", "), allowed[last], got)
+	}
+}

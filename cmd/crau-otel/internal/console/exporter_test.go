@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package console
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unicode"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+)
+
+// writes keeps each Write apart and fails from the one numbered fail on.
+type writes struct {
+	texts []string
+	fail  int
+	err   error
+}
+
+func (w *writes) Write(text []byte) (int, error) {
+	if w.err != nil && len(w.texts) >= w.fail {
+		return 0, w.err
+	}
+	w.texts = append(w.texts, string(text))
+	return len(text), nil
+}
+
+func TestExportWritesEachTreeOnce(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{FormatText, FormatJSON} {
+		w := &writes{}
+		if err := New(Config{Writer: w, Format: format}).ExportSpans(t.Context(), handshakes().Snapshots()); err != nil {
+			t.Fatal(err)
+		}
+		if len(w.texts) != 2 || !strings.Contains(w.texts[0], "nginx") || !strings.Contains(w.texts[1], "curl") {
+			t.Errorf("%s: writes %q", format, w.texts)
+		}
+	}
+}
+
+func TestExportReturnsWriteError(t *testing.T) {
+	t.Parallel()
+	w := &writes{fail: 1, err: errors.New("no space")}
+	err := New(Config{Writer: w}).ExportSpans(t.Context(), handshakes().Snapshots())
+	if !errors.Is(err, w.err) || len(w.texts) != 1 {
+		t.Errorf("error %v after %d writes", err, len(w.texts))
+	}
+}
+
+func TestExportStopsWithContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := &writes{}
+	if err := New(Config{Writer: w}).ExportSpans(ctx, handshakes().Snapshots()); !errors.Is(err, context.Canceled) || len(w.texts) != 0 {
+		t.Errorf("error %v after %d writes", err, len(w.texts))
+	}
+}
+
+func TestExportAfterShutdownFails(t *testing.T) {
+	t.Parallel()
+	w := &writes{}
+	e := New(Config{Writer: w})
+	for range 2 {
+		if err := e.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := e.ExportSpans(t.Context(), handshakes().Snapshots()); err == nil || len(w.texts) != 0 {
+		t.Errorf("error %v after %d writes", err, len(w.texts))
+	}
+	if err := e.ExportSpans(t.Context(), nil); err != nil {
+		t.Errorf("no spans: %v", err)
+	}
+}
+
+func TestExportConcurrently(t *testing.T) {
+	t.Parallel()
+	w := &writes{}
+	e := New(Config{Writer: w})
+	spans := handshakes().Snapshots()
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			if err := e.ExportSpans(t.Context(), spans); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if len(w.texts) != 16 {
+		t.Errorf("%d writes", len(w.texts))
+	}
+}
+
+// Broken parent links make further roots; no span is lost or drawn twice.
+func TestForestBrokenLinks(t *testing.T) {
+	t.Parallel()
+	s := stub{}
+	s.add(-1, "root", 0, 0)
+	s.add(0, "child", 0, 0)
+	self := s.add(-1, "own parent", 0, 0)
+	a := s.add(-1, "cycle a", 0, 0)
+	b := s.add(a, "cycle b", 0, 0)
+	s.spans[self].Parent = s.context(self)
+	s.spans[a].Parent = s.context(b)
+	s.spans = append(s.spans, tracetest.SpanStub{Name: "no ids"}, tracetest.SpanStub{Name: "no ids either"})
+
+	var got []string
+	for _, root := range forest(s.spans.Snapshots()) {
+		var names []string
+		root.walk(func(n *node, _ []bool) { names = append(names, n.span.Name()) })
+		got = append(got, strings.Join(names, " > "))
+	}
+	const want = "root > child; own parent; cycle a > cycle b; no ids; no ids either"
+	if strings.Join(got, "; ") != want {
+		t.Errorf("got %s", strings.Join(got, "; "))
+	}
+}
+
+// A tree of one long chain costs memory in proportion to its spans.
+func TestDeepTreeStaysSmall(t *testing.T) {
+	t.Parallel()
+	const depth = 4096
+	s := stub{}
+	for i := range depth {
+		s.add(i-1, "x", 0, 0)
+	}
+	var b bytes.Buffer
+	if err := New(Config{Writer: &b}).ExportSpans(t.Context(), s.spans.Snapshots()); err != nil {
+		t.Fatal(err)
+	}
+	if b.Len() > depth*150 {
+		t.Errorf("%d bytes", b.Len())
+	}
+}
+
+func TestDuration(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		0:                         "0 µs",
+		1:                         "0.001 µs",
+		999:                       "0.999 µs",
+		time.Microsecond:          "1.00 µs",
+		9_994:                     "9.99 µs",
+		9_995:                     "10.0 µs",
+		99_950:                    "100 µs",
+		999_499:                   "999 µs",
+		999_500:                   "1.00 ms",
+		999_499_999:               "999 ms",
+		999_500_000:               "1.00 s",
+		time.Hour:                 "3600 s",
+		-1_500 * time.Microsecond: "-1.50 ms",
+	} {
+		if got := duration(d); got != want {
+			t.Errorf("%d: %q, want %q", int64(d), got, want)
+		}
+	}
+}
+
+// Whatever the strings hold, a terminal sees printing characters, line feeds of ours and, if asked for, our colours.
+func FuzzOutputIsHarmless(f *testing.F) {
+	f.Add("tls.handshake", "tls.group", "x25519")
+	f.Add("\x1b[2J", "a\u202eb", "\u009b\xff\r\n\U000e0041\u00ad")
+	f.Fuzz(func(t *testing.T, name, key, text string) {
+		s := stub{}
+		root := s.add(-1, name, 0, time.Second, attribute.String(key, text), attribute.StringSlice("l", []string{text, name}),
+			attribute.String(endKey, text), attribute.Map("m", attribute.String(key, text)))
+		s.spans[root].Status.Code, s.spans[root].Status.Description = 1, text
+		for _, cfg := range []Config{{}, {Color: true}, {Format: FormatJSON}} {
+			var b bytes.Buffer
+			cfg.Writer = &b
+			if err := New(cfg).ExportSpans(t.Context(), s.spans.Snapshots()); err != nil {
+				t.Fatal(err)
+			}
+			out := b.String()
+			if cfg.Color {
+				out = strings.NewReplacer(bold, "", dim, "", red, "", cyan, "", reset, "").Replace(out)
+			}
+			for _, r := range out {
+				if r != '\n' && (!unicode.IsPrint(r) || unicode.Is(unicode.Bidi_Control, r)) {
+					t.Fatalf("format %q, color %v: %U in %q", cfg.Format, cfg.Color, r, out)
+				}
+			}
+			if cfg.Format == FormatJSON && strings.Count(out, "\n") != 1 {
+				t.Fatalf("not one line: %q", out)
+			}
+		}
+	})
+}

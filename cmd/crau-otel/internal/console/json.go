@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package console
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+)
+
+// record is a span as JSON. The names are those of OTLP where it has the field.
+type record struct {
+	TraceID      string         `json:"trace_id"`
+	SpanID       string         `json:"span_id"`
+	ParentSpanID string         `json:"parent_span_id"` // empty without a parent
+	Name         string         `json:"name"`
+	Kind         string         `json:"kind"`
+	Start        time.Time      `json:"start"` // RFC 3339 with nanoseconds, UTC
+	End          time.Time      `json:"end"`
+	DurationNS   int64          `json:"duration_ns"`
+	Status       status         `json:"status"`
+	Attributes   map[string]any `json:"attributes"` // sorted by key when encoded
+	Resource     map[string]any `json:"resource"`
+}
+
+type status struct {
+	Code    string `json:"code"` // unset, ok or error
+	Message string `json:"message,omitempty"`
+}
+
+// renderJSON returns the spans of a tree as one JSON object a line, parents before their children.
+func renderJSON(root *node) ([]byte, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	var err error
+	root.walk(func(n *node, _ []bool) {
+		if err == nil {
+			err = encoder.Encode(newRecord(n.span))
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode span: %w", err)
+	}
+	return []byte(escapeJSON(b.String())), nil
+}
+
+func newRecord(span sdktrace.ReadOnlySpan) record {
+	r := record{
+		TraceID:    span.SpanContext().TraceID().String(),
+		SpanID:     span.SpanContext().SpanID().String(),
+		Name:       span.Name(),
+		Kind:       span.SpanKind().String(),
+		Start:      span.StartTime().UTC(),
+		End:        span.EndTime().UTC(),
+		DurationNS: span.EndTime().Sub(span.StartTime()).Nanoseconds(),
+		Status:     status{strings.ToLower(span.Status().Code.String()), span.Status().Description},
+		Attributes: object(span.Attributes()),
+		Resource:   object(span.Resource().Attributes()),
+	}
+	if parent := span.Parent().SpanID(); parent.IsValid() {
+		r.ParentSpanID = parent.String()
+	}
+	return r
+}
+
+func object(attributes []attribute.KeyValue) map[string]any {
+	o := make(map[string]any, len(attributes))
+	for _, a := range attributes {
+		o[string(a.Key)] = native(a.Value)
+	}
+	return o
+}
+
+// native returns v as what encoding/json writes as the JSON type of the same kind; bytes become Base64.
+func native(v attribute.Value) any {
+	switch v.Type() {
+	case attribute.FLOAT64:
+		return number(v.AsFloat64())
+	case attribute.FLOAT64SLICE:
+		return list(v.AsFloat64Slice(), number)
+	case attribute.SLICE:
+		return list(v.AsSlice(), native)
+	case attribute.MAP:
+		return object(v.AsMap())
+	default:
+		return v.AsInterface()
+	}
+}
+
+func list[T any](elements []T, convert func(T) any) []any {
+	l := make([]any, len(elements))
+	for i, e := range elements {
+		l[i] = convert(e)
+	}
+	return l
+}
+
+// number returns f, or its name where JSON has no number for it.
+func number(f float64) any {
+	switch {
+	case math.IsNaN(f):
+		return "NaN"
+	case math.IsInf(f, 1):
+		return "Infinity"
+	case math.IsInf(f, -1):
+		return "-Infinity"
+	default:
+		return f
+	}
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package console
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+)
+
+const (
+	// bookkeeping is the prefix of attributes that say what crau-otel did, not what the observed program did.
+	bookkeeping = "crypto.context."
+	// endKey says why a span ended. The header says it of the root, and a child mostly gave way to the next.
+	endKey = bookkeeping + "end"
+	// idKey tells contexts apart for a machine; a person sees the tree.
+	idKey = bookkeeping + "id"
+
+	timeLayout = "2006-01-02 15:04:05.000"
+	gap        = "  "
+
+	// A tree's name column is as wide as its widest name, within these bounds; names beyond stick out.
+	minNames, maxNames = 24, 52
+	// durationWidth holds -99.9 ms and 99999 s.
+	durationWidth = 8
+	// maxBars bounds the levels drawn, so that a hostile program's deep tree cannot make lines of megabytes.
+	maxBars = 12
+)
+
+// ANSI SGR sequences.
+const (
+	bold  = "\x1b[1m"
+	dim   = "\x1b[2m"
+	red   = "\x1b[31m"
+	cyan  = "\x1b[36m"
+	plain = ""
+	reset = "\x1b[0m"
+)
+
+// A painter draws trees.
+type painter struct {
+	color bool
+	width int
+	zone  *time.Location
+}
+
+func newPainter(cfg Config, zone *time.Location) *painter {
+	p := &painter{color: cfg.Color, width: cfg.Width, zone: zone}
+	if p.width <= 0 {
+		p.width = defaultWidth
+	}
+	return p
+}
+
+// render draws a tree and a blank line after it.
+func (p *painter) render(root *node) ([]byte, error) {
+	var b bytes.Buffer
+	p.header(&b, root.span)
+	names := minNames
+	root.walk(func(n *node, last []bool) {
+		names = max(names, min(columns(branch(last))+columns(phrase(n.span.Name())), maxNames))
+	})
+	root.walk(func(n *node, last []bool) { p.line(&b, n, last, names) })
+	b.WriteByte('\n')
+	return b.Bytes(), nil
+}
+
+// header writes when, who, how it ended and, for a part of a tree, below which span it belongs.
+func (p *painter) header(b *bytes.Buffer, root sdktrace.ReadOnlySpan) {
+	service := "(no service.name)"
+	if v, ok := root.Resource().Set().Value("service.name"); ok {
+		service = value(v)
+	}
+	p.paint(b, dim, root.StartTime().In(p.zone).Format(timeLayout))
+	b.WriteString(gap)
+	p.paint(b, bold, service)
+	for _, a := range root.Attributes() {
+		if a.Key == endKey {
+			p.paint(b, dim, gap+"ended: "+value(a.Value))
+		}
+	}
+	if parent := root.Parent(); parent.SpanID().IsValid() {
+		p.paint(b, dim, gap+"part of: "+parent.SpanID().String())
+	}
+	b.WriteByte('\n')
+}
+
+// line writes a span: branches and name, duration, values. Values that do not fit go on below, beside the bars.
+func (p *painter) line(b *bytes.Buffer, n *node, last []bool, names int) {
+	style := plain
+	if len(last) == 0 {
+		style = bold
+	}
+	if n.span.Status().Code == codes.Error {
+		style = red
+	}
+	bars, name := branch(last), phrase(n.span.Name())
+	p.paint(b, dim, bars)
+	p.paint(b, style, name)
+	used := columns(bars) + columns(name)
+	pad(b, names-used)
+	fmt.Fprintf(b, gap+"%*s", durationWidth, duration(n.span.EndTime().Sub(n.span.StartTime())))
+
+	start := names + len(gap) + durationWidth
+	at := max(used-names, 0) + start
+	room := true // for one value at least, however long
+	for _, v := range values(n.span) {
+		if !room && at+len(gap)+v.columns() > p.width {
+			b.WriteByte('\n')
+			hanging := continuation(n, last)
+			p.paint(b, dim, hanging)
+			pad(b, start-columns(hanging))
+			at = start
+		}
+		b.WriteString(gap)
+		p.paint(b, v.keyStyle, v.key)
+		p.paint(b, v.style, v.text)
+		at += len(gap) + v.columns()
+		room = false
+	}
+	b.WriteByte('\n')
+}
+
+// A cell is a value with its key.
+type cell struct {
+	key, text       string
+	keyStyle, style string
+}
+
+func (c cell) columns() int { return columns(c.key) + columns(c.text) }
+
+// values returns what to show of a span: an error, the attributes, and bookkeeping last. JSON has all of it.
+func values(span sdktrace.ReadOnlySpan) []cell {
+	var first, last []cell
+	if s := span.Status(); s.Code == codes.Error {
+		c := cell{key: "error", keyStyle: red, style: red}
+		if s.Description != "" {
+			c.key, c.text = "error: ", value(attribute.StringValue(s.Description))
+		}
+		first = append(first, c)
+	}
+	for _, a := range span.Attributes() {
+		if a.Key == endKey || a.Key == idKey {
+			continue
+		}
+		c := cell{key: word(string(a.Key), "=") + "=", text: value(a.Value), keyStyle: cyan}
+		if strings.HasPrefix(string(a.Key), bookkeeping) {
+			c.keyStyle, c.style = dim, dim
+			last = append(last, c)
+		} else {
+			first = append(first, c)
+		}
+	}
+	return append(first, last...)
+}
+
+// branch returns the bars and the branch before a name. Of a deep tree only the innermost levels are drawn.
+func branch(last []bool) string {
+	if len(last) == 0 {
+		return ""
+	}
+	own := "├─ "
+	if last[len(last)-1] {
+		own = "└─ "
+	}
+	return bars(last[:len(last)-1], maxBars-1) + own
+}
+
+// continuation returns the bars that go on beside the further lines of n.
+func continuation(n *node, last []bool) string {
+	s := bars(last, maxBars)
+	if len(n.children) > 0 {
+		s += "│"
+	}
+	return s
+}
+
+// bars returns a bar for each level that goes on, for the innermost levels up to limit, after the number of the others.
+func bars(last []bool, limit int) string {
+	var b strings.Builder
+	if hidden := len(last) - limit; hidden > 0 {
+		fmt.Fprintf(&b, "+%d ", hidden)
+		last = last[hidden:]
+	}
+	for _, l := range last {
+		if l {
+			b.WriteString("   ")
+		} else {
+			b.WriteString("│  ")
+		}
+	}
+	return b.String()
+}
+
+// duration returns d with three digits in the unit that fits, or whole nanoseconds as a fraction of a microsecond.
+func duration(d time.Duration) string {
+	sign := ""
+	if d < 0 {
+		sign, d = "-", -d
+	}
+	for _, unit := range []struct {
+		name string
+		size time.Duration
+	}{{"µs", time.Microsecond}, {"ms", time.Millisecond}, {"s", time.Second}} {
+		n := float64(d) / float64(unit.size)
+		digits := 0
+		switch {
+		case d == 0:
+		case d < time.Microsecond:
+			digits = 3
+		case n < 9.995:
+			digits = 2
+		case n < 99.95:
+			digits = 1
+		case n >= 999.5 && unit.size < time.Second:
+			continue
+		}
+		return fmt.Sprintf("%s%.*f %s", sign, digits, n, unit.name)
+	}
+	panic("unreachable: the last unit takes everything")
+}
+
+func (p *painter) paint(b *bytes.Buffer, style, text string) {
+	if !p.color || style == plain || text == "" {
+		b.WriteString(text)
+		return
+	}
+	b.WriteString(style)
+	b.WriteString(text)
+	b.WriteString(reset)
+}
+
+func pad(b *bytes.Buffer, n int) { b.WriteString(strings.Repeat(" ", max(n, 0))) }
+
+func columns(s string) int { return utf8.RuneCountInString(s) }

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package console
+
+import (
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// A node is a span with the spans below it.
+type node struct {
+	span     sdktrace.ReadOnlySpan
+	children []*node
+}
+
+// forest returns the roots of the trees that spans form, in their order, as are the children of each. Only a span that
+// comes earlier can be a parent, so the links cannot form a cycle whatever the ids are.
+func forest(spans []sdktrace.ReadOnlySpan) []*node {
+	type id struct {
+		trace trace.TraceID
+		span  trace.SpanID
+	}
+	var roots []*node
+	seen := make(map[id]*node, len(spans))
+	for _, span := range spans {
+		n := &node{span: span}
+		of, below := span.SpanContext(), span.Parent().SpanID()
+		if parent := seen[id{of.TraceID(), below}]; parent != nil && below.IsValid() {
+			parent.children = append(parent.children, n)
+		} else {
+			roots = append(roots, n)
+		}
+		seen[id{of.TraceID(), of.SpanID()}] = n
+	}
+	return roots
+}
+
+// walk calls visit for n and then for all below it, depth first. last holds, for each level down to the node, whether
+// the node's ancestor on it, or the node itself, is the last child; it is empty for n and valid during the call.
+func (n *node) walk(visit func(n *node, last []bool)) {
+	var descend func(*node, []bool)
+	descend = func(n *node, last []bool) {
+		visit(n, last)
+		for i, child := range n.children {
+			descend(child, append(last, i == len(n.children)-1))
+		}
+	}
+	descend(n, nil)
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package export
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/crau-otel/crau-otel/mapping"
+)
+
+// Config says how to export. The zero value of a field means its default, or the OTEL_BSP_* variable that the
+// OpenTelemetry specification gives for it.
+type Config struct {
+	Exporter sdktrace.SpanExporter // required
+	Sampler  sdktrace.Sampler      // decides by root; default: every tree
+	MaxQueue int                   // spans that may wait; OTEL_BSP_MAX_QUEUE_SIZE, default 65536
+	MaxBatch int                   // spans per call of the exporter; OTEL_BSP_MAX_EXPORT_BATCH_SIZE, default 512
+	Delay    time.Duration         // longest wait for a batch to fill; OTEL_BSP_SCHEDULE_DELAY, default 200 ms
+	Timeout  time.Duration         // longest call of the exporter; OTEL_BSP_EXPORT_TIMEOUT, default 30 s
+	Log      *slog.Logger          // default: discard
+}
+
+// Count is a number of spans and of the probe hits that they were made of.
+type Count struct {
+	Spans, Events uint64
+}
+
+func (c *Count) add(t mapping.Tree) {
+	c.Spans += uint64(len(t.Spans))
+	c.Events += uint64(t.Events)
+}
+
+// Stats counts what became of the trees that were put.
+type Stats struct {
+	Exported   Count // the exporter took them
+	Failed     Count // lost: the exporter refused them, or the time to shut down was over
+	QueueFull  Count // lost: there was no room in the queue
+	SampledOut Count // left out by the sampler
+	Waiting    Count // in the queue
+}
+
+// Queue hands trees to an exporter from a goroutine of its own. Methods are safe for concurrent use.
+type Queue struct {
+	cfg  Config
+	wake chan struct{} // a tree was put, or the queue was closed
+	done chan struct{} // the worker has ended
+
+	// stop ends a call of the exporter when the time to shut down is over.
+	ctx  context.Context
+	stop context.CancelFunc
+
+	mu     sync.Mutex
+	trees  []mapping.Tree
+	stats  Stats
+	closed bool
+
+	lastWarn time.Time
+}
+
+// warnEvery bounds how often failures are logged.
+const warnEvery = 10 * time.Second
+
+// NewQueue starts a queue. It ends with Close.
+func NewQueue(cfg Config) (*Queue, error) {
+	if cfg.Exporter == nil {
+		return nil, errors.New("export: an exporter is required")
+	}
+	if err := cfg.fromEnvironment(); err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	q := &Queue{cfg: cfg, wake: make(chan struct{}, 1), done: make(chan struct{}), ctx: ctx, stop: stop}
+	go q.work()
+	return q, nil
+}
+
+// Put takes a finished tree. It never blocks: what does not fit is counted and dropped.
+func (q *Queue) Put(t mapping.Tree) {
+	if !q.sampled(t) {
+		q.mu.Lock()
+		q.stats.SampledOut.add(t)
+		q.mu.Unlock()
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed || q.stats.Waiting.Spans+uint64(len(t.Spans)) > uint64(q.cfg.MaxQueue) {
+		q.stats.QueueFull.add(t)
+		return
+	}
+	q.trees = append(q.trees, t)
+	q.stats.Waiting.add(t)
+	if len(q.trees) == 1 || q.stats.Waiting.Spans >= uint64(q.cfg.MaxBatch) {
+		q.signal()
+	}
+}
+
+func (q *Queue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Stats returns the counters.
+func (q *Queue) Stats() Stats {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.stats
+}
+
+// Close exports what waits and shuts the exporter down. When ctx ends first, what is left is counted as failed and
+// the error says so.
+func (q *Queue) Close(ctx context.Context) error {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	q.signal()
+	defer context.AfterFunc(ctx, q.stop)()
+	<-q.done
+	q.stop()
+	return errors.Join(context.Cause(ctx), q.cfg.Exporter.Shutdown(ctx))
+}
+
+// work exports until the queue is closed and empty.
+func (q *Queue) work() {
+	defer close(q.done)
+	for {
+		batch, closed := q.take()
+		if len(batch) > 0 {
+			q.export(batch)
+			continue
+		}
+		if closed {
+			return
+		}
+		<-q.wake
+		q.fillUp()
+	}
+}
+
+// fillUp waits until a batch is full, the delay is over, or the queue is closed.
+func (q *Queue) fillUp() {
+	timer := time.NewTimer(q.cfg.Delay)
+	defer timer.Stop()
+	for {
+		q.mu.Lock()
+		enough := q.closed || q.stats.Waiting.Spans >= uint64(q.cfg.MaxBatch)
+		q.mu.Unlock()
+		if enough {
+			return
+		}
+		select {
+		case <-q.wake:
+		case <-timer.C:
+			return
+		}
+	}
+}
+
+// take removes trees for about one batch: whole trees, at least one if there is any.
+func (q *Queue) take() (batch []mapping.Tree, closed bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n, spans := 0, 0
+	for n < len(q.trees) && (n == 0 || spans+len(q.trees[n].Spans) <= q.cfg.MaxBatch) {
+		spans += len(q.trees[n].Spans)
+		n++
+	}
+	batch = slices.Clone(q.trees[:n])
+	q.trees = slices.Delete(q.trees, 0, n)
+	for _, t := range batch {
+		q.stats.Waiting.Spans -= uint64(len(t.Spans))
+		q.stats.Waiting.Events -= uint64(t.Events)
+	}
+	return batch, q.closed
+}
+
+// export hands a batch over and counts what became of it. A tree larger than a batch goes in several calls.
+func (q *Queue) export(batch []mapping.Tree) {
+	spans := batch[0].Spans
+	if len(batch) > 1 {
+		spans = nil
+		for _, t := range batch {
+			spans = append(spans, t.Spans...)
+		}
+	}
+	var err error
+	for len(spans) > 0 && err == nil {
+		n := min(len(spans), q.cfg.MaxBatch)
+		err = q.call(spans[:n])
+		spans = spans[n:]
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	to := &q.stats.Exported
+	if err != nil {
+		to = &q.stats.Failed
+	}
+	for _, t := range batch {
+		to.add(t)
+	}
+	if err != nil && time.Since(q.lastWarn) >= warnEvery {
+		q.lastWarn = time.Now()
+		q.cfg.Log.Warn("cannot export spans", "error", err, "failed_spans", q.stats.Failed.Spans,
+			"waiting_spans", q.stats.Waiting.Spans)
+	}
+}
+
+func (q *Queue) call(spans []sdktrace.ReadOnlySpan) error {
+	ctx, cancel := context.WithTimeout(q.ctx, q.cfg.Timeout)
+	defer cancel()
+	return q.cfg.Exporter.ExportSpans(ctx, spans)
+}
+
+// sampled asks the sampler about the tree's first span, which is its root or belongs to the same trace.
+func (q *Queue) sampled(t mapping.Tree) bool {
+	if q.cfg.Sampler == nil {
+		return true
+	}
+	first := t.Spans[0]
+	result := q.cfg.Sampler.ShouldSample(sdktrace.SamplingParameters{
+		ParentContext: context.Background(),
+		TraceID:       first.SpanContext().TraceID(),
+		Name:          first.Name(),
+		Kind:          first.SpanKind(),
+		Attributes:    first.Attributes(),
+	})
+	return result.Decision == sdktrace.RecordAndSample
+}

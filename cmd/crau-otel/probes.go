@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crau-otel/crau-otel/probes"
+)
+
+func newProbesCommand() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "probes FILE...",
+		Short: "List the crypto_auditing probe sites of files",
+		Example: "  crau-otel probes /usr/lib/x86_64-linux-gnu/libgnutls.so.30\n" +
+			"  crau-otel probes --output json bin/sample",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			write := writeSitesText
+			switch output {
+			case "text":
+			case "json":
+				write = writeSitesJSON
+			default:
+				return fmt.Errorf("--output: must be text or json, got %q", output)
+			}
+			var files []*probes.File
+			var errs []error
+			for _, path := range paths {
+				file, err := probes.Open(path)
+				if err != nil {
+					errs = append(errs, err)
+				}
+				if file != nil {
+					files = append(files, file)
+				}
+			}
+			return errors.Join(append(errs, write(cmd.OutOrStdout(), files))...)
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "text", "how to print: text or json")
+	return cmd
+}
+
+func writeSitesText(w io.Writer, files []*probes.File) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for i, file := range files {
+		if i > 0 {
+			fmt.Fprintln(tw)
+		}
+		fmt.Fprintf(tw, "%s: %d sites, %s", file.Path, len(file.Sites), file.Machine)
+		if file.Soname != "" {
+			fmt.Fprintf(tw, ", soname %s", file.Soname)
+		}
+		if file.BuildID != "" {
+			fmt.Fprintf(tw, ", build id %s", file.BuildID)
+		}
+		fmt.Fprintln(tw)
+		if len(file.Sites) > 0 {
+			fmt.Fprintln(tw, "  PROBE\tOFFSET\tSEMAPHORE\tARGUMENTS")
+		}
+		for _, site := range file.Sites {
+			semaphore := "-"
+			if site.RefCtrOffset != 0 {
+				semaphore = fmt.Sprintf("0x%x", site.RefCtrOffset)
+			}
+			fmt.Fprintf(tw, "  %s\t0x%x\t%s\t%s\n", site.Probe, site.Offset, semaphore, site.Spec)
+		}
+		for _, problem := range file.Problems {
+			fmt.Fprintf(tw, "  skipped: %v\n", problem)
+		}
+	}
+	return tw.Flush()
+}
+
+type jsonFile struct {
+	Path     string     `json:"path"`
+	Machine  string     `json:"machine"`
+	Soname   string     `json:"soname,omitempty"`
+	BuildID  string     `json:"build_id,omitempty"`
+	Sites    []jsonSite `json:"sites"`
+	Problems []string   `json:"problems,omitempty"`
+}
+
+type jsonSite struct {
+	Probe     string `json:"probe"`
+	Address   uint64 `json:"address"`
+	Offset    uint64 `json:"offset"`
+	Semaphore uint64 `json:"semaphore_offset,omitempty"`
+	Arguments string `json:"arguments"`
+}
+
+// writeSitesJSON writes one array, one object a file.
+func writeSitesJSON(w io.Writer, files []*probes.File) error {
+	out := make([]jsonFile, 0, len(files))
+	for _, file := range files {
+		f := jsonFile{
+			Path: file.Path, Machine: file.Machine.String(), Soname: file.Soname, BuildID: file.BuildID,
+			Sites: make([]jsonSite, 0, len(file.Sites)),
+		}
+		for _, site := range file.Sites {
+			f.Sites = append(f.Sites, jsonSite{
+				Probe: site.Probe.String(), Address: site.Address, Offset: site.Offset,
+				Semaphore: site.RefCtrOffset, Arguments: site.Spec,
+			})
+		}
+		for _, problem := range file.Problems {
+			f.Problems = append(f.Problems, problem.Error())
+		}
+		out = append(out, f)
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(out)
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	sdkresource "go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"golang.org/x/term"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/console"
+)
+
+func newLogger(w io.Writer, cfg config.Log) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
+		level = slog.LevelInfo // the configuration was validated
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	if cfg.Format == config.FormatJSON {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}
+
+// newExporter returns the exporter that the configuration names. What OTEL_EXPORTER_OTLP_* says of the OTLP one is left
+// to the SDK.
+func newExporter(ctx context.Context, cfg config.Config, stdout *os.File, log *slog.Logger) (sdktrace.SpanExporter, error) {
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("OpenTelemetry SDK", "error", err) }))
+	switch cfg.Exporter {
+	case config.ExporterConsole:
+		color := cfg.Console.Color == config.ColorAlways ||
+			cfg.Console.Color == config.ColorAuto && term.IsTerminal(int(stdout.Fd()))
+		return console.New(console.Config{Writer: stdout, Format: cfg.Console.Format, Color: color}), nil
+	case config.ExporterNone:
+		return tracetest.NewNoopExporter(), nil
+	}
+	if p := firstEnv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"); p != "" && p != "grpc" {
+		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL: only grpc is supported, got %q", p)
+	}
+	var opts []otlptracegrpc.Option
+	if firstEnv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT",
+		"OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE") == "" {
+		// The specification's default endpoint is http://localhost:4317; the Go exporter would dial it with TLS.
+		opts = append(opts, otlptracegrpc.WithInsecure())
+	}
+	exporter, err := otlptracegrpc.New(ctx, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("make OTLP exporter: %w", err)
+	}
+	return exporter, nil
+}
+
+// newResource returns what all observed programs have in common: the host, and OTEL_RESOURCE_ATTRIBUTES.
+func newResource(ctx context.Context, log *slog.Logger) *sdkresource.Resource {
+	res, err := sdkresource.New(ctx, sdkresource.WithTelemetrySDK(), sdkresource.WithHost(), sdkresource.WithOSType(),
+		sdkresource.WithFromEnv())
+	if err != nil {
+		log.Warn("resource is incomplete", "error", err)
+	}
+	return res
+}
+
+func firstEnv(names ...string) string {
+	for _, name := range names {
+		if v := os.Getenv(name); v != "" {
+			return v
+		}
+	}
+	return ""
+}

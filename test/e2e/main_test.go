@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package e2e runs the real program on a real kernel against real programs with probes, and looks at what a user sees.
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// The programs under test, built by TestMain.
+var agentPath, samplePath string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "crau-otel-e2e")
+	if err == nil {
+		agentPath = filepath.Join(dir, "crau-otel")
+		samplePath, err = filepath.Abs("../../examples/sample/sample")
+	}
+	for _, cmd := range []*exec.Cmd{
+		exec.Command("go", "build", "-o", agentPath, "../../cmd/crau-otel"),
+		exec.Command("make", "-s", "-C", "../../examples/sample"),
+	} {
+		if err == nil {
+			cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+			err = cmd.Run()
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "build programs under test:", err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// requireBPF skips a test where BPF cannot be loaded; in CI it fails it, so that nothing passes by being skipped.
+func requireBPF(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("kernel tests need root")
+	}
+	t.Skip("kernel tests need root")
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// runMode runs a mode of the sample program and returns its one tree and the totals.
+func runMode(t *testing.T, mode string, args ...string) (*span, totals) {
+	t.Helper()
+	a := startAgent(t, nil, "--library", samplePath, "--exporter", "console", "--console-format", "json")
+	hits := runSample(t, append([]string{"--mode", mode}, args...)...)
+	n := a.stop()
+	n.checkExact(t, hits)
+	roots := trees(t, consoleSpans(t, a.stdout.Bytes()))
+	if len(roots) != 1 {
+		t.Fatalf("%d trees, want 1", len(roots))
+	}
+	return roots[0], n
+}
+
+func wantAttributes(t *testing.T, s *span, want map[string]any) {
+	t.Helper()
+	for k, w := range want {
+		if got := s.Attributes[k]; !reflect.DeepEqual(got, w) {
+			t.Errorf("%s is %#v, want %#v", k, got, w)
+		}
+	}
+	for k := range s.Attributes {
+		if _, ok := want[k]; !ok && k != "crypto.context.id" && k != "crypto.context.end" {
+			t.Errorf("unexpected attribute %s = %v", k, s.Attributes[k])
+		}
+	}
+}
+
+func alphabet(n int) string {
+	return strings.Repeat("abcdefghijklmnopqrstuvwxyz", n/26+1)[:n]
+}
+
+func ramp(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "%02x", byte(i))
+	}
+	return b.String()
+}
+
+func TestArrayOf16ArrivesWhole(t *testing.T) {
+	root, n := runMode(t, "array16")
+	want := make(map[string]any)
+	for i := range 16 {
+		var v any
+		switch i % 3 {
+		case 0:
+			v = json.Number(fmt.Sprint(1000 + i))
+		case 1:
+			v = fmt.Sprintf("value %d", i)
+		case 2:
+			v = ramp(i + 1)
+		}
+		want[fmt.Sprintf("test.b%d", i)] = v
+		if i > 0 {
+			want[fmt.Sprintf("test.a%d", i)] = v
+		}
+	}
+	if root.Name != "test::array16" {
+		t.Errorf("name is %s", root.Name)
+	}
+	wantAttributes(t, root, want)
+	if n["marked.truncated"] != 0 {
+		t.Errorf("%d records marked as truncated", n["marked.truncated"])
+	}
+}
+
+func TestLongStringsArriveCutAndMarked(t *testing.T) {
+	root, n := runMode(t, "long")
+	key := func(n int) string { return "test." + alphabet(n-6) }
+	wantAttributes(t, root, map[string]any{
+		"test.string_0":            "",
+		"test.string_255":          alphabet(255),
+		"test.string_256":          alphabet(256),
+		"test.string_257":          alphabet(256),
+		"test.string_5000":         alphabet(256),
+		key(62):                    json.Number("100"), // the longer keys are the same once cut, and the last one holds
+		"crypto.context.truncated": []any{"test.string_257", "test.string_5000", key(62)},
+	})
+	if n["marked.truncated"] != 5 {
+		t.Errorf("%d records marked as truncated, want 5", n["marked.truncated"])
+	}
+}
+
+func TestBytesArriveReadable(t *testing.T) {
+	root, _ := runMode(t, "bytes")
+	wantAttributes(t, root, map[string]any{
+		"test.latin1":              `caf\xe9 \xff\xfe`,
+		"test.array_latin1":        `caf\xe9 \xff\xfe`,
+		"test.control":             "a\tb\nc\x7f",
+		"test.empty":               "",
+		"test.array_empty":         "",
+		"test.zeros":               "00000000",
+		"test.array_zeros":         "00000000",
+		"test.300":                 ramp(256),
+		"test.array_300":           ramp(256),
+		"test.word":                "18446744073709551615",
+		"test.array_word":          "18446744073709551615",
+		"crypto.context.truncated": []any{"test.300", "test.array_300"},
+	})
+}
+
+func TestUntouchedPagesArrive(t *testing.T) {
+	root, n := runMode(t, "cold", "--count", "200")
+	want := map[string]any{
+		"test.crossing_string": "across the border",
+		"test.crossing_blob":   ramp(256),
+		"test.crossing_key":    json.Number("7"),
+		"test.cold_word":       json.Number("7"),
+		"test.cold_string":     "cold",
+		"test.cold_blob":       ramp(4),
+	}
+	for i := range 200 {
+		want[fmt.Sprintf("test.cold_%d", i)] = fmt.Sprintf("cold %d", i)
+	}
+	for k := range root.Attributes { // the SDK's limit of 128 attributes holds
+		if _, ok := want[k]; ok {
+			if got := root.Attributes[k]; !reflect.DeepEqual(got, want[k]) {
+				t.Errorf("%s is %#v, want %#v", k, got, want[k])
+			}
+		}
+	}
+	if n["lost.fault"] != 0 || n["marked.missing_pairs"] != 0 {
+		t.Errorf("lost to faults: %d events, %d pairs", n["lost.fault"], n["marked.missing_pairs"])
+	}
+}
+
+func TestNonsenseFromAProgramIsCounted(t *testing.T) {
+	root, n := runMode(t, "bad")
+	if root.Name != "test::bad" || root.Attributes["crypto.incomplete"] != true {
+		t.Errorf("root is %s", root.text())
+	}
+	for _, key := range []string{"test.before", "test.first", "test.last", "test.after", "test.seventeen"} {
+		if root.Attributes[key] == nil {
+			t.Errorf("%s is missing", key)
+		}
+	}
+	if len(root.children) != 6 {
+		t.Errorf("%d contexts with an array that cannot be read, want 6", len(root.children))
+	}
+	if n["lost.fault"] == 0 {
+		t.Error("no event counted as lost to a fault")
+	}
+}
+
+func TestDeepAndWideTrees(t *testing.T) {
+	root, _ := runMode(t, "deep", "--depth", "1000")
+	depth := 0
+	for s := root; ; s = s.children[0] {
+		if s.Attributes["test.level"] != json.Number(fmt.Sprint(depth)) {
+			t.Fatalf("level %v at depth %d", s.Attributes["test.level"], depth)
+		}
+		depth++
+		if len(s.children) != 1 {
+			break
+		}
+	}
+	if depth != 1000 {
+		t.Errorf("%d levels, want 1000", depth)
+	}
+
+	root, _ = runMode(t, "wide", "--count", "10000")
+	if len(root.children) != 10000 {
+		t.Fatalf("%d children, want 10000", len(root.children))
+	}
+	for i, c := range root.children {
+		if c.Attributes["test.index"] != json.Number(fmt.Sprint(i)) {
+			t.Fatalf("child %d has index %v", i, c.Attributes["test.index"])
+		}
+	}
+}

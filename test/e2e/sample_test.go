@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+const clientTree = `
+tls::handshake tls.ciphersuite=4866 tls.protocol_version=772 tls.role=client
+  tls::key_exchange tls.group=4588
+    pk::generate pk.algorithm=ML-KEM-768
+    pk::generate pk.algorithm=ECDH pk.bits=255 pk.curve=X25519
+  tls::key_exchange tls.group=23
+    pk::generate pk.algorithm=ECDH pk.bits=256 pk.curve=SECP256R1
+  tls::key_exchange tls.group=4588
+    pk::derive pk.algorithm=ECDH pk.bits=255 pk.curve=X25519
+    pk::decapsulate pk.algorithm=ML-KEM-768
+  tls::verify tls.signature_algorithm=1027
+    pk::verify pk.algorithm=ECDSA pk.bits=256 pk.curve=SECP256R1 pk.hash=SHA256
+`
+
+const serverTree = `
+tls::handshake tls.ciphersuite=4866 tls.protocol_version=772 tls.role=server
+  tls::key_exchange tls.group=4588
+    pk::generate pk.algorithm=ECDH pk.bits=255 pk.curve=X25519
+    pk::derive pk.algorithm=ECDH pk.bits=255 pk.curve=X25519
+    pk::encapsulate pk.algorithm=ML-KEM-768
+  tls::sign tls.signature_algorithm=1027
+    pk::sign pk.algorithm=ECDSA pk.bits=256 pk.curve=SECP256R1 pk.hash=SHA256
+`
+
+// checkPairs checks that the spans are n client and n server trees, in turn where that is told.
+func checkPairs(t *testing.T, spans []*span, n int) {
+	t.Helper()
+	roots := trees(t, spans)
+	clients := 0
+	for _, root := range roots {
+		want := serverTree
+		if root.Attributes["tls.role"] == "client" {
+			want = clientTree
+			clients++
+		}
+		wantText(t, root, want)
+		if service := root.Resource["service.name"]; service != "sample" {
+			t.Errorf("service.name is %v", service)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	if len(roots) != 2*n || clients != n {
+		t.Errorf("%d trees, %d of clients; want %d of each side", len(roots), clients, n)
+	}
+}
+
+func TestStylesOverOTLP(t *testing.T) {
+	for _, style := range []string{"explicit", "self", "link"} {
+		t.Run(style, func(t *testing.T) {
+			r := startReceiver(t)
+			a := startAgent(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.endpoint}, "--library", samplePath)
+			hits := runSample(t, "--style", style, "--count", "3", "--rate", "50")
+			a.stop().checkExact(t, hits)
+			checkPairs(t, r.received(), 3)
+		})
+	}
+}
+
+// A context value is a call site's: threads, processes and repeated handshakes share it and must not mix.
+func TestConcurrentHandshakes(t *testing.T) {
+	for _, args := range [][]string{{"--threads", "4"}, {"--forks", "4"}, {"--forks", "2", "--threads", "2"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			a := startAgent(t, nil, "--library", samplePath, "--exporter", "console", "--console-format", "json")
+			hits := runSample(t, append(args, "--rate", "0", "--count", "400")...)
+			a.stop().checkExact(t, hits)
+			checkPairs(t, consoleSpans(t, a.stdout.Bytes()), 400)
+		})
+	}
+}
+
+func TestFinishedTreeArrivesSoon(t *testing.T) {
+	r := startReceiver(t)
+	a := startAgent(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.endpoint}, "--library", samplePath)
+	sample := startSample(t, "--count", "0", "--rate", "0.001")
+	defer sample.stop(t)
+	r.waitFor(t, 18, 20*time.Second)
+	last := time.Time{}
+	for _, s := range r.received() {
+		if s.End.After(last) {
+			last = s.End
+		}
+		if s.Parent == "" && s.Attributes["crypto.context.end"] != "idle" {
+			t.Errorf("the end was inferred by %v, want idle", s.Attributes["crypto.context.end"])
+		}
+	}
+	if took := r.times[17].Sub(last); took > 3*time.Second {
+		t.Errorf("the trees arrived %s after their last event, want at most 3 s", took)
+	}
+	a.stop()
+}
+
+func TestConsoleText(t *testing.T) {
+	a := startAgent(t, nil, "--library", samplePath, "--exporter", "console")
+	runSample(t, "--count", "1", "--role", "server")
+	a.stop()
+	out := a.stdout.String()
+	for _, want := range []string{
+		"  sample  ended: process_exit\n",
+		"\n├─ tls::key_exchange ",
+		"\n│  └─ pk::encapsulate ",
+		"\n   └─ pk::sign ",
+		"pk.algorithm=ECDSA  pk.curve=SECP256R1  pk.bits=256  pk.hash=SHA256",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the console lacks %q:\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "\x1b") {
+		t.Error("the console is coloured although it is no terminal")
+	}
+}
+
+func TestTotalsAreLoggedWithoutAnyEvent(t *testing.T) {
+	a := startAgent(t, nil, "--library", samplePath, "--exporter", "none")
+	a.stop().checkExact(t, 0)
+}

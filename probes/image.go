@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probes
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// image is the skeleton of an ELF file: its headers, and bounded access to the
+// rest.
+type image struct {
+	r        io.ReaderAt
+	size     uint64
+	header   elf.Header64
+	machine  elf.Machine
+	segments []elf.Prog64
+	sections []section
+}
+
+type section struct {
+	elf.Section64
+	name string
+}
+
+// errOutside says that something lies outside of the file.
+var errOutside = errors.New("outside of the file")
+
+// newImage reads the headers.
+func newImage(r io.ReaderAt, size int64) (*image, error) {
+	if size < 0 {
+		return nil, fmt.Errorf("negative size %d", size)
+	}
+	im := &image{r: r, size: uint64(size)}
+	ident := make([]byte, elf.EI_NIDENT)
+	if n, err := r.ReadAt(ident[:min(size, elf.EI_NIDENT)], 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read identification: %w", err)
+	} else if !bytes.HasPrefix(ident[:n], []byte(elf.ELFMAG)) {
+		return nil, ErrNotELF
+	}
+	if class := elf.Class(ident[elf.EI_CLASS]); class != elf.ELFCLASS64 {
+		return nil, fmt.Errorf("%s is not supported, only ELFCLASS64", class)
+	}
+	if data := elf.Data(ident[elf.EI_DATA]); data != elf.ELFDATA2LSB {
+		return nil, fmt.Errorf("%s is not supported, only ELFDATA2LSB", data)
+	}
+	if err := im.decode(0, uint64(binary.Size(im.header)), &im.header); err != nil {
+		return nil, fmt.Errorf("read ELF header: %w", err)
+	}
+	im.machine = elf.Machine(im.header.Machine)
+	if im.machine != elf.EM_X86_64 && im.machine != elf.EM_AARCH64 {
+		return nil, fmt.Errorf("machine %s is not supported", im.machine)
+	}
+	if kind := elf.Type(im.header.Type); kind != elf.ET_EXEC && kind != elf.ET_DYN {
+		return nil, fmt.Errorf("%s is neither an executable nor a shared object", kind)
+	}
+	if err := im.readSegments(); err != nil {
+		return nil, fmt.Errorf("read program headers: %w", err)
+	}
+	if err := im.readSections(); err != nil {
+		return nil, fmt.Errorf("read section headers: %w", err)
+	}
+	return im, nil
+}
+
+// read returns length bytes at offset. The caller has bounded length.
+func (im *image) read(offset, length uint64) ([]byte, error) {
+	if offset > im.size || length > im.size-offset { // before making room for it
+		return nil, fmt.Errorf("%d bytes at offset %#x: %w", length, offset, errOutside)
+	}
+	data := make([]byte, length)
+	return data, im.readInto(data, offset)
+}
+
+// readInto fills data from offset.
+func (im *image) readInto(data []byte, offset uint64) error {
+	if offset > im.size || uint64(len(data)) > im.size-offset {
+		return fmt.Errorf("%d bytes at offset %#x: %w", len(data), offset, errOutside)
+	}
+	if n, err := im.r.ReadAt(data, int64(offset)); n < len(data) {
+		return fmt.Errorf("read %d bytes at offset %#x: %w", len(data), offset, err)
+	}
+	return nil
+}
+
+// decode reads length bytes at offset into a structure or slice of them.
+func (im *image) decode(offset, length uint64, into any) error {
+	data, err := im.read(offset, length)
+	if err != nil {
+		return err
+	}
+	_, err = binary.Decode(data, binary.LittleEndian, into)
+	return err
+}
+
+func (im *image) readSegments() error {
+	count, entry := uint64(im.header.Phnum), uint64(im.header.Phentsize)
+	if count == 0 {
+		return nil
+	}
+	if want := uint64(binary.Size(elf.Prog64{})); entry != want {
+		return fmt.Errorf("entry size %d, want %d", entry, want)
+	}
+	if count > maxSegments {
+		return fmt.Errorf("%d entries, the most is %d", count, maxSegments)
+	}
+	im.segments = make([]elf.Prog64, count)
+	return im.decode(im.header.Phoff, count*entry, im.segments)
+}
+
+// readSections reads the section headers and their names. A file without them
+// is fine; e_shnum 0 also stands for more than 65279 sections, which no linked
+// program has.
+func (im *image) readSections() error {
+	count, entry := uint64(im.header.Shnum), uint64(im.header.Shentsize)
+	if im.header.Shoff == 0 || count == 0 {
+		return nil
+	}
+	if want := uint64(binary.Size(elf.Section64{})); entry != want {
+		return fmt.Errorf("entry size %d, want %d", entry, want)
+	}
+	if count > maxSections {
+		return fmt.Errorf("%d entries, the most is %d", count, maxSections)
+	}
+	headers := make([]elf.Section64, count)
+	if err := im.decode(im.header.Shoff, count*entry, headers); err != nil {
+		return err
+	}
+	strings := uint64(im.header.Shstrndx)
+	if strings >= count {
+		return fmt.Errorf("name table is section %d of %d", strings, count)
+	}
+	if headers[strings].Size > maxSectionNames {
+		return fmt.Errorf("name table of %d bytes, the most is %d", headers[strings].Size, maxSectionNames)
+	}
+	names, err := im.read(headers[strings].Off, headers[strings].Size)
+	if err != nil {
+		return fmt.Errorf("read names: %w", err)
+	}
+	im.sections = make([]section, count)
+	for i, header := range headers {
+		im.sections[i].Section64 = header
+		if uint64(header.Name) < uint64(len(names)) {
+			im.sections[i].name, _ = cString(names[header.Name:], maxNameLength)
+		}
+	}
+	return nil
+}
+
+// section returns the first section of that name, or nil.
+func (im *image) section(name string) *section {
+	for i := range im.sections {
+		if im.sections[i].name == name {
+			return &im.sections[i]
+		}
+	}
+	return nil
+}
+
+// fileOffset translates a virtual address to a file offset through the PT_LOAD
+// segments that have the flag, where at least length bytes must be in the file.
+func (im *image) fileOffset(address, length uint64, flag elf.ProgFlag) (uint64, error) {
+	for _, s := range im.segments {
+		if elf.ProgType(s.Type) != elf.PT_LOAD || elf.ProgFlag(s.Flags)&flag == 0 {
+			continue
+		}
+		if address < s.Vaddr || address-s.Vaddr >= s.Filesz || length > s.Filesz-(address-s.Vaddr) {
+			continue
+		}
+		offset := address - s.Vaddr + s.Off
+		if offset < s.Off || offset > im.size || length > im.size-offset {
+			return 0, fmt.Errorf("address %#x: %w", address, errOutside)
+		}
+		return offset, nil
+	}
+	return 0, fmt.Errorf("address %#x is in no %s segment of the file", address, flag)
+}
+
+// buildID returns the NT_GNU_BUILD_ID as lower-case hex, from where the kernel
+// takes it too: the PT_NOTE segments.
+func (im *image) buildID() string {
+	var id string
+	budget := uint64(maxNoteBytes)
+	for _, s := range im.segments {
+		if elf.ProgType(s.Type) != elf.PT_NOTE || s.Filesz > budget {
+			continue
+		}
+		budget -= s.Filesz
+		data, err := im.read(s.Off, s.Filesz)
+		if err != nil {
+			continue
+		}
+		_ = eachNote(data, s.Align, func(owner string, kind uint32, desc []byte) {
+			if id == "" && owner == "GNU" && kind == gnuBuildID && len(desc) <= maxBuildID {
+				id = fmt.Sprintf("%x", desc)
+			}
+		})
+	}
+	return id
+}
+
+// soname returns DT_SONAME, or "" where there is none that is printable ASCII.
+func (im *image) soname() string {
+	for _, s := range im.segments {
+		if elf.ProgType(s.Type) != elf.PT_DYNAMIC {
+			continue
+		}
+		entry := uint64(binary.Size(elf.Dyn64{}))
+		entries := make([]elf.Dyn64, min(s.Filesz/entry, maxDynamic))
+		if err := im.decode(s.Off, uint64(len(entries))*entry, entries); err != nil {
+			return ""
+		}
+		return im.sonameOf(entries)
+	}
+	return ""
+}
+
+func (im *image) sonameOf(entries []elf.Dyn64) string {
+	var name, table uint64
+	var named bool
+	for _, e := range entries {
+		switch elf.DynTag(e.Tag) {
+		case elf.DT_SONAME:
+			name, named = e.Val, true
+		case elf.DT_STRTAB:
+			table = e.Val
+		}
+	}
+	if !named {
+		return ""
+	}
+	offset, err := im.fileOffset(table+name, 1, elf.PF_R)
+	if err != nil {
+		return ""
+	}
+	data, err := im.read(offset, min(maxNameLength+1, im.size-offset))
+	if err != nil {
+		return ""
+	}
+	text, _ := cString(data, maxNameLength)
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' {
+			return ""
+		}
+	}
+	return text
+}
+
+// cString returns the bytes before the first NUL, of which there must be one
+// within limit+1 bytes.
+func cString(data []byte, limit int) (string, bool) {
+	end := bytes.IndexByte(data[:min(len(data), limit+1)], 0)
+	if end < 0 {
+		return "", false
+	}
+	return string(data[:end]), true
+}

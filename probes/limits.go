@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probes
+
+// Limits on what one file can make this package read or keep. Real libraries
+// stay far below all of them.
+const (
+	maxSections      = 8192    // section headers
+	maxSegments      = 2048    // program headers; Linux itself refuses more than 64 KiB of them
+	maxSectionNames  = 1 << 20 // bytes of the section name table
+	maxNoteBytes     = 4 << 20 // bytes of all note sections of one kind together
+	maxNotes         = 4096    // notes of our provider, hence sites
+	maxNameLength    = 256     // bytes of a provider, probe or symbol name, or of DT_SONAME
+	maxSpecLength    = 1024    // bytes of an argument string
+	maxArguments     = 12      // STAP_PROBE12 is the longest form that <sys/sdt.h> has
+	maxDynamic       = 4096    // entries of PT_DYNAMIC
+	maxSymbols       = 2 << 20 // entries of one symbol table
+	maxSymbolStrings = 64 << 20
+	maxWantedSymbols = 32  // distinct symbols that the operands of one file name
+	maxSymbolMatches = 256 // places in a string table where the wanted names stand
+	maxSessionSites  = 16  // entry points of one file, all symbol versions counted
+	maxProblems      = 16  // errors kept, of which any further ones are only counted
+)

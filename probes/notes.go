@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probes
+
+import (
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+const (
+	stapOwner  = "stapsdt" // _SDT_NOTE_NAME of <sys/sdt.h>
+	stapType   = 3         // _SDT_NOTE_TYPE
+	gnuBuildID = 3         // NT_GNU_BUILD_ID
+	maxBuildID = 64        // bytes; the kernel takes at most 20
+)
+
+// note is one note of our provider, as the file has it.
+type note struct {
+	name      string // of the probe
+	pc        uint64
+	base      uint64 // address of .stapsdt.base when the note was written
+	semaphore uint64
+	spec      string
+}
+
+// eachNote calls visit for every note in data. Both the name and the
+// descriptor are padded to 4 bytes, or to 8 where the segment says so.
+func eachNote(data []byte, align uint64, visit func(owner string, kind uint32, desc []byte)) error {
+	if align != 8 {
+		align = 4
+	}
+	padded := func(n uint32) uint64 { return (uint64(n) + align - 1) &^ (align - 1) }
+	for at := 0; len(data) > 0; at++ {
+		if len(data) < 12 {
+			return fmt.Errorf("note %d: header of %d bytes", at, len(data))
+		}
+		nameSize := binary.LittleEndian.Uint32(data)
+		descSize := binary.LittleEndian.Uint32(data[4:])
+		kind := binary.LittleEndian.Uint32(data[8:])
+		// The padding counts from the note's start, whose header has 12 bytes.
+		descAt := (12 + uint64(nameSize) + align - 1) &^ (align - 1)
+		if descAt > uint64(len(data)) || uint64(descSize) > uint64(len(data))-descAt {
+			return fmt.Errorf("note %d: name of %d and descriptor of %d bytes do not fit", at, nameSize, descSize)
+		}
+		owner, _ := cString(data[12:12+nameSize], maxNameLength)
+		visit(owner, kind, data[descAt:descAt+uint64(descSize)])
+		data = data[min(descAt+padded(descSize), uint64(len(data))):]
+	}
+	return nil
+}
+
+// notes returns the notes of our provider, from the sections named
+// .note.stapsdt or, in a file without sections, from the PT_NOTE segments.
+func (im *image) notes(failed *problems) []note {
+	var found []note
+	budget := uint64(maxNoteBytes)
+	total := 0
+	take := func(what string, offset, size, align uint64) {
+		if size > budget {
+			failed.add(fmt.Errorf("%s: more than %d bytes of notes", what, maxNoteBytes))
+			return
+		}
+		budget -= size
+		data, err := im.read(offset, size)
+		if err != nil {
+			failed.add(fmt.Errorf("%s: %w", what, err))
+			return
+		}
+		if err := eachNote(data, align, func(owner string, kind uint32, desc []byte) {
+			if owner != stapOwner || kind != stapType {
+				return
+			}
+			n, ours, err := parseNote(desc)
+			switch {
+			case err != nil:
+				failed.add(fmt.Errorf("%s: %w", what, err))
+			case !ours:
+			case total == maxNotes:
+				failed.add(fmt.Errorf("%s: %s at %#x: more than %d notes", what, n.name, n.pc, maxNotes))
+			default:
+				total++
+				found = append(found, n)
+			}
+		}); err != nil {
+			failed.add(fmt.Errorf("%s: %w", what, err))
+		}
+	}
+	if len(im.sections) == 0 {
+		for i, s := range im.segments {
+			if elf.ProgType(s.Type) == elf.PT_NOTE {
+				take(fmt.Sprintf("segment %d", i), s.Off, s.Filesz, s.Align)
+			}
+		}
+		return found
+	}
+	for i, s := range im.sections {
+		if s.name == ".note.stapsdt" && elf.SectionType(s.Type) == elf.SHT_NOTE {
+			take(fmt.Sprintf("section %d", i), s.Off, s.Size, 4)
+		}
+	}
+	return found
+}
+
+// parseNote parses the descriptor of a stapsdt note: three addresses and three
+// strings. Notes of other providers are not looked at further.
+func parseNote(desc []byte) (n note, ours bool, err error) {
+	if len(desc) < 24 {
+		return note{}, false, fmt.Errorf("descriptor of %d bytes", len(desc))
+	}
+	n.pc = binary.LittleEndian.Uint64(desc)
+	n.base = binary.LittleEndian.Uint64(desc[8:])
+	n.semaphore = binary.LittleEndian.Uint64(desc[16:])
+	desc = desc[24:]
+
+	owner, ok := cString(desc, len(desc))
+	if !ok {
+		return note{}, false, errors.New("provider without an end")
+	}
+	if owner != provider {
+		return note{}, false, nil
+	}
+	desc = desc[len(owner)+1:]
+	if n.name, ok = cString(desc, maxNameLength); !ok {
+		return note{}, false, fmt.Errorf("probe name at %#x without an end within %d bytes", n.pc, maxNameLength)
+	}
+	desc = desc[len(n.name)+1:]
+	if n.spec, ok = cString(desc, maxSpecLength); !ok {
+		return note{}, false, fmt.Errorf("arguments of %q at %#x without an end within %d bytes", n.name, n.pc, maxSpecLength)
+	}
+	return n, true, nil
+}

@@ -193,6 +193,8 @@ static __always_inline void add_pair(struct slot *s, const struct crau_element *
 
 	if (at > RECORD_ROOM - PAIR_ROOM)
 		return;
+	if (e->size == CRAU_SIZE_STRING && !e->value)
+		return; /* GnuTLS's way to say that there is no value */
 	pair = (struct crau_pair *)(s->record + at);
 	data = (__u8 *)(pair + 1);
 
@@ -349,6 +351,7 @@ static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *sp
 		length = arg[3];
 		break;
 	case CRAU_SESSION_ENTER:
+	case CRAU_SESSION_LEAVE:
 		break;
 	default:
 		return CRAU_STAT_MALFORMED;

@@ -16,7 +16,7 @@ enum crau_limit {
 	CRAU_MAX_COMM = 16,	/* bytes of a task's name, with the NUL */
 };
 
-/* What a record tells. The first seven are also what a site can be. */
+/* What a record tells. The first eight are also what a site can be. */
 enum crau_kind {
 	CRAU_NEW_CONTEXT = 1,
 	CRAU_WORD_DATA,
@@ -24,7 +24,8 @@ enum crau_kind {
 	CRAU_BLOB_DATA,
 	CRAU_DATA,
 	CRAU_NEW_CONTEXT_WITH_DATA,
-	CRAU_SESSION_ENTER,	/* context: the session a library function was entered with */
+	CRAU_SESSION_ENTER,	/* context: the session that a library function works on */
+	CRAU_SESSION_LEAVE,	/* context: the session that a library function forgets */
 	CRAU_PROCESS,		/* struct crau_process: precedes a process's first event */
 	CRAU_EXIT,		/* the last thread of an announced process exits */
 };

@@ -37,8 +37,9 @@ const (
 	AuditCrauKindCRAU_DATA                  AuditCrauKind = 5
 	AuditCrauKindCRAU_NEW_CONTEXT_WITH_DATA AuditCrauKind = 6
 	AuditCrauKindCRAU_SESSION_ENTER         AuditCrauKind = 7
-	AuditCrauKindCRAU_PROCESS               AuditCrauKind = 8
-	AuditCrauKindCRAU_EXIT                  AuditCrauKind = 9
+	AuditCrauKindCRAU_SESSION_LEAVE         AuditCrauKind = 8
+	AuditCrauKindCRAU_PROCESS               AuditCrauKind = 9
+	AuditCrauKindCRAU_EXIT                  AuditCrauKind = 10
 )
 
 type AuditCrauLimit uint32

@@ -11,16 +11,64 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 
+	"github.com/crau-otel/crau-otel/mapping/registry"
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
 // nameKey is the key under which a context's name comes.
 const nameKey = "name"
 
+// keyID tells the keys apart that mean something to the mapping.
+type keyID uint8
+
+const (
+	keyOther keyID = iota
+	keyTLSRole
+	keyTLSProtocolVersion
+	keyTLSCipherSuite
+	keyTLSExtendedMasterSecret
+	keyTLSGroup
+	keyTLSSignatureAlgorithm
+	keyTLSKeyExchangeAlgorithm
+	keyPKAlgorithm
+	keyPKCurve
+	keyPKGroup
+	keyPKBits
+	keyPKHash
+	keyPKStatic
+	keySSHRole
+	keySSHKexAlgorithm
+	keySSHKeyAlgorithm
+	keySSHRSABits
+)
+
+var keyIDs = map[string]keyID{
+	"tls::role":                        keyTLSRole,
+	"tls::protocol_version":            keyTLSProtocolVersion,
+	"tls::ciphersuite":                 keyTLSCipherSuite,
+	"tls::extended_master_secret":      keyTLSExtendedMasterSecret,
+	"tls::ext::extended_master_secret": keyTLSExtendedMasterSecret,
+	"tls::group":                       keyTLSGroup,
+	"tls::signature_algorithm":         keyTLSSignatureAlgorithm,
+	"tls::key_exchange_algorithm":      keyTLSKeyExchangeAlgorithm,
+	"pk::algorithm":                    keyPKAlgorithm,
+	"pk::curve":                        keyPKCurve,
+	"pk::group":                        keyPKGroup,
+	"pk::bits":                         keyPKBits,
+	"pk::hash":                         keyPKHash,
+	"pk::static":                       keyPKStatic,
+	"ssh::role":                        keySSHRole,
+	"ssh::kex_algorithm":               keySSHKexAlgorithm,
+	"ssh::key_algorithm":               keySSHKeyAlgorithm,
+	"ssh::rsa_bits":                    keySSHRSABits,
+}
+
 // key is an event key as emitted and as an attribute.
 type key struct {
 	emitted string // tls::group
 	attr    string // tls.group
+	id      keyID
+	left    bool // to be left out, by configuration
 }
 
 // datum is one key of a context with its value.
@@ -43,10 +91,11 @@ const (
 type interner struct {
 	keys  map[string]*key
 	texts map[string]string
+	left  func(emitted string) bool
 }
 
-func newInterner() interner {
-	return interner{keys: make(map[string]*key), texts: make(map[string]string)}
+func newInterner(left func(emitted string) bool) interner {
+	return interner{keys: make(map[string]*key), texts: make(map[string]string), left: left}
 }
 
 func (in *interner) key(b []byte) *key {
@@ -54,7 +103,9 @@ func (in *interner) key(b []byte) *key {
 		return k
 	}
 	emitted := readable(b)
-	k := &key{emitted: emitted, attr: strings.ReplaceAll(emitted, "::", ".")}
+	k := &key{
+		emitted: emitted, attr: strings.ReplaceAll(emitted, "::", "."), id: keyIDs[emitted], left: in.left(emitted),
+	}
 	if len(in.keys) < maxKeys {
 		in.keys[string(b)] = k
 	}
@@ -73,8 +124,8 @@ func (in *interner) text(b []byte) string {
 }
 
 // datum takes over what pair says; nothing of it points into the pair.
-func (in *interner) datum(pair *event.Pair) datum {
-	d := datum{key: in.key(pair.Key), word: pair.Word, kind: pair.Type, flag: pair.Flags}
+func (in *interner) datum(k *key, pair *event.Pair) datum {
+	d := datum{key: k, word: pair.Word, kind: pair.Type, flag: pair.Flags}
 	switch pair.Type {
 	case event.String:
 		d.text = in.text(pair.Value)
@@ -113,4 +164,73 @@ func (d *datum) value() attribute.Value {
 		return attribute.StringValue(strconv.FormatUint(d.word, 10))
 	}
 	return attribute.Int64Value(int64(d.word))
+}
+
+// appendTo appends the attributes that the datum stands for: names beside codepoints, booleans, else key and value.
+func (d *datum) appendTo(attrs []attribute.KeyValue) []attribute.KeyValue {
+	if d.kind != event.Word {
+		if d.key.id == keyTLSRole {
+			return append(attrs, attrTLSRole.String(d.text))
+		}
+		return append(attrs, attribute.KeyValue{Key: attribute.Key(d.key.attr), Value: d.value()})
+	}
+	id := attribute.KeyValue{Value: d.value()}
+	switch d.key.id {
+	case keyTLSGroup:
+		id.Key = attrTLSGroupID
+		return appendGroup(append(attrs, id), registry.TLSGroup(d.word))
+	case keyTLSSignatureAlgorithm:
+		id.Key = attrTLSSignatureSchemeID
+		return append(attrs, id, attrTLSSignatureSchemeName.String(registry.TLSSignatureScheme(d.word).Name))
+	case keyTLSCipherSuite:
+		id.Key = attrTLSCipherSuiteID
+		return append(attrs, id, attrTLSCipher.String(registry.TLSCipherSuite(d.word).Name))
+	case keyTLSProtocolVersion:
+		id.Key = attrTLSProtocolVersionID
+		v := registry.TLSVersion(d.word)
+		return append(attrs, id, attrTLSProtocolName.String(v.Protocol), attrTLSProtocolVersion.String(v.Name))
+	case keyTLSExtendedMasterSecret:
+		return append(attrs, attrTLSExtendedMasterSecret.Bool(d.word != 0))
+	case keyTLSKeyExchangeAlgorithm:
+		name, _, _ := registry.TLSKeyExchangeAlgorithm(d.word)
+		return append(attrs, attrTLSKeyExchangeAlgorithm.String(name))
+	case keyPKStatic:
+		return append(attrs, attrPKStatic.Bool(d.word != 0))
+	}
+	id.Key = attribute.Key(d.key.attr)
+	return append(attrs, id)
+}
+
+func appendGroup(attrs []attribute.KeyValue, g registry.Group) []attribute.KeyValue {
+	attrs = append(attrs, attrTLSGroupName.String(g.Name))
+	if g.Curve != "" {
+		attrs = append(attrs, attrTLSCurve.String(g.Curve))
+	}
+	return attrs
+}
+
+// get returns the context's value for a key that means something, nil if it has none.
+func (n *node) get(id keyID) *datum {
+	for i := range n.data {
+		if n.data[i].key.id == id && n.data[i].flag&event.Fault == 0 {
+			return &n.data[i]
+		}
+	}
+	return nil
+}
+
+// word returns the context's number for a key.
+func (n *node) word(id keyID) (uint64, bool) {
+	if d := n.get(id); d != nil && d.kind == event.Word {
+		return d.word, true
+	}
+	return 0, false
+}
+
+// text returns the context's text for a key, "" if it has none.
+func (n *node) text(id keyID) string {
+	if d := n.get(id); d != nil && d.kind == event.String {
+		return d.text
+	}
+	return ""
 }

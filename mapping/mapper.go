@@ -8,11 +8,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path"
+	"slices"
+	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
+	"github.com/crau-otel/crau-otel/mapping/policy"
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
@@ -33,6 +38,15 @@ type Config struct {
 	ScopeVersion string
 	// Wall turns a boot time in ns into wall-clock time. Required.
 	Wall func(boot uint64) time.Time
+	// Scopes, if any, are the only scopes of contexts and keys that spans are made of: tls, ssh, pk and the like.
+	Scopes []string
+	// AllowKeys and DenyKeys are patterns in the syntax of [path.Match] for event keys. A key that is denied, or not
+	// allowed while there are patterns that allow, is left out. Patterns must be valid.
+	AllowKeys, DenyKeys []string
+	// Policy says what is a violation; default: nothing.
+	Policy *policy.Policy
+	// Describe, if any, returns further resource attributes of a process; each process then has a resource of its own.
+	Describe func(pid uint32, p event.Process) []attribute.KeyValue
 	// Sink takes each finished tree, on the goroutine that feeds the mapper. Required.
 	Sink func(Tree)
 	// Log takes warnings; default none.
@@ -45,6 +59,8 @@ type Tree struct {
 	Spans []sdktrace.ReadOnlySpan
 	// Events is how many probe hits the tree was made of.
 	Events int
+	// Operations are the uses of cryptography among the spans.
+	Operations []Operation
 }
 
 // Mapper makes trees of events. It is fed from one goroutine.
@@ -62,10 +78,12 @@ type Mapper struct {
 }
 
 // Stats counts what the mapper did. Events is the sum of the events of all trees given to the sink, of those still
-// open, and of Sessions.
+// open, of Sessions and of Hidden.
 type Stats struct {
 	Events            uint64 // probe hits taken
 	Sessions          uint64 // of those, hits that name a session and make no span
+	Hidden            uint64 // of those, hits of trees that the configured scopes leave out
+	LeftOut           uint64 // pairs whose key the configuration leaves out
 	Spans             uint64 // spans given to the sink
 	Trees             uint64 // trees given to the sink
 	Evicted           uint64 // trees ended early since a limit was reached
@@ -94,7 +112,7 @@ func New(cfg Config) (*Mapper, error) {
 		cfg:       cfg,
 		limits:    sdktrace.NewSpanLimits(),
 		block:     block,
-		in:        newInterner(),
+		in:        newInterner(cfg.leavesOut),
 		procs:     make(map[uint32]*process),
 		processes: list.New(),
 		trees:     list.New(),
@@ -107,6 +125,24 @@ func setDefault[T comparable](field *T, value T) {
 	if *field == zero {
 		*field = value
 	}
+}
+
+// leavesOut reports whether an event key is to be left out.
+func (c *Config) leavesOut(emitted string) bool {
+	// Event keys are no paths: a * is to match a slash, too.
+	flat := strings.ReplaceAll(emitted, "/", "\x00")
+	matches := func(pattern string) bool {
+		ok, err := path.Match(strings.ReplaceAll(pattern, "/", "\x00"), flat)
+		return ok && err == nil
+	}
+	if slices.ContainsFunc(c.DenyKeys, matches) || len(c.AllowKeys) > 0 && !slices.ContainsFunc(c.AllowKeys, matches) {
+		return true
+	}
+	if len(c.Scopes) == 0 {
+		return false
+	}
+	scope, _, scoped := strings.Cut(emitted, "::")
+	return scoped && !slices.Contains(c.Scopes, scope)
 }
 
 // Stats returns the counters. Call it from the goroutine that feeds the mapper.
@@ -125,16 +161,15 @@ func (m *Mapper) Handle(ev *event.Event) {
 		if p, ok := m.procs[ev.PID]; ok {
 			m.forget(p, endExit)
 		}
-	case event.Session:
+	case event.SessionEnter, event.SessionLeave:
 		m.stats.Events++
 		m.stats.Sessions++
+		m.session(m.thread(ev), ev)
 	case event.NewContext:
 		m.stats.Events++
-		m.makeRoom()
 		m.newContext(m.thread(ev), ev)
 	case event.Data:
 		m.stats.Events++
-		m.makeRoom()
 		m.data(m.thread(ev), ev)
 	}
 }
@@ -147,6 +182,9 @@ func (m *Mapper) Tick(now uint64) {
 		if t.last+idle > now {
 			return
 		}
+		if m.joinLast(t) {
+			continue
+		}
 		m.finish(t, endIdle)
 		m.forgetThread(t.thread)
 	}
@@ -155,14 +193,16 @@ func (m *Mapper) Tick(now uint64) {
 // Flush ends every tree since crau-otel stops.
 func (m *Mapper) Flush() {
 	for e := m.trees.Front(); e != nil; e = m.trees.Front() {
-		m.finish(e.Value.(*tree), endShutdown)
+		if t := e.Value.(*tree); !m.joinLast(t) {
+			m.finish(t, endShutdown)
+		}
 	}
 }
 
 // processStart learns who a process is, or became by an exec.
 func (m *Mapper) processStart(ev *event.Event) {
 	p := m.process(ev.PID)
-	who := m.identity(ev.Process)
+	who := m.identity(ev.PID, ev.Process)
 	if p.who != who {
 		m.finishAll(p, endExit)
 		p.who = who
@@ -177,7 +217,8 @@ func (m *Mapper) process(pid uint32) *process {
 	if len(m.procs) >= m.cfg.MaxProcesses {
 		m.forget(m.processes.Front().Value.(*process), endEvicted)
 	}
-	p := &process{pid: pid, threads: make(map[uint32]*thread), trees: make(map[*tree]struct{}), who: m.identity(event.Process{})}
+	p := &process{pid: pid, threads: make(map[uint32]*thread), trees: make(map[*tree]struct{}), sessions: make(map[uint64]*tree)}
+	p.who = m.identity(pid, event.Process{})
 	p.age = m.processes.PushBack(p)
 	m.procs[pid] = p
 	return p
@@ -196,16 +237,21 @@ func (m *Mapper) forgetThread(t *thread) {
 	}
 }
 
-// makeRoom evicts the trees that are idle longest until one more context may open.
-func (m *Mapper) makeRoom() {
+// makeRoom evicts the trees that are idle longest until one more context may open on the thread.
+func (m *Mapper) makeRoom(on *thread) {
 	for m.contexts >= m.cfg.MaxOpenContexts {
 		t := m.trees.Front().Value.(*tree)
 		m.finish(t, endEvicted)
-		m.forgetThread(t.thread)
+		if t.thread != on {
+			m.forgetThread(t.thread)
+		}
 	}
 }
 
 func (m *Mapper) finishAll(p *process, why end) {
+	for t := range p.trees {
+		m.joinLast(t)
+	}
 	for t := range p.trees {
 		m.finish(t, why)
 	}
@@ -215,7 +261,7 @@ func (m *Mapper) thread(ev *event.Event) *thread {
 	p := m.process(ev.PID)
 	t, ok := p.threads[ev.TID]
 	if !ok {
-		t = &thread{id: ev.TID, proc: p, open: make(map[uint64]*node)}
+		t = &thread{id: ev.TID, proc: p, open: make(map[uint64]*node), pieces: make(map[uint64][]*tree)}
 		p.threads[ev.TID] = t
 	}
 	return t

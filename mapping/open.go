@@ -10,6 +10,7 @@ import (
 
 // newContext opens a context. An id that is open already is never overwritten: this is a new context of the same id.
 func (m *Mapper) newContext(t *thread, ev *event.Event) {
+	m.makeRoom(t)
 	newest := t.open[ev.Context]
 	if ev.Parent == ev.Context {
 		m.openSelf(t, ev, newest)
@@ -19,6 +20,9 @@ func (m *Mapper) newContext(t *thread, ev *event.Event) {
 	switch parent := t.open[ev.Parent]; {
 	case ev.Parent == event.NoParent || ev.Parent == 0:
 		n = m.openRoot(t, ev, newest, parentNone)
+	case t.astray(parent) && climb(t.latest, nameOf(ev)) != nil:
+		n = m.openChild(t, ev, newest, climb(t.latest, nameOf(ev)))
+		n.parentage = parentInferred
 	case parent == nil:
 		n = m.openRoot(t, ev, newest, parentUnknown)
 	case newest != nil && parent.below(newest):
@@ -50,13 +54,18 @@ func (m *Mapper) openSelf(t *thread, ev *event.Event, newest *node) {
 			n = m.openRoot(t, ev, newest, parentNone)
 		}
 	}
+	n.self = true
 	m.take(n, ev)
 }
 
 // data adds the event's pairs to its context.
 func (m *Mapper) data(t *thread, ev *event.Event) {
 	n := t.open[ev.Context]
+	if n == nil && t.astray(nil) {
+		n = t.latest
+	}
 	if n == nil {
+		m.makeRoom(t)
 		n = m.openRoot(t, ev, nil, parentMissing)
 	}
 	if n.outer != nil {
@@ -91,27 +100,33 @@ func (m *Mapper) settle(n *node, name string) {
 
 // openRoot opens a context as a new tree. An older tree of the same id ends by that.
 func (m *Mapper) openRoot(t *thread, ev *event.Event, newest *node, why parentage) *node {
-	if newest != nil {
+	switch {
+	case newest == nil:
+	case newest.tree.root().ctx == ev.Context:
+		m.superseded(newest.tree)
+	default:
 		newest.supersede()
-		if newest.tree.root().ctx == ev.Context {
-			m.finish(newest.tree, endSuperseded)
-		}
 	}
 	return m.openTree(t, ev, why)
 }
 
 func (m *Mapper) openTree(t *thread, ev *event.Event, why parentage) *node {
-	tr := &tree{thread: t, last: ev.Time}
+	n := m.open(t, ev)
+	m.plant(n, why)
+	return n
+}
+
+// plant makes n the root of a new tree.
+func (m *Mapper) plant(n *node, why parentage) {
+	tr := &tree{thread: n.thread, last: n.start}
 	for !tr.trace.IsValid() {
 		fill(tr.trace[:8])
 		fill(tr.trace[8:])
 	}
 	tr.age = m.trees.PushBack(tr)
-	t.proc.trees[tr] = struct{}{}
-	n := m.open(t, ev)
+	n.thread.proc.trees[tr] = struct{}{}
 	n.tree, n.parentage = tr, why
 	tr.nodes = append(tr.nodes, n)
-	return n
 }
 
 // openChild opens a context below parent. A tree that is full first sheds what was superseded in it.
@@ -132,21 +147,20 @@ func (m *Mapper) openChild(t *thread, ev *event.Event, newest, parent *node) *no
 
 // open makes the context that the id means from now on.
 func (m *Mapper) open(t *thread, ev *event.Event) *node {
-	n := &node{ctx: ev.Context, start: ev.Time, last: ev.Time}
+	n := &node{ctx: ev.Context, thread: t, start: ev.Time, last: ev.Time}
 	for !n.span.IsValid() {
 		fill(n.span[:])
 	}
 	t.open[ev.Context] = n
+	t.latest = n
 	m.contexts++
 	return n
 }
 
 // take gives the event's pairs to the contexts they belong to, innermost being the newest of the event's id.
 func (m *Mapper) take(innermost *node, ev *event.Event) {
-	t := innermost.tree
-	t.events++
-	t.last = ev.Time
-	m.trees.MoveToBack(t.age)
+	innermost.tree.touch(m, ev.Time)
+	innermost.tree.events++
 	if ev.Flags&event.Lost != 0 {
 		innermost.incomplete = true
 	}
@@ -158,13 +172,25 @@ func (m *Mapper) take(innermost *node, ev *event.Event) {
 		if isName(pair) && innermost.name == "" {
 			innermost.setName(m.in.text(pair.Value))
 			innermost.last = ev.Time
+			innermost = m.named(innermost)
+			innermost.last = ev.Time
 			continue
 		}
-		d := m.in.datum(pair)
-		n := owner(innermost, d.key.emitted)
+		k := m.in.key(pair.Key)
+		if k.left {
+			m.stats.LeftOut++
+			continue
+		}
+		n := owner(innermost, k.emitted)
 		n.last = ev.Time
-		m.put(n, d)
+		m.put(n, m.in.datum(k, pair))
 	}
+}
+
+// touch notes that something happened in the tree.
+func (t *tree) touch(m *Mapper, now uint64) {
+	t.last = now
+	m.trees.MoveToBack(t.age)
 }
 
 // put adds a datum to n; a key that n has already takes the new value.

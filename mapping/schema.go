@@ -2,78 +2,161 @@
 
 package mapping
 
-// schema says what a context of one name may hold.
+import "go.opentelemetry.io/otel/trace"
+
+// class is what the rules for a context's meaning go by.
+type class uint8
+
+const (
+	classOther class = iota
+	classTLSHandshake
+	classTLSKeyExchange
+	classTLSSignature // tls::sign and tls::verify
+	classSSHHandshake
+	classSSHKeyExchange
+	classSSHKey
+	classGenerate  // pk::generate
+	classAgreement // pk::derive, encapsulate, decapsulate: makes a shared secret
+	classTransport // pk::encrypt, decrypt
+	classSignature // pk::sign, pk::verify
+)
+
+// schema says what a context of one name means and may hold.
 type schema struct {
+	name  string // the registry's
+	class class
+	role  string          // that the emitted name tells: client or server
 	keys  map[string]bool // keys that belong to the context itself
 	holds map[string]bool // names of contexts that may open below it
-	root  bool            // starts a new tree unless it was linked to a parent
+}
+
+// handshake reports whether the context starts a tree unless it was linked to a parent.
+func (s *schema) handshake() bool {
+	return s != nil && (s.class == classTLSHandshake || s.class == classSSHHandshake)
 }
 
 // schemas has the registered context names, the old ones included. GnuTLS puts pk contexts directly below a TLS 1.2
 // handshake, so a handshake holds them too; an inner context that also does comes first.
-var schemas = map[string]*schema{
-	"pk::sign":        leaf("pk::algorithm", "pk::curve", "pk::bits", "pk::hash", "pk::rsa_padding"),
-	"pk::verify":      leaf("pk::algorithm", "pk::curve", "pk::bits", "pk::hash", "pk::rsa_padding"),
-	"pk::encrypt":     leaf("pk::algorithm", "pk::bits", "pk::hash", "pk::rsa_padding"),
-	"pk::decrypt":     leaf("pk::algorithm", "pk::bits", "pk::hash", "pk::rsa_padding"),
-	"pk::generate":    leaf("pk::algorithm", "pk::curve", "pk::group", "pk::bits"),
-	"pk::derive":      leaf("pk::algorithm", "pk::curve", "pk::group", "pk::bits", "pk::static"),
-	"pk::encapsulate": leaf("pk::algorithm").holding("pk::derive", "pk::encapsulate"),
-	"pk::decapsulate": leaf("pk::algorithm").holding("pk::derive", "pk::decapsulate"),
+var schemas = makeSchemas()
 
-	"tls::handshake":         tlsHandshake(),
-	"tls::handshake_client":  tlsHandshake(),
-	"tls::handshake_server":  tlsHandshake(),
-	"tls::key_exchange":      leaf("tls::group", "tls::key_exchange_algorithm").holding(keyAgreement...),
-	"tls::sign":              leaf("tls::signature_algorithm").holding("pk::sign"),
-	"tls::verify":            leaf("tls::signature_algorithm").holding("pk::verify"),
-	"tls::verify_cert_chain": leaf().holding("pk::verify"),
-
-	"tls::certificate_sign":   leaf("tls::signature_algorithm").holding("pk::sign"),
-	"tls::certificate_verify": leaf("tls::signature_algorithm").holding("pk::verify"),
-
-	"ssh::handshake": {
-		keys:  set("ssh::role", "ssh::ident_string", "ssh::peer_ident_string"),
-		holds: set("ssh::key_exchange", "ssh::client_key", "ssh::server_key"),
-		root:  true,
-	},
-	"ssh::key_exchange": leaf("ssh::kex_algorithm", "ssh::kex_group", "ssh::key_algorithm", "ssh::c2s_cipher",
-		"ssh::s2c_cipher", "ssh::c2s_mac", "ssh::s2c_mac", "ssh::c2s_compression",
-		"ssh::s2c_compression").holding(keyAgreement...),
-	"ssh::client_key": leaf(sshKey...).holding("pk::sign", "pk::verify"),
-	"ssh::server_key": leaf(sshKey...).holding("pk::sign", "pk::verify"),
-}
-
-var (
-	keyAgreement = []string{"pk::generate", "pk::derive", "pk::encapsulate", "pk::decapsulate"}
-	sshKey       = []string{"ssh::key_algorithm", "ssh::cert_signature_algorithm", "ssh::rsa_bits"}
-)
-
-func tlsHandshake() *schema {
-	s := leaf("tls::role", "tls::protocol_version", "tls::ciphersuite", "tls::extended_master_secret",
-		"tls::ext::extended_master_secret").holding("tls::key_exchange", "tls::sign", "tls::verify",
-		"tls::verify_cert_chain", "tls::certificate_sign", "tls::certificate_verify", "pk::sign", "pk::verify",
-		"pk::encrypt", "pk::decrypt").holding(keyAgreement...)
-	s.root = true
-	return s
-}
-
-func leaf(keys ...string) *schema { return &schema{keys: set(keys...)} }
-
-func (s *schema) holding(names ...string) *schema {
-	if s.holds == nil {
-		s.holds = make(map[string]bool)
+func makeSchemas() map[string]*schema {
+	agreement := []string{"pk::generate", "pk::derive", "pk::encapsulate", "pk::decapsulate"}
+	signature := []string{"pk::algorithm", "pk::curve", "pk::bits", "pk::hash", "pk::rsa_padding"}
+	transport := []string{"pk::algorithm", "pk::bits", "pk::hash", "pk::rsa_padding"}
+	sshKey := []string{"ssh::key_algorithm", "ssh::cert_signature_algorithm", "ssh::rsa_bits"}
+	scheme := []string{"tls::signature_algorithm"}
+	all := []*schema{
+		{name: "pk::sign", class: classSignature, keys: set(signature)},
+		{name: "pk::verify", class: classSignature, keys: set(signature)},
+		{name: "pk::encrypt", class: classTransport, keys: set(transport)},
+		{name: "pk::decrypt", class: classTransport, keys: set(transport)},
+		{name: "pk::generate", class: classGenerate, keys: set([]string{
+			"pk::algorithm", "pk::curve", "pk::group", "pk::bits",
+		})},
+		{name: "pk::derive", class: classAgreement, keys: set([]string{
+			"pk::algorithm", "pk::curve", "pk::group", "pk::bits", "pk::static",
+		})},
+		{
+			name: "pk::encapsulate", class: classAgreement, keys: set([]string{"pk::algorithm"}),
+			holds: set([]string{"pk::derive", "pk::encapsulate"}),
+		},
+		{
+			name: "pk::decapsulate", class: classAgreement, keys: set([]string{"pk::algorithm"}),
+			holds: set([]string{"pk::derive", "pk::decapsulate"}),
+		},
+		{
+			name: "tls::handshake", class: classTLSHandshake,
+			keys: set([]string{
+				"tls::role", "tls::protocol_version", "tls::ciphersuite", "tls::extended_master_secret",
+				"tls::ext::extended_master_secret",
+			}),
+			holds: set(append([]string{
+				"tls::key_exchange", "tls::sign", "tls::verify", "tls::verify_cert_chain", "tls::certificate_sign",
+				"tls::certificate_verify", "pk::sign", "pk::verify", "pk::encrypt", "pk::decrypt",
+			}, agreement...)),
+		},
+		{
+			name: "tls::key_exchange", class: classTLSKeyExchange, holds: set(agreement),
+			keys: set([]string{"tls::group", "tls::key_exchange_algorithm"}),
+		},
+		{name: "tls::sign", class: classTLSSignature, keys: set(scheme), holds: set([]string{"pk::sign"})},
+		{name: "tls::verify", class: classTLSSignature, keys: set(scheme), holds: set([]string{"pk::verify"})},
+		{name: "tls::verify_cert_chain", holds: set([]string{"pk::verify"})},
+		{
+			name: "ssh::handshake", class: classSSHHandshake,
+			keys:  set([]string{"ssh::role", "ssh::ident_string", "ssh::peer_ident_string"}),
+			holds: set([]string{"ssh::key_exchange", "ssh::client_key", "ssh::server_key"}),
+		},
+		{
+			name: "ssh::key_exchange", class: classSSHKeyExchange, holds: set(agreement),
+			keys: set([]string{
+				"ssh::kex_algorithm", "ssh::kex_group", "ssh::key_algorithm", "ssh::c2s_cipher", "ssh::s2c_cipher",
+				"ssh::c2s_mac", "ssh::s2c_mac", "ssh::c2s_compression", "ssh::s2c_compression",
+			}),
+		},
+		{
+			name: "ssh::client_key", class: classSSHKey, keys: set(sshKey),
+			holds: set([]string{"pk::sign", "pk::verify"}),
+		},
+		{
+			name: "ssh::server_key", class: classSSHKey, keys: set(sshKey),
+			holds: set([]string{"pk::sign", "pk::verify"}),
+		},
 	}
-	for _, name := range names {
-		s.holds[name] = true
+	byName := make(map[string]*schema)
+	for _, s := range all {
+		byName[s.name] = s
 	}
-	return s
+	old := func(name, registered, role string) {
+		s := *byName[registered]
+		s.role = role
+		byName[name] = &s
+	}
+	old("tls::handshake_client", "tls::handshake", "client")
+	old("tls::handshake_server", "tls::handshake", "server")
+	old("tls::certificate_sign", "tls::sign", "")
+	old("tls::certificate_verify", "tls::verify", "")
+	return byName
 }
 
-func set(members ...string) map[string]bool {
+func set(members []string) map[string]bool {
 	m := make(map[string]bool, len(members))
 	for _, member := range members {
 		m[member] = true
 	}
 	return m
+}
+
+// role returns which side the program was in a handshake, "" if that was not told.
+func (n *node) role() string {
+	if d := n.get(keyTLSRole); d != nil {
+		return d.text
+	}
+	if d := n.get(keySSHRole); d != nil {
+		return d.text
+	}
+	if n.schema != nil {
+		return n.schema.role
+	}
+	return ""
+}
+
+// kind returns the span kind: that of the role in a handshake.
+func (n *node) kind() trace.SpanKind {
+	if n.schema.handshake() {
+		switch n.role() {
+		case "client":
+			return trace.SpanKindClient
+		case "server":
+			return trace.SpanKindServer
+		}
+	}
+	return trace.SpanKindInternal
+}
+
+func (n *node) class() class {
+	if n.schema == nil {
+		return classOther
+	}
+	return n.schema.class
 }

@@ -12,11 +12,12 @@ import (
 type end string
 
 const (
-	endIdle       end = "idle"         // nothing happened in the tree for the idle timeout
-	endExit       end = "process_exit" // the process ended
-	endSuperseded end = "superseded"   // another context took its place
-	endShutdown   end = "shutdown"     // crau-otel stops
-	endEvicted    end = "evicted"      // a limit was reached
+	endIdle       end = "idle"           // nothing happened in the tree for the idle timeout
+	endExit       end = "process_exit"   // the process ended
+	endSuperseded end = "superseded"     // another context took its place
+	endShutdown   end = "shutdown"       // crau-otel stops
+	endEvicted    end = "evicted"        // a limit was reached
+	endClosed     end = "session_closed" // the library was told to forget the session
 )
 
 // process is who fires probes.
@@ -24,8 +25,10 @@ type process struct {
 	pid     uint32
 	who     *identity
 	threads map[uint32]*thread
-	trees   map[*tree]struct{} // unfinished
-	age     *list.Element      // in Mapper.processes
+	// sessions has the unfinished handshakes by the library's session, where the library tells it.
+	sessions map[uint64]*tree
+	trees    map[*tree]struct{} // unfinished
+	age      *list.Element      // in Mapper.processes
 }
 
 // thread is where context ids live: the same id on another thread is another context.
@@ -34,6 +37,12 @@ type thread struct {
 	proc *process
 	// open has the newest context of every id in an unfinished tree.
 	open map[uint64]*node
+	// latest is the context that was opened last, perhaps in a tree that is finished by now.
+	latest *node
+	// session is what the library was entered with and no handshake has taken up yet; 0 if none.
+	session uint64
+	// pieces has, by the id of their roots, handshakes that may go on in further pieces, oldest first.
+	pieces map[uint64][]*tree
 }
 
 // tree is one root context with all that opened below it.
@@ -44,6 +53,7 @@ type tree struct {
 	events int     // probe hits that went into the tree
 	trace  trace.TraceID
 	age    *list.Element // in Mapper.trees
+	join   join
 }
 
 func (t *tree) root() *node { return t.nodes[0] }
@@ -51,6 +61,7 @@ func (t *tree) root() *node { return t.nodes[0] }
 // node is one context: a span in the making.
 type node struct {
 	tree       *tree
+	thread     *thread // whose table of open contexts has it
 	parent     *node
 	child      *node // the child opened last
 	schema     *schema
@@ -63,8 +74,10 @@ type node struct {
 	dropped    int  // data over the limit
 	superseded bool // something was opened in its place
 	incomplete bool // data of this context was lost on the way
+	self       bool // it named itself as parent: the id stands for an object, not for a call site
 	linked     bool // its place was told, by a bare new_context with another context as parent
 	parentage  parentage
+	judgement  judgement
 
 	// Of a context opened on itself before its name is known: the context of that id that was innermost then, and its
 	// tree, which tells whether it is still there.
@@ -76,10 +89,11 @@ type node struct {
 type parentage string
 
 const (
-	parentNone    parentage = ""        // a root by its own word, or a child
-	parentUnknown parentage = "unknown" // the parent it names is not open
-	parentCyclic  parentage = "cyclic"  // the parent it names is below a context of the same id
-	parentMissing parentage = "missing" // data came for a context that was never opened here
+	parentNone     parentage = ""         // a root by its own word, or a child
+	parentUnknown  parentage = "unknown"  // the parent it names is not open
+	parentCyclic   parentage = "cyclic"   // the parent it names is below a context of the same id
+	parentInferred parentage = "inferred" // the parent it names cannot be: it went where the schema lets it
+	parentMissing  parentage = "missing"  // data came for a context that was never opened here
 )
 
 // bare reports whether nothing is known of the context yet but its place.
@@ -102,12 +116,35 @@ func (n *node) below(a *node) bool {
 	return false
 }
 
-// adopt makes n the child of p that was opened last.
-func (p *node) adopt(n *node) {
-	p.child.supersede()
-	n.parent, p.child = p, n
-	n.tree = p.tree
-	p.tree.nodes = append(p.tree.nodes, n)
+// adopt makes c the child of n that was opened last.
+func (n *node) adopt(c *node) {
+	n.child.supersede()
+	c.parent, n.child = n, c
+	c.tree = n.tree
+	n.tree.nodes = append(n.tree.nodes, c)
+}
+
+// astray reports whether a context told as parent, nil if it is not open, cannot be the true one: the thread works on
+// a session's handshake, and this is not part of it. GnuTLS leaves contexts on its stack when it fails, and even when
+// it decrypts an RSA key exchange, so that it later names parents and contexts that are long gone or never were.
+func (t *thread) astray(parent *node) bool {
+	if t.latest == nil || t.latest.tree == nil || t.latest.tree.join.session == 0 {
+		return false
+	}
+	return parent == nil || parent.tree != t.latest.tree && parent.tree.join.session != 0
+}
+
+// climb returns the nearest context, from n upwards, that may hold one called name.
+func climb(n *node, name string) *node {
+	if schemas[name].handshake() {
+		return nil
+	}
+	for ; n != nil; n = n.parent {
+		if n.schema != nil && n.schema.holds[name] {
+			return n
+		}
+	}
+	return nil
 }
 
 // setName names n, once.
@@ -123,7 +160,7 @@ func selfParent(innermost *node, name string) *node {
 	s := schemas[name]
 	n := innermost
 	for n != nil {
-		if n.schema != nil && n.schema.holds[name] && (s == nil || !s.root) {
+		if n.schema != nil && n.schema.holds[name] && !s.handshake() {
 			return n
 		}
 		if n.parent == nil || n.parent.ctx != n.ctx {

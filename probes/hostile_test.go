@@ -38,7 +38,7 @@ func checkFile(t *testing.T, f *File, err error, size int64) {
 		} else {
 			seen[key] = true
 		}
-		if s.Probe < NewContext || s.Probe > SessionEnter || len(s.Args) != probeTable[s.Probe].arguments || len(s.Spec) > maxSpecLength {
+		if s.Probe < NewContext || s.Probe > SessionLeave || len(s.Args) != probeTable[s.Probe].arguments || len(s.Spec) > maxSpecLength {
 			t.Errorf("got %+v", s)
 		}
 		for _, a := range s.Args {

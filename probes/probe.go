@@ -19,7 +19,8 @@ const (
 	BlobData                            // blob_data(context, key, pointer, size)
 	Data                                // data(context, array, length)
 	NewContextWithData                  // new_context_with_data(context, parent, array, length)
-	SessionEnter                        // not a USDT probe: entry of a library function whose first argument is the session
+	SessionEnter                        // not a USDT probe: entry of a library function that works on its first argument, a session
+	SessionLeave                        // likewise: entry of a library function that forgets a session
 )
 
 // probeTable holds, by Probe, the name in the note and the number of arguments.
@@ -34,10 +35,11 @@ var probeTable = [...]struct {
 	Data:               {"data", 3},
 	NewContextWithData: {"new_context_with_data", 4},
 	SessionEnter:       {"session_enter", 1},
+	SessionLeave:       {"session_leave", 1},
 }
 
-// String returns the probe's name as notes spell it, "session_enter" for
-// SessionEnter.
+// String returns the probe's name as notes spell it, "session_enter" and
+// "session_leave" for entry points.
 func (p Probe) String() string {
 	if p == 0 || int(p) >= len(probeTable) {
 		return fmt.Sprintf("Probe(%d)", uint8(p))

@@ -297,7 +297,7 @@ func TestOpen(t *testing.T) {
 
 func TestProbeString(t *testing.T) {
 	t.Parallel()
-	for p, want := range map[Probe]string{0: "Probe(0)", NewContext: "new_context", NewContextWithData: "new_context_with_data", SessionEnter: "session_enter", 8: "Probe(8)"} {
+	for p, want := range map[Probe]string{0: "Probe(0)", NewContext: "new_context", NewContextWithData: "new_context_with_data", SessionEnter: "session_enter", SessionLeave: "session_leave", 9: "Probe(9)"} {
 		if p.String() != want {
 			t.Errorf("got %s, want %s", p, want)
 		}

@@ -10,10 +10,18 @@ import (
 	"slices"
 )
 
-// sessionSymbols are the entry points whose first argument is the session that
-// the calling thread works on until the next call.
-var sessionSymbols = []string{
-	"gnutls_handshake", // int gnutls_handshake(gnutls_session_t session)
+// entryPoint is an exported function whose first argument is a session.
+type entryPoint struct {
+	symbol string
+	probe  Probe
+}
+
+// entryPoints are the functions of libraries that tell which session the
+// calling thread works on, from the call until the next one, and which sessions
+// are no more.
+var entryPoints = []entryPoint{
+	{"gnutls_handshake", SessionEnter}, // int gnutls_handshake(gnutls_session_t session)
+	{"gnutls_deinit", SessionLeave},    // void gnutls_deinit(gnutls_session_t session)
 }
 
 // pending is a site whose operands may lack the addresses of symbols.
@@ -165,18 +173,20 @@ func (p *pending) resolve(lookup symbolLookup) error {
 // sessionSites returns the entry points in the dynamic symbol table or, for a
 // program with the library linked in, in the static one.
 func (im *image) sessionSites(failed *problems) []Site {
-	found, err := im.symbols(elf.SHT_DYNSYM, sessionSymbols)
-	if err != nil {
-		failed.add(fmt.Errorf("find %s: %w", SessionEnter, err))
+	names := make([]string, len(entryPoints))
+	for i, e := range entryPoints {
+		names[i] = e.symbol
 	}
-	sites := im.entrySites(found, true, failed)
-	if len(sites) > 0 {
-		return sites
+	for _, table := range []elf.SectionType{elf.SHT_DYNSYM, elf.SHT_SYMTAB} {
+		found, err := im.symbols(table, names)
+		if err != nil {
+			failed.add(fmt.Errorf("find library entry points: %w", err))
+		}
+		if sites := im.entrySites(found, table == elf.SHT_DYNSYM, failed); len(sites) > 0 {
+			return sites
+		}
 	}
-	if found, err = im.symbols(elf.SHT_SYMTAB, sessionSymbols); err != nil {
-		failed.add(fmt.Errorf("find %s: %w", SessionEnter, err))
-	}
-	return im.entrySites(found, false, failed)
+	return nil
 }
 
 func (im *image) entrySites(found map[string][]symbol, exported bool, failed *problems) []Site {
@@ -187,20 +197,20 @@ func (im *image) entrySites(found map[string][]symbol, exported bool, failed *pr
 	first.Size = 8
 
 	var sites []Site
-	for _, name := range sessionSymbols {
-		for _, s := range found[name] {
+	for _, e := range entryPoints {
+		for _, s := range found[e.symbol] {
 			if !s.function || exported && !s.exported {
 				continue
 			}
 			offset, err := im.codeOffset(s.address)
 			if err != nil {
-				failed.add(fmt.Errorf("%s %s: %w", SessionEnter, name, err))
+				failed.add(fmt.Errorf("%s %s: %w", e.probe, e.symbol, err))
 				continue
 			}
 			if !slices.ContainsFunc(sites, func(o Site) bool { return o.Offset == offset }) {
 				sites = append(sites, Site{
-					Probe: SessionEnter, Address: s.address, Offset: offset,
-					Args: []Operand{first.Operand}, Spec: name,
+					Probe: e.probe, Address: s.address, Offset: offset,
+					Args: []Operand{first.Operand}, Spec: e.symbol,
 				})
 			}
 		}

@@ -47,7 +47,9 @@ func Decode(sample []byte, ev *event.Event) error {
 		bpf.AuditCrauKindCRAU_DATA:
 		ev.Kind = event.Data
 	case bpf.AuditCrauKindCRAU_SESSION_ENTER:
-		ev.Kind = event.Session
+		ev.Kind = event.SessionEnter
+	case bpf.AuditCrauKindCRAU_SESSION_LEAVE:
+		ev.Kind = event.SessionLeave
 	case bpf.AuditCrauKindCRAU_EXIT:
 		ev.Kind = event.ProcessExit
 	case bpf.AuditCrauKindCRAU_PROCESS:

@@ -111,8 +111,8 @@ func (t *Tracer) loadOnce() error {
 	if err != nil {
 		return fmt.Errorf("read program: %w", err)
 	}
-	spec.Maps["ring"].MaxEntries = uint32(t.cfg.RingSize)          //nolint:gosec // checked by the kernel
-	spec.Maps["processes"].MaxEntries = uint32(t.cfg.MaxProcesses) //nolint:gosec // checked by the kernel
+	spec.Maps["ring"].MaxEntries = uint32(t.cfg.RingSize)
+	spec.Maps["processes"].MaxEntries = uint32(t.cfg.MaxProcesses)
 	audit := spec.Programs["audit"]
 	if !t.multi {
 		audit.AttachType = ebpf.AttachNone
@@ -166,7 +166,7 @@ func (t *Tracer) Remove(cookies ...uint64) error {
 	defer t.mu.Unlock()
 	var errs []error
 	for _, cookie := range cookies {
-		index := uint32(cookie) //nolint:gosec // Add made it
+		index := uint32(cookie)
 		if err := t.objs.Sites.Put(index, bpf.AuditCrauSpec{}); err != nil {
 			errs = append(errs, fmt.Errorf("forget probe site: %w", err))
 			continue

@@ -10,7 +10,9 @@ import (
 	"os"
 
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -44,13 +46,12 @@ func newExporter(ctx context.Context, cfg config.Config, stdout *os.File, log *s
 	case config.ExporterNone:
 		return tracetest.NewNoopExporter(), nil
 	}
-	if p := firstEnv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"); p != "" && p != "grpc" {
-		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL: only grpc is supported, got %q", p)
+	insecure, err := otlpDefaults("TRACES")
+	if err != nil {
+		return nil, err
 	}
 	var opts []otlptracegrpc.Option
-	if firstEnv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT",
-		"OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE") == "" {
-		// The specification's default endpoint is http://localhost:4317; the Go exporter would dial it with TLS.
+	if insecure {
 		opts = append(opts, otlptracegrpc.WithInsecure())
 	}
 	exporter, err := otlptracegrpc.New(ctx, opts...)
@@ -58,6 +59,34 @@ func newExporter(ctx context.Context, cfg config.Config, stdout *os.File, log *s
 		return nil, fmt.Errorf("make OTLP exporter: %w", err)
 	}
 	return exporter, nil
+}
+
+// newMetricReader returns a reader that exports over OTLP as often as OTEL_METRIC_EXPORT_INTERVAL says.
+func newMetricReader(ctx context.Context) (sdkmetric.Reader, error) {
+	insecure, err := otlpDefaults("METRICS")
+	if err != nil {
+		return nil, err
+	}
+	var opts []otlpmetricgrpc.Option
+	if insecure {
+		opts = append(opts, otlpmetricgrpc.WithInsecure())
+	}
+	exporter, err := otlpmetricgrpc.New(ctx, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("make OTLP metric exporter: %w", err)
+	}
+	return sdkmetric.NewPeriodicReader(exporter), nil
+}
+
+// otlpDefaults refuses protocols other than gRPC and reports whether to dial without TLS: the specification's default
+// endpoint is http://localhost:4317, which the Go exporters would dial with TLS.
+func otlpDefaults(signal string) (insecure bool, err error) {
+	own := "OTEL_EXPORTER_OTLP_" + signal + "_"
+	if p := firstEnv(own+"PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"); p != "" && p != "grpc" {
+		return false, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL: only grpc is supported, got %q", p)
+	}
+	return firstEnv(own+"ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", own+"INSECURE",
+		"OTEL_EXPORTER_OTLP_INSECURE") == "", nil
 }
 
 // newResource returns what all observed programs have in common: the host, and OTEL_RESOURCE_ATTRIBUTES.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	metricscollector "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	common "go.opentelemetry.io/proto/otlp/common/v1"
 	"google.golang.org/grpc"
@@ -25,6 +26,8 @@ type receiver struct {
 	mu    sync.Mutex
 	spans []*span
 	times []time.Time // when each arrived
+
+	metrics metricsReceiver
 }
 
 func startReceiver(t *testing.T) *receiver {
@@ -36,6 +39,7 @@ func startReceiver(t *testing.T) *receiver {
 	r := &receiver{endpoint: "http://" + l.Addr().String()}
 	s := grpc.NewServer()
 	collector.RegisterTraceServiceServer(s, r)
+	metricscollector.RegisterMetricsServiceServer(s, &r.metrics)
 	go s.Serve(l) //nolint:errcheck // ends by Stop
 	t.Cleanup(s.Stop)
 	return r

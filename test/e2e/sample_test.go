@@ -9,27 +9,27 @@ import (
 )
 
 const clientTree = `
-tls::handshake tls.ciphersuite=4866 tls.protocol_version=772 tls.role=client
-  tls::key_exchange tls.group=4588
-    pk::generate pk.algorithm=ML-KEM-768
-    pk::generate pk.algorithm=ECDH pk.bits=255 pk.curve=X25519
-  tls::key_exchange tls.group=23
-    pk::generate pk.algorithm=ECDH pk.bits=256 pk.curve=SECP256R1
-  tls::key_exchange tls.group=4588
-    pk::derive pk.algorithm=ECDH pk.bits=255 pk.curve=X25519
-    pk::decapsulate pk.algorithm=ML-KEM-768
-  tls::verify tls.signature_algorithm=1027
-    pk::verify pk.algorithm=ECDSA pk.bits=256 pk.curve=SECP256R1 pk.hash=SHA256
+tls::handshake [client] crypto.pqc.authentication.status=classical crypto.pqc.key_exchange.status=hybrid tls.cipher=TLS_AES_256_GCM_SHA384 tls.cipher_suite.id=4866 tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.groups.offered=[X25519MLKEM768 secp256r1] tls.protocol.name=tls tls.protocol.version=1.3 tls.protocol.version_id=772 tls.role=client tls.signature_scheme.id=1027 tls.signature_scheme.name=ecdsa_secp256r1_sha256
+  tls::key_exchange crypto.pqc.status=hybrid tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.key_exchange.negotiated=false
+    pk::generate crypto.pqc.part=post_quantum crypto.pqc.status=hybrid pk.algorithm=ML-KEM-768
+    pk::generate crypto.pqc.part=classical crypto.pqc.status=hybrid pk.algorithm=ECDH pk.bits=255 pk.curve=X25519
+  tls::key_exchange crypto.pqc.status=classical tls.curve=secp256r1 tls.group.id=23 tls.group.name=secp256r1 tls.key_exchange.negotiated=false
+    pk::generate crypto.pqc.status=classical pk.algorithm=ECDH pk.bits=256 pk.curve=SECP256R1
+  tls::key_exchange crypto.pqc.status=hybrid tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.key_exchange.negotiated=true
+    pk::derive crypto.pqc.part=classical crypto.pqc.status=hybrid pk.algorithm=ECDH pk.bits=255 pk.curve=X25519
+    pk::decapsulate crypto.pqc.part=post_quantum crypto.pqc.status=hybrid pk.algorithm=ML-KEM-768
+  tls::verify crypto.pqc.status=classical tls.signature_scheme.id=1027 tls.signature_scheme.name=ecdsa_secp256r1_sha256
+    pk::verify crypto.pqc.status=classical pk.algorithm=ECDSA pk.bits=256 pk.curve=SECP256R1 pk.hash=SHA256
 `
 
 const serverTree = `
-tls::handshake tls.ciphersuite=4866 tls.protocol_version=772 tls.role=server
-  tls::key_exchange tls.group=4588
-    pk::generate pk.algorithm=ECDH pk.bits=255 pk.curve=X25519
-    pk::derive pk.algorithm=ECDH pk.bits=255 pk.curve=X25519
-    pk::encapsulate pk.algorithm=ML-KEM-768
-  tls::sign tls.signature_algorithm=1027
-    pk::sign pk.algorithm=ECDSA pk.bits=256 pk.curve=SECP256R1 pk.hash=SHA256
+tls::handshake [server] crypto.pqc.authentication.status=classical crypto.pqc.key_exchange.status=hybrid tls.cipher=TLS_AES_256_GCM_SHA384 tls.cipher_suite.id=4866 tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.protocol.name=tls tls.protocol.version=1.3 tls.protocol.version_id=772 tls.role=server tls.signature_scheme.id=1027 tls.signature_scheme.name=ecdsa_secp256r1_sha256
+  tls::key_exchange crypto.pqc.status=hybrid tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.key_exchange.negotiated=true
+    pk::generate crypto.pqc.part=classical crypto.pqc.status=hybrid pk.algorithm=ECDH pk.bits=255 pk.curve=X25519
+    pk::derive crypto.pqc.part=classical crypto.pqc.status=hybrid pk.algorithm=ECDH pk.bits=255 pk.curve=X25519
+    pk::encapsulate crypto.pqc.part=post_quantum crypto.pqc.status=hybrid pk.algorithm=ML-KEM-768
+  tls::sign crypto.pqc.status=classical tls.signature_scheme.id=1027 tls.signature_scheme.name=ecdsa_secp256r1_sha256
+    pk::sign crypto.pqc.status=classical pk.algorithm=ECDSA pk.bits=256 pk.curve=SECP256R1 pk.hash=SHA256
 `
 
 // checkPairs checks that the spans are n client and n server trees, in turn where that is told.
@@ -111,7 +111,7 @@ func TestConsoleText(t *testing.T) {
 		"\n├─ tls::key_exchange ",
 		"\n│  └─ pk::encapsulate ",
 		"\n   └─ pk::sign ",
-		"pk.algorithm=ECDSA  pk.curve=SECP256R1  pk.bits=256  pk.hash=SHA256",
+		"pk.algorithm=ECDSA  pk.curve=SECP256R1  pk.bits=256  pk.hash=SHA256\n",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the console lacks %q:\n%s", want, out)

@@ -88,6 +88,9 @@ func (s *span) text() string {
 
 func (s *span) write(b *strings.Builder, indent string) {
 	b.WriteString(indent + s.Name)
+	if s.Kind != "internal" {
+		b.WriteString(" [" + s.Kind + "]")
+	}
 	keys := make([]string, 0, len(s.Attributes))
 	for k := range s.Attributes {
 		if k != "crypto.context.id" && k != "crypto.context.end" {
@@ -102,18 +105,6 @@ func (s *span) write(b *strings.Builder, indent string) {
 	for _, c := range s.children {
 		c.write(b, indent+"  ")
 	}
-}
-
-// find returns the spans of that name in and below s.
-func (s *span) find(name string) []*span {
-	var found []*span
-	if s.Name == name {
-		found = append(found, s)
-	}
-	for _, c := range s.children {
-		found = append(found, c.find(name)...)
-	}
-	return found
 }
 
 // wantText compares a tree with its expected drawing, which may start with a line break.

@@ -11,8 +11,10 @@ const (
 	NewContext Kind = iota
 	// Data adds pairs to Event.Context.
 	Data
-	// Session says that the thread now works on the library session in Event.Context.
-	Session
+	// SessionEnter says that the thread now works on the library session in Event.Context.
+	SessionEnter
+	// SessionLeave says that the library forgets the session in Event.Context.
+	SessionLeave
 	// ProcessStart says who a process is; it precedes the process's first other event.
 	ProcessStart
 	// ProcessExit says that the process's last thread exits.

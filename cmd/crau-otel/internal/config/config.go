@@ -2,7 +2,11 @@
 
 package config
 
-import "time"
+import (
+	"time"
+
+	"github.com/crau-otel/crau-otel/mapping/policy"
+)
 
 // The values of exporter.
 const (
@@ -17,6 +21,12 @@ const (
 	FormatJSON = "json"
 )
 
+// The values of privacy.process.
+const (
+	ProcessNone = "none"
+	ProcessFull = "full"
+)
+
 // The values of console.color.
 const (
 	ColorAuto   = "auto"
@@ -28,14 +38,20 @@ const (
 type Config struct {
 	// Libraries are the files whose probes are attached.
 	Libraries []string `yaml:"libraries"`
+	// Scopes are the scopes of contexts and keys that are traced, such as tls, ssh or pk; all of them if empty.
+	Scopes []string `yaml:"scopes"`
 	// Exporter is where spans go: otlp, console or none.
-	Exporter string   `yaml:"exporter"`
-	Console  Console  `yaml:"console"`
-	Log      Log      `yaml:"log"`
-	Ring     Ring     `yaml:"ring"`
-	Spans    Spans    `yaml:"spans"`
-	Limits   Limits   `yaml:"limits"`
-	Shutdown Shutdown `yaml:"shutdown"`
+	Exporter string  `yaml:"exporter"`
+	Console  Console `yaml:"console"`
+	Log      Log     `yaml:"log"`
+	Ring     Ring    `yaml:"ring"`
+	Spans    Spans   `yaml:"spans"`
+	// Policy decides which spans violate.
+	Policy   policy.Config `yaml:"policy"`
+	Privacy  Privacy       `yaml:"privacy"`
+	Metrics  Metrics       `yaml:"metrics"`
+	Limits   Limits        `yaml:"limits"`
+	Shutdown Shutdown      `yaml:"shutdown"`
 }
 
 // Console configures the console exporter.
@@ -68,6 +84,27 @@ type Spans struct {
 	IdleTimeout time.Duration `yaml:"idle_timeout"`
 }
 
+// Privacy configures what leaves the host.
+type Privacy struct {
+	// Process is full to tell a process's id, path, owner and command line, or none.
+	Process string `yaml:"process"`
+	Keys    Keys   `yaml:"keys"`
+}
+
+// Keys chooses event keys as emitted, such as tls::group, by patterns as of [path.Match].
+type Keys struct {
+	// Allow has the patterns of the keys that are kept; all of them if empty.
+	Allow []string `yaml:"allow"`
+	// Deny has the patterns of the keys that are dropped even though allowed.
+	Deny []string `yaml:"deny"`
+}
+
+// Metrics configures what is measured.
+type Metrics struct {
+	// MaxSeries is the number of series of one instrument, 1 to 1000000.
+	MaxSeries int `yaml:"max_series"`
+}
+
 // Limits bounds what the agent holds. What does not fit is counted as lost.
 type Limits struct {
 	// OpenContexts is the number of contexts not yet ended, 1 to 16777216.
@@ -76,8 +113,6 @@ type Limits struct {
 	TreeSpans int `yaml:"tree_spans"`
 	// Processes is the number of processes with state of their own, 1 to 4194304, which is the kernel's PID_MAX_LIMIT.
 	Processes int `yaml:"processes"`
-	// QueueSpans is the number of ended spans waiting for export, 1 to 16777216.
-	QueueSpans int `yaml:"queue_spans"`
 }
 
 // Shutdown configures the end of a run.
@@ -90,12 +125,16 @@ type Shutdown struct {
 func Default() Config {
 	return Config{
 		Libraries: []string{},
+		Scopes:    []string{},
 		Exporter:  ExporterOTLP,
 		Console:   Console{Format: FormatText, Color: ColorAuto},
 		Log:       Log{Level: "info", Format: FormatText},
 		Ring:      Ring{Size: 8 * MiB, PollInterval: 2 * time.Millisecond},
 		Spans:     Spans{IdleTimeout: 2 * time.Second},
-		Limits:    Limits{OpenContexts: 65536, TreeSpans: 4096, Processes: 8192, QueueSpans: 65536},
+		Policy:    policy.Config{Name: "none", Rules: []policy.Rule{}},
+		Privacy:   Privacy{Process: ProcessNone, Keys: Keys{Allow: []string{}, Deny: []string{}}},
+		Metrics:   Metrics{MaxSeries: 2000},
+		Limits:    Limits{OpenContexts: 65536, TreeSpans: 4096, Processes: 8192},
 		Shutdown:  Shutdown{Timeout: 10 * time.Second},
 	}
 }

@@ -5,6 +5,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,7 +101,7 @@ func TestValidateRanges(t *testing.T) {
 	checkRange(t, "limits.open_contexts", func(c *Config) *int { return &c.Limits.OpenContexts }, 1, 16777216)
 	checkRange(t, "limits.tree_spans", func(c *Config) *int { return &c.Limits.TreeSpans }, 1, 1048576)
 	checkRange(t, "limits.processes", func(c *Config) *int { return &c.Limits.Processes }, 1, 4194304)
-	checkRange(t, "limits.queue_spans", func(c *Config) *int { return &c.Limits.QueueSpans }, 1, 16777216)
+	checkRange(t, "metrics.max_series", func(c *Config) *int { return &c.Metrics.MaxSeries }, 1, 1000000)
 	checkRange(t, "ring.poll_interval", func(c *Config) *time.Duration { return &c.Ring.PollInterval }, 100*time.Microsecond, time.Second)
 	checkRange(t, "spans.idle_timeout", func(c *Config) *time.Duration { return &c.Spans.IdleTimeout }, 10*time.Millisecond, time.Hour)
 	checkRange(t, "shutdown.timeout", func(c *Config) *time.Duration { return &c.Shutdown.Timeout }, 100*time.Millisecond, 10*time.Minute)
@@ -155,13 +156,53 @@ func TestValidateWords(t *testing.T) {
 	t.Parallel()
 	c := Default()
 	c.Exporter, c.Console, c.Log = "jaeger", Console{"xml", "yes"}, Log{"trace", ""}
+	c.Policy.Name, c.Privacy.Process = "strict", "some"
 	const want = `exporter: must be otlp, console or none, got "jaeger"
 console.format: must be text or json, got "xml"
 console.color: must be auto, always or never, got "yes"
 log.level: must be debug, info, warn or error, got "trace"
-log.format: must be text or json, got ""`
+log.format: must be text or json, got ""
+policy.name: must be none, hybrid-ok, pq-only or cnsa-2.0, got "strict"
+privacy.process: must be none or full, got "some"`
 	if err := c.Validate(); err == nil || err.Error() != want {
 		t.Errorf("error\n%v\nwant\n%s", err, want)
+	}
+}
+
+func TestValidateLists(t *testing.T) {
+	t.Parallel()
+	long := slices.Repeat([]string{"a_0"}, maxScopes+1)
+	for _, test := range []struct {
+		change func(*Config)
+		want   string
+	}{
+		{func(c *Config) { c.Scopes = long[:maxScopes] }, ""},
+		{func(c *Config) { c.Scopes = long }, "scopes: must be at most 16, got 17"},
+		{
+			func(c *Config) { c.Scopes = []string{"tls", "", "TLS", "tls::", "a-b", "t\n"} },
+			`scopes[1]: must be a word of a-z, 0-9 and _ such as tls, got ""
+scopes[2]: must be a word of a-z, 0-9 and _ such as tls, got "TLS"
+scopes[3]: must be a word of a-z, 0-9 and _ such as tls, got "tls::"
+scopes[4]: must be a word of a-z, 0-9 and _ such as tls, got "a-b"
+scopes[5]: must be a word of a-z, 0-9 and _ such as tls, got "t\n"`,
+		},
+		{func(c *Config) { c.Privacy.Keys = Keys{[]string{"*", "tls::*", "ssh::[cs]2*"}, []string{"?"}} }, ""},
+		{
+			func(c *Config) { c.Privacy.Keys = Keys{[]string{"*", "["}, []string{"", "a\\"}} },
+			`privacy.keys.allow[1]: must be a pattern such as tls::*, got "["
+privacy.keys.deny[0]: must be a pattern such as tls::*, got ""
+privacy.keys.deny[1]: must be a pattern such as tls::*, got "a\\"`,
+		},
+	} {
+		c := Default()
+		test.change(&c)
+		got := ""
+		if err := c.Validate(); err != nil {
+			got = err.Error()
+		}
+		if got != test.want {
+			t.Errorf("error\n%s\nwant\n%s", got, test.want)
+		}
 	}
 }
 

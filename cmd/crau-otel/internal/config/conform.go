@@ -16,6 +16,10 @@ import (
 // sizeForm is what a [ByteSize] must look like, for error texts.
 const sizeForm = "a size such as 65536 or 8MiB (units B, KiB, MiB, GiB)"
 
+// plainForm is what a value without a type of its own must look like, for error texts. A version such as 1.3 is the
+// usual mistake: to YAML it is a number.
+const plainForm = `text (with quotes if it looks like a number, as "1.3"), a whole number, true or false`
+
 // conform returns v, which a source gives for key, as a value that a field of type t takes as it stands: the same map
 // or list with each leaf in its field's type. It adds a problem for each unknown key and each value of another type, and
 // leaves those out. Nothing is converted but text to the types that YAML does not know.
@@ -31,6 +35,8 @@ func (p *problems) conform(t reflect.Type, key string, v any) any {
 		return p.conformSection(t, key, v)
 	}
 	switch {
+	case t.Kind() == reflect.Interface:
+		return p.conformAny(key, v)
 	case isText(t):
 		if s, ok := v.(string); ok {
 			return p.conformText(t, key, s)
@@ -106,6 +112,32 @@ func (p *problems) conformList(t reflect.Type, key string, list []any) any {
 	return out
 }
 
+// conformAny lets text, whole numbers, true and false through, and lists of them.
+func (p *problems) conformAny(key string, v any) any {
+	list, ok := v.([]any)
+	if !ok {
+		if !isPlain(v) {
+			p.add(key, "must be %s, or a list of these, got %s", plainForm, show(v))
+			return nil
+		}
+		return v
+	}
+	for i, element := range list {
+		if !isPlain(element) {
+			p.add(fmt.Sprintf("%s[%d]", key, i), "must be %s, got %s", plainForm, show(element))
+		}
+	}
+	return list
+}
+
+func isPlain(v any) bool {
+	switch v.(type) {
+	case string, int, bool:
+		return true
+	}
+	return false
+}
+
 func (p *problems) conformText(t reflect.Type, key, s string) any {
 	out := reflect.New(t)
 	if err := out.Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(s)); err != nil {
@@ -166,6 +198,8 @@ func (p *problems) refuse(t reflect.Type, key string, v any) {
 // show returns v, as a source gave it, for an error text.
 func show(v any) string {
 	switch v := v.(type) {
+	case nil:
+		return "nothing"
 	case string:
 		return strconv.Quote(v)
 	case []any:

@@ -3,7 +3,9 @@
 package config
 
 import (
+	"math"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 )
@@ -15,6 +17,7 @@ type section struct {
 	Ratio  float64           `yaml:"ratio"`
 	On     bool              `yaml:"on"`
 	Small  uint8             `yaml:"small"`
+	Any    any               `yaml:"any"`
 }
 
 type rule struct {
@@ -54,6 +57,49 @@ small: 255
 	}
 	if len(p) != 0 || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %#v, problems %v", got, p)
+	}
+}
+
+func TestConformAny(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		yaml string
+		want any    // nil: refused
+		err  string // without the form that is asked for
+	}{
+		{`tls`, "tls", ""},
+		{`"1.3"`, "1.3", ""},
+		{`""`, "", ""},
+		{`-5`, -5, ""},
+		{`0x0202`, 514, ""},
+		{`9223372036854775807`, math.MaxInt, ""},
+		{`yes`, "yes", ""},
+		{`true`, true, ""},
+		{`[a, 1, false]`, []any{"a", 1, false}, ""},
+		{`[]`, []any{}, ""},
+		{`1.3`, nil, `any: must be FORM, or a list of these, got 1.3`},
+		{`9223372036854775808`, nil, `any: must be FORM, or a list of these, got 9223372036854775808`},
+		{`{a: 1}`, nil, `any: must be FORM, or a list of these, got a section with keys`},
+		{`2026-01-02`, nil, `any: must be FORM, or a list of these, got 2026-01-02 00:00:00 +0000 UTC`},
+		{`null`, nil, `any: has no value: give it one or leave the key out`},
+		{`[a, [b], 1.0, null]`, nil, "any[1]: must be FORM, got a list\nany[2]: must be FORM, got 1.0\nany[3]: must be FORM, got nothing"},
+	} {
+		doc, err := parseDocument("x.yaml", []byte("any: "+test.yaml))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var p problems
+		got := p.conform(reflect.TypeFor[section](), "", doc.values).(map[string]any)
+		var texts []string
+		for _, problem := range p {
+			texts = append(texts, strings.ReplaceAll(problem.Error(), plainForm, "FORM"))
+		}
+		if joined := strings.Join(texts, "\n"); joined != test.err {
+			t.Errorf("%s: %q, want %q", test.yaml, joined, test.err)
+		}
+		if test.err == "" && !reflect.DeepEqual(got["any"], test.want) {
+			t.Errorf("%s: %#v", test.yaml, got["any"])
+		}
 	}
 }
 

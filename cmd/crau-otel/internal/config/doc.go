@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package config reads the agent's configuration from, in rising precedence, [Default], a YAML file, CRAU_* environment
-// variables and flags.
+// Package config reads the agent's configuration from, in rising precedence, [Default], OTEL_TRACES_EXPORTER, a YAML
+// file, CRAU_* environment variables and flags.
 //
 // The struct [Config] is the only list of keys: a field's yaml tag names its key, the environment variable of the key
 // a.b_c is CRAU_A_B_C, and [Flags] ties a flag to a key. A new key is a field, its default, its check in the validate

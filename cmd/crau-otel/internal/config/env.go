@@ -5,6 +5,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/knadh/koanf/providers/env/v2"
@@ -14,11 +15,33 @@ const (
 	envPrefix = "CRAU_"
 	// envConfig names the YAML file, as --config does. It is not a key.
 	envConfig = envPrefix + "CONFIG"
+	// envTracesExporter is the OpenTelemetry specification's variable for what the key exporter says.
+	envTracesExporter = "OTEL_TRACES_EXPORTER"
 )
 
 // envName returns the environment variable of key.
 func envName(key string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+}
+
+// lookup returns the value of an environment variable; empty if it is not set.
+func lookup(environ []string, name string) string {
+	for _, variable := range slices.Backward(environ) {
+		if value, ok := strings.CutPrefix(variable, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// standardLayer returns what OpenTelemetry's own variables say of keys. All others are left to the SDK.
+func standardLayer(environ []string) layer {
+	set, values := places{}, map[string]any{}
+	// The specification reads an empty variable as not set and compares values without case.
+	if exporter := strings.ToLower(strings.TrimSpace(lookup(environ, envTracesExporter))); exporter != "" {
+		set["exporter"], values["exporter"] = envTracesExporter, exporter
+	}
+	return layer{values, set.place}
 }
 
 // envLayer returns what environ sets. An empty variable counts as not set, as with OTEL_*.

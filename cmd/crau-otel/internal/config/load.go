@@ -6,23 +6,23 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 )
 
-// Load returns the valid configuration that results from the defaults, the YAML file that --config or else CRAU_CONFIG
-// names, the CRAU_* variables in environ (in the form of os.Environ) and the flags of fs that were given, the later ones
-// taking precedence. The flags are those of [Flags], already parsed. The error joins everything found wrong.
+// Load returns the valid configuration that results from the defaults, OTEL_TRACES_EXPORTER, the YAML file that --config
+// or else CRAU_CONFIG names, the CRAU_* variables in environ (in the form of os.Environ) and the flags of fs that were
+// given, the later ones taking precedence. The flags are those of [Flags], already parsed. The error joins everything
+// found wrong.
 func Load(fs *pflag.FlagSet, environ []string) (Config, error) {
 	file, errFile := fileLayer(fs, environ)
 	variables, errEnv := envLayer(environ)
 	flags, errFlags := flagLayer(fs)
 	errs := []error{errFile, errEnv, errFlags}
 
-	layers := []layer{file, variables, flags}
+	layers := []layer{standardLayer(environ), file, variables, flags}
 	merged := koanf.New(".")
 	for i := range layers {
 		// Each on its own: merging would let one layer's value hide another's wrong type.
@@ -46,12 +46,7 @@ func Load(fs *pflag.FlagSet, environ []string) (Config, error) {
 
 // fileLayer returns what the YAML file sets; nothing if none is named.
 func fileLayer(fs *pflag.FlagSet, environ []string) (layer, error) {
-	name, source := "", ""
-	for _, variable := range environ {
-		if value, ok := strings.CutPrefix(variable, envConfig+"="); ok {
-			name, source = value, envConfig
-		}
-	}
+	name, source := lookup(environ, envConfig), envConfig
 	if f := fs.Lookup(flagConfig); f != nil && f.Changed {
 		name, source = f.Value.String(), "--"+flagConfig
 	}

@@ -151,12 +151,12 @@ func TestLoadRefuses(t *testing.T) {
 		{
 			name: "unknown key in file",
 			file: "limits:\n  processes: 1\n  open_context: 5\n",
-			want: `crau.yaml:3: limits.open_context: unknown key: the keys here are open_contexts, processes, queue_spans, tree_spans`,
+			want: `crau.yaml:3: limits.open_context: unknown key: the keys here are open_contexts, processes, tree_spans`,
 		},
 		{
 			name: "unknown key at the top, other case",
 			file: "Exporter: none\n",
-			want: `crau.yaml:1: Exporter: unknown key: the keys here are console, exporter, libraries, limits, log, ring, shutdown, spans`,
+			want: `crau.yaml:1: Exporter: unknown key: the keys here are console, exporter, libraries, limits, log, metrics, policy, privacy, ring, scopes, shutdown, spans`,
 		},
 		{
 			name: "dotted key",
@@ -209,11 +209,12 @@ func TestLoadRefuses(t *testing.T) {
 		},
 		{
 			name: "fraction, text and a huge number for a whole number",
-			file: "limits:\n  open_contexts: 5.0\n  processes: 2.5\n  queue_spans: \"5\"\n  tree_spans: 99999999999999999999\n",
+			file: "limits:\n  open_contexts: 5.0\n  processes: \"5\"\n  tree_spans: 99999999999999999999\n" +
+				"metrics: {max_series: 2.5}\n",
 			want: "crau.yaml:2: limits.open_contexts: must be a whole number of at most 64 bits, got 5.0\n" +
-				"crau.yaml:3: limits.processes: must be a whole number of at most 64 bits, got 2.5\n" +
-				"crau.yaml:4: limits.queue_spans: must be a whole number of at most 64 bits, got \"5\"\n" +
-				"crau.yaml:5: limits.tree_spans: must be a whole number of at most 64 bits, got 1e+20",
+				"crau.yaml:3: limits.processes: must be a whole number of at most 64 bits, got \"5\"\n" +
+				"crau.yaml:4: limits.tree_spans: must be a whole number of at most 64 bits, got 1e+20\n" +
+				"crau.yaml:5: metrics.max_series: must be a whole number of at most 64 bits, got 2.5",
 		},
 		{
 			name: "number without unit for a duration",
@@ -259,7 +260,7 @@ func TestLoadRefuses(t *testing.T) {
 			environ: []string{"CRAU_COLOUR=red"},
 			args:    []string{"--ring-size=big"},
 			want: "CRAU_COLOUR: unknown variable: the key limits.open_contexts, for example, is CRAU_LIMITS_OPEN_CONTEXTS\n" +
-				"crau.yaml:1: colour: unknown key: the keys here are console, exporter, libraries, limits, log, ring, shutdown, spans\n" +
+				"crau.yaml:1: colour: unknown key: the keys here are console, exporter, libraries, limits, log, metrics, policy, privacy, ring, scopes, shutdown, spans\n" +
 				"--ring-size: ring.size: must be a size such as 65536 or 8MiB (units B, KiB, MiB, GiB), got \"big\"",
 		},
 		{

@@ -6,9 +6,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/crau-otel/crau-otel/mapping/policy"
 )
 
 // Validate returns all that is wrong with c, joined, each error starting with the YAML key; nil if nothing is.
@@ -27,14 +31,69 @@ func (c Config) problems() problems {
 			p.add(fmt.Sprintf("libraries[%d]", i), "must be the path of a file, got an empty one")
 		}
 	}
+	validateScopes(&p, c.Scopes)
 	oneOf(&p, "exporter", c.Exporter, ExporterOTLP, ExporterConsole, ExporterNone)
 	c.Console.validate(&p)
 	c.Log.validate(&p)
 	c.Ring.validate(&p)
 	c.Spans.validate(&p)
+	validatePolicy(&p, c.Policy)
+	c.Privacy.validate(&p)
+	c.Metrics.validate(&p)
 	c.Limits.validate(&p)
 	c.Shutdown.validate(&p)
 	return p
+}
+
+// maxScopes bounds the list of scopes.
+const maxScopes = 16
+
+var scopeForm = regexp.MustCompile(`^[a-z0-9_]+$`)
+
+func validateScopes(p *problems, scopes []string) {
+	if len(scopes) > maxScopes {
+		p.add("scopes", "must be at most %d, got %d", maxScopes, len(scopes))
+	}
+	for i, scope := range scopes {
+		if !scopeForm.MatchString(scope) {
+			p.add(fmt.Sprintf("scopes[%d]", i), "must be a word of a-z, 0-9 and _ such as tls, got %q", scope)
+		}
+	}
+}
+
+func validatePolicy(p *problems, c policy.Config) {
+	_, err := policy.New(c)
+	var joined interface{ Unwrap() []error }
+	if !errors.As(err, &joined) {
+		return
+	}
+	for _, err := range joined.Unwrap() {
+		var bad *policy.RuleError
+		if errors.As(err, &bad) {
+			p.add(fmt.Sprintf("policy.rules[%d].%s", bad.Index, bad.Field), "%v", bad.Err)
+		} else {
+			p.add("policy.name", "%v", err)
+		}
+	}
+}
+
+func (c Privacy) validate(p *problems) {
+	oneOf(p, "privacy.process", c.Process, ProcessNone, ProcessFull)
+	patterns(p, "privacy.keys.allow", c.Keys.Allow)
+	patterns(p, "privacy.keys.deny", c.Keys.Deny)
+}
+
+// patterns adds a problem for each element of list that is no pattern.
+func patterns(p *problems, key string, list []string) {
+	for i, pattern := range list {
+		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
+			p.add(fmt.Sprintf("%s[%d]", key, i), "must be a pattern such as tls::*, got %q", pattern)
+		}
+	}
+}
+
+func (m Metrics) validate(p *problems) {
+	inRange(p, "metrics.max_series", m.MaxSeries, 1, 1_000_000)
 }
 
 func (c Console) validate(p *problems) {
@@ -67,7 +126,6 @@ func (l Limits) validate(p *problems) {
 	inRange(p, "limits.open_contexts", l.OpenContexts, 1, 1<<24)
 	inRange(p, "limits.tree_spans", l.TreeSpans, 1, 1<<20)
 	inRange(p, "limits.processes", l.Processes, 1, 1<<22)
-	inRange(p, "limits.queue_spans", l.QueueSpans, 1, 1<<24)
 }
 
 func (s Shutdown) validate(p *problems) {

@@ -146,7 +146,7 @@ func values(span sdktrace.ReadOnlySpan) []cell {
 		first = append(first, c)
 	}
 	for _, a := range span.Attributes() {
-		if a.Key == endKey || a.Key == idKey {
+		if a.Key == endKey || a.Key == idKey || isCodepoint(a.Key) {
 			continue
 		}
 		c := cell{key: word(string(a.Key), "=") + "=", text: value(a.Value), keyStyle: cyan}
@@ -158,6 +158,12 @@ func values(span sdktrace.ReadOnlySpan) []cell {
 		}
 	}
 	return append(first, last...)
+}
+
+// isCodepoint reports whether the key is that of a number whose name stands beside it.
+func isCodepoint(key attribute.Key) bool {
+	return strings.HasPrefix(string(key), "tls.") &&
+		(strings.HasSuffix(string(key), ".id") || strings.HasSuffix(string(key), "_id"))
 }
 
 // branch returns the bars and the branch before a name. Of a deep tree only the innermost levels are drawn.

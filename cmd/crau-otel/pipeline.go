@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	sdkresource "go.opentelemetry.io/otel/sdk/resource"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/metrics"
+	"github.com/crau-otel/crau-otel/mapping"
+	"github.com/crau-otel/crau-otel/mapping/policy"
+	"github.com/crau-otel/crau-otel/tracer"
+)
+
+// pipeline is the way of the events from the ring to the exporters.
+type pipeline struct {
+	tracer  *tracer.Tracer
+	handler *handler
+	queue   *export.Queue
+	metrics *metrics.Metrics // nil if they are off
+	log     *slog.Logger
+}
+
+func newPipeline(ctx context.Context, cfg config.Config, t *tracer.Tracer, log *slog.Logger) (_ *pipeline, err error) {
+	rules, err := policy.New(cfg.Policy)
+	if err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	exporter, err := newExporter(ctx, cfg, os.Stdout, log)
+	if err != nil {
+		return nil, err
+	}
+	queueConfig := export.Config{Exporter: exporter, Log: log}
+	if cfg.Exporter == config.ExporterConsole {
+		queueConfig.MaxBatch = cfg.Limits.TreeSpans // a tree is drawn in one piece
+	}
+	p := &pipeline{log: log, tracer: t, handler: &handler{clock: tracer.NewClock()}}
+	if p.queue, err = export.NewQueue(queueConfig); err != nil {
+		return nil, errors.Join(err, exporter.Shutdown(ctx))
+	}
+	defer func() {
+		if err != nil {
+			p.close(cfg)
+		}
+	}()
+	host := newResource(ctx, log)
+	if p.metrics, err = p.newMetrics(ctx, cfg, host, log); err != nil {
+		return nil, err
+	}
+	mapConfig := mapping.Config{
+		IdleTimeout:     cfg.Spans.IdleTimeout,
+		MaxOpenContexts: cfg.Limits.OpenContexts,
+		MaxTreeSpans:    cfg.Limits.TreeSpans,
+		MaxProcesses:    cfg.Limits.Processes,
+		Resource:        host,
+		ScopeVersion:    buildVersion(),
+		Wall:            p.handler.clock.Wall,
+		Scopes:          cfg.Scopes,
+		AllowKeys:       cfg.Privacy.Keys.Allow,
+		DenyKeys:        cfg.Privacy.Keys.Deny,
+		Policy:          rules,
+		Sink:            p.take,
+		Log:             log,
+	}
+	if cfg.Privacy.Process == config.ProcessFull {
+		mapConfig.Describe = describeProcess
+	}
+	p.handler.mapper, err = mapping.New(mapConfig)
+	return p, err
+}
+
+// take takes a finished tree: metrics count it whether or not it is sampled.
+func (p *pipeline) take(t mapping.Tree) {
+	if p.metrics != nil {
+		p.metrics.Record(t.Operations)
+	}
+	p.queue.Put(t)
+}
+
+// newMetrics returns nil where metrics are off: without OTLP spans they are on only if OTEL_METRICS_EXPORTER says so.
+func (p *pipeline) newMetrics(
+	ctx context.Context, cfg config.Config, host *sdkresource.Resource, log *slog.Logger,
+) (*metrics.Metrics, error) {
+	switch wanted := os.Getenv("OTEL_METRICS_EXPORTER"); {
+	case wanted == "none", wanted == "" && cfg.Exporter != config.ExporterOTLP:
+		return nil, nil
+	case wanted != "" && wanted != "otlp":
+		return nil, fmt.Errorf("OTEL_METRICS_EXPORTER: must be otlp or none, got %q", wanted)
+	}
+	reader, err := newMetricReader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	own, err := sdkresource.Merge(sdkresource.NewSchemaless(semconv.ServiceName("crau-otel"),
+		semconv.ServiceVersion(buildVersion())), host)
+	if err != nil {
+		return nil, fmt.Errorf("make resource: %w", err)
+	}
+	m, err := metrics.New(metrics.Config{
+		Reader:    reader,
+		Resource:  own,
+		MaxSeries: cfg.Metrics.MaxSeries,
+		Version:   buildVersion(),
+		Health: func() metrics.Health {
+			total, err := p.totals()
+			if err != nil {
+				log.Warn("health metrics are incomplete", "error", err)
+			}
+			health := total.health()
+			used, capacity := p.tracer.RingFill()
+			health.RingFill = float64(used) / float64(capacity)
+			return health
+		},
+	})
+	return m, err
+}
+
+// totals returns what became of every hit so far.
+func (p *pipeline) totals() (totals, error) {
+	traced, err := p.tracer.Stats()
+	return totals{traced: traced, mapped: p.handler.mapped(), exported: p.queue.Stats()}, err
+}
+
+// close exports what waits, for as long as the configuration lets it. What could not be delivered is counted and
+// logged; it is no error of the program's.
+func (p *pipeline) close(cfg config.Config) {
+	ctx, cancel := context.WithTimeout(context.Background(), cfg.Shutdown.Timeout)
+	defer cancel()
+	if err := p.queue.Close(ctx); err != nil {
+		p.log.Warn("not everything was exported", "error", err)
+	}
+	if p.metrics == nil {
+		return
+	}
+	if err := p.metrics.Shutdown(ctx); status.Code(err) == codes.Unimplemented {
+		p.log.Warn("the receiver takes no metrics; set OTEL_METRICS_EXPORTER=none")
+	} else if err != nil {
+		p.log.Warn("the last metrics were not exported", "error", err)
+	}
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// maxCommandLine bounds what is read of a process's arguments, in bytes.
+const maxCommandLine = 4096
+
+// describeProcess returns what privacy.process: full tells of a process: the kernel's record, and what /proc says if
+// the process still runs the same program.
+func describeProcess(pid uint32, p event.Process) []attribute.KeyValue {
+	owner := strconv.FormatUint(uint64(p.UID), 10)
+	if u, err := user.LookupId(owner); err == nil {
+		owner = u.Username
+	}
+	attrs := []attribute.KeyValue{semconv.ProcessPID(int(pid)), semconv.ProcessOwner(owner)}
+	proc := fmt.Sprintf("/proc/%d/", pid)
+	path, err := os.Readlink(proc + "exe")
+	if err != nil || !strings.HasSuffix(strings.TrimSuffix(path, " (deleted)"), "/"+p.Executable) {
+		return attrs
+	}
+	attrs = append(attrs, semconv.ProcessExecutablePath(path))
+	f, err := os.Open(proc + "cmdline")
+	if err != nil {
+		return attrs
+	}
+	defer f.Close()
+	line := make([]byte, maxCommandLine)
+	n, _ := f.Read(line)
+	if n == 0 {
+		return attrs
+	}
+	var args []string
+	for arg := range bytes.SplitSeq(bytes.TrimSuffix(line[:n], []byte{0}), []byte{0}) {
+		args = append(args, strings.ToValidUTF8(string(arg), "\uFFFD"))
+	}
+	return append(attrs, semconv.ProcessCommandArgs(args...))
+}

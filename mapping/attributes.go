@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mapping
+
+import (
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+)
+
+// Attribute documents one attribute that spans or resources carry. docs/attributes.md is made of these.
+type Attribute struct {
+	Key       attribute.Key
+	Type      string // string, int, boolean or string[]
+	Example   string
+	On        string // the spans that carry it, or "resource"
+	When      string // when it is set and what it says
+	Stability string // "semantic convention" or "crau-otel"
+}
+
+const (
+	convention = "semantic convention"
+	ours       = "crau-otel"
+)
+
+// Attributes returns every attribute with a meaning of its own. Event keys that are not among them become attributes
+// by writing each :: as a dot.
+func Attributes() []Attribute { return append([]Attribute(nil), documented...) }
+
+var documented []Attribute
+
+// define documents an attribute and returns its key; there is no other way to get a key for code to use.
+func define(key attribute.Key, typ, example, on, when, stability string) attribute.Key {
+	documented = append(documented, Attribute{key, typ, example, on, when, stability})
+	return key
+}
+
+// Of TLS contexts.
+var (
+	attrTLSRole = define("tls.role", "string", "client", "tls::handshake",
+		"Which side this program was: client or server.", ours)
+	attrTLSProtocolName = define(semconv.TLSProtocolNameKey, "string", "tls", "tls::handshake",
+		"The version was told: ssl, tls or dtls.", convention)
+	attrTLSProtocolVersion = define(semconv.TLSProtocolVersionKey, "string", "1.3", "tls::handshake",
+		"The version was told: the negotiated one.", convention)
+	attrTLSProtocolVersionID = define("tls.protocol.version_id", "int", "772", "tls::handshake",
+		"The version was told: its number on the wire.", ours)
+	attrTLSCipher = define(semconv.TLSCipherKey, "string", "TLS_AES_256_GCM_SHA384", "tls::handshake",
+		"The cipher suite was told: its IANA name.", convention)
+	attrTLSCipherSuiteID = define("tls.cipher_suite.id", "int", "4866", "tls::handshake",
+		"The cipher suite was told: its IANA codepoint.", ours)
+	attrTLSExtendedMasterSecret = define("tls.extended_master_secret", "boolean", "true", "tls::handshake",
+		"TLS 1.2: whether the extended master secret (RFC 7627) is used.", ours)
+	attrTLSResumed = define(semconv.TLSResumedKey, "boolean", "true", "tls::handshake",
+		"A handshake whose version was told looks like a resumption: nobody signed, and no certificate was verified.",
+		convention)
+	attrTLSCurve = define(semconv.TLSCurveKey, "string", "x25519", "tls::key_exchange, tls::handshake",
+		"The group is an elliptic curve alone; on a handshake, of the negotiated group.", convention)
+	attrTLSGroupID = define("tls.group.id", "int", "4588", "tls::key_exchange, tls::handshake",
+		"The group was told: its IANA codepoint; on a handshake, of the negotiated group.", ours)
+	attrTLSGroupName = define("tls.group.name", "string", "X25519MLKEM768", "tls::key_exchange, tls::handshake",
+		"As tls.group.id: the IANA name, or unknown (0x....).", ours)
+	attrTLSGroupsOffered = define("tls.groups.offered", "string[]", "[X25519MLKEM768, secp256r1]", "tls::handshake",
+		"A client made key shares: the names of their groups in order.", ours)
+	attrTLSNegotiated = define("tls.key_exchange.negotiated", "boolean", "true", "tls::key_exchange",
+		"Always: whether a shared secret was made with this group; false for a share that was only offered.", ours)
+	attrTLSSignatureSchemeID = define("tls.signature_scheme.id", "int", "1027",
+		"tls::sign, tls::verify, tls::handshake",
+		"The scheme was told: its IANA codepoint; on a handshake, of the peer's signature, else of the own one.", ours)
+	attrTLSSignatureSchemeName = define("tls.signature_scheme.name", "string", "ecdsa_secp256r1_sha256",
+		"tls::sign, tls::verify, tls::handshake", "As tls.signature_scheme.id: the IANA name, or unknown (0x....).", ours)
+	attrTLSKeyExchangeAlgorithm = define("tls.key_exchange_algorithm", "string", "ECDHE", "tls::key_exchange",
+		"An older library told the kind of key exchange: ECDHE, DHE, PSK, ECDHE-PSK or DHE-PSK.", ours)
+)
+
+// Of public key operations.
+var (
+	attrPKStatic = define("pk.static", "boolean", "false", "pk::derive", "Whether the key of the derivation is static.",
+		ours)
+)
+
+// Of the judgement.
+var (
+	attrPQCStatus = define("crypto.pqc.status", "string", "hybrid", "operations",
+		"The operation's algorithm, group or scheme was told: post_quantum, hybrid, classical or unknown. "+
+			"A part of a hybrid has the status of the whole.", ours)
+	attrPQCPart = define("crypto.pqc.part", "string", "classical", "operations",
+		"The operation is a part of a larger one: the status that it would have alone.", ours)
+	attrPQCKeyExchange = define("crypto.pqc.key_exchange.status", "string", "hybrid", "roots, handshakes",
+		"A key exchange was seen: post_quantum, hybrid, classical or unknown. Of a handshake only the negotiated one counts.",
+		ours)
+	attrPQCAuthentication = define("crypto.pqc.authentication.status", "string", "classical", "roots, handshakes",
+		"A signature was made or verified: the least safe status among them.", ours)
+	attrPQCDowngraded = define("crypto.pqc.downgraded", "boolean", "true", "roots, handshakes",
+		"A client offered a post-quantum or hybrid group and got a classical key exchange.", ours)
+	attrWeak = define("crypto.weak", "string[]", "[sha1_signature]", "operations, handshakes, roots",
+		"Something is weak even without a quantum computer: the reasons, listed below.", ours)
+	attrPolicyViolations = define("crypto.policy.violations", "string[]", "[hybrid-ok/key-exchange]", "all",
+		"The configured policy has rules that the span violates: their names. The span's status is error.", ours)
+)
+
+// Of how a context was seen, rather than what it did.
+var (
+	attrContextID = define("crypto.context.id", "string", "9f86d081884c7d659a2feaa0c55ad001", "all",
+		"Always: the context and its thread, encrypted under a key of this run of crau-otel.", ours)
+	attrContextName = define("crypto.context.name", "string", "tls::handshake_client", "all",
+		"The library emitted another name than the registry's, which the span has.", ours)
+	attrContextEnd = define("crypto.context.end", "string", "idle", "all",
+		"Always: why the end was inferred: idle, process_exit, superseded, session_closed, shutdown or evicted.", ours)
+	attrContextParent = define("crypto.context.parent", "string", "unknown", "all",
+		"The parent is in doubt. Of a root: it named one that is unknown (not open) or cyclic (below a context of the same "+
+			"id); or missing: data came for a context whose opening was not seen. Else inferred: the parent it named cannot "+
+			"be, and the schema decided.", ours)
+	attrContextTruncated = define("crypto.context.truncated", "string[]", "[app.note]", "all",
+		"Attributes whose value or key was longer than the limit: only the start is here.", ours)
+	attrContextUnreadable = define("crypto.context.unreadable", "string[]", "[app.note]", "all",
+		"Attributes whose value could not be read from the process.", ours)
+	attrIncomplete = define("crypto.incomplete", "boolean", "true", "all",
+		"Data of this context was lost on its way.", ours)
+	attrHandshakeJoined = define("crypto.handshake.joined", "string", "exact", "tls::handshake",
+		"The handshake came in pieces: exact (the library told the session) or inferred.", ours)
+	attrHandshakePieces = define("crypto.handshake.pieces", "int", "2", "tls::handshake",
+		"The handshake came in pieces: how many.", ours)
+)
+
+// Of the observed program.
+var (
+	attrServiceName = define(semconv.ServiceNameKey, "string", "nginx", "resource",
+		"Always: the executable's name, or unknown_service.", convention)
+	attrExecutableName = define(semconv.ProcessExecutableNameKey, "string", "nginx", "resource",
+		"Always, as service.name.", convention)
+	_ = define(semconv.HostNameKey, "string", "web-1", "resource", "Always: the host's name.", convention)
+	_ = define(semconv.OSTypeKey, "string", "linux", "resource", "Always.", convention)
+	_ = define(semconv.TelemetrySDKNameKey, "string", "opentelemetry", "resource", "Always.", convention)
+	_ = define(semconv.TelemetrySDKLanguageKey, "string", "go", "resource", "Always: of crau-otel.", convention)
+	_ = define(semconv.TelemetrySDKVersionKey, "string", "1.47.0", "resource", "Always: of crau-otel.", convention)
+	_ = define(semconv.ProcessPIDKey, "int", "4711", "resource",
+		"privacy.process is full: the process id in the initial namespace.", convention)
+	_ = define(semconv.ProcessOwnerKey, "string", "www-data", "resource",
+		"privacy.process is full: the user's name, or its number.", convention)
+	_ = define(semconv.ProcessExecutablePathKey, "string", "/usr/sbin/nginx", "resource",
+		"privacy.process is full and the process still ran when it was asked.", convention)
+	_ = define(semconv.ProcessCommandArgsKey, "string[]", "[nginx, -g, daemon off;]", "resource",
+		"privacy.process is full and the process still ran when it was asked.", convention)
+)

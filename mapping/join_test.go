@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mapping
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// The pieces of a handshake as GnuTLS 3.8.13 emits them with non-blocking sockets (design.md).
+var pieces = map[string]func(f *feed){
+	"client 1.3/1": func(f *feed) {
+		f.begin(hs, none, name("tls::handshake_client"))
+		f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", 29))
+		f.begin(gen, kx, name("pk::generate"))
+	},
+	"client 1.3/2": func(f *feed) {
+		f.begin(hs, none, name("tls::handshake_client"))
+		f.data(hs, w("tls::protocol_version", 0x0304))
+		f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", 29))
+		f.begin(der, kx, name("pk::derive"))
+		verify(f, 0x0403)
+	},
+	"server 1.3/1": func(f *feed) {
+		f.begin(hs, none, name("tls::handshake_server"))
+		f.data(hs, w("tls::protocol_version", 0x0304))
+		f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", 29))
+		f.begin(gen, kx, name("pk::generate"))
+		f.begin(der, kx, name("pk::derive"))
+		f.begin(sig, hs, name("tls::sign"), w("tls::signature_algorithm", 0x0403))
+	},
+	"server 1.3/2": func(f *feed) { f.begin(hs, none, name("tls::handshake_server")) },
+	"client 1.2/1": func(f *feed) { f.begin(hs, none, name("tls::handshake_client")) },
+	"client 1.2/2": func(f *feed) {
+		f.begin(hs, none, name("tls::handshake_client"), w("tls::protocol_version", 0x0303))
+		verify(f, 0x0403)
+		f.begin(gen, hs, name("pk::generate"))
+		f.begin(der, hs, name("pk::derive"))
+	},
+	"server 1.2/1": func(f *feed) {
+		f.begin(hs, none, name("tls::handshake_server"), w("tls::protocol_version", 0x0303))
+		f.begin(gen, hs, name("pk::generate"))
+		f.begin(sig, hs, name("tls::sign"), w("tls::signature_algorithm", 0x0403))
+	},
+	"server 1.2/2": func(f *feed) {
+		f.begin(hs, none, name("tls::handshake_server"))
+		f.begin(der, hs, name("pk::derive"))
+	},
+}
+
+// wantHandshakes checks that there are n trees, all of the same spans and joined of two pieces in the way told.
+func wantHandshakes(t *testing.T, f *feed, n int, by string, names string) {
+	t.Helper()
+	texts := f.finish()
+	if len(texts) != n {
+		t.Fatalf("%d trees, want %d:\n%s", len(texts), n, strings.Join(texts, "\n"))
+	}
+	for i, tree := range f.trees {
+		var got []string
+		for _, span := range tree.Spans {
+			got = append(got, span.Name())
+		}
+		attrs := attributeMap(tree.Spans[0].Attributes())
+		if strings.Join(got, " ") != names || attrs["crypto.handshake.joined"] != by || attrs["crypto.handshake.pieces"] != "2" {
+			t.Fatalf("tree %d, joined %q of %q pieces:\n%s", i, attrs["crypto.handshake.joined"], attrs["crypto.handshake.pieces"], texts[i])
+		}
+		if attrs["crypto.pqc.key_exchange.status"] != "classical" || attrs["tls.protocol.version"] == "" {
+			t.Fatalf("tree %d:\n%s", i, texts[i])
+		}
+	}
+}
+
+var pieceNames = map[string]string{
+	"client 1.3": "tls::handshake tls::key_exchange pk::generate tls::key_exchange pk::derive tls::verify pk::verify",
+	"server 1.3": "tls::handshake tls::key_exchange pk::generate pk::derive tls::sign",
+	"client 1.2": "tls::handshake tls::verify pk::verify pk::generate pk::derive",
+	"server 1.2": "tls::handshake pk::generate tls::sign pk::derive",
+}
+
+func TestSessionsJoinPiecesExactly(t *testing.T) {
+	for which, names := range pieceNames {
+		t.Run(which, func(t *testing.T) {
+			f := newFeed(t, Config{})
+			// Two batches of ten interleaved sessions whose addresses are used again.
+			for range 2 {
+				for piece := 1; piece <= 2; piece++ {
+					for session := range uint64(10) {
+						f.enter(0x5000 + session)
+						pieces[fmt.Sprintf("%s/%d", which, piece)](f)
+					}
+				}
+				for session := range uint64(10) {
+					f.leave(0x5000 + session)
+				}
+			}
+			wantHandshakes(t, f, 20, "exact", names)
+			for _, tree := range f.trees {
+				if got := attributeMap(tree.Spans[0].Attributes())["crypto.context.end"]; got != "session_closed" {
+					t.Fatalf("the handshake ended by %s", got)
+				}
+			}
+		})
+	}
+}
+
+func TestPiecesOfASessionOnTwoThreads(t *testing.T) {
+	f := newFeed(t, Config{})
+	f.enter(0x5000)
+	pieces["client 1.3/1"](f)
+	f.tid++
+	f.enter(0x5000)
+	pieces["client 1.3/2"](f)
+	wantHandshakes(t, f, 1, "exact", pieceNames["client 1.3"])
+}
+
+func TestRootOfPiecesSpansThemAll(t *testing.T) {
+	f := newFeed(t, Config{})
+	start := f.now
+	f.enter(0x5000)
+	pieces["client 1.3/1"](f)
+	f.now += 50 * ms
+	f.enter(0x5000)
+	pieces["client 1.3/2"](f)
+	end := f.now
+	f.finish()
+	root := f.trees[0].Spans[0]
+	if got := root.StartTime().UnixNano(); got != int64(start+2*us) {
+		t.Errorf("starts %d ns after the first piece", got-int64(start+2*us))
+	}
+	if got := root.EndTime().UnixNano(); got != int64(end) {
+		t.Errorf("ends %d ns after the last piece", got-int64(end))
+	}
+}
+
+func TestStaleParentDoesNotSwallowAHandshake(t *testing.T) {
+	f := newFeed(t, Config{})
+	f.enter(0x5000)
+	pieces["client 1.3/1"](f) // fails with kx on the library's stack
+	f.enter(0x6000)
+	f.begin(hs, kx, name("tls::handshake_client"), w("tls::protocol_version", 0x0304))
+	texts := f.finish()
+	if len(texts) != 2 || strings.Contains(texts[0], "tls.protocol.version") {
+		t.Errorf("%d trees:\n%s", len(texts), strings.Join(texts, "\n"))
+	}
+}
+
+func TestPiecesAreInferredWithoutSessions(t *testing.T) {
+	for which, names := range pieceNames {
+		for _, interleaved := range []int{1, 10} {
+			if which == "client 1.2" && interleaved > 1 {
+				continue // its first pieces say nothing that tells them apart
+			}
+			t.Run(fmt.Sprintf("%s, %d at once", which, interleaved), func(t *testing.T) {
+				f := newFeed(t, Config{})
+				for piece := 1; piece <= 2; piece++ {
+					for range interleaved {
+						pieces[fmt.Sprintf("%s/%d", which, piece)](f)
+					}
+				}
+				wantHandshakes(t, f, interleaved, "inferred", names)
+			})
+		}
+	}
+}
+
+func TestBlockingHandshakesStayApart(t *testing.T) {
+	f := newFeed(t, Config{})
+	for range 200 {
+		styles["explicit"](f)
+	}
+	if open := f.m.Stats().OpenTrees; open > maxPieces+1 {
+		t.Errorf("%d trees are open, want at most %d that wait for pieces and the last", open, maxPieces)
+	}
+	if texts := f.finish(); len(texts) != 200 {
+		t.Errorf("%d trees, want 200", len(texts))
+	}
+	for _, tree := range f.trees {
+		if attrs := attributeMap(tree.Spans[0].Attributes()); attrs["crypto.handshake.joined"] != "" {
+			t.Errorf("joined: %v", attrs)
+		}
+	}
+}
+
+func TestInferredPiecesJoinBeforeTheyAreIdle(t *testing.T) {
+	f := newFeed(t, Config{})
+	pieces["client 1.3/1"](f)
+	f.now += 100 * ms
+	pieces["client 1.3/2"](f)
+	f.m.Tick(f.now + 1950*ms)
+	if len(f.trees) != 0 {
+		t.Fatalf("the first piece ended on its own:\n%s", treeText(t, f.trees[0].Spans))
+	}
+	f.m.Tick(f.now + 2*sec)
+	wantHandshakes(t, f, 1, "inferred", pieceNames["client 1.3"])
+}
+
+// After more than eight leaked contexts GnuTLS names parents and contexts that never were.
+func TestGarbageFromALeakyStackStaysInTheHandshake(t *testing.T) {
+	f := newFeed(t, Config{})
+	f.enter(0x5000)
+	f.open(hs, 0x9, name("tls::handshake_server"))
+	f.data(0x7fff, w("tls::protocol_version", 0x0303))
+	f.open(pks, 0xdead, name("pk::decrypt"), s("pk::algorithm", "RSA"))
+	f.data(0xbeef, w("pk::bits", 2048))
+	f.leave(0x5000)
+	wantTrees(t, f.finish(), `
+tls::handshake [server] tls.protocol.version_id=771 tls.protocol.name=tls tls.protocol.version=1.2 tls.role=server crypto.pqc.key_exchange.status=classical crypto.context.name=tls::handshake_server crypto.context.parent=unknown
+  pk::decrypt pk.algorithm=RSA pk.bits=2048 crypto.pqc.status=classical crypto.context.parent=inferred
+`)
+}
+
+func TestSessionOfAProcessThatExits(t *testing.T) {
+	f := newFeed(t, Config{})
+	f.enter(0x5000)
+	pieces["server 1.3/1"](f)
+	f.event(event.Event{Kind: event.ProcessExit})
+	f.enter(0x5000)
+	pieces["server 1.3/1"](f)
+	if texts := f.finish(); len(texts) != 2 {
+		t.Errorf("%d trees, want 2", len(texts))
+	}
+}

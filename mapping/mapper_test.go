@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mapping
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// The context values of the tests: call sites, or objects.
+const (
+	hs uint64 = 0x1000 + iota
+	kx
+	sig
+	gen
+	der
+	pks
+	obj
+)
+
+// style emits the same TLS 1.3 client handshake in one of the three ways.
+var styles = map[string]func(f *feed){
+	"explicit": func(f *feed) {
+		f.begin(hs, none, name("tls::handshake_client"))
+		f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", 0x11ec))
+		f.begin(gen, kx, name("pk::generate"), s("pk::algorithm", "ML-KEM-768"))
+		f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", 23))
+		f.begin(gen, kx, name("pk::generate"), s("pk::algorithm", "ECDH"), s("pk::curve", "SECP256R1"))
+		f.data(hs, w("tls::protocol_version", 0x0304))
+		f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", 0x11ec))
+		f.begin(der, kx, name("pk::derive"), s("pk::algorithm", "ECDH (X25519)"))
+		f.begin(sig, hs, name("tls::verify"), w("tls::signature_algorithm", 0x0403))
+		f.begin(pks, sig, name("pk::verify"), s("pk::algorithm", "EC/ECDSA"), w("pk::bits", 256))
+	},
+	"self": func(f *feed) {
+		self := func(pairs ...event.Pair) { f.open(obj, obj, pairs...) }
+		self(name("tls::handshake_client"))
+		self(name("tls::key_exchange"), w("tls::group", 0x11ec))
+		self(name("pk::generate"), s("pk::algorithm", "ML-KEM-768"))
+		self(name("tls::key_exchange"), w("tls::group", 23))
+		self(name("pk::generate"), s("pk::algorithm", "ECDH"), s("pk::curve", "SECP256R1"))
+		f.data(obj, w("tls::protocol_version", 0x0304))
+		self(name("tls::key_exchange"), w("tls::group", 0x11ec))
+		self(name("pk::derive"), s("pk::algorithm", "ECDH (X25519)"))
+		self(name("tls::verify"), w("tls::signature_algorithm", 0x0403))
+		self(name("pk::verify"), s("pk::algorithm", "EC/ECDSA"), w("pk::bits", 256))
+	},
+	"self without data": func(f *feed) {
+		self := func(pairs ...event.Pair) { f.begin(obj, obj, pairs...) }
+		self(name("tls::handshake_client"))
+		self(name("tls::key_exchange"), w("tls::group", 0x11ec))
+		self(name("pk::generate"), s("pk::algorithm", "ML-KEM-768"))
+		self(name("tls::key_exchange"), w("tls::group", 23))
+		self(name("pk::generate"), s("pk::algorithm", "ECDH"), s("pk::curve", "SECP256R1"))
+		f.data(obj, w("tls::protocol_version", 0x0304))
+		self(name("tls::key_exchange"), w("tls::group", 0x11ec))
+		self(name("pk::derive"), s("pk::algorithm", "ECDH (X25519)"))
+		self(name("tls::verify"), w("tls::signature_algorithm", 0x0403))
+		self(name("pk::verify"), s("pk::algorithm", "EC/ECDSA"), w("pk::bits", 256))
+	},
+	"link": func(f *feed) {
+		next := obj
+		link := func(parent uint64, pairs ...event.Pair) uint64 {
+			next++
+			f.open(next, parent)
+			f.open(next, next, pairs...)
+			return next
+		}
+		f.open(obj, obj, name("tls::handshake_client"))
+		k := link(obj, name("tls::key_exchange"), w("tls::group", 0x11ec))
+		link(k, name("pk::generate"), s("pk::algorithm", "ML-KEM-768"))
+		k = link(obj, name("tls::key_exchange"), w("tls::group", 23))
+		link(k, name("pk::generate"), s("pk::algorithm", "ECDH"), s("pk::curve", "SECP256R1"))
+		f.data(obj, w("tls::protocol_version", 0x0304))
+		k = link(obj, name("tls::key_exchange"), w("tls::group", 0x11ec))
+		link(k, name("pk::derive"), s("pk::algorithm", "ECDH (X25519)"))
+		v := link(obj, name("tls::verify"), w("tls::signature_algorithm", 0x0403))
+		link(v, name("pk::verify"), s("pk::algorithm", "EC/ECDSA"), w("pk::bits", 256))
+	},
+}
+
+const styledTree = `
+tls::handshake [client] tls.protocol.version_id=772 tls.protocol.name=tls tls.protocol.version=1.3 tls.role=client crypto.pqc.key_exchange.status=hybrid crypto.pqc.authentication.status=classical tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.groups.offered=["X25519MLKEM768","secp256r1"] tls.signature_scheme.id=1027 tls.signature_scheme.name=ecdsa_secp256r1_sha256 crypto.context.name=tls::handshake_client
+  tls::key_exchange tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.key_exchange.negotiated=false crypto.pqc.status=hybrid
+    pk::generate pk.algorithm=ML-KEM-768 crypto.pqc.status=hybrid crypto.pqc.part=post_quantum
+  tls::key_exchange tls.group.id=23 tls.group.name=secp256r1 tls.curve=secp256r1 tls.key_exchange.negotiated=false crypto.pqc.status=classical
+    pk::generate pk.algorithm=ECDH pk.curve=SECP256R1 crypto.pqc.status=classical
+  tls::key_exchange tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.key_exchange.negotiated=true crypto.pqc.status=hybrid
+    pk::derive pk.algorithm=ECDH (X25519) crypto.pqc.status=hybrid crypto.pqc.part=classical
+  tls::verify tls.signature_scheme.id=1027 tls.signature_scheme.name=ecdsa_secp256r1_sha256 crypto.pqc.status=classical
+    pk::verify pk.algorithm=EC/ECDSA pk.bits=256 crypto.pqc.status=classical
+`
+
+func TestStylesGiveTheSameTree(t *testing.T) {
+	for style, emit := range styles {
+		t.Run(style, func(t *testing.T) {
+			f := newFeed(t, Config{})
+			emit(f)
+			wantTrees(t, f.finish(), styledTree)
+		})
+	}
+}
+
+func TestStylesRepeat(t *testing.T) {
+	for style, emit := range styles {
+		t.Run(style, func(t *testing.T) {
+			f := newFeed(t, Config{})
+			for range 3 {
+				emit(f)
+			}
+			wantTrees(t, f.finish(), styledTree, styledTree, styledTree)
+		})
+	}
+}
+
+func TestExplicitLinkWinsOverSchema(t *testing.T) {
+	f := newFeed(t, Config{})
+	f.begin(hs, none, name("app::request"))
+	f.open(obj, hs)
+	f.open(obj, obj, name("tls::handshake"), s("tls::role", "server"))
+	f.open(obj, obj, name("tls::sign"))
+	wantTrees(t, f.finish(), `
+app::request
+  tls::handshake [server] tls.role=server
+    tls::sign
+`)
+}
+
+func TestKeyGoesToTheContextWhoseSchemaHasIt(t *testing.T) {
+	f := newFeed(t, Config{})
+	f.open(obj, obj, name("tls::handshake"))
+	f.open(obj, obj, name("tls::key_exchange"))
+	f.data(obj, w("tls::protocol_version", 0x0303), w("tls::group", 23), w("app::note", 7))
+	wantTrees(t, f.finish(), `
+tls::handshake tls.protocol.version_id=771 tls.protocol.name=tls tls.protocol.version=1.2 tls.resumed=true
+  tls::key_exchange tls.group.id=23 tls.group.name=secp256r1 tls.curve=secp256r1 app.note=7 tls.key_exchange.negotiated=false crypto.pqc.status=classical
+`)
+}
+
+func TestReusedContextIsANewGeneration(t *testing.T) {
+	f := newFeed(t, Config{})
+	f.begin(hs, none, name("app::outer"))
+	for i := range uint64(3) {
+		f.begin(kx, hs, name("app::inner"), w("app::i", i))
+		f.begin(gen, kx, name("app::leaf"), w("app::i", i))
+	}
+	f.data(hs, w("app::last", 1))
+	wantTrees(t, f.finish(), `
+app::outer app.last=1
+  app::inner app.i=0
+    app::leaf app.i=0
+  app::inner app.i=1
+    app::leaf app.i=1
+  app::inner app.i=2
+    app::leaf app.i=2
+`)
+}
+
+func TestThreadsDoNotMix(t *testing.T) {
+	f := newFeed(t, Config{})
+	for _, tid := range []uint32{11, 12} {
+		f.tid = tid
+		f.begin(hs, none, name("app::outer"), w("app::thread", uint64(tid)))
+	}
+	for _, tid := range []uint32{11, 12} {
+		f.tid = tid
+		f.begin(kx, hs, name("app::inner"), w("app::thread", uint64(tid)))
+	}
+	wantTrees(t, f.finish(), "app::outer app.thread=11\n  app::inner app.thread=11\n",
+		"app::outer app.thread=12\n  app::inner app.thread=12\n")
+}
+
+func TestParentsThatMakeNoSense(t *testing.T) {
+	f := newFeed(t, Config{})
+	f.begin(hs, 0xdead, name("app::unknown_parent"))
+	f.begin(kx, 0, name("app::zero_parent"))
+	f.data(0xbeef, w("app::orphan", 1))
+	// A cycle of two: b below a, then a below b.
+	f.begin(gen, none, name("app::a"))
+	f.begin(der, gen, name("app::b"))
+	f.begin(gen, der, name("app::a_again"))
+	f.data(der, w("app::late", 1))
+	wantTrees(t, f.finish(),
+		"app::a\n  app::b\n",
+		"app::unknown_parent crypto.context.parent=unknown\n",
+		"app::zero_parent\n",
+		"crypto.context app.orphan=1 crypto.context.parent=missing\n",
+		"app::a_again crypto.context.parent=cyclic\n",
+		"crypto.context app.late=1 crypto.context.parent=missing\n")
+}
+
+func TestIdleTreesEnd(t *testing.T) {
+	f := newFeed(t, Config{})
+	f.begin(hs, none, name("app::one"))
+	f.m.Tick(f.now + 2*sec - 1)
+	if len(f.trees) != 0 {
+		t.Fatal("the tree ended too early")
+	}
+	f.m.Tick(f.now + 2*sec)
+	if len(f.trees) != 1 {
+		t.Fatal("the tree did not end after the idle timeout")
+	}
+	span := f.trees[0].Spans[0]
+	if got := span.EndTime().Sub(span.StartTime()); got.Nanoseconds() != int64(us) {
+		t.Errorf("the span lasts %s, want 1µs: from its opening to its last event", got)
+	}
+	if len(f.m.procs[f.pid].threads) != 0 {
+		t.Error("the thread is remembered although nothing of it is open")
+	}
+	f.finish()
+}
+
+func TestProcessExitEndsItsTrees(t *testing.T) {
+	f := newFeed(t, Config{})
+	f.begin(hs, none, name("app::one"))
+	f.tid++
+	f.begin(hs, none, name("app::two"))
+	f.event(event.Event{Kind: event.ProcessExit})
+	if len(f.trees) != 2 || len(f.m.procs) != 0 {
+		t.Errorf("%d trees and %d processes after the exit, want 2 and 0", len(f.trees), len(f.m.procs))
+	}
+	f.finish()
+}
+
+func TestExecChangesTheResource(t *testing.T) {
+	f := newFeed(t, Config{})
+	f.begin(hs, none, name("app::one"))
+	f.event(event.Event{Kind: event.ProcessStart, Process: event.Process{Executable: "other"}})
+	f.begin(hs, none, name("app::two"))
+	f.finish()
+	for i, want := range []string{"prog", "other"} {
+		if got, _ := f.trees[i].Spans[0].Resource().Set().Value("service.name"); got.AsString() != want {
+			t.Errorf("tree %d is of %s, want %s", i, got.AsString(), want)
+		}
+	}
+}
+
+func TestLimitsEvictAndCount(t *testing.T) {
+	f := newFeed(t, Config{MaxOpenContexts: 10, MaxTreeSpans: 5})
+	for i := range uint64(100) {
+		f.begin(0x100+i, none, name("app::root"))
+	}
+	if st := f.m.Stats(); st.OpenContexts > 10 || st.Evicted != 90 {
+		t.Errorf("%+v, want at most 10 open contexts and 90 evicted trees", st)
+	}
+	f.finish()
+
+	f = newFeed(t, Config{MaxTreeSpans: 5})
+	f.begin(hs, none, name("app::root"))
+	for range 100 {
+		f.begin(kx, hs, name("app::child"))
+	}
+	if st := f.m.Stats(); st.OpenContexts > 5 || st.Evicted != 0 {
+		t.Errorf("%+v, want at most 5 open contexts and no eviction: children that are over are shed", st)
+	}
+	f.finish()
+	traces, spans := make(map[string]bool), 0
+	for _, tree := range f.trees {
+		for _, span := range tree.Spans {
+			traces[span.SpanContext().TraceID().String()] = true
+			spans++
+		}
+	}
+	if len(traces) != 1 || spans != 101 {
+		t.Errorf("%d traces with %d spans, want 1 with 101", len(traces), spans)
+	}
+
+	f = newFeed(t, Config{MaxProcesses: 3})
+	for pid := range uint32(10) {
+		f.pid = 100 + pid
+		f.begin(hs, none, name("app::root"))
+	}
+	if st := f.m.Stats(); st.Processes != 3 {
+		t.Errorf("%d processes remembered, want 3", st.Processes)
+	}
+	f.finish()
+}
+
+func TestAttributeLimitIsCounted(t *testing.T) {
+	f := newFeed(t, Config{})
+	f.begin(hs, none, name("app::root"))
+	for i := range 130 {
+		f.data(hs, w(fmt.Sprintf("app::k%d", i), 1))
+	}
+	f.finish()
+	if got := f.trees[0].Spans[0].DroppedAttributes(); got != 2 {
+		t.Errorf("%d dropped attributes, want 2", got)
+	}
+	if got := f.m.Stats().DroppedAttributes; got != 2 {
+		t.Errorf("%d dropped attributes counted, want 2", got)
+	}
+}
+
+func TestScopesAndKeysAreLeftOut(t *testing.T) {
+	f := newFeed(t, Config{Scopes: []string{"tls"}})
+	styles["explicit"](f)
+	f.begin(obj, none, name("pk::sign"))
+	got := f.finish()
+	if len(got) != 1 || strings.Contains(got[0], "pk") || !strings.Contains(got[0], "crypto.pqc.key_exchange.status=hybrid") {
+		t.Errorf("with scope tls: %s", got)
+	}
+	if hidden := f.m.Stats().Hidden; hidden != 2 {
+		t.Errorf("%d hits hidden, want 2", hidden)
+	}
+
+	f = newFeed(t, Config{AllowKeys: []string{"app::*"}, DenyKeys: []string{"app::secret*"}})
+	f.begin(hs, none, name("app::root"), w("app::ok", 1), w("app::secret_key", 2), w("other::k", 3))
+	wantTrees(t, f.finish(), "app::root app.ok=1\n")
+}
+
+func TestContextID(t *testing.T) {
+	id := func(f *feed) string {
+		f.begin(hs, none, name("app::root"))
+		f.finish()
+		for _, a := range f.trees[len(f.trees)-1].Spans[0].Attributes() {
+			if a.Key == attrContextID {
+				return a.Value.AsString()
+			}
+		}
+		return ""
+	}
+	one, other := newFeed(t, Config{}), newFeed(t, Config{})
+	first := id(one)
+	if len(first) != 32 || strings.Trim(first, "0123456789abcdef") != "" {
+		t.Errorf("context id is %q, want 32 hex digits", first)
+	}
+	if id(one) != first {
+		t.Error("the same context has another id")
+	}
+	one.tid++
+	if id(one) == first {
+		t.Error("another thread's context has the same id")
+	}
+	if id(other) == first {
+		t.Error("another run has the same id")
+	}
+}

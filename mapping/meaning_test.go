@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mapping
+
+import (
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/crau-otel/crau-otel/mapping/policy"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// rootAttributes finishes the feed and returns the attributes of the one root.
+func rootAttributes(t *testing.T, f *feed) map[string]string {
+	t.Helper()
+	texts := f.finish()
+	if len(f.trees) != 1 {
+		t.Fatalf("%d trees, want 1:\n%s", len(f.trees), strings.Join(texts, "\n"))
+	}
+	return attributeMap(f.trees[0].Spans[0].Attributes())
+}
+
+func attributeMap(attrs []attribute.KeyValue) map[string]string {
+	m := make(map[string]string)
+	for _, a := range attrs {
+		m[string(a.Key)] = a.Value.Emit()
+	}
+	return m
+}
+
+// wantAttrs compares; an empty value means that the attribute must be absent.
+func wantAttrs(t *testing.T, got, want map[string]string) {
+	t.Helper()
+	for k, v := range want {
+		if g, ok := got[k]; g != v || ok && v == "" {
+			t.Errorf("%s is %q, want %q", k, g, v)
+		}
+	}
+}
+
+// client is a TLS 1.3 client that offers groups and agrees on one (0: none).
+func client(f *feed, agreed uint64, offers ...uint64) {
+	f.begin(hs, none, name("tls::handshake_client"))
+	for _, g := range offers {
+		f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", g))
+		f.begin(gen, kx, name("pk::generate"))
+	}
+	f.data(hs, w("tls::protocol_version", 0x0304))
+	if agreed != 0 {
+		f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", agreed))
+		f.begin(der, kx, name("pk::derive"))
+	}
+}
+
+func verify(f *feed, scheme uint64) {
+	f.begin(sig, hs, name("tls::verify"), w("tls::signature_algorithm", scheme))
+	f.begin(pks, sig, name("pk::verify"))
+}
+
+func TestNegotiatedKeyExchangeDecides(t *testing.T) {
+	const hybrid, p256, x25519, mlkem1024, unknown = 0x11ec, 23, 29, 0x0202, 0x7777
+	cases := []struct {
+		what string
+		emit func(f *feed)
+		want map[string]string
+	}{
+		{"client offers hybrid and P-256, gets hybrid", func(f *feed) { client(f, hybrid, hybrid, p256); verify(f, 0x0403) }, map[string]string{
+			"crypto.pqc.key_exchange.status": "hybrid", "crypto.pqc.downgraded": "", "tls.group.name": "X25519MLKEM768",
+			"tls.groups.offered": `["X25519MLKEM768","secp256r1"]`, "tls.resumed": "", "tls.curve": "",
+			"crypto.pqc.authentication.status": "classical", "tls.signature_scheme.name": "ecdsa_secp256r1_sha256",
+		}},
+		{"client offers hybrid and P-256, gets P-256", func(f *feed) { client(f, p256, hybrid, p256); verify(f, 0x0403) }, map[string]string{
+			"crypto.pqc.key_exchange.status": "classical", "crypto.pqc.downgraded": "true", "tls.group.name": "secp256r1",
+			"tls.curve": "secp256r1",
+		}},
+		{"client offers only classical groups", func(f *feed) { client(f, x25519, x25519, p256); verify(f, 0x0403) }, map[string]string{
+			"crypto.pqc.key_exchange.status": "classical", "crypto.pqc.downgraded": "", "tls.group.name": "x25519",
+		}},
+		{"client with ML-KEM-1024 and ML-DSA-87", func(f *feed) { client(f, mlkem1024, mlkem1024); verify(f, 0x0906) }, map[string]string{
+			"crypto.pqc.key_exchange.status": "post_quantum", "crypto.pqc.authentication.status": "post_quantum",
+			"tls.signature_scheme.name": "mldsa87",
+		}},
+		{"client with an unknown group", func(f *feed) { client(f, unknown, unknown, hybrid); verify(f, 0x0403) }, map[string]string{
+			"crypto.pqc.key_exchange.status": "unknown", "tls.group.id": "30583", "tls.group.name": "unknown (0x7777)",
+			"crypto.pqc.downgraded": "",
+		}},
+		{"client resumes by PSK alone", func(f *feed) { client(f, 0, hybrid, p256) }, map[string]string{
+			"crypto.pqc.key_exchange.status": "", "crypto.pqc.downgraded": "", "tls.resumed": "true", "tls.group.name": "",
+			"crypto.pqc.authentication.status": "", "tls.groups.offered": `["X25519MLKEM768","secp256r1"]`,
+		}},
+		{"client resumes with a key exchange", func(f *feed) { client(f, hybrid, hybrid) }, map[string]string{
+			"crypto.pqc.key_exchange.status": "hybrid", "tls.resumed": "true", "crypto.pqc.authentication.status": "",
+		}},
+		{"client offers hybrid, gets TLS 1.2", func(f *feed) {
+			f.begin(hs, none, name("tls::handshake_client"))
+			f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", hybrid))
+			f.begin(gen, kx, name("pk::generate"))
+			f.data(hs, w("tls::protocol_version", 0x0303))
+			verify(f, 0x0401)
+			f.begin(der, hs, name("pk::derive"), s("pk::algorithm", "ECDH"))
+		}, map[string]string{
+			"crypto.pqc.key_exchange.status": "classical", "crypto.pqc.downgraded": "true", "crypto.weak": "",
+		}},
+		{"server agrees on hybrid, with an empty key exchange before", func(f *feed) {
+			f.begin(hs, none, name("tls::handshake_server"), w("tls::protocol_version", 0x0304))
+			f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", p256))
+			f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", hybrid))
+			f.begin(gen, kx, name("pk::generate"))
+			f.begin(der, kx, name("pk::encapsulate"), s("pk::algorithm", "ML-KEM-768"))
+			f.begin(sig, hs, name("tls::sign"), w("tls::signature_algorithm", 0x0804))
+		}, map[string]string{
+			"crypto.pqc.key_exchange.status": "hybrid", "crypto.pqc.downgraded": "", "tls.role": "server", "tls.groups.offered": "",
+			"tls.signature_scheme.name": "rsa_pss_rsae_sha256", "crypto.pqc.authentication.status": "classical",
+		}},
+		{"server agrees on P-256", func(f *feed) {
+			f.begin(hs, none, name("tls::handshake_server"), w("tls::protocol_version", 0x0304))
+			f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", p256))
+			f.begin(gen, kx, name("pk::generate"))
+			f.begin(der, kx, name("pk::derive"))
+			f.begin(sig, hs, name("tls::sign"), w("tls::signature_algorithm", 0x0403))
+		}, map[string]string{"crypto.pqc.key_exchange.status": "classical", "crypto.pqc.downgraded": ""}},
+		{"TLS 1.2 with ECDHE", func(f *feed) {
+			f.begin(hs, none, name("tls::handshake_server"), w("tls::protocol_version", 0x0303))
+			f.begin(gen, hs, name("pk::generate"), s("pk::algorithm", "ECDH"))
+			f.begin(der, hs, name("pk::derive"), s("pk::algorithm", "ECDH"))
+			f.begin(sig, hs, name("tls::sign"), w("tls::signature_algorithm", 0x0201))
+		}, map[string]string{
+			"crypto.pqc.key_exchange.status": "classical", "tls.resumed": "", "crypto.weak": `["sha1_signature"]`,
+		}},
+		{"TLS 1.2 resumed", func(f *feed) {
+			f.begin(hs, none, name("tls::handshake_server"), w("tls::protocol_version", 0x0303))
+		}, map[string]string{"crypto.pqc.key_exchange.status": "", "tls.resumed": "true"}},
+		{"TLS 1.0 with RC4", func(f *feed) {
+			f.begin(hs, none, name("tls::handshake"), s("tls::role", "client"), w("tls::protocol_version", 0x0301), w("tls::ciphersuite", 0x0005))
+			f.begin(der, hs, name("pk::encrypt"), s("pk::algorithm", "RSA"), w("pk::bits", 1024))
+			verify(f, 0x0401)
+		}, map[string]string{
+			"crypto.weak": `["tls_below_1_2","rc4","rsa_below_2048"]`, "tls.cipher": "TLS_RSA_WITH_RC4_128_SHA",
+			"tls.protocol.version": "1.0", "crypto.pqc.key_exchange.status": "classical",
+		}},
+		{"SSH with a hybrid key exchange", func(f *feed) {
+			f.begin(hs, none, name("ssh::handshake"), s("ssh::role", "client"))
+			f.begin(kx, hs, name("ssh::key_exchange"), s("ssh::kex_algorithm", "mlkem768x25519-sha256"))
+			f.begin(der, kx, name("pk::derive"), s("pk::algorithm", "X25519"))
+			f.begin(sig, hs, name("ssh::server_key"), s("ssh::key_algorithm", "ssh-ed25519"))
+		}, map[string]string{
+			"crypto.pqc.key_exchange.status": "hybrid", "crypto.pqc.authentication.status": "classical", "ssh.role": "client",
+		}},
+		{"a lone signature", func(f *feed) {
+			f.begin(pks, none, name("pk::sign"), s("pk::algorithm", "RSA"), w("pk::bits", 1024), s("pk::hash", "SHA1"))
+		}, map[string]string{
+			"crypto.pqc.status": "classical", "crypto.pqc.authentication.status": "classical", "crypto.pqc.key_exchange.status": "",
+			"crypto.weak": `["sha1_signature","rsa_below_2048"]`,
+		}},
+		{"a handshake inside an application's context", func(f *feed) {
+			f.begin(obj, none, name("app::request"))
+			f.begin(hs, obj, name("tls::handshake_client"), w("tls::protocol_version", 0x0304))
+			f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", p256))
+			f.begin(der, kx, name("pk::derive"))
+		}, map[string]string{"crypto.pqc.key_exchange.status": "classical", "tls.group.name": ""}},
+	}
+	for _, c := range cases {
+		t.Run(c.what, func(t *testing.T) {
+			f := newFeed(t, Config{})
+			c.emit(f)
+			wantAttrs(t, rootAttributes(t, f), c.want)
+		})
+	}
+}
+
+func TestExtendedMasterSecretAndStaticAreBooleans(t *testing.T) {
+	f := newFeed(t, Config{})
+	f.begin(hs, none, name("tls::handshake"), w("tls::ext::extended_master_secret", 1))
+	f.begin(der, hs, name("pk::derive"), w("pk::static", 0))
+	f.finish()
+	for i, key := range []attribute.Key{"tls.extended_master_secret", "pk.static"} {
+		set := attribute.NewSet(f.trees[0].Spans[i].Attributes()...)
+		if v, ok := set.Value(key); !ok || v.Type() != attribute.BOOL || v.AsBool() != (i == 0) {
+			t.Errorf("%s is %v", key, v)
+		}
+	}
+}
+
+func TestPolicyViolationsAreErrors(t *testing.T) {
+	p, err := policy.New(policy.Config{Name: "hybrid-ok"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newFeed(t, Config{Policy: p})
+	client(f, 23, 0x11ec, 23)
+	verify(f, 0x0403)
+	attrs := rootAttributes(t, f)
+	if !strings.Contains(attrs["crypto.policy.violations"], "hybrid-ok/") {
+		t.Errorf("violations are %q", attrs["crypto.policy.violations"])
+	}
+	if st := f.trees[0].Spans[0].Status(); st.Code.String() != "Error" || !strings.Contains(st.Description, "hybrid-ok/") {
+		t.Errorf("status is %+v", st)
+	}
+	found := false
+	for _, op := range f.trees[0].Operations {
+		found = found || op.Handshake && len(op.Violations) > 0
+	}
+	if !found {
+		t.Errorf("no violation among the operations %+v", f.trees[0].Operations)
+	}
+
+	f = newFeed(t, Config{Policy: p})
+	client(f, 0x11ec, 0x11ec, 23)
+	if attrs := rootAttributes(t, f); attrs["crypto.policy.violations"] != "" {
+		t.Errorf("a hybrid handshake violates %q", attrs["crypto.policy.violations"])
+	}
+}
+
+func TestOperationsLeaveOutOffers(t *testing.T) {
+	f := newFeed(t, Config{})
+	client(f, 0x11ec, 0x11ec, 23)
+	verify(f, 0x0403)
+	f.finish()
+	var got []string
+	for _, op := range f.trees[0].Operations {
+		got = append(got, strings.Join([]string{op.Executable, op.Name, op.Algorithm, op.Role, op.Status.String()}, " "))
+	}
+	want := []string{
+		"prog tls::handshake  client hybrid",
+		"prog pk::generate  client ", "prog pk::generate  client ",
+		"prog tls::key_exchange X25519MLKEM768 client hybrid", "prog pk::derive  client ",
+		"prog tls::verify ecdsa_secp256r1_sha256 client classical", "prog pk::verify  client ",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("operations:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestDescribedProcessesHaveTheirOwnResource(t *testing.T) {
+	f := newFeed(t, Config{Describe: func(pid uint32, _ event.Process) []attribute.KeyValue {
+		return []attribute.KeyValue{attribute.Int("process.pid", int(pid))}
+	}})
+	f.begin(hs, none, name("app::root"))
+	f.pid++
+	f.event(event.Event{Kind: event.ProcessStart, Process: event.Process{Executable: "prog"}})
+	f.begin(hs, none, name("app::root"))
+	f.finish()
+	for i, want := range []int64{10, 11} {
+		if v, _ := f.trees[i].Spans[0].Resource().Set().Value("process.pid"); v.AsInt64() != want {
+			t.Errorf("process.pid is %v, want %d", v.Emit(), want)
+		}
+	}
+}

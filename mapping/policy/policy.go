@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+)
+
+// Config says what violates. Its zero value is a policy without rules.
+type Config struct {
+	// Name is the built-in set: none, which has no rules and is also what "" means, hybrid-ok, pq-only or cnsa-2.0.
+	Name string `yaml:"name"`
+	// Rules are added to those of the built-in set.
+	Rules []Rule `yaml:"rules"`
+}
+
+// Rule says what is a violation.
+type Rule struct {
+	// Name tells the rule from all others, the built-in set's included.
+	Name string `yaml:"name"`
+	// Attribute is an attribute's key, such as tls.cipher, or span.name for the name of the span.
+	Attribute string `yaml:"attribute"`
+	// Operator is how the attribute compares with the value:
+	//
+	//	equals, not_equals          a string, int or bool
+	//	in, not_in                  a list of these, all of one type
+	//	matches, not_matches        RE2 syntax, found anywhere in text
+	//	less_than, greater_than     an int
+	//	contains                    a string, int or bool: one element of a list
+	//	exists, absent              no value
+	Operator string `yaml:"operator"`
+	// Value is a string, int or bool, a non-empty []any of these, or nil, as the operator asks.
+	Value any `yaml:"value"`
+	// Executable is a pattern, as of [path.Match], of the names of the programs that the rule is for; "" means all.
+	Executable string `yaml:"executable"`
+	// Span is the name of the spans that the rule is for, such as tls::handshake; "" means all. The operator absent
+	// needs it: all other spans lack the attribute too.
+	Span string `yaml:"span"`
+}
+
+// spanName is the attribute of a rule on the span's name.
+const spanName = "span.name"
+
+// A RuleError is what is wrong with one field of a rule.
+type RuleError struct {
+	Index int    // of the rule in Config.Rules
+	Field string // as in YAML: name, attribute, operator, value, executable or span
+	Err   error
+}
+
+func (e *RuleError) Error() string { return fmt.Sprintf("rules[%d].%s: %v", e.Index, e.Field, e.Err) }
+
+// Unwrap returns what is wrong, without the place.
+func (e *RuleError) Unwrap() error { return e.Err }
+
+// Policy is a set of rules, ready for use by any number of goroutines.
+type Policy struct {
+	rules []rule
+	// What a span has to do with the rules: their indexes, rising.
+	byKey   map[attribute.Key][]int
+	lengths uint64           // of the keys in byKey, a bit each, so that most other keys need no lookup
+	byName  []int            // on span.name
+	absent  map[string][]int // with the operator absent, by the span's name
+}
+
+// rule is a rule whose fields were checked.
+type rule struct {
+	Rule
+	holds test // nil for the operator absent
+}
+
+// New makes a policy. The error joins everything found wrong: a [*RuleError] for each bad field of a rule, and another
+// error for a name that no built-in set has.
+func New(cfg Config) (*Policy, error) {
+	var errs []error
+	own, known := rulesOf(cfg.Name)
+	if !known {
+		errs = append(errs, fmt.Errorf("must be %s, got %q", choice(setNames()), cfg.Name))
+	}
+	builtin := len(own)
+	p := &Policy{byKey: make(map[attribute.Key][]int), absent: make(map[string][]int)}
+	names := make(map[string]bool)
+	for i, r := range slices.Concat(own, cfg.Rules) {
+		refuse := func(field string, err error) {
+			errs = append(errs, &RuleError{Index: i - builtin, Field: field, Err: err})
+		}
+		switch {
+		case r.Name == "":
+			refuse("name", errMissing)
+		case names[r.Name]:
+			refuse("name", fmt.Errorf("must be unique, got %q again", r.Name))
+		}
+		names[r.Name] = true
+		p.add(i, r, refuse)
+	}
+	if errs != nil {
+		return nil, errors.Join(errs...)
+	}
+	return p, nil
+}
+
+var errMissing = errors.New("must be given")
+
+// add checks a rule, its name aside, and takes it in as that of index i.
+func (p *Policy) add(i int, r Rule, refuse func(field string, err error)) {
+	if r.Attribute == "" {
+		refuse("attribute", errMissing)
+	}
+	var holds test
+	if op := slices.IndexFunc(operators, func(o operator) bool { return o.name == r.Operator }); op < 0 {
+		refuse("operator", fmt.Errorf("must be %s, got %q", choice(operatorNames()), r.Operator))
+	} else {
+		var err error
+		if holds, err = operators[op].compile(r.Value); err != nil {
+			refuse("value", err)
+		}
+	}
+	if _, err := path.Match(r.Executable, ""); err != nil {
+		refuse("executable", fmt.Errorf("must be a pattern such as nginx or python*, got %q", r.Executable))
+	} else if strings.Contains(r.Executable, "/") {
+		refuse("executable", fmt.Errorf("must be a pattern of a program's name, without its path, got %q", r.Executable))
+	}
+	p.rules = append(p.rules, rule{r, holds})
+
+	switch {
+	case r.Operator == absent && r.Span == "":
+		refuse("span", errors.New("must be given: all spans of other names lack the attribute too"))
+	case r.Operator == absent && r.Attribute == spanName:
+		refuse("operator", errors.New("must not be absent: every span has a name"))
+	case r.Operator == absent:
+		p.absent[r.Span] = append(p.absent[r.Span], i)
+	case r.Attribute == spanName:
+		p.byName = append(p.byName, i)
+	default:
+		key := attribute.Key(r.Attribute)
+		p.byKey[key] = append(p.byKey[key], i)
+		p.lengths |= lengthBit(key)
+	}
+}
+
+func lengthBit(key attribute.Key) uint64 { return 1 << (len(key) % 64) }
+
+// Empty reports whether there are no rules. A nil policy has none.
+func (p *Policy) Empty() bool { return p == nil || len(p.rules) == 0 }
+
+// Check returns the names of the rules that a span violates, in the order of the rules with the built-in ones first; nil
+// if there are none. The executable is a program's name without its path. For a span that violates nothing, only the
+// operator contains allocates memory.
+func (p *Policy) Check(executable, span string, attrs []attribute.KeyValue) []string {
+	if p.Empty() {
+		return nil
+	}
+	var violated []int
+	for _, i := range p.byName {
+		if r := &p.rules[i]; r.isFor(executable, span) && r.holds(attribute.StringValue(span)) {
+			violated = append(violated, i)
+		}
+	}
+	for _, i := range p.absent[span] {
+		if r := &p.rules[i]; r.isFor(executable, span) && !has(attrs, attribute.Key(r.Attribute)) {
+			violated = append(violated, i)
+		}
+	}
+	for a := range attrs {
+		attr := &attrs[a]
+		if p.lengths&lengthBit(attr.Key) == 0 {
+			continue
+		}
+		for _, i := range p.byKey[attr.Key] {
+			if r := &p.rules[i]; r.isFor(executable, span) && r.holds(attr.Value) {
+				violated = append(violated, i)
+			}
+		}
+	}
+	if violated == nil {
+		return nil
+	}
+	slices.Sort(violated)
+	violated = slices.Compact(violated) // a key that the span has twice
+	names := make([]string, len(violated))
+	for n, i := range violated {
+		names[n] = p.rules[i].Name
+	}
+	return names
+}
+
+func (r *rule) isFor(executable, span string) bool {
+	if r.Span != "" && r.Span != span {
+		return false
+	}
+	if r.Executable == "" {
+		return true
+	}
+	matched, _ := path.Match(r.Executable, executable) // add checked the pattern
+	return matched
+}
+
+func has(attrs []attribute.KeyValue, key attribute.Key) bool {
+	return slices.ContainsFunc(attrs, func(a attribute.KeyValue) bool { return a.Key == key })
+}
+
+// choice lists words for an error text.
+func choice(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+// PublicKey judges a public key operation by what its context says; an empty string or 0 bits is what it did not say.
+// operation is the context's name, such as "pk::sign". The spellings are those of GnuTLS, OpenSSL, liboqs and the
+// standards, in any case and with any punctuation. The algorithm decides the status, else the curve, else the group;
+// bits is the size of the classical key and counts more than a size in a spelling.
+func PublicKey(operation, algorithm, curve, group, hash string, bits uint64) (status Status, weak []string) {
+	r := read(algorithm)
+	for _, spelling := range [...]string{curve, group} {
+		if spelling == "" {
+			continue
+		}
+		o := read(spelling)
+		if r.parts != 0 {
+			o.parts = 0
+		}
+		r.join(o)
+	}
+	if bits != 0 {
+		r.bits = bits
+	}
+	if operation == "pk::sign" || operation == "pk::verify" {
+		r.digests |= read(hash).digests
+		weak = r.weakDigest(weak)
+	}
+	return r.status(), r.weakSize(weak)
+}

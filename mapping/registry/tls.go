@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"slices"
+	"strings"
+)
+
+// Group is an entry of IANA's TLS Supported Groups registry.
+type Group struct {
+	ID     uint16
+	Name   string
+	Status Status
+	Curve  string // name of the elliptic curve, for tls.curve; empty for finite fields, KEMs and hybrids
+	Weak   []string
+}
+
+var groups = newGroups()
+
+func newGroups() map[uint16]Group {
+	groups := make(map[uint16]Group)
+	for _, row := range readTable("tls_groups.csv") {
+		name := row[1]
+		g := Group{ID: parseCodepoint(row[0]), Name: name, Status: parseStatus(row[2])}
+		r := read(name)
+		if g.Status == Classical && r.kind == ec {
+			g.Curve = strings.TrimSuffix(name, "tls13") // RFC 8734 has the same curves under new codepoints
+		}
+		g.Weak = r.weakSize(nil)
+		groups[g.ID] = g
+	}
+	return groups
+}
+
+// TLSGroup returns the group of a codepoint. One that is not registered has the name "unknown (0x7777)" and the status
+// [Unknown]; above 16 bits it also has no ID.
+func TLSGroup(id uint64) Group {
+	if g, ok := find(groups, id); ok {
+		return g
+	}
+	g := Group{Name: unknownName(id), Status: Unknown}
+	if id <= 0xffff {
+		g.ID = uint16(id)
+	}
+	return g
+}
+
+// Scheme is an entry of IANA's TLS SignatureScheme registry, or a pair of hash and signature algorithm of TLS 1.2.
+type Scheme struct {
+	Name   string
+	Status Status
+	Weak   []string
+}
+
+var schemes = newSchemes()
+
+// schemeAdditions are TLS 1.2 codepoints that the SignatureScheme registry has as "reserved for backward compatibility"
+// only. RFC 9189, 4.1; the hash is intrinsic.
+var schemeAdditions = map[uint16]string{
+	0x0840: "gostr34102012_256",
+	0x0841: "gostr34102012_512",
+}
+
+func newSchemes() map[uint16]Scheme {
+	schemes := make(map[uint16]Scheme)
+	add := func(id uint16, name string, status Status) {
+		schemes[id] = Scheme{Name: name, Status: status, Weak: read(name).weakDigest(nil)}
+	}
+	for id, name := range schemeAdditions {
+		add(id, name, Classical)
+	}
+	// The other reserved ones: RFC 5246, 7.4.1.4.1, makes a codepoint of any hash and any signature algorithm. Named as
+	// RFC 8446 names those that it kept, which the registry's rows then replace.
+	for i, hash := range []string{"md5", "sha1", "sha224", "sha256", "sha384", "sha512"} {
+		for j, signature := range []string{"rsa_pkcs1", "dsa", "ecdsa"} {
+			add(uint16((i+1)<<8|(j+1)), signature+"_"+hash, Classical)
+		}
+	}
+	for _, row := range readTable("tls_signature_schemes.csv") {
+		add(parseCodepoint(row[0]), row[1], parseStatus(row[2]))
+	}
+	return schemes
+}
+
+// TLSSignatureScheme returns the signature scheme of a codepoint.
+func TLSSignatureScheme(id uint64) Scheme {
+	if s, ok := find(schemes, id); ok {
+		return s
+	}
+	return Scheme{Name: unknownName(id), Status: Unknown}
+}
+
+// Suite is an entry of IANA's TLS Cipher Suites registry.
+type Suite struct {
+	Name string
+	Weak []string
+}
+
+var suites = newSuites()
+
+// suiteAdditions are codepoints that the registry has as "reserved to avoid conflicts with widely deployed
+// implementations" only. GnuTLS still knows this one, of draft-ietf-tls-56-bit-ciphersuites.
+var suiteAdditions = map[uint16]string{0x0066: "TLS_DHE_DSS_WITH_RC4_128_SHA"}
+
+func newSuites() map[uint16]Suite {
+	suites := make(map[uint16]Suite)
+	for id, name := range suiteAdditions {
+		suites[id] = Suite{name, weakSuite(name)}
+	}
+	for _, row := range readTable("tls_ciphersuites.csv") {
+		suites[parseCodepoint(row[0])] = Suite{row[1], weakSuite(row[1])}
+	}
+	return suites
+}
+
+// suiteWords maps the parts of a cipher suite's name to what is weak about it.
+var suiteWords = map[string]string{
+	"NULL":   WeakNullCipher,
+	"EXPORT": WeakExportCipher,
+	"RC4":    WeakRC4,
+	"DES":    WeakDES,
+	"DES40":  WeakDES,
+	"3DES":   Weak3DES,
+	"anon":   WeakAnonymous,
+}
+
+func weakSuite(name string) []string {
+	switch name {
+	case "TLS_NULL_WITH_NULL_NULL": // the state before the first handshake: no key exchange either
+		return []string{WeakNullCipher, WeakAnonymous}
+	case "TLS_SHA256_SHA256", "TLS_SHA384_SHA384": // integrity only: RFC 9150
+		return []string{WeakNullCipher}
+	}
+	var weak []string
+	for word := range strings.SplitSeq(name, "_") {
+		if reason, ok := suiteWords[word]; ok {
+			weak = append(weak, reason)
+		}
+	}
+	return slices.Clip(weak)
+}
+
+// TLSCipherSuite returns the cipher suite of a codepoint.
+func TLSCipherSuite(id uint64) Suite {
+	if s, ok := find(suites, id); ok {
+		return s
+	}
+	return Suite{Name: unknownName(id)}
+}
+
+// Version is a protocol version as the wire has it.
+type Version struct {
+	Protocol string // "tls", "ssl", "dtls"; empty if unknown
+	Name     string // "1.3"
+	Weak     []string
+}
+
+var below12 = []string{WeakTLSBelow12}
+
+var versions = map[uint16]Version{
+	0x0002: {"ssl", "2", below12},
+	0x0300: {"ssl", "3", below12},
+	0x0301: {"tls", "1.0", below12},
+	0x0302: {"tls", "1.1", below12},
+	0x0303: {"tls", "1.2", nil},
+	0x0304: {"tls", "1.3", nil},
+	0x0100: {"dtls", "0.9", below12}, // before RFC 4347; Cisco AnyConnect uses it
+	0xfeff: {"dtls", "1.0", below12}, // is TLS 1.1
+	0xfefd: {"dtls", "1.2", nil},
+	0xfefc: {"dtls", "1.3", nil},
+}
+
+// TLSVersion returns the protocol version of a codepoint. An unknown one has no protocol.
+func TLSVersion(id uint64) Version {
+	if v, ok := find(versions, id); ok {
+		return v
+	}
+	return Version{Name: unknownName(id)}
+}
+
+var keyExchangeAlgorithms = map[uint16]struct {
+	name   string
+	status Status
+	psk    bool
+}{
+	0: {"ECDHE", Classical, false},
+	1: {"DHE", Classical, false},
+	2: {"PSK", NotApplicable, true},
+	3: {"ECDHE-PSK", Classical, true},
+	4: {"DHE-PSK", Classical, true},
+}
+
+// TLSKeyExchangeAlgorithm returns what a value of the old key tls::key_exchange_algorithm says, and whether a pre-shared
+// key takes part. A pre-shared key alone has no public key operation: [NotApplicable].
+func TLSKeyExchangeAlgorithm(id uint64) (name string, status Status, psk bool) {
+	if k, ok := find(keyExchangeAlgorithms, id); ok {
+		return k.name, k.status, k.psk
+	}
+	return unknownName(id), Unknown, false
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+// Reasons why a use of cryptography is weak, quantum computers aside. [WeakReasons] has their meanings.
+const (
+	WeakSHA1Signature = "sha1_signature"
+	WeakMD5Signature  = "md5_signature"
+	WeakRSABelow2048  = "rsa_below_2048"
+	WeakDSABelow2048  = "dsa_below_2048"
+	WeakDHBelow2048   = "dh_below_2048"
+	WeakECBelow224    = "ec_below_224"
+	WeakTLSBelow12    = "tls_below_1_2"
+	WeakNullCipher    = "null_cipher"
+	WeakExportCipher  = "export_cipher"
+	WeakRC4           = "rc4"
+	WeakDES           = "des"
+	Weak3DES          = "3des"
+	WeakAnonymous     = "anonymous"
+)
+
+// WeakReason is one of the fixed words and what it means.
+type WeakReason struct{ Word, Meaning string }
+
+// WeakReasons returns every word that this package uses as a reason, for documentation.
+func WeakReasons() []WeakReason {
+	return []WeakReason{
+		{WeakSHA1Signature, "signature over a SHA-1 digest"},
+		{WeakMD5Signature, "signature over an MD5 digest"},
+		{WeakRSABelow2048, "RSA modulus of less than 2048 bits"},
+		{WeakDSABelow2048, "DSA prime of less than 2048 bits"},
+		{WeakDHBelow2048, "finite-field Diffie-Hellman prime of less than 2048 bits"},
+		{WeakECBelow224, "elliptic curve of less than 224 bits"},
+		{WeakTLSBelow12, "SSL, TLS 1.0 or 1.1, or DTLS before 1.2"},
+		{WeakNullCipher, "cipher suite that does not encrypt"},
+		{WeakExportCipher, "cipher suite weakened for the export rules of the 1990s (40-bit keys)"},
+		{WeakRC4, "cipher suite with RC4"},
+		{WeakDES, "cipher suite with single DES"},
+		{Weak3DES, "cipher suite with triple DES (64-bit blocks)"},
+		{WeakAnonymous, "cipher suite that authenticates nobody"},
+	}
+}

@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Runs a command in a virtual machine with a kernel of its own, as root, in a file system that has nothing but the files
+# given. Needs qemu-system-x86, cpio and a C compiler with a static libc; no network and no KVM. What the command prints goes
+# to standard output, its exit status is this script's, or 124 after the time limit, 125 if the machine failed.
+set -euo pipefail
+
+usage() {
+	cat <<-END
+		Usage: vm.sh --kernel VMLINUZ [option]... -- /COMMAND [argument]...
+		  --file SOURCE:PATH  a file or folder to put at an absolute path
+		  --env NAME=VALUE    for the command
+		  --dir PATH          the command's working directory (/)
+		  --memory MIB        (512)
+		  --cpus N            (1)
+		  --timeout SECONDS   (120)
+		  --verbose           also the kernel's messages, on standard error
+	END
+	exit "$1"
+}
+
+kernel='' dir=/ memory=512 cpus=1 limit=120 verbose=false
+files=() env=(PATH=/bin:/usr/bin:/sbin HOME=/ TMPDIR=/tmp)
+while [ $# -gt 0 ]; do
+	case $1 in
+	--kernel) kernel=$2 ;;
+	--file) files+=("$2") ;;
+	--env) env+=("$2") ;;
+	--dir) dir=$2 ;;
+	--memory) memory=$2 ;;
+	--cpus) cpus=$2 ;;
+	--timeout) limit=$2 ;;
+	--verbose) verbose=true; shift; continue ;;
+	--help) usage 0 ;;
+	--) shift; break ;;
+	*) echo "vm.sh: unknown option $1" >&2; usage 125 >&2 ;;
+	esac
+	shift 2
+done
+if [ -z "$kernel" ] || [ $# -eq 0 ]; then
+	usage 125 >&2
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 125' ERR
+
+root=$work/root
+mkdir -p "$root"/{vm,dev,proc,sys,tmp,bin}
+${CC:-cc} -std=gnu11 -Wall -Wextra -Werror -O2 -static -o "$root/init" "$(dirname "$0")/init/init.c"
+for file in "${files[@]}"; do
+	mkdir -p "$root/$(dirname "${file##*:}")"
+	cp -RL "${file%:*}" "$root/${file##*:}"
+done
+printf '%s\0' "$@" >"$root/vm/argv"
+printf '%s\0' "${env[@]}" >"$root/vm/env"
+printf '%s\0' "$dir" >"$root/vm/dir"
+(cd "$root" && find . | cpio --create --format=newc --owner=0:0 --quiet) >"$work/initrd"
+rm -r "$root"
+
+# The first port is the console, the second what the command prints.
+code=0
+timeout --kill-after=5 "$limit" qemu-system-x86_64 \
+	-accel tcg -cpu max -smp "$cpus" -m "$memory" -nodefaults -nographic -no-reboot \
+	-kernel "$kernel" -initrd "$work/initrd" \
+	-append 'console=ttyS0 panic=-1 reboot=t mitigations=off' \
+	-serial "file:$work/console" -serial stdio </dev/null || code=$?
+
+status=$(sed -n 's/^vm: exit status \([0-9]*\).*/\1/p' "$work/console" | tail -n 1)
+if $verbose || [ -z "$status" ]; then
+	cat "$work/console" >&2
+fi
+if [ -n "$status" ]; then
+	exit "$status"
+elif [ "$code" -eq 124 ] || [ "$code" -eq 137 ]; then
+	echo "vm.sh: stopped after $limit seconds" >&2
+	exit 124
+fi
+echo "vm.sh: the machine ended without the command's exit status" >&2
+exit 125

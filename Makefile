@@ -37,11 +37,11 @@ test-race: sample ## run the tests with the race detector; needs cgo
 .PHONY: test-gnutls
 test-gnutls: build ## build GnuTLS with probes into the cache and trace real handshakes; needs root
 	examples/gnutls/build.sh "$(CACHE)/gnutls"
-	CRAU_GNUTLS="$(CACHE)/gnutls" $(GO) test -count=1 ./test/gnutls
+	GNUTLS_CACHE="$(CACHE)/gnutls" $(GO) test -count=1 -v -tags gnutls -run GnuTLS ./test/e2e
 
 .PHONY: test-vm
 test-vm: build sample ## run on Debian 12's kernel 6.1 in QEMU, which has no uprobe_multi
-	CRAU_VM_CACHE="$(CACHE)/vm" $(GO) test -count=1 -v ./test/vm
+	VM_CACHE="$(CACHE)/vm" $(GO) test -count=1 -v -tags vm ./test/vm
 
 .PHONY: generate
 generate: ## make the BPF objects anew; needs clang-19, llvm-strip-19 and libbpf-dev

@@ -144,12 +144,13 @@ static __always_inline long read_string(void *to, __u32 size, __u64 from)
 	long n = bpf_probe_read_user_str(to, size, (void *)from);
 	__u8 touched;
 
-	if (n >= 0 || !can_sleep)
-		return n;
-	bpf_copy_from_user(&touched, 1, (void *)from);
-	if ((from & (PAGE - 1)) + size > PAGE)
-		bpf_copy_from_user(&touched, 1, (void *)((from | (PAGE - 1)) + 1));
-	return bpf_probe_read_user_str(to, size, (void *)from);
+	if (n < 0 && can_sleep) {
+		bpf_copy_from_user(&touched, 1, (void *)from);
+		if ((from & (PAGE - 1)) + size > PAGE)
+			bpf_copy_from_user(&touched, 1, (void *)((from | (PAGE - 1)) + 1));
+		n = bpf_probe_read_user_str(to, size, (void *)from);
+	}
+	return n == 0 ? 1 : n; /* older kernels do not count the NUL of an empty string */
 }
 
 static __always_inline long read_argument(void *ctx, const struct crau_operand *op, __u64 *to)
@@ -176,14 +177,14 @@ static __always_inline long read_argument(void *ctx, const struct crau_operand *
 }
 
 /*
- * Appends the element to the slot's record as a pair, or counts that its key could not be read. All that outlives the
- * call is kept in the slot, not in registers: the verifier takes what it reads from a map for unknown, so that it need
- * not follow every combination of how sixteen elements can end.
+ * Appends the i-th element to the slot's record as a pair, or counts that its key could not be read. A global function,
+ * which the verifier checks once and not in every state that sixteen elements can leave behind.
  */
-static __always_inline void add_pair(struct slot *s, const struct crau_element *e)
+__attribute__((noinline)) int add_pair(struct slot *s, __u32 i)
 {
-	struct crau_record *head = (struct crau_record *)s->record;
-	__u32 at = s->len;
+	const struct crau_element *e;
+	struct crau_record *head;
+	__u32 at;
 	struct crau_pair *pair;
 	__u8 *data;
 	__u32 key_len, value_len = 0;
@@ -191,10 +192,15 @@ static __always_inline void add_pair(struct slot *s, const struct crau_element *
 	__u8 type, pair_flags = 0;
 	long n;
 
+	if (!s || i >= CRAU_MAX_PAIRS)
+		return 0;
+	e = &s->elements[i];
+	head = (struct crau_record *)s->record;
+	at = s->len;
 	if (at > RECORD_ROOM - PAIR_ROOM)
-		return;
+		return 0;
 	if (e->size == CRAU_SIZE_STRING && !e->value)
-		return; /* GnuTLS's way to say that there is no value */
+		return 0; /* GnuTLS's way to say that there is no value */
 	pair = (struct crau_pair *)(s->record + at);
 	data = (__u8 *)(pair + 1);
 
@@ -202,7 +208,7 @@ static __always_inline void add_pair(struct slot *s, const struct crau_element *
 	if (n <= 0 || n > CRAU_MAX_KEY + 2) {
 		head->flags |= CRAU_LOST;
 		count(CRAU_STAT_PAIR_FAULT);
-		return;
+		return 0;
 	}
 	key_len = n - 1;
 	if (key_len > CRAU_MAX_KEY) {
@@ -247,6 +253,7 @@ static __always_inline void add_pair(struct slot *s, const struct crau_element *
 	head->flags |= pair_flags;
 	head->pairs++;
 	s->len = (at + sizeof(*pair) + key_len + value_len + 7) & ~7U;
+	return 0;
 }
 
 static __always_inline void announce(__u32 tgid, __u32 tid, __u64 now)
@@ -369,7 +376,7 @@ static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *sp
 	for (__u32 i = 0; i < CRAU_MAX_PAIRS; i++) {
 		if (i >= length)
 			break;
-		add_pair(s, &s->elements[i]);
+		add_pair(s, i);
 	}
 	if (!head->pairs && (head->flags & CRAU_LOST) && !creates_context(spec->kind))
 		return CRAU_STAT_FAULT;

@@ -118,6 +118,9 @@ func (m *Mapper) merge(first, piece *tree, by how) *node {
 		root.ctx, root.thread = gone.ctx, gone.thread
 		root.thread.open[root.ctx] = root
 	}
+	if gone.thread.latest == gone {
+		gone.thread.latest = root
+	}
 	m.contexts--
 	gone.tree = nil
 	m.drop(piece)

@@ -203,11 +203,13 @@ func TestGarbageFromALeakyStackStaysInTheHandshake(t *testing.T) {
 	f.enter(0x5000)
 	f.open(hs, 0x9, name("tls::handshake_server"))
 	f.data(0x7fff, w("tls::protocol_version", 0x0303))
-	f.open(pks, 0xdead, name("pk::decrypt"), s("pk::algorithm", "RSA"))
+	f.enter(0x5000)
+	f.open(hs, 0, name("tls::handshake_server"))
+	f.open(pks, 0, name("pk::decrypt"), s("pk::algorithm", "RSA"))
 	f.data(0xbeef, w("pk::bits", 2048))
 	f.leave(0x5000)
 	wantTrees(t, f.finish(), `
-tls::handshake [server] tls.protocol.version_id=771 tls.protocol.name=tls tls.protocol.version=1.2 tls.role=server crypto.pqc.key_exchange.status=classical crypto.context.name=tls::handshake_server crypto.context.parent=unknown
+tls::handshake [server] tls.protocol.version_id=771 tls.protocol.name=tls tls.protocol.version=1.2 tls.role=server crypto.pqc.key_exchange.status=classical crypto.context.name=tls::handshake_server crypto.handshake.joined=exact crypto.handshake.pieces=2 crypto.context.parent=unknown
   pk::decrypt pk.algorithm=RSA pk.bits=2048 crypto.pqc.status=classical crypto.context.parent=inferred
 `)
 }

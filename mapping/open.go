@@ -18,11 +18,13 @@ func (m *Mapper) newContext(t *thread, ev *event.Event) {
 	}
 	var n *node
 	switch parent := t.open[ev.Parent]; {
-	case ev.Parent == event.NoParent || ev.Parent == 0:
+	case ev.Parent == event.NoParent:
 		n = m.openRoot(t, ev, newest, parentNone)
 	case t.astray(parent) && climb(t.latest, nameOf(ev)) != nil:
 		n = m.openChild(t, ev, newest, climb(t.latest, nameOf(ev)))
 		n.parentage = parentInferred
+	case ev.Parent == 0:
+		n = m.openRoot(t, ev, newest, parentNone)
 	case parent == nil:
 		n = m.openRoot(t, ev, newest, parentUnknown)
 	case newest != nil && parent.below(newest):

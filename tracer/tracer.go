@@ -51,6 +51,9 @@ type Tracer struct {
 	closeErr  error
 }
 
+// firstSleepable is the first kernel with sleepable uprobes, 6.0, as KERNEL_VERSION of linux/version.h.
+const firstSleepable = 6 << 16
+
 // New loads the program. It needs Linux 5.15 or later with BTF, CAP_BPF and CAP_PERFMON.
 func New(cfg Config) (_ *Tracer, err error) {
 	if cfg.RingSize == 0 {
@@ -65,7 +68,19 @@ func New(cfg Config) (_ *Tracer, err error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	t := &Tracer{cfg: cfg, multi: !cfg.SingleUprobe && features.HaveBPFLinkUprobeMulti() == nil, sleepable: true}
+	version, err := features.LinuxVersionCode()
+	if err != nil {
+		return nil, fmt.Errorf("read kernel version: %w", err)
+	}
+	t := &Tracer{
+		cfg:       cfg,
+		multi:     !cfg.SingleUprobe && features.HaveBPFLinkUprobeMulti() == nil,
+		sleepable: version >= firstSleepable,
+	}
+	if !t.sleepable {
+		cfg.Log.Warn("this kernel cannot fault pages in from a uprobe; data on pages that are not resident is counted as "+
+			"lost", "since", "Linux 6.0")
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, t.Close())
@@ -91,22 +106,8 @@ func New(cfg Config) (_ *Tracer, err error) {
 	return t, nil
 }
 
-// load loads the objects, without sleepable uprobes where the kernel (before 6.0) has none.
+// load loads the objects.
 func (t *Tracer) load() error {
-	err := t.loadOnce()
-	if err == nil || t.multi {
-		return err
-	}
-	t.sleepable = false
-	if plainErr := t.loadOnce(); plainErr != nil {
-		return errors.Join(err, plainErr)
-	}
-	t.cfg.Log.Warn("this kernel cannot fault pages in from a uprobe; data on pages that are not resident is counted as lost",
-		"since", "Linux 6.0")
-	return nil
-}
-
-func (t *Tracer) loadOnce() error {
 	spec, err := bpf.LoadAudit()
 	if err != nil {
 		return fmt.Errorf("read program: %w", err)

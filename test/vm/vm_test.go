@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build vm
+
 // Package vm runs the tests of test/e2e on another kernel than this machine's.
 package vm
 
@@ -26,9 +28,9 @@ func run(t *testing.T, env []string, name string, args ...string) string {
 
 // TestDebian12 covers what kernel 6.1 lacks: uprobe_multi, bpf_copy_from_user_str and an easy-going verifier.
 func TestDebian12(t *testing.T) {
-	cache := os.Getenv("CRAU_VM_CACHE")
+	cache := os.Getenv("VM_CACHE")
 	if cache == "" {
-		t.Skip("CRAU_VM_CACHE, the folder for kernels, is not set: make test-vm sets it")
+		t.Fatal("VM_CACHE, the folder for kernels, is not set: make test-vm sets it")
 	}
 	kernel := run(t, nil, "./kernel.sh", "6.1", cache)
 	dir := t.TempDir()

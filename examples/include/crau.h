@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * crau.h - the crypto_auditing USDT probes for C (C99, gnu11) and C++ (C++11) programs.
+ *
+ * Needs GCC or Clang and nothing else. A probe is a nop and an ELF note that says where it is and where its arguments are;
+ * while no tracer is attached it costs about a nanosecond. Supported are 64-bit x86-64 and arm64 Linux; elsewhere, and with
+ * CRAU_DISABLE defined, every macro still checks its arguments' types but evaluates nothing and emits nothing.
+ *
+ * Define before including:
+ *   CRAU_DISABLE      no probes
+ *   CRAU_STACK_DEPTH  contexts that crau_push() can hold per thread: a plain decimal number, 16 unless defined
+ *   CRAU_NOP1         x86-64: the classic 1-byte probe site; the choice for kernels before 6.18
+ *   CRAU_NOP10        x86-64: the 10-byte probe site that kernels optimise from the fix of the red zone on (see below)
+ *
+ * Two layers:
+ *
+ * 1. One macro a probe, for programs that choose their own context values (any integer or pointer):
+ *
+ *      CRAU_NEW_CONTEXT(session, CRAU_NO_PARENT);
+ *      CRAU_STRING_DATA(session, "name", "tls::handshake");
+ *      CRAU_WORD_DATA(session, "tls::protocol_version", 0x0304);
+ *
+ * 2. A stack of contexts per thread, for everyone else. Every push is a context of its own, child of the one below it:
+ *
+ *      crau_push(CRAU_NAME("tls::handshake"), CRAU_STRING("tls::role", "client"));
+ *      crau_data(CRAU_WORD("tls::protocol_version", 0x0304), CRAU_WORD("tls::ciphersuite", 0x1302));
+ *      crau_pop();
+ *
+ * Arguments are evaluated once. Keys and strings end with a NUL byte. What pointers point to is read while the probe runs
+ * and need not outlive it.
+ */
+#ifndef CRAU_H
+#define CRAU_H
+
+/* An element of the arrays that data and new_context_with_data carry. */
+struct crau_data {
+	const char *key;
+	const void *value;
+	unsigned long size; /* of the blob at value, or one of the two below */
+};
+
+#define CRAU_SIZE_WORD (-2UL)	/* value is the word itself */
+#define CRAU_SIZE_STRING (-1UL) /* value is a C string */
+
+/* Readers take no more elements than this from one array. */
+#define CRAU_MAX_ELEMENTS 16
+
+/* The parent of a context that has none. */
+#define CRAU_NO_PARENT (-1UL)
+
+/* Elements. */
+#define CRAU_WORD(key, v) crau_element_((key), (const void *)(unsigned long)(v), CRAU_SIZE_WORD)
+#define CRAU_STRING(key, v) crau_element_((key), (const void *)crau_string_(v), CRAU_SIZE_STRING)
+#define CRAU_BLOB(key, p, n) crau_element_((key), (p), (n))
+#define CRAU_NAME(v) CRAU_STRING("name", (v))
+
+/* The probes. n is passed on as it is: what exceeds CRAU_MAX_ELEMENTS is lost. */
+#define CRAU_NEW_CONTEXT(ctx, parent) CRAU_PROBE2_(new_context, (ctx), (parent))
+#define CRAU_WORD_DATA(ctx, key, value) CRAU_PROBE3_(word_data, (ctx), crau_string_(key), (value))
+#define CRAU_STRING_DATA(ctx, key, value) CRAU_PROBE3_(string_data, (ctx), crau_string_(key), crau_string_(value))
+#define CRAU_BLOB_DATA(ctx, key, ptr, size) CRAU_PROBE4_(blob_data, (ctx), crau_string_(key), (ptr), (size))
+#define CRAU_DATA(ctx, array, n) CRAU_PROBE3_(data, (ctx), crau_array_(array), (n))
+#define CRAU_NEW_CONTEXT_WITH_DATA(ctx, parent, array, n) \
+	CRAU_PROBE4_(new_context_with_data, (ctx), (parent), crau_array_(array), (n))
+
+/*
+ * The stack. Each takes 1 to CRAU_MAX_ELEMENTS elements; more do not compile.
+ *
+ * A push beyond CRAU_STACK_DEPTH is only counted, so that pops stay balanced: until it is popped, nothing is emitted,
+ * since its data would otherwise be taken for the deepest context's. crau_data() and crau_pop() on an empty stack do
+ * nothing. One stack serves all files of an executable or of a shared library.
+ */
+#define crau_push(...) CRAU_ELEMENTS_(crau_push_, __VA_ARGS__)
+#define crau_data(...) CRAU_ELEMENTS_(crau_data_, __VA_ARGS__)
+/* crau_pop() leaves the current context; crau_current() is its value, or CRAU_NO_PARENT: a parent for the probes above. */
+
+/* --- Implementation ---------------------------------------------------------------------------------------------------- */
+
+#if !defined __linux__ || !defined __LP64__ || !(defined __x86_64__ || defined __aarch64__)
+#undef CRAU_DISABLE
+#define CRAU_DISABLE 1
+#endif
+
+#ifndef CRAU_STACK_DEPTH
+#define CRAU_STACK_DEPTH 16
+#endif
+
+static inline struct crau_data crau_element_(const char *key, const void *value, unsigned long size)
+{
+	struct crau_data e = {key, value, size};
+	return e;
+}
+
+/* Type checks: what a cast in the probe macros would hide. */
+static inline unsigned long crau_string_(const char *s) { return (unsigned long)s; }
+static inline unsigned long crau_array_(const struct crau_data *a) { return (unsigned long)a; }
+
+#define CRAU_ELEMENTS_(function, ...)                                                                       \
+	do {                                                                                                \
+		const struct crau_data crau_e_[] = {__VA_ARGS__};                                           \
+		typedef char crau_at_most_16_elements[sizeof crau_e_ / sizeof *crau_e_ <= CRAU_MAX_ELEMENTS \
+							      ? 1                                           \
+							      : -1] __attribute__((unused));                \
+		function(crau_e_, sizeof crau_e_ / sizeof *crau_e_);                                        \
+	} while (0)
+
+#ifdef CRAU_DISABLE
+
+#define CRAU_UNUSED4_(a, b, c, d)            \
+	do {                                 \
+		if (0) {                     \
+			(void)(a), (void)(b); \
+			(void)(c), (void)(d); \
+		}                            \
+	} while (0)
+#define CRAU_PROBE2_(name, a, b) CRAU_UNUSED4_(a, b, 0, 0)
+#define CRAU_PROBE3_(name, a, b, c) CRAU_UNUSED4_(a, b, c, 0)
+#define CRAU_PROBE4_(name, a, b, c, d) CRAU_UNUSED4_(a, b, c, d)
+
+#undef crau_push
+#undef crau_data
+#define crau_push(...)                                            \
+	do {                                                      \
+		if (0)                                            \
+			CRAU_ELEMENTS_(crau_unused_, __VA_ARGS__); \
+	} while (0)
+#define crau_data(...) crau_push(__VA_ARGS__)
+static inline void crau_unused_(const struct crau_data *e, unsigned long n) { (void)e, (void)n; }
+static inline void crau_pop(void) {}
+static inline unsigned long crau_current(void) { return CRAU_NO_PARENT; }
+
+#else
+
+/*
+ * The probe site. Operands are registers and numbers, never memory or symbols, so that readers need no symbol table and the
+ * stack pointer may move under them (x86-64's "l" is every general register but that one).
+ *
+ * Linux 6.18 turns an attached 5-byte nop into a call, which makes a hit cheaper, unless the nop crosses a page: hence the
+ * alignment, which skips at most 4 bytes and keeps it within 8. The call pushes its return address onto the stack, where a
+ * leaf function may keep variables below the stack pointer (the red zone): hence the two lea, without which tracing corrupts
+ * the program. Later kernels step over the red zone themselves, and optimise a 10-byte nop instead. Kernels before 6.18
+ * emulate the 1-byte nop but single-step the others, so that a hit takes a few times as long.
+ */
+#if defined __aarch64__
+#define CRAU_SITE_ "990:\tnop\n"
+#define CRAU_ARG_(x) "nr"((unsigned long)(x))
+#elif defined CRAU_NOP1
+#define CRAU_SITE_ "990:\tnop\n"
+#define CRAU_ARG_(x) "nl"((unsigned long)(x))
+#elif defined CRAU_NOP10
+#define CRAU_SITE_          \
+	"\t.p2align 4,,9\n" \
+	"990:\t.byte 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0\n"
+#define CRAU_ARG_(x) "nl"((unsigned long)(x))
+#else
+#define CRAU_SITE_                          \
+	"\tlea -128(%%rsp), %%rsp\n"        \
+	"\t.p2align 3,,4\n"                 \
+	"990:\t.byte 0x0f, 0x1f, 0x44, 0, 0\n" \
+	"\tlea 128(%%rsp), %%rsp\n"
+#define CRAU_ARG_(x) "nl"((unsigned long)(x))
+#endif
+
+/*
+ * The note, as <sys/sdt.h> makes it: "?" puts it into the section group of the code, so that it goes where an inline
+ * function's or template's discarded copy goes. The address of .stapsdt.base lets readers correct for prelink. The memory
+ * clobber has strings and arrays written before the probe reads them.
+ */
+#define CRAU_PROBE_(name, operands, ...)                                              \
+	__asm__ __volatile__(CRAU_SITE_                                               \
+			     "\t.pushsection .note.stapsdt,\"?\",\"note\"\n"          \
+			     "\t.balign 4\n"                                          \
+			     "\t.4byte 992f-991f, 994f-993f, 3\n"                     \
+			     "991:\t.asciz \"stapsdt\"\n"                             \
+			     "992:\t.balign 4\n"                                      \
+			     "993:\t.8byte 990b, _.stapsdt.base, 0\n"                 \
+			     "\t.asciz \"crypto_auditing\"\n"                         \
+			     "\t.asciz \"" #name "\"\n"                               \
+			     "\t.asciz \"" operands "\"\n"                            \
+			     "994:\t.balign 4\n"                                      \
+			     "\t.popsection\n"                                        \
+			     "\t.ifndef _.stapsdt.base\n"                             \
+			     "\t.pushsection .stapsdt.base,\"aG\",\"progbits\",.stapsdt.base,comdat\n" \
+			     "\t.weak _.stapsdt.base\n"                               \
+			     "\t.hidden _.stapsdt.base\n"                             \
+			     "_.stapsdt.base:\t.space 1\n"                            \
+			     "\t.size _.stapsdt.base, 1\n"                            \
+			     "\t.popsection\n"                                        \
+			     "\t.endif\n"                                             \
+			     :                                                        \
+			     : __VA_ARGS__                                            \
+			     : "memory")
+#define CRAU_PROBE2_(name, a, b) CRAU_PROBE_(name, "8@%0 8@%1", CRAU_ARG_(a), CRAU_ARG_(b))
+#define CRAU_PROBE3_(name, a, b, c) CRAU_PROBE_(name, "8@%0 8@%1 8@%2", CRAU_ARG_(a), CRAU_ARG_(b), CRAU_ARG_(c))
+#define CRAU_PROBE4_(name, a, b, c, d) \
+	CRAU_PROBE_(name, "8@%0 8@%1 8@%2 8@%3", CRAU_ARG_(a), CRAU_ARG_(b), CRAU_ARG_(c), CRAU_ARG_(d))
+
+/*
+ * The stack is weak, so that all files of a link unit share one, and its name holds its depth, so that files that disagree
+ * about it do not. Its words are the depth, the pushes so far, and the values of the open contexts.
+ *
+ * A value is its slot's address with the number of the push in the 16 bits above: two that are open at one time differ in
+ * the former, two in the same slot in the latter (until 65536 pushes later, when it is a new context all the same), and as
+ * no address looks like it, it is no context of another library.
+ */
+#define CRAU_CONCAT_(a, b) a##b
+#define CRAU_STACK_NAME_(depth) CRAU_CONCAT_(crau_stack_, depth)
+#define CRAU_STACK_ CRAU_STACK_NAME_(CRAU_STACK_DEPTH)
+
+__attribute__((weak, visibility("hidden"))) __thread unsigned long CRAU_STACK_[2 + CRAU_STACK_DEPTH];
+
+static inline unsigned long crau_current(void)
+{
+	unsigned long depth = CRAU_STACK_[0];
+
+	if (depth > CRAU_STACK_DEPTH)
+		depth = CRAU_STACK_DEPTH;
+	return depth ? CRAU_STACK_[1 + depth] : CRAU_NO_PARENT;
+}
+
+static inline void crau_push_(const struct crau_data *elements, unsigned long n)
+{
+	unsigned long parent = crau_current(), *slot;
+
+	if (CRAU_STACK_[0]++ >= CRAU_STACK_DEPTH)
+		return;
+	slot = &CRAU_STACK_[1 + CRAU_STACK_[0]];
+	*slot = (unsigned long)slot + (++CRAU_STACK_[1] << 48);
+	CRAU_NEW_CONTEXT_WITH_DATA(*slot, parent, elements, n);
+}
+
+static inline void crau_data_(const struct crau_data *elements, unsigned long n)
+{
+	if (CRAU_STACK_[0] - 1 < CRAU_STACK_DEPTH)
+		CRAU_DATA(crau_current(), elements, n);
+}
+
+static inline void crau_pop(void)
+{
+	if (CRAU_STACK_[0])
+		CRAU_STACK_[0]--;
+}
+
+#endif
+#endif

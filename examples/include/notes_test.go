@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && amd64
+
+package crau_test
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// Probe sites by architecture, and a register or a number as an operand.
+var (
+	nop1    = []byte{0x90}
+	nop5    = []byte{0x0f, 0x1f, 0x44, 0, 0}
+	nop10   = []byte{0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0}
+	nopARM  = []byte{0x1f, 0x20, 0x03, 0xd5}
+	operand = map[elf.Machine]*regexp.Regexp{
+		elf.EM_X86_64:  regexp.MustCompile(`^8@(\$-?\d+|%r([abcd]x|[sd]i|bp|8|9|1[0-5]))$`),
+		elf.EM_AARCH64: regexp.MustCompile(`^8@(-?\d+|x\d+|sp)$`),
+	}
+)
+
+// note is a probe's ELF note.
+type note struct {
+	name string
+	args []string
+	site uint64 // virtual address
+	code []byte // from site on
+}
+
+// readNotes returns the notes of the provider crypto_auditing in the file at path, and checks what all of them must have.
+func readNotes(t *testing.T, path string) []note {
+	t.Helper()
+	f, err := elf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	section := f.Section(".note.stapsdt")
+	if section == nil {
+		return nil
+	}
+	if section.Flags&elf.SHF_ALLOC != 0 {
+		t.Errorf("notes are loaded: %v", section.Flags)
+	}
+	b, err := section.Data()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var notes []note
+	word := binary.LittleEndian.Uint32
+	for len(b) > 0 {
+		nameLen, descLen, kind := word(b), word(b[4:]), word(b[8:])
+		desc := b[20:]
+		if nameLen != 8 || string(b[12:20]) != "stapsdt\x00" || kind != 3 {
+			t.Fatalf("note is of type %d by %q", kind, b[12:20])
+		}
+		b = desc[(descLen+3)&^3:]
+		desc = desc[:descLen]
+		site, base, semaphore := quad(desc), quad(desc[8:]), quad(desc[16:])
+		text := strings.Split(string(desc[24:]), "\x00")
+		if len(text) != 4 || text[0] != "crypto_auditing" || text[3] != "" {
+			t.Fatalf("strings of the note are %q", text)
+		}
+		if s := f.Section(".stapsdt.base"); s == nil || s.Addr != base {
+			t.Errorf("base of %s is %#x, not where the section is", text[1], base)
+		}
+		if semaphore != 0 {
+			t.Errorf("semaphore of %s is %#x", text[1], semaphore)
+		}
+		n := note{name: text[1], args: strings.Fields(text[2]), site: site, code: codeAt(t, f, site)}
+		for _, arg := range n.args {
+			if !operand[f.Machine].MatchString(arg) {
+				t.Errorf("%s has the operand %q", n.name, arg)
+			}
+		}
+		notes = append(notes, n)
+	}
+	return notes
+}
+
+func quad(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
+
+// codeAt returns the code from addr on, which an executable section must hold.
+func codeAt(t *testing.T, f *elf.File, addr uint64) []byte {
+	t.Helper()
+	for _, s := range f.Sections {
+		if s.Flags&elf.SHF_EXECINSTR != 0 && addr >= s.Addr && addr < s.Addr+s.Size {
+			code := make([]byte, min(16, s.Addr+s.Size-addr))
+			if _, err := s.ReadAt(code, int64(addr-s.Addr)); err != nil {
+				t.Fatal(err)
+			}
+			return code
+		}
+	}
+	t.Fatalf("no code at the site %#x", addr)
+	return nil
+}
+
+// checkSites checks that the probe sites are nop, and where a line of the cache must not split one, that it does not.
+func checkSites(t *testing.T, notes []note, nop []byte) {
+	t.Helper()
+	if len(notes) == 0 {
+		t.Error("no notes")
+	}
+	window := map[int]uint64{5: 8, 10: 16}[len(nop)]
+	for _, n := range notes {
+		if !bytes.HasPrefix(n.code, nop) {
+			t.Errorf("site of %s is % x", n.name, n.code)
+		}
+		if window != 0 && n.site/window != (n.site+uint64(len(nop))-1)/window {
+			t.Errorf("site of %s at %#x crosses a multiple of %d", n.name, n.site, window)
+		}
+	}
+}
+
+// tool returns the first of names that is installed. Without any, it skips the test, or fails it in CI.
+func tool(t *testing.T, names ...string) string {
+	t.Helper()
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("not installed: %s", names[0])
+	}
+	t.Skipf("not installed: %s", names[0])
+	return ""
+}
+
+// compile runs a compiler with this folder's header and returns what it wrote.
+func compile(t *testing.T, compiler string, args ...string) string {
+	t.Helper()
+	out := t.TempDir() + "/out"
+	flags := []string{"-I.", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Werror", "-o", out}
+	if b, err := exec.Command(compiler, append(flags, args...)...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %v: %v\n%s", compiler, args, err, b)
+	}
+	return out
+}

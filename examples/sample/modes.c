@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Events that are hard to read: at the limits, on pages that are not there, and wrong on purpose. */
+
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "sample.h"
+
+/* The context of the modes that need only one. */
+static const char object;
+#define CTX ((unsigned long)&object)
+
+static void begin(const char *name)
+{
+	new_context(CTX, CRAU_NO_PARENT);
+	string_data(CTX, "name", name);
+}
+
+/* Text of n characters: abc...zabc... */
+static void alphabet(char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		s[i] = (char)('a' + i % 26);
+	s[n] = 0;
+}
+
+/* Bytes 0, 1, 2, ... */
+static void ramp(unsigned char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		p[i] = (unsigned char)i;
+}
+
+/* Two arrays of 16: the name with test::a1 to test::a15, then test::b0 to test::b15. Element i is the word 1000 + i, the
+ * string "value i" or a blob of i + 1 bytes, by i % 3. */
+static int array16(const struct options *o)
+{
+	static char keys[2][CRAU_MAX_ELEMENTS][16], values[CRAU_MAX_ELEMENTS][16];
+	static unsigned char bytes[CRAU_MAX_ELEMENTS];
+	struct crau_data e[2][CRAU_MAX_ELEMENTS];
+
+	(void)o;
+	ramp(bytes, sizeof bytes);
+	for (unsigned int i = 0; i < CRAU_MAX_ELEMENTS; i++) {
+		snprintf(values[i], sizeof values[i], "value %u", i);
+		for (unsigned int a = 0; a < 2; a++) {
+			snprintf(keys[a][i], sizeof keys[a][i], "test::%c%u", "ab"[a], i);
+			e[a][i] = i % 3 == 0   ? CRAU_WORD(keys[a][i], 1000 + i)
+				  : i % 3 == 1 ? CRAU_STRING(keys[a][i], values[i])
+					       : CRAU_BLOB(keys[a][i], bytes, i + 1);
+		}
+	}
+	e[0][0] = CRAU_NAME("test::array16");
+	new_context_with_data(CTX, CRAU_NO_PARENT, e[0], CRAU_MAX_ELEMENTS);
+	data(CTX, e[1], CRAU_MAX_ELEMENTS);
+	return 0;
+}
+
+/* Strings under test::string_LENGTH, then words under keys test::abc... of a length that is the word. */
+static int longs(const struct options *o)
+{
+	static const unsigned int strings[] = {0, 255, 256, 257, 5000}, keys[] = {62, 63, 64, 100};
+	char key[128], value[5001];
+
+	(void)o;
+	begin("test::long");
+	for (unsigned int i = 0; i < COUNT(strings); i++) {
+		snprintf(key, sizeof key, "test::string_%u", strings[i]);
+		alphabet(value, strings[i]);
+		string_data(CTX, key, value);
+	}
+	for (unsigned int i = 0; i < COUNT(keys); i++) {
+		memcpy(key, "test::", 6);
+		alphabet(key + 6, keys[i] - 6);
+		word_data(CTX, key, keys[i]);
+	}
+	return 0;
+}
+
+/* Strings that are not UTF-8 and blobs, each by a probe of its own and in an array. */
+static int bytes(const struct options *o)
+{
+	static const char latin1[] = "caf\xe9 \xff\xfe", control[] = "a\tb\nc\x7f";
+	static const unsigned char zeros[4];
+	unsigned char blob[300];
+	const struct crau_data e[] = {
+		CRAU_STRING("test::array_latin1", latin1),
+		CRAU_BLOB("test::array_empty", blob, 0),
+		CRAU_BLOB("test::array_zeros", zeros, sizeof zeros),
+		CRAU_BLOB("test::array_300", blob, sizeof blob),
+		CRAU_WORD("test::array_word", ~0UL),
+	};
+
+	(void)o;
+	ramp(blob, sizeof blob);
+	begin("test::bytes");
+	string_data(CTX, "test::latin1", latin1);
+	string_data(CTX, "test::control", control);
+	blob_data(CTX, "test::empty", blob, 0);
+	blob_data(CTX, "test::zeros", zeros, sizeof zeros);
+	blob_data(CTX, "test::300", blob, sizeof blob);
+	word_data(CTX, "test::word", ~0UL);
+	data(CTX, e, COUNT(e));
+	return 0;
+}
+
+/*
+ * Memory that is in the page cache and mapped, but in no page table. A fault maps the aligned 64 KiB around it, so things lie
+ * that far apart.
+ */
+#define APART 65536UL
+
+struct cold {
+	int fd;
+	char *map;
+	unsigned long used, size; /* in units of APART */
+};
+
+static bool map(struct cold *c)
+{
+	char *area = mmap(NULL, (c->size + 1) * APART, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	c->fd = memfd_create("cold", 0);
+	if (area == MAP_FAILED || c->fd < 0 || ftruncate(c->fd, (off_t)(c->size * APART)))
+		return false;
+	c->map = area + (-(unsigned long)area & (APART - 1));
+	return mmap(c->map, c->size * APART, PROT_READ, MAP_PRIVATE | MAP_FIXED, c->fd, 0) != MAP_FAILED;
+}
+
+static void *put(struct cold *c, const void *p, size_t n, unsigned long before_end)
+{
+	unsigned long at = ++c->used * APART - before_end;
+
+	if (pwrite(c->fd, p, n, (off_t)at) != (ssize_t)n) {
+		perror("sample: pwrite");
+		exit(1);
+	}
+	return c->map + at;
+}
+
+static void *put_string(struct cold *c, const char *s) { return put(c, s, strlen(s) + 1, APART); }
+
+/*
+ * count (16) strings "cold I" under test::cold_I; then a string, a blob of 300 bytes and a key that each begin 10 bytes
+ * before the end of a page; then an array of test::cold_word 7, test::cold_string "cold" and test::cold_blob of 4 bytes.
+ */
+static int cold(const struct options *o)
+{
+	unsigned long count = o->count ? o->count : 16;
+	struct cold c = {.size = 2 * count + 16};
+	char key[64], value[64];
+	unsigned char blob[300];
+
+	if (!map(&c)) {
+		perror("sample: cold memory");
+		return 1;
+	}
+	ramp(blob, sizeof blob);
+	begin("test::cold");
+	for (unsigned long i = 0; i < count; i++) {
+		snprintf(key, sizeof key, "test::cold_%lu", i);
+		snprintf(value, sizeof value, "cold %lu", i);
+		string_data(CTX, put_string(&c, key), put_string(&c, value));
+	}
+	string_data(CTX, "test::crossing_string", put(&c, "across the border", 18, 10));
+	c.used++; /* the page that the string runs into */
+	blob_data(CTX, "test::crossing_blob", put(&c, blob, sizeof blob, 10), sizeof blob);
+	c.used++;
+	word_data(CTX, put(&c, "test::crossing_key", 19, 10), 7);
+	c.used++;
+
+	const struct crau_data e[] = {
+		CRAU_WORD(put_string(&c, "test::cold_word"), 7),
+		CRAU_STRING(put_string(&c, "test::cold_string"), put_string(&c, "cold")),
+		CRAU_BLOB(put_string(&c, "test::cold_blob"), put(&c, blob, 4, APART), 4),
+	};
+	data(CTX, put(&c, e, sizeof e, APART), COUNT(e));
+	return 0;
+}
+
+/* Pointers and sizes that a library with a bug, or a program with a grudge, might pass. Good events stand around them. */
+static int bad(const struct options *o)
+{
+	static const unsigned long pointers[] = {0, 1, 0x00007ffffffff000, 0x8000000000000000, 0xffffffff81000000, ~0UL};
+	struct crau_data e[CRAU_MAX_ELEMENTS + 1];
+
+	(void)o;
+	begin("test::bad");
+	word_data(CTX, "test::before", 1);
+	for (unsigned int i = 0; i < COUNT(pointers); i++) {
+		const void *p = (const void *)pointers[i];
+
+		word_data(CTX, p, i);
+		string_data(CTX, p, "value");
+		string_data(CTX, "test::bad_string", p);
+		blob_data(CTX, p, "value", 5);
+		blob_data(CTX, "test::bad_blob", p, 16);
+		data(CTX, p, 1);
+		new_context_with_data(CTX + 1, CTX, p, 1);
+	}
+	blob_data(CTX, "test::huge_blob", "value", 1UL << 40);
+	for (unsigned int i = 0; i < COUNT(e); i++)
+		e[i] = CRAU_WORD("test::seventeen", i);
+	data(CTX, e, 0);
+	data(CTX, e, COUNT(e));
+	data(CTX, e, 1UL << 40);
+	data(CTX, e, ~0UL);
+	e[0] = CRAU_WORD("test::first", 1);
+	e[1] = CRAU_WORD((const char *)1, 2);
+	e[2] = CRAU_STRING("test::bad_element", (const char *)1);
+	e[3] = CRAU_BLOB("test::bad_element_blob", (const void *)1, 16);
+	e[4] = CRAU_WORD("test::last", 5);
+	data(CTX, e, 5);
+	word_data(CTX, "test::after", 2);
+	return 0;
+}
+
+/* count (1000) words under test::word, the number of the event each. */
+static int flood(const struct options *o)
+{
+	unsigned long count = o->count ? o->count : 1000;
+
+	begin("test::flood");
+	for (unsigned long i = 0; i < count && !stopped; i++)
+		word_data(CTX, "test::word", i);
+	return 0;
+}
+
+/* A chain of depth (64) contexts, each with its level. */
+static int deep(const struct options *o)
+{
+	unsigned long depth = o->depth ? o->depth : 64, parent = CRAU_NO_PARENT;
+
+	for (unsigned long i = 0; i < depth && !stopped; i++) {
+		new_context(CTX + i, parent);
+		string_data(CTX + i, "name", "test::deep");
+		word_data(CTX + i, "test::level", i);
+		parent = CTX + i;
+	}
+	return 0;
+}
+
+/* A context with count (64) children. */
+static int wide(const struct options *o)
+{
+	unsigned long count = o->count ? o->count : 64;
+
+	begin("test::wide");
+	for (unsigned long i = 0; i < count && !stopped; i++) {
+		new_context(CTX + 1 + i, CTX);
+		string_data(CTX + 1 + i, "name", "test::child");
+		word_data(CTX + 1 + i, "test::index", i);
+	}
+	return 0;
+}
+
+const struct mode modes[] = {
+	{"array16", array16}, {"long", longs}, {"bytes", bytes}, {"cold", cold}, {"bad", bad},
+	{"flood", flood},     {"deep", deep},  {"wide", wide},   {NULL, NULL},
+};

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build gnutls
+
+package e2e
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// gnutls is the GnuTLS with probes that examples/gnutls/build.sh made in the folder GNUTLS_CACHE.
+func gnutls(t *testing.T, file string) string {
+	t.Helper()
+	dir := os.Getenv("GNUTLS_CACHE")
+	if dir == "" {
+		t.Fatal("set GNUTLS_CACHE to the folder of examples/gnutls/build.sh, or use make test-gnutls")
+	}
+	return filepath.Join(dir, file)
+}
+
+// handshakes makes TLS handshakes in memory under crau-otel and returns the trees with a handshake at their root. The
+// program makes its certificates before crau-otel attaches.
+func handshakes(t *testing.T, args ...string) []*span {
+	t.Helper()
+	program := exec.Command(gnutls(t, "bin/handshakes"), append(args, "--wait")...)
+	stdin, err := program.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := program.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := program.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = program.Process.Kill() })
+	out := bufio.NewScanner(stdout)
+	if !out.Scan() || out.Text() != "waiting" {
+		t.Fatalf("handshakes printed %q, want waiting", out.Text())
+	}
+	a := startAgent(t, nil, "--library", gnutls(t, "lib/libgnutls.so.30"), "--exporter", "console", "--console-format", "json")
+	if _, err := stdin.Write([]byte("\n")); err != nil {
+		t.Fatal(err)
+	}
+	var printed []string
+	for out.Scan() {
+		printed = append(printed, out.Text())
+	}
+	if err := program.Wait(); err != nil {
+		t.Fatalf("handshakes %v: %v\n%s", args, err, strings.Join(printed, "\n"))
+	}
+	n := a.stop()
+	n.checkExact(t, n["hits"])
+	roots := trees(t, consoleSpans(t, a.stdout.Bytes()))
+	for _, root := range roots {
+		if root.Name != "tls::handshake" {
+			t.Errorf("a root besides the handshakes: %s", root.text())
+		}
+		if root.Resource["service.name"] != "handshakes" {
+			t.Errorf("service.name is %v", root.Resource["service.name"])
+		}
+	}
+	return roots
+}
+
+// names returns the names of the spans below s that tell what it did, each once.
+func (s *span) names() []string {
+	var found []string
+	for _, c := range s.children {
+		found = append(append(found, c.Name), c.names()...)
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+func want(t *testing.T, s *span, attributes map[string]any) {
+	t.Helper()
+	for k, w := range attributes {
+		if got := s.Attributes[k]; fmt.Sprint(got) != fmt.Sprint(w) {
+			t.Errorf("%s is %v, want %v in\n%s", k, got, w, s.text())
+		}
+	}
+}
+
+// byRole splits handshakes into those of clients and of servers.
+func byRole(t *testing.T, roots []*span) (clients, servers []*span) {
+	t.Helper()
+	for _, r := range roots {
+		switch r.Attributes["tls.role"] {
+		case "client":
+			clients = append(clients, r)
+		case "server":
+			servers = append(servers, r)
+		default:
+			t.Errorf("a handshake without a role:\n%s", r.text())
+		}
+	}
+	return clients, servers
+}
+
+func TestGnuTLSNonBlocking(t *testing.T) {
+	for _, version := range []string{"1.3", "1.2"} {
+		for _, interleave := range []string{"1", "10"} {
+			t.Run(version+" interleaved "+interleave, func(t *testing.T) {
+				clients, servers := byRole(t, handshakes(t, "--count", "100", "--interleave", interleave, "--version", version))
+				if len(clients) != 100 || len(servers) != 100 {
+					t.Fatalf("%d clients and %d servers, want 100 each", len(clients), len(servers))
+				}
+				for _, r := range append(clients, servers...) {
+					want(t, r, map[string]any{
+						"tls.protocol.version": version, "crypto.handshake.joined": "exact",
+						"crypto.pqc.key_exchange.status": "classical", "crypto.pqc.authentication.status": "classical",
+						"tls.signature_scheme.name": "ecdsa_secp256r1_sha256", "crypto.context.parent": nil,
+						"crypto.incomplete": nil, "crypto.context.unreadable": nil,
+					})
+					names := r.names()
+					proof := "tls::sign"
+					if r.Attributes["tls.role"] == "client" {
+						proof = "tls::verify"
+					}
+					if !slices.Contains(names, "pk::derive") || !slices.Contains(names, proof) {
+						t.Errorf("lacks pk::derive or %s:\n%s", proof, r.text())
+					}
+					if t.Failed() {
+						return
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestGnuTLSBlockingOnManyThreads(t *testing.T) {
+	clients, servers := byRole(t, handshakes(t, "--count", "50", "--blocking", "--threads", "4"))
+	if len(clients) != 50 || len(servers) != 50 {
+		t.Errorf("%d clients and %d servers, want 50 each", len(clients), len(servers))
+	}
+}
+
+const hybridGroup = "+GROUP-X25519-MLKEM768"
+
+func TestGnuTLSKeyExchangeStatus(t *testing.T) {
+	const only = "NORMAL:-GROUP-ALL:"
+	for _, c := range []struct {
+		what, client, server  string
+		group, status         any
+		downgraded, encapsule any
+	}{
+		{"hybrid", only + hybridGroup + ":+GROUP-SECP256R1", only + hybridGroup, "X25519MLKEM768", "hybrid", nil, true},
+		{"downgraded", only + hybridGroup + ":+GROUP-SECP256R1", only + "+GROUP-SECP256R1", "secp256r1", "classical", true, false},
+		{"classical", only + "+GROUP-SECP256R1", only + "+GROUP-SECP256R1", "secp256r1", "classical", nil, false},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			clients, servers := byRole(t, handshakes(t, "--count", "3", "--client-priority", c.client, "--server-priority", c.server))
+			if len(clients) != 3 || len(servers) != 3 {
+				t.Fatalf("%d clients and %d servers, want 3 each", len(clients), len(servers))
+			}
+			for _, r := range clients {
+				want(t, r, map[string]any{
+					"tls.group.name": c.group, "crypto.pqc.key_exchange.status": c.status, "crypto.pqc.downgraded": c.downgraded,
+				})
+				if got := slices.Contains(r.names(), "pk::decapsulate"); got != c.encapsule {
+					t.Errorf("pk::decapsulate: %v, want %v", got, c.encapsule)
+				}
+			}
+			for _, r := range servers {
+				want(t, r, map[string]any{
+					"tls.group.name": c.group, "crypto.pqc.key_exchange.status": c.status, "crypto.pqc.downgraded": nil,
+				})
+			}
+		})
+	}
+}
+
+func TestGnuTLSPostQuantumCertificate(t *testing.T) {
+	clients, servers := byRole(t, handshakes(t, "--key", "mldsa65", "--client-priority", "NORMAL:"+hybridGroup,
+		"--server-priority", "NORMAL:"+hybridGroup))
+	for _, r := range append(clients, servers...) {
+		want(t, r, map[string]any{
+			"crypto.pqc.authentication.status": "post_quantum", "tls.signature_scheme.name": "mldsa65",
+		})
+	}
+}
+
+func TestGnuTLSResumption(t *testing.T) {
+	roots := handshakes(t, "--count", "2", "--resume")
+	resumed := 0
+	for _, r := range roots {
+		if r.Attributes["tls.resumed"] == true {
+			resumed++
+			want(t, r, map[string]any{"crypto.pqc.authentication.status": nil})
+		}
+	}
+	if len(roots) != 8 || resumed != 4 {
+		t.Errorf("%d handshakes, %d of them resumed; want 8 and 4", len(roots), resumed)
+	}
+}
+
+// GnuTLS forgets to pop contexts off its stack when a handshake fails, and when it decrypts an RSA key exchange. What it
+// then says of parents must not cost a handshake, nor mix two.
+func TestGnuTLSLeakyStack(t *testing.T) {
+	for _, args := range [][]string{
+		{"--fail=share", "--count", "30"},
+		{"--key", "rsa", "--version", "1.2", "--priority", "NORMAL:-VERS-ALL:+VERS-TLS1.2:-KX-ALL:+RSA", "--count", "30"},
+	} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			clients, servers := byRole(t, handshakes(t, args...))
+			if len(clients) != 30 || len(servers) != 30 {
+				t.Errorf("%d clients and %d servers, want 30 each", len(clients), len(servers))
+			}
+		})
+	}
+}
+
+// The client lives for milliseconds; the kernel still says who it was.
+func TestGnuTLSServAndCli(t *testing.T) {
+	a := startAgent(t, nil, "--library", gnutls(t, "lib/libgnutls.so.30"), "--exporter", "console", "--console-format", "json")
+	traffic := exec.Command("../../examples/gnutls/traffic.sh")
+	traffic.Env = append(os.Environ(), "GNUTLS_CACHE="+gnutls(t, ""))
+	if out, err := traffic.CombinedOutput(); err != nil {
+		t.Fatalf("traffic.sh: %v\n%s", err, out)
+	}
+	n := a.stop()
+	n.checkExact(t, n["hits"])
+	type side struct {
+		service, role, version string
+	}
+	proof := map[side]string{
+		{"gnutls-cli", "client", "1.3"}: "tls::verify", {"gnutls-cli", "client", "1.2"}: "tls::verify",
+		{"gnutls-serv", "server", "1.3"}: "tls::sign", {"gnutls-serv", "server", "1.2"}: "tls::sign",
+	}
+	found := 0
+	for _, r := range trees(t, consoleSpans(t, a.stdout.Bytes())) {
+		if r.Name != "tls::handshake" {
+			continue // gnutls-serv checks its key pair at start
+		}
+		found++
+		who := side{
+			fmt.Sprint(r.Resource["service.name"]), fmt.Sprint(r.Attributes["tls.role"]), fmt.Sprint(r.Attributes["tls.protocol.version"]),
+		}
+		name, ok := proof[who]
+		if !ok {
+			t.Errorf("unexpected or repeated handshake of %+v:\n%s", who, r.text())
+			continue
+		}
+		delete(proof, who)
+		i := slices.IndexFunc(r.children, func(c *span) bool { return c.Name == name })
+		if i < 0 || r.children[i].Attributes["tls.signature_scheme.id"] == nil {
+			t.Errorf("%+v has no %s with its scheme:\n%s", who, name, r.text())
+		}
+		id := map[string]string{"1.3": "772", "1.2": "771"}[who.version]
+		want(t, r, map[string]any{"tls.protocol.version_id": id})
+	}
+	if found != 4 {
+		t.Errorf("%d handshakes, want 4; missing %v", found, proof)
+	}
+}

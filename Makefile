@@ -28,11 +28,11 @@ demo: build sample ## show the trees of the sample program's handshakes on the c
 
 .PHONY: test
 test: sample ## run all tests; those of the kernel need root
-	$(GO) test ./...
+	$(GO) test -count=1 ./...
 
 .PHONY: test-race
 test-race: sample ## run the tests with the race detector; needs cgo
-	CGO_ENABLED=1 $(GO) test -race ./...
+	CGO_ENABLED=1 $(GO) test -count=1 -race ./...
 
 .PHONY: test-gnutls
 test-gnutls: build ## build GnuTLS with probes into the cache and trace real handshakes; needs root

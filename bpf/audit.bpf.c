@@ -15,6 +15,10 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Set before loading: the kernel lets uprobe programs sleep, so pages that are not resident can be faulted in. */
 const volatile __u8 can_sleep = 0;
 
+/* Set before loading: keep only data of these scopes, and data without a scope; none means all. */
+const volatile __u32 scope_count = 0;
+const volatile struct crau_scope scopes[CRAU_MAX_SCOPES] = {};
+
 /* Set by the reader when it is about to block; the record that finds it set wakes the reader up. */
 __u32 reader_waits = 0;
 
@@ -176,6 +180,33 @@ static __always_inline long read_argument(void *ctx, const struct crau_operand *
 	return 0;
 }
 
+/* Whether the key at that place of the slot's record, which ends in a NUL, is to be kept. A global function for the
+ * verifier's sake. */
+__attribute__((noinline)) int kept(struct slot *s, __u32 at)
+{
+	__u32 i, j;
+
+	if (!s || at > RECORD_ROOM - CRAU_MAX_KEY - 2)
+		return 1;
+	for (i = 0; i < CRAU_MAX_SCOPES && i < scope_count; i++) {
+		for (j = 0; j < CRAU_MAX_SCOPE - 1 && j < scopes[i].len; j++) {
+			if (s->record[at + j] != scopes[i].text[j])
+				break;
+		}
+		if (j == scopes[i].len)
+			return 1;
+	}
+	for (i = 0; i < CRAU_MAX_KEY; i++) {
+		__u8 c = s->record[at + i];
+
+		if (!c)
+			break;
+		if (c == ':' && s->record[at + i + 1] == ':')
+			return 0;
+	}
+	return 1;
+}
+
 /*
  * Appends the i-th element to the slot's record as a pair, or counts that its key could not be read. A global function,
  * which the verifier checks once and not in every state that sixteen elements can leave behind.
@@ -210,6 +241,8 @@ __attribute__((noinline)) int add_pair(struct slot *s, __u32 i)
 		count(CRAU_STAT_PAIR_FAULT);
 		return 0;
 	}
+	if (scope_count && !kept(s, at + sizeof(*pair)))
+		return 0;
 	key_len = n - 1;
 	if (key_len > CRAU_MAX_KEY) {
 		key_len = CRAU_MAX_KEY;
@@ -370,6 +403,8 @@ static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *sp
 	}
 	if (length && (spec->kind == CRAU_DATA || spec->kind == CRAU_NEW_CONTEXT_WITH_DATA) &&
 	    read_user(s->elements, length * sizeof(s->elements[0]), array)) {
+		if (spec->kind == CRAU_DATA)
+			return CRAU_STAT_FAULT;
 		length = 0;
 		head->flags |= CRAU_LOST;
 	}
@@ -378,8 +413,12 @@ static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *sp
 			break;
 		add_pair(s, i);
 	}
-	if (!head->pairs && (head->flags & CRAU_LOST) && !creates_context(spec->kind))
-		return CRAU_STAT_FAULT;
+	if (!head->pairs && length && !creates_context(spec->kind)) {
+		if (head->flags & CRAU_LOST)
+			return CRAU_STAT_FAULT;
+		if (scope_count)
+			return CRAU_STAT_HIDDEN;
+	}
 
 	if (!bpf_map_lookup_elem(&processes, &tgid))
 		announce(tgid, tid, now);

@@ -14,6 +14,8 @@ enum crau_limit {
 	CRAU_MAX_VALUE = 256,	/* bytes of a string (without the NUL) or blob */
 	CRAU_MAX_NAME = 256,	/* bytes of an executable's name, with the NUL */
 	CRAU_MAX_COMM = 16,	/* bytes of a task's name, with the NUL */
+	CRAU_MAX_SCOPES = 16,	/* scopes to keep */
+	CRAU_MAX_SCOPE = 16,	/* bytes of a scope with its two colons */
 };
 
 /* What a record tells. The first eight are also what a site can be. */
@@ -50,7 +52,7 @@ enum crau_flag {
 	CRAU_LOST = 8,		/* of a record only: pairs are missing */
 };
 
-/* Per-CPU counters. Of every hit exactly one of the first six grows besides CRAU_STAT_HITS. */
+/* Per-CPU counters. Of every hit exactly one of the next six grows besides CRAU_STAT_HITS. */
 enum crau_stat {
 	CRAU_STAT_HITS,		/* probe hits */
 	CRAU_STAT_SENT,		/* records of hits handed to the ring */
@@ -58,6 +60,7 @@ enum crau_stat {
 	CRAU_STAT_FAULT,	/* argument or array not readable */
 	CRAU_STAT_BUSY,		/* every scratch slot of the CPU taken */
 	CRAU_STAT_MALFORMED,	/* a site without a specification */
+	CRAU_STAT_HIDDEN,	/* data of scopes that are not to be kept */
 	CRAU_STAT_PAIR_FAULT,	/* pairs of sent records whose key was not readable */
 	CRAU_STAT_TRUNCATED,	/* sent records with a key, value or array that was cut */
 	CRAU_STAT_PROCESS_LOST,	/* process and exit records for which the ring had no room */
@@ -84,6 +87,12 @@ struct crau_spec {
 	__u8 kind;	/* enum crau_kind; 0: not in use */
 	__u8 nargs;
 	__u16 pad;
+};
+
+/* The start of the keys of a scope that is to be kept: tls::. */
+struct crau_scope {
+	__u8 len;
+	__u8 text[CRAU_MAX_SCOPE - 1];
 };
 
 /* Head of every record in the ring. */
@@ -137,6 +146,7 @@ struct crau_process {
 
 _Static_assert(sizeof(struct crau_operand) == 16, "operand");
 _Static_assert(sizeof(struct crau_spec) == 72, "spec");
+_Static_assert(sizeof(struct crau_scope) == CRAU_MAX_SCOPE, "scope");
 _Static_assert(sizeof(struct crau_record) == 40, "record");
 _Static_assert(sizeof(struct crau_pair) == 16, "pair");
 _Static_assert(sizeof(struct crau_element) == 24, "element");

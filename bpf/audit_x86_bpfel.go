@@ -15,7 +15,7 @@ import (
 
 type AuditCounters struct {
 	_ structs.HostLayout
-	N [9]uint64
+	N [10]uint64
 }
 
 type AuditCrauFlag uint32
@@ -45,12 +45,14 @@ const (
 type AuditCrauLimit uint32
 
 const (
-	AuditCrauLimitCRAU_MAX_ARGS  AuditCrauLimit = 4
-	AuditCrauLimitCRAU_MAX_PAIRS AuditCrauLimit = 16
-	AuditCrauLimitCRAU_MAX_KEY   AuditCrauLimit = 62
-	AuditCrauLimitCRAU_MAX_VALUE AuditCrauLimit = 256
-	AuditCrauLimitCRAU_MAX_NAME  AuditCrauLimit = 256
-	AuditCrauLimitCRAU_MAX_COMM  AuditCrauLimit = 16
+	AuditCrauLimitCRAU_MAX_ARGS   AuditCrauLimit = 4
+	AuditCrauLimitCRAU_MAX_PAIRS  AuditCrauLimit = 16
+	AuditCrauLimitCRAU_MAX_KEY    AuditCrauLimit = 62
+	AuditCrauLimitCRAU_MAX_VALUE  AuditCrauLimit = 256
+	AuditCrauLimitCRAU_MAX_NAME   AuditCrauLimit = 256
+	AuditCrauLimitCRAU_MAX_COMM   AuditCrauLimit = 16
+	AuditCrauLimitCRAU_MAX_SCOPES AuditCrauLimit = 16
+	AuditCrauLimitCRAU_MAX_SCOPE  AuditCrauLimit = 16
 )
 
 type AuditCrauOperand struct {
@@ -118,6 +120,12 @@ type AuditCrauRecord struct {
 	Pairs   uint16
 }
 
+type AuditCrauScope struct {
+	_    structs.HostLayout
+	Len  uint8
+	Text [15]uint8
+}
+
 type AuditCrauSpec struct {
 	_     structs.HostLayout
 	Args  [4]AuditCrauOperand
@@ -136,10 +144,11 @@ const (
 	AuditCrauStatCRAU_STAT_FAULT        AuditCrauStat = 3
 	AuditCrauStatCRAU_STAT_BUSY         AuditCrauStat = 4
 	AuditCrauStatCRAU_STAT_MALFORMED    AuditCrauStat = 5
-	AuditCrauStatCRAU_STAT_PAIR_FAULT   AuditCrauStat = 6
-	AuditCrauStatCRAU_STAT_TRUNCATED    AuditCrauStat = 7
-	AuditCrauStatCRAU_STAT_PROCESS_LOST AuditCrauStat = 8
-	AuditCrauStatCRAU_STATS             AuditCrauStat = 9
+	AuditCrauStatCRAU_STAT_HIDDEN       AuditCrauStat = 6
+	AuditCrauStatCRAU_STAT_PAIR_FAULT   AuditCrauStat = 7
+	AuditCrauStatCRAU_STAT_TRUNCATED    AuditCrauStat = 8
+	AuditCrauStatCRAU_STAT_PROCESS_LOST AuditCrauStat = 9
+	AuditCrauStatCRAU_STATS             AuditCrauStat = 10
 )
 
 type AuditSlot struct {
@@ -169,6 +178,8 @@ const (
 	AuditProgProcessExit      = "process_exit"
 	AuditVarCanSleep          = "can_sleep"
 	AuditVarReaderWaits       = "reader_waits"
+	AuditVarScopeCount        = "scope_count"
+	AuditVarScopes            = "scopes"
 	AuditVarUnusedFlag        = "unused_flag"
 	AuditVarUnusedKind        = "unused_kind"
 	AuditVarUnusedLimit       = "unused_limit"
@@ -244,6 +255,8 @@ type AuditMapSpecs struct {
 type AuditVariableSpecs struct {
 	CanSleep          *ebpf.VariableSpec `ebpf:"can_sleep"`
 	ReaderWaits       *ebpf.VariableSpec `ebpf:"reader_waits"`
+	ScopeCount        *ebpf.VariableSpec `ebpf:"scope_count"`
+	Scopes            *ebpf.VariableSpec `ebpf:"scopes"`
 	UnusedFlag        *ebpf.VariableSpec `ebpf:"unused_flag"`
 	UnusedKind        *ebpf.VariableSpec `ebpf:"unused_kind"`
 	UnusedLimit       *ebpf.VariableSpec `ebpf:"unused_limit"`
@@ -298,6 +311,8 @@ func (m *AuditMaps) Close() error {
 type AuditVariables struct {
 	CanSleep          *ebpf.Variable `ebpf:"can_sleep"`
 	ReaderWaits       *ebpf.Variable `ebpf:"reader_waits"`
+	ScopeCount        *ebpf.Variable `ebpf:"scope_count"`
+	Scopes            *ebpf.Variable `ebpf:"scopes"`
 	UnusedFlag        *ebpf.Variable `ebpf:"unused_flag"`
 	UnusedKind        *ebpf.Variable `ebpf:"unused_kind"`
 	UnusedLimit       *ebpf.Variable `ebpf:"unused_limit"`

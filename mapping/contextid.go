@@ -17,13 +17,20 @@ func newContextCipher() (cipher.Block, error) {
 	return aes.NewCipher(key[:])
 }
 
-// contextID returns 32 hex digits that stand for a context of a thread: the same as long as crau-otel runs, and of no
-// use to whoever lacks the key. No address leaves the host.
-func (m *Mapper) contextID(t *thread, ctx uint64) string {
-	var block [aes.BlockSize]byte
-	binary.LittleEndian.PutUint64(block[:], ctx)
-	binary.LittleEndian.PutUint32(block[8:], t.proc.pid)
-	binary.LittleEndian.PutUint32(block[12:], t.id)
-	m.block.Encrypt(block[:], block[:])
-	return hex.EncodeToString(block[:])
+// contextIDs returns 32 hex digits for each context, all in one string, that stand for the context and its thread: the
+// same as long as crau-otel runs, and of no use to whoever lacks the key. No address leaves the host.
+func (m *Mapper) contextIDs(nodes []*node) string {
+	buf := m.scratch.ids[:0]
+	block := m.scratch.block[:]
+	for _, n := range nodes {
+		binary.LittleEndian.PutUint64(block, n.ctx)
+		binary.LittleEndian.PutUint32(block[8:], n.thread.proc.pid)
+		binary.LittleEndian.PutUint32(block[12:], n.thread.id)
+		m.block.Encrypt(block, block)
+		buf = hex.AppendEncode(buf, block)
+	}
+	m.scratch.ids = buf
+	return string(buf)
 }
+
+const contextIDLength = 2 * aes.BlockSize

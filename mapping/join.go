@@ -118,11 +118,11 @@ func (m *Mapper) merge(first, piece *tree, by how) *node {
 		root.ctx, root.thread = gone.ctx, gone.thread
 		root.thread.open[root.ctx] = root
 	}
-	if gone.thread.latest == gone {
-		gone.thread.latest = root
+	if gone.thread.latest.n == gone {
+		gone.thread.latest = root.ref()
 	}
 	m.contexts--
-	gone.tree = nil
+	m.recycle(gone)
 	m.drop(piece)
 	return root
 }

@@ -75,6 +75,9 @@ type Mapper struct {
 	contexts  int        // open contexts in all trees
 	who       map[string]*identity
 	stats     Stats
+
+	pool
+	scratch scratch
 }
 
 // Stats counts what the mapper did. Events is the sum of the events of all trees given to the sink, of those still
@@ -185,8 +188,9 @@ func (m *Mapper) Tick(now uint64) {
 		if m.joinLast(t) {
 			continue
 		}
+		on := t.thread
 		m.finish(t, endIdle)
-		m.forgetThread(t.thread)
+		m.forgetThread(on)
 	}
 }
 
@@ -241,9 +245,10 @@ func (m *Mapper) forgetThread(t *thread) {
 func (m *Mapper) makeRoom(on *thread) {
 	for m.contexts >= m.cfg.MaxOpenContexts {
 		t := m.trees.Front().Value.(*tree)
+		evicted := t.thread
 		m.finish(t, endEvicted)
-		if t.thread != on {
-			m.forgetThread(t.thread)
+		if evicted != on {
+			m.forgetThread(evicted)
 		}
 	}
 }

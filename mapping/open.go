@@ -20,8 +20,8 @@ func (m *Mapper) newContext(t *thread, ev *event.Event) {
 	switch parent := t.open[ev.Parent]; {
 	case ev.Parent == event.NoParent:
 		n = m.openRoot(t, ev, newest, parentNone)
-	case t.astray(parent) && climb(t.latest, nameOf(ev)) != nil:
-		n = m.openChild(t, ev, newest, climb(t.latest, nameOf(ev)))
+	case t.astray(parent) && climb(t.latest.n, nameOf(ev)) != nil:
+		n = m.openChild(t, ev, newest, climb(t.latest.n, nameOf(ev)))
 		n.parentage = parentInferred
 	case ev.Parent == 0:
 		n = m.openRoot(t, ev, newest, parentNone)
@@ -47,7 +47,7 @@ func (m *Mapper) openSelf(t *thread, ev *event.Event, newest *node) {
 	case name == "":
 		n = m.openTree(t, ev, parentNone)
 		if newest != nil {
-			n.outer, n.outerTree = newest, newest.tree
+			n.outer = newest.ref()
 		}
 	default:
 		if parent := selfParent(newest, name); parent != nil {
@@ -64,13 +64,13 @@ func (m *Mapper) openSelf(t *thread, ev *event.Event, newest *node) {
 func (m *Mapper) data(t *thread, ev *event.Event) {
 	n := t.open[ev.Context]
 	if n == nil && t.astray(nil) {
-		n = t.latest
+		n = t.latest.n
 	}
 	if n == nil {
 		m.makeRoom(t)
 		n = m.openRoot(t, ev, nil, parentMissing)
 	}
-	if n.outer != nil {
+	if n.outer.n != nil {
 		if name := nameOf(ev); name != "" {
 			m.settle(n, name)
 		}
@@ -80,10 +80,9 @@ func (m *Mapper) data(t *thread, ev *event.Event) {
 
 // settle moves a context that opened on itself without a name to its place, now that its name came.
 func (m *Mapper) settle(n *node, name string) {
-	outer := n.outer
-	gone := outer.tree != n.outerTree
-	n.outer, n.outerTree = nil, nil
-	if gone || len(n.tree.nodes) > 1 {
+	outer := n.outer.get()
+	n.outer = ref{}
+	if outer == nil || len(n.tree.nodes) > 1 {
 		return
 	}
 	parent := selfParent(outer, name)
@@ -93,9 +92,8 @@ func (m *Mapper) settle(n *node, name string) {
 		}
 		return
 	}
-	alone := n.tree
-	m.drop(alone)
-	parent.tree.events += alone.events
+	parent.tree.events += n.tree.events
+	m.drop(n.tree)
 	parent.adopt(n)
 	n.parentage = parentNone
 }
@@ -120,7 +118,8 @@ func (m *Mapper) openTree(t *thread, ev *event.Event, why parentage) *node {
 
 // plant makes n the root of a new tree.
 func (m *Mapper) plant(n *node, why parentage) {
-	tr := &tree{thread: n.thread, last: n.start}
+	tr := m.newTree()
+	tr.thread, tr.last = n.thread, n.start
 	for !tr.trace.IsValid() {
 		fill(tr.trace[:8])
 		fill(tr.trace[8:])
@@ -149,12 +148,13 @@ func (m *Mapper) openChild(t *thread, ev *event.Event, newest, parent *node) *no
 
 // open makes the context that the id means from now on.
 func (m *Mapper) open(t *thread, ev *event.Event) *node {
-	n := &node{ctx: ev.Context, thread: t, start: ev.Time, last: ev.Time}
+	n := m.newNode()
+	n.ctx, n.thread, n.start, n.last = ev.Context, t, ev.Time, ev.Time
 	for !n.span.IsValid() {
 		fill(n.span[:])
 	}
 	t.open[ev.Context] = n
-	t.latest = n
+	t.latest = n.ref()
 	m.contexts++
 	return n
 }

@@ -3,6 +3,7 @@
 package mapping
 
 import (
+	"crypto/aes"
 	"slices"
 	"strings"
 	"time"
@@ -38,11 +39,20 @@ func (m *Mapper) finish(t *tree, why end) {
 	m.drop(t)
 }
 
+// scratch is memory that is used for one tree after the other.
+type scratch struct {
+	attrs []attribute.KeyValue
+	stubs []tracetest.SpanStub
+	ends  []int // of the stubs' attributes in attrs
+	ids   []byte
+	block [aes.BlockSize]byte
+}
+
 // shed gives the sink what was superseded in a tree that goes on.
 func (m *Mapper) shed(t *tree) {
 	var gone, kept []*node
 	for _, n := range t.nodes {
-		if n.superseded {
+		if n.superseded { // and so is all below it
 			gone = append(gone, n)
 		} else {
 			kept = append(kept, n)
@@ -64,13 +74,14 @@ func (m *Mapper) close(n *node) {
 	if n.thread.open[n.ctx] == n {
 		delete(n.thread.open, n.ctx)
 	}
-	n.tree = nil
+	m.recycle(n)
 }
 
-// drop forgets a tree.
+// drop forgets a tree whose nodes are elsewhere or closed.
 func (m *Mapper) drop(t *tree) {
 	m.trees.Remove(t.age)
 	delete(t.thread.proc.trees, t)
+	m.recycleTree(t)
 }
 
 // give makes spans of nodes, parents before children, and gives them to the sink with the events not yet given.
@@ -89,30 +100,62 @@ func (m *Mapper) give(t *tree, nodes []*node, why end) {
 	for _, n := range slices.Backward(nodes) {
 		m.conclude(n)
 	}
-	out := Tree{Spans: make([]sdktrace.ReadOnlySpan, 0, len(nodes)), Events: t.events}
+	events := t.events
 	t.events = 0
+	if out := m.spans(t, nodes, why); len(out.Spans) > 0 {
+		out.Events = events
+		m.stats.Spans += uint64(len(out.Spans))
+		m.cfg.Sink(out)
+	} else {
+		m.stats.Hidden += uint64(events)
+	}
+}
+
+// spans makes the spans of judged nodes, leaving out those that the scopes hide.
+func (m *Mapper) spans(t *tree, nodes []*node, why end) Tree {
 	who := t.thread.proc.who
-	for _, n := range nodes {
+	ids := m.contextIDs(nodes)
+	attrs, stubs, ends := m.scratch.attrs[:0], m.scratch.stubs[:0], m.scratch.ends[:0]
+	var operations []Operation
+	for i, n := range nodes {
 		if m.hides(n) {
 			continue
 		}
-		span, violations := m.span(t, n, why)
-		out.Spans = append(out.Spans, span)
-		op, ok := n.operation(who.executable)
-		if !ok && len(violations) > 0 {
-			op, ok = Operation{Executable: who.executable}, true
+		start := len(attrs)
+		attrs = n.appendAttributes(attrs, t, why)
+		attrs = append(attrs, attrContextID.String(ids[i*contextIDLength:(i+1)*contextIDLength]))
+		stub := m.stub(t, n)
+		violations := m.cfg.Policy.Check(who.executable, stub.Name, attrs[start:])
+		if violations != nil {
+			attrs = append(attrs, attrPolicyViolations.StringSlice(violations))
+			stub.Status = sdktrace.Status{Code: codes.Error, Description: "violates " + strings.Join(violations, ", ")}
 		}
-		if ok {
+		if op, ok := n.operation(who.executable); ok || violations != nil {
+			if !ok {
+				op = Operation{Executable: who.executable}
+			}
 			op.Violations = violations
-			out.Operations = append(out.Operations, op)
+			if operations == nil {
+				operations = make([]Operation, 0, len(nodes))
+			}
+			operations = append(operations, op)
 		}
+		stubs, ends = append(stubs, stub), append(ends, len(attrs))
 	}
-	if len(out.Spans) == 0 {
-		m.stats.Hidden += uint64(out.Events)
-		return
+	out := Tree{Spans: make([]sdktrace.ReadOnlySpan, len(stubs)), Operations: operations}
+	kept := slices.Clone(attrs)
+	start := 0
+	for i := range stubs {
+		stubs[i].Attributes = kept[start:ends[i]:ends[i]]
+		start = ends[i]
+		// The snapshot of a stub is the SDK's public way to make a finished span; a tracer's own spans would cost a lock, a
+		// dozen allocations and a pass through the sampler each.
+		out.Spans[i] = stubs[i].Snapshot()
 	}
-	m.stats.Spans += uint64(len(out.Spans))
-	m.cfg.Sink(out)
+	clear(attrs)
+	clear(stubs)
+	m.scratch.attrs, m.scratch.stubs, m.scratch.ends = attrs, stubs, ends
+	return out
 }
 
 // conclude closes n's summary and hands it up to the root, if n has one.
@@ -151,15 +194,13 @@ func (m *Mapper) hides(n *node) bool {
 	return !slices.Contains(m.cfg.Scopes, scope)
 }
 
-func (m *Mapper) span(t *tree, n *node, why end) (sdktrace.ReadOnlySpan, []string) {
-	// The snapshot of a stub is the SDK's public way to make a finished span; a tracer's own spans would cost a lock, a
-	// dozen allocations and a pass through the sampler each.
+// stub returns the span of n but for its attributes.
+func (m *Mapper) stub(t *tree, n *node) tracetest.SpanStub {
 	stub := tracetest.SpanStub{
 		Name:        n.spanName(),
 		SpanContext: spanContext(t.trace, n.span),
 		SpanKind:    n.kind(),
 		StartTime:   m.cfg.Wall(n.start),
-		Attributes:  m.attributes(t, n, why),
 		Resource:    t.thread.proc.who.resource,
 
 		DroppedAttributes:    n.dropped,
@@ -173,12 +214,7 @@ func (m *Mapper) span(t *tree, n *node, why end) (sdktrace.ReadOnlySpan, []strin
 	if parent != nil {
 		stub.Parent = spanContext(t.trace, parent.span)
 	}
-	violations := m.cfg.Policy.Check(t.thread.proc.who.executable, stub.Name, stub.Attributes)
-	if violations != nil {
-		stub.Attributes = append(stub.Attributes, attrPolicyViolations.StringSlice(violations))
-		stub.Status = sdktrace.Status{Code: codes.Error, Description: "violates " + strings.Join(violations, ", ")}
-	}
-	return stub.Snapshot(), violations
+	return stub
 }
 
 func (n *node) spanName() string {
@@ -195,8 +231,8 @@ func spanContext(traceID trace.TraceID, spanID trace.SpanID) trace.SpanContext {
 	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: traceID, SpanID: spanID, TraceFlags: trace.FlagsSampled})
 }
 
-func (m *Mapper) attributes(t *tree, n *node, why end) []attribute.KeyValue {
-	attrs := make([]attribute.KeyValue, 0, 2*len(n.data)+8)
+// appendAttributes appends all that n has to tell but its id.
+func (n *node) appendAttributes(attrs []attribute.KeyValue, t *tree, why end) []attribute.KeyValue {
 	var cut, unreadable []string
 	for i := range n.data {
 		d := &n.data[i]
@@ -231,7 +267,7 @@ func (m *Mapper) attributes(t *tree, n *node, why end) []attribute.KeyValue {
 	if n.superseded {
 		why = endSuperseded
 	}
-	return append(attrs, attrContextID.String(m.contextID(n.thread, n.ctx)), attrContextEnd.String(string(why)))
+	return append(attrs, attrContextEnd.String(string(why)))
 }
 
 // appendJudgement appends what the operation, and the handshake or root, amounts to.

@@ -14,13 +14,13 @@ import (
 type summary struct {
 	keyExchange    registry.Status // the negotiated one's
 	authentication registry.Status // the least safe signature's
-	group          *datum          // of the negotiated key exchange
+	group          datum           // of the negotiated key exchange; no key: none
 	offered        []string        // names of the groups a client made shares for
 	offeredSafe    bool            // one of these withstands a quantum computer
 	exchanged      bool            // some operation belongs to a key exchange
 	signed         bool            // somebody signed or verified
-	verified       *datum          // scheme of the peer's signature
-	made           *datum          // scheme of the own signature
+	verified       datum           // scheme of the peer's signature
+	made           datum           // scheme of the own signature
 	weak           []string
 	downgraded     bool
 }
@@ -53,9 +53,9 @@ func (n *node) fold() {
 		s.authentication = worse(s.authentication, j.status)
 		if d := n.get(keyTLSSignatureAlgorithm); d != nil {
 			if n.schema.name == "tls::verify" {
-				s.verified = d
+				s.verified = *d
 			} else {
-				s.made = d
+				s.made = *d
 			}
 		}
 	case classSSHKey:
@@ -86,13 +86,16 @@ func (s *summary) foldKeyExchange(n *node) {
 			s.keyExchange = j.secrets
 		}
 		if group != nil {
-			s.group = group
+			s.group = *group
 		}
 	}
 	if j.generated && group != nil {
 		g := registry.TLSGroup(group.word)
 		s.offeredSafe = s.offeredSafe || safe(g.Status)
 		if !slices.Contains(s.offered, g.Name) && len(s.offered) < maxOffered {
+			if s.offered == nil {
+				s.offered = make([]string, 0, 4)
+			}
 			s.offered = append(s.offered, g.Name)
 		}
 	}
@@ -150,16 +153,16 @@ func (s *summary) appendTo(attrs []attribute.KeyValue, n *node) []attribute.KeyV
 	if n.class() != classTLSHandshake {
 		return attrs
 	}
-	if s.group != nil {
+	if s.group.key != nil {
 		attrs = s.group.appendTo(attrs)
 	}
 	if s.offered != nil {
 		attrs = append(attrs, attrTLSGroupsOffered.StringSlice(s.offered))
 	}
 	switch {
-	case s.verified != nil:
+	case s.verified.key != nil:
 		attrs = s.verified.appendTo(attrs)
-	case s.made != nil:
+	case s.made.key != nil:
 		attrs = s.made.appendTo(attrs)
 	}
 	if version, ok := n.word(keyTLSProtocolVersion); ok && !s.signed && (!s.exchanged || !beforeTLS13(version)) {

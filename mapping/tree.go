@@ -37,8 +37,8 @@ type thread struct {
 	proc *process
 	// open has the newest context of every id in an unfinished tree.
 	open map[uint64]*node
-	// latest is the context that was opened last, perhaps in a tree that is finished by now.
-	latest *node
+	// latest is the context that was opened last.
+	latest ref
 	// session is what the library was entered with and no handshake has taken up yet; 0 if none.
 	session uint64
 	// pieces has, by the id of their roots, handshakes that may go on in further pieces, oldest first.
@@ -79,10 +79,24 @@ type node struct {
 	parentage  parentage
 	judgement  judgement
 
-	// Of a context opened on itself before its name is known: the context of that id that was innermost then, and its
-	// tree, which tells whether it is still there.
-	outer     *node
-	outerTree *tree
+	// Of a context opened on itself before its name is known: the context of that id that was innermost then.
+	outer ref
+}
+
+// ref is a reference to a context that may be finished, and its node in use for another one, when it is looked at.
+type ref struct {
+	n    *node
+	span trace.SpanID
+}
+
+func (n *node) ref() ref { return ref{n, n.span} }
+
+// get returns the context, nil if it is finished.
+func (r ref) get() *node {
+	if r.n == nil || r.n.tree == nil || r.n.span != r.span {
+		return nil
+	}
+	return r.n
 }
 
 // parentage is what to say of a root's parent.
@@ -119,6 +133,9 @@ func (n *node) below(a *node) bool {
 // adopt makes c the child of n that was opened last.
 func (n *node) adopt(c *node) {
 	n.child.supersede()
+	for a := n; a != nil && a.superseded; a = a.parent {
+		a.superseded = false // it goes on after all
+	}
 	c.parent, n.child = n, c
 	c.tree = n.tree
 	n.tree.nodes = append(n.tree.nodes, c)
@@ -128,10 +145,11 @@ func (n *node) adopt(c *node) {
 // a session's handshake, and this is not part of it. GnuTLS leaves contexts on its stack when it fails, and even when
 // it decrypts an RSA key exchange, so that it later names parents and contexts that are long gone or never were.
 func (t *thread) astray(parent *node) bool {
-	if t.latest == nil || t.latest.tree == nil || t.latest.tree.join.session == 0 {
+	latest := t.latest.get()
+	if latest == nil || latest.tree.join.session == 0 {
 		return false
 	}
-	return parent == nil || parent.tree != t.latest.tree && parent.tree.join.session != 0
+	return parent == nil || parent.tree != latest.tree && parent.tree.join.session != 0
 }
 
 // climb returns the nearest context, from n upwards, that may hold one called name.

@@ -9,7 +9,7 @@ import (
 )
 
 // Stats counts what became of the probe hits since the program was loaded. Hits is the sum of Sent, RingFull, Fault,
-// Busy and Malformed; Sent is the sum of Read, Undecodable and what still lies in the ring.
+// Busy, Malformed and Hidden; Sent is the sum of Read, Undecodable and what still lies in the ring.
 type Stats struct {
 	Hits      uint64 // probe hits
 	Sent      uint64 // hits whose record the ring took
@@ -17,6 +17,7 @@ type Stats struct {
 	Fault     uint64 // lost: arguments or data could not be read from the process
 	Busy      uint64 // lost: too many hits in the middle of a page fault on one CPU
 	Malformed uint64 // lost: the site has no specification
+	Hidden    uint64 // left out: data of scopes that are not kept
 
 	PairFaults  uint64 // pairs missing from sent records since their key could not be read
 	Truncated   uint64 // sent records with a key, value or array cut at the limit
@@ -46,6 +47,7 @@ func (t *Tracer) Stats() (Stats, error) {
 		Fault:       n[bpf.AuditCrauStatCRAU_STAT_FAULT],
 		Busy:        n[bpf.AuditCrauStatCRAU_STAT_BUSY],
 		Malformed:   n[bpf.AuditCrauStatCRAU_STAT_MALFORMED],
+		Hidden:      n[bpf.AuditCrauStatCRAU_STAT_HIDDEN],
 		PairFaults:  n[bpf.AuditCrauStatCRAU_STAT_PAIR_FAULT],
 		Truncated:   n[bpf.AuditCrauStatCRAU_STAT_TRUNCATED],
 		ProcessLost: n[bpf.AuditCrauStatCRAU_STAT_PROCESS_LOST],

@@ -24,6 +24,7 @@ type Config struct {
 	RingSize     int           // bytes, a power of two and a multiple of the page size; default 8 MiB
 	PollInterval time.Duration // how often a busy ring is emptied; default 2 ms
 	MaxProcesses int           // processes remembered as announced; default 8192
+	Scopes       []string      // keep only data of these scopes, and data without one; at most 16; default: all
 	SingleUprobe bool          // take the path of kernels without uprobe_multi although this one has it
 	Log          *slog.Logger  // default: discard
 }
@@ -125,10 +126,26 @@ func (t *Tracer) load() error {
 	} else {
 		audit.Flags &^= unix.BPF_F_SLEEPABLE
 	}
+	if err := t.setScopes(spec); err != nil {
+		return err
+	}
 	if err := spec.LoadAndAssign(&t.objs, nil); err != nil {
 		return fmt.Errorf("load program: %w", err)
 	}
 	return nil
+}
+
+// setScopes tells the program which scopes to keep. Of one that is too long it has the start: user space sees to the rest.
+func (t *Tracer) setScopes(spec *ebpf.CollectionSpec) error {
+	var scopes [bpf.AuditCrauLimitCRAU_MAX_SCOPES]bpf.AuditCrauScope
+	if len(t.cfg.Scopes) > len(scopes) {
+		return fmt.Errorf("%d scopes, the limit is %d", len(t.cfg.Scopes), len(scopes))
+	}
+	for i, scope := range t.cfg.Scopes {
+		start := scope + "::"
+		scopes[i].Len = uint8(copy(scopes[i].Text[:], start))
+	}
+	return errors.Join(spec.Variables["scopes"].Set(scopes), spec.Variables["scope_count"].Set(uint32(len(t.cfg.Scopes))))
 }
 
 // Program returns the program to attach to probe sites.

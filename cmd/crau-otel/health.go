@@ -84,7 +84,7 @@ func (t *totals) lost() map[string]uint64 {
 		"queue_full":    t.exported.QueueFull.Events,
 		"export_failed": t.exported.Failed.Events,
 		"sampled_out":   t.exported.SampledOut.Events,
-		"hidden":        t.mapped.Hidden,
+		"hidden":        t.traced.Hidden + t.mapped.Hidden,
 	}
 }
 

@@ -51,6 +51,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 		RingSize:     int(cfg.Ring.Size),
 		PollInterval: cfg.Ring.PollInterval,
 		MaxProcesses: cfg.Limits.Processes,
+		Scopes:       cfg.Scopes,
 		Log:          log,
 	})
 	if err != nil {

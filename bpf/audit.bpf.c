@@ -19,10 +19,21 @@ const volatile __u8 can_sleep = 0;
 const volatile __u32 scope_count = 0;
 const volatile struct crau_scope scopes[CRAU_MAX_SCOPES] = {};
 
+/* Set before loading: the most hits of one process that are taken in SECOND; 0 means any number. */
+const volatile __u32 second_limit = 0;
+
 /* Set by the reader when it is about to block; the record that finds it set wakes the reader up. */
 __u32 reader_waits = 0;
 
 #define SLOTS 8
+#define SECOND (1 << 30) /* ns, 1.07 s */
+#define MOMENT (1 << 24) /* ns, 17 ms */
+/*
+ * A process with more than FAIR hits in a moment is limited while the ring is more than half full, so that the other
+ * half is there for those with fewer. How full the ring is, is asked every CHECK hits.
+ */
+#define FAIR 256
+#define CHECK 32
 #define PAGE 4096UL
 #define PAIR_ROOM (sizeof(struct crau_pair) + CRAU_MAX_KEY + 2 + CRAU_MAX_VALUE + 8)
 #define RECORD_ROOM (sizeof(struct crau_record) + CRAU_MAX_PAIRS * PAIR_ROOM)
@@ -63,12 +74,12 @@ struct {
 	__type(value, struct crau_spec);
 } sites SEC(".maps");
 
-/* Processes whose crau_process record is in the ring already, by tgid. */
+/* Processes whose crau_process record was sent, by tgid. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct crau_budget);
 } processes SEC(".maps");
 
 struct {
@@ -289,8 +300,11 @@ __attribute__((noinline)) int add_pair(struct slot *s, __u32 i)
 	return 0;
 }
 
+/* Sends who the process is. On success it is known from now on: of two threads that fire first at once, neither may get
+ * its event in before a process record. */
 static __always_inline void announce(__u32 tgid, __u32 tid, __u64 now)
 {
+	struct crau_budget fresh = {.second = now, .moment = now};
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct crau_process *p = bpf_ringbuf_reserve(&ring, sizeof(*p), 0);
 	struct file *exe;
@@ -319,9 +333,7 @@ static __always_inline void announce(__u32 tgid, __u32 tid, __u64 now)
 		bpf_probe_read_kernel_str(p->exe, sizeof(p->exe), BPF_CORE_READ(exe, f_path.dentry, d_name.name));
 	}
 	bpf_ringbuf_submit(p, wakeup());
-
-	/* Only now: of two threads that fire first at once, neither may get its event in before a process record. */
-	bpf_map_update_elem(&processes, &tgid, &now, BPF_ANY);
+	bpf_map_update_elem(&processes, &tgid, &fresh, BPF_ANY);
 }
 
 static __always_inline struct slot *take_slot(void)
@@ -341,26 +353,40 @@ static __always_inline int creates_context(__u8 kind)
 	return kind == CRAU_NEW_CONTEXT || kind == CRAU_NEW_CONTEXT_WITH_DATA;
 }
 
-/* Puts the hit's record together in the slot. Returns how it ended, CRAU_STAT_SENT if it can be sent. */
-static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *spec, struct slot *s)
+/* Whether the process has used up what it may. */
+static __always_inline int over_budget(struct crau_budget *b, __u64 now)
 {
-	struct crau_record *head = (struct crau_record *)s->record;
+	if (now - b->moment >= MOMENT) {
+		b->moment = now;
+		b->moment_hits = 0;
+		b->limited = 0;
+	}
+	if (now - b->second >= SECOND) {
+		b->second = now;
+		b->second_hits = 0;
+	}
+	b->second_hits++;
+	b->moment_hits++;
+	if (second_limit && b->second_hits > second_limit)
+		return 1;
+	if (b->moment_hits > FAIR && b->moment_hits % CHECK == 0 &&
+	    bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE) / 2)
+		b->limited = 1;
+	return b->limited;
+}
+
+/* Puts the hit's record together in the slot. Returns how it ended, CRAU_STAT_SENT if it can be sent. */
+static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *spec, struct slot *s, struct crau_record *head)
+{
 	__u64 arg[CRAU_MAX_ARGS] = {};
-	__u64 id = bpf_get_current_pid_tgid();
-	__u64 now = bpf_ktime_get_boot_ns();
-	__u32 tgid = id >> 32, tid = id;
 	__u64 array = 0, length = 0;
 
 	for (int i = 0; i < CRAU_MAX_ARGS; i++) {
 		if (i < spec->nargs && read_argument(ctx, &spec->args[i], &arg[i]))
 			return CRAU_STAT_FAULT;
 	}
-
-	head->time = now;
 	head->context = arg[0];
 	head->parent = 0;
-	head->tgid = tgid;
-	head->tid = tid;
 	head->file = spec->file;
 	head->kind = spec->kind;
 	head->flags = 0;
@@ -419,9 +445,29 @@ static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *sp
 		if (scope_count)
 			return CRAU_STAT_HIDDEN;
 	}
+	return CRAU_STAT_SENT;
+}
 
-	if (!bpf_map_lookup_elem(&processes, &tgid))
-		announce(tgid, tid, now);
+/* Records one hit. Returns what became of it. */
+static __always_inline enum crau_stat record(void *ctx, const struct crau_spec *spec, struct slot *s,
+					     struct crau_budget *process, __u64 id, __u64 now)
+{
+	struct crau_record *head = (struct crau_record *)s->record;
+	enum crau_stat how = fill(ctx, spec, s, head);
+	__u32 len = s->len;
+
+	if (how != CRAU_STAT_SENT)
+		return how;
+	head->time = now;
+	head->tgid = id >> 32;
+	head->tid = id;
+	head->lost = process ? process->lost : 0;
+	if (len > RECORD_ROOM)
+		len = RECORD_ROOM;
+	if (bpf_ringbuf_output(&ring, s->record, len, wakeup()))
+		return CRAU_STAT_RING_FULL;
+	if (head->flags & (CRAU_CUT | CRAU_KEY_CUT))
+		count(CRAU_STAT_TRUNCATED);
 	return CRAU_STAT_SENT;
 }
 
@@ -430,32 +476,32 @@ int audit(void *ctx)
 {
 	__u32 key = bpf_get_attach_cookie(ctx);
 	const struct crau_spec *spec = bpf_map_lookup_elem(&sites, &key);
+	__u64 id = bpf_get_current_pid_tgid();
+	__u64 now = bpf_ktime_get_boot_ns();
+	__u32 tgid = id >> 32;
+	struct crau_budget *process;
 	enum crau_stat how;
 	struct slot *s;
-	__u32 len;
 
 	count(CRAU_STAT_HITS);
+	process = bpf_map_lookup_elem(&processes, &tgid);
+	if (!process) {
+		announce(tgid, id, now);
+		process = bpf_map_lookup_elem(&processes, &tgid);
+	}
 	if (!spec || !spec->kind) {
-		count(CRAU_STAT_MALFORMED);
-		return 0;
-	}
-	s = take_slot();
-	if (!s) {
-		count(CRAU_STAT_BUSY);
-		return 0;
-	}
-	how = fill(ctx, spec, s);
-	if (how == CRAU_STAT_SENT) {
-		len = s->len;
-		if (len > RECORD_ROOM)
-			len = RECORD_ROOM;
-		if (bpf_ringbuf_output(&ring, s->record, len, wakeup()))
-			how = CRAU_STAT_RING_FULL;
-		else if (((struct crau_record *)s->record)->flags & (CRAU_CUT | CRAU_KEY_CUT))
-			count(CRAU_STAT_TRUNCATED);
+		how = CRAU_STAT_MALFORMED;
+	} else if (process && over_budget(process, now)) {
+		how = CRAU_STAT_RATE_LIMITED;
+	} else if (!(s = take_slot())) {
+		how = CRAU_STAT_BUSY;
+	} else {
+		how = record(ctx, spec, s, process, id, now);
+		__sync_lock_test_and_set(&s->taken, 0);
 	}
 	count(how);
-	__sync_lock_test_and_set(&s->taken, 0);
+	if (process && how != CRAU_STAT_SENT && how != CRAU_STAT_HIDDEN)
+		__sync_fetch_and_add(&process->lost, 1);
 	return 0;
 }
 
@@ -475,13 +521,16 @@ int process_exit(void *ctx __attribute__((unused)))
 	__u64 id = bpf_get_current_pid_tgid();
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	__u32 tgid = id >> 32;
+	struct crau_budget *process = bpf_map_lookup_elem(&processes, &tgid);
 	struct crau_record *head;
+	__u64 lost;
 
-	if (!bpf_map_lookup_elem(&processes, &tgid))
+	if (!process)
 		return 0;
 	/* The exiting thread is no longer counted as live when this tracepoint is reached. */
 	if (BPF_CORE_READ(task, signal, live.counter) > 0)
 		return 0;
+	lost = process->lost;
 	bpf_map_delete_elem(&processes, &tgid);
 	head = bpf_ringbuf_reserve(&ring, sizeof(*head), 0);
 	if (!head) {
@@ -493,6 +542,7 @@ int process_exit(void *ctx __attribute__((unused)))
 	head->tgid = tgid;
 	head->tid = id;
 	head->kind = CRAU_EXIT;
+	head->lost = lost;
 	bpf_ringbuf_submit(head, wakeup());
 	return 0;
 }

@@ -52,7 +52,7 @@ enum crau_flag {
 	CRAU_LOST = 8,		/* of a record only: pairs are missing */
 };
 
-/* Per-CPU counters. Of every hit exactly one of the next six grows besides CRAU_STAT_HITS. */
+/* Per-CPU counters. Of every hit exactly one of the next seven grows besides CRAU_STAT_HITS. */
 enum crau_stat {
 	CRAU_STAT_HITS,		/* probe hits */
 	CRAU_STAT_SENT,		/* records of hits handed to the ring */
@@ -60,6 +60,7 @@ enum crau_stat {
 	CRAU_STAT_FAULT,	/* argument or array not readable */
 	CRAU_STAT_BUSY,		/* every scratch slot of the CPU taken */
 	CRAU_STAT_MALFORMED,	/* a site without a specification */
+	CRAU_STAT_RATE_LIMITED,	/* the process was over its budget, or over its share of a filling ring */
 	CRAU_STAT_HIDDEN,	/* data of scopes that are not to be kept */
 	CRAU_STAT_PAIR_FAULT,	/* pairs of sent records whose key was not readable */
 	CRAU_STAT_TRUNCATED,	/* sent records with a key, value or array that was cut */
@@ -106,6 +107,7 @@ struct crau_record {
 	__u8 kind;	/* enum crau_kind */
 	__u8 flags;	/* enum crau_flag */
 	__u16 pairs;	/* how many crau_pair follow */
+	__u64 lost;	/* hits of the process lost before this record */
 };
 
 /*
@@ -130,6 +132,17 @@ struct crau_element {
 #define CRAU_SIZE_WORD ((__u64)-2)
 #define CRAU_SIZE_STRING ((__u64)-1)
 
+/* What is kept of a process that fired a probe. Threads update it without a lock: it need not be exact, but for lost. */
+struct crau_budget {
+	__u64 lost;	/* hits lost */
+	__u64 second;	/* when the current stretch of about a second began, CLOCK_BOOTTIME, ns */
+	__u64 moment;	/* when the current stretch of some milliseconds began, likewise */
+	__u32 second_hits;
+	__u32 moment_hits;
+	__u32 limited;	/* for the rest of the moment */
+	__u32 pad;
+};
+
 /* Who a process is, read by the kernel when it first fires a probe. */
 struct crau_process {
 	struct crau_record head;
@@ -147,9 +160,9 @@ struct crau_process {
 _Static_assert(sizeof(struct crau_operand) == 16, "operand");
 _Static_assert(sizeof(struct crau_spec) == 72, "spec");
 _Static_assert(sizeof(struct crau_scope) == CRAU_MAX_SCOPE, "scope");
-_Static_assert(sizeof(struct crau_record) == 40, "record");
+_Static_assert(sizeof(struct crau_record) == 48, "record");
 _Static_assert(sizeof(struct crau_pair) == 16, "pair");
 _Static_assert(sizeof(struct crau_element) == 24, "element");
-_Static_assert(sizeof(struct crau_process) == 40 + 40 + 16 + 256, "process");
+_Static_assert(sizeof(struct crau_process) == 48 + 40 + 16 + 256, "process");
 
 #endif

@@ -15,7 +15,18 @@ import (
 
 type AuditCounters struct {
 	_ structs.HostLayout
-	N [10]uint64
+	N [11]uint64
+}
+
+type AuditCrauBudget struct {
+	_          structs.HostLayout
+	Lost       uint64
+	Second     uint64
+	Moment     uint64
+	SecondHits uint32
+	MomentHits uint32
+	Limited    uint32
+	Pad        uint32
 }
 
 type AuditCrauFlag uint32
@@ -118,6 +129,7 @@ type AuditCrauRecord struct {
 	Kind    uint8
 	Flags   uint8
 	Pairs   uint16
+	Lost    uint64
 }
 
 type AuditCrauScope struct {
@@ -144,11 +156,12 @@ const (
 	AuditCrauStatCRAU_STAT_FAULT        AuditCrauStat = 3
 	AuditCrauStatCRAU_STAT_BUSY         AuditCrauStat = 4
 	AuditCrauStatCRAU_STAT_MALFORMED    AuditCrauStat = 5
-	AuditCrauStatCRAU_STAT_HIDDEN       AuditCrauStat = 6
-	AuditCrauStatCRAU_STAT_PAIR_FAULT   AuditCrauStat = 7
-	AuditCrauStatCRAU_STAT_TRUNCATED    AuditCrauStat = 8
-	AuditCrauStatCRAU_STAT_PROCESS_LOST AuditCrauStat = 9
-	AuditCrauStatCRAU_STATS             AuditCrauStat = 10
+	AuditCrauStatCRAU_STAT_RATE_LIMITED AuditCrauStat = 6
+	AuditCrauStatCRAU_STAT_HIDDEN       AuditCrauStat = 7
+	AuditCrauStatCRAU_STAT_PAIR_FAULT   AuditCrauStat = 8
+	AuditCrauStatCRAU_STAT_TRUNCATED    AuditCrauStat = 9
+	AuditCrauStatCRAU_STAT_PROCESS_LOST AuditCrauStat = 10
+	AuditCrauStatCRAU_STATS             AuditCrauStat = 11
 )
 
 type AuditSlot struct {
@@ -161,7 +174,7 @@ type AuditSlot struct {
 		Value uint64
 		Size  uint64
 	}
-	Record [5544]uint8
+	Record [5552]uint8
 }
 
 // Names of all BPF objects in the ELF.
@@ -180,6 +193,7 @@ const (
 	AuditVarReaderWaits       = "reader_waits"
 	AuditVarScopeCount        = "scope_count"
 	AuditVarScopes            = "scopes"
+	AuditVarSecondLimit       = "second_limit"
 	AuditVarUnusedFlag        = "unused_flag"
 	AuditVarUnusedKind        = "unused_kind"
 	AuditVarUnusedLimit       = "unused_limit"
@@ -257,6 +271,7 @@ type AuditVariableSpecs struct {
 	ReaderWaits       *ebpf.VariableSpec `ebpf:"reader_waits"`
 	ScopeCount        *ebpf.VariableSpec `ebpf:"scope_count"`
 	Scopes            *ebpf.VariableSpec `ebpf:"scopes"`
+	SecondLimit       *ebpf.VariableSpec `ebpf:"second_limit"`
 	UnusedFlag        *ebpf.VariableSpec `ebpf:"unused_flag"`
 	UnusedKind        *ebpf.VariableSpec `ebpf:"unused_kind"`
 	UnusedLimit       *ebpf.VariableSpec `ebpf:"unused_limit"`
@@ -313,6 +328,7 @@ type AuditVariables struct {
 	ReaderWaits       *ebpf.Variable `ebpf:"reader_waits"`
 	ScopeCount        *ebpf.Variable `ebpf:"scope_count"`
 	Scopes            *ebpf.Variable `ebpf:"scopes"`
+	SecondLimit       *ebpf.Variable `ebpf:"second_limit"`
 	UnusedFlag        *ebpf.Variable `ebpf:"unused_flag"`
 	UnusedKind        *ebpf.Variable `ebpf:"unused_kind"`
 	UnusedLimit       *ebpf.Variable `ebpf:"unused_limit"`

@@ -26,6 +26,8 @@ enum {
 	BPF_ANY = 0,
 	BPF_RB_NO_WAKEUP = 1,
 	BPF_RB_FORCE_WAKEUP = 2,
+	BPF_RB_AVAIL_DATA = 0,
+	BPF_RB_RING_SIZE = 1,
 };
 
 struct bpf_raw_tracepoint_args {

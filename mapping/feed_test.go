@@ -87,6 +87,7 @@ func (f *feed) begin(ctx, parent uint64, pairs ...event.Pair) {
 func (f *feed) enter(session uint64) {
 	f.event(event.Event{Kind: event.SessionEnter, Context: session})
 }
+
 func (f *feed) leave(session uint64) {
 	f.event(event.Event{Kind: event.SessionLeave, Context: session})
 }
@@ -138,7 +139,7 @@ func treeText(t testing.TB, spans []sdktrace.ReadOnlySpan) string {
 			if a.Key == attrContextID || a.Key == attrContextEnd {
 				continue
 			}
-			fmt.Fprintf(&b, " %s=%s", a.Key, a.Value.Emit())
+			fmt.Fprintf(&b, " %s=%s", a.Key, a.Value.String())
 		}
 		b.WriteByte('\n')
 	}

@@ -61,6 +61,8 @@ type Tree struct {
 	Events int
 	// Operations are the uses of cryptography among the spans.
 	Operations []Operation
+	// Downgraded and Weak are whether any span says so.
+	Downgraded, Weak bool
 }
 
 // Mapper makes trees of events. It is fed from one goroutine.
@@ -157,6 +159,9 @@ func (m *Mapper) Stats() Stats {
 
 // Handle takes one event.
 func (m *Mapper) Handle(ev *event.Event) {
+	if p, ok := m.procs[ev.PID]; ok && ev.Lost != p.lost {
+		p.missed(ev.Lost)
+	}
 	switch ev.Kind {
 	case event.ProcessStart:
 		m.processStart(ev)

@@ -25,7 +25,7 @@ func rootAttributes(t *testing.T, f *feed) map[string]string {
 func attributeMap(attrs []attribute.KeyValue) map[string]string {
 	m := make(map[string]string)
 	for _, a := range attrs {
-		m[string(a.Key)] = a.Value.Emit()
+		m[string(a.Key)] = a.Value.String()
 	}
 	return m
 }
@@ -244,7 +244,7 @@ func TestDescribedProcessesHaveTheirOwnResource(t *testing.T) {
 	f.finish()
 	for i, want := range []int64{10, 11} {
 		if v, _ := f.trees[i].Spans[0].Resource().Set().Value("process.pid"); v.AsInt64() != want {
-			t.Errorf("process.pid is %v, want %d", v.Emit(), want)
+			t.Errorf("process.pid is %v, want %d", v.String(), want)
 		}
 	}
 }

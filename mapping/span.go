@@ -117,6 +117,7 @@ func (m *Mapper) spans(t *tree, nodes []*node, why end) Tree {
 	ids := m.contextIDs(nodes)
 	attrs, stubs, ends := m.scratch.attrs[:0], m.scratch.stubs[:0], m.scratch.ends[:0]
 	var operations []Operation
+	var downgraded, weak bool
 	for i, n := range nodes {
 		if m.hides(n) {
 			continue
@@ -141,8 +142,12 @@ func (m *Mapper) spans(t *tree, nodes []*node, why end) Tree {
 			operations = append(operations, op)
 		}
 		stubs, ends = append(stubs, stub), append(ends, len(attrs))
+		weak = weak || len(n.judgement.weak) > 0
+		downgraded = downgraded || n.judgement.sum != nil && n.judgement.sum.downgraded
 	}
-	out := Tree{Spans: make([]sdktrace.ReadOnlySpan, len(stubs)), Operations: operations}
+	out := Tree{
+		Spans: make([]sdktrace.ReadOnlySpan, len(stubs)), Operations: operations, Downgraded: downgraded, Weak: weak,
+	}
 	kept := slices.Clone(attrs)
 	start := 0
 	for i := range stubs {

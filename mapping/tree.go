@@ -29,6 +29,17 @@ type process struct {
 	sessions map[uint64]*tree
 	trees    map[*tree]struct{} // unfinished
 	age      *list.Element      // in Mapper.processes
+	lost     uint64             // hits that the kernel lost so far
+}
+
+// missed notes that hits were lost: any of the open trees may lack some.
+func (p *process) missed(lost uint64) {
+	if lost > p.lost {
+		for t := range p.trees {
+			t.root().incomplete = true
+		}
+	}
+	p.lost = lost // less than before if the kernel forgot the process meanwhile
 }
 
 // thread is where context ids live: the same id on another thread is another context.

@@ -69,7 +69,7 @@ func Attach(path string, prog *ebpf.Program, multi bool, sites []Site, cookies [
 			t.fail(s, errors.New("no offset"))
 			continue
 		}
-		good, goodCookies = append(good, s), append(goodCookies, cookies[i])
+		good, goodCookies = append(good, s), append(goodCookies, cookies[i]) //nolint:gosec // as long as sites
 	}
 	switch {
 	case len(good) == 0:

@@ -184,13 +184,19 @@ func TestReadSymbols(t *testing.T) {
 			ours("new_context", sitePC+12, "8@exported(%rip) 8@thread(%rip)"),
 		},
 		static: []symbolSpec{
-			{"prefixed_state", 1, object, 1}, {"state", dataAddr, object, 2}, {"state", dataAddr, object, 2},
-			{"twice", dataAddr, object, 2}, {"twice", dataAddr + 8, object, 2},
-			{"thread", 8, elf.ST_INFO(elf.STB_GLOBAL, elf.STT_TLS), 3}, {"gnutls_handshake", textAddr, 0, 1},
+			{"prefixed_state", 1, object, 1},
+			{"state", dataAddr, object, 2},
+			{"state", dataAddr, object, 2},
+			{"twice", dataAddr, object, 2},
+			{"twice", dataAddr + 8, object, 2},
+			{"thread", 8, elf.ST_INFO(elf.STB_GLOBAL, elf.STT_TLS), 3},
+			{"gnutls_handshake", textAddr, 0, 1},
 		},
 		dynamic: []symbolSpec{
-			{"imported", 0, 0, 0}, {"exported", dataAddr, elf.ST_INFO(elf.STB_GLOBAL, elf.STT_OBJECT), 2},
-			{"gnutls_handshake", 0, 0, 0}, {"gnutls_handshake", dataAddr, object, 2},
+			{"imported", 0, 0, 0},
+			{"exported", dataAddr, elf.ST_INFO(elf.STB_GLOBAL, elf.STT_OBJECT), 2},
+			{"gnutls_handshake", 0, 0, 0},
+			{"gnutls_handshake", dataAddr, object, 2},
 		},
 	}
 	f, err := x86.build(t).read()

@@ -38,6 +38,7 @@ func Decode(sample []byte, ev *event.Event) error {
 		TID:     le.Uint32(sample[28:]),
 		File:    le.Uint32(sample[32:]),
 		Flags:   event.Flags(sample[37]),
+		Lost:    le.Uint64(sample[40:]),
 		Pairs:   ev.Pairs[:0],
 	}
 	switch kind {

@@ -109,22 +109,34 @@ func (r *run) wait() error {
 	if err := r.t.objs.ReaderWaits.Set(uint32(1)); err != nil {
 		return err
 	}
-	if r.t.reader.AvailableBytes() > 0 {
-		return nil
+	// What came in before the kernel knew would wake nobody.
+	if n, err := r.drain(); n > 0 || err != nil {
+		return ignoreClosed(err)
 	}
 	r.t.reader.SetDeadline(time.Now().Add(longestWait))
 	switch err := r.t.reader.ReadInto(&r.rec); {
 	case err == nil:
 		r.handle()
 		return nil
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, ringbuf.ErrFlushed), errors.Is(err, ringbuf.ErrClosed):
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, ringbuf.ErrFlushed):
 		return nil
 	default:
-		return err
+		return ignoreClosed(err)
 	}
 }
 
+// ignoreClosed leaves it to the next drain to find the reader closed.
+func ignoreClosed(err error) error {
+	if errors.Is(err, ringbuf.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
 func (r *run) handle() {
+	if r.t.cfg.Tap != nil {
+		r.t.cfg.Tap(r.rec.RawSample)
+	}
 	if err := Decode(r.rec.RawSample, &r.ev); err != nil {
 		r.t.undecodable.Add(1)
 		if time.Since(r.lastWarn) >= warnEvery {

@@ -9,15 +9,16 @@ import (
 )
 
 // Stats counts what became of the probe hits since the program was loaded. Hits is the sum of Sent, RingFull, Fault,
-// Busy, Malformed and Hidden; Sent is the sum of Read, Undecodable and what still lies in the ring.
+// Busy, Malformed, RateLimited and Hidden; Sent is the sum of Read, Undecodable and what still lies in the ring.
 type Stats struct {
-	Hits      uint64 // probe hits
-	Sent      uint64 // hits whose record the ring took
-	RingFull  uint64 // lost: no room in the ring
-	Fault     uint64 // lost: arguments or data could not be read from the process
-	Busy      uint64 // lost: too many hits in the middle of a page fault on one CPU
-	Malformed uint64 // lost: the site has no specification
-	Hidden    uint64 // left out: data of scopes that are not kept
+	Hits        uint64 // probe hits
+	Sent        uint64 // hits whose record the ring took
+	RingFull    uint64 // lost: no room in the ring
+	Fault       uint64 // lost: arguments or data could not be read from the process
+	Busy        uint64 // lost: too many hits in the middle of a page fault on one CPU
+	Malformed   uint64 // lost: the site has no specification
+	RateLimited uint64 // lost: the process was over its budget or over its share of a filling ring
+	Hidden      uint64 // left out: data of scopes that are not kept
 
 	PairFaults  uint64 // pairs missing from sent records since their key could not be read
 	Truncated   uint64 // sent records with a key, value or array cut at the limit
@@ -30,6 +31,8 @@ type Stats struct {
 // Stats returns the counters. They are read while programs run: only after every probe is detached do the sums hold
 // to the event.
 func (t *Tracer) Stats() (Stats, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	var perCPU []bpf.AuditCounters
 	if err := t.objs.Stats.Lookup(uint32(0), &perCPU); err != nil {
 		return Stats{}, fmt.Errorf("read counters: %w", err)
@@ -47,6 +50,7 @@ func (t *Tracer) Stats() (Stats, error) {
 		Fault:       n[bpf.AuditCrauStatCRAU_STAT_FAULT],
 		Busy:        n[bpf.AuditCrauStatCRAU_STAT_BUSY],
 		Malformed:   n[bpf.AuditCrauStatCRAU_STAT_MALFORMED],
+		RateLimited: n[bpf.AuditCrauStatCRAU_STAT_RATE_LIMITED],
 		Hidden:      n[bpf.AuditCrauStatCRAU_STAT_HIDDEN],
 		PairFaults:  n[bpf.AuditCrauStatCRAU_STAT_PAIR_FAULT],
 		Truncated:   n[bpf.AuditCrauStatCRAU_STAT_TRUNCATED],

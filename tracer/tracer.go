@@ -24,9 +24,14 @@ type Config struct {
 	RingSize     int           // bytes, a power of two and a multiple of the page size; default 8 MiB
 	PollInterval time.Duration // how often a busy ring is emptied; default 2 ms
 	MaxProcesses int           // processes remembered as announced; default 8192
+	ProcessRate  int           // hits a second that are taken of one process; default: any number
 	Scopes       []string      // keep only data of these scopes, and data without one; at most 16; default: all
 	SingleUprobe bool          // take the path of kernels without uprobe_multi although this one has it
 	Log          *slog.Logger  // default: discard
+
+	// Tap, if any, is given every record as it lay in the ring, before it is decoded, on Run's goroutine: for recording.
+	// The sample is reused after the call.
+	Tap func(sample []byte)
 }
 
 // ErrTooManySites is returned by Add when every specification is in use.
@@ -43,14 +48,16 @@ type Tracer struct {
 	read        atomic.Uint64
 	undecodable atomic.Uint64
 
-	mu    sync.Mutex
-	free  []uint32 // released specifications
-	next  uint32   // first specification never used
-	specs uint32   // how many there are
-
-	closeOnce sync.Once
-	closeErr  error
+	mu       sync.Mutex // guards what follows, and the maps and the reader against being closed while in use
+	free     []uint32   // released specifications
+	next     uint32     // first specification never used
+	specs    uint32     // how many there are
+	closed   bool
+	closeErr error
 }
+
+// budgetSecond is the program's SECOND, in ns.
+const budgetSecond = 1 << 30
 
 // firstSleepable is the first kernel with sleepable uprobes, 6.0, as KERNEL_VERSION of linux/version.h.
 const firstSleepable = 6 << 16
@@ -126,6 +133,11 @@ func (t *Tracer) load() error {
 	} else {
 		audit.Flags &^= unix.BPF_F_SLEEPABLE
 	}
+	if rate := t.cfg.ProcessRate; rate > 0 {
+		if err := spec.Variables["second_limit"].Set(uint32(int64(rate) * budgetSecond / int64(time.Second))); err != nil {
+			return fmt.Errorf("set second_limit: %w", err)
+		}
+	}
 	if err := t.setScopes(spec); err != nil {
 		return err
 	}
@@ -194,23 +206,32 @@ func (t *Tracer) Remove(cookies ...uint64) error {
 	return errors.Join(errs...)
 }
 
-// RingFill returns how many bytes of the ring's capacity are waiting to be read.
+// RingFill returns how many bytes of the ring's capacity are waiting to be read; none after Close.
 func (t *Tracer) RingFill() (used, capacity int) {
-	return t.reader.AvailableBytes(), t.reader.BufferSize()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closed {
+		used = t.reader.AvailableBytes()
+	}
+	return used, t.reader.BufferSize()
 }
 
 // Close detaches and unloads everything and ends Run. It is idempotent.
 func (t *Tracer) Close() error {
-	t.closeOnce.Do(func() {
-		var errs []error
-		for _, l := range t.links {
-			errs = append(errs, l.Close())
-		}
-		if t.reader != nil {
-			errs = append(errs, t.reader.Close())
-		}
-		errs = append(errs, t.objs.Close())
-		t.closeErr = errors.Join(errs...)
-	})
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return t.closeErr
+	}
+	t.closed = true
+	var errs []error
+	for _, l := range t.links {
+		errs = append(errs, l.Close())
+	}
+	if t.reader != nil {
+		errs = append(errs, t.reader.Close())
+	}
+	errs = append(errs, t.objs.Close())
+	t.closeErr = errors.Join(errs...)
 	return t.closeErr
 }

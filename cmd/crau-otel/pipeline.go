@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
@@ -40,7 +41,7 @@ func newPipeline(ctx context.Context, cfg config.Config, t *tracer.Tracer, log *
 	if err != nil {
 		return nil, err
 	}
-	queueConfig := export.Config{Exporter: exporter, Log: log}
+	queueConfig := export.Config{Exporter: exporter, Keep: keep(cfg.Sampling.Keep), Log: log}
 	if cfg.Exporter == config.ExporterConsole {
 		queueConfig.MaxBatch = cfg.Limits.TreeSpans // a tree is drawn in one piece
 	}
@@ -77,6 +78,16 @@ func newPipeline(ctx context.Context, cfg config.Config, t *tracer.Tracer, log *
 	}
 	p.handler.mapper, err = mapping.New(mapConfig)
 	return p, err
+}
+
+// keep returns what tells the trees of these kinds.
+func keep(kinds []string) func(mapping.Tree) bool {
+	violations, downgrades, weak := slices.Contains(kinds, config.KeepViolations),
+		slices.Contains(kinds, config.KeepDowngrades), slices.Contains(kinds, config.KeepWeak)
+	return func(t mapping.Tree) bool {
+		return downgrades && t.Downgraded || weak && t.Weak ||
+			violations && slices.ContainsFunc(t.Operations, func(op mapping.Operation) bool { return op.Violations != nil })
+	}
 }
 
 // take takes a finished tree: metrics count it whether or not it is sampled.

@@ -51,6 +51,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 		RingSize:     int(cfg.Ring.Size),
 		PollInterval: cfg.Ring.PollInterval,
 		MaxProcesses: cfg.Limits.Processes,
+		ProcessRate:  cfg.Limits.ProcessRate,
 		Scopes:       cfg.Scopes,
 		Log:          log,
 	})
@@ -59,6 +60,13 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 	}
 	defer func() { err = errors.Join(err, t.Close()) }()
 
+	if cfg.Pprof != "" {
+		stop, err := servePprof(cfg.Pprof, log)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 	p, err := newPipeline(ctx, cfg, t, log)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
@@ -17,6 +18,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"golang.org/x/term"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/console"
@@ -34,6 +37,10 @@ func newLogger(w io.Writer, cfg config.Log) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, opts))
 }
 
+// maxReconnect is the longest time between two tries to connect, so that what waits is delivered soon after a receiver is
+// back. gRPC's default is two minutes.
+const maxReconnect = 5 * time.Second
+
 // newExporter returns the exporter that the configuration names. What OTEL_EXPORTER_OTLP_* says of the OTLP one is left
 // to the SDK.
 func newExporter(ctx context.Context, cfg config.Config, stdout *os.File, log *slog.Logger) (sdktrace.SpanExporter, error) {
@@ -50,7 +57,13 @@ func newExporter(ctx context.Context, cfg config.Config, stdout *os.File, log *s
 	if err != nil {
 		return nil, err
 	}
-	var opts []otlptracegrpc.Option
+	opts := []otlptracegrpc.Option{
+		// The queue tries again, for as long as it has room.
+		otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{Enabled: false}),
+		otlptracegrpc.WithDialOption(grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff: backoff.Config{BaseDelay: 500 * time.Millisecond, Multiplier: 1.5, Jitter: 0.2, MaxDelay: maxReconnect},
+		})),
+	}
 	if insecure {
 		opts = append(opts, otlptracegrpc.WithInsecure())
 	}

@@ -59,6 +59,7 @@ type Event struct {
 	PID     uint32 // process (thread group) in the initial namespace
 	TID     uint32 // thread in the initial namespace
 	File    uint32 // number of the file that holds the probe, as registered with the tracer
+	Lost    uint64 // hits of the process that were lost before this one, since it was announced
 	Kind    Kind
 	Flags   Flags
 	Pairs   []Pair

@@ -50,8 +50,11 @@ type Config struct {
 	Policy   policy.Config `yaml:"policy"`
 	Privacy  Privacy       `yaml:"privacy"`
 	Metrics  Metrics       `yaml:"metrics"`
+	Sampling Sampling      `yaml:"sampling"`
 	Limits   Limits        `yaml:"limits"`
 	Shutdown Shutdown      `yaml:"shutdown"`
+	// Pprof is the loopback address, such as 127.0.0.1:6060, on which the agent serves profiles of itself; off if empty.
+	Pprof string `yaml:"pprof"`
 }
 
 // Console configures the console exporter.
@@ -105,6 +108,20 @@ type Metrics struct {
 	MaxSeries int `yaml:"max_series"`
 }
 
+// The values of sampling.keep.
+const (
+	KeepViolations = "violations"
+	KeepDowngrades = "downgrades"
+	KeepWeak       = "weak"
+)
+
+// Sampling configures what OTEL_TRACES_SAMPLER does not decide.
+type Sampling struct {
+	// Keep are the kinds of trees that are exported although the sampler would leave them out: violations of the policy,
+	// downgrades to classical key exchange, weak use.
+	Keep []string `yaml:"keep"`
+}
+
 // Limits bounds what the agent holds. What does not fit is counted as lost.
 type Limits struct {
 	// OpenContexts is the number of contexts not yet ended, 1 to 16777216.
@@ -113,6 +130,8 @@ type Limits struct {
 	TreeSpans int `yaml:"tree_spans"`
 	// Processes is the number of processes with state of their own, 1 to 4194304, which is the kernel's PID_MAX_LIMIT.
 	Processes int `yaml:"processes"`
+	// ProcessRate is the number of events a second that are taken of one process, 1000 to 100000000.
+	ProcessRate int `yaml:"process_rate"`
 }
 
 // Shutdown configures the end of a run.
@@ -134,7 +153,8 @@ func Default() Config {
 		Policy:    policy.Config{Name: "none", Rules: []policy.Rule{}},
 		Privacy:   Privacy{Process: ProcessNone, Keys: Keys{Allow: []string{}, Deny: []string{}}},
 		Metrics:   Metrics{MaxSeries: 2000},
-		Limits:    Limits{OpenContexts: 65536, TreeSpans: 4096, Processes: 8192},
+		Limits:    Limits{OpenContexts: 65536, TreeSpans: 4096, Processes: 8192, ProcessRate: 2_000_000},
+		Sampling:  Sampling{Keep: []string{}},
 		Shutdown:  Shutdown{Timeout: 10 * time.Second},
 	}
 }

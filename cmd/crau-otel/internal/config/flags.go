@@ -32,6 +32,7 @@ func Flags(fs *pflag.FlagSet) {
 	text("log-format", "log.format", d.Log.Format, "`form` of the log: text or json")
 	text("idle-timeout", "spans.idle_timeout", d.Spans.IdleTimeout.String(), "`duration` of silence that ends a context")
 	text("policy", "policy.name", d.Policy.Name, "built-in `set` of rules that find violations: none, hybrid-ok, pq-only or cnsa-2.0")
+	text("pprof", "pprof", d.Pprof, "loopback `address` to serve profiles on, such as 127.0.0.1:6060; off if empty")
 	text("ring-size", "ring.size", d.Ring.Size.String(), "`size` of the buffer between kernel and agent")
 }
 

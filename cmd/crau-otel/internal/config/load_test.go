@@ -151,12 +151,12 @@ func TestLoadRefuses(t *testing.T) {
 		{
 			name: "unknown key in file",
 			file: "limits:\n  processes: 1\n  open_context: 5\n",
-			want: `crau.yaml:3: limits.open_context: unknown key: the keys here are open_contexts, processes, tree_spans`,
+			want: `crau.yaml:3: limits.open_context: unknown key: the keys here are open_contexts, process_rate, processes, tree_spans`,
 		},
 		{
 			name: "unknown key at the top, other case",
 			file: "Exporter: none\n",
-			want: `crau.yaml:1: Exporter: unknown key: the keys here are console, exporter, libraries, limits, log, metrics, policy, privacy, ring, scopes, shutdown, spans`,
+			want: `crau.yaml:1: Exporter: unknown key: the keys here are console, exporter, libraries, limits, log, metrics, policy, pprof, privacy, ring, sampling, scopes, shutdown, spans`,
 		},
 		{
 			name: "dotted key",
@@ -260,7 +260,7 @@ func TestLoadRefuses(t *testing.T) {
 			environ: []string{"CRAU_COLOUR=red"},
 			args:    []string{"--ring-size=big"},
 			want: "CRAU_COLOUR: unknown variable: the key limits.open_contexts, for example, is CRAU_LIMITS_OPEN_CONTEXTS\n" +
-				"crau.yaml:1: colour: unknown key: the keys here are console, exporter, libraries, limits, log, metrics, policy, privacy, ring, scopes, shutdown, spans\n" +
+				"crau.yaml:1: colour: unknown key: the keys here are console, exporter, libraries, limits, log, metrics, policy, pprof, privacy, ring, sampling, scopes, shutdown, spans\n" +
 				"--ring-size: ring.size: must be a size such as 65536 or 8MiB (units B, KiB, MiB, GiB), got \"big\"",
 		},
 		{

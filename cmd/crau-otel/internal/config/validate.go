@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"path"
 	"regexp"
 	"slices"
@@ -40,9 +41,24 @@ func (c Config) problems() problems {
 	validatePolicy(&p, c.Policy)
 	c.Privacy.validate(&p)
 	c.Metrics.validate(&p)
+	for i, kind := range c.Sampling.Keep {
+		oneOf(&p, fmt.Sprintf("sampling.keep[%d]", i), kind, KeepViolations, KeepDowngrades, KeepWeak)
+	}
 	c.Limits.validate(&p)
 	c.Shutdown.validate(&p)
+	validatePprof(&p, c.Pprof)
 	return p
+}
+
+// validatePprof lets profiles be served on loopback only: they tell what the agent holds in memory.
+func validatePprof(p *problems, address string) {
+	if address == "" {
+		return
+	}
+	host, err := netip.ParseAddrPort(address)
+	if err != nil || !host.Addr().IsLoopback() {
+		p.add("pprof", "must be a loopback address with a port, such as 127.0.0.1:6060, got %q", address)
+	}
 }
 
 // maxScopes bounds the list of scopes.
@@ -126,6 +142,7 @@ func (l Limits) validate(p *problems) {
 	inRange(p, "limits.open_contexts", l.OpenContexts, 1, 1<<24)
 	inRange(p, "limits.tree_spans", l.TreeSpans, 1, 1<<20)
 	inRange(p, "limits.processes", l.Processes, 1, 1<<22)
+	inRange(p, "limits.process_rate", l.ProcessRate, 1000, 100_000_000)
 }
 
 func (s Shutdown) validate(p *problems) {

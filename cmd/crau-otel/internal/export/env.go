@@ -51,7 +51,7 @@ func (c *Config) fromEnvironment() error {
 			*field = time.Duration(n) * time.Millisecond
 		}
 	}
-	number(&c.MaxQueue, envMaxQueue, 1<<16)
+	number(&c.MaxQueue, envMaxQueue, 1<<15)
 	number(&c.MaxBatch, envMaxBatch, 512)
 	milliseconds(&c.Delay, envDelay, 200*time.Millisecond)
 	milliseconds(&c.Timeout, envTimeout, 30*time.Second)

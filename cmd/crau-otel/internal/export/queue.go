@@ -18,13 +18,14 @@ import (
 // Config says how to export. The zero value of a field means its default, or the OTEL_BSP_* variable that the
 // OpenTelemetry specification gives for it.
 type Config struct {
-	Exporter sdktrace.SpanExporter // required
-	Sampler  sdktrace.Sampler      // decides by root; default: every tree
-	MaxQueue int                   // spans that may wait; OTEL_BSP_MAX_QUEUE_SIZE, default 65536
-	MaxBatch int                   // spans per call of the exporter; OTEL_BSP_MAX_EXPORT_BATCH_SIZE, default 512
-	Delay    time.Duration         // longest wait for a batch to fill; OTEL_BSP_SCHEDULE_DELAY, default 200 ms
-	Timeout  time.Duration         // longest call of the exporter; OTEL_BSP_EXPORT_TIMEOUT, default 30 s
-	Log      *slog.Logger          // default: discard
+	Exporter sdktrace.SpanExporter   // required
+	Sampler  sdktrace.Sampler        // decides by root; default: every tree
+	Keep     func(mapping.Tree) bool // trees to export although the sampler would leave them out; default: none
+	MaxQueue int                     // spans that may wait; OTEL_BSP_MAX_QUEUE_SIZE, default 32768
+	MaxBatch int                     // spans per call of the exporter; OTEL_BSP_MAX_EXPORT_BATCH_SIZE, default 512
+	Delay    time.Duration           // longest wait for a batch to fill; OTEL_BSP_SCHEDULE_DELAY, default 200 ms
+	Timeout  time.Duration           // longest call of the exporter; OTEL_BSP_EXPORT_TIMEOUT, default 30 s
+	Log      *slog.Logger            // default: discard
 }
 
 // Count is a number of spans and of the probe hits that they were made of.
@@ -61,11 +62,8 @@ type Queue struct {
 	stats  Stats
 	closed bool
 
-	lastWarn time.Time
+	failing bool // the last call of the exporter failed and is tried again; the worker's own
 }
-
-// warnEvery bounds how often failures are logged.
-const warnEvery = 10 * time.Second
 
 // NewQueue starts a queue. It ends with Close.
 func NewQueue(cfg Config) (*Queue, error) {
@@ -83,7 +81,7 @@ func NewQueue(cfg Config) (*Queue, error) {
 
 // Put takes a finished tree. It never blocks: what does not fit is counted and dropped.
 func (q *Queue) Put(t mapping.Tree) {
-	if !q.sampled(t) {
+	if !q.sampled(t) && (q.cfg.Keep == nil || !q.cfg.Keep(t)) {
 		q.mu.Lock()
 		q.stats.SampledOut.add(t)
 		q.mu.Unlock()
@@ -135,7 +133,7 @@ func (q *Queue) work() {
 	for {
 		batch, closed := q.take()
 		if len(batch) > 0 {
-			q.export(batch)
+			q.deliver(batch)
 			continue
 		}
 		if closed {
@@ -181,43 +179,6 @@ func (q *Queue) take() (batch []mapping.Tree, closed bool) {
 		q.stats.Waiting.Events -= uint64(t.Events)
 	}
 	return batch, q.closed
-}
-
-// export hands a batch over and counts what became of it. A tree larger than a batch goes in several calls.
-func (q *Queue) export(batch []mapping.Tree) {
-	spans := batch[0].Spans
-	if len(batch) > 1 {
-		spans = nil
-		for _, t := range batch {
-			spans = append(spans, t.Spans...)
-		}
-	}
-	var err error
-	for len(spans) > 0 && err == nil {
-		n := min(len(spans), q.cfg.MaxBatch)
-		err = q.call(spans[:n])
-		spans = spans[n:]
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	to := &q.stats.Exported
-	if err != nil {
-		to = &q.stats.Failed
-	}
-	for _, t := range batch {
-		to.add(t)
-	}
-	if err != nil && time.Since(q.lastWarn) >= warnEvery {
-		q.lastWarn = time.Now()
-		q.cfg.Log.Warn("cannot export spans", "error", err, "failed_spans", q.stats.Failed.Spans,
-			"waiting_spans", q.stats.Waiting.Spans)
-	}
-}
-
-func (q *Queue) call(spans []sdktrace.ReadOnlySpan) error {
-	ctx, cancel := context.WithTimeout(q.ctx, q.cfg.Timeout)
-	defer cancel()
-	return q.cfg.Exporter.ExportSpans(ctx, spans)
 }
 
 // sampled asks the sampler about the tree's first span, which is its root or belongs to the same trace.

@@ -43,7 +43,7 @@ var (
 	}
 	lost = Instrument{
 		"crau_otel.events.lost", "counter", "{event}", "reason",
-		"Probe hits that no exported span contains: ring_full, fault, busy, malformed, queue_full, export_failed, " +
+		"Probe hits that no exported span contains: ring_full, fault, busy, malformed, rate_limited, queue_full, export_failed, " +
 			"sampled_out or hidden.",
 	}
 	openContexts = Instrument{

@@ -1,0 +1,521 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tracer_test
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/crau-otel/crau-otel/bpf"
+	"github.com/crau-otel/crau-otel/test/attach"
+	"github.com/crau-otel/crau-otel/tracer"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// recorder keeps what it is given.
+type recorder struct {
+	mu     sync.Mutex
+	events []event.Event
+	ticks  []uint64
+	news   chan struct{} // something came
+}
+
+func newRecorder() *recorder { return &recorder{news: make(chan struct{}, 1)} }
+
+func (r *recorder) Handle(ev *event.Event) {
+	kept := *ev
+	kept.Pairs = slices.Clone(ev.Pairs)
+	for i := range kept.Pairs {
+		kept.Pairs[i].Key = slices.Clone(kept.Pairs[i].Key)
+		kept.Pairs[i].Value = slices.Clone(kept.Pairs[i].Value)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, kept)
+	r.tell()
+}
+
+func (r *recorder) Tick(now uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ticks = append(r.ticks, now)
+	r.tell()
+}
+
+func (r *recorder) tell() {
+	select {
+	case r.news <- struct{}{}:
+	default:
+	}
+}
+
+// wait waits until enough holds of what came.
+func (r *recorder) wait(t *testing.T, what string, enough func(events []event.Event, ticks []uint64) bool) {
+	t.Helper()
+	timeout := time.After(20 * time.Second)
+	for {
+		r.mu.Lock()
+		ok := enough(r.events, r.ticks)
+		r.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-r.news:
+		case <-timeout:
+			t.Fatalf("no %s in 20 s", what)
+		}
+	}
+}
+
+// of returns the events of a process.
+func (r *recorder) of(pid int) []event.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var events []event.Event
+	for _, ev := range r.events {
+		if int(ev.PID) == pid {
+			events = append(events, ev)
+		}
+	}
+	return events
+}
+
+func newTracer(t *testing.T, cfg tracer.Config) *tracer.Tracer {
+	t.Helper()
+	attach.RequireBPF(t)
+	tr, err := tracer.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := tr.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return tr
+}
+
+// start calls Run and returns its result in a channel.
+func start(ctx context.Context, tr *tracer.Tracer, h tracer.Handler) <-chan error {
+	done := make(chan error, 1)
+	go func() { done <- tr.Run(ctx, h) }()
+	return done
+}
+
+// ended waits until Run has returned nil.
+func ended(t *testing.T, done <-chan error) {
+	t.Helper()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("Run has not returned after 20 s")
+	}
+}
+
+var firedField = regexp.MustCompile(`=(\d+)`)
+
+// runSample runs a program and returns its process id and how many probes it says it fired.
+func runSample(t *testing.T, path string, args ...string) (pid int, hits uint64) {
+	t.Helper()
+	cmd := exec.Command(path, args...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, out)
+	}
+	_, fired, _ := strings.Cut(string(out), "fired ")
+	for _, m := range firedField.FindAllStringSubmatch(fired, -1) {
+		var n uint64
+		if _, err := fmt.Sscan(m[1], &n); err != nil {
+			t.Fatal(err)
+		}
+		hits += n
+	}
+	if hits == 0 {
+		t.Fatalf("%v fired nothing: %s", cmd, out)
+	}
+	return cmd.Process.Pid, hits
+}
+
+// expected reads a golden file of examples/include: what a debugger saw the sample program fire. The tracer does not
+// tell by which probe data came, and cuts blobs.
+func expected(t *testing.T, name string) []string {
+	t.Helper()
+	text, err := os.ReadFile("../examples/include/testdata/sample-" + name + ".golden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for line := range strings.Lines(string(text)) {
+		fields := strings.SplitN(strings.TrimSpace(line), " ", 2)
+		kind := "data "
+		if strings.HasPrefix(fields[0], "new_context") {
+			kind = "new_context "
+		}
+		lines = append(lines, kind+longHex.ReplaceAllString(fields[1], "$1"))
+	}
+	return lines
+}
+
+var longHex = regexp.MustCompile(fmt.Sprintf(`(\b[0-9a-f]{%d})[0-9a-f]+`, 2*maxValue))
+
+// seen writes events as the golden files do.
+func seen(events []event.Event) []string {
+	contexts := make(map[uint64]int)
+	context := func(v uint64) string {
+		if v == event.NoParent {
+			return "-"
+		}
+		if contexts[v] == 0 {
+			contexts[v] = len(contexts) + 1
+		}
+		return fmt.Sprintf("c%d", contexts[v])
+	}
+	var lines []string
+	for _, ev := range events {
+		line := "data " + context(ev.Context)
+		if ev.Kind == event.NewContext {
+			line = "new_context " + context(ev.Context) + " " + context(ev.Parent)
+		}
+		for _, p := range ev.Pairs {
+			switch p.Type {
+			case event.Word:
+				line += fmt.Sprintf(" %s=%d", p.Key, p.Word)
+			case event.String:
+				line += fmt.Sprintf(" %s=%q", p.Key, p.Value)
+			case event.Blob:
+				line += fmt.Sprintf(" %s=%s", p.Key, hex.EncodeToString(p.Value))
+			}
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func TestRun(t *testing.T) {
+	for _, single := range []bool{false, true} {
+		t.Run(fmt.Sprintf("single uprobes %v", single), func(t *testing.T) {
+			tapped := 0
+			tr := newTracer(t, tracer.Config{SingleUprobe: single, Tap: func([]byte) { tapped++ }})
+			if tr.Multi() == single {
+				t.Fatalf("uprobe_multi is %v", tr.Multi())
+			}
+			sample := attach.Sample(t, "..")
+			attachment, _ := attach.File(t, tr, sample)
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			got := newRecorder()
+			done := start(ctx, tr, got)
+
+			var hits uint64
+			before := tracer.Now()
+			pids := make(map[string]int)
+			for name, args := range map[string]string{
+				"explicit":      "--count 2 --rate 0",
+				"self":          "--count 2 --rate 0 --style self",
+				"link":          "--count 2 --rate 0 --style link",
+				"client-groups": "--count 1 --rate 0 --role client --group 4587 --offer 4587,29,256,514,65000",
+				"array16":       "--mode array16",
+				"bytes":         "--mode bytes",
+				"cold":          "--mode cold --count 2",
+				"wide":          "--mode wide --count 3",
+			} {
+				pid, n := runSample(t, sample, strings.Fields(args)...)
+				pids[name], hits = pid, hits+n
+			}
+			if err := attachment.Close(); err != nil {
+				t.Error(err)
+			}
+			cancel()
+			ended(t, done)
+			after := tracer.Now()
+
+			for name, pid := range pids {
+				checkProcess(t, name, got.of(pid), before, after)
+			}
+			st := stats(t, tr)
+			if st.Hits != hits || st.Read != hits || st.Sent != hits {
+				t.Errorf("%d hits fired, stats are %+v", hits, st)
+			}
+			if want := len(got.events); tapped != want {
+				t.Errorf("the tap saw %d records, the handler %d", tapped, want)
+			}
+			if last := got.ticks[len(got.ticks)-1]; last < got.events[len(got.events)-1].Time {
+				t.Error("no tick after the last event")
+			}
+		})
+	}
+}
+
+// checkProcess checks all events of a run of the sample program.
+func checkProcess(t *testing.T, name string, events []event.Event, before, after uint64) {
+	t.Helper()
+	if len(events) < 3 {
+		t.Errorf("%s: %d events", name, len(events))
+		return
+	}
+	first, last := events[0], events[len(events)-1]
+	want := event.Process{
+		StartTime: first.Process.StartTime, CgroupID: first.Process.CgroupID, ExeInode: first.Process.ExeInode,
+		ExeDevice: first.Process.ExeDevice, ParentPID: uint32(os.Getpid()), Comm: "sample", Executable: "sample",
+	}
+	if first.Kind != event.ProcessStart || first.Process != want || first.Process.StartTime < before-1e9 ||
+		first.Process.StartTime > first.Time || first.Process.ExeInode == 0 || first.Process.CgroupID == 0 {
+		t.Errorf("%s: the first event is %+v, want process %+v", name, first, want)
+	}
+	if last.Kind != event.ProcessExit {
+		t.Errorf("%s: the last event is %+v, want an exit", name, last)
+	}
+	for i, ev := range events {
+		if ev.Time < before || ev.Time > after || i > 0 && ev.Time < events[i-1].Time {
+			t.Errorf("%s: event %d of %d is at %d, not in order between %d and %d", name, i, len(events), ev.Time, before, after)
+		}
+		if ev.TID != ev.PID || ev.Flags&(event.Lost|event.Fault) != 0 || ev.Lost != 0 {
+			t.Errorf("%s: event %d is %+v", name, i, ev)
+		}
+	}
+	if got, want := seen(events[1:len(events)-1]), expected(t, name); !slices.Equal(got, want) {
+		t.Errorf("%s: got\n%s\nwant\n%s", name, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func stats(t *testing.T, tr *tracer.Tracer) tracer.Stats {
+	t.Helper()
+	st, err := tr.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum := st.Sent + st.RingFull + st.Fault + st.Busy + st.Malformed + st.RateLimited + st.Hidden; sum != st.Hits {
+		t.Errorf("%d hits, but %d in the sum: %+v", st.Hits, sum, st)
+	}
+	return st
+}
+
+// What lies in the ring when ctx ends is handled, however much it is and however long the reader would sleep.
+func TestRunDrainsTheRing(t *testing.T) {
+	tr := newTracer(t, tracer.Config{PollInterval: time.Hour})
+	sample := attach.Sample(t, "..")
+	attachment, _ := attach.File(t, tr, sample)
+	ctx, cancel := context.WithCancel(context.Background())
+	got := newRecorder()
+	done := start(ctx, tr, got)
+	got.wait(t, "first tick", func(_ []event.Event, ticks []uint64) bool { return len(ticks) > 0 })
+
+	_, hits := runSample(t, sample, "--mode", "flood", "--count", "20000")
+	if err := attachment.Close(); err != nil {
+		t.Error(err)
+	}
+	if used, capacity := tr.RingFill(); used < 20000*40 || capacity != 8<<20 {
+		t.Errorf("the ring has %d of %d bytes, want all that was fired", used, capacity)
+	}
+	if st := stats(t, tr); st.Read != 0 || st.Sent != hits {
+		t.Errorf("before the end: %+v, want %d sent and none read", st, hits)
+	}
+	cancel()
+	ended(t, done)
+	if st := stats(t, tr); st.Read != hits || len(got.events) != int(hits)+2 {
+		t.Errorf("%d hits, %d events handled, stats %+v", hits, len(got.events), st)
+	}
+	if used, _ := tr.RingFill(); used != 0 {
+		t.Errorf("%d bytes are left in the ring", used)
+	}
+}
+
+// Nothing reads the ring: what it has no room for is counted, and so is what a site without a specification says.
+func TestStatsOfLosses(t *testing.T) {
+	tr := newTracer(t, tracer.Config{RingSize: 64 << 10})
+	sample := attach.Sample(t, "..")
+	attachment, cookies := attach.File(t, tr, sample)
+	_, flooded := runSample(t, sample, "--mode", "flood", "--count", "5000")
+	st := stats(t, tr)
+	if st.Hits != flooded || st.RingFull+st.RateLimited == 0 || st.Sent == 0 || st.Malformed != 0 {
+		t.Errorf("%d hits without a reader: %+v", flooded, st)
+	}
+	if err := tr.Remove(cookies...); err != nil {
+		t.Fatal(err)
+	}
+	_, unknown := runSample(t, sample, "--count", "1", "--rate", "0")
+	if err := attachment.Close(); err != nil {
+		t.Error(err)
+	}
+	st = stats(t, tr)
+	if st.Hits != flooded+unknown || st.Malformed != unknown {
+		t.Errorf("%d and %d hits, of which the last are malformed: %+v", flooded, unknown, st)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := tr.Run(ctx, newRecorder()); err != nil {
+		t.Error(err)
+	}
+	if st = stats(t, tr); st.Read != st.Sent || st.Undecodable != 0 {
+		t.Errorf("not every record was read: %+v", st)
+	}
+}
+
+// After every loss the next record of the process says how many hits are missing before it.
+func TestLostHitsAreTold(t *testing.T) {
+	tr := newTracer(t, tracer.Config{ProcessRate: 1})
+	sample := attach.Sample(t, "..")
+	attachment, _ := attach.File(t, tr, sample)
+	_, hits := runSample(t, sample, "--count", "3", "--rate", "10", "--role", "server", "--style", "self")
+	if err := attachment.Close(); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	got := newRecorder()
+	if err := tr.Run(ctx, got); err != nil {
+		t.Fatal(err)
+	}
+	st := stats(t, tr)
+	if st.Hits != hits || st.RateLimited == 0 || st.Sent == 0 || st.Sent != st.Read {
+		t.Errorf("%d hits: %+v", hits, st)
+	}
+	last := got.events[len(got.events)-1]
+	if last.Kind != event.ProcessExit || last.Lost != st.RateLimited {
+		t.Errorf("the exit tells of %d lost hits, want %d: %+v", last.Lost, st.RateLimited, last)
+	}
+}
+
+func TestAddAndRemove(t *testing.T) {
+	tr := newTracer(t, tracer.Config{})
+	spec := bpf.AuditCrauSpec{Kind: uint8(bpf.AuditCrauKindCRAU_NEW_CONTEXT), Nargs: 2}
+	add := func() uint64 {
+		t.Helper()
+		cookie, err := tr.Add(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cookie
+	}
+	a, b := add(), add()
+	if a == b {
+		t.Fatalf("two sites have cookie %d", a)
+	}
+	if err := tr.Remove(a); err != nil {
+		t.Fatal(err)
+	}
+	if c := add(); c != a {
+		t.Errorf("cookie is %d, want %d, which is free", c, a)
+	}
+	if err := tr.Remove(a, 1<<31, b); err == nil || !strings.Contains(err.Error(), "forget probe site") {
+		t.Errorf("removing a cookie that nobody has: %v", err)
+	}
+
+	const sites = 16384
+	cookies := make(map[uint64]bool)
+	for range sites {
+		cookies[add()] = true
+	}
+	if len(cookies) != sites {
+		t.Errorf("%d sites got %d cookies", sites, len(cookies))
+	}
+	if _, err := tr.Add(spec); !errors.Is(err, tracer.ErrTooManySites) || !strings.Contains(err.Error(), "the limit is 16384") {
+		t.Errorf("site %d: %v", sites+1, err)
+	}
+	if err := tr.Remove(7); err != nil {
+		t.Fatal(err)
+	}
+	if c := add(); c != 7 {
+		t.Errorf("cookie is %d, want 7, the only one that is free", c)
+	}
+}
+
+// An idle reader waits for the kernel; Close has to wake it.
+func TestCloseEndsRun(t *testing.T) {
+	tr := newTracer(t, tracer.Config{PollInterval: time.Microsecond})
+	got := newRecorder()
+	done := start(context.Background(), tr, got)
+	got.wait(t, "quiet", func(_ []event.Event, ticks []uint64) bool { return len(ticks) > 55 })
+	if err := tr.Close(); err != nil {
+		t.Error(err)
+	}
+	ended(t, done)
+	if err := tr.Close(); err != nil {
+		t.Errorf("closed again: %v", err)
+	}
+	if err := tr.Run(context.Background(), got); err != nil {
+		t.Errorf("Run after Close: %v", err)
+	}
+	if _, err := tr.Add(bpf.AuditCrauSpec{}); err == nil {
+		t.Error("a site was added after Close")
+	}
+	if _, err := tr.Stats(); err == nil {
+		t.Error("there are counters after Close")
+	}
+	if used, capacity := tr.RingFill(); used != 0 || capacity != 8<<20 {
+		t.Errorf("the ring has %d of %d bytes after Close", used, capacity)
+	}
+}
+
+// Whatever the reader does at that moment, and whoever asks how things stand.
+func TestCloseAtAnyTime(t *testing.T) {
+	for i := range 20 {
+		tr := newTracer(t, tracer.Config{PollInterval: time.Microsecond})
+		got := newRecorder()
+		done := start(context.Background(), tr, got)
+		ctx, cancel := context.WithCancel(context.Background())
+		var asking sync.WaitGroup
+		asking.Go(func() {
+			for ctx.Err() == nil {
+				tr.RingFill()
+				_, _ = tr.Stats()
+			}
+		})
+		got.wait(t, "tick", func(_ []event.Event, ticks []uint64) bool { return len(ticks) > 5*i })
+		if err := tr.Close(); err != nil {
+			t.Error(err)
+		}
+		ended(t, done)
+		cancel()
+		asking.Wait()
+	}
+}
+
+// A constructor that fails releases what it opened.
+func TestNewReleasesOnError(t *testing.T) {
+	attach.RequireBPF(t)
+	if tr, err := tracer.New(tracer.Config{}); err != nil { // what is opened once and kept
+		t.Fatal(err)
+	} else if err := tr.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before := openFiles(t)
+	for _, c := range []struct {
+		cfg  tracer.Config
+		want string
+	}{
+		{tracer.Config{RingSize: 5000}, "load program: "},
+		{tracer.Config{RingSize: 1}, "load program: "},
+		{tracer.Config{MaxProcesses: -1}, "load program: "},
+	} {
+		if tr, err := tracer.New(c.cfg); err == nil || !strings.HasPrefix(err.Error(), c.want) || tr != nil {
+			t.Errorf("%+v: tracer %v, error %v", c.cfg, tr, err)
+		}
+	}
+	if after := openFiles(t); after != before {
+		t.Errorf("%d files are open, before there were %d", after, before)
+	}
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}

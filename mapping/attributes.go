@@ -122,6 +122,21 @@ var (
 		"The handshake came in pieces: how many.", ours)
 )
 
+// Of the file whose probes spoke.
+var (
+	attrLibraryName = define("crypto.library.name", "string", "libgnutls.so.30", "roots, and spans of another file than their parent's",
+		"Always: the library's soname, or the program's name.", ours)
+	attrLibraryPath = define("crypto.library.path", "string", "/usr/lib/x86_64-linux-gnu/libgnutls.so.30",
+		"as crypto.library.name", "Always: where it was found, inside its mount namespace.", ours)
+	attrLibraryVersion = define("crypto.library.version", "string", "30.40.3", "as crypto.library.name",
+		"The file's name tells it: what follows .so. there.", ours)
+	attrLibraryBuildID = define("crypto.library.build_id", "string", "e8df34c8358ad837c4417d1f2f02ae74aa28ea28",
+		"as crypto.library.name", "The file has a GNU build id.", ours)
+	attrLibraryTrusted = define("crypto.library.trusted", "boolean", "true", "as crypto.library.name",
+		"Always: whether root owns the file and every folder above it, and only root can write there. "+
+			"Anybody can run a program that says what he likes.", ours)
+)
+
 // Of the observed program.
 var (
 	attrServiceName = define(semconv.ServiceNameKey, "string", "nginx", "resource",

@@ -47,6 +47,8 @@ type Config struct {
 	Policy *policy.Policy
 	// Describe, if any, returns further resource attributes of a process; each process then has a resource of its own.
 	Describe func(pid uint32, p event.Process) []attribute.KeyValue
+	// Library, if any, returns what to say of a file by the number that events give; nil if it is not known.
+	Library func(file uint32) []attribute.KeyValue
 	// Sink takes each finished tree, on the goroutine that feeds the mapper. Required.
 	Sink func(Tree)
 	// Log takes warnings; default none.

@@ -149,7 +149,7 @@ func (m *Mapper) openChild(t *thread, ev *event.Event, newest, parent *node) *no
 // open makes the context that the id means from now on.
 func (m *Mapper) open(t *thread, ev *event.Event) *node {
 	n := m.newNode()
-	n.ctx, n.thread, n.start, n.last = ev.Context, t, ev.Time, ev.Time
+	n.ctx, n.file, n.thread, n.start, n.last = ev.Context, ev.File, t, ev.Time, ev.Time
 	for !n.span.IsValid() {
 		fill(n.span[:])
 	}

@@ -124,6 +124,9 @@ func (m *Mapper) spans(t *tree, nodes []*node, why end) Tree {
 		}
 		start := len(attrs)
 		attrs = n.appendAttributes(attrs, t, why)
+		if m.cfg.Library != nil && (n.parent == nil || n.parent.file != n.file) {
+			attrs = append(attrs, m.cfg.Library(n.file)...)
+		}
 		attrs = append(attrs, attrContextID.String(ids[i*contextIDLength:(i+1)*contextIDLength]))
 		stub := m.stub(t, n)
 		violations := m.cfg.Policy.Check(who.executable, stub.Name, attrs[start:])

@@ -79,6 +79,7 @@ type node struct {
 	name       string // as emitted; "" until told
 	data       []datum
 	ctx        uint64
+	file       uint32 // that opened it
 	start      uint64 // boot time, ns
 	last       uint64 // boot time of the latest event of its own
 	span       trace.SpanID

@@ -7,68 +7,111 @@ import (
 	"fmt"
 	"log/slog"
 	"math/bits"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/crau-otel/crau-otel/bpf"
+	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/probes"
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
-// attachments holds what is attached to the probe sites of files.
+// attachments holds what is attached to the probe sites of files. Methods are safe for concurrent use.
 type attachments struct {
 	tracer *tracer.Tracer
 	log    *slog.Logger
-	open   []*probes.Attachment
-	files  int // with at least one site attached
-	sites  int // attached
+
+	mu        sync.Mutex
+	open      []*probes.Attachment
+	libraries [][]attribute.KeyValue // what spans say of a file, by the number that its events give
 }
 
-// add attaches every site of the file at path. What fails is logged with its name and left out.
-func (a *attachments) add(path string) {
-	file, err := probes.Open(path)
-	if err != nil {
-		a.log.Warn("no probes attached", "file", path, "error", err)
-		return
-	}
+func newAttachments(t *tracer.Tracer, log *slog.Logger) *attachments {
+	return &attachments{tracer: t, log: log}
+}
+
+// add attaches every site of a file, which is opened by attachPath and known to the user by its own path. What fails is
+// logged with its name and left out.
+func (a *attachments) add(file *probes.File, attachPath string, trusted bool) {
 	for _, problem := range file.Problems {
-		a.log.Warn("probe site skipped", "file", path, "error", problem)
+		a.log.Warn("probe site skipped", "file", file.Path, "error", problem)
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	number := uint32(len(a.libraries))
 	var sites []probes.Site
 	var cookies []uint64
 	for _, site := range file.Sites {
-		cookie, err := a.tracer.Add(spec(site, uint32(len(a.open))))
+		cookie, err := a.tracer.Add(spec(site, number))
 		if err != nil {
-			a.log.Warn("probe site skipped", "file", path, "probe", site.Probe, "offset", site.Offset, "error", err)
+			a.log.Warn("probe site skipped", "file", file.Path, "probe", site.Probe, "offset", site.Offset, "error", err)
 			continue
 		}
 		sites, cookies = append(sites, site), append(cookies, cookie)
 	}
-	attachment, err := probes.Attach(path, a.tracer.Program(), a.tracer.Multi(), sites, cookies)
+	attachment, err := probes.Attach(attachPath, a.tracer.Program(), a.tracer.Multi(), sites, cookies)
 	if err != nil {
-		a.log.Warn("not every probe attached", "file", path, "error", err)
+		a.log.Warn("not every probe attached", "file", file.Path, "error", err)
 	}
 	if attachment == nil {
 		if err := a.tracer.Remove(cookies...); err != nil {
-			a.log.Warn("cannot release probe sites", "file", path, "error", err)
+			a.log.Warn("cannot release probe sites", "file", file.Path, "error", err)
 		}
 		return
 	}
 	a.open = append(a.open, attachment)
-	a.files++
-	a.sites += attachment.Attached()
-	a.log.Debug("attached", "file", path, "sites", attachment.Attached(), "build_id", file.BuildID)
+	a.libraries = append(a.libraries, describeLibrary(file, trusted).Attributes())
+	a.log.Debug("attached", "file", file.Path, "sites", attachment.Attached(), "build_id", file.BuildID)
+}
+
+// count returns how many files and sites are attached.
+func (a *attachments) count() (files, sites int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, f := range a.open {
+		sites += f.Attached()
+	}
+	return len(a.open), sites
+}
+
+// library returns what spans say of the file with that number.
+func (a *attachments) library(number uint32) []attribute.KeyValue {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if int(number) >= len(a.libraries) {
+		return nil
+	}
+	return a.libraries[number]
 }
 
 // Close detaches everything.
 func (a *attachments) Close() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	var errs []error
-	for _, attachment := range a.open {
-		errs = append(errs, attachment.Close())
+	for _, f := range a.open {
+		errs = append(errs, f.Close())
 	}
 	a.open = nil
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("detach probes: %w", err)
 	}
 	return nil
+}
+
+func describeLibrary(file *probes.File, trusted bool) mapping.Library {
+	base := filepath.Base(strings.TrimSuffix(file.Path, " (deleted)"))
+	lib := mapping.Library{Name: file.Soname, Path: file.Path, BuildID: file.BuildID, Trusted: trusted}
+	if lib.Name == "" {
+		lib.Name = base
+	}
+	if _, version, ok := strings.Cut(base, ".so."); ok {
+		lib.Version = version
+	}
+	return lib
 }
 
 // spec says in the kernel's terms what a site tells and where its arguments are.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"time"
 
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
@@ -32,7 +33,9 @@ type pipeline struct {
 	log     *slog.Logger
 }
 
-func newPipeline(ctx context.Context, cfg config.Config, t *tracer.Tracer, log *slog.Logger) (_ *pipeline, err error) {
+func newPipeline(
+	ctx context.Context, cfg config.Config, t *tracer.Tracer, attached *attachments, log *slog.Logger,
+) (_ *pipeline, err error) {
 	rules, err := policy.New(cfg.Policy)
 	if err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
@@ -70,6 +73,7 @@ func newPipeline(ctx context.Context, cfg config.Config, t *tracer.Tracer, log *
 		AllowKeys:       cfg.Privacy.Keys.Allow,
 		DenyKeys:        cfg.Privacy.Keys.Deny,
 		Policy:          rules,
+		Library:         attached.library,
 		Sink:            p.take,
 		Log:             log,
 	}
@@ -142,6 +146,9 @@ func (p *pipeline) totals() (totals, error) {
 	return totals{traced: traced, mapped: p.handler.mapped(), exported: p.queue.Stats()}, err
 }
 
+// lastMetrics is how long the last export of the metrics may take.
+const lastMetrics = 2 * time.Second
+
 // close exports what waits, for as long as the configuration lets it. What could not be delivered is counted and
 // logged; it is no error of the program's.
 func (p *pipeline) close(cfg config.Config) {
@@ -153,6 +160,8 @@ func (p *pipeline) close(cfg config.Config) {
 	if p.metrics == nil {
 		return
 	}
+	ctx, cancel = context.WithTimeout(ctx, lastMetrics)
+	defer cancel()
 	if err := p.metrics.Shutdown(ctx); status.Code(err) == codes.Unimplemented {
 		p.log.Warn("the receiver takes no metrics; set OTEL_METRICS_EXPORTER=none")
 	} else if err != nil {

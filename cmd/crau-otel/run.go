@@ -8,11 +8,14 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
+	"github.com/crau-otel/crau-otel/probes"
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
@@ -67,22 +70,31 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 		}
 		defer stop()
 	}
-	p, err := newPipeline(ctx, cfg, t, log)
+	attached := newAttachments(t, log)
+	p, err := newPipeline(ctx, cfg, t, attached, log)
 	if err != nil {
 		return err
 	}
-	attached := &attachments{tracer: t, log: log}
 	for _, path := range cfg.Libraries {
-		attached.add(path)
+		file, err := probes.Open(path)
+		if err != nil {
+			log.Warn("no probes attached", "file", path, "error", err)
+			continue
+		}
+		if absolute, err := filepath.Abs(path); err == nil {
+			file.Path = absolute
+		}
+		attached.add(file, path, trusted(path))
 	}
-	if attached.sites == 0 {
+	files, sites := attached.count()
+	if sites == 0 {
 		p.close(cfg)
 		return errors.New("nothing attached: no file has a usable crypto_auditing probe")
 	}
-	log.Info("ready", "files", attached.files, "sites", attached.sites, "exporter", cfg.Exporter,
-		"uprobe_multi", t.Multi())
+	log.Info("ready", "files", files, "sites", sites, "exporter", cfg.Exporter, "uprobe_multi", t.Multi())
+	debug.FreeOSMemory() // loading took memory that running does not need
 
-	err = trace(ctx, t, attached, p.handler)
+	err = trace(ctx, t, attached, p.handler, log)
 	p.handler.flush()
 	p.close(cfg)
 	total, statsErr := p.totals()
@@ -91,10 +103,11 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 }
 
 // trace feeds the handler until ctx is done; then it detaches the probes and reads what is left in the ring.
-func trace(ctx context.Context, t *tracer.Tracer, attached *attachments, h tracer.Handler) error {
+func trace(ctx context.Context, t *tracer.Tracer, attached *attachments, h tracer.Handler, log *slog.Logger) error {
 	reading, drained := context.WithCancel(context.Background())
 	detached := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
+		log.Info("stopping: detaching, then exporting what is left; interrupt again to end at once")
 		detached <- attached.Close()
 		drained()
 	})

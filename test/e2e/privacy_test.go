@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -54,5 +55,40 @@ func TestProcessIsPrivateUnlessAskedFor(t *testing.T) {
 				t.Errorf("process.executable.path is %v, want %s", path, samplePath)
 			}
 		})
+	}
+}
+
+func TestLibraryThatSpokeIsNamed(t *testing.T) {
+	dir := t.TempDir() // writable by root alone, below one that anybody may write to
+	copied := filepath.Join(dir, "libsample.so.1.2")
+	program, err := os.ReadFile(samplePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(copied, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	a := startAgent(t, nil, "--library", copied, "--exporter", "console", "--console-format", "json")
+	if out, err := exec.Command(copied, "--count", "1", "--role", "client").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	a.stop()
+	roots := trees(t, consoleSpans(t, a.stdout.Bytes()))
+	if len(roots) != 1 {
+		t.Fatalf("%d trees, want 1", len(roots))
+	}
+	for key, want := range map[string]any{
+		"crypto.library.name": "libsample.so.1.2", "crypto.library.path": copied, "crypto.library.version": "1.2",
+		"crypto.library.trusted": false,
+	} {
+		if got := roots[0].Attributes[key]; got != want {
+			t.Errorf("%s is %v, want %v", key, got, want)
+		}
+	}
+	if id, _ := roots[0].Attributes["crypto.library.build_id"].(string); len(id) != 40 {
+		t.Errorf("crypto.library.build_id is %q, want 40 hex digits", id)
+	}
+	if roots[0].children[0].Attributes["crypto.library.name"] != nil {
+		t.Error("a child of the same library repeats its name")
 	}
 }

@@ -93,7 +93,7 @@ func (s *span) write(b *strings.Builder, indent string) {
 	}
 	keys := make([]string, 0, len(s.Attributes))
 	for k := range s.Attributes {
-		if k != "crypto.context.id" && k != "crypto.context.end" {
+		if k != "crypto.context.id" && k != "crypto.context.end" && !strings.HasPrefix(k, "crypto.library.") {
 			keys = append(keys, k)
 		}
 	}

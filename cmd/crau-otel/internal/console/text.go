@@ -17,6 +17,8 @@ import (
 const (
 	// bookkeeping is the prefix of attributes that say what crau-otel did, not what the observed program did.
 	bookkeeping = "crypto.context."
+	// library is the prefix of attributes that say which file spoke.
+	library = "crypto.library."
 	// endKey says why a span ended. The header says it of the root, and a child mostly gave way to the next.
 	endKey = bookkeeping + "end"
 	// idKey tells contexts apart for a machine; a person sees the tree.
@@ -146,11 +148,11 @@ func values(span sdktrace.ReadOnlySpan) []cell {
 		first = append(first, c)
 	}
 	for _, a := range span.Attributes() {
-		if a.Key == endKey || a.Key == idKey || isCodepoint(a.Key) {
+		if a.Key == endKey || a.Key == idKey || isCodepoint(a.Key) || isLibraryDetail(a) {
 			continue
 		}
 		c := cell{key: word(string(a.Key), "=") + "=", text: value(a.Value), keyStyle: cyan}
-		if strings.HasPrefix(string(a.Key), bookkeeping) {
+		if strings.HasPrefix(string(a.Key), bookkeeping) || strings.HasPrefix(string(a.Key), library) {
 			c.keyStyle, c.style = dim, dim
 			last = append(last, c)
 		} else {
@@ -164,6 +166,13 @@ func values(span sdktrace.ReadOnlySpan) []cell {
 func isCodepoint(key attribute.Key) bool {
 	return strings.HasPrefix(string(key), "tls.") &&
 		(strings.HasSuffix(string(key), ".id") || strings.HasSuffix(string(key), "_id"))
+}
+
+// isLibraryDetail reports whether the attribute says more of the file that spoke than a person asks for: all but its
+// name, and that it is not to be trusted.
+func isLibraryDetail(a attribute.KeyValue) bool {
+	detail, ok := strings.CutPrefix(string(a.Key), library)
+	return ok && detail != "name" && (detail != "trusted" || a.Value.AsBool())
 }
 
 // branch returns the bars and the branch before a name. Of a deep tree only the innermost levels are drawn.

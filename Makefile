@@ -43,9 +43,17 @@ test-gnutls: build ## build GnuTLS with probes into the cache and trace real han
 test-vm: build sample ## run on Debian 12's kernel 6.1 in QEMU, which has no uprobe_multi
 	VM_CACHE="$(CACHE)/vm" $(GO) test -count=1 -v -tags vm ./test/vm
 
+.PHONY: bench
+bench: ## measure what tracing costs; needs root, a C compiler and minutes; BENCH=--quick: half a minute
+	$(GO) run ./bench $(BENCH)
+
 .PHONY: generate
 generate: ## make the BPF objects anew; needs clang-19, llvm-strip-19 and libbpf-dev
 	$(GO) generate ./bpf
+
+.PHONY: docs
+docs: ## write the pages of docs/ that are made of tables in the code
+	$(GO) run ./cmd/crau-otel/internal/docs .
 
 .PHONY: lint
 lint: bin/golangci-lint ## run the linters

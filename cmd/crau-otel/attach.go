@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
+	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/bpf"
 	"github.com/crau-otel/crau-otel/mapping"
@@ -26,11 +27,23 @@ type attachments struct {
 
 	mu        sync.Mutex
 	open      []*probes.Attachment
+	known     map[fileID]string      // paths of the files that are attached
 	libraries [][]attribute.KeyValue // what spans say of a file, by the number that its events give
 }
 
 func newAttachments(t *tracer.Tracer, log *slog.Logger) *attachments {
-	return &attachments{tracer: t, log: log}
+	return &attachments{tracer: t, log: log, known: make(map[fileID]string)}
+}
+
+// fileID tells files apart, whatever their paths: the kernel attaches to inodes.
+type fileID struct{ device, inode uint64 }
+
+func identify(path string) (fileID, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return fileID{}, fmt.Errorf("stat %s: %w", path, err)
+	}
+	return fileID{st.Dev, st.Ino}, nil
 }
 
 // add attaches every site of a file, which is opened by attachPath and known to the user by its own path. What fails is
@@ -41,6 +54,15 @@ func (a *attachments) add(file *probes.File, attachPath string, trusted bool) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	id, err := identify(attachPath)
+	if err != nil {
+		a.log.Warn("no probes attached", "file", file.Path, "error", err)
+		return
+	}
+	if other, ok := a.known[id]; ok { // attached twice, each of its events would come twice
+		a.log.Debug("attached already", "file", file.Path, "as", other)
+		return
+	}
 	number := uint32(len(a.libraries))
 	var sites []probes.Site
 	var cookies []uint64
@@ -63,6 +85,7 @@ func (a *attachments) add(file *probes.File, attachPath string, trusted bool) {
 		return
 	}
 	a.open = append(a.open, attachment)
+	a.known[id] = file.Path
 	a.libraries = append(a.libraries, describeLibrary(file, trusted).Attributes())
 	a.log.Debug("attached", "file", file.Path, "sites", attachment.Attached(), "build_id", file.BuildID)
 }

@@ -42,8 +42,20 @@ func newRunCommand() *cobra.Command {
 	return cmd
 }
 
+// limitMemory lets the garbage collector run less often than by default while memory is plenty, which saves a fifth of
+// the agent's CPU time under load (docs/performance.md), and more often near the limit. GOGC and GOMEMLIMIT overrule it.
+func limitMemory() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(110 << 20)
+	}
+}
+
 // run traces until ctx is done, then detaches, drains, exports what is left and logs the totals.
 func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
+	limitMemory()
 	if err := checkCapabilities(); err != nil {
 		return err
 	}

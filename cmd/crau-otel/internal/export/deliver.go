@@ -33,6 +33,10 @@ func (q *Queue) deliver(trees []mapping.Tree) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.abandoned {
+		return
+	}
+	q.batch = q.batch[len(trees):]
 	to := &q.stats.Exported
 	if err != nil {
 		to = &q.stats.Failed
@@ -40,7 +44,8 @@ func (q *Queue) deliver(trees []mapping.Tree) {
 	for _, t := range trees {
 		to.add(t)
 	}
-	if err != nil {
+	if err != nil && time.Since(q.lastWarn) >= warnEvery {
+		q.lastWarn = time.Now()
 		q.cfg.Log.Warn("spans are lost: cannot export them", "error", err, "failed_spans", q.stats.Failed.Spans)
 	}
 }
@@ -88,6 +93,9 @@ func (q *Queue) try(spans []sdktrace.ReadOnlySpan) error {
 }
 
 func (q *Queue) call(spans []sdktrace.ReadOnlySpan) error {
+	if err := q.ctx.Err(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(q.ctx, q.cfg.Timeout)
 	defer cancel()
 	return q.cfg.Exporter.ExportSpans(ctx, spans)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -45,14 +46,19 @@ func (c *Config) fromEnvironment() error {
 		*field = n
 	}
 	milliseconds := func(field *time.Duration, name string, otherwise time.Duration) {
-		n := int(*field / time.Millisecond)
-		number(&n, name, int(otherwise/time.Millisecond))
-		if *field == 0 {
-			*field = time.Duration(n) * time.Millisecond
+		if *field != 0 {
+			return
 		}
+		var n int
+		number(&n, name, int(otherwise/time.Millisecond))
+		if n > math.MaxInt64/int(time.Millisecond) {
+			errs = append(errs, fmt.Errorf("%s: must be at most %d, got %d", name, math.MaxInt64/int(time.Millisecond), n))
+			return
+		}
+		*field = time.Duration(n) * time.Millisecond
 	}
 	number(&c.MaxQueue, envMaxQueue, 1<<15)
-	number(&c.MaxBatch, envMaxBatch, 512)
+	number(&c.MaxBatch, envMaxBatch, 2048)
 	milliseconds(&c.Delay, envDelay, 200*time.Millisecond)
 	milliseconds(&c.Timeout, envTimeout, 30*time.Second)
 	if c.Sampler == nil {

@@ -5,6 +5,7 @@ package export
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -22,7 +23,7 @@ type Config struct {
 	Sampler  sdktrace.Sampler        // decides by root; default: every tree
 	Keep     func(mapping.Tree) bool // trees to export although the sampler would leave them out; default: none
 	MaxQueue int                     // spans that may wait; OTEL_BSP_MAX_QUEUE_SIZE, default 32768
-	MaxBatch int                     // spans per call of the exporter; OTEL_BSP_MAX_EXPORT_BATCH_SIZE, default 512
+	MaxBatch int                     // spans per call of the exporter; OTEL_BSP_MAX_EXPORT_BATCH_SIZE, default 2048
 	Delay    time.Duration           // longest wait for a batch to fill; OTEL_BSP_SCHEDULE_DELAY, default 200 ms
 	Timeout  time.Duration           // longest call of the exporter; OTEL_BSP_EXPORT_TIMEOUT, default 30 s
 	Log      *slog.Logger            // default: discard
@@ -57,13 +58,27 @@ type Queue struct {
 	ctx  context.Context
 	stop context.CancelFunc
 
-	mu     sync.Mutex
-	trees  []mapping.Tree
-	stats  Stats
-	closed bool
+	mu        sync.Mutex
+	trees     []mapping.Tree
+	batch     []mapping.Tree // taken by the worker and not counted yet
+	stats     Stats
+	closed    bool
+	abandoned bool // everything was counted although the exporter has not returned
 
-	failing bool // the last call of the exporter failed and is tried again; the worker's own
+	// The worker's own.
+	failing  bool // the last call of the exporter failed and is tried again
+	lastWarn time.Time
+
+	closeOnce sync.Once
+	closeErr  error
 }
+
+const (
+	// warnEvery bounds how often losses are logged.
+	warnEvery = 10 * time.Second
+	// grace is how long the exporter may take to notice that the time to shut down is over.
+	grace = 500 * time.Millisecond
+)
 
 // NewQueue starts a queue. It ends with Close.
 func NewQueue(cfg Config) (*Queue, error) {
@@ -115,16 +130,47 @@ func (q *Queue) Stats() Stats {
 }
 
 // Close exports what waits and shuts the exporter down. When ctx ends first, what is left is counted as failed and
-// the error says so.
+// the error says so; an exporter that then does not return is left behind. It is idempotent.
 func (q *Queue) Close(ctx context.Context) error {
+	q.closeOnce.Do(func() { q.closeErr = q.close(ctx) })
+	return q.closeErr
+}
+
+func (q *Queue) close(ctx context.Context) error {
 	q.mu.Lock()
 	q.closed = true
 	q.mu.Unlock()
 	q.signal()
-	defer context.AfterFunc(ctx, q.stop)()
-	<-q.done
+	defer q.stop()
+	select {
+	case <-q.done:
+		return q.cfg.Exporter.Shutdown(ctx)
+	case <-ctx.Done():
+	}
 	q.stop()
-	return errors.Join(context.Cause(ctx), q.cfg.Exporter.Shutdown(ctx))
+	late := time.NewTimer(grace)
+	defer late.Stop()
+	select {
+	case <-q.done:
+		if err := q.cfg.Exporter.Shutdown(ctx); err != nil && !errors.Is(err, ctx.Err()) {
+			return errors.Join(context.Cause(ctx), err)
+		}
+		return context.Cause(ctx)
+	case <-late.C:
+		q.abandon()
+		return fmt.Errorf("the exporter does not return: %w", context.Cause(ctx))
+	}
+}
+
+// abandon counts all that is left as failed, the batch that the exporter has included.
+func (q *Queue) abandon() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.abandoned = true
+	for _, t := range slices.Concat(q.batch, q.trees) {
+		q.stats.Failed.add(t)
+	}
+	q.batch, q.trees, q.stats.Waiting = nil, nil, Count{}
 }
 
 // work exports until the queue is closed and empty.
@@ -178,6 +224,7 @@ func (q *Queue) take() (batch []mapping.Tree, closed bool) {
 		q.stats.Waiting.Spans -= uint64(len(t.Spans))
 		q.stats.Waiting.Events -= uint64(t.Events)
 	}
+	q.batch = batch
 	return batch, q.closed
 }
 

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// handshakes is the last part: GnuTLS makes TLS handshakes with itself, one thread for both ends.
+type handshakes struct {
+	Count     int                          `json:"handshakes_per_round"`
+	PerEvents float64                      `json:"events_per_handshake"`
+	PerSpans  float64                      `json:"spans_per_handshake"`
+	Subjects  map[string]*handshakeFigures `json:"subjects"`
+	Lost      map[string]map[string]uint64 `json:"lost"`
+}
+
+type handshakeFigures struct {
+	Traced series `json:"traced_us_per_handshake"` // CPU time of the program
+	Agent  series `json:"agent_us_per_handshake,omitzero"`
+	// Over is how much CPU time of the program and the agent together is over that of the untraced program, of a round.
+	Over       series `json:"overhead_percent,omitzero"`
+	TracedOver series `json:"traced_overhead_percent,omitzero"`
+}
+
+const gnutlsLibrary = "libgnutls.so.30"
+
+// measureHandshakes returns nil if there is no GnuTLS with probes.
+func measureHandshakes(cfg config, r *receiver) (*handshakes, error) {
+	library, err := filepath.EvalSymlinks(filepath.Join(cfg.gnutls, "lib", gnutlsLibrary))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	named := filepath.Join(cfg.dir, "gnutls", gnutlsLibrary)
+	if err := copyFile(library, named); err != nil {
+		return nil, err
+	}
+	subjects, err := newSubjects(filepath.Join(cfg.dir, "gnutls"), []string{named}, cfg.agents, r)
+	if err != nil {
+		return nil, err
+	}
+	h := &handshakes{
+		Count: cfg.handshakes, Subjects: make(map[string]*handshakeFigures), Lost: make(map[string]map[string]uint64),
+	}
+	if err := h.rounds(cfg, subjects); err != nil {
+		_ = closeSubjects(subjects)
+		return nil, err
+	}
+	if err := closeSubjects(subjects); err != nil {
+		return nil, err
+	}
+	for _, s := range subjects[2:] {
+		h.Lost[s.name] = losses(s.totals)
+		all := float64(h.Count * (cfg.gnutlsRounds + 1))
+		h.PerEvents, h.PerSpans = float64(s.totals["hits"])/all, float64(s.totals["spans"])/all
+	}
+	return h, nil
+}
+
+func (h *handshakes) rounds(cfg config, subjects []*subject) error {
+	for _, s := range subjects {
+		h.Subjects[s.name] = &handshakeFigures{}
+	}
+	for round := -1; round < cfg.gnutlsRounds; round++ {
+		cfg.progress("gnutls", round, cfg.gnutlsRounds)
+		traced, agents := make(map[string]float64), make(map[string]float64)
+		for i := range subjects {
+			s := subjects[(i+round+1)%len(subjects)]
+			var cpu time.Duration
+			spent, err := s.spent(200*time.Millisecond, func() (err error) {
+				cpu, err = shakeHands(cfg, filepath.Dir(s.files[0]))
+				if s.agent != nil {
+					time.Sleep(2500 * time.Millisecond) // until the last trees are idle and their program is forgotten
+				}
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			traced[s.name] = float64(cpu.Microseconds()) / float64(h.Count)
+			agents[s.name] = float64(spent.Microseconds()) / float64(h.Count)
+		}
+		if round < 0 {
+			continue
+		}
+		for _, s := range subjects {
+			f := h.Subjects[s.name]
+			f.Traced.add(traced[s.name])
+			if s.name == noTracer {
+				continue
+			}
+			f.TracedOver.add(100 * (traced[s.name]/traced[noTracer] - 1))
+			if s.agent != nil {
+				f.Agent.add(agents[s.name])
+				f.Over.add(100 * ((traced[s.name]+agents[s.name])/traced[noTracer] - 1))
+			}
+		}
+	}
+	return nil
+}
+
+// shakeHands makes handshakes with the GnuTLS in dir and returns the CPU time they took, without making certificates.
+func shakeHands(cfg config, dir string) (time.Duration, error) {
+	cmd := exec.Command(filepath.Join(cfg.gnutls, "bin/handshakes"), "--wait", "--count", strconv.Itoa(cfg.handshakes))
+	cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+dir)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return 0, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return 0, err
+	}
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	out := bufio.NewReader(stdout)
+	line, err := out.ReadString('\n')
+	if err == nil && strings.TrimSpace(line) != "waiting" {
+		err = fmt.Errorf("it printed %q", line)
+	}
+	var before time.Duration
+	if err == nil {
+		before, err = cpuTime(cmd.Process.Pid)
+	}
+	if err == nil {
+		_, err = io.WriteString(in, "\n")
+	}
+	if err == nil {
+		_, err = io.Copy(io.Discard, out)
+	}
+	if err := errors.Join(err, cmd.Wait()); err != nil {
+		return 0, fmt.Errorf("handshakes: %w", err)
+	}
+	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	if !ok {
+		return 0, errors.New("handshakes: no resource usage")
+	}
+	return time.Duration(usage.Utime.Nano()+usage.Stime.Nano()) - before, nil
+}

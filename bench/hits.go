@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// generator is a running load program; see load/load.c.
+type generator struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+func startGenerator(path string) (*generator, error) {
+	g := &generator{cmd: exec.Command(path)}
+	g.cmd.Stderr = os.Stderr
+	out, err := g.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	g.out = bufio.NewReader(out)
+	if g.in, err = g.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	return g, g.cmd.Start()
+}
+
+// fired is what a command of the load program did and cost.
+type fired struct {
+	hits      uint64
+	cpu, wall time.Duration // CPU time is summed over the threads
+}
+
+func (g *generator) do(format string, args ...any) (f fired, err error) {
+	if _, err := fmt.Fprintf(g.in, format+"\n", args...); err != nil {
+		return f, fmt.Errorf("load: %w", err)
+	}
+	if _, err := fmt.Fscan(g.out, &f.hits, &f.cpu, &f.wall); err != nil {
+		return f, fmt.Errorf("load: read result: %w", err)
+	}
+	return f, nil
+}
+
+func (g *generator) Close() {
+	_ = g.in.Close()
+	_ = g.cmd.Wait()
+}
+
+// shape is what a burst is made of.
+type shape struct {
+	Kind    string `json:"kind"`
+	Site    int    `json:"site_bytes"`
+	Threads int    `json:"threads"`
+	hits    int
+}
+
+// shapes returns the shapes of all bursts. Arrays are fewer hits, so that a burst of two threads fits into the ring.
+func shapes() (all []shape) {
+	for _, site := range []int{1, 5} {
+		for _, threads := range []int{1, 2} {
+			for _, kind := range []string{"word", "string", "array4"} {
+				hits := 20000
+				if kind == "array4" {
+					hits = 10000
+				}
+				all = append(all, shape{Kind: kind, Site: site, Threads: threads, hits: hits})
+			}
+		}
+	}
+	return all
+}
+
+// hitResult is what bursts of a shape cost under each subject.
+type hitResult struct {
+	shape
+	Subjects map[string]*hitFigures `json:"subjects"`
+}
+
+type hitFigures struct {
+	NsPerHit  series `json:"ns_per_hit"`  // CPU time of the traced thread
+	WallNs    series `json:"wall_ns_hit"` // wall time of the traced thread
+	PerSecond series `json:"events_per_second"`
+	// ToEmpty is the cost of a hit relative to that under the empty program in the same round, both less what it costs
+	// without a tracer.
+	ToEmpty    series `json:"ratio_to_empty,omitzero"`
+	AgentNsPer series `json:"agent_ns_per_event,omitzero"`
+}
+
+// hits is the first part: bursts of probes, as fast as they go.
+type hits struct {
+	Results []*hitResult                 `json:"results"`
+	Lost    map[string]map[string]uint64 `json:"lost"` // by agent and reason
+}
+
+func measureHits(cfg config, r *receiver) (_ *hits, err error) {
+	files := make([]string, 0, 2)
+	for _, site := range []int{1, 5} {
+		file := filepath.Join(cfg.dir, fmt.Sprintf("load%d", site))
+		if err := buildLoad(cfg, file, site); err != nil {
+			return nil, err
+		}
+		files = append(files, file)
+	}
+	subjects, err := newSubjects(cfg.dir, files, cfg.agents, r)
+	if err != nil {
+		return nil, err
+	}
+	h := &hits{Lost: make(map[string]map[string]uint64)}
+	if err := h.rounds(cfg, subjects); err != nil {
+		_ = closeSubjects(subjects)
+		return nil, err
+	}
+	if err := closeSubjects(subjects); err != nil {
+		return nil, err
+	}
+	for _, s := range subjects[2:] {
+		h.Lost[s.name] = losses(s.totals)
+	}
+	return h, nil
+}
+
+func buildLoad(cfg config, file string, site int) error {
+	args := []string{
+		"-std=gnu11", "-O2", "-g", "-I" + filepath.Join(cfg.root, "examples/include"), "-o", file,
+		filepath.Join(cfg.root, "bench/load/load.c"), "-pthread",
+	}
+	if site == 1 {
+		args = append(args, "-DCRAU_NOP1")
+	}
+	cc := os.Getenv("CC")
+	if cc == "" {
+		cc = "cc"
+	}
+	if out, err := exec.Command(cc, args...).CombinedOutput(); err != nil { //nolint:gosec // the user's compiler
+		return fmt.Errorf("build load program: %w\n%s", err, out)
+	}
+	return nil
+}
+
+func (h *hits) rounds(cfg config, subjects []*subject) error {
+	generators := make(map[string]*generator)
+	defer func() {
+		for _, g := range generators {
+			g.Close()
+		}
+	}()
+	for _, s := range subjects {
+		for _, file := range s.files {
+			g, err := startGenerator(file)
+			if err != nil {
+				return err
+			}
+			generators[file] = g
+		}
+	}
+	for _, shape := range shapes() {
+		result := &hitResult{shape: shape, Subjects: make(map[string]*hitFigures)}
+		for _, s := range subjects {
+			result.Subjects[s.name] = &hitFigures{}
+		}
+		h.Results = append(h.Results, result)
+	}
+	for round := -1; round < cfg.hitRounds; round++ { // the first warms up
+		cfg.progress("hits", round, cfg.hitRounds)
+		for _, result := range h.Results {
+			if err := result.round(round, subjects, generators); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// round lets every subject have one burst of the shape, in an order that changes from round to round.
+func (r *hitResult) round(round int, subjects []*subject, generators map[string]*generator) error {
+	const quiet = 20 * time.Millisecond
+	cost := make(map[string]float64)
+	for i := range subjects {
+		s := subjects[(i+round+1)%len(subjects)]
+		file := s.files[0]
+		if r.Site == 5 {
+			file = s.files[1]
+		}
+		var f fired
+		spent, err := s.spent(quiet, func() (err error) {
+			f, err = generators[file].do("burst %s %d %d", r.Kind, r.Threads, r.hits)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		n := float64(f.hits)
+		cost[s.name] = float64(f.cpu) / n
+		if round < 0 {
+			continue
+		}
+		figures := r.Subjects[s.name]
+		figures.NsPerHit.add(cost[s.name])
+		figures.WallNs.add(float64(f.wall) * float64(r.Threads) / n)
+		figures.PerSecond.add(n / f.wall.Seconds())
+		if s.agent != nil {
+			figures.AgentNsPer.add(float64(spent) / n)
+		}
+	}
+	if round < 0 {
+		return nil
+	}
+	for _, s := range subjects[2:] {
+		r.Subjects[s.name].ToEmpty.add((cost[s.name] - cost[noTracer]) / (cost[emptyBPF] - cost[noTracer]))
+	}
+	return nil
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// config says what to measure and for how long.
+type config struct {
+	root   string // of the repository
+	dir    string // for programs, removed at the end
+	out    string // the JSON file
+	gnutls string // the cache of examples/gnutls/build.sh
+	agents []candidate
+	parts  string
+	strict bool
+
+	hitRounds    int
+	loadRounds   int
+	loadTime     time.Duration
+	rate         float64 // events a second
+	gnutlsRounds int
+	handshakes   int // a round
+}
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func flags() (cfg config, err error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = os.TempDir()
+	}
+	quick := flag.Bool("quick", false, "half a minute instead of some minutes")
+	flag.StringVar(&cfg.root, "root", ".", "`folder` of the repository")
+	flag.StringVar(&cfg.out, "out", "", "JSON `file` (bench/results/latest.json in the repository)")
+	flag.StringVar(&cfg.gnutls, "gnutls", filepath.Join(cache, "crau-otel/gnutls"), "`folder` that examples/gnutls/build.sh made")
+	flag.StringVar(&cfg.parts, "parts", "hits,loads,gnutls", "`what` to measure")
+	flag.BoolVar(&cfg.strict, "strict", false, "exit with 1 if a limit is not kept")
+	flag.IntVar(&cfg.hitRounds, "hit-rounds", 0, "rounds of bursts (15, quick 3)")
+	flag.IntVar(&cfg.loadRounds, "load-rounds", 1, "rounds of sustained loads")
+	flag.DurationVar(&cfg.loadTime, "load-time", 0, "length of a sustained load (10s, quick 1s)")
+	flag.Float64Var(&cfg.rate, "rate", 500000, "events a second of a sustained load")
+	flag.IntVar(&cfg.gnutlsRounds, "gnutls-rounds", 0, "rounds of GnuTLS handshakes (9, quick 1)")
+	flag.IntVar(&cfg.handshakes, "handshakes", 0, "GnuTLS handshakes in a round (1000, quick 300)")
+	flag.Func("agent", "`[NAME=]PATH` of a crau-otel to measure; repeat to compare (built from the repository)", func(s string) error {
+		name, path, ok := strings.Cut(s, "=")
+		if !ok {
+			name, path = filepath.Base(s), s
+		}
+		path, err := filepath.Abs(path)
+		cfg.agents = append(cfg.agents, candidate{name, path})
+		return err
+	})
+	flag.Parse()
+	either := func(field *int, full, short int) {
+		if *field == 0 {
+			*field = full
+			if *quick {
+				*field = short
+			}
+		}
+	}
+	either(&cfg.hitRounds, 15, 3)
+	either(&cfg.gnutlsRounds, 9, 1)
+	either(&cfg.handshakes, 1000, 300)
+	if cfg.loadTime == 0 {
+		cfg.loadTime = 10 * time.Second
+		if *quick {
+			cfg.loadTime = time.Second
+		}
+	}
+	if cfg.out == "" {
+		cfg.out = filepath.Join(cfg.root, "bench/results/latest.json")
+	}
+	return cfg, nil
+}
+
+func run() (err error) {
+	cfg, err := flags()
+	if err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("attaching probes needs root")
+	}
+	if cfg.dir, err = os.MkdirTemp("", "crau-otel-bench"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(cfg.dir)) }()
+	if len(cfg.agents) == 0 {
+		path := filepath.Join(cfg.dir, "crau-otel")
+		cmd := exec.Command("go", "build", "-trimpath", "-o", path, "./cmd/crau-otel")
+		cmd.Dir, cmd.Env = cfg.root, append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("build crau-otel: %w\n%s", err, out)
+		}
+		cfg.agents = []candidate{{"crau-otel", path}}
+	}
+
+	r, err := startReceiver()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	rep := &report{Machine: machine(), Time: time.Now().UTC().Format(time.RFC3339)}
+	if strings.Contains(cfg.parts, "hits") {
+		if rep.Hits, err = measureHits(cfg, r); err != nil {
+			return err
+		}
+	}
+	if strings.Contains(cfg.parts, "loads") {
+		if rep.Loads, err = measureLoads(cfg); err != nil {
+			return err
+		}
+	}
+	if strings.Contains(cfg.parts, "gnutls") {
+		if rep.GnuTLS, err = measureHandshakes(cfg, r); err != nil {
+			return err
+		}
+	}
+	cfg.progress("", 0, 0)
+	rep.judge(cfg)
+	rep.print(os.Stdout, cfg)
+	if err := write(cfg.out, rep); err != nil {
+		return err
+	}
+	if cfg.strict && !rep.kept() {
+		return errors.New("a limit is not kept")
+	}
+	return nil
+}
+
+// progress says on a terminal, or wherever standard error goes, what is being measured.
+func (cfg *config) progress(what string, round, rounds int) {
+	if what == "" {
+		fmt.Fprint(os.Stderr, "\r\033[K")
+		return
+	}
+	fmt.Fprintf(os.Stderr, "\r\033[K%s: round %d of %d", what, max(round+1, 1), rounds)
+}
+
+func write(file string, rep *report) error {
+	b, err := json.MarshalIndent(rep, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write results: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // for anyone to read
+		return err
+	}
+	return os.WriteFile(file, append(b, '\n'), 0o644) //nolint:gosec // for anyone to read
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// receiver is an OTLP/gRPC server that counts spans. It leaves the rest of the messages as bytes, so that it takes
+// little of the processors that it shares with what is measured.
+type receiver struct {
+	endpoint string
+	server   *grpc.Server
+	spans    atomic.Uint64
+	requests atomic.Uint64
+	bytes    atomic.Uint64
+}
+
+func startReceiver() (*receiver, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	r := &receiver{endpoint: "http://" + l.Addr().String()}
+	r.server = grpc.NewServer(grpc.ForceServerCodecV2(rawCodec{}), grpc.UnknownServiceHandler(r.take),
+		grpc.MaxRecvMsgSize(64<<20))
+	go r.server.Serve(l) //nolint:errcheck // ends by Close
+	return r, nil
+}
+
+func (r *receiver) Close() { r.server.Stop() }
+
+// take answers any method with an empty message, which every OTLP response may be.
+func (r *receiver) take(_ any, stream grpc.ServerStream) error {
+	var request []byte
+	if err := stream.RecvMsg(&request); err != nil {
+		return err
+	}
+	if method, _ := grpc.MethodFromServerStream(stream); strings.HasSuffix(method, "TraceService/Export") {
+		r.requests.Add(1)
+		r.bytes.Add(uint64(len(request)))
+		r.spans.Add(countSpans(request))
+	}
+	return stream.SendMsg(&[]byte{})
+}
+
+// countSpans counts the spans of an ExportTraceServiceRequest: its resource_spans (1) have scope_spans (2), which have
+// spans (2).
+func countSpans(request []byte) (n uint64) {
+	fields(request, 1, func(resource []byte) {
+		fields(resource, 2, func(scope []byte) {
+			fields(scope, 2, func([]byte) { n++ })
+		})
+	})
+	return n
+}
+
+// fields calls f for every message in the field of that number.
+func fields(b []byte, number protowire.Number, f func([]byte)) {
+	for len(b) > 0 {
+		num, kind, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return
+		}
+		b = b[n:]
+		if num == number && kind == protowire.BytesType {
+			v, n := protowire.ConsumeBytes(b)
+			if n < 0 {
+				return
+			}
+			f(v)
+			b = b[n:]
+			continue
+		}
+		if n = protowire.ConsumeFieldValue(num, kind, b); n < 0 {
+			return
+		}
+		b = b[n:]
+	}
+}
+
+// rawCodec leaves messages as they are.
+type rawCodec struct{}
+
+func (rawCodec) Name() string { return "proto" }
+
+func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
+	return mem.BufferSlice{mem.SliceBuffer(*v.(*[]byte))}, nil
+}
+
+func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
+	*v.(*[]byte) = data.Materialize()
+	return nil
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Names of the subjects that are no agent.
+const (
+	noTracer = "none"
+	emptyBPF = "empty"
+)
+
+// candidate is a crau-otel to measure.
+type candidate struct {
+	name, path string
+}
+
+// subject is one thing to compare. Each has copies of the traced files of its own, since probes are attached to files:
+// so all stay attached through a run and rounds may be short.
+type subject struct {
+	name  string
+	files []string
+	agent *agent // nil for none and empty
+
+	detach func()
+	totals map[string]uint64 // of the agent, once closed
+}
+
+// newSubjects returns none, empty and one subject for each candidate, attached to copies of the files in a folder of
+// its own below dir.
+func newSubjects(dir string, files []string, candidates []candidate, r *receiver) (_ []*subject, err error) {
+	all := []*subject{{name: noTracer}, {name: emptyBPF}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, closeSubjects(all))
+		}
+	}()
+	for _, c := range candidates {
+		all = append(all, &subject{name: c.name})
+	}
+	for i, s := range all {
+		for _, file := range files {
+			to := filepath.Join(dir, s.name, filepath.Base(file))
+			if err := copyFile(file, to); err != nil {
+				return nil, err
+			}
+			s.files = append(s.files, to)
+		}
+		switch s.name {
+		case noTracer:
+		case emptyBPF:
+			s.detach, err = attachEmpty(s.files)
+		default:
+			s.agent, err = startAgent(candidates[i-2].path, r, s.files)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// closeSubjects detaches everything, ends the agents and keeps their totals.
+func closeSubjects(all []*subject) error {
+	var errs []error
+	for _, s := range all {
+		if s.detach != nil {
+			s.detach()
+		}
+		if s.agent != nil {
+			var err error
+			s.totals, err = s.agent.stop()
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// copyFile makes a copy that shares no inode with the original.
+func copyFile(from, to string) error {
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil { //nolint:gosec // programs for anyone to run
+		return err
+	}
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o755) //nolint:gosec // a program
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		return errors.Join(fmt.Errorf("copy %s: %w", from, err), out.Close())
+	}
+	return out.Close()
+}
+
+// spent returns the agent's CPU time while f runs and until the agent has settled; 0 without an agent.
+func (s *subject) spent(quiet time.Duration, f func() error) (time.Duration, error) {
+	if s.agent == nil {
+		return 0, f()
+	}
+	before := s.agent.cpu()
+	err := f()
+	s.agent.settle(quiet)
+	return s.agent.cpu() - before, err
+}

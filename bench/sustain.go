@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// load is a stream of events at a fixed rate from two threads.
+type load struct {
+	name string
+	what string
+	// perTree is how many events a tree of the sample program is; 0: the load program's words on one context a thread.
+	perTree int
+	args    []string // of the sample program
+}
+
+func loads() []load {
+	return []load{
+		{
+			name: "trees", perTree: 8, what: "TLS 1.3 clients in 8 events, each with 1 to 4 pairs: 7 spans",
+			args: []string{"--style", "self", "--role", "client", "--group", "29", "--offer", "29"},
+		},
+		{
+			name: "trees-single", perTree: 30, what: "the same in 30 events with at most a pair each, as GnuTLS tells it",
+			args: []string{"--style", "explicit", "--role", "client", "--group", "29", "--offer", "29"},
+		},
+		{name: "words", what: "words on one long-lived context a thread"},
+	}
+}
+
+// sustained is what a load of some seconds cost.
+type sustained struct {
+	Load            string            `json:"load"`
+	What            string            `json:"what"`
+	Agent           string            `json:"agent"`
+	Wanted          float64           `json:"wanted_events_per_second"`
+	PerSecond       float64           `json:"events_per_second"` // fired, to the traced program
+	Hits            uint64            `json:"hits"`
+	Fired           uint64            `json:"fired"` // by the program's own count
+	Exported        uint64            `json:"exported_events"`
+	Spans           uint64            `json:"exported_spans"`
+	Received        uint64            `json:"received_spans"`
+	Lost            map[string]uint64 `json:"lost"`
+	LostShare       float64           `json:"lost_share"`
+	AgentNsPerEvent float64           `json:"agent_ns_per_event"` // that was exported; until all was
+	AgentNsPerSpan  float64           `json:"agent_ns_per_span"`
+	AgentCores      float64           `json:"agent_cores"`         // while the load lasted
+	TracedNsPerHit  float64           `json:"traced_ns_per_event"` // CPU of the traced program, with its own work and pacing
+	BytesPerSpan    float64           `json:"otlp_bytes_per_span"`
+	RestBytes       uint64            `json:"rss_at_rest_bytes"`    // before the load
+	PeakBytes       uint64            `json:"peak_rss_bytes"`       // during the load
+	AfterBytes      uint64            `json:"rss_after_load_bytes"` // some seconds after it
+	RestCPU         float64           `json:"cpu_at_rest_percent"`
+
+	spent time.Duration // CPU time of the agent
+}
+
+// exact reports whether every hit was exported or counted.
+func (s *sustained) exact() bool {
+	sum := s.Exported
+	for _, n := range s.Lost {
+		sum += n
+	}
+	return sum == s.Hits && s.Hits == s.Fired && s.Spans == s.Received
+}
+
+func measureLoads(cfg config) (all []*sustained, err error) {
+	if out, err := exec.Command("make", "-s", "-C", filepath.Join(cfg.root, "examples/sample"),
+		"BIN="+cfg.dir).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build sample program: %w\n%s", err, out)
+	}
+	if err := buildLoad(cfg, filepath.Join(cfg.dir, "load5"), 5); err != nil {
+		return nil, err
+	}
+	for round := range cfg.loadRounds {
+		for _, l := range loads() {
+			for i := range cfg.agents {
+				c := cfg.agents[(i+round)%len(cfg.agents)]
+				cfg.progress("load "+l.name, round, cfg.loadRounds)
+				s, err := measureLoad(cfg, l, c)
+				if err != nil {
+					return nil, fmt.Errorf("load %s under %s: %w", l.name, c.name, err)
+				}
+				all = append(all, s)
+			}
+		}
+	}
+	return all, nil
+}
+
+func measureLoad(cfg config, l load, c candidate) (_ *sustained, err error) {
+	r, err := startReceiver()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	program := filepath.Join(cfg.dir, "sample")
+	if l.perTree == 0 {
+		program = filepath.Join(cfg.dir, "load5")
+	}
+	a, err := startAgent(c.path, r, []string{program})
+	if err != nil {
+		return nil, err
+	}
+	s := &sustained{Load: l.name, What: l.what, Agent: c.name, Wanted: cfg.rate}
+	if err := s.run(cfg, l, a, program); err != nil {
+		_, stopErr := a.stop()
+		return nil, errors.Join(err, stopErr)
+	}
+	totals, err := a.stop()
+	if err != nil {
+		return nil, err
+	}
+	s.Hits, s.Exported, s.Spans = totals["hits"], totals["events.exported"], totals["spans"]
+	s.Lost, s.Received = losses(totals), r.spans.Load()
+	for _, n := range s.Lost {
+		s.LostShare += float64(n) / float64(s.Hits)
+	}
+	s.AgentNsPerEvent = float64(s.spent) / float64(max(s.Exported, 1))
+	s.AgentNsPerSpan = float64(s.spent) / float64(max(s.Spans, 1))
+	s.BytesPerSpan = float64(r.bytes.Load()) / float64(max(s.Received, 1))
+	return s, nil
+}
+
+// run has the load go and looks at the agent before, during and after it.
+func (s *sustained) run(cfg config, l load, a *agent, program string) error {
+	const rest = time.Second
+	a.settle(200 * time.Millisecond)
+	idle := a.cpu()
+	time.Sleep(rest)
+	s.RestCPU = 100 * float64(a.cpu()-idle) / float64(rest)
+	var err error
+	if s.RestBytes, _, err = memory(a.pid()); err != nil {
+		return err
+	}
+	before := a.cpu()
+	var f fired
+	if l.perTree == 0 {
+		f, err = fireWords(cfg, program)
+	} else {
+		f, err = fireTrees(cfg, l, program)
+	}
+	if err != nil {
+		return err
+	}
+	s.AgentCores = (a.cpu() - before).Seconds() / f.wall.Seconds()
+	// Trees end when they have been idle for two seconds, and are exported within a second.
+	time.Sleep(3 * time.Second)
+	a.settle(200 * time.Millisecond)
+	s.Fired = f.hits
+	s.PerSecond = float64(f.hits) / f.wall.Seconds()
+	s.TracedNsPerHit = float64(f.cpu) / float64(f.hits)
+	s.spent = a.cpu() - before
+	s.AfterBytes, s.PeakBytes, err = memory(a.pid())
+	return err
+}
+
+func fireWords(cfg config, program string) (fired, error) {
+	g, err := startGenerator(program)
+	if err != nil {
+		return fired{}, err
+	}
+	defer g.Close()
+	return g.do("pace word %d %f %f", 2, cfg.rate, cfg.loadTime.Seconds())
+}
+
+var firedField = regexp.MustCompile(`=(\d+)`)
+
+func fireTrees(cfg config, l load, program string) (f fired, err error) {
+	trees := cfg.rate / float64(l.perTree)
+	count := int(trees * cfg.loadTime.Seconds())
+	args := append([]string{"--threads", "2", "--rate", fmt.Sprint(trees), "--count", strconv.Itoa(count)}, l.args...)
+	cmd := exec.Command(program, args...)
+	start := time.Now()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return f, fmt.Errorf("sample program: %w\n%s", err, out)
+	}
+	f.wall = time.Since(start)
+	f.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	_, counts, _ := bytes.Cut(out, []byte("fired "))
+	for _, m := range firedField.FindAllSubmatch(counts, -1) {
+		n, err := strconv.ParseUint(string(m[1]), 10, 64)
+		if err != nil {
+			return f, err
+		}
+		f.hits += n
+	}
+	return f, nil
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/crau-otel/crau-otel/bpf"
+	"github.com/crau-otel/crau-otel/mapping"
+	"github.com/crau-otel/crau-otel/mapping/registry"
+)
+
+// group is a section of the attributes: those whose keys start in one of these ways.
+type group struct {
+	title    string
+	prefixes []string
+	resource bool // of the program instead of a span
+}
+
+var groups = []group{
+	{title: "TLS", prefixes: []string{"tls."}},
+	{title: "Public key operations", prefixes: []string{"pk."}},
+	{title: "Judgement", prefixes: []string{"crypto.pqc.", "crypto.weak", "crypto.policy."}},
+	{title: "How the context was seen", prefixes: []string{"crypto.context.", "crypto.incomplete", "crypto.handshake."}},
+	{title: "The file whose probes told it", prefixes: []string{"crypto.library."}},
+	{title: "Resource: the observed program", prefixes: []string{""}, resource: true},
+}
+
+// has reports whether an attribute belongs to the group.
+func (g *group) has(a mapping.Attribute) bool {
+	if g.resource != (a.On == onResource) {
+		return false
+	}
+	for _, prefix := range g.prefixes {
+		if strings.HasPrefix(string(a.Key), prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+const onResource = "resource"
+
+// keyAttributes are the event keys that do not become the attribute of their own name, and what they become.
+var keyAttributes = []struct {
+	key        string
+	attributes []string
+}{
+	{"tls::protocol_version", []string{"tls.protocol.version_id", "tls.protocol.name", "tls.protocol.version"}},
+	{"tls::ciphersuite", []string{"tls.cipher_suite.id", "tls.cipher"}},
+	{"tls::group", []string{"tls.group.id", "tls.group.name", "tls.curve"}},
+	{"tls::signature_algorithm", []string{"tls.signature_scheme.id", "tls.signature_scheme.name"}},
+	{"tls::ext::extended_master_secret", []string{"tls.extended_master_secret"}},
+}
+
+func attributesPage(src *source) (string, error) {
+	p := &page{}
+	p.WriteString(generated + "# Spans and attributes\n")
+	p.text(
+		"One cryptographic context is one span; a context that no other one holds is the root of a trace. This page lists the",
+		"attributes that crau-otel defines. *Handshakes* are the spans `tls::handshake` and `ssh::handshake`, *operations* those",
+		"of the other registered names, *roots* all spans without a parent. An attribute is there only when what it says was",
+		"observed: no status is not a good status. What has the stability `semantic convention` is named by OpenTelemetry's",
+		"conventions, the rest by this project; the changelog says when it changes.")
+	if err := spanNames(p, src); err != nil {
+		return "", err
+	}
+	if err := grouped(p); err != nil {
+		return "", err
+	}
+	eventKeys(p)
+	weakReasons(p)
+	if err := policies(p, src); err != nil {
+		return "", err
+	}
+	err := words(p, src)
+	return p.String(), err
+}
+
+func grouped(p *page) error {
+	rows := make([][][]string, len(groups))
+	for _, a := range mapping.Attributes() {
+		i := slices.IndexFunc(groups, func(g group) bool { return g.has(a) })
+		if i < 0 {
+			return fmt.Errorf("%s belongs to no group of attributes", a.Key)
+		}
+		rows[i] = append(rows[i], []string{code(string(a.Key)), a.Type, code(a.Example), spans(a.On), a.When, a.Stability})
+	}
+	for i, g := range groups {
+		if rows[i] == nil {
+			continue
+		}
+		p.section(g.title)
+		p.table([]string{"attribute", "type", "example", "on", "when set, and what it says", "stability"}, rows[i])
+	}
+	p.text(
+		"To the resource come those of `OTEL_RESOURCE_ATTRIBUTES`. What it says of `service.name` and",
+		"`process.executable.name` does not count, and neither does `OTEL_SERVICE_NAME`: the observed program keeps its name.")
+	return nil
+}
+
+// spans sets the names of spans in code type and leaves words as they are.
+func spans(on string) string {
+	names := strings.Split(on, ", ")
+	for i, name := range names {
+		if strings.Contains(name, "::") {
+			names[i] = code(name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+func spanNames(p *page, src *source) error {
+	contexts, err := src.contexts()
+	if err != nil {
+		return err
+	}
+	p.section("Span names and kinds")
+	p.text(
+		"A span has its context's registered name. Where the library emitted an older name, the span has the registered one and",
+		"`crypto.context.name` the emitted one. A name that is not registered is taken over as it is; a context that never got",
+		"one is called `crypto.context`. A handshake is of kind client or server by its role, and internal if no role was told;",
+		"everything else is internal.")
+	var rows [][]string
+	for _, c := range contexts {
+		var old []string
+		for _, o := range c.old {
+			name := code(o.name)
+			if o.role != "" {
+				name += " (" + o.role + ")"
+			}
+			old = append(old, name)
+		}
+		rows = append(rows, []string{code(c.name), strings.Join(old, ", "), code(c.keys...), code(c.holds...)})
+	}
+	p.table([]string{"span", "older names", "event keys of its own", "holds"}, rows)
+	return nil
+}
+
+func eventKeys(p *page) {
+	p.section("Event keys")
+	p.text(
+		"What a library tells of a context comes as keys with values. These become other attributes than their own names:")
+	var rows [][]string
+	for _, k := range keyAttributes {
+		rows = append(rows, []string{code(k.key), code(k.attributes...)})
+	}
+	p.table([]string{"event key", "attributes"}, rows)
+	p.text(
+		"Every other key, registered or not, becomes the attribute of its name with each `::` written as a dot: `pk::algorithm`",
+		"is `pk.algorithm`, `ssh::kex_algorithm` is `ssh.kex_algorithm`. A number stays an int (one above 2^63-1 becomes a string",
+		"of its digits), a string stays a string, a blob becomes its bytes in hexadecimal. Bytes of a string or key that are not",
+		"UTF-8 are written `\\xHH`. A key that comes again for the same context replaces the earlier value.",
+		fmt.Sprintf("A key is cut after %d bytes, a value after %d, and `crypto.context.truncated` then names the attribute.",
+			bpf.AuditCrauLimitCRAU_MAX_KEY, bpf.AuditCrauLimitCRAU_MAX_VALUE))
+}
+
+func weakReasons(p *page) {
+	p.section("Reasons in `crypto.weak`")
+	var rows [][]string
+	for _, w := range registry.WeakReasons() {
+		rows = append(rows, []string{code(w.Word), w.Meaning})
+	}
+	p.table([]string{"reason", "meaning"}, rows)
+	p.text("A handshake has the reasons of all that belongs to it; a key share that was offered and not taken does not count.")
+}
+
+func policies(p *page, src *source) error {
+	sets, err := src.policies()
+	if err != nil {
+		return err
+	}
+	p.section("Rules of the built-in policies")
+	p.text(
+		"A span violates a rule when what the row says holds of it. A span that lacks the attribute does not violate: a",
+		"resumption by a pre-shared key alone exchanges no key and has no status.")
+	var rows [][]string
+	for _, set := range sets {
+		if set.rules == nil {
+			rows = append(rows, []string{code(set.name), "no rules", "", ""})
+		}
+		for _, r := range set.rules {
+			on := "all"
+			if r.span != "" {
+				on = code(r.span)
+			}
+			rows = append(rows, []string{
+				code(set.name), code(r.name), on,
+				fmt.Sprintf("%s %s %s", code(r.attribute), r.operator, code(r.values...)),
+			})
+		}
+	}
+	p.table([]string{"policy", "rule", "spans", "violated when"}, rows)
+	return nil
+}
+
+func words(p *page, src *source) error {
+	for _, set := range []struct{ title, typeName string }{
+		{"Reasons in `crypto.context.end`", "end"},
+		{"Doubts in `crypto.context.parent`", "parentage"},
+	} {
+		words, err := src.words(modulePath+"/mapping", set.typeName)
+		if err != nil {
+			return err
+		}
+		var rows [][]string
+		for _, w := range words {
+			rows = append(rows, []string{code(w.value), w.meaning})
+		}
+		p.section(set.title)
+		p.table([]string{"word", "meaning"}, rows)
+	}
+	return nil
+}

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"go/ast"
+	"go/constant"
+	"go/types"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	sdkresource "go.opentelemetry.io/otel/sdk/resource"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/metrics"
+	"github.com/crau-otel/crau-otel/mapping"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+const (
+	mappingPath   = modulePath + "/mapping"
+	commandPath   = modulePath + "/cmd/crau-otel"
+	metricsPath   = commandPath + "/internal/metrics"
+	docsPath      = commandPath + "/internal/docs"
+	attributePath = "go.opentelemetry.io/otel/attribute"
+	semconvPath   = "go.opentelemetry.io/otel/semconv/"
+)
+
+// dynamic are the files that may make keys of what they are given: event keys, the rules of a policy, and what is
+// printed.
+var dynamic = []string{"/mapping/datum.go", "/mapping/policy/policy.go"}
+
+// makers finds the attribute keys that a package makes.
+type makers struct {
+	t    *testing.T
+	src  *source
+	keys map[string]string // where each is made
+}
+
+// made returns the keys that a package makes outside of define, each with a place.
+func made(t *testing.T, src *source, path string) map[string]string {
+	m := &makers{t: t, src: src, keys: make(map[string]string)}
+	src.packages[path].inspect(m.visit)
+	return m.keys
+}
+
+func (m *makers) visit(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.CallExpr:
+		return m.call(n)
+	case *ast.CompositeLit:
+		if isKeyValue(m.src.info.Types[n].Type) {
+			m.literal(n)
+		}
+	case ast.Expr:
+		m.constant(n)
+	}
+	return true
+}
+
+// constant notes a constant of type attribute.Key, whether converted, declared or one of semconv.
+func (m *makers) constant(e ast.Expr) {
+	if v := m.src.info.Types[e]; v.Value != nil && isKey(v.Type) {
+		m.add(constant.StringVal(v.Value), e)
+	} else if id, ok := e.(*ast.Ident); ok {
+		if v, ok := m.src.info.Uses[id].(*types.Var); ok && v.Pkg() != nil && strings.HasPrefix(v.Pkg().Path(), semconvPath) && !v.IsField() {
+			m.t.Errorf("%s: %s: this test cannot tell the key of a variable", m.place(e), id.Name)
+		}
+	}
+}
+
+// call notes the key that a call makes, and reports whether its arguments are of interest.
+func (m *makers) call(call *ast.CallExpr) bool {
+	if v := m.src.info.Types[call]; v.Value != nil {
+		m.constant(call)
+		return false
+	}
+	if m.src.info.Types[call.Fun].IsType() {
+		if isKey(m.src.info.Types[call].Type) {
+			m.unknown(call)
+		}
+		return true
+	}
+	f, _ := m.callee(call).(*types.Func)
+	switch {
+	case f == nil || f.Pkg() == nil:
+		return true
+	case f.Pkg().Path() == mappingPath && f.Name() == "define":
+		return false
+	case strings.HasPrefix(f.Pkg().Path(), semconvPath) && isKeyValue(m.src.info.Types[call].Type):
+		if key, ok := f.Pkg().Scope().Lookup(f.Name() + "Key").(*types.Const); ok {
+			m.add(constant.StringVal(key.Val()), call)
+		} else {
+			m.t.Errorf("%s: %s: this test cannot tell the function's key", m.place(call), f.Name())
+		}
+	case f.Pkg().Path() == attributePath && f.Signature().Recv() == nil && isKeyValue(m.src.info.Types[call].Type):
+		if v := m.src.info.Types[call.Args[0]].Value; v != nil {
+			m.add(constant.StringVal(v), call)
+		} else {
+			m.unknown(call)
+		}
+	}
+	return true
+}
+
+func (m *makers) callee(call *ast.CallExpr) types.Object {
+	switch f := call.Fun.(type) {
+	case *ast.Ident:
+		return m.src.info.Uses[f]
+	case *ast.SelectorExpr:
+		return m.src.info.Uses[f.Sel]
+	}
+	return nil
+}
+
+// literal refuses literals without field names, whose keys would be missed.
+func (m *makers) literal(n *ast.CompositeLit) {
+	for _, e := range n.Elts {
+		if _, ok := e.(*ast.KeyValueExpr); !ok {
+			m.t.Errorf("%s: name the fields of the literal", m.place(n))
+			return
+		}
+	}
+}
+
+func (m *makers) unknown(n ast.Node) {
+	place := m.place(n)
+	if !slices.ContainsFunc(dynamic, func(file string) bool { return strings.Contains(place, file+":") }) {
+		m.t.Errorf("%s: makes a key that only running shows", place)
+	}
+}
+
+func (m *makers) add(key string, n ast.Node) {
+	if key != "" {
+		m.keys[key] = m.place(n)
+	}
+}
+
+func (m *makers) place(n ast.Node) string { return m.src.fset.Position(n.Pos()).String() }
+
+func isKey(t types.Type) bool      { return isAttribute(t, "Key") }
+func isKeyValue(t types.Type) bool { return isAttribute(t, "KeyValue") }
+
+func isAttribute(t types.Type, name string) bool {
+	named, ok := types.Unalias(t).(*types.Named)
+	return ok && named.Obj().Pkg() != nil && named.Obj().Pkg().Path() == attributePath && named.Obj().Name() == name
+}
+
+// defined returns the keys that the mapping defines and whether each is used: the variable that define's result is
+// assigned to comes up elsewhere. One assigned to _ has to be used by others.
+func defined(src *source) map[string]bool {
+	used := make(map[types.Object]bool)
+	for _, object := range src.info.Uses {
+		used[object] = true
+	}
+	keys := make(map[string]bool)
+	src.packages[mappingPath].inspect(func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		for i, value := range spec.Values {
+			call, ok := value.(*ast.CallExpr)
+			if !ok || len(call.Args) == 0 {
+				continue
+			}
+			if f, ok := call.Fun.(*ast.Ident); ok && f.Name == "define" {
+				keys[constant.StringVal(src.info.Types[call.Args[0]].Value)] = used[src.info.Defs[spec.Names[i]]]
+			}
+		}
+		return true
+	})
+	return keys
+}
+
+// resourceOptions are the parts of the SDK's resource that the command asks for, by the names of their functions.
+var resourceOptions = map[string]sdkresource.Option{
+	"WithTelemetrySDK": sdkresource.WithTelemetrySDK(),
+	"WithHost":         sdkresource.WithHost(),
+	"WithOSType":       sdkresource.WithOSType(),
+	"WithFromEnv":      nil, // what a user adds is his own
+}
+
+// detected returns the keys that the SDK finds out for the command.
+func detected(t *testing.T, src *source) map[string]string {
+	var options []sdkresource.Option
+	src.packages[commandPath].inspect(func(n ast.Node) bool {
+		if call, ok := n.(*ast.CallExpr); ok {
+			f, _ := (&makers{src: src}).callee(call).(*types.Func)
+			if f != nil && f.Pkg() != nil && f.Pkg().Path() == "go.opentelemetry.io/otel/sdk/resource" && strings.HasPrefix(f.Name(), "With") {
+				option, known := resourceOptions[f.Name()]
+				if !known {
+					t.Errorf("%s: resource option %s: add it to this test", src.fset.Position(call.Pos()), f.Name())
+				} else if option != nil {
+					options = append(options, option)
+				}
+			}
+		}
+		return true
+	})
+	res, err := sdkresource.New(t.Context(), options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := make(map[string]string)
+	for _, a := range res.Attributes() {
+		keys[string(a.Key)] = "the resource"
+	}
+	return keys
+}
+
+func TestEveryAttributeInTheCodeIsDocumentedAndTheOtherWayRound(t *testing.T) {
+	t.Parallel()
+	src, err := load(root, "./mapping/...", "./cmd/crau-otel/...")
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := documented()
+	used := detected(t, src)
+	for path := range src.packages {
+		if path != metricsPath && path != docsPath {
+			maps.Copy(used, made(t, src, path))
+		}
+	}
+	page := read(t, "docs/attributes.md")
+	ofMetrics := make(map[string]bool)
+	for _, a := range own {
+		ofMetrics[a.key] = true
+	}
+	for key, place := range used {
+		if _, ok := table[key]; !ok && !ofMetrics[key] {
+			t.Errorf("%s: the attribute %s is in no table: define it in mapping/attributes.go", place, key)
+		}
+	}
+	for key, ok := range defined(src) {
+		if _, elsewhere := used[key]; !ok && !elsewhere {
+			t.Errorf("the attribute %s is documented and never used", key)
+		}
+		if strings.Count(page, "\n| `"+key+"` |") != 1 {
+			t.Errorf("docs/attributes.md does not have %s once", key)
+		}
+	}
+	if len(table) != len(defined(src)) || len(table) < 40 {
+		t.Errorf("%d attributes, of which this test sees %d", len(table), len(defined(src)))
+	}
+	for key := range ofMetrics {
+		if _, ok := used[key]; !ok && key != "service.name" {
+			t.Errorf("docs/metrics.md has the resource attribute %s, which is never set", key)
+		}
+	}
+}
+
+func TestEveryAttributeOfMetricsIsDocumentedAndTheOtherWayRound(t *testing.T) {
+	t.Parallel()
+	src, err := load(root, metricsPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := slices.Sorted(maps.Keys(made(t, src, metricsPath)))
+	var of, described []string
+	for _, i := range metrics.Instruments() {
+		of = append(of, attributesOf(i)...)
+	}
+	slices.Sort(of)
+	of = slices.Compact(of)
+	for _, row := range rows(t, read(t, "docs/metrics.md"), "## Attributes") {
+		described = append(described, row[0])
+	}
+	slices.Sort(described)
+	if !slices.Equal(used, of) || !slices.Equal(used, described) {
+		t.Errorf("attributes in the code %q, of instruments %q, described %q", used, of, described)
+	}
+}
+
+// derived are attributes that follow from others, of any context.
+func derived(key string) bool {
+	return strings.HasPrefix(key, "crypto.") || key == "tls.resumed" || key == "tls.key_exchange.negotiated"
+}
+
+// spanOf returns the attributes of the span that a context becomes.
+func spanOf(t *testing.T, pairs ...event.Pair) []string {
+	t.Helper()
+	var keys []string
+	m, err := mapping.New(mapping.Config{
+		Wall: func(uint64) time.Time { return time.Time{} },
+		Sink: func(tree mapping.Tree) {
+			for _, a := range tree.Spans[0].Attributes() {
+				if !derived(string(a.Key)) {
+					keys = append(keys, string(a.Key))
+				}
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Handle(&event.Event{Kind: event.NewContext, PID: 1, TID: 1, Context: 1, Parent: event.NoParent, Pairs: pairs})
+	m.Flush()
+	return keys
+}
+
+func TestEventKeysBecomeWhatIsDocumented(t *testing.T) {
+	t.Parallel()
+	src, err := load(root, mappingPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	contexts, err := src.contexts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := make(map[string][]string)
+	for _, k := range keyAttributes {
+		other[k.key] = k.attributes
+	}
+	// Values that have every attribute: X25519 is a curve.
+	values := map[string]uint64{"tls::group": 29, "tls::protocol_version": 0x0304}
+	for _, c := range contexts {
+		name := event.Pair{Key: []byte("name"), Type: event.String, Value: []byte(c.name)}
+		for _, key := range append(slices.Clone(c.keys), "app::level::two") {
+			want, ok := other[key]
+			if !ok {
+				want = []string{strings.ReplaceAll(key, "::", ".")}
+			}
+			got := spanOf(t, name, event.Pair{Key: []byte(key), Type: event.Word, Word: values[key]})
+			slices.Sort(got)
+			if got = slices.Compact(got); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
+				t.Errorf("%s: %s becomes %q, documented %q", c.name, key, got, want)
+			}
+		}
+	}
+}

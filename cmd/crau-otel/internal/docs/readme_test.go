@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"go/ast"
+	"go/constant"
+	"go/types"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/metrics"
+	"github.com/crau-otel/crau-otel/mapping/policy"
+	"github.com/crau-otel/crau-otel/probes"
+)
+
+// setting is a row of the README's table: everything but the meaning.
+type setting struct{ variable, flag, value string }
+
+func TestConfigurationTableIsComplete(t *testing.T) {
+	t.Parallel()
+	want := make(map[string]setting)
+	var sample yaml.Node
+	if err := yaml.Unmarshal([]byte(read(t, "crau-otel.yaml")), &sample); err != nil {
+		t.Fatal(err)
+	}
+	addSettings(want, "", sample.Content[0])
+	flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	config.Flags(flags)
+	flags.VisitAll(func(f *pflag.Flag) {
+		keys := slices.Concat(slices.Collect(maps.Values(f.Annotations))...)
+		if len(keys) != 1 {
+			if f.Name != "config" {
+				t.Errorf("--%s sets %d keys", f.Name, len(keys))
+			}
+			return
+		}
+		s := want[keys[0]]
+		s.flag = "--" + f.Name
+		want[keys[0]] = s
+	})
+	rules := want["policy.rules"]
+	rules.variable = "" // a list of sections, which no variable can hold
+	want["policy.rules"] = rules
+
+	readme := read(t, "README.md")
+	got := make(map[string]setting)
+	for _, row := range rows(t, readme, "## Configuration") {
+		if len(row) != 5 || row[4] == "" {
+			t.Fatalf("row of %d cells: %q", len(row), row)
+		}
+		got[row[0]] = setting{row[1], row[2], row[3]}
+	}
+	for key, s := range want {
+		if got[key] != s {
+			t.Errorf("%s: README has %+v, want %+v", key, got[key], s)
+		}
+	}
+	for key := range got {
+		if _, ok := want[key]; !ok {
+			t.Errorf("README has the key %s, which does not exist", key)
+		}
+	}
+	for _, name := range []string{"--config", "CRAU_CONFIG"} {
+		if !strings.Contains(readme, name) {
+			t.Errorf("README does not name %s", name)
+		}
+	}
+}
+
+// addSettings adds the keys of a section with their variables and defaults.
+func addSettings(settings map[string]setting, prefix string, section *yaml.Node) {
+	for i := 0; i < len(section.Content); i += 2 {
+		key, value := prefix+section.Content[i].Value, section.Content[i+1]
+		switch value.Kind {
+		case yaml.MappingNode:
+			addSettings(settings, key+".", value)
+			continue
+		case yaml.SequenceNode:
+			value = &yaml.Node{Value: "[]"}
+		default:
+			if value.Value == "" {
+				value = &yaml.Node{Value: `""`}
+			}
+		}
+		variable := "CRAU_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+		settings[key] = setting{variable: variable, value: value.Value}
+	}
+}
+
+func TestYAMLExamplesAreValid(t *testing.T) {
+	t.Parallel()
+	n := 0
+	for _, page := range pages {
+		for _, text := range blocks(read(t, page), "yaml") {
+			n++
+			file := filepath.Join(t.TempDir(), "crau-otel.yaml")
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
+			config.Flags(flags)
+			if _, err := config.Load(flags, []string{"CRAU_CONFIG=" + file}); err != nil {
+				t.Errorf("%s: %v\n%s", page, err, text)
+			}
+		}
+	}
+	if n < 4 {
+		t.Errorf("only %d examples", n)
+	}
+}
+
+// TestRulesInExamplesNameAttributes checks what a policy cannot: a rule on an attribute that does not exist is valid.
+func TestRulesInExamplesNameAttributes(t *testing.T) {
+	t.Parallel()
+	table, n := documented(), 0
+	for _, page := range pages {
+		for _, text := range blocks(read(t, page), "yaml") {
+			var c struct{ Policy policy.Config }
+			if err := yaml.Unmarshal([]byte(text), &c); err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range c.Policy.Rules {
+				n++
+				if _, ok := table[r.Attribute]; !ok && r.Attribute != "span.name" {
+					t.Errorf("%s: rule %s: no attribute %s", page, r.Name, r.Attribute)
+				}
+			}
+		}
+	}
+	if n < 4 {
+		t.Errorf("only %d rules", n)
+	}
+}
+
+func TestTotalsAreExplained(t *testing.T) {
+	t.Parallel()
+	src, err := load(root, commandPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var explained []string
+	for _, row := range rows(t, read(t, "README.md"), "## Accounting") {
+		explained = append(explained, row[0])
+	}
+	logged := src.logged("totals")
+	if len(logged) < 10 || !slices.Equal(explained, logged) {
+		t.Errorf("README explains\n%q\nthe line has\n%q", explained, logged)
+	}
+	for _, i := range metrics.Instruments() {
+		if i.Name != "crau_otel.events.lost" {
+			continue
+		}
+		for _, field := range logged {
+			if reason, ok := strings.CutPrefix(field, "lost."); ok && !strings.Contains(i.Meaning, reason) {
+				t.Errorf("%s does not name the reason %s", i.Name, reason)
+			}
+		}
+	}
+}
+
+// logged returns the keys of the command's log line with that message, in their order.
+func (src *source) logged(message string) []string {
+	var keys []string
+	src.packages[commandPath].inspect(func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if ok && len(call.Args) > 1 && src.text(call.Args[0]) == message {
+			keys = append(keys, src.pairs("", call.Args[1:])...)
+			return false
+		}
+		return true
+	})
+	return keys
+}
+
+// pairs returns the keys among the arguments of a log line or group: keys with values, and groups.
+func (src *source) pairs(prefix string, args []ast.Expr) []string {
+	var keys []string
+	for len(args) > 0 {
+		if v := src.info.Types[args[0]].Value; v != nil && v.Kind() == constant.String {
+			keys = append(keys, prefix+constant.StringVal(v))
+			args = args[2:]
+			continue
+		}
+		group, ok := args[0].(*ast.CallExpr)
+		if f, _ := (&makers{src: src}).callee(group).(*types.Func); !ok || f == nil || f.FullName() != "log/slog.Group" {
+			return append(keys, fmt.Sprintf("unknown at %s", src.fset.Position(args[0].Pos())))
+		}
+		keys = append(keys, src.pairs(prefix+src.text(group.Args[0])+".", group.Args[1:])...)
+		args = args[1:]
+	}
+	return keys
+}
+
+var standardVariable = regexp.MustCompile(`"(OTEL_[A-Z_]+)"`)
+
+func TestStandardVariablesInTheCodeAreDocumented(t *testing.T) {
+	t.Parallel()
+	readme := read(t, "README.md")
+	files, err := filepath.Glob(filepath.Join(root, "cmd/crau-otel/*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	more, err := filepath.Glob(filepath.Join(root, "cmd/crau-otel/internal/*/*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[string]bool)
+	for _, file := range append(files, more...) {
+		if strings.HasSuffix(file, "_test.go") || strings.Contains(file, "/docs/") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range standardVariable.FindAllStringSubmatch(string(text), -1) {
+			// A variable whose end is put together later is documented by its parts.
+			seen[strings.TrimSuffix(m[1], "_")] = true
+		}
+	}
+	if len(seen) < 8 {
+		t.Errorf("the code has only %q", slices.Collect(maps.Keys(seen)))
+	}
+	for name := range seen {
+		short := strings.TrimPrefix(name, "OTEL_EXPORTER_OTLP")
+		if !strings.Contains(readme, name) && !strings.Contains(readme, "`"+short+"`") {
+			t.Errorf("README does not have %s", name)
+		}
+	}
+}
+
+func TestExampleProgramCompiles(t *testing.T) {
+	t.Parallel()
+	cc, err := exec.LookPath("cc")
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	programs := blocks(read(t, "README.md"), "c")
+	if len(programs) != 1 {
+		t.Fatalf("%d programs", len(programs))
+	}
+	dir := t.TempDir()
+	program, file := filepath.Join(dir, "sign"), filepath.Join(dir, "sign.c")
+	if err := os.WriteFile(file, []byte(programs[0]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(cc, "-Wall", "-Wextra", "-Werror", "-I", filepath.Join(root, "examples/include"), "-o", program, file)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	f, err := probes.Open(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sites []string
+	for _, s := range f.Sites {
+		sites = append(sites, s.Probe.String())
+	}
+	slices.Sort(sites)
+	if want := []string{"data", "new_context_with_data"}; !slices.Equal(slices.Compact(sites), want) || f.Problems != nil {
+		t.Errorf("sites %q, problems %v", sites, f.Problems)
+	}
+	if out, err := exec.Command(program).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

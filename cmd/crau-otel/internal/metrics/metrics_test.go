@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/resource"
+	"go.uber.org/goleak"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/metrics"
+	"github.com/crau-otel/crau-otel/mapping"
+	"github.com/crau-otel/crau-otel/mapping/registry"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+// meter is metrics with a reader that is asked by hand.
+type meter struct {
+	*metrics.Metrics
+	reader *sdkmetric.ManualReader
+}
+
+func newMeter(t *testing.T, maxSeries int, health func() metrics.Health) meter {
+	t.Helper()
+	if health == nil {
+		health = func() metrics.Health { return metrics.Health{} }
+	}
+	reader := sdkmetric.NewManualReader()
+	m, err := metrics.New(metrics.Config{
+		Reader: reader, Resource: resource.NewSchemaless(attribute.String("service.name", "crau-otel")), MaxSeries: maxSeries,
+		Health: health, Version: "1.2.3",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return meter{m, reader}
+}
+
+func (m meter) collect(t *testing.T) metricdata.ResourceMetrics {
+	t.Helper()
+	var rm metricdata.ResourceMetrics
+	if err := m.reader.Collect(t.Context(), &rm); err != nil {
+		t.Fatal(err)
+	}
+	return rm
+}
+
+// series returns a line for each series whose instrument's name has the prefix: name, attributes and value.
+func (m meter) series(t *testing.T, prefix string) []string {
+	t.Helper()
+	var lines []string
+	add := func(name string, set attribute.Set, format string, values ...any) {
+		if strings.HasPrefix(name, prefix) {
+			lines = append(lines, name+"{"+set.Encoded(attribute.DefaultEncoder())+"} "+fmt.Sprintf(format, values...))
+		}
+	}
+	for _, scope := range m.collect(t).ScopeMetrics {
+		for _, got := range scope.Metrics {
+			switch data := got.Data.(type) {
+			case metricdata.Sum[int64]:
+				for _, p := range data.DataPoints {
+					add(got.Name, p.Attributes, "%d", p.Value)
+				}
+			case metricdata.Gauge[int64]:
+				for _, p := range data.DataPoints {
+					add(got.Name, p.Attributes, "%d", p.Value)
+				}
+			case metricdata.Gauge[float64]:
+				for _, p := range data.DataPoints {
+					add(got.Name, p.Attributes, "%g", p.Value)
+				}
+			case metricdata.Histogram[float64]:
+				for _, p := range data.DataPoints {
+					add(got.Name, p.Attributes, "%d values, sum %g, buckets %v", p.Count, p.Sum, p.BucketCounts)
+				}
+			default:
+				t.Errorf("%s has data of type %T", got.Name, data)
+			}
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+func wantSeries(t *testing.T, got, want []string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// handshake is what a client's tree counts.
+func handshake(executable string) []mapping.Operation {
+	return []mapping.Operation{
+		{
+			Executable: executable, Name: "tls::handshake", Role: "client", Status: registry.Hybrid, Handshake: true,
+			Duration: 3 * time.Millisecond, Violations: []string{"pq-only/key-exchange", "own"},
+		},
+		{Executable: executable, Name: "tls::key_exchange", Algorithm: "X25519MLKEM768", Role: "client", Status: registry.Hybrid},
+		{
+			Executable: executable, Name: "tls::verify", Algorithm: "ecdsa_secp256r1_sha256", Role: "client",
+			Status: registry.Classical, Violations: []string{"own"},
+		},
+	}
+}
+
+func TestOperations(t *testing.T) {
+	m := newMeter(t, 100, nil)
+	m.Record(handshake("curl"))
+	m.Record(handshake("curl"))
+	m.Record(handshake("nginx"))
+	m.Record([]mapping.Operation{
+		{Executable: "gpg", Name: "pk::sign"},
+		{Executable: "gpg", Violations: []string{"own"}}, // a span that is no operation
+	})
+	m.Record(nil)
+	wantSeries(t, m.series(t, "crypto."), []string{
+		"crypto.handshake.duration{crypto.operation=tls::handshake,crypto.pqc.status=hybrid,crypto.role=client," +
+			"process.executable.name=curl} 2 values, sum 0.006, buckets [0 0 0 2 0 0 0 0 0 0 0 0 0 0 0]",
+		"crypto.handshake.duration{crypto.operation=tls::handshake,crypto.pqc.status=hybrid,crypto.role=client," +
+			"process.executable.name=nginx} 1 values, sum 0.003, buckets [0 0 0 1 0 0 0 0 0 0 0 0 0 0 0]",
+		"crypto.operations{crypto.algorithm=X25519MLKEM768,crypto.operation=tls::key_exchange,crypto.pqc.status=hybrid," +
+			"crypto.role=client,process.executable.name=curl} 2",
+		"crypto.operations{crypto.algorithm=X25519MLKEM768,crypto.operation=tls::key_exchange,crypto.pqc.status=hybrid," +
+			"crypto.role=client,process.executable.name=nginx} 1",
+		"crypto.operations{crypto.algorithm=ecdsa_secp256r1_sha256,crypto.operation=tls::verify," +
+			"crypto.pqc.status=classical,crypto.role=client,process.executable.name=curl} 2",
+		"crypto.operations{crypto.algorithm=ecdsa_secp256r1_sha256,crypto.operation=tls::verify," +
+			"crypto.pqc.status=classical,crypto.role=client,process.executable.name=nginx} 1",
+		"crypto.operations{crypto.operation=pk::sign,process.executable.name=gpg} 1",
+		"crypto.policy.violations{crypto.policy.rule=own,process.executable.name=curl} 4",
+		"crypto.policy.violations{crypto.policy.rule=own,process.executable.name=gpg} 1",
+		"crypto.policy.violations{crypto.policy.rule=own,process.executable.name=nginx} 2",
+		"crypto.policy.violations{crypto.policy.rule=pq-only/key-exchange,process.executable.name=curl} 2",
+		"crypto.policy.violations{crypto.policy.rule=pq-only/key-exchange,process.executable.name=nginx} 1",
+	})
+}
+
+// The bounds of the histogram's buckets belong to the lower one.
+func TestHandshakeDurations(t *testing.T) {
+	m := newMeter(t, 100, nil)
+	for _, d := range []time.Duration{0, 500 * time.Microsecond, 500*time.Microsecond + 1, 10 * time.Second, time.Minute} {
+		m.Record([]mapping.Operation{{Executable: "x", Name: "tls::handshake", Handshake: true, Duration: d}})
+	}
+	wantSeries(t, m.series(t, "crypto."), []string{
+		"crypto.handshake.duration{crypto.operation=tls::handshake,process.executable.name=x} 5 values, sum 70.001000001, " +
+			"buckets [2 1 0 0 0 0 0 0 0 0 0 0 0 1 1]",
+	})
+}
+
+// Whoever makes up names gets no more series than the limit; what is over it is counted, together.
+func TestCardinality(t *testing.T) {
+	const limit = 5
+	for _, programs := range []int{limit - 1, limit, limit + 1, 100} {
+		t.Run(fmt.Sprint(programs), func(t *testing.T) {
+			m := newMeter(t, limit, nil)
+			for round := range 2 {
+				for i := range programs {
+					m.Record([]mapping.Operation{
+						{Executable: fmt.Sprintf("p%03d", i), Name: "pk::sign", Violations: []string{"own"}},
+						{Executable: fmt.Sprintf("p%03d", i), Name: "tls::handshake", Handshake: true, Duration: time.Second},
+					})
+				}
+				own := min(programs, limit-1)
+				for prefix, format := range map[string]string{
+					"crypto.operations":         "crypto.operations{crypto.operation=pk::sign,process.executable.name=p%03d} %d",
+					"crypto.policy.violations":  "crypto.policy.violations{crypto.policy.rule=own,process.executable.name=p%03d} %d",
+					"crypto.handshake.duration": "crypto.handshake.duration{crypto.operation=tls::handshake,process.executable.name=p%03d} %d values",
+				} {
+					var want []string
+					for i := range own {
+						want = append(want, fmt.Sprintf(format, i, round+1))
+					}
+					if programs > own {
+						unit := strings.TrimPrefix(format[strings.LastIndex(format, "%d"):], "%d")
+						want = slices.Insert(want, 0, fmt.Sprintf("%s{otel.metric.overflow=true} %d%s", prefix, (programs-own)*(round+1), unit))
+					}
+					var got []string
+					for _, line := range m.series(t, prefix) {
+						line, _, _ = strings.Cut(line, ", sum")
+						got = append(got, line)
+					}
+					slices.Sort(want)
+					wantSeries(t, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestHealth(t *testing.T) {
+	asked := uint64(0)
+	m := newMeter(t, 100, func() metrics.Health {
+		asked++
+		return metrics.Health{
+			Hits:         1000 * asked,
+			Lost:         map[string]uint64{"ring_full": 7 * asked, "fault": 0},
+			Spans:        map[string]uint64{"exported": 90 * asked, "failed": 1},
+			OpenContexts: int(10 - asked),
+			RingFill:     0.25 * float64(asked),
+		}
+	})
+	for n := range uint64(2) {
+		n++
+		wantSeries(t, m.series(t, "crau_otel."), []string{
+			fmt.Sprintf("crau_otel.contexts.open{} %d", 10-n),
+			"crau_otel.events.lost{reason=fault} 0",
+			fmt.Sprintf("crau_otel.events.lost{reason=ring_full} %d", 7*n),
+			fmt.Sprintf("crau_otel.hits{} %d", 1000*n),
+			fmt.Sprintf("crau_otel.ring.fill{} %g", 0.25*float64(n)),
+			fmt.Sprintf("crau_otel.spans{outcome=exported} %d", 90*n),
+			"crau_otel.spans{outcome=failed} 1",
+		})
+	}
+	if asked != 2 {
+		t.Errorf("health was asked for %d times by two collections", asked)
+	}
+}
+
+// The documentation is made of Instruments: what it says of each has to be what is exported.
+func TestInstrumentsAreAsDocumented(t *testing.T) {
+	m := newMeter(t, 100, func() metrics.Health {
+		return metrics.Health{Lost: map[string]uint64{"fault": 1}, Spans: map[string]uint64{"failed": 1}}
+	})
+	m.Record(handshake("curl"))
+	rm := m.collect(t)
+	if got := rm.Resource.String(); got != "service.name=crau-otel" {
+		t.Errorf("resource is %s", got)
+	}
+	if len(rm.ScopeMetrics) != 1 {
+		t.Fatalf("%d scopes, want one", len(rm.ScopeMetrics))
+	}
+	if s := rm.ScopeMetrics[0].Scope; s.Name != "github.com/crau-otel/crau-otel" || s.Version != "1.2.3" {
+		t.Errorf("scope is %+v", s)
+	}
+	documented := make(map[string]metrics.Instrument)
+	for _, i := range metrics.Instruments() {
+		documented[i.Name] = i
+	}
+	for _, got := range rm.ScopeMetrics[0].Metrics {
+		want, ok := documented[got.Name]
+		delete(documented, got.Name)
+		var typ string
+		var keys []string
+		note := func(set attribute.Set) {
+			for _, kv := range set.ToSlice() {
+				keys = append(keys, string(kv.Key))
+			}
+		}
+		switch data := got.Data.(type) {
+		case metricdata.Sum[int64]:
+			typ = "counter"
+			if !data.IsMonotonic || data.Temporality != metricdata.CumulativeTemporality {
+				t.Errorf("%s is not a cumulative, monotonic sum", got.Name)
+			}
+			for _, p := range data.DataPoints {
+				note(p.Attributes)
+			}
+		case metricdata.Gauge[int64], metricdata.Gauge[float64]:
+			typ = "gauge"
+		case metricdata.Histogram[float64]:
+			typ = "histogram"
+			for _, p := range data.DataPoints {
+				note(p.Attributes)
+			}
+		}
+		if !ok || typ != want.Type || got.Unit != want.Unit || got.Description != want.Meaning {
+			t.Errorf("%s is a %s in %s, documented is %+v", got.Name, typ, got.Unit, want)
+		}
+		slices.Sort(keys)
+		wanted := strings.Split(want.Attributes, ", ")
+		slices.Sort(wanted)
+		if got := strings.Join(slices.Compact(keys), ", "); got != strings.Join(wanted, ", ") {
+			t.Errorf("%s has attributes %s, documented are %s", want.Name, got, want.Attributes)
+		}
+	}
+	for name := range documented {
+		t.Errorf("%s is documented and not exported", name)
+	}
+}
+
+func TestShutdown(t *testing.T) {
+	m := newMeter(t, 100, nil)
+	if err := m.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := m.Shutdown(t.Context()); !errors.Is(err, sdkmetric.ErrReaderShutdown) || !strings.HasPrefix(err.Error(), "export metrics: ") {
+		t.Errorf("shut down again: %v", err)
+	}
+	var rm metricdata.ResourceMetrics
+	if err := m.reader.Collect(t.Context(), &rm); !errors.Is(err, sdkmetric.ErrReaderShutdown) {
+		t.Errorf("collected after the shutdown: %v, %+v", err, rm)
+	}
+}

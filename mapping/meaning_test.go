@@ -224,7 +224,6 @@ func TestOperationsLeaveOutOffers(t *testing.T) {
 	}
 	want := []string{
 		"prog tls::handshake  client hybrid",
-		"prog pk::generate  client ", "prog pk::generate  client ",
 		"prog tls::key_exchange X25519MLKEM768 client hybrid", "prog pk::derive  client ",
 		"prog tls::verify ecdsa_secp256r1_sha256 client classical", "prog pk::verify  client ",
 	}

@@ -23,7 +23,7 @@ type Operation struct {
 }
 
 // operation returns what to count of a context; ok is false for one that is no operation, such as a share that was
-// only offered.
+// only offered and the making of its key.
 func (n *node) operation(executable string) (op Operation, ok bool) {
 	j := &n.judgement
 	op = Operation{Executable: executable, Name: n.spanName(), Status: j.status}
@@ -52,7 +52,11 @@ func (n *node) operation(executable string) (op Operation, ok bool) {
 	case classSSHKey:
 		op.Algorithm = n.text(keySSHKeyAlgorithm)
 		return op, true
-	case classGenerate, classAgreement, classTransport, classSignature:
+	case classGenerate:
+		op.Algorithm = n.text(keyPKAlgorithm)
+		kx := n.within(classTLSKeyExchange)
+		return op, kx == nil || kx.judgement.agreed
+	case classAgreement, classTransport, classSignature:
 		op.Algorithm = n.text(keyPKAlgorithm)
 		return op, true
 	case classOther:

@@ -75,18 +75,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 	}
 	defer func() { err = errors.Join(err, t.Close()) }()
 
-	if cfg.Pprof != "" {
-		stop, err := servePprof(cfg.Pprof, log)
-		if err != nil {
-			return err
-		}
-		defer stop()
-	}
 	attached := newAttachments(t, log)
-	p, err := newPipeline(ctx, cfg, t, attached, log)
-	if err != nil {
-		return err
-	}
 	for _, path := range cfg.Libraries {
 		file, err := probes.Open(path)
 		if err != nil {
@@ -100,8 +89,18 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 	}
 	files, sites := attached.count()
 	if sites == 0 {
-		p.close(cfg)
 		return errors.New("nothing attached: no file has a usable crypto_auditing probe")
+	}
+	if cfg.Pprof != "" {
+		stop, err := servePprof(cfg.Pprof, log)
+		if err != nil {
+			return errors.Join(err, attached.Close())
+		}
+		defer stop()
+	}
+	p, err := newPipeline(ctx, cfg, t, attached, log)
+	if err != nil {
+		return errors.Join(err, attached.Close())
 	}
 	log.Info("ready", "files", files, "sites", sites, "exporter", cfg.Exporter, "uprobe_multi", t.Multi())
 	debug.FreeOSMemory() // loading took memory that running does not need

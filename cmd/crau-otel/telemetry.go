@@ -8,6 +8,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -20,6 +22,8 @@ import (
 	"golang.org/x/term"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/console"
@@ -44,7 +48,14 @@ const maxReconnect = 5 * time.Second
 // newExporter returns the exporter that the configuration names. What OTEL_EXPORTER_OTLP_* says of the OTLP one is left
 // to the SDK.
 func newExporter(ctx context.Context, cfg config.Config, stdout *os.File, log *slog.Logger) (sdktrace.SpanExporter, error) {
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("OpenTelemetry SDK", "error", err) }))
+	var hint sync.Once
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		if status.Code(err) == codes.Unimplemented {
+			hint.Do(func() { log.Warn("the receiver takes no metrics; set OTEL_METRICS_EXPORTER=none", "error", err) })
+			return
+		}
+		log.Warn("OpenTelemetry SDK", "error", err)
+	}))
 	switch cfg.Exporter {
 	case config.ExporterConsole:
 		color := cfg.Console.Color == config.ColorAlways ||
@@ -97,6 +108,11 @@ func otlpDefaults(signal string) (insecure bool, err error) {
 	own := "OTEL_EXPORTER_OTLP_" + signal + "_"
 	if p := firstEnv(own+"PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"); p != "" && p != "grpc" {
 		return false, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL: only grpc is supported, got %q", p)
+	}
+	for _, name := range []string{own + "ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"} {
+		if e := os.Getenv(name); e != "" && !strings.HasPrefix(e, "http://") && !strings.HasPrefix(e, "https://") {
+			return false, fmt.Errorf("%s: must start with http:// or https://, got %q", name, e)
+		}
 	}
 	return firstEnv(own+"ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", own+"INSECURE",
 		"OTEL_EXPORTER_OTLP_INSECURE") == "", nil

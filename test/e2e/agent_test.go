@@ -25,6 +25,7 @@ type agent struct {
 	stdout bytes.Buffer
 	ready  chan struct{}
 	eof    chan struct{} // the log has been read to its end
+	news   chan struct{} // the log has grown
 
 	mu  sync.Mutex
 	log strings.Builder
@@ -33,13 +34,28 @@ type agent struct {
 // startAgent starts `crau-otel run` with args and waits until it is ready.
 func startAgent(t *testing.T, env []string, args ...string) *agent {
 	t.Helper()
-	requireBPF(t)
+	return startCommand(t, agentCommand(t, env, args...))
+}
+
+// agentCommand returns `crau-otel run` with args.
+func agentCommand(t *testing.T, env []string, args ...string) *exec.Cmd {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
-	a := &agent{t: t, ready: make(chan struct{}), eof: make(chan struct{})}
-	a.cmd = exec.CommandContext(ctx, agentPath, append([]string{"run"}, args...)...)
-	a.cmd.Env = append(os.Environ(), env...)
-	a.cmd.Stdout = &a.stdout
+	cmd := exec.CommandContext(ctx, agentPath, append([]string{"run"}, args...)...)
+	cmd.Env = append(os.Environ(), env...)
+	return cmd
+}
+
+// startCommand starts cmd, which is to be `crau-otel run`, and waits until it is ready. Without an output of its own,
+// its output is kept.
+func startCommand(t *testing.T, cmd *exec.Cmd) *agent {
+	t.Helper()
+	requireBPF(t)
+	a := &agent{t: t, cmd: cmd, ready: make(chan struct{}), eof: make(chan struct{}), news: make(chan struct{}, 1)}
+	if cmd.Stdout == nil {
+		cmd.Stdout = &a.stdout
+	}
 	stderr, err := a.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -71,8 +87,25 @@ func (a *agent) follow(r io.Reader) {
 		a.mu.Lock()
 		a.log.WriteString(sc.Text() + "\n")
 		a.mu.Unlock()
-		if strings.Contains(sc.Text(), "msg=ready") {
+		select {
+		case a.news <- struct{}{}:
+		default:
+		}
+		if strings.Contains(sc.Text(), "msg=ready") || strings.Contains(sc.Text(), `"msg":"ready"`) {
 			once.Do(func() { close(a.ready) })
+		}
+	}
+}
+
+// waitLog waits until a line of the log contains text.
+func (a *agent) waitLog(text string) {
+	a.t.Helper()
+	timeout := time.After(30 * time.Second)
+	for !strings.Contains(a.logText(), text) {
+		select {
+		case <-a.news:
+		case <-timeout:
+			a.t.Fatalf("no %q in the log after 30 s", text)
 		}
 	}
 }
@@ -86,12 +119,17 @@ func (a *agent) logText() string {
 // stop interrupts crau-otel, expects exit code 0 and returns the totals it logged.
 func (a *agent) stop() totals {
 	a.t.Helper()
-	if err := a.cmd.Process.Signal(syscall.SIGINT); err != nil {
+	return a.stopBy(syscall.SIGINT)
+}
+
+func (a *agent) stopBy(signal syscall.Signal) totals {
+	a.t.Helper()
+	if err := a.cmd.Process.Signal(signal); err != nil {
 		a.t.Fatal(err)
 	}
 	<-a.eof
 	if err := a.cmd.Wait(); err != nil {
-		a.t.Fatalf("crau-otel after SIGINT: %v", err)
+		a.t.Fatalf("crau-otel after %v: %v", signal, err)
 	}
 	for line := range strings.Lines(a.logText()) {
 		if strings.Contains(line, "msg=totals") {

@@ -32,7 +32,12 @@ type receiver struct {
 
 func startReceiver(t *testing.T) *receiver {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return startReceiverAt(t, "127.0.0.1:0")
+}
+
+func startReceiverAt(t *testing.T, address string) *receiver {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}

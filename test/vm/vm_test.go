@@ -26,6 +26,11 @@ func run(t *testing.T, env []string, name string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
+// inGuest are the tests whose outcome depends on the kernel. Those of the command line do not, and what is a flood
+// elsewhere is none on an emulated processor.
+const inGuest = "TestStyles|TestConcurrent|TestArray|TestLong|TestBytes|TestUntouched|TestNonsense|TestDeep|" +
+	"TestFloodIsAccounted|TestProcessRate|TestScopes|TestProcessIsPrivate|TestLibraryThat|TestMetrics|TestFinished|TestTotals"
+
 // TestDebian12 covers what kernel 6.1 lacks: uprobe_multi, bpf_copy_from_user_str and an easy-going verifier.
 func TestDebian12(t *testing.T) {
 	cache := os.Getenv("VM_CACHE")
@@ -43,7 +48,7 @@ func TestDebian12(t *testing.T) {
 	cmd := exec.Command("./vm.sh", "--kernel", kernel, "--memory", "1024", "--cpus", "2", "--timeout", "900",
 		"--file", agent+":/bin/crau-otel", "--file", sample+":/bin/sample", "--file", tests+":/bin/e2e.test",
 		"--env", "E2E_AGENT=/bin/crau-otel", "--env", "E2E_SAMPLE=/bin/sample", "--env", "CI=true",
-		"--", "/bin/e2e.test", "-test.v", "-test.timeout=14m")
+		"--", "/bin/e2e.test", "-test.v", "-test.timeout=14m", "-test.run="+inGuest)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)

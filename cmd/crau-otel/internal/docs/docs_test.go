@@ -63,7 +63,7 @@ func TestAttributesAreDefinedOnceAndWhole(t *testing.T) {
 }
 
 // pages are the files written by hand or by this program that users read.
-var pages = []string{"README.md", "docs/attributes.md", "docs/metrics.md", "docs/queries.md"}
+var pages = []string{"README.md", "docs/attributes.md", "docs/metrics.md", "docs/queries.md", "docs/performance.md", "examples/README.md"}
 
 var link = regexp.MustCompile(`\]\(([^)]+)\)`)
 

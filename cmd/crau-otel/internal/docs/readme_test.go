@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
@@ -239,6 +240,57 @@ func TestStandardVariablesInTheCodeAreDocumented(t *testing.T) {
 			t.Errorf("README does not have %s", name)
 		}
 	}
+}
+
+var inBrackets = regexp.MustCompile(`\((\d+)(?: ms)?\)`)
+
+func TestDefaultsOfStandardVariablesAreThoseOfTheCode(t *testing.T) {
+	t.Parallel()
+	src, err := load(root, commandPath+"/internal/export")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := make(map[string]string)
+	for _, row := range rows(t, read(t, "README.md"), "### OpenTelemetry's own variables") {
+		values := inBrackets.FindAllStringSubmatch(row[1], -1)
+		for i, name := range strings.Split(row[0], ", ") {
+			if i < len(values) {
+				documented[name] = values[i][1]
+			}
+		}
+	}
+	n := 0
+	for name, value := range src.numbers(commandPath + "/internal/export") {
+		n++
+		if documented[name] != value {
+			t.Errorf("%s: README has %q, want %s", name, documented[name], value)
+		}
+	}
+	if n < 4 {
+		t.Errorf("the code has only %d variables with defaults", n)
+	}
+}
+
+// numbers returns the defaults of the variables that a package reads, in their own units: the constants of its calls
+// number(_, name, otherwise) and milliseconds(_, name, otherwise).
+func (src *source) numbers(path string) map[string]string {
+	numbers := make(map[string]string)
+	src.packages[path].inspect(func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok || len(call.Args) != 3 || src.text(call.Args[1]) == "" {
+			return true
+		}
+		value, exact := constant.Int64Val(constant.ToInt(src.info.Types[call.Args[2]].Value))
+		switch f, _ := call.Fun.(*ast.Ident); {
+		case f == nil || !exact:
+		case f.Name == "number":
+			numbers[src.text(call.Args[1])] = fmt.Sprint(value)
+		case f.Name == "milliseconds":
+			numbers[src.text(call.Args[1])] = fmt.Sprint(time.Duration(value).Milliseconds())
+		}
+		return true
+	})
+	return numbers
 }
 
 func TestExampleProgramCompiles(t *testing.T) {

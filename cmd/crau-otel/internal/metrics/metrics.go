@@ -27,7 +27,7 @@ var (
 		"crypto.operations", "counter", "{operation}",
 		"process.executable.name, crypto.operation, crypto.algorithm, crypto.role, crypto.pqc.status",
 		"Uses of cryptography: negotiated key exchanges, signatures made and verified, public key operations. " +
-			"Shares that were only offered are not counted.",
+			"Shares that were only offered, and the making of their keys, are not counted.",
 	}
 	violations = Instrument{
 		"crypto.policy.violations", "counter", "{violation}",

@@ -30,7 +30,7 @@ func newCommand() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newRunCommand(), newProbesCommand(), newVersionCommand())
+	root.AddCommand(newRunCommand(), newProbesCommand(), newCheckCommand(), newVersionCommand())
 	return root
 }
 

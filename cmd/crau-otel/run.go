@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/privileges"
 	"github.com/crau-otel/crau-otel/probes"
 	"github.com/crau-otel/crau-otel/tracer"
 )
@@ -56,8 +58,12 @@ func limitMemory() {
 // run traces until ctx is done, then detaches, drains, exports what is left and logs the totals.
 func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 	limitMemory()
-	if err := checkCapabilities(); err != nil {
+	if err := privileges.Check(); err != nil {
 		return err
+	}
+	user, err := privileges.Parse(cfg.User)
+	if err != nil {
+		return fmt.Errorf("user: %w", err)
 	}
 	if len(cfg.Libraries) == 0 {
 		return errors.New("nothing to trace: name a library or program with --library PATH or the key libraries")
@@ -90,6 +96,11 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 	files, sites := attached.count()
 	if sites == 0 {
 		return errors.New("nothing attached: no file has a usable crypto_auditing probe")
+	}
+	if cfg.User != "" {
+		if err := privileges.Drop(user, privileges.Keep(t.Multi(), false)); err != nil {
+			return errors.Join(fmt.Errorf("become user %s: %w", cfg.User, err), attached.Close())
+		}
 	}
 	if cfg.Pprof != "" {
 		stop, err := servePprof(cfg.Pprof, log)

@@ -35,6 +35,11 @@ func TestOTLPDefaults(t *testing.T) {
 			false,
 			`OTEL_EXPORTER_OTLP_PROTOCOL: only grpc is supported, got "http/protobuf"`,
 		},
+		{
+			map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4317"},
+			false,
+			`OTEL_EXPORTER_OTLP_ENDPOINT: must start with http:// or https://, got "localhost:4317"`,
+		},
 		{map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc"}, true, ""},
 	} {
 		for _, name := range []string{"ENDPOINT", "INSECURE", "PROTOCOL", "TRACES_ENDPOINT", "TRACES_INSECURE", "TRACES_PROTOCOL"} {

@@ -53,6 +53,8 @@ type Config struct {
 	Sampling Sampling      `yaml:"sampling"`
 	Limits   Limits        `yaml:"limits"`
 	Shutdown Shutdown      `yaml:"shutdown"`
+	// User is whom the agent becomes once everything is attached, as name or name:group; nobody else if empty.
+	User string `yaml:"user"`
 	// Pprof is the loopback address, such as 127.0.0.1:6060, on which the agent serves profiles of itself; off if empty.
 	Pprof string `yaml:"pprof"`
 }

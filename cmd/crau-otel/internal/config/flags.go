@@ -33,6 +33,7 @@ func Flags(fs *pflag.FlagSet) {
 	text("idle-timeout", "spans.idle_timeout", d.Spans.IdleTimeout.String(), "`duration` of silence that ends a context")
 	text("policy", "policy.name", d.Policy.Name, "built-in `set` of rules that find violations: none, hybrid-ok, pq-only or cnsa-2.0")
 	text("pprof", "pprof", d.Pprof, "loopback `address` to serve profiles on, such as 127.0.0.1:6060; off if empty")
+	text("user", "user", d.User, "`name` of the user, or name:group, to become once everything is attached")
 	text("ring-size", "ring.size", d.Ring.Size.String(), "`size` of the buffer between kernel and agent")
 }
 

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package check
+
+import (
+	"errors"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
+	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/privileges"
+)
+
+// Facts is what was found out about this host and this process.
+type Facts struct {
+	Release  string // of the kernel
+	Version  Version
+	BTF      error  // from reading the kernel's type information
+	Lockdown string // none, integrity or confidentiality; empty if not built in, or securityfs is not mounted
+
+	HostUsers bool // the user namespace is the host's
+	HostPIDs  bool // the process id namespace is the host's
+	Held      privileges.Set
+
+	// Features of BPF: [ebpf.ErrNotSupported] if the kernel lacks one, another error if that could not be found out.
+	Programs, Ring, Tracepoints, Cookies, Multi error
+
+	// The trial: to load crau-otel's program, and, if that worked, to attach it to a function of this program and to hit it.
+	Load, Attach error
+
+	Paranoid     string // kernel.perf_event_paranoid
+	Unprivileged string // kernel.unprivileged_bpf_disabled
+	Tracefs      bool   // mounted
+	Cgroup       int    // version of the newest hierarchy that is mounted; 0: none is
+}
+
+// Version is a kernel's major and minor version.
+type Version struct{ Major, Minor int }
+
+// Less reports whether v is before o.
+func (v Version) Less(o Version) bool {
+	return v.Major < o.Major || v.Major == o.Major && v.Minor < o.Minor
+}
+
+// Inode numbers of the first namespaces, as of the kernel's linux/proc_ns.h.
+const (
+	firstUsers = "user:[4026531837]"
+	firstPIDs  = "pid:[4026531836]"
+)
+
+// Gather finds the facts out. It loads crau-otel's program and attaches it to a function of this program for a moment.
+func Gather() (Facts, error) {
+	var f Facts
+	var err error
+	if f.Release, f.Version, err = kernel(); err != nil {
+		return f, err
+	}
+	if f.Held, err = privileges.Held(); err != nil {
+		return f, err
+	}
+	f.BTF = readable("/sys/kernel/btf/vmlinux")
+	f.Lockdown = lockdown()
+	f.HostUsers, f.HostPIDs = isLink("/proc/self/ns/user", firstUsers), isLink("/proc/self/ns/pid", firstPIDs)
+	f.Paranoid, f.Unprivileged = sysctl("kernel/perf_event_paranoid"), sysctl("kernel/unprivileged_bpf_disabled")
+	f.Tracefs, f.Cgroup = mounts()
+
+	f.Programs = features.HaveProgramType(ebpf.Kprobe)
+	f.Ring = features.HaveMapType(ebpf.RingBuf)
+	f.Tracepoints = features.HaveProgramType(ebpf.RawTracepoint)
+	f.Cookies = features.HaveProgramHelper(ebpf.Kprobe, asm.FnGetAttachCookie)
+	f.Multi = features.HaveBPFLinkUprobeMulti()
+	f.Load, f.Attach = try()
+	return f, nil
+}
+
+var releaseStart = regexp.MustCompile(`^(\d+)\.(\d+)`)
+
+func kernel() (release string, v Version, err error) {
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return "", v, os.NewSyscallError("uname", err)
+	}
+	release = unix.ByteSliceToString(name.Release[:])
+	m := releaseStart.FindStringSubmatch(release)
+	if m == nil {
+		return release, v, errors.New("kernel release " + release + ": not a version")
+	}
+	v.Major, _ = strconv.Atoi(m[1])
+	v.Minor, _ = strconv.Atoi(m[2])
+	return release, v, nil
+}
+
+func readable(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+var lockdownMode = regexp.MustCompile(`\[(\w+)\]`)
+
+func lockdown() string {
+	text, _ := os.ReadFile("/sys/kernel/security/lockdown")
+	if m := lockdownMode.FindSubmatch(text); m != nil {
+		return string(m[1])
+	}
+	return ""
+}
+
+func isLink(path, target string) bool {
+	got, err := os.Readlink(path)
+	return err == nil && got == target
+}
+
+func sysctl(name string) string {
+	text, _ := os.ReadFile("/proc/sys/" + name)
+	return strings.TrimSpace(string(text))
+}
+
+func mounts() (tracefs bool, cgroup int) {
+	text, _ := os.ReadFile("/proc/self/mounts")
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if len(fields) < 3 {
+			continue
+		}
+		switch fields[2] {
+		case "tracefs":
+			tracefs = true
+		case "cgroup":
+			cgroup = max(cgroup, 1)
+		case "cgroup2":
+			cgroup = 2
+		}
+	}
+	return tracefs, cgroup
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package check
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/privileges"
+)
+
+// Status is how well something serves crau-otel.
+type Status string
+
+// The statuses.
+const (
+	OK       Status = "ok"
+	Degraded Status = "degraded" // run works, with a limit
+	Missing  Status = "missing"  // run does not work
+	Unknown  Status = "unknown"  // could not be found out, for want of something that is missing
+)
+
+// Result is the judgement of one thing.
+type Result struct {
+	Name   string `json:"name"`
+	Status Status `json:"status"`
+	Detail string `json:"detail"`           // what was found, and what it means
+	Remedy string `json:"remedy,omitempty"` // what to do, unless the status is OK
+}
+
+var (
+	oldest    = Version{5, 15} // with cookies for single uprobes
+	sleepable = Version{6, 0}  // first with sleepable uprobes
+)
+
+// Judge says what the facts mean.
+func Judge(f Facts) Report {
+	r := Report{f.kernel(), f.btf(), f.lockdown(), f.users(), f.pids()}
+	for _, need := range privileges.Needs() {
+		if need.Use != privileges.SingleUprobes || f.single() {
+			r = append(r, f.capability(need))
+		}
+	}
+	return append(r,
+		feature("BPF programs", f.Programs, "for uprobes", Missing, "a kernel with CONFIG_BPF_SYSCALL, CONFIG_UPROBE_EVENTS and CONFIG_BPF_EVENTS"),
+		feature("ring buffer", f.Ring, "takes events to crau-otel", Missing, "Linux 5.8 or later"),
+		feature("raw tracepoints", f.Tracepoints, "tell when a process executes a program or ends", Missing, "Linux 4.17 or later"),
+		feature("BPF cookies", f.Cookies, "tell the program which probe site was hit", Missing, "Linux 5.15 or later"),
+		f.multi(), f.sleepable(), f.load(), f.attach(), f.paranoid(),
+		Result{"unprivileged_bpf_disabled", OK, f.Unprivileged + ": of no matter to those with CAP_BPF", ""},
+		Result{"memlock", OK, "no limit counts: since Linux 5.11 BPF memory is charged to the control group", ""},
+		f.tracefs(), f.cgroup())
+}
+
+// single reports whether probes are attached by single uprobes.
+func (f *Facts) single() bool { return errors.Is(f.Multi, ebpf.ErrNotSupported) }
+
+// works reports whether the trial succeeded.
+func (f *Facts) works() bool { return f.Load == nil && f.Attach == nil }
+
+// blocking is the status of what run cannot do without, unless the trial succeeded all the same.
+func (f *Facts) blocking() Status {
+	if f.works() {
+		return Degraded
+	}
+	return Missing
+}
+
+func (f *Facts) kernel() Result {
+	if f.Version.Less(oldest) {
+		return Result{"kernel", f.blocking(), f.Release + " is older than 5.15", "Linux 5.15 or later"}
+	}
+	return Result{"kernel", OK, f.Release, ""}
+}
+
+func (f *Facts) btf() Result {
+	if f.BTF != nil {
+		return Result{
+			"BTF", f.blocking(), text(f.BTF) + ": it tells the program where the kernel keeps what",
+			"a kernel with CONFIG_DEBUG_INFO_BTF",
+		}
+	}
+	return Result{"BTF", OK, "tells the program where the kernel keeps what", ""}
+}
+
+func (f *Facts) lockdown() Result {
+	switch f.Lockdown {
+	case "confidentiality":
+		return Result{
+			"lockdown", f.blocking(), "confidentiality: BPF programs may not read the kernel's memory",
+			"boot with lockdown=integrity, which BPF programs that only read may run under",
+		}
+	case "integrity":
+		return Result{"lockdown", OK, "integrity: programs that only read may run", ""}
+	}
+	return Result{"lockdown", OK, "none to be seen", ""}
+}
+
+func (f *Facts) users() Result {
+	if !f.HostUsers {
+		return Result{
+			"user namespace", f.blocking(), "not the host's: capabilities do not count for BPF",
+			"run in no user namespace, such as a rootless container's",
+		}
+	}
+	return Result{"user namespace", OK, "the host's", ""}
+}
+
+func (f *Facts) pids() Result {
+	if !f.HostPIDs {
+		return Result{
+			"PID namespace", Degraded, "not the host's: discovery sees the processes of this container only",
+			"run in the host's: --pid=host, or hostPID: true in Kubernetes",
+		}
+	}
+	return Result{"PID namespace", OK, "the host's", ""}
+}
+
+func (f *Facts) capability(n privileges.Need) Result {
+	r := Result{n.Name(), OK, n.Reason, ""}
+	if f.Held.Grants(n.Cap) {
+		return r
+	}
+	switch n.Use {
+	case privileges.Discovery:
+		r.Status = Degraded
+	case privileges.SingleUprobes:
+		if f.works() {
+			r.Detail = "not needed: this kernel lets others attach single uprobes"
+			return r
+		}
+		r.Status = Missing
+	case privileges.Always:
+		r.Status = Missing
+	}
+	r.Detail = "not held: it " + n.Reason
+	r.Remedy = "run as root or grant it: setcap(8), AmbientCapabilities=, capabilities.add"
+	return r
+}
+
+func feature(name string, err error, purpose string, without Status, remedy string) Result {
+	switch {
+	case err == nil:
+		return Result{name, OK, purpose, ""}
+	case errors.Is(err, ebpf.ErrNotSupported):
+		return Result{name, without, "not supported: " + purpose, remedy}
+	}
+	return Result{name, Unknown, text(err), "see to what is missing and check again"}
+}
+
+func (f *Facts) multi() Result {
+	r := feature("uprobe_multi", f.Multi, "attaches all sites of a file at once", Degraded, "Linux 6.6 or later")
+	if f.single() {
+		r.Detail = "not supported: a site takes a link of its own, two file descriptors and 0.1 s to detach"
+	}
+	return r
+}
+
+func (f *Facts) sleepable() Result {
+	if f.Version.Less(sleepable) {
+		return Result{
+			"sleepable uprobes", Degraded, "not supported: data on pages that are not in memory is counted as lost",
+			"Linux 6.0 or later",
+		}
+	}
+	return Result{"sleepable uprobes", OK, "fetch data on pages that are not in memory", ""}
+}
+
+func (f *Facts) load() Result {
+	if f.Load != nil {
+		return f.failed("trial: load", f.Load)
+	}
+	return Result{"trial: load", OK, "crau-otel's program can be loaded", ""}
+}
+
+func (f *Facts) attach() Result {
+	switch {
+	case f.Load != nil:
+		return Result{"trial: attach", Unknown, "nothing to attach", "see to it that the program can be loaded"}
+	case f.Attach != nil:
+		return f.failed("trial: attach", f.Attach)
+	}
+	return Result{"trial: attach", OK, "a probe was attached, hit and recorded", ""}
+}
+
+// failed judges the error of a trial.
+func (f *Facts) failed(name string, err error) Result {
+	r := Result{name, Missing, text(err), "see what else is missing; if nothing is, please report this"}
+	if !errors.Is(err, fs.ErrPermission) {
+		return r
+	}
+	r.Remedy = "see to what else is missing"
+	if f.HostUsers && privileges.Missing(f.Held, privileges.Always) == nil &&
+		(!f.single() || privileges.Missing(f.Held, privileges.SingleUprobes) == nil) {
+		r.Remedy = "no capability is missing: let SELinux, AppArmor or the container's seccomp profile allow bpf(2) and " +
+			"perf_event_open(2)"
+	}
+	return r
+}
+
+func (f *Facts) paranoid() Result {
+	r := Result{"perf_event_paranoid", OK, f.Paranoid + ": of no matter to those with CAP_PERFMON", ""}
+	switch {
+	case f.Multi == nil:
+		r.Detail = f.Paranoid + ": of no matter to uprobe_multi"
+	case f.Paranoid > "2":
+		r.Detail = f.Paranoid + ": above 2, Debian's and Ubuntu's kernels let only CAP_SYS_ADMIN attach single uprobes"
+	}
+	return r
+}
+
+func (f *Facts) tracefs() Result {
+	if f.Tracefs {
+		return Result{"tracefs", OK, "mounted; not needed", ""}
+	}
+	return Result{"tracefs", OK, "not mounted, nor needed", ""}
+}
+
+func (f *Facts) cgroup() Result {
+	if f.Cgroup == 0 {
+		return Result{"control groups", Degraded, "not mounted: containers and units are not told", "mount /sys/fs/cgroup"}
+	}
+	return Result{"control groups", OK, fmt.Sprintf("version %d", f.Cgroup), ""}
+}
+
+// text returns an error in one line, and one of permission without where it came from.
+func text(err error) string {
+	if errno := syscall.Errno(0); errors.Is(err, fs.ErrPermission) && errors.As(err, &errno) {
+		return "refused: " + errno.Error()
+	}
+	return strings.Join(strings.Fields(err.Error()), " ")
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package check
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Report is the judgement of everything, in the order in which a person should read it.
+type Report []Result
+
+// Err returns an error that names what is missing for run to work, nil if nothing is.
+func (r Report) Err() error {
+	var missing []string
+	for _, result := range r {
+		if result.Status == Missing {
+			missing = append(missing, result.Name)
+		}
+	}
+	if missing == nil {
+		return nil
+	}
+	return fmt.Errorf("run would not work here, for want of: %s", strings.Join(missing, ", "))
+}
+
+// WriteJSON writes one array, one object a result.
+func (r Report) WriteJSON(w io.Writer) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(r)
+}
+
+// lineWidth is how long lines are, unless a word is longer.
+const lineWidth = 110
+
+// WriteText writes lines for a person.
+func (r Report) WriteText(w io.Writer) error {
+	width, degraded := 0, 0
+	for _, result := range r {
+		width = max(width, len(result.Name))
+		if result.Status == Degraded {
+			degraded++
+		}
+	}
+	var b strings.Builder
+	indent := len(Degraded) + 2 + width + 2
+	for _, result := range r {
+		head := fmt.Sprintf("%-*s  %-*s  ", len(Degraded), result.Status, width, result.Name)
+		wrap(&b, head, indent, result.Detail)
+		if result.Remedy != "" {
+			wrap(&b, strings.Repeat(" ", indent)+"-> ", indent+3, result.Remedy)
+		}
+	}
+	switch {
+	case r.Err() != nil: // which says it all
+	case degraded > 0:
+		fmt.Fprintf(&b, "\ncrau-otel runs here, with what is degraded: %d of %d\n", degraded, len(r))
+	default:
+		b.WriteString("\ncrau-otel runs here\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// wrap writes text behind a head, and its further lines indented as far as the head reaches.
+func wrap(b *strings.Builder, head string, indent int, text string) {
+	b.WriteString(head)
+	column := indent
+	for i, word := range strings.Fields(text) {
+		switch {
+		case i == 0:
+		case column+1+len(word) > lineWidth:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			column = indent
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += len(word)
+	}
+	b.WriteByte('\n')
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package check
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+
+	"github.com/crau-otel/crau-otel/bpf"
+	"github.com/crau-otel/crau-otel/probes"
+	"github.com/crau-otel/crau-otel/tracer"
+)
+
+// try loads the program, attaches it to probed and calls that.
+func try() (load, attach error) {
+	t, err := tracer.New(tracer.Config{})
+	if err != nil {
+		return err, nil
+	}
+	attach = hit(t)
+	return t.Close(), attach
+}
+
+// probed is what the trial attaches to.
+//
+//go:noinline
+func probed(calls *int) { *calls++ }
+
+func hit(t *tracer.Tracer) error {
+	offset, err := fileOffset(uint64(reflect.ValueOf(probed).Pointer()))
+	if err != nil {
+		return err
+	}
+	site := probes.Site{Probe: probes.NewContext, Offset: offset}
+	// Both arguments are the constant 0.
+	cookie, err := t.Add(bpf.AuditCrauSpec{Kind: uint8(site.Probe), Nargs: 2})
+	if err != nil {
+		return err
+	}
+	a, err := probes.Attach("/proc/self/exe", t.Program(), t.Multi(), []probes.Site{site}, []uint64{cookie})
+	if err != nil {
+		return err
+	}
+	probed(new(int))
+	stats, err := t.Stats()
+	if err == nil && stats.Sent == 0 {
+		err = fmt.Errorf("a hit was not recorded: %+v", stats)
+	}
+	return errors.Join(err, a.Close())
+}
+
+// fileOffset returns where in its file the code at an address of this process lies.
+func fileOffset(address uint64) (uint64, error) {
+	f, err := os.Open("/proc/self/maps")
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	for sc := bufio.NewScanner(f); sc.Scan(); {
+		var start, end, offset uint64
+		var mode string
+		if _, err := fmt.Sscanf(sc.Text(), "%x-%x %s %x", &start, &end, &mode, &offset); err != nil {
+			return 0, fmt.Errorf("read /proc/self/maps: %w", err)
+		}
+		if start <= address && address < end {
+			return address - start + offset, nil
+		}
+	}
+	return 0, fmt.Errorf("no mapping has the address %#x", address)
+}

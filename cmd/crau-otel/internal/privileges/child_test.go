@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package privileges
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/probes"
+	"github.com/crau-otel/crau-otel/test/attach"
+	"github.com/crau-otel/crau-otel/tracer"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// childVariable holds a childConfig and makes TestChild run.
+const childVariable = "PRIVILEGES_CHILD"
+
+// childConfig says what a child is to do.
+type childConfig struct {
+	Spec        string // user to become
+	Keep        Set
+	Early, Late string // programs to attach to before and after; without the first, the child says what it can do before
+	Stranger    int    // a process of another user
+}
+
+// lockedThreads is how many threads a child has at least, besides the one that drops.
+const lockedThreads = 8
+
+// counter counts events by process.
+type counter map[string]int
+
+func (c counter) Handle(ev *event.Event) { c[strconv.Itoa(int(ev.PID))]++ }
+func (c counter) Tick(uint64)            {}
+
+// TestChild drops privileges in a process of its own, for other tests. It tells what it can do then, and when it is told to
+// go on, the events that it saw.
+func TestChild(t *testing.T) {
+	encoded := os.Getenv(childVariable)
+	if encoded == "" {
+		t.Skip("for other tests")
+	}
+	var cfg childConfig
+	if err := json.Unmarshal([]byte(encoded), &cfg); err != nil {
+		t.Fatal(err)
+	}
+	u, err := Parse(cfg.Spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, orders := json.NewEncoder(os.NewFile(3, "results")), os.NewFile(4, "orders")
+
+	started, stay := make(chan struct{}), make(chan struct{})
+	for range lockedThreads {
+		go func() {
+			runtime.LockOSThread()
+			started <- struct{}{}
+			<-stay
+		}()
+	}
+	for range lockedThreads {
+		<-started
+	}
+	defer close(stay)
+
+	if cfg.Early == "" {
+		tried := try(t, cfg)
+		tried["load"] = outcome(load())
+		tried["attach single uprobes"] = outcome(attachSingle(cfg.Late))
+		tried["drop"] = fmt.Sprint(Drop(u, cfg.Keep))
+		if err := results.Encode(tried); err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	tr, err := tracer.New(tracer.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	events := make(counter)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- tr.Run(ctx, events) }()
+	early, _ := attach.File(t, tr, cfg.Early)
+
+	if err := Drop(u, cfg.Keep); err != nil {
+		t.Fatal(err)
+	}
+	late := attachByDescriptor(t, tr, cfg.Late)
+	if err := results.Encode(try(t, cfg)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := orders.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(early.Close(), late.Close()); err != nil {
+		t.Error(err)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if _, err := tr.Stats(); err != nil {
+		t.Error(err)
+	}
+	if err := results.Encode(events); err != nil {
+		t.Error(err)
+	}
+}
+
+// attachByDescriptor attaches to a file the way discovery does.
+func attachByDescriptor(t *testing.T, tr *tracer.Tracer, path string) interface{ Close() error } {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	a, _ := attach.File(t, tr, fmt.Sprintf("/proc/self/fd/%d", file.Fd()))
+	return a
+}
+
+// try returns the errors of things that a process may or may not do, without their details, and its child's status.
+func try(t *testing.T, cfg childConfig) map[string]string {
+	t.Helper()
+	proc := fmt.Sprintf("/proc/%d/", cfg.Stranger)
+	_, link := os.Readlink(proc + "exe")
+	status, err := exec.Command("cat", "/proc/self/status").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tried := map[string]string{"status of a child": string(status)}
+	for what, err := range map[string]error{
+		"read a private file":         open("/etc/shadow", os.O_RDONLY),
+		"write a file of root's":      open("/etc/shadow", os.O_WRONLY),
+		"give a file away":            os.Chown(cfg.Late, stranger, stranger),
+		"become root":                 syscall.Setuid(0),
+		"change groups":               syscall.Setgroups([]int{0}),
+		"regain capabilities":         limit(^Set(0) >> (63 - unix.CAP_LAST_CAP)),
+		"mount":                       unix.Mount("none", "/mnt", "tmpfs", 0, ""),
+		"signal root":                 syscall.Kill(1, 0),
+		"open a stranger's file":      openMapped(proc),
+		"read a stranger's link":      link,
+		"open own mapped file":        openMapped("/proc/self/"),
+		"open own file by descriptor": openByDescriptor(cfg.Late),
+		"read own maps":               open("/proc/self/maps", os.O_RDONLY),
+	} {
+		tried[what] = outcome(err)
+	}
+	return tried
+}
+
+// outcome returns what the kernel said, empty for success.
+func outcome(err error) string {
+	if errno := syscall.Errno(0); errors.As(err, &errno) {
+		return errno.Error()
+	} else if err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+func load() error {
+	tr, err := tracer.New(tracer.Config{})
+	if err != nil {
+		return err
+	}
+	return tr.Close()
+}
+
+// attachSingle attaches to one site of a file the way that kernels before 6.6 take.
+func attachSingle(path string) error {
+	tr, err := tracer.New(tracer.Config{SingleUprobe: true})
+	if err != nil {
+		return err
+	}
+	defer tr.Close()
+	file, err := probes.Open(path)
+	if err != nil {
+		return err
+	}
+	a, err := probes.Attach(path, tr.Program(), false, file.Sites[:1], []uint64{0})
+	if err != nil {
+		return err
+	}
+	return a.Close()
+}
+
+func open(path string, flag int) error {
+	f, err := os.OpenFile(path, flag, 0)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// openMapped opens a file by the map_files of a process.
+func openMapped(proc string) error {
+	entries, err := os.ReadDir(filepath.Join(proc, "map_files"))
+	if err != nil {
+		return err
+	}
+	return open(filepath.Join(proc, "map_files", entries[0].Name()), os.O_RDONLY)
+}
+
+func openByDescriptor(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return open(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), os.O_RDONLY)
+}

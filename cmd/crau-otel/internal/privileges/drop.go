@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package privileges
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"unsafe"
+
+	"github.com/moby/sys/capability"
+	"golang.org/x/sys/unix"
+)
+
+// Drop makes every thread of this process run as u, without supplementary groups and with no capabilities but those in
+// keep, of which it keeps what it holds. Neither a child of it nor a program that it executes gets any, or gains any by
+// setuid bits or file capabilities. Nothing can be had back. The process no longer dumps core and can be traced and looked
+// into by root only.
+//
+// If u is the zero value, or who the process runs as already, users and groups stay as they are, and no capability is
+// needed for the rest. To become another user takes CAP_SETUID and CAP_SETGID. Without CAP_SETPCAP the bounding set stays;
+// it is of no use then.
+//
+// After an error some of it may have happened, and the process should end. In a binary that uses cgo the error is
+// [errors.ErrUnsupported], and nothing has happened: Go knows all threads of static binaries only.
+func Drop(u User, keep Set) error {
+	// First, since it takes no capability: so it tells binaries with cgo apart.
+	err := prctl(unix.PR_SET_NO_NEW_PRIVS, 1)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return fmt.Errorf("drop privileges: this binary was built with cgo, not CGO_ENABLED=0: %w", err)
+	}
+	if err != nil {
+		return fmt.Errorf("set no_new_privs: %w", err)
+	}
+	effective, permitted, err := read()
+	if err != nil {
+		return err
+	}
+	if effective.Has(capability.CAP_SETPCAP) {
+		if err := emptyBounding(); err != nil {
+			return fmt.Errorf("empty capability bounding set: %w", err)
+		}
+	}
+	if err := become(u); err != nil {
+		return fmt.Errorf("become user %q: %w", u.Spec, err)
+	}
+	if err := limit(permitted.covering(keep)); err != nil {
+		return fmt.Errorf("give up capabilities: %w", err)
+	}
+	// The kernel's default for who changed users, but not for who was given ambient capabilities.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("forbid core dumps: %w", err)
+	}
+	return nil
+}
+
+// prctl calls prctl(2) on every thread.
+func prctl(option, argument uintptr) error {
+	_, _, errno := syscall.AllThreadsSyscall(syscall.SYS_PRCTL, option, argument, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// emptyBounding takes every capability from the bounding set.
+func emptyBounding() error {
+	last, err := capability.LastCap()
+	if err != nil {
+		return err
+	}
+	for c := capability.Cap(0); c <= last; c++ {
+		if err := prctl(unix.PR_CAPBSET_DROP, uintptr(c)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// become changes users and groups. The permitted capabilities stay, none of them effective.
+func become(u User) error {
+	if u.Spec == "" || u.current() {
+		return nil
+	}
+	if err := prctl(unix.PR_SET_KEEPCAPS, 1); err != nil {
+		return err
+	}
+	// These act on every thread. The groups must go before the right to change them does.
+	if err := syscall.Setgroups(nil); err != nil {
+		return fmt.Errorf("leave groups: %w", err)
+	}
+	if err := syscall.Setresgid(u.GID, u.GID, u.GID); err != nil {
+		return fmt.Errorf("change group: %w", err)
+	}
+	if err := syscall.Setresuid(u.UID, u.UID, u.UID); err != nil {
+		return fmt.Errorf("change user: %w", err)
+	}
+	return prctl(unix.PR_SET_KEEPCAPS, 0)
+}
+
+// current reports whether the process runs as u already.
+func (u User) current() bool {
+	r, e, s := unix.Getresuid()
+	rg, eg, sg := unix.Getresgid()
+	return r == u.UID && e == u.UID && s == u.UID && rg == u.GID && eg == u.GID && sg == u.GID
+}
+
+// limit makes keep the effective and permitted capabilities and empties the inheritable ones, and thereby the ambient
+// ones, on every thread.
+func limit(keep Set) error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	low, high := uint32(keep), uint32(keep>>32)
+	data := [2]unix.CapUserData{{Effective: low, Permitted: low}, {Effective: high, Permitted: high}}
+	_, _, errno := syscall.AllThreadsSyscall(syscall.SYS_CAPSET,
+		uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data[0])), 0) //nolint:gosec // what capset(2) takes
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package privileges
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/moby/sys/capability"
+)
+
+// Use says when a capability is needed.
+type Use string
+
+// When a capability is needed.
+const (
+	Always        Use = "always"         // nothing works without it
+	SingleUprobes Use = "single uprobes" // to attach on a kernel without uprobe_multi, unless it is an old one
+	Discovery     Use = "discovery"      // to find programs and libraries; without it some are missed
+)
+
+// Need is a capability that crau-otel makes use of.
+type Need struct {
+	Cap    capability.Cap
+	Use    Use
+	Reason string // what it is needed for: a sentence without its subject, for documentation and crau-otel check
+}
+
+// Name returns the capability's name as of capabilities(7).
+func (n Need) Name() string { return "CAP_" + strings.ToUpper(n.Cap.String()) }
+
+// Needs returns every capability that crau-otel makes use of. TestNeeds takes them away one by one.
+func Needs() []Need {
+	return []Need{
+		{
+			capability.CAP_BPF, Always,
+			"loads the BPF program and reads its counters: kernels refuse bpf(2) to others",
+		},
+		{
+			capability.CAP_PERFMON, Always,
+			"lets the program trace: attaches it to probe sites and reads the memory of the process that hits one",
+		},
+		{
+			capability.CAP_SYS_ADMIN, SingleUprobes,
+			"attaches single uprobes, the only way before Linux 6.6: kernels with the fix of CVE-2025-38466 (5.15.189, 6.1.146) " +
+				"refuse them to others, as Debian's and Ubuntu's do with kernel.perf_event_paranoid above 2",
+		},
+		{
+			capability.CAP_SYS_PTRACE, Discovery,
+			"looks into the processes of other users and with other capabilities: /proc/PID/exe, root, map_files, and before " +
+				"Linux 6.15 maps",
+		},
+		{
+			capability.CAP_DAC_READ_SEARCH, Discovery,
+			"lists /proc/PID/map_files of other users, and reads files that, or whose folders, only their owner may read",
+		},
+		{
+			capability.CAP_CHECKPOINT_RESTORE, Discovery,
+			"opens the files in /proc/PID/map_files, which reach what was deleted or replaced since",
+		},
+	}
+}
+
+// Keep returns the capabilities to keep once everything is set up. Multi says whether the tracer attaches by
+// uprobe_multi, discovery whether files are looked for.
+func Keep(multi, discovery bool) Set {
+	var keep Set
+	for _, n := range Needs() {
+		if n.Use == Always || n.Use == SingleUprobes && !multi || n.Use == Discovery && discovery {
+			keep |= Of(n.Cap)
+		}
+	}
+	return keep
+}
+
+// Missing returns what is needed for a use and not granted by held.
+func Missing(held Set, use Use) []Need {
+	var missing []Need
+	for _, n := range Needs() {
+		if n.Use == use && !held.Grants(n.Cap) {
+			missing = append(missing, n)
+		}
+	}
+	return missing
+}
+
+// Check returns an error that names what this process lacks for anything to work.
+func Check() error {
+	held, err := Held()
+	if err != nil {
+		return err
+	}
+	missing := Missing(held, Always)
+	if missing == nil {
+		return nil
+	}
+	names := make([]string, len(missing))
+	for i, n := range missing {
+		names[i] = n.Name()
+	}
+	return fmt.Errorf("missing capabilities: %s; run as root, or grant them with setcap(8)", strings.Join(names, ", "))
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package privileges
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os/user"
+	"strconv"
+	"strings"
+)
+
+// User is whom to run as. The zero value is whoever started the process.
+type User struct {
+	Spec     string // as it was written; empty in the zero value
+	UID, GID int
+}
+
+// Parse reads USER[:GROUP], each a name or a number. Without a group it is the user's own. An empty spec is the zero
+// value.
+func Parse(spec string) (User, error) {
+	if spec == "" {
+		return User{}, nil
+	}
+	u, err := parse(spec)
+	if err != nil {
+		return User{}, fmt.Errorf("user %q: %w", spec, err)
+	}
+	return u, nil
+}
+
+func parse(spec string) (User, error) {
+	name, group, grouped := strings.Cut(spec, ":")
+	if name == "" || grouped && group == "" {
+		return User{}, errors.New("must be USER or USER:GROUP, names or numbers")
+	}
+	u := User{Spec: spec, GID: -1}
+	if grouped {
+		gid, err := id(group, func() (string, error) {
+			g, err := user.LookupGroup(group)
+			if err != nil {
+				return "", err
+			}
+			return g.Gid, nil
+		})
+		if err != nil {
+			return User{}, fmt.Errorf("find group: %w", err)
+		}
+		u.GID = gid
+	}
+	var account *user.User
+	uid, err := id(name, func() (string, error) {
+		var err error
+		if account, err = user.Lookup(name); err != nil {
+			return "", err
+		}
+		return account.Uid, nil
+	})
+	if err != nil {
+		return User{}, fmt.Errorf("find user: %w", err)
+	}
+	u.UID = uid
+	if grouped {
+		return u, nil
+	}
+	if account == nil {
+		if account, err = user.LookupId(name); err != nil {
+			return User{}, fmt.Errorf("find the user's group, or name one after a colon: %w", err)
+		}
+	}
+	u.GID, err = number(account.Gid)
+	return u, err
+}
+
+// id returns the number in text, or of the name that it is.
+func id(text string, lookup func() (string, error)) (int, error) {
+	if strings.Trim(text, "0123456789") == "" {
+		return number(text)
+	}
+	found, err := lookup()
+	if err != nil {
+		return 0, err
+	}
+	return number(found)
+}
+
+// number returns a user or group id. The largest of 32 bits is none: for the kernel it means no change.
+func number(text string) (int, error) {
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || n == math.MaxUint32 {
+		return 0, fmt.Errorf("%s is not an id from 0 to %d", text, uint32(math.MaxUint32-1))
+	}
+	return int(n), nil
+}

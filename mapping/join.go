@@ -107,6 +107,7 @@ func (m *Mapper) merge(first, piece *tree, by how) *node {
 	first.join.has |= piece.parts()
 	first.join.how = by
 	root.last = max(root.last, gone.last)
+	root.superseded = false
 	root.incomplete = root.incomplete || gone.incomplete
 	m.trees.MoveToBack(first.age)
 

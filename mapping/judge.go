@@ -30,7 +30,7 @@ func (n *node) judge() {
 	if n.parent == nil || j.status == registry.NotApplicable {
 		return
 	}
-	if whole := n.parent.judgement.status; whole == registry.Hybrid && n.parent.class() != classTLSHandshake {
+	if whole := n.parent.judgement.status; whole == registry.Hybrid && j.status != registry.Hybrid {
 		j.part, j.status = j.status, registry.Hybrid
 	}
 }

@@ -3,11 +3,13 @@
 package mapping
 
 import (
+	"cmp"
 	"container/list"
 	"crypto/cipher"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -264,7 +266,8 @@ func (m *Mapper) finishAll(p *process, why end) {
 	for t := range p.trees {
 		m.joinLast(t)
 	}
-	for t := range p.trees {
+	left := slices.SortedFunc(maps.Keys(p.trees), func(a, b *tree) int { return cmp.Compare(a.root().start, b.root().start) })
+	for _, t := range left {
 		m.finish(t, why)
 	}
 }

@@ -17,7 +17,8 @@ type summary struct {
 	group          datum           // of the negotiated key exchange; no key: none
 	offered        []string        // names of the groups a client made shares for
 	offeredSafe    bool            // one of these withstands a quantum computer
-	exchanged      bool            // some operation belongs to a key exchange
+	exchanged      bool            // some operation belongs to the negotiated key exchange
+	agreed         bool            // a TLS 1.3 key exchange made a secret
 	signed         bool            // somebody signed or verified
 	verified       datum           // scheme of the peer's signature
 	made           datum           // scheme of the own signature
@@ -47,7 +48,10 @@ func (n *node) fold() {
 			s.keyExchange = worse(s.keyExchange, j.status)
 		}
 	case classGenerate:
-		s.exchanged = true
+		// A client's key for a share that is only offered says nothing of what was negotiated.
+		if kx := n.within(classTLSKeyExchange); kx == nil || kx.judgement.agreed || at.role() != "client" {
+			s.exchanged = true
+		}
 	case classTLSSignature:
 		s.signed = true
 		s.authentication = worse(s.authentication, j.status)
@@ -80,7 +84,7 @@ func (s *summary) foldKeyExchange(n *node) {
 	j := &n.judgement
 	group := n.get(keyTLSGroup)
 	if j.agreed {
-		s.exchanged = true
+		s.exchanged, s.agreed = true, true
 		s.keyExchange = j.status
 		if j.status == registry.NotApplicable {
 			s.keyExchange = j.secrets
@@ -165,7 +169,7 @@ func (s *summary) appendTo(attrs []attribute.KeyValue, n *node) []attribute.KeyV
 	case s.made.key != nil:
 		attrs = s.made.appendTo(attrs)
 	}
-	if version, ok := n.word(keyTLSProtocolVersion); ok && !s.signed && (!s.exchanged || !beforeTLS13(version)) {
+	if n.get(keyTLSProtocolVersion) != nil && !s.signed && (!s.exchanged || s.agreed) {
 		attrs = append(attrs, attrTLSResumed.Bool(true))
 	}
 	return attrs

@@ -26,6 +26,7 @@ func newCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "crau-otel",
 		Short:         "Show which cryptography the programs on this machine really use, as OpenTelemetry traces",
+		Version:       buildVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

@@ -106,7 +106,7 @@ type Keys struct {
 
 // Metrics configures what is measured.
 type Metrics struct {
-	// MaxSeries is the number of series of one instrument, 1 to 1000000.
+	// MaxSeries is the number of series of one instrument, 16 to 1000000.
 	MaxSeries int `yaml:"max_series"`
 }
 

@@ -102,7 +102,7 @@ func TestValidateRanges(t *testing.T) {
 	checkRange(t, "limits.tree_spans", func(c *Config) *int { return &c.Limits.TreeSpans }, 1, 1048576)
 	checkRange(t, "limits.processes", func(c *Config) *int { return &c.Limits.Processes }, 1, 4194304)
 	checkRange(t, "limits.process_rate", func(c *Config) *int { return &c.Limits.ProcessRate }, 1000, 100000000)
-	checkRange(t, "metrics.max_series", func(c *Config) *int { return &c.Metrics.MaxSeries }, 1, 1000000)
+	checkRange(t, "metrics.max_series", func(c *Config) *int { return &c.Metrics.MaxSeries }, 16, 1000000)
 	checkRange(t, "ring.poll_interval", func(c *Config) *time.Duration { return &c.Ring.PollInterval }, 100*time.Microsecond, time.Second)
 	checkRange(t, "spans.idle_timeout", func(c *Config) *time.Duration { return &c.Spans.IdleTimeout }, 10*time.Millisecond, time.Hour)
 	checkRange(t, "shutdown.timeout", func(c *Config) *time.Duration { return &c.Shutdown.Timeout }, 100*time.Millisecond, 10*time.Minute)

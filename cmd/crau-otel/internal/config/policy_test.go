@@ -28,7 +28,7 @@ policy:
     - {name: no-ems, attribute: tls.extended_master_secret, operator: absent, span: "tls::handshake"}
 privacy: {process: full, keys: {allow: ["tls::*"], deny: ["*::ident_string"]}}
 scopes: [tls, pk]
-metrics: {max_series: 10}
+metrics: {max_series: 100}
 `
 	want := Default()
 	want.Policy = policy.Config{Name: "hybrid-ok", Rules: []policy.Rule{
@@ -42,7 +42,7 @@ metrics: {max_series: 10}
 	}}
 	want.Privacy = Privacy{Process: ProcessFull, Keys: Keys{Allow: []string{"tls::*"}, Deny: []string{"*::ident_string"}}}
 	want.Scopes = []string{"tls", "pk"}
-	want.Metrics.MaxSeries = 10
+	want.Metrics.MaxSeries = 100
 	got, err := load(t, file, nil)
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("error %v\n got %+v\nwant %+v", err, got, want)
@@ -143,7 +143,7 @@ crau.yaml:14: privacy.process: must be text, got true`,
 			want: `CRAU_SCOPES: scopes[1]: must be a word of a-z, 0-9 and _ such as tls, got "TLS"
 --policy: policy.name: must be none, hybrid-ok, pq-only or cnsa-2.0, got "strict"
 CRAU_PRIVACY_KEYS_ALLOW: privacy.keys.allow[1]: must be a pattern such as tls::*, got "["
-CRAU_METRICS_MAX_SERIES: metrics.max_series: must be at least 1, got 0`,
+CRAU_METRICS_MAX_SERIES: metrics.max_series: must be at least 16, got 0`,
 		},
 		{
 			name:    "rules in a variable",

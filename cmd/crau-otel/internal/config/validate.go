@@ -109,7 +109,7 @@ func patterns(p *problems, key string, list []string) {
 }
 
 func (m Metrics) validate(p *problems) {
-	inRange(p, "metrics.max_series", m.MaxSeries, 1, 1_000_000)
+	inRange(p, "metrics.max_series", m.MaxSeries, 16, 1_000_000)
 }
 
 func (c Console) validate(p *problems) {

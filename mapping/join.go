@@ -25,7 +25,7 @@ type join struct {
 	session uint64 // of the library; 0 if not told
 	pieces  int    // besides the first
 	how     how
-	has     part // of a handshake that waits for pieces
+	has     part // what lacking found it to have; only of trees that sessions do not tell
 }
 
 // part is something that a handshake has once.
@@ -73,13 +73,17 @@ func (m *Mapper) named(n *node) *node {
 	return m.merge(first, n.tree, joinedExactly)
 }
 
-// uproot makes a tree of a context that was opened below another just now.
+// uproot makes a tree of a context without children that was opened below another one, now that its name came. The
+// event that brought it goes with it.
 func (m *Mapper) uproot(n *node) {
 	old := n.tree
-	old.nodes = old.nodes[:len(old.nodes)-1]
+	i := slices.Index(old.nodes, n)
+	old.nodes = slices.Delete(old.nodes, i, i+1)
 	old.events--
-	n.parent.child = nil
-	n.parent = nil
+	if n.parent.child == n {
+		n.parent.child = nil
+	}
+	n.parent, n.superseded = nil, false
 	m.plant(n, parentNone)
 	n.tree.events, n.tree.last = 1, old.last
 }
@@ -104,7 +108,7 @@ func (m *Mapper) merge(first, piece *tree, by how) *node {
 	first.events += piece.events
 	first.last = max(first.last, piece.last)
 	first.join.pieces++
-	first.join.has |= piece.parts()
+	first.join.has |= piece.join.has
 	first.join.how = by
 	root.last = max(root.last, gone.last)
 	root.superseded = false
@@ -133,8 +137,8 @@ func (m *Mapper) merge(first, piece *tree, by how) *node {
 func (m *Mapper) superseded(t *tree) {
 	root := t.root()
 	switch {
-	case t.join.session != 0:
-	case root.schema.handshake() && root.class() == classTLSHandshake && root.parentage == parentNone && !root.self:
+	case t.join.session != 0, t.waits():
+	case root.class() == classTLSHandshake && root.parentage == parentNone && !root.self:
 		m.pieceOver(t)
 	default:
 		m.finish(t, endSuperseded)
@@ -148,12 +152,17 @@ func (m *Mapper) pieceOver(piece *tree) {
 		return
 	}
 	root := piece.root()
-	piece.join.has = piece.parts()
 	waiting := append(root.thread.pieces[root.ctx], piece)
 	root.thread.pieces[root.ctx] = waiting
 	if len(waiting) > maxPieces {
 		m.finish(waiting[0], endSuperseded)
 	}
+}
+
+// waits reports whether the tree is a handshake that waits for further pieces.
+func (t *tree) waits() bool {
+	root := t.root()
+	return slices.Contains(root.thread.pieces[root.ctx], t)
 }
 
 // joinLast joins a piece that nothing came after, or the handshake's piece that came last, to the handshake it belongs
@@ -165,7 +174,7 @@ func (m *Mapper) joinLast(t *tree) bool {
 		return false
 	}
 	piece := newest.tree
-	if piece.root() != newest || piece.join.session != 0 || newest.self || slices.Contains(root.thread.pieces[root.ctx], piece) {
+	if piece.root() != newest || piece.join.session != 0 || newest.self || piece.waits() {
 		return false
 	}
 	first := m.lacking(piece)
@@ -181,6 +190,7 @@ func (m *Mapper) joinLast(t *tree) bool {
 func (m *Mapper) lacking(piece *tree) *tree {
 	root := piece.root()
 	brings := piece.parts()
+	piece.join.has = brings
 	for _, w := range root.thread.pieces[root.ctx] {
 		switch {
 		case w == piece || w.root().role() != root.role():

@@ -16,12 +16,16 @@ func (m *Mapper) newContext(t *thread, ev *event.Event) {
 		m.openSelf(t, ev, newest)
 		return
 	}
-	var n *node
-	switch parent := t.open[ev.Parent]; {
+	parent := t.open[ev.Parent]
+	var inferred, n *node
+	if ev.Parent != event.NoParent && t.astray(parent) {
+		inferred = climb(t.latest.n, m.nameOf(ev))
+	}
+	switch {
 	case ev.Parent == event.NoParent:
 		n = m.openRoot(t, ev, newest, parentNone)
-	case t.astray(parent) && climb(t.latest.n, nameOf(ev)) != nil:
-		n = m.openChild(t, ev, newest, climb(t.latest.n, nameOf(ev)))
+	case inferred != nil:
+		n = m.openChild(t, ev, newest, inferred)
 		n.parentage = parentInferred
 	case ev.Parent == 0:
 		n = m.openRoot(t, ev, newest, parentNone)
@@ -39,7 +43,7 @@ func (m *Mapper) newContext(t *thread, ev *event.Event) {
 
 // openSelf opens a context that names itself as parent: its place follows from the schema and from explicit links.
 func (m *Mapper) openSelf(t *thread, ev *event.Event, newest *node) {
-	name := nameOf(ev)
+	name := m.nameOf(ev)
 	var n *node
 	switch {
 	case newest != nil && newest.linked && newest.bare():
@@ -71,7 +75,7 @@ func (m *Mapper) data(t *thread, ev *event.Event) {
 		n = m.openRoot(t, ev, nil, parentMissing)
 	}
 	if n.outer.n != nil {
-		if name := nameOf(ev); name != "" {
+		if name := m.nameOf(ev); name != "" {
 			m.settle(n, name)
 		}
 	}
@@ -135,6 +139,7 @@ func (m *Mapper) openChild(t *thread, ev *event.Event, newest, parent *node) *no
 	newest.supersede()
 	if tr := parent.tree; len(tr.nodes) >= m.cfg.MaxTreeSpans {
 		parent.child.supersede()
+		parent.revive() // it must not be shed itself
 		m.shed(tr)
 		if len(tr.nodes) >= m.cfg.MaxTreeSpans {
 			m.finish(tr, endEvicted)
@@ -161,8 +166,10 @@ func (m *Mapper) open(t *thread, ev *event.Event) *node {
 
 // take gives the event's pairs to the contexts they belong to, innermost being the newest of the event's id.
 func (m *Mapper) take(innermost *node, ev *event.Event) {
-	innermost.tree.touch(m, ev.Time)
-	innermost.tree.events++
+	t := innermost.tree
+	t.events++
+	t.last = ev.Time
+	m.trees.MoveToBack(t.age)
 	if ev.Flags&event.Lost != 0 {
 		innermost.incomplete = true
 	}
@@ -189,12 +196,6 @@ func (m *Mapper) take(innermost *node, ev *event.Event) {
 	}
 }
 
-// touch notes that something happened in the tree.
-func (t *tree) touch(m *Mapper, now uint64) {
-	t.last = now
-	m.trees.MoveToBack(t.age)
-}
-
 // put adds a datum to n; a key that n has already takes the new value.
 func (m *Mapper) put(n *node, d datum) {
 	for i := range n.data {
@@ -211,10 +212,11 @@ func (m *Mapper) put(n *node, d datum) {
 	n.data = append(n.data, d)
 }
 
-func nameOf(ev *event.Event) string {
+// nameOf returns the name that the event gives its context, "" if it gives none.
+func (m *Mapper) nameOf(ev *event.Event) string {
 	for i := range ev.Pairs {
 		if isName(&ev.Pairs[i]) {
-			return readable(ev.Pairs[i].Value)
+			return m.in.text(ev.Pairs[i].Value)
 		}
 	}
 	return ""

@@ -58,6 +58,9 @@ func (m *Mapper) shed(t *tree) {
 			kept = append(kept, n)
 		}
 	}
+	for _, n := range kept {
+		n.judge() // those below go by it
+	}
 	m.give(t, gone, endSuperseded)
 	for _, n := range gone {
 		if n.parent != nil && n.parent.child == n {
@@ -88,9 +91,6 @@ func (m *Mapper) drop(t *tree) {
 func (m *Mapper) give(t *tree, nodes []*node, why end) {
 	for _, n := range nodes {
 		n.stretch()
-		if n.parent != nil && n.parent.judgement.status == registry.NotApplicable {
-			n.parent.judge() // of a tree that goes on, it may not have been judged yet
-		}
 		n.judge()
 		n.notice()
 	}
@@ -98,7 +98,7 @@ func (m *Mapper) give(t *tree, nodes []*node, why end) {
 		n.fold()
 	}
 	for _, n := range slices.Backward(nodes) {
-		m.conclude(n)
+		n.conclude()
 	}
 	events := t.events
 	t.events = 0
@@ -167,18 +167,15 @@ func (m *Mapper) spans(t *tree, nodes []*node, why end) Tree {
 }
 
 // conclude closes n's summary and hands it up to the root, if n has one.
-func (m *Mapper) conclude(n *node) {
+func (n *node) conclude() {
 	s := n.judgement.sum
-	if s == nil || n.superseded && n.parent == nil && n.tree.root() != n {
+	if s == nil {
 		return
 	}
 	s.conclude(n)
-	if n.parent == nil {
+	root := n.tree.root()
+	if n == root {
 		return
-	}
-	root := n
-	for root.parent != nil {
-		root = root.parent
 	}
 	if root.judgement.sum == nil {
 		root.judgement.sum = &summary{}

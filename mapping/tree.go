@@ -142,12 +142,22 @@ func (n *node) below(a *node) bool {
 	return false
 }
 
+// revive makes n part of the open branch of its tree again: something is opened below it after all. Then, as always,
+// the contexts that are not superseded are those that child leads to from the root.
+func (n *node) revive() {
+	for ; n != nil && n.superseded; n = n.parent {
+		n.superseded = false
+		if p := n.parent; p != nil && p.child != n {
+			p.child.supersede()
+			p.child = n
+		}
+	}
+}
+
 // adopt makes c the child of n that was opened last.
 func (n *node) adopt(c *node) {
 	n.child.supersede()
-	for a := n; a != nil && a.superseded; a = a.parent {
-		a.superseded = false // it goes on after all
-	}
+	n.revive()
 	c.parent, n.child = n, c
 	c.tree = n.tree
 	n.tree.nodes = append(n.tree.nodes, c)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/bits"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -14,9 +13,9 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"golang.org/x/sys/unix"
 
-	"github.com/crau-otel/crau-otel/bpf"
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/probes"
+	"github.com/crau-otel/crau-otel/probes/spec"
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
@@ -46,15 +45,14 @@ func identify(path string) (fileID, error) {
 	return fileID{st.Dev, st.Ino}, nil
 }
 
-// add attaches every site of a file, which is opened by attachPath and known to the user by its own path. What fails is
-// logged with its name and left out.
-func (a *attachments) add(file *probes.File, attachPath string, trusted bool) {
+// add attaches every site of a file. What fails is logged with its name and left out.
+func (a *attachments) add(file *probes.File, trusted bool) {
 	for _, problem := range file.Problems {
 		a.log.Warn("probe site skipped", "file", file.Path, "error", problem)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	id, err := identify(attachPath)
+	id, err := identify(file.Path)
 	if err != nil {
 		a.log.Warn("no probes attached", "file", file.Path, "error", err)
 		return
@@ -67,14 +65,14 @@ func (a *attachments) add(file *probes.File, attachPath string, trusted bool) {
 	var sites []probes.Site
 	var cookies []uint64
 	for _, site := range file.Sites {
-		cookie, err := a.tracer.Add(spec(site, number))
+		cookie, err := a.tracer.Add(spec.Of(site, number))
 		if err != nil {
 			a.log.Warn("probe site skipped", "file", file.Path, "probe", site.Probe, "offset", site.Offset, "error", err)
 			continue
 		}
 		sites, cookies = append(sites, site), append(cookies, cookie)
 	}
-	attachment, err := probes.Attach(attachPath, a.tracer.Program(), a.tracer.Multi(), sites, cookies)
+	attachment, err := probes.Attach(file.Path, a.tracer.Program(), a.tracer.Multi(), sites, cookies)
 	if err != nil {
 		a.log.Warn("not every probe attached", "file", file.Path, "error", err)
 	}
@@ -135,24 +133,4 @@ func describeLibrary(file *probes.File, trusted bool) mapping.Library {
 		lib.Version = version
 	}
 	return lib
-}
-
-// spec says in the kernel's terms what a site tells and where its arguments are.
-func spec(site probes.Site, file uint32) bpf.AuditCrauSpec {
-	s := bpf.AuditCrauSpec{File: file, Kind: uint8(site.Probe), Nargs: uint8(len(site.Args))}
-	for i, op := range site.Args {
-		s.Args[i] = bpf.AuditCrauOperand{
-			Value: op.Value,
-			Kind:  uint8(op.Kind),
-			Base:  op.Base,
-			Index: op.Index,
-			Scale: uint8(bits.TrailingZeros8(max(op.Scale, 1))),
-			Size:  op.Size,
-			Shift: op.Shift,
-		}
-		if op.Signed {
-			s.Args[i].IsSigned = 1
-		}
-	}
-	return s
 }

@@ -13,8 +13,6 @@ import (
 
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
@@ -162,8 +160,8 @@ func (p *pipeline) close(cfg config.Config) {
 	}
 	ctx, cancel = context.WithTimeout(ctx, lastMetrics)
 	defer cancel()
-	if err := p.metrics.Shutdown(ctx); status.Code(err) == codes.Unimplemented {
-		p.log.Warn("the receiver takes no metrics; set OTEL_METRICS_EXPORTER=none")
+	if err := p.metrics.Shutdown(ctx); takesNoMetrics(err) {
+		p.log.Warn(noMetricsHint)
 	} else if err != nil {
 		p.log.Warn("the last metrics were not exported", "error", err)
 	}

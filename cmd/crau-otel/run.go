@@ -79,9 +79,9 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, t.Close()) }()
-
 	attached := newAttachments(t, log)
+	defer func() { err = errors.Join(err, attached.Close(), t.Close()) }()
+
 	for _, path := range cfg.Libraries {
 		file, err := probes.Open(path)
 		if err != nil {
@@ -91,7 +91,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 		if absolute, err := filepath.Abs(path); err == nil {
 			file.Path = absolute
 		}
-		attached.add(file, path, trusted(path))
+		attached.add(file, trusted(path))
 	}
 	files, sites := attached.count()
 	if sites == 0 {
@@ -99,19 +99,19 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 	}
 	if cfg.User != "" {
 		if err := privileges.Drop(user, privileges.Keep(t.Multi(), false)); err != nil {
-			return errors.Join(fmt.Errorf("become user %s: %w", cfg.User, err), attached.Close())
+			return fmt.Errorf("become user %s: %w", cfg.User, err)
 		}
 	}
 	if cfg.Pprof != "" {
 		stop, err := servePprof(cfg.Pprof, log)
 		if err != nil {
-			return errors.Join(err, attached.Close())
+			return err
 		}
 		defer stop()
 	}
 	p, err := newPipeline(ctx, cfg, t, attached, log)
 	if err != nil {
-		return errors.Join(err, attached.Close())
+		return err
 	}
 	log.Info("ready", "files", files, "sites", sites, "exporter", cfg.Exporter, "uprobe_multi", t.Multi())
 	debug.FreeOSMemory() // loading took memory that running does not need
@@ -136,7 +136,7 @@ func trace(ctx context.Context, t *tracer.Tracer, attached *attachments, h trace
 	err := t.Run(reading, h)
 	if stop() { // Run failed on its own
 		drained()
-		return errors.Join(err, attached.Close())
+		return err
 	}
 	return errors.Join(err, <-detached)
 }

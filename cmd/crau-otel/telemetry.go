@@ -50,8 +50,8 @@ const maxReconnect = 5 * time.Second
 func newExporter(ctx context.Context, cfg config.Config, stdout *os.File, log *slog.Logger) (sdktrace.SpanExporter, error) {
 	var hint sync.Once
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		if status.Code(err) == codes.Unimplemented {
-			hint.Do(func() { log.Warn("the receiver takes no metrics; set OTEL_METRICS_EXPORTER=none", "error", err) })
+		if takesNoMetrics(err) {
+			hint.Do(func() { log.Warn(noMetricsHint, "error", err) })
 			return
 		}
 		log.Warn("OpenTelemetry SDK", "error", err)
@@ -84,6 +84,12 @@ func newExporter(ctx context.Context, cfg config.Config, stdout *os.File, log *s
 	}
 	return exporter, nil
 }
+
+// noMetricsHint is what to say to a user whose receiver, like Jaeger, takes no metrics.
+const noMetricsHint = "the receiver takes no metrics; set OTEL_METRICS_EXPORTER=none"
+
+// takesNoMetrics reports whether the export of metrics failed for that reason.
+func takesNoMetrics(err error) bool { return status.Code(err) == codes.Unimplemented }
 
 // newMetricReader returns a reader that exports over OTLP as often as OTEL_METRIC_EXPORT_INTERVAL says.
 func newMetricReader(ctx context.Context) (sdkmetric.Reader, error) {

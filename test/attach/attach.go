@@ -4,14 +4,13 @@
 package attach
 
 import (
-	"math/bits"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 
-	"github.com/crau-otel/crau-otel/bpf"
 	"github.com/crau-otel/crau-otel/probes"
+	"github.com/crau-otel/crau-otel/probes/spec"
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
@@ -49,7 +48,7 @@ func File(t testing.TB, tr *tracer.Tracer, path string) (*probes.Attachment, []u
 	}
 	cookies := make([]uint64, len(file.Sites))
 	for i, site := range file.Sites {
-		if cookies[i], err = tr.Add(Spec(site)); err != nil {
+		if cookies[i], err = tr.Add(spec.Of(site, 0)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -59,24 +58,4 @@ func File(t testing.TB, tr *tracer.Tracer, path string) (*probes.Attachment, []u
 	}
 	t.Cleanup(func() { _ = attachment.Close() })
 	return attachment, cookies
-}
-
-// Spec says in the kernel's terms what a site tells and where its arguments are.
-func Spec(site probes.Site) bpf.AuditCrauSpec {
-	s := bpf.AuditCrauSpec{Kind: uint8(site.Probe), Nargs: uint8(len(site.Args))}
-	for i, op := range site.Args {
-		s.Args[i] = bpf.AuditCrauOperand{
-			Value: op.Value,
-			Kind:  uint8(op.Kind),
-			Base:  op.Base,
-			Index: op.Index,
-			Scale: uint8(bits.TrailingZeros8(max(op.Scale, 1))),
-			Size:  op.Size,
-			Shift: op.Shift,
-		}
-		if op.Signed {
-			s.Args[i].IsSigned = 1
-		}
-	}
-	return s
 }

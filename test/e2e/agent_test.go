@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/crau-otel/crau-otel/test/attach"
 )
 
 // agent is a running crau-otel.
@@ -51,7 +53,7 @@ func agentCommand(t *testing.T, env []string, args ...string) *exec.Cmd {
 // its output is kept.
 func startCommand(t *testing.T, cmd *exec.Cmd) *agent {
 	t.Helper()
-	requireBPF(t)
+	attach.RequireBPF(t)
 	a := &agent{t: t, cmd: cmd, ready: make(chan struct{}), eof: make(chan struct{}), news: make(chan struct{}, 1)}
 	if cmd.Stdout == nil {
 		cmd.Stdout = &a.stdout

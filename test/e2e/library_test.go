@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/crau-otel/crau-otel/test/attach"
 )
 
 // badFile is a path that no probe can be found in, and what is said of it.
@@ -96,7 +98,7 @@ func TestBadLibrariesBesideAGoodOne(t *testing.T) {
 }
 
 func TestOnlyBadLibraries(t *testing.T) {
-	requireBPF(t)
+	attach.RequireBPF(t)
 	bad := badFiles(t)
 	args := []string{"run", "--exporter", "none"}
 	for _, b := range bad {

@@ -21,7 +21,7 @@ const maxBackoff = 5 * time.Second
 
 // deliver hands trees over and counts what became of each. Trees that are too large together are handed over apart.
 func (q *Queue) deliver(trees []mapping.Tree) {
-	var spans []sdktrace.ReadOnlySpan
+	spans := make([]sdktrace.ReadOnlySpan, 0, q.cfg.MaxBatch)
 	for _, t := range trees {
 		spans = append(spans, t.Spans...)
 	}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	kernfsHandle = 0xfe // the kernel's FILEID_KERNFS
+	maxCgroups   = 16384
+	walkInterval = time.Second
+)
+
+// Cgroups finds the paths of cgroups of version 2 by the numbers that
+// bpf_get_current_cgroup_id returns. It may be used by several goroutines.
+type Cgroups struct {
+	mount string
+	dir   *os.File
+
+	mu     sync.Mutex
+	paths  map[uint64]string
+	walk   bool // handles cannot be opened: CAP_DAC_READ_SEARCH is missing
+	walked time.Time
+}
+
+// NewCgroups looks for where cgroups of version 2 are mounted. It fails where
+// they are not.
+func NewCgroups() (*Cgroups, error) {
+	point := ""
+	err := eachMount("/proc/self/mountinfo", func(m mount) bool {
+		if m.kind == "cgroup2" {
+			point = m.point
+		}
+		return point == ""
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("find cgroups: %w", err)
+	case point == "":
+		return nil, errors.New("find cgroups: version 2 is not mounted")
+	}
+	return newCgroups(point)
+}
+
+func newCgroups(mount string) (*Cgroups, error) {
+	dir, err := os.Open(mount)
+	if err != nil {
+		return nil, fmt.Errorf("find cgroups: %w", err)
+	}
+	return &Cgroups{mount: mount, dir: dir, paths: make(map[uint64]string)}, nil
+}
+
+// Close lets go of the mount.
+func (c *Cgroups) Close() error { return c.dir.Close() }
+
+// Path returns the path of a cgroup, as /proc/PID/cgroup has it. Numbers are
+// not used again, so it is right even if the cgroup has been removed since it
+// was first asked for.
+func (c *Cgroups) Path(id uint64) (string, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if path, ok := c.paths[id]; ok {
+		return path, true
+	}
+	if !c.walk {
+		path, err := c.open(id)
+		if err == nil {
+			c.remember(id, path)
+			return path, true
+		}
+		c.walk = errors.Is(err, unix.EPERM) || errors.Is(err, unix.EOPNOTSUPP)
+	}
+	if c.walk && time.Since(c.walked) > walkInterval {
+		c.readTree()
+	}
+	path, ok := c.paths[id]
+	return path, ok
+}
+
+func (c *Cgroups) remember(id uint64, path string) {
+	if len(c.paths) >= maxCgroups {
+		clear(c.paths)
+	}
+	c.paths[id] = path
+}
+
+// open opens a cgroup by its number, which is what its file handle consists of.
+func (c *Cgroups) open(id uint64) (string, error) {
+	handle := unix.NewFileHandle(kernfsHandle, binary.NativeEndian.AppendUint64(nil, id))
+	fd, err := unix.OpenByHandleAt(int(c.dir.Fd()), handle, unix.O_PATH|unix.O_CLOEXEC)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return "", err
+	}
+	where, _, err := pathOf(fd)
+	if err != nil {
+		return "", err
+	}
+	inside, ok := strings.CutPrefix(where, c.mount)
+	if !ok || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return "", unix.ENOENT
+	}
+	return path.Join("/", inside), nil
+}
+
+// readTree notes all cgroups, of many the first.
+func (c *Cgroups) readTree() {
+	c.walked = time.Now()
+	clear(c.paths)
+	_ = filepath.WalkDir(c.mount, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.IsDir() {
+			return nil //nolint:nilerr // removed meanwhile
+		}
+		if len(c.paths) >= maxCgroups {
+			return fs.SkipAll
+		}
+		var st unix.Stat_t
+		if unix.Lstat(name, &st) == nil {
+			c.paths[st.Ino] = path.Join("/", strings.TrimPrefix(name, c.mount))
+		}
+		return nil
+	})
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// loaderCache makes a cache of glibc's.
+func loaderCache(libraries ...string) []byte {
+	data := []byte("glibc-ld.so.cache1.1")
+	data = binary.NativeEndian.AppendUint32(data, uint32(len(libraries)))
+	strings := []byte{}
+	at := 48 + 24*len(libraries)
+	var entries []byte
+	for _, library := range libraries {
+		name := filepath.Base(library)
+		entry := binary.NativeEndian.AppendUint32(nil, 0x303) // ELF, x86-64
+		entry = binary.NativeEndian.AppendUint32(entry, uint32(at+len(strings)))
+		entry = binary.NativeEndian.AppendUint32(entry, uint32(at+len(strings)+len(name)+1))
+		entries = append(entries, append(entry, make([]byte, 12)...)...)
+		strings = append(strings, name+"\x00"+library+"\x00"...)
+	}
+	data = binary.NativeEndian.AppendUint32(data, uint32(len(strings)))
+	data = append(data, make([]byte, 48-len(data))...)
+	return append(append(data, entries...), strings...)
+}
+
+func TestCachedFolders(t *testing.T) {
+	t.Parallel()
+	good := loaderCache("/usr/lib/liba.so.1", "/opt/b/lib/libb.so", "/usr/lib/libc.so", "relative/libd.so")
+	old := append([]byte("ld.so-1.7.0\x00\x01\x00\x00\x00"+strings.Repeat("x", 12)), good...)
+	for name, test := range map[string]struct {
+		data []byte
+		want []string
+		err  string
+	}{
+		"new format":      {good, []string{"/usr/lib", "/opt/b/lib"}, ""},
+		"both formats":    {old, []string{"/usr/lib", "/opt/b/lib"}, ""},
+		"empty":           {nil, nil, "unknown format"},
+		"no header":       {good[:47], nil, "header is incomplete"},
+		"too short":       {good[:48+24*4-1], nil, "4 entries do not fit"},
+		"no strings":      {good[:48+24*4], nil, ""},
+		"strings cut off": {good[:len(good)-1], []string{"/usr/lib", "/opt/b/lib"}, ""},
+	} {
+		got, err := cachedFolders(test.data)
+		if !slices.Equal(got, test.want) || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
+			t.Errorf("%s: got %q, %v", name, got, err)
+		}
+	}
+	if data, err := os.ReadFile(cachePath); err == nil { // of this machine
+		if got, err := cachedFolders(data); len(got) == 0 || err != nil {
+			t.Errorf("%s: got %q, %v", cachePath, got, err)
+		}
+	}
+}
+
+func FuzzCachedFolders(f *testing.F) {
+	f.Add(loaderCache("/usr/lib/liba.so.1", "/opt/b/lib/libb.so"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got, err := cachedFolders(data)
+		if err != nil && got != nil || len(got) > maxFolders {
+			t.Errorf("got %d folders, %v", len(got), err)
+		}
+		for _, folder := range got {
+			if !filepath.IsAbs(folder) {
+				t.Errorf("got %q", folder)
+			}
+		}
+	})
+}
+
+// TestDisk finds libraries that no process maps, as they come and go.
+func TestDisk(t *testing.T) {
+	t.Parallel()
+	host := t.TempDir()
+	sample(t, "sample", host, "usr/lib/x86_64-linux-gnu/libfirst.so.1.2")
+	sample(t, "sample", host, "opt/app/lib/libsecond.so")
+	sample(t, "sample", host, "usr/lib/not-a-library")
+	sample(t, "sample", host, "usr/lib/deeper/libdeeper.so")
+	sample(t, "sample", host, "opt/other/libthird.so")
+	write(t, filepath.Join(host, cachePath), loaderCache("/opt/app/lib/libsecond.so"))
+	for link, target := range map[string]string{
+		"lib":                                    "usr/lib",
+		"usr/lib/x86_64-linux-gnu/libfirst.so.1": "libfirst.so.1.2",
+		"usr/lib/x86_64-linux-gnu/libthird.so.99": "/opt/other/libthird.so",
+	} {
+		if err := os.Symlink(target, filepath.Join(host, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := discover(t, Config{Enabled: true, Root: host}, "/usr", "/opt")
+	w.scan(t)
+	w.expect(t, "+/usr/lib/x86_64-linux-gnu/libfirst.so.1.2", "+/opt/app/lib/libsecond.so", "+/opt/other/libthird.so")
+	if f := w.file(t, "/opt/app/lib/libsecond.so"); f.Cgroup != "" || f.Key.Inode != inodeOf(t, filepath.Join(host, f.Path)) {
+		t.Errorf("got %+v", f)
+	}
+	if os.Geteuid() == 0 && !w.file(t, "/opt/app/lib/libsecond.so").Trusted {
+		t.Errorf("distrusted: %s", w.file(t, "/opt/app/lib/libsecond.so").Distrust)
+	}
+
+	// A library installed later is written in two steps.
+	w.interval = 50 * time.Millisecond
+	w.run(t)
+	data, err := os.ReadFile(sample(t, "sample", host, "tmp/new"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := filepath.Join(host, "usr/lib/liblate.so")
+	if err := os.WriteFile(late, data[:4096], 0o755); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(4 * w.interval)
+	if err := os.WriteFile(late, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	log := append(w.history(), "+/usr/lib/liblate.so")
+	w.await(t, soon, log...)
+	// An upgrade, and a removal.
+	sample(t, "sample", host, "opt/app/lib/libsecond.so")
+	if err := os.Remove(late); err != nil {
+		t.Fatal(err)
+	}
+	w.await(t, soon, append(log, "+/opt/app/lib/libsecond.so", "-/opt/app/lib/libsecond.so", "-/usr/lib/liblate.so")...)
+}
+
+// TestLibraries reports files that were asked for, whatever else is wanted.
+func TestLibraries(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path, late := sample(t, "sample", dir, "bin/one"), filepath.Join(dir, "bin/two")
+	write(t, filepath.Join(dir, "text"), []byte("nothing"))
+	w := discover(t, Config{
+		Libraries: []string{path, late, filepath.Join(dir, "text")}, Deny: []string{"**"},
+		MaxFiles: 1, MaxFilesPerContainer: 1, Interval: 20 * time.Millisecond,
+	})
+	w.scan(t)
+	w.expect(t, "+"+path)
+	w.run(t)
+	sample(t, "sample-static", dir, "bin/two")
+	w.await(t, soon, "+"+path, "+"+late)
+	first := w.file(t, path)
+	sample(t, "sample", dir, "bin/one")
+	w.await(t, soon, "+"+path, "+"+late, "+"+path, "-"+path)
+	if _, there := w.files[first.Key]; there {
+		t.Error("the replaced library is still there")
+	}
+}
+
+// TestReload takes libraries and patterns away and adds others.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	dir := t.TempDir()
+	asked, mapped, denied := sample(t, "sample", dir, "asked"), sample(t, "sample", dir, "mapped"), sample(t, "sample", dir, "denied")
+	mapper(t, mapped, denied)
+	allow := []string{dir + "/**"}
+	cfg := Config{Enabled: true, Libraries: []string{asked}, Allow: allow, Deny: []string{"denied"}, Interval: time.Hour}
+	w := discover(t, cfg)
+	w.scan(t)
+	w.expect(t, "+"+asked, "+"+mapped)
+	w.run(t)
+
+	reload := func(cfg Config) {
+		t.Helper()
+		if err := w.Reload(cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reload(Config{Enabled: true, Allow: allow, Deny: []string{"asked"}})
+	w.await(t, soon, "+"+asked, "+"+mapped, "-"+asked, "+"+denied)
+	reload(Config{Libraries: []string{mapped}})
+	w.await(t, soon, "+"+asked, "+"+mapped, "-"+asked, "+"+denied, "-"+denied)
+	// One library stays through all of it; its process may be looked into or not.
+	log := append(w.history(), "+"+asked)
+	reload(Config{Enabled: true, Allow: allow, Libraries: []string{mapped, asked}, DenyExecutables: []string{filepath.Base(os.Args[0])}})
+	w.await(t, soon, log...)
+	reload(Config{Enabled: true, Allow: allow, Libraries: []string{mapped, asked}})
+	w.await(t, soon, append(log, "+"+denied)...)
+	if err := w.Reload(Config{Deny: []string{""}}); err == nil {
+		t.Error("an empty pattern was taken")
+	}
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// fuse is a file system with one file, "lib.so", that answers or does not. See
+// <linux/fuse.h> for the numbers.
+type fuse struct {
+	device *os.File
+	data   []byte
+
+	mu      sync.Mutex
+	silent  bool     // opening the file gets no answer
+	waiting [][]byte // requests without one
+}
+
+// mountFuse mounts such a file system.
+func mountFuse(t *testing.T, data []byte) (f *fuse, path string) {
+	t.Helper()
+	device, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
+		missing(t, "%v", err)
+	}
+	dir := t.TempDir()
+	options := fmt.Sprintf("fd=%d,rootmode=40755,user_id=0,group_id=0", device.Fd())
+	if err := unix.Mount("hostile", dir, "fuse", unix.MS_NODEV, options); err != nil {
+		device.Close()
+		missing(t, "mount: %v", err)
+	}
+	f = &fuse{device: device, data: data}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f.serve()
+	}()
+	t.Cleanup(func() {
+		f.answer()
+		_ = unix.Unmount(dir, unix.MNT_FORCE|unix.MNT_DETACH)
+		<-done
+		device.Close()
+	})
+	return f, filepath.Join(dir, "lib.so")
+}
+
+func (f *fuse) serve() {
+	buffer := make([]byte, 1<<18)
+	for {
+		n, err := unix.Read(int(f.device.Fd()), buffer)
+		if err == unix.EINTR || err == unix.EAGAIN {
+			continue
+		}
+		if err != nil {
+			return // unmounted
+		}
+		request := append([]byte(nil), buffer[:n]...)
+		f.mu.Lock()
+		if f.silent && binary.NativeEndian.Uint32(request[4:]) == 14 { // FUSE_OPEN
+			f.waiting = append(f.waiting, request)
+		} else {
+			f.reply(request)
+		}
+		f.mu.Unlock()
+	}
+}
+
+// answer answers everything, now and from now on.
+func (f *fuse) answer() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.silent = false
+	for _, request := range f.waiting {
+		f.reply(request)
+	}
+	f.waiting = nil
+}
+
+func (f *fuse) reply(request []byte) {
+	words := func(words ...uint32) (out []byte) {
+		for _, w := range words {
+			out = binary.NativeEndian.AppendUint32(out, w)
+		}
+		return out
+	}
+	attributes := func(node uint64) []byte {
+		mode, size := uint32(unix.S_IFDIR|0o755), uint32(0)
+		if node == 2 {
+			mode, size = unix.S_IFREG|0o755, uint32(len(f.data))
+		}
+		// ino, size, blocks, three times, three fractions, mode, nlink, uid, gid, rdev, blksize, flags
+		return words(uint32(node), 0, size, 0, 0, 0, 1, 0, 1, 0, 1, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
+	}
+	node := binary.NativeEndian.Uint64(request[16:])
+	status := int32(0)
+	var out []byte
+	switch binary.NativeEndian.Uint32(request[4:]) {
+	case 2, 36, 42: // FORGET, INTERRUPT, BATCH_FORGET: no answer
+		return
+	case 26: // INIT
+		out = append(words(7, 31, 1<<16, 0, 0, 1<<16, 1), make([]byte, 64-7*4)...)
+	case 1: // LOOKUP
+		if string(request[40:]) != "lib.so\x00" {
+			status = -int32(unix.ENOENT)
+			break
+		}
+		out = append(words(2, 0, 0, 0, 1000, 0, 1000, 0, 0, 0), attributes(2)...)
+	case 3: // GETATTR
+		out = append(words(1000, 0, 0, 0), attributes(node)...)
+	case 14, 27: // OPEN, OPENDIR
+		out = words(0, 0, 0, 0)
+	case 15: // READ
+		offset := min(binary.NativeEndian.Uint64(request[48:]), uint64(len(f.data)))
+		size := uint64(binary.NativeEndian.Uint32(request[56:]))
+		out = f.data[offset:min(offset+size, uint64(len(f.data)))]
+	case 17: // STATFS
+		out = make([]byte, 80)
+	case 18, 25, 29: // RELEASE, FLUSH, RELEASEDIR
+	default:
+		status = -int32(unix.ENOSYS)
+	}
+	header := binary.NativeEndian.AppendUint32(nil, uint32(16+len(out)))
+	header = binary.NativeEndian.AppendUint32(header, uint32(status))
+	header = append(header, request[8:16]...) // the request's number
+	_, _ = unix.Write(int(f.device.Fd()), append(header, out...))
+}
+
+// TestSilentFileSystem maps a file of a file system that does not answer any
+// more. It must not be asked, and others found as if there were no such file.
+func TestSilentFileSystem(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	dir := t.TempDir()
+	data, err := os.ReadFile(sample(t, "sample", dir, "original"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	served, hanging := mountFuse(t, data)
+	good := sample(t, "sample", dir, "good.so")
+	mapper(t, hanging, good)
+	served.mu.Lock()
+	served.silent = true
+	served.mu.Unlock()
+	w := discover(t, Config{Enabled: true}, dir, filepath.Dir(hanging))
+	w.scan(t)
+	w.expect(t, "+"+good)
+	served.mu.Lock()
+	defer served.mu.Unlock()
+	if len(served.waiting) != 0 {
+		t.Error("the file was opened")
+	}
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"cmp"
+	"slices"
+)
+
+// maxListed bounds the processes that are listed for one file.
+const maxListed = 1024
+
+// Entry is a file with probes, as a listing shows it.
+type Entry struct {
+	Key      Key
+	Path     string // as its processes see it
+	Cgroup   string // of the process it was first seen in; "" if it was found on the host's disk
+	Soname   string
+	BuildID  string
+	Sites    int
+	Problems []error // with some of its probes, see [probes.File]
+
+	Processes []uint32 // that map it, in order; of many, 1024
+	Mappers   int      // how many map it
+
+	Trusted  bool
+	Distrust string // why not
+	Refused  string // why it was not reported; "" if it was
+}
+
+// Inventory returns the files with probes that are known now, by path, whether
+// reported or not.
+func (d *Discoverer) Inventory() []Entry {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	mappers := make(map[*entry][]uint32)
+	for _, p := range d.processes {
+		for _, f := range p.files {
+			if f.entry == nil {
+				continue
+			}
+			if pids := mappers[f.entry]; len(pids) == 0 || pids[len(pids)-1] != p.pid { // once, in two overlays too
+				mappers[f.entry] = append(pids, p.pid)
+			}
+		}
+	}
+	list := make([]Entry, 0, len(d.files))
+	for _, e := range d.files {
+		pids := mappers[e]
+		slices.Sort(pids)
+		list = append(list, Entry{
+			Key: e.Key, Path: e.Path, Cgroup: e.Cgroup, Soname: e.soname, BuildID: e.buildID, Sites: e.sites,
+			Problems: e.problems, Processes: pids[:min(len(pids), maxListed)], Mappers: len(pids),
+			Trusted: e.Trusted, Distrust: e.Distrust, Refused: e.refused,
+		})
+	}
+	slices.SortFunc(list, func(a, b Entry) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Key.Device, b.Key.Device), cmp.Compare(a.Key.Inode, b.Key.Inode))
+	})
+	return list
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// overlay mounts an overlay over lower and returns where.
+func overlay(t *testing.T, dir, name, lower string) string {
+	t.Helper()
+	for _, folder := range []string{"upper", "work", "merged"} {
+		if err := os.MkdirAll(filepath.Join(dir, name, folder), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := filepath.Join(dir, name)
+	merged := filepath.Join(at, "merged")
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work", lower, at, at)
+	if err := unix.Mount("overlay", merged, "overlay", 0, options); err != nil {
+		missing(t, "mount an overlay: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(merged, unix.MNT_DETACH) })
+	return merged
+}
+
+// TestOverlays runs one file from several containers of an image, which to
+// stat is as many files. The kernel attaches to the one beneath: it must be
+// reported once.
+func TestOverlays(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	dir := t.TempDir()
+	lower := filepath.Join(dir, "layer")
+	below := sample(t, "sample", lower, "lib.so")
+	one, two := overlay(t, dir, "one", lower), overlay(t, dir, "two", lower)
+	path := filepath.Join(one, "lib.so")
+	first, second := mapper(t, path), mapper(t, filepath.Join(two, "lib.so"))
+
+	w := discover(t, Config{Enabled: true}, dir)
+	w.scan(t)
+	if len(w.history()) != 1 {
+		t.Fatalf("reported %q", w.history())
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(below, &st); err != nil {
+		t.Fatal(err)
+	}
+	list := w.Inventory()
+	if want := (Key{st.Dev, st.Ino, st.Ctim.Nano()}); len(list) != 1 || list[0].Key != want || list[0].Mappers != 2 {
+		t.Fatalf("got %+v, want %+v mapped twice", list, want)
+	}
+	// The host sees it as it is.
+	third := mapper(t, below)
+	w.scan(t)
+	if list = w.Inventory(); len(list) != 1 || list[0].Mappers != 3 {
+		t.Fatalf("got %+v", list)
+	}
+
+	// A copy of its own is another file, although its name and inode number
+	// in the overlay stay the same.
+	if err := os.Chmod(filepath.Join(two, "lib.so"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	fourth := mapper(t, filepath.Join(two, "lib.so"))
+	w.scan(t)
+	if list = w.Inventory(); len(list) != 2 || len(w.history()) != 2 {
+		t.Fatalf("got %+v", list)
+	}
+	for _, c := range []*child{first, second, third, fourth} {
+		c.stop()
+	}
+	w.scan(t)
+	if len(w.history()) != 2 {
+		t.Errorf("reported %q", w.history())
+	}
+}
+
+// TestOverlayOutOfSight hides the layer that an overlay is made of.
+func TestOverlayOutOfSight(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	dir := t.TempDir()
+	layers := filepath.Join(dir, "layers")
+	if err := os.Mkdir(layers, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("none", layers, "tmpfs", 0, ""); err != nil {
+		missing(t, "mount a tmpfs: %v", err)
+	}
+	sample(t, "sample", filepath.Join(layers, "layer"), "lib.so")
+	one := overlay(t, layers, "one", filepath.Join(layers, "layer"))
+	two := overlay(t, layers, "two", filepath.Join(layers, "layer"))
+	mapper(t, filepath.Join(one, "lib.so"))
+	mapper(t, filepath.Join(two, "lib.so"))
+	if err := unix.Unmount(layers, unix.MNT_DETACH); err != nil {
+		t.Fatal(err)
+	}
+	// The paths have no beginning any more.
+	w := discover(t, Config{Enabled: true, Deny: []string{"/usr/**", "/work/**", "/tmp/**", "/root/**"}})
+	w.scan(t)
+	found := 0
+	for _, e := range w.Inventory() {
+		if e.Path == "/lib.so" && e.Mappers == 2 {
+			found++
+		}
+	}
+	if found != 1 {
+		t.Errorf("found %d of them: %+v", found, w.Inventory())
+	}
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestTrust changes who may change what on the way to a library.
+func TestTrust(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	for name, test := range map[string]struct {
+		change func(host, path string) error
+		want   string
+	}{
+		"root's":          {func(string, string) error { return nil }, ""},
+		"read-only":       {func(_, path string) error { return os.Chmod(path, 0o444) }, ""},
+		"another owner":   {func(_, path string) error { return os.Chown(path, 1000, 0) }, "/usr/lib/lib.so is owned by user 1000"},
+		"group writes":    {func(_, path string) error { return os.Chmod(path, 0o775) }, "/usr/lib/lib.so can be written by others"},
+		"others write":    {func(_, path string) error { return os.Chmod(path, 0o757) }, "/usr/lib/lib.so can be written by others"},
+		"folder's owner":  {func(host, _ string) error { return os.Chown(host+"/usr", 7, 0) }, "/usr is owned by user 7"},
+		"folder writable": {func(host, _ string) error { return os.Chmod(host+"/usr/lib", 0o775) }, "/usr/lib can be written by others"},
+		"sticky folder":   {func(host, _ string) error { return os.Chmod(host+"/usr", os.ModeSticky|0o777) }, "/usr can be written by others"},
+		"root folder":     {func(host, _ string) error { return os.Chmod(host, 0o777) }, "/ can be written by others"},
+		"moved": {func(host, path string) error {
+			if err := os.Chmod(host+"/usr", 0o777); err != nil {
+				return err
+			}
+			return os.Rename(path, filepath.Join(host, "lib.so"))
+		}, ""},
+		"deleted":        {func(_, path string) error { return os.Remove(path) }, ""},
+		"deleted folder": {func(host, _ string) error { return os.RemoveAll(host + "/usr/lib") }, "its path does not lead to it"},
+		"deleted, writable": {func(host, path string) error {
+			if err := os.Chmod(host+"/usr/lib", 0o757); err != nil {
+				return err
+			}
+			return os.Remove(path)
+		}, "/usr/lib can be written by others"},
+		"nosuid": {func(host, path string) error {
+			file, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			if err := unix.Mount("none", host+"/usr/lib", "tmpfs", unix.MS_NOSUID, "mode=755"); err != nil {
+				return err
+			}
+			return os.WriteFile(path, file, 0o755)
+		}, "its file system is mounted nosuid"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			host := t.TempDir()
+			t.Cleanup(func() { _ = unix.Unmount(host+"/usr/lib", unix.MNT_DETACH) })
+			if err := os.Chmod(host, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			path := sample(t, "sample", host, "usr/lib/lib.so")
+			var program *child
+			if name != "nosuid" { // where another file comes to lie there
+				program = mapper(t, path)
+			}
+			if err := test.change(host, path); err != nil {
+				t.Fatal(err)
+			}
+			if program == nil {
+				program = mapper(t, path)
+			}
+			w := discover(t, Config{Enabled: true, Root: host, Allow: []string{"/usr/lib/lib.so"}}, host)
+			w.scan(t)
+			list := w.Inventory()
+			if len(list) != 1 || !slices.Equal(list[0].Processes, []uint32{program.pid()}) {
+				t.Fatalf("got %+v", list)
+			}
+			if e := list[0]; e.Distrust != test.want || e.Trusted != (test.want == "") {
+				t.Errorf("trusted %t, %q; want %q", e.Trusted, e.Distrust, test.want)
+			}
+		})
+	}
+}
+
+// TestTrustInNamespace runs the host's root's own file from a mount namespace.
+func TestTrustInNamespace(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	from := sample(t, "sample-static", t.TempDir(), "program")
+	cmd := exec.Command("/bin/sh", "-c", fmt.Sprintf(
+		"mount -t tmpfs -o mode=755 none /mnt && cp %s /mnt/crau-test-program && exec /mnt/crau-test-program --wait", from))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+	program := start(t, cmd)
+	w := discover(t, Config{Enabled: true, Allow: []string{"crau-test-program"}})
+	w.scan(t)
+	if f := w.file(t, "/mnt/crau-test-program"); !f.Trusted {
+		t.Errorf("distrusted: %s", f.Distrust)
+	}
+	program.stop()
+}
+
+// TestRootUser reads the user namespaces of processes.
+func TestRootUser(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	if user, err := rootUser(uint32(os.Getpid())); user != 0 || err != nil {
+		t.Errorf("got %d, %v", user, err)
+	}
+	if _, err := rootUser(1 << 31); err == nil {
+		t.Error("found the user namespace of no process")
+	}
+	for root, want := range map[int]string{0: "100000 <nil>", 5: "0 in a user namespace without a root"} {
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Env = append(os.Environ(), roleVariable+"=map")
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags:  syscall.CLONE_NEWUSER,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: root, HostID: 100000, Size: 10}},
+		}
+		user, err := rootUser(start(t, cmd).pid())
+		if got := fmt.Sprint(user, " ", err); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}

@@ -6,7 +6,7 @@ set -euo pipefail
 agent=$1 sample=$2
 
 log=$(mktemp)
-"$agent" run --library "$sample" --exporter console 2> >(tee "$log" >&2) &
+"$agent" run --discovery false --library "$sample" --exporter console 2> >(tee "$log" >&2) &
 pid=$!
 trap 'kill "$pid" 2>/dev/null || true; rm -f "$log"' EXIT
 

@@ -139,11 +139,31 @@ var (
 
 // Of the observed program.
 var (
+	attrUserClass = define("crypto.process.user_class", "string", "regular", "roots",
+		"Always, unless the kernel's record of the process was lost: root; system (1 to 999, and users that systemd makes "+
+			"up); regular; nobody; namespaced (65536 and above, users of containers).", ours)
+	attrInstance = define("crau.instance.id", "string", "0b8c4f36-79d5-4a3e-9d7c-2f5d2f0e6b6a", "scope",
+		"Always: this run of crau-otel.", ours)
 	attrServiceName = define(semconv.ServiceNameKey, "string", "nginx", "resource",
-		"Always: the executable's name, or unknown_service.", convention)
+		"Always: what services in the configuration says, else the executable's name, or unknown_service.", convention)
+	_ = define(semconv.ServiceInstanceIDKey, "string", "3f2a4d0e-2f0c-5f0a-8f5e-0f9f6a5c3b1d", "resource",
+		"The kernel's record of the process arrived: a UUID made of the host, the container or unit, and the executable; with "+
+			"privacy.process full also of the process.", convention)
+	_ = define(semconv.ContainerIDKey, "string", "4c01db0b339c6f1f3e6f0e0b7e2c7ab2d3b6e2a55c0d2c1f2b7c5f7a7e2d1c9b", "resource",
+		"The process's cgroup tells a container of Docker, containerd, CRI-O or Podman.", convention)
+	_ = define(semconv.ContainerRuntimeNameKey, "string", "docker", "resource",
+		"As container.id, where the cgroup tells it: docker, containerd, cri-o or podman.", convention)
+	_ = define(semconv.K8SPodUIDKey, "string", "275ecb36-5aa8-4c2a-9c47-d8bb681b9aff", "resource",
+		"The process's cgroup tells a Kubernetes pod.", convention)
+	_ = define("systemd.unit", "string", "nginx.service", "resource",
+		"The process's cgroup tells a unit and no container.", ours)
+	_ = define(semconv.ProcessExecutableBuildIDGNUKey, "string", "e8df34c8358ad837c4417d1f2f02ae74aa28ea28", "resource",
+		"The executable has a GNU build id, and a process that executes it has been looked at.", convention)
 	attrExecutableName = define(semconv.ProcessExecutableNameKey, "string", "nginx", "resource",
 		"Always, as service.name.", convention)
 	_ = define(semconv.HostNameKey, "string", "web-1", "resource", "Always: the host's name.", convention)
+	_ = define(semconv.HostIDKey, "string", "fdbf79e8af94cb7f9e8df36789187052", "resource",
+		"The host has a machine id: machine-id(5).", convention)
 	_ = define(semconv.OSTypeKey, "string", "linux", "resource", "Always.", convention)
 	_ = define(semconv.TelemetrySDKNameKey, "string", "opentelemetry", "resource", "Always.", convention)
 	_ = define(semconv.TelemetrySDKLanguageKey, "string", "go", "resource", "Always: of crau-otel.", convention)

@@ -112,6 +112,13 @@ func (in *interner) key(b []byte) *key {
 	return k
 }
 
+// reconsider asks anew which of the known keys are to be left out.
+func (in *interner) reconsider() {
+	for _, k := range in.keys {
+		k.left = in.left(k.emitted)
+	}
+}
+
 func (in *interner) text(b []byte) string {
 	if s, ok := in.texts[string(b)]; ok {
 		return s

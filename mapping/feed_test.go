@@ -136,7 +136,7 @@ func treeText(t testing.TB, spans []sdktrace.ReadOnlySpan) string {
 			b.WriteString(" [" + k + "]")
 		}
 		for _, a := range sp.Attributes() {
-			if a.Key == attrContextID || a.Key == attrContextEnd {
+			if a.Key == attrContextID || a.Key == attrContextEnd || a.Key == attrUserClass {
 				continue
 			}
 			fmt.Fprintf(&b, " %s=%s", a.Key, a.Value.String())

@@ -13,8 +13,7 @@ import (
 // conventions give for a service without a name.
 const unknownService = "unknown_service"
 
-// identity is an observed program with the resource of its spans. One serves all processes of the program,
-// unless processes are described one by one.
+// identity is an observed program with the resource of its spans. Processes of which the same is told share one.
 type identity struct {
 	executable string
 	resource   *sdkresource.Resource
@@ -27,26 +26,43 @@ func (m *Mapper) identity(pid uint32, p event.Process) *identity {
 		name = p.Comm
 	}
 	name = readable([]byte(name))
-	if id, ok := m.who[name]; ok && m.cfg.Describe == nil {
-		return id
-	}
 	service := name
 	if service == "" {
 		service = unknownService
 	}
 	attrs := []attribute.KeyValue{attrServiceName.String(service), attrExecutableName.String(service)}
-	if m.cfg.Describe != nil {
+	if m.cfg.Describe != nil && p != (event.Process{}) {
 		attrs = append(attrs, m.cfg.Describe(pid, p)...)
 	}
 	own := sdkresource.NewSchemaless(attrs...)
+	if id, ok := m.who[own.Equivalent()]; ok {
+		return id
+	}
 	res, err := sdkresource.Merge(m.cfg.Resource, own)
 	if err != nil {
 		m.cfg.Log.Warn("cannot merge resources", "executable", name, "error", err)
 		res = own
 	}
 	id := &identity{executable: name, resource: res}
-	if m.cfg.Describe == nil && len(m.who) < m.cfg.MaxProcesses {
-		m.who[name] = id
+	if len(m.who) >= m.cfg.MaxProcesses {
+		clear(m.who) // those in use stay in use
 	}
+	m.who[own.Equivalent()] = id
 	return id
+}
+
+// userClass says what kind of user a number stands for: the ranges of systemd's UIDS-GIDS document and of shadow's
+// subuid(5), in the initial user namespace.
+func userClass(uid uint32) string {
+	switch {
+	case uid == 0:
+		return "root"
+	case uid < 1000, uid >= 61184 && uid <= 65519:
+		return "system" // those that systemd makes up for a service included
+	case uid == 65534:
+		return "nobody"
+	case uid < 65536:
+		return "regular"
+	}
+	return "namespaced"
 }

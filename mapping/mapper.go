@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
@@ -38,6 +39,8 @@ type Config struct {
 	Resource *sdkresource.Resource
 	// ScopeVersion is the version of the instrumentation scope.
 	ScopeVersion string
+	// Instance tells this run of the agent from others, as an attribute of the scope; default none.
+	Instance string
 	// Wall turns a boot time in ns into wall-clock time. Required.
 	Wall func(boot uint64) time.Time
 	// Scopes, if any, are the only scopes of contexts and keys that spans are made of: tls, ssh, pk and the like.
@@ -47,7 +50,8 @@ type Config struct {
 	AllowKeys, DenyKeys []string
 	// Policy says what is a violation; default: nothing.
 	Policy *policy.Policy
-	// Describe, if any, returns further resource attributes of a process; each process then has a resource of its own.
+	// Describe, if any, returns further resource attributes of a process, of which the kernel recorded p; they overrule
+	// those that the mapper would give.
 	Describe func(pid uint32, p event.Process) []attribute.KeyValue
 	// Library, if any, returns what to say of a file by the number that events give; nil if it is not known.
 	Library func(file uint32) []attribute.KeyValue
@@ -79,7 +83,8 @@ type Mapper struct {
 	processes *list.List // of *process, quiet longest first
 	trees     *list.List // of *tree, idle longest first
 	contexts  int        // open contexts in all trees
-	who       map[string]*identity
+	who       map[attribute.Distinct]*identity
+	scope     instrumentation.Scope
 	stats     Stats
 
 	pool
@@ -102,12 +107,14 @@ type Stats struct {
 	Processes         int    // processes known now
 }
 
+const defaultIdleTimeout = 2 * time.Second
+
 // New returns a mapper that has seen nothing.
 func New(cfg Config) (*Mapper, error) {
 	if cfg.Wall == nil || cfg.Sink == nil {
 		return nil, errors.New("mapping: Wall and Sink are required")
 	}
-	setDefault(&cfg.IdleTimeout, 2*time.Second)
+	setDefault(&cfg.IdleTimeout, defaultIdleTimeout)
 	setDefault(&cfg.MaxOpenContexts, 1<<16)
 	setDefault(&cfg.MaxTreeSpans, 4096)
 	setDefault(&cfg.MaxProcesses, 8192)
@@ -117,16 +124,35 @@ func New(cfg Config) (*Mapper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make context id key: %w", err)
 	}
-	return &Mapper{
+	scope := instrumentation.Scope{Name: ScopeName, Version: cfg.ScopeVersion}
+	if cfg.Instance != "" {
+		scope.Attributes = attribute.NewSet(attrInstance.String(cfg.Instance))
+	}
+	m := &Mapper{
 		cfg:       cfg,
 		limits:    sdktrace.NewSpanLimits(),
 		block:     block,
-		in:        newInterner(cfg.leavesOut),
 		procs:     make(map[uint32]*process),
 		processes: list.New(),
 		trees:     list.New(),
-		who:       make(map[string]*identity),
-	}, nil
+		who:       make(map[attribute.Distinct]*identity),
+		scope:     scope,
+	}
+	m.in = newInterner(m.cfg.leavesOut)
+	return m, nil
+}
+
+// Reconfigure makes IdleTimeout, Scopes, AllowKeys, DenyKeys, Policy and Describe those of cfg, also for trees that are
+// open and for known processes. Call it from the goroutine that feeds the mapper.
+func (m *Mapper) Reconfigure(cfg Config) {
+	setDefault(&cfg.IdleTimeout, defaultIdleTimeout)
+	m.cfg.IdleTimeout, m.cfg.Policy, m.cfg.Describe = cfg.IdleTimeout, cfg.Policy, cfg.Describe
+	m.cfg.Scopes, m.cfg.AllowKeys, m.cfg.DenyKeys = cfg.Scopes, cfg.AllowKeys, cfg.DenyKeys
+	m.in.reconsider()
+	clear(m.who)
+	for _, p := range m.procs {
+		p.who = m.identity(p.pid, p.record)
+	}
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -215,6 +241,10 @@ func (m *Mapper) Flush() {
 // processStart learns who a process is, or became by an exec.
 func (m *Mapper) processStart(ev *event.Event) {
 	p := m.process(ev.PID)
+	if p.record.Runs(ev.Process) {
+		return // the kernel had forgotten it
+	}
+	p.record = ev.Process
 	who := m.identity(ev.PID, ev.Process)
 	if p.who != who {
 		m.finishAll(p, endExit)

@@ -232,10 +232,47 @@ func TestOperationsLeaveOutOffers(t *testing.T) {
 	}
 }
 
+func TestUserClasses(t *testing.T) {
+	for uid, want := range map[uint32]string{
+		0: "root", 1: "system", 999: "system", 1000: "regular", 60000: "regular", 61184: "system", 65519: "system", 65534: "nobody",
+		65535: "regular", 65536: "namespaced", 100000: "namespaced", 1<<32 - 1: "namespaced",
+	} {
+		f := newFeed(t, Config{})
+		f.event(event.Event{Kind: event.ProcessStart, Process: event.Process{Executable: "other", UID: uid}})
+		f.begin(hs, none, name("app::root"))
+		f.begin(kx, hs, name("app::inner"))
+		f.finish()
+		root, inner := attributeMap(f.trees[0].Spans[0].Attributes()), attributeMap(f.trees[0].Spans[1].Attributes())
+		if root["crypto.process.user_class"] != want || inner["crypto.process.user_class"] != "" {
+			t.Errorf("uid %d: %q, and below the root %q", uid, root["crypto.process.user_class"], inner["crypto.process.user_class"])
+		}
+	}
+}
+
+// A process of which the kernel's record comes again, since the kernel had forgotten it, goes on as it was.
+func TestRecordOfAKnownProcessComesAgain(t *testing.T) {
+	described := 0
+	f := newFeed(t, Config{Describe: func(uint32, event.Process) []attribute.KeyValue {
+		described++
+		return []attribute.KeyValue{attribute.Int("described", described)}
+	}})
+	record := event.Event{Kind: event.ProcessStart, Process: event.Process{Executable: "prog", StartTime: 7}}
+	f.event(record)
+	before := described
+	f.begin(hs, none, name("app::root"))
+	f.event(record)
+	f.begin(kx, hs, name("app::inner"))
+	f.finish()
+	if len(f.trees) != 1 || described != before {
+		t.Errorf("%d trees, described %d times more", len(f.trees), described-before)
+	}
+}
+
 func TestDescribedProcessesHaveTheirOwnResource(t *testing.T) {
 	f := newFeed(t, Config{Describe: func(pid uint32, _ event.Process) []attribute.KeyValue {
 		return []attribute.KeyValue{attribute.Int("process.pid", int(pid))}
 	}})
+	f.event(event.Event{Kind: event.ProcessStart, Process: event.Process{Executable: "prog", StartTime: 1}})
 	f.begin(hs, none, name("app::root"))
 	f.pid++
 	f.event(event.Event{Kind: event.ProcessStart, Process: event.Process{Executable: "prog"}})

@@ -10,7 +10,6 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/sdk/instrumentation"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
@@ -127,6 +126,9 @@ func (m *Mapper) spans(t *tree, nodes []*node, why end) Tree {
 		if m.cfg.Library != nil && (n.parent == nil || n.parent.file != n.file) {
 			attrs = append(attrs, m.cfg.Library(n.file)...)
 		}
+		if n.parent == nil && t.thread.proc.record != (event.Process{}) {
+			attrs = append(attrs, attrUserClass.String(userClass(t.thread.proc.record.UID)))
+		}
 		attrs = append(attrs, attrContextID.String(ids[i*contextIDLength:(i+1)*contextIDLength]))
 		stub := m.stub(t, n)
 		violations := m.cfg.Policy.Check(who.executable, stub.Name, attrs[start:])
@@ -209,7 +211,7 @@ func (m *Mapper) stub(t *tree, n *node) tracetest.SpanStub {
 		Resource:    t.thread.proc.who.resource,
 
 		DroppedAttributes:    n.dropped,
-		InstrumentationScope: instrumentation.Scope{Name: ScopeName, Version: m.cfg.ScopeVersion},
+		InstrumentationScope: m.scope,
 	}
 	stub.EndTime = stub.StartTime.Add(time.Duration(n.last - n.start))
 	parent := n.parent

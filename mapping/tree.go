@@ -6,6 +6,8 @@ import (
 	"container/list"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
 // end is why a context's end was inferred; no probe tells it.
@@ -23,6 +25,7 @@ const (
 // process is who fires probes.
 type process struct {
 	pid     uint32
+	record  event.Process // zero until it arrived
 	who     *identity
 	threads map[uint32]*thread
 	// sessions has the unfinished handshakes by the library's session, where the library tells it.

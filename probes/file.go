@@ -63,6 +63,16 @@ func Open(path string) (*File, error) {
 	return Read(f, info.Size(), path)
 }
 
+// BuildID returns the GNU build id of an ELF file of size bytes as lower-case
+// hex, "" if it has none. Besides [ErrNotELF] it fails on damaged files.
+func BuildID(r io.ReaderAt, size int64) (string, error) {
+	im, err := newImage(r, size)
+	if err != nil {
+		return "", err
+	}
+	return im.buildID(), nil
+}
+
 // Read reads a file of size bytes; path only names it. Besides [ErrNotELF] and
 // [ErrNoProbes] it fails on ELF files that are damaged or of a kind that cannot
 // be attached to. Where there are notes but no usable one, it returns the File

@@ -11,81 +11,110 @@ import (
 	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
-	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/probes"
+	"github.com/crau-otel/crau-otel/probes/discover"
 	"github.com/crau-otel/crau-otel/probes/spec"
 	"github.com/crau-otel/crau-otel/tracer"
 )
+
+// maxDetached is how many files that are detached can still be described: trees with spans of theirs may be open.
+const maxDetached = 4096
 
 // attachments holds what is attached to the probe sites of files. Methods are safe for concurrent use.
 type attachments struct {
 	tracer *tracer.Tracer
 	log    *slog.Logger
 
-	mu        sync.Mutex
-	open      []*probes.Attachment
-	known     map[fileID]string      // paths of the files that are attached
-	libraries [][]attribute.KeyValue // what spans say of a file, by the number that its events give
+	mu       sync.Mutex
+	closed   bool
+	open     map[discover.Key]*attached
+	next     uint32   // number of the next file
+	detached []uint32 // numbers of files that are detached, the first one first
+
+	// Apart, since the kernel may take seconds to detach a file and events must not wait for it.
+	describing sync.RWMutex
+	libraries  map[uint32][]attribute.KeyValue // what spans say of a file, by the number that its events give
+}
+
+// attached is a file with attached sites.
+type attached struct {
+	*probes.Attachment
+	path    string
+	number  uint32
+	cookies []uint64
 }
 
 func newAttachments(t *tracer.Tracer, log *slog.Logger) *attachments {
-	return &attachments{tracer: t, log: log, known: make(map[fileID]string)}
-}
-
-// fileID tells files apart, whatever their paths: the kernel attaches to inodes.
-type fileID struct{ device, inode uint64 }
-
-func identify(path string) (fileID, error) {
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err != nil {
-		return fileID{}, fmt.Errorf("stat %s: %w", path, err)
+	return &attachments{
+		tracer: t, log: log, open: make(map[discover.Key]*attached), libraries: make(map[uint32][]attribute.KeyValue),
 	}
-	return fileID{st.Dev, st.Ino}, nil
 }
 
 // add attaches every site of a file. What fails is logged with its name and left out.
-func (a *attachments) add(file *probes.File, trusted bool) {
-	for _, problem := range file.Problems {
-		a.log.Warn("probe site skipped", "file", file.Path, "error", problem)
+func (a *attachments) add(f *discover.File) {
+	for _, problem := range f.Probes.Problems {
+		a.log.Warn("probe site skipped", "file", f.Path, "error", problem)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	id, err := identify(file.Path)
-	if err != nil {
-		a.log.Warn("no probes attached", "file", file.Path, "error", err)
+	if a.closed {
 		return
 	}
-	if other, ok := a.known[id]; ok { // attached twice, each of its events would come twice
-		a.log.Debug("attached already", "file", file.Path, "as", other)
-		return
-	}
-	number := uint32(len(a.libraries))
+	number := a.next
+	a.describe(number, describeLibrary(f).Attributes())
 	var sites []probes.Site
 	var cookies []uint64
-	for _, site := range file.Sites {
+	for _, site := range f.Probes.Sites {
 		cookie, err := a.tracer.Add(spec.Of(site, number))
 		if err != nil {
-			a.log.Warn("probe site skipped", "file", file.Path, "probe", site.Probe, "offset", site.Offset, "error", err)
+			a.log.Warn("probe site skipped", "file", f.Path, "probe", site.Probe, "offset", site.Offset, "error", err)
 			continue
 		}
 		sites, cookies = append(sites, site), append(cookies, cookie)
 	}
-	attachment, err := probes.Attach(file.Path, a.tracer.Program(), a.tracer.Multi(), sites, cookies)
+	attachment, err := probes.Attach(f.AttachPath(), a.tracer.Program(), a.tracer.Multi(), sites, cookies)
 	if err != nil {
-		a.log.Warn("not every probe attached", "file", file.Path, "error", err)
+		a.log.Warn("not every probe attached", "file", f.Path, "error", err)
 	}
 	if attachment == nil {
-		if err := a.tracer.Remove(cookies...); err != nil {
-			a.log.Warn("cannot release probe sites", "file", file.Path, "error", err)
-		}
+		a.release(f.Path, cookies)
+		a.describe(number, nil)
 		return
 	}
-	a.open = append(a.open, attachment)
-	a.known[id] = file.Path
-	a.libraries = append(a.libraries, describeLibrary(file, trusted).Attributes())
-	a.log.Debug("attached", "file", file.Path, "sites", attachment.Attached(), "build_id", file.BuildID)
+	a.next++
+	a.open[f.Key] = &attached{attachment, f.Path, number, cookies}
+	a.log.Debug("attached", "file", f.Path, "sites", attachment.Attached(), "build_id", f.Probes.BuildID, "cgroup", f.Cgroup,
+		"trusted", f.Trusted, "distrust", f.Distrust)
+}
+
+// remove detaches a file.
+func (a *attachments) remove(key discover.Key) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	file, ok := a.open[key]
+	if !ok {
+		return
+	}
+	delete(a.open, key)
+	if err := file.Close(); err != nil {
+		a.log.Warn("not every probe detached", "file", file.path, "error", err)
+		return // its sites may still fire
+	}
+	a.release(file.path, file.cookies)
+	a.detached = append(a.detached, file.number)
+	if len(a.detached) > maxDetached {
+		a.describe(a.detached[0], nil)
+		a.detached = a.detached[1:]
+	}
+	a.log.Debug("detached", "file", file.path)
+}
+
+func (a *attachments) release(path string, cookies []uint64) {
+	if err := a.tracer.Remove(cookies...); err != nil {
+		a.log.Warn("cannot release probe sites", "file", path, "error", err)
+	}
 }
 
 // count returns how many files and sites are attached.
@@ -100,32 +129,41 @@ func (a *attachments) count() (files, sites int) {
 
 // library returns what spans say of the file with that number.
 func (a *attachments) library(number uint32) []attribute.KeyValue {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if int(number) >= len(a.libraries) {
-		return nil
-	}
+	a.describing.RLock()
+	defer a.describing.RUnlock()
 	return a.libraries[number]
 }
 
-// Close detaches everything.
+// describe sets what library returns, and with nil forgets it.
+func (a *attachments) describe(number uint32, attrs []attribute.KeyValue) {
+	a.describing.Lock()
+	defer a.describing.Unlock()
+	if attrs == nil {
+		delete(a.libraries, number)
+	} else {
+		a.libraries[number] = attrs
+	}
+}
+
+// Close detaches everything, for good.
 func (a *attachments) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.closed = true
 	var errs []error
 	for _, f := range a.open {
 		errs = append(errs, f.Close())
 	}
-	a.open = nil
+	clear(a.open)
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("detach probes: %w", err)
 	}
 	return nil
 }
 
-func describeLibrary(file *probes.File, trusted bool) mapping.Library {
-	base := filepath.Base(strings.TrimSuffix(file.Path, " (deleted)"))
-	lib := mapping.Library{Name: file.Soname, Path: file.Path, BuildID: file.BuildID, Trusted: trusted}
+func describeLibrary(f *discover.File) mapping.Library {
+	base := filepath.Base(f.Path)
+	lib := mapping.Library{Name: f.Probes.Soname, Path: f.Path, BuildID: f.Probes.BuildID, Trusted: f.Trusted}
 	if lib.Name == "" {
 		lib.Name = base
 	}

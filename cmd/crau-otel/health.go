@@ -5,6 +5,7 @@ package main
 import (
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
@@ -18,8 +19,9 @@ import (
 type handler struct {
 	mapper *mapping.Mapper
 	clock  *tracer.Clock
-	synced uint64 // boot time of the last synchronisation
-	noted  uint64 // boot time of the last copy of the counters
+	synced uint64                         // boot time of the last synchronisation
+	noted  uint64                         // boot time of the last copy of the counters
+	next   atomic.Pointer[mapping.Config] // to be put in force
 
 	mu    sync.Mutex
 	stats mapping.Stats
@@ -40,6 +42,9 @@ func (h *handler) Tick(now uint64) {
 	if now-h.synced >= syncEvery {
 		h.clock.Sync()
 		h.synced = now
+	}
+	if next := h.next.Swap(nil); next != nil {
+		h.mapper.Reconfigure(*next)
 	}
 	h.mapper.Tick(now)
 	if now-h.noted >= noteEvery {

@@ -9,13 +9,16 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/identity"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/metrics"
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/mapping/policy"
@@ -28,25 +31,25 @@ type pipeline struct {
 	handler *handler
 	queue   *export.Queue
 	metrics *metrics.Metrics // nil if they are off
-	log     *slog.Logger
+	// resolver is nil until it is needed.
+	resolver *identity.Resolver
+	keep     atomic.Pointer[func(mapping.Tree) bool]
+	log      *slog.Logger
 }
 
 func newPipeline(
 	ctx context.Context, cfg config.Config, t *tracer.Tracer, attached *attachments, log *slog.Logger,
 ) (_ *pipeline, err error) {
-	rules, err := policy.New(cfg.Policy)
-	if err != nil {
-		return nil, fmt.Errorf("policy: %w", err)
-	}
 	exporter, err := newExporter(ctx, cfg, os.Stdout, log)
 	if err != nil {
 		return nil, err
 	}
-	queueConfig := export.Config{Exporter: exporter, Keep: keep(cfg.Sampling.Keep), Log: log}
+	p := &pipeline{log: log, tracer: t, handler: &handler{clock: tracer.NewClock()}}
+	p.setKeep(cfg)
+	queueConfig := export.Config{Exporter: exporter, Keep: func(t mapping.Tree) bool { return (*p.keep.Load())(t) }, Log: log}
 	if cfg.Exporter == config.ExporterConsole {
 		queueConfig.MaxBatch = cfg.Limits.TreeSpans // a tree is drawn in one piece
 	}
-	p := &pipeline{log: log, tracer: t, handler: &handler{clock: tracer.NewClock()}}
 	if p.queue, err = export.NewQueue(queueConfig); err != nil {
 		return nil, errors.Join(err, exporter.Shutdown(ctx))
 	}
@@ -59,27 +62,56 @@ func newPipeline(
 	if p.metrics, err = p.newMetrics(ctx, cfg, host, log); err != nil {
 		return nil, err
 	}
-	mapConfig := mapping.Config{
-		IdleTimeout:     cfg.Spans.IdleTimeout,
-		MaxOpenContexts: cfg.Limits.OpenContexts,
-		MaxTreeSpans:    cfg.Limits.TreeSpans,
-		MaxProcesses:    cfg.Limits.Processes,
-		Resource:        host,
-		ScopeVersion:    buildVersion(),
-		Wall:            p.handler.clock.Wall,
-		Scopes:          cfg.Scopes,
-		AllowKeys:       cfg.Privacy.Keys.Allow,
-		DenyKeys:        cfg.Privacy.Keys.Deny,
-		Policy:          rules,
-		Library:         attached.library,
-		Sink:            p.take,
-		Log:             log,
+	p.resolver = identity.New(identity.Config{Host: host, Log: log})
+	mapConfig, err := p.mapping(cfg)
+	if err != nil {
+		return nil, err
 	}
-	if cfg.Privacy.Process == config.ProcessFull {
-		mapConfig.Describe = describeProcess
-	}
+	mapConfig.MaxOpenContexts = cfg.Limits.OpenContexts
+	mapConfig.MaxTreeSpans = cfg.Limits.TreeSpans
+	mapConfig.MaxProcesses = cfg.Limits.Processes
+	mapConfig.Resource = host
+	mapConfig.ScopeVersion = buildVersion()
+	mapConfig.Instance = uuid.NewString()
+	mapConfig.Wall = p.handler.clock.Wall
+	mapConfig.Library = attached.library
+	mapConfig.Sink = p.take
+	mapConfig.Log = log
 	p.handler.mapper, err = mapping.New(mapConfig)
 	return p, err
+}
+
+// mapping returns what of the mapper's configuration may change while it runs.
+func (p *pipeline) mapping(cfg config.Config) (mapping.Config, error) {
+	rules, err := policy.New(cfg.Policy)
+	if err != nil {
+		return mapping.Config{}, fmt.Errorf("policy: %w", err)
+	}
+	return mapping.Config{
+		IdleTimeout: cfg.Spans.IdleTimeout,
+		Scopes:      cfg.Scopes,
+		AllowKeys:   cfg.Privacy.Keys.Allow,
+		DenyKeys:    cfg.Privacy.Keys.Deny,
+		Policy:      rules,
+		Describe:    p.resolver.With(cfg.Services, cfg.Privacy.Process == config.ProcessFull).Describe,
+	}, nil
+}
+
+// reconfigure puts what may change while it runs in force at the handler's next tick.
+func (p *pipeline) reconfigure(cfg config.Config) error {
+	mapConfig, err := p.mapping(cfg)
+	if err != nil {
+		return err
+	}
+	p.handler.next.Store(&mapConfig)
+	p.setKeep(cfg)
+	return nil
+}
+
+// setKeep sets which trees are exported although the sampler would leave them out.
+func (p *pipeline) setKeep(cfg config.Config) {
+	kept := keep(cfg.Sampling.Keep)
+	p.keep.Store(&kept)
 }
 
 // keep returns what tells the trees of these kinds.
@@ -154,6 +186,11 @@ func (p *pipeline) close(cfg config.Config) {
 	defer cancel()
 	if err := p.queue.Close(ctx); err != nil {
 		p.log.Warn("not everything was exported", "error", err)
+	}
+	if p.resolver != nil {
+		if err := p.resolver.Close(); err != nil {
+			p.log.Warn("cannot let go of cgroups", "error", err)
+		}
 	}
 	if p.metrics == nil {
 		return

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -17,7 +16,6 @@ import (
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/privileges"
-	"github.com/crau-otel/crau-otel/probes"
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
@@ -29,15 +27,18 @@ func newRunCommand() *cobra.Command {
 			"  crau-otel run --library bin/sample --exporter console",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(cmd.Flags(), os.Environ())
+			load := func() (config.Config, error) { return config.Load(cmd.Flags(), os.Environ()) }
+			cfg, err := load()
 			if err != nil {
 				return err
 			}
+			hangups := catchHangups()
 			// The second signal ends the program at once.
 			ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM)
 			defer stop()
 			context.AfterFunc(ctx, stop)
-			return run(ctx, cfg, newLogger(os.Stderr, cfg.Log))
+			log, level := newLogger(os.Stderr, cfg.Log)
+			return run(ctx, &reloader{load: load, cfg: cfg, level: level, log: log}, hangups)
 		},
 	}
 	config.Flags(cmd.Flags())
@@ -56,7 +57,8 @@ func limitMemory() {
 }
 
 // run traces until ctx is done, then detaches, drains, exports what is left and logs the totals.
-func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
+func run(ctx context.Context, r *reloader, hangups *hangups) (err error) {
+	cfg, log := r.cfg, r.log
 	limitMemory()
 	if err := privileges.Check(); err != nil {
 		return err
@@ -65,8 +67,8 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return fmt.Errorf("user: %w", err)
 	}
-	if len(cfg.Libraries) == 0 {
-		return errors.New("nothing to trace: name a library or program with --library PATH or the key libraries")
+	if len(cfg.Libraries) == 0 && !cfg.Discovery.Enabled {
+		return errors.New("nothing to trace: discovery is off; name a library or program with --library PATH or the key libraries")
 	}
 	t, err := tracer.New(tracer.Config{
 		RingSize:     int(cfg.Ring.Size),
@@ -82,23 +84,20 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 	attached := newAttachments(t, log)
 	defer func() { err = errors.Join(err, attached.Close(), t.Close()) }()
 
-	for _, path := range cfg.Libraries {
-		file, err := probes.Open(path)
-		if err != nil {
-			log.Warn("no probes attached", "file", path, "error", err)
-			continue
-		}
-		if absolute, err := filepath.Abs(path); err == nil {
-			file.Path = absolute
-		}
-		attached.add(file, trusted(path))
+	found, err := newDiscovery(cfg, attached, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, found.Close()) }()
+	if err := found.Scan(ctx); err != nil && ctx.Err() == nil {
+		return err
 	}
 	files, sites := attached.count()
-	if sites == 0 {
+	if sites == 0 && !cfg.Discovery.Enabled {
 		return errors.New("nothing attached: no file has a usable crypto_auditing probe")
 	}
 	if cfg.User != "" {
-		if err := privileges.Drop(user, privileges.Keep(t.Multi(), false)); err != nil {
+		if err := privileges.Drop(user, privileges.Keep(t.Multi(), cfg.Discovery.Enabled)); err != nil {
 			return fmt.Errorf("become user %s: %w", cfg.User, err)
 		}
 	}
@@ -113,10 +112,16 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	log.Info("ready", "files", files, "sites", sites, "exporter", cfg.Exporter, "uprobe_multi", t.Multi())
+	log.Info("ready", "files", files, "sites", sites, "exporter", cfg.Exporter, "uprobe_multi", t.Multi(),
+		"discovery", cfg.Discovery.Enabled)
 	debug.FreeOSMemory() // loading took memory that running does not need
 
-	err = trace(ctx, t, attached, p.handler, log)
+	stopFinding := found.start(log)
+	r.found, r.pipeline = found, p
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	go hangups.take(ctx, r.reload, end)
+	err = trace(ctx, t, func() error { return errors.Join(stopFinding(), attached.Close()) }, p.handler, log)
 	p.handler.flush()
 	p.close(cfg)
 	total, statsErr := p.totals()
@@ -125,12 +130,12 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 }
 
 // trace feeds the handler until ctx is done; then it detaches the probes and reads what is left in the ring.
-func trace(ctx context.Context, t *tracer.Tracer, attached *attachments, h tracer.Handler, log *slog.Logger) error {
+func trace(ctx context.Context, t *tracer.Tracer, detach func() error, h tracer.Handler, log *slog.Logger) error {
 	reading, drained := context.WithCancel(context.Background())
 	detached := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		log.Info("stopping: detaching, then exporting what is left; interrupt again to end at once")
-		detached <- attached.Close()
+		detached <- detach()
 		drained()
 	})
 	err := t.Run(reading, h)

@@ -29,16 +29,22 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/console"
 )
 
-func newLogger(w io.Writer, cfg config.Log) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
-		level = slog.LevelInfo // the configuration was validated
-	}
+func newLogger(w io.Writer, cfg config.Log) (*slog.Logger, *slog.LevelVar) {
+	level := &slog.LevelVar{}
+	level.Set(logLevel(cfg))
 	opts := &slog.HandlerOptions{Level: level}
 	if cfg.Format == config.FormatJSON {
-		return slog.New(slog.NewJSONHandler(w, opts))
+		return slog.New(slog.NewJSONHandler(w, opts)), level
 	}
-	return slog.New(slog.NewTextHandler(w, opts))
+	return slog.New(slog.NewTextHandler(w, opts)), level
+}
+
+func logLevel(cfg config.Log) slog.Level {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
+		return slog.LevelInfo // the configuration was validated
+	}
+	return level
 }
 
 // maxReconnect is the longest time between two tries to connect, so that what waits is delivered soon after a receiver is
@@ -126,10 +132,19 @@ func otlpDefaults(signal string) (insecure bool, err error) {
 
 // newResource returns what all observed programs have in common: the host, and OTEL_RESOURCE_ATTRIBUTES.
 func newResource(ctx context.Context, log *slog.Logger) *sdkresource.Resource {
-	res, err := sdkresource.New(ctx, sdkresource.WithTelemetrySDK(), sdkresource.WithHost(), sdkresource.WithOSType(),
+	id, err := sdkresource.New(ctx, sdkresource.WithHostID())
+	if err != nil {
+		log.Debug("no host.id", "error", err)
+	}
+	rest, err := sdkresource.New(ctx, sdkresource.WithTelemetrySDK(), sdkresource.WithHost(), sdkresource.WithOSType(),
 		sdkresource.WithFromEnv())
 	if err != nil {
 		log.Warn("resource is incomplete", "error", err)
+	}
+	res, err := sdkresource.Merge(id, rest)
+	if err != nil {
+		log.Warn("resource is incomplete", "error", err)
+		return rest
 	}
 	return res
 }

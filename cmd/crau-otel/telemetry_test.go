@@ -7,8 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,6 +14,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/mapping/registry"
 	"github.com/crau-otel/crau-otel/probes"
+	"github.com/crau-otel/crau-otel/probes/discover"
 )
 
 func TestOTLPDefaults(t *testing.T) {
@@ -71,7 +70,7 @@ func TestLogger(t *testing.T) {
 		{config.Log{Level: "warn", Format: "text"}, ""},
 	} {
 		var out bytes.Buffer
-		log := newLogger(&out, c.cfg)
+		log, _ := newLogger(&out, c.cfg)
 		log.Debug("a")
 		log.Info("b", "key", "c d")
 		if got := out.String(); !strings.Contains(got, c.want) || c.want == "" && got != "" ||
@@ -111,31 +110,15 @@ func TestDescribeLibrary(t *testing.T) {
 		name, version string
 	}{
 		{"/usr/lib/libgnutls.so.30.42.0", "libgnutls.so.30", "libgnutls.so.30", "30.42.0"},
-		{"/usr/lib/libgnutls.so.30.42.0 (deleted)", "", "libgnutls.so.30.42.0", "30.42.0"},
+		{"/usr/lib/libgnutls.so.30.42.0", "", "libgnutls.so.30.42.0", "30.42.0"},
 		{"/usr/lib/libfoo.so", "libfoo.so.1", "libfoo.so.1", ""},
-		{"bin/sample", "", "sample", ""},
+		{"/bin/sample", "", "sample", ""},
 	} {
-		got := describeLibrary(&probes.File{Path: c.path, Soname: c.soname, BuildID: "abc"}, true)
+		got := describeLibrary(&discover.File{
+			Path: c.path, Probes: &probes.File{Soname: c.soname, BuildID: "abc"}, Trusted: true,
+		})
 		if want := (mapping.Library{Name: c.name, Path: c.path, Version: c.version, BuildID: "abc", Trusted: true}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
-		}
-	}
-}
-
-func TestTrusted(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for path, want := range map[string]bool{
-		"/": true, "/etc/passwd": true,
-		file:                  false, // anybody may write to a folder above it
-		"/etc/no/such/file":   false,
-		"/proc/self/fd/10000": false,
-	} {
-		if got := trusted(path); got != want {
-			t.Errorf("trusted(%s) is %v", path, got)
 		}
 	}
 }

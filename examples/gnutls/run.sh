@@ -51,7 +51,7 @@ trap cleanup EXIT
 : >"$out/stderr"
 
 # A shell without job control starts background programs with SIGINT ignored.
-env --default-signal=INT "$crau_otel" run --library "$LIBGNUTLS" --exporter console "$@" \
+env --default-signal=INT "$crau_otel" run --discovery false --library "$LIBGNUTLS" --exporter console "$@" \
   >"$out/stdout" 2>"$out/stderr" </dev/null &
 agent=$!
 wait_until 30 ready_or_dead || die "crau-otel is not ready after 30 s"

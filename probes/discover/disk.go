@@ -78,7 +78,7 @@ func (d *Discoverer) searchLibraries() {
 				case found.err != nil:
 					d.warn(library, found.err)
 				case found.entry == nil:
-					d.warn(library, errors.New("no crypto_auditing probes"))
+					d.warn(library, found.why)
 				case found.entry.refused != "":
 					d.warn(library, errors.New(found.entry.refused))
 				}
@@ -98,7 +98,7 @@ func (d *Discoverer) searchLibraries() {
 func (d *Discoverer) warn(library string, err error) {
 	if !d.disk.warned[library] {
 		d.disk.warned[library] = true
-		d.log.Warn("library has no usable probes", "file", library, "error", err)
+		d.log.Warn("no probes attached", "file", library, "error", err)
 	}
 }
 

@@ -54,6 +54,7 @@ type finding struct {
 	changed int64
 	entry   *entry // nil: no probes
 	err     error  // the file could not be looked at; nothing else is set
+	why     error  // it has no probes
 }
 
 // learn adds a finding to what is known and returns the entry, nil if the file

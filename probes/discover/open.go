@@ -96,32 +96,49 @@ func (s *sighting) find() (int, error) {
 	return fd, nil
 }
 
-// look opens the file and reads its probes. It may block for ever.
-func (s *sighting) look(kinds *mountKinds) (f finding) {
+// open opens the file for reading, if it is a regular one and not on FUSE. It may block for ever.
+func (s *sighting) open(kinds *mountKinds) (readable int, st unix.Stat_t, err error) {
 	fd, err := s.find()
 	if err != nil {
-		return finding{err: err}
+		return -1, st, err
 	}
 	defer unix.Close(fd)
 	if kinds.isFuse(fd, s.task) {
-		return finding{err: errFuse}
+		return -1, st, errFuse
 	}
-	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return finding{err: err}
+		return -1, st, err
 	}
-	f.inode, f.changed = inode{st.Dev, st.Ino}, st.Ctim.Nano()
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return finding{err: errNotRegular}
+		return -1, st, errNotRegular
 	}
 	// The same inode, which is a regular file: opening it has no side effects.
-	readable, err := open(descriptorPath(fd), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
+	readable, err = open(descriptorPath(fd), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
+	return readable, st, err
+}
+
+// OpenExecutable opens the file that a process executes. It refuses files on
+// FUSE; on a network's file system it may block for ever.
+func OpenExecutable(pid uint32) (*os.File, error) {
+	s := sighting{task: pid, link: procPath(pid, "exe")}
+	fd, _, err := s.open(newMountKinds())
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", s.link, err)
+	}
+	return os.NewFile(uintptr(fd), s.link), nil
+}
+
+// look opens the file and reads its probes. It may block for ever.
+func (s *sighting) look(kinds *mountKinds) (f finding) {
+	readable, st, err := s.open(kinds)
 	if err != nil {
 		return finding{err: err}
 	}
+	f.inode, f.changed = inode{st.Dev, st.Ino}, st.Ctim.Nano()
 	file, err := probes.Read(reader(readable), st.Size, s.root.within(s.path))
 	if file == nil {
 		unix.Close(readable)
+		f.why = err
 		return f
 	}
 	e := &entry{

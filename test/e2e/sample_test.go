@@ -35,6 +35,11 @@ tls::handshake [server] crypto.pqc.authentication.status=classical crypto.pqc.ke
 // checkPairs checks that the spans are n client and n server trees, in turn where that is told.
 func checkPairs(t *testing.T, spans []*span, n int) {
 	t.Helper()
+	checkPairsOf(t, "sample", spans, n)
+}
+
+func checkPairsOf(t *testing.T, program string, spans []*span, n int) {
+	t.Helper()
 	roots := trees(t, spans)
 	clients := 0
 	for _, root := range roots {
@@ -44,7 +49,7 @@ func checkPairs(t *testing.T, spans []*span, n int) {
 			clients++
 		}
 		wantText(t, root, want)
-		if service := root.Resource["service.name"]; service != "sample" {
+		if service := root.Resource["service.name"]; service != program {
 			t.Errorf("service.name is %v", service)
 		}
 		if t.Failed() {

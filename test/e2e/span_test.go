@@ -79,6 +79,12 @@ func trees(t *testing.T, spans []*span) []*span {
 	return roots
 }
 
+// ofTheRun reports whether an attribute says how the program ran, not what it did.
+func ofTheRun(key string) bool {
+	return key == "crypto.context.id" || key == "crypto.context.end" || key == "crypto.process.user_class" ||
+		strings.HasPrefix(key, "crypto.library.")
+}
+
 // text draws a tree: a line a span, indented, with its attributes by key. What differs in every run is left out.
 func (s *span) text() string {
 	var b strings.Builder
@@ -93,7 +99,7 @@ func (s *span) write(b *strings.Builder, indent string) {
 	}
 	keys := make([]string, 0, len(s.Attributes))
 	for k := range s.Attributes {
-		if k != "crypto.context.id" && k != "crypto.context.end" && !strings.HasPrefix(k, "crypto.library.") {
+		if !ofTheRun(k) {
 			keys = append(keys, k)
 		}
 	}

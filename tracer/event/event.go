@@ -87,3 +87,8 @@ type Process struct {
 	Comm       string // the thread's name, at most 15 bytes
 	Executable string // base name of the executable file
 }
+
+// Runs reports whether q is a record of the same process with the same executable.
+func (p Process) Runs(q Process) bool {
+	return p.StartTime == q.StartTime && p.ExeInode == q.ExeInode && p.ExeDevice == q.ExeDevice && p.Executable == q.Executable
+}

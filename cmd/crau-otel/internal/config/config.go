@@ -36,10 +36,13 @@ const (
 
 // Config is the configuration of the agent. Its zero value is not valid: start from [Default].
 type Config struct {
-	// Libraries are the files whose probes are attached.
-	Libraries []string `yaml:"libraries"`
+	// Libraries are files whose probes are attached, whatever Discovery finds.
+	Libraries []string  `yaml:"libraries"`
+	Discovery Discovery `yaml:"discovery"`
 	// Scopes are the scopes of contexts and keys that are traced, such as tls, ssh or pk; all of them if empty.
 	Scopes []string `yaml:"scopes"`
+	// Services name the observed programs; the first that matches does. By default a program is named after its executable.
+	Services []Service `yaml:"services"`
 	// Exporter is where spans go: otlp, console or none.
 	Exporter string  `yaml:"exporter"`
 	Console  Console `yaml:"console"`
@@ -57,6 +60,39 @@ type Config struct {
 	User string `yaml:"user"`
 	// Pprof is the loopback address, such as 127.0.0.1:6060, on which the agent serves profiles of itself; off if empty.
 	Pprof string `yaml:"pprof"`
+}
+
+// Discovery configures how files with probes are found. Its patterns have the wildcards * (anything but /), ** (anything)
+// and ? (one character, not /); one without / is compared with the last part only.
+type Discovery struct {
+	// Enabled is whether files are looked for at all.
+	Enabled bool `yaml:"enabled"`
+	// Allow has patterns of the paths of files, as their processes see them, of which one must match; any path if empty.
+	Allow []string `yaml:"allow"`
+	// Deny has patterns of the paths of files that are left out even though allowed.
+	Deny []string `yaml:"deny"`
+	// DenyExecutables has patterns of the paths of programs whose processes are not looked into.
+	DenyExecutables []string `yaml:"deny_executables"`
+	// DenyCgroups has patterns of the cgroup paths of processes that are not looked into.
+	DenyCgroups []string `yaml:"deny_cgroups"`
+	// MaxFiles is how many files may be attached at a time, 1 to 65536.
+	MaxFiles int `yaml:"max_files"`
+	// MaxFilesPerContainer is how many of them may be first seen in one container or systemd unit, 1 to 65536.
+	MaxFilesPerContainer int `yaml:"max_files_per_container"`
+	// MaxSites is how many probe sites may be attached at a time, 1 to 16384.
+	MaxSites int `yaml:"max_sites"`
+	// MaxSitesPerContainer is how many of them may be in files first seen in one container or unit, 1 to 16384.
+	MaxSitesPerContainer int `yaml:"max_sites_per_container"`
+}
+
+// Service names the programs that match all of its patterns, as of [path.Match]; an empty one matches any.
+type Service struct {
+	// Name is what service.name says of them.
+	Name string `yaml:"name"`
+	// Executable is a pattern of the executable's name, without its path.
+	Executable string `yaml:"executable"`
+	// Unit is a pattern of the systemd unit.
+	Unit string `yaml:"unit"`
 }
 
 // Console configures the console exporter.
@@ -146,17 +182,23 @@ type Shutdown struct {
 func Default() Config {
 	return Config{
 		Libraries: []string{},
-		Scopes:    []string{},
-		Exporter:  ExporterOTLP,
-		Console:   Console{Format: FormatText, Color: ColorAuto},
-		Log:       Log{Level: "info", Format: FormatText},
-		Ring:      Ring{Size: 8 * MiB, PollInterval: 2 * time.Millisecond},
-		Spans:     Spans{IdleTimeout: 2 * time.Second},
-		Policy:    policy.Config{Name: "none", Rules: []policy.Rule{}},
-		Privacy:   Privacy{Process: ProcessNone, Keys: Keys{Allow: []string{}, Deny: []string{}}},
-		Metrics:   Metrics{MaxSeries: 2000},
-		Limits:    Limits{OpenContexts: 65536, TreeSpans: 4096, Processes: 8192, ProcessRate: 2_000_000},
-		Sampling:  Sampling{Keep: []string{}},
-		Shutdown:  Shutdown{Timeout: 10 * time.Second},
+		Discovery: Discovery{
+			Enabled: true,
+			Allow:   []string{}, Deny: []string{}, DenyExecutables: []string{}, DenyCgroups: []string{},
+			MaxFiles: 1024, MaxFilesPerContainer: 64, MaxSites: 8192, MaxSitesPerContainer: 2048,
+		},
+		Scopes:   []string{},
+		Services: []Service{},
+		Exporter: ExporterOTLP,
+		Console:  Console{Format: FormatText, Color: ColorAuto},
+		Log:      Log{Level: "info", Format: FormatText},
+		Ring:     Ring{Size: 8 * MiB, PollInterval: 2 * time.Millisecond},
+		Spans:    Spans{IdleTimeout: 2 * time.Second},
+		Policy:   policy.Config{Name: "none", Rules: []policy.Rule{}},
+		Privacy:  Privacy{Process: ProcessNone, Keys: Keys{Allow: []string{}, Deny: []string{}}},
+		Metrics:  Metrics{MaxSeries: 2000},
+		Limits:   Limits{OpenContexts: 65536, TreeSpans: 4096, Processes: 8192, ProcessRate: 2_000_000},
+		Sampling: Sampling{Keep: []string{}},
+		Shutdown: Shutdown{Timeout: 10 * time.Second},
 	}
 }

@@ -3,6 +3,8 @@
 package config
 
 import (
+	"strconv"
+
 	"github.com/knadh/koanf/providers/posflag"
 	"github.com/spf13/pflag"
 )
@@ -25,6 +27,8 @@ func Flags(fs *pflag.FlagSet) {
 		fs.String(name, value, usage)
 		tie(fs, name, key)
 	}
+	text("discovery", "discovery.enabled", strconv.FormatBool(d.Discovery.Enabled),
+		"`whether` to find programs and libraries with probes: true or false")
 	text("exporter", "exporter", d.Exporter, "`destination` of spans: otlp, console or none")
 	text("console-format", "console.format", d.Console.Format, "`form` of the console exporter: text or json")
 	text("console-color", "console.color", d.Console.Color, "`when` the console exporter uses colour: auto, always or never")

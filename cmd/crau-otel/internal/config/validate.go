@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/crau-otel/crau-otel/mapping/policy"
 )
@@ -32,7 +33,11 @@ func (c Config) problems() problems {
 			p.add(fmt.Sprintf("libraries[%d]", i), "must be the path of a file, got an empty one")
 		}
 	}
+	c.Discovery.validate(&p)
 	validateScopes(&p, c.Scopes)
+	for i, service := range c.Services {
+		service.validate(&p, fmt.Sprintf("services[%d]", i))
+	}
 	oneOf(&p, "exporter", c.Exporter, ExporterOTLP, ExporterConsole, ExporterNone)
 	c.Console.validate(&p)
 	c.Log.validate(&p)
@@ -59,6 +64,37 @@ func validatePprof(p *problems, address string) {
 	if err != nil || !host.Addr().IsLoopback() {
 		p.add("pprof", "must be a loopback address with a port, such as 127.0.0.1:6060, got %q", address)
 	}
+}
+
+func (s Service) validate(p *problems, key string) {
+	if s.Name == "" || !utf8.ValidString(s.Name) {
+		p.add(key+".name", "must be a name, got %q", s.Name)
+	}
+	if s.Executable == "" && s.Unit == "" {
+		p.add(key, "must have a pattern under executable or unit")
+	}
+	for _, pattern := range []struct{ key, text string }{{"executable", s.Executable}, {"unit", s.Unit}} {
+		if _, err := path.Match(pattern.text, ""); err != nil {
+			p.add(key+"."+pattern.key, "must be a pattern such as nginx*, got %q", pattern.text)
+		}
+	}
+}
+
+func (d Discovery) validate(p *problems) {
+	for _, list := range []struct {
+		key      string
+		patterns []string
+	}{{"allow", d.Allow}, {"deny", d.Deny}, {"deny_executables", d.DenyExecutables}, {"deny_cgroups", d.DenyCgroups}} {
+		for i, pattern := range list.patterns {
+			if pattern == "" || !utf8.ValidString(pattern) {
+				p.add(fmt.Sprintf("discovery.%s[%d]", list.key, i), "must be a pattern such as /opt/**, got %q", pattern)
+			}
+		}
+	}
+	inRange(p, "discovery.max_files", d.MaxFiles, 1, 1<<16)
+	inRange(p, "discovery.max_files_per_container", d.MaxFilesPerContainer, 1, 1<<16)
+	inRange(p, "discovery.max_sites", d.MaxSites, 1, 1<<14)
+	inRange(p, "discovery.max_sites_per_container", d.MaxSitesPerContainer, 1, 1<<14)
 }
 
 // maxScopes bounds the list of scopes.

@@ -23,6 +23,8 @@ const (
 	endKey = bookkeeping + "end"
 	// idKey tells contexts apart for a machine; a person sees the tree.
 	idKey = bookkeeping + "id"
+	// userKey is for queries that leave programs of some users out.
+	userKey = "crypto.process.user_class"
 
 	timeLayout = "2006-01-02 15:04:05.000"
 	gap        = "  "
@@ -148,7 +150,7 @@ func values(span sdktrace.ReadOnlySpan) []cell {
 		first = append(first, c)
 	}
 	for _, a := range span.Attributes() {
-		if a.Key == endKey || a.Key == idKey || isCodepoint(a.Key) || isLibraryDetail(a) {
+		if a.Key == endKey || a.Key == idKey || a.Key == userKey || isCodepoint(a.Key) || isLibraryDetail(a) {
 			continue
 		}
 		c := cell{key: word(string(a.Key), "=") + "=", text: value(a.Value), keyStyle: cyan}

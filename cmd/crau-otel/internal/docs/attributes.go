@@ -25,6 +25,8 @@ var groups = []group{
 	{title: "Judgement", prefixes: []string{"crypto.pqc.", "crypto.weak", "crypto.policy."}},
 	{title: "How the context was seen", prefixes: []string{"crypto.context.", "crypto.incomplete", "crypto.handshake."}},
 	{title: "The file whose probes told it", prefixes: []string{"crypto.library."}},
+	{title: "The user of the process", prefixes: []string{"crypto.process."}},
+	{title: "Scope: the agent", prefixes: []string{"crau."}},
 	{title: "Resource: the observed program", prefixes: []string{""}, resource: true},
 }
 

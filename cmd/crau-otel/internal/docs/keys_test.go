@@ -13,6 +13,7 @@ import (
 	"time"
 
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/metrics"
 	"github.com/crau-otel/crau-otel/mapping"
@@ -179,6 +180,7 @@ func defined(src *source) map[string]bool {
 var resourceOptions = map[string]sdkresource.Option{
 	"WithTelemetrySDK": sdkresource.WithTelemetrySDK(),
 	"WithHost":         sdkresource.WithHost(),
+	"WithHostID":       sdkresource.WithAttributes(semconv.HostID("")), // not every machine has one
 	"WithOSType":       sdkresource.WithOSType(),
 	"WithFromEnv":      nil, // what a user adds is his own
 }

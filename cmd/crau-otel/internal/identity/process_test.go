@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package identity
 
 import (
 	"bufio"
@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -20,7 +21,7 @@ import (
 // described returns what describeProcess says, by key.
 func described(pid uint32, p event.Process) map[attribute.Key]any {
 	got := make(map[attribute.Key]any)
-	for _, kv := range describeProcess(pid, p) {
+	for _, kv := range describeProcess(pid, p, alive(pid, p)) {
 		got[kv.Key] = kv.Value.AsInterface()
 	}
 	return got
@@ -67,10 +68,25 @@ func wait(t *testing.T, args ...string) (pid uint32, path string) {
 	return uint32(cmd.Process.Pid), path
 }
 
+// started returns when a process was started, as the kernel's record has it, to the hundredth of a second.
+func started(t *testing.T, pid uint32) uint64 {
+	t.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(data), ") ")
+	ticks, err := strconv.ParseUint(strings.Fields(rest)[19], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ticks*10_000_000 + 1_234_567
+}
+
 func TestDescribeProcess(t *testing.T) {
 	args := []string{"my-name", "", "two words", "caf\xe9"}
 	pid, path := wait(t, args...)
-	got := described(pid, event.Process{UID: 0, Executable: filepath.Base(path)})
+	got := described(pid, event.Process{StartTime: started(t, pid), UID: 0, Executable: filepath.Base(path)})
 	want := map[attribute.Key]any{
 		"process.pid": int64(pid), "process.owner": "root", "process.executable.path": path,
 		"process.command_args": []string{"my-name", "", "two words", "caf\uFFFD"},
@@ -82,9 +98,10 @@ func TestDescribeProcess(t *testing.T) {
 	// Another program by now has that number, or the process is gone: only the kernel's record counts.
 	for _, p := range []struct {
 		pid        uint32
+		started    uint64
 		executable string
-	}{{pid, "other"}, {1 << 30, filepath.Base(path)}} {
-		got := described(p.pid, event.Process{UID: 4_000_000_000, Executable: p.executable})
+	}{{pid, started(t, pid), "other"}, {pid, 1, filepath.Base(path)}, {1 << 30, started(t, pid), filepath.Base(path)}} {
+		got := described(p.pid, event.Process{StartTime: p.started, UID: 4_000_000_000, Executable: p.executable})
 		want := map[attribute.Key]any{"process.pid": int64(p.pid), "process.owner": "4000000000"}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("got %v, want %v", got, want)
@@ -94,7 +111,7 @@ func TestDescribeProcess(t *testing.T) {
 
 func TestLongCommandLineIsCut(t *testing.T) {
 	pid, path := wait(t, "x", strings.Repeat("a", 4000), strings.Repeat("b", 4000))
-	args, _ := described(pid, event.Process{Executable: filepath.Base(path)})["process.command_args"].([]string)
+	args, _ := described(pid, event.Process{StartTime: started(t, pid), Executable: filepath.Base(path)})["process.command_args"].([]string)
 	if want := []string{"x", strings.Repeat("a", 4000), strings.Repeat("b", maxCommandLine-4003)}; !slices.Equal(args, want) {
 		t.Errorf("%d arguments of %d bytes", len(args), len(strings.Join(args, " ")))
 	}

@@ -1,0 +1,56 @@
+//go:build ignore
+
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/* Tells user space which processes execute programs, so that it can look at what they map. */
+#include "kernel.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* How long the executions of one file are not told again, in ns: a build that starts a compiler a thousand times a second
+ * is not worth a thousand looks. */
+#define PAUSE (250 * 1000 * 1000ULL)
+
+struct executable {
+	__u64 inode;
+	__u64 dev;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct executable);
+	__type(value, __u64);	/* CLOCK_BOOTTIME at which it was told, ns */
+} told SEC(".maps");
+
+/* Thread group ids, __u32 each. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 64 * 1024);
+} execs SEC(".maps");
+
+SEC("raw_tp/sched_process_exec")
+int tell_exec(void *ctx __attribute__((unused)))
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct file *file = BPF_CORE_READ(task, mm, exe_file);
+	__u64 now = bpf_ktime_get_boot_ns();
+	struct executable exe = {};
+	__u64 *last;
+	__u32 tgid;
+
+	if (file) {
+		exe.inode = BPF_CORE_READ(file, f_inode, i_ino);
+		exe.dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
+	}
+	last = bpf_map_lookup_elem(&told, &exe);
+	if (last && now - *last < PAUSE)
+		return 0;
+	tgid = bpf_get_current_pid_tgid() >> 32;
+	/* With the ring full, the process is found without being told of, and the next one is told. */
+	if (!bpf_ringbuf_output(&execs, &tgid, sizeof(tgid), 0))
+		bpf_map_update_elem(&told, &exe, &now, BPF_ANY);
+	return 0;
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/privileges"
+	"github.com/crau-otel/crau-otel/probes/discover"
+	"github.com/crau-otel/crau-otel/tracer/execs"
+)
+
+// discovery finds files and has them attached and detached.
+type discovery struct {
+	*discover.Discoverer
+	execs *execs.Watch // nil without it
+}
+
+// newDiscovery returns a discovery that has not looked at anything yet. Programs that are executed from now on are not
+// missed.
+func newDiscovery(cfg config.Config, attached *attachments, log *slog.Logger) (*discovery, error) {
+	dc := discoverConfig(cfg)
+	dc.Log, dc.Found, dc.Gone = log, attached.add, attached.remove
+	found, err := discover.New(dc)
+	if err != nil {
+		return nil, fmt.Errorf("discovery: %w", err)
+	}
+	d := &discovery{Discoverer: found}
+	if !cfg.Discovery.Enabled {
+		return d, nil
+	}
+	warnBlind(log)
+	if d.execs, err = execs.Start(found.Notify, log); err != nil {
+		log.Warn("executed programs are not told; they are found a moment later", "error", err)
+	}
+	return d, nil
+}
+
+// discoverConfig returns what the configuration says of discovery.
+func discoverConfig(cfg config.Config) discover.Config {
+	return discover.Config{
+		Libraries: cfg.Libraries, Enabled: cfg.Discovery.Enabled,
+		Allow: cfg.Discovery.Allow, Deny: cfg.Discovery.Deny,
+		DenyExecutables: cfg.Discovery.DenyExecutables, DenyCgroups: cfg.Discovery.DenyCgroups,
+		MaxFiles: cfg.Discovery.MaxFiles, MaxFilesPerContainer: cfg.Discovery.MaxFilesPerContainer,
+		MaxSites: cfg.Discovery.MaxSites, MaxSitesPerContainer: cfg.Discovery.MaxSitesPerContainer,
+	}
+}
+
+// warnBlind says what this process may not look into.
+func warnBlind(log *slog.Logger) {
+	held, err := privileges.Held()
+	if err != nil {
+		log.Warn("cannot tell what discovery may look into", "error", err)
+		return
+	}
+	var names []string
+	for _, need := range privileges.Missing(held, privileges.Discovery) {
+		names = append(names, need.Name())
+	}
+	if names != nil {
+		log.Warn("discovery misses files of other users' processes; grant the capabilities or run as root",
+			"missing", strings.Join(names, ", "))
+	}
+}
+
+// start goes on finding files until the function that it returns is called.
+func (d *discovery) start(log *slog.Logger) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := d.Run(ctx); err != nil {
+			log.Error("discovery has ended; programs and libraries that come now are not traced", "error", err)
+		}
+	}()
+	return func() error {
+		cancel()
+		<-ended
+		return d.Close()
+	}
+}
+
+// Close ends discovery, and with it the right to attach what was found.
+func (d *discovery) Close() error {
+	var err error
+	if d.execs != nil {
+		err = d.execs.Close()
+		d.execs = nil
+	}
+	if err = errors.Join(err, d.Discoverer.Close()); err != nil {
+		return fmt.Errorf("end discovery: %w", err)
+	}
+	return nil
+}

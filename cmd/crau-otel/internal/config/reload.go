@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"reflect"
+	"slices"
+)
+
+// Reloaded returns c with what may change while the agent runs taken from next, and the keys that next changes although
+// they take a restart.
+func (c Config) Reloaded(next Config) (now Config, restart []string) {
+	now = c
+	now.Libraries, now.Scopes, now.Services = next.Libraries, next.Scopes, next.Services
+	now.Discovery = next.Discovery
+	now.Discovery.Enabled = c.Discovery.Enabled // the capabilities for it may be gone
+	now.Spans, now.Policy, now.Privacy, now.Sampling = next.Spans, next.Policy, next.Privacy, next.Sampling
+	now.Log.Level = next.Log.Level
+	restart = differing("", reflect.ValueOf(now), reflect.ValueOf(next))
+	slices.Sort(restart)
+	return now, restart
+}
+
+// differing returns the keys of a section whose values are not the same in a and b.
+func differing(section string, a, b reflect.Value) []string {
+	var keys []string
+	for i := range a.NumField() {
+		f := a.Type().Field(i)
+		key := join(section, f.Tag.Get(tagName))
+		switch {
+		case isSection(f.Type):
+			keys = append(keys, differing(key, a.Field(i), b.Field(i))...)
+		case !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()):
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+)
+
+// Every key either changes while the agent runs or is named, and never both.
+func TestReloadedChangesOrNamesEveryKey(t *testing.T) {
+	reloadable := []string{
+		"discovery.allow", "discovery.deny", "discovery.deny_cgroups", "discovery.deny_executables", "discovery.max_files",
+		"discovery.max_files_per_container", "discovery.max_sites", "discovery.max_sites_per_container", "libraries", "log.level",
+		"policy.name", "policy.rules", "privacy.keys.allow", "privacy.keys.deny", "privacy.process", "sampling.keep", "scopes",
+		"services", "spans.idle_timeout",
+	}
+	old := Default()
+	for key := range keyTypes(configType) {
+		next := Default()
+		change(reflect.ValueOf(&next).Elem(), "", key)
+		if reflect.DeepEqual(old, next) {
+			t.Fatalf("%s was not changed", key)
+		}
+		now, restart := old.Reloaded(next)
+		if slices.Contains(reloadable, key) {
+			if !reflect.DeepEqual(now, next) || restart != nil {
+				t.Errorf("%s is not reloaded, and %q take a restart", key, restart)
+			}
+		} else if !reflect.DeepEqual(now, old) || !slices.Equal(restart, []string{key}) {
+			t.Errorf("%s is reloaded, and %q take a restart", key, restart)
+		}
+	}
+}
+
+// change gives a key another value than it had.
+func change(section reflect.Value, at, key string) {
+	for i := range section.NumField() {
+		f := section.Type().Field(i)
+		name, v := join(at, f.Tag.Get(tagName)), section.Field(i)
+		switch {
+		case isSection(f.Type):
+			change(v, name, key)
+		case name != key:
+		case v.Kind() == reflect.Slice:
+			v.Set(reflect.MakeSlice(f.Type, 1, 1))
+		case v.Kind() == reflect.Bool:
+			v.SetBool(!v.Bool())
+		case v.Kind() == reflect.String:
+			v.SetString(v.String() + "x")
+		case v.CanInt():
+			v.SetInt(v.Int() + 1)
+		default:
+			v.SetUint(v.Uint() + 1)
+		}
+	}
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loads the library of its first argument after as many seconds as its second says, and has it speak. */
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+int main(int argc, char **argv)
+{
+	void *library;
+	void (*speak)(void);
+
+	if (argc != 3)
+		return 2;
+	sleep(atoi(argv[2]));
+	library = dlopen(argv[1], RTLD_NOW);
+	*(void **)&speak = library ? dlsym(library, "speak") : NULL;
+	if (!speak) {
+		fprintf(stderr, "%s\n", dlerror());
+		return 1;
+	}
+	for (int i = 0; i < 3000; i++) {
+		speak();
+		usleep(10 * 1000);
+	}
+	return 0;
+}

@@ -7,29 +7,39 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/probes"
 )
 
 func newProbesCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use:   "probes FILE...",
-		Short: "List the crypto_auditing probe sites of files",
-		Example: "  crau-otel probes /usr/lib/x86_64-linux-gnu/libgnutls.so.30\n" +
+		Use:   "probes [FILE...]",
+		Short: "List the crypto_auditing probe sites of files, or all files of this host that have some",
+		Example: "  crau-otel probes\n" +
+			"  crau-otel probes /usr/lib/x86_64-linux-gnu/libgnutls.so.30\n" +
 			"  crau-otel probes --output json bin/sample",
-		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, paths []string) error {
-			write := writeSitesText
+			write, writeInventory := writeSitesText, writeInventoryText
 			switch output {
 			case "text":
 			case "json":
-				write = writeSitesJSON
+				write, writeInventory = writeSitesJSON, writeJSON
 			default:
 				return fmt.Errorf("--output: must be text or json, got %q", output)
+			}
+			if len(paths) == 0 {
+				log, _ := newLogger(os.Stderr, config.Log{Level: "warn", Format: config.FormatText})
+				list, err := takeInventory(cmd.Context(), log)
+				if err != nil {
+					return err
+				}
+				return writeInventory(cmd.OutOrStdout(), list)
 			}
 			var files []*probes.File
 			var errs []error
@@ -116,7 +126,12 @@ func writeSitesJSON(w io.Writer, files []*probes.File) error {
 		}
 		out = append(out, f)
 	}
+	return writeJSON(w, out)
+}
+
+// writeJSON writes a list as one array.
+func writeJSON[T any](w io.Writer, list []T) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	return enc.Encode(out)
+	return enc.Encode(list)
 }

@@ -131,7 +131,6 @@ func TestMistakes(t *testing.T) {
 			[]string{"run", "--exporter", "file"},
 			`--exporter: exporter: must be otlp, console or none, got "file"`,
 		},
-		{"no file to list", nil, []string{"probes"}, `requires at least 1 arg.*`},
 		{"bad output", nil, []string{"probes", "--output", "xml", "x"}, `--output: must be text or json, got "xml"`},
 		{"version of what", nil, []string{"version", "x"}, `unknown command "x" for "crau-otel version"`},
 	} {

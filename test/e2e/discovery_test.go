@@ -3,10 +3,12 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -307,4 +309,53 @@ func TestDeniedFilesAreNotAttached(t *testing.T) {
 	if len(ofService(spans, allowed)) == 0 || len(ofService(spans, denied)) != 0 {
 		t.Errorf("%d spans of the allowed, %d of the denied program", len(ofService(spans, allowed)), len(ofService(spans, denied)))
 	}
+}
+
+// Without a path, probes lists what is on the host, and who has it attached.
+func TestProbesOfTheHost(t *testing.T) {
+	dir := t.TempDir()
+	service := unique(t, "listed")
+	path := install(t, samplePath, filepath.Join(dir, service))
+	program := start(t, exec.Command(path, "--wait"))
+	type listed struct {
+		Path      string   `json:"path"`
+		BuildID   string   `json:"build_id"`
+		Sites     int      `json:"sites"`
+		Processes []uint32 `json:"processes"`
+		Count     int      `json:"process_count"`
+		Trusted   bool     `json:"trusted"`
+		Distrust  string   `json:"distrust"`
+		Attached  *bool    `json:"attached"`
+		Reason    string   `json:"reason"`
+	}
+	list := func() listed {
+		t.Helper()
+		got := crau(t, nil, "probes", "--output", "json")
+		var files []listed
+		if err := json.Unmarshal([]byte(got.stdout), &files); err != nil || got.code != 0 {
+			t.Fatalf("exit code %d, %v: %s%s", got.code, err, got.stdout, got.stderr)
+		}
+		i := slices.IndexFunc(files, func(f listed) bool { return f.Path == path })
+		if i < 0 {
+			t.Fatalf("%s is not listed: %s", path, got.stdout)
+		}
+		return files[i]
+	}
+	before := list()
+	if before.BuildID != buildID(t, samplePath) || before.Sites < 6 || before.Count != 1 || before.Trusted || before.Distrust == "" ||
+		!slices.Equal(before.Processes, []uint32{uint32(program.Process.Pid)}) {
+		t.Errorf("listed as %+v", before)
+	}
+	if before.Attached == nil || *before.Attached || before.Reason == "" {
+		t.Errorf("while no agent runs, listed as %+v", before)
+	}
+	a := discover(t)
+	if during := list(); during.Attached == nil || !*during.Attached || during.Reason != "" {
+		t.Errorf("while an agent runs, listed as %+v", during)
+	}
+	text := line(t, crau(t, nil, "probes").stdout, path)
+	if !strings.HasSuffix(text, "  yes\n") || !strings.Contains(text, before.BuildID[:12]) {
+		t.Errorf("as text: %s", text)
+	}
+	a.stop()
 }

@@ -21,8 +21,8 @@ func word(s, special string) string {
 	return s
 }
 
-// phrase returns s as [word] does, but lets single blanks between words stand.
-func phrase(s string) string {
+// Phrase returns s as [word] does, but lets single blanks between words stand.
+func Phrase(s string) string {
 	if s == "" || !printable(s) || strings.Contains(s, `"`) || strings.Join(strings.Fields(s), " ") != s {
 		return strconv.Quote(s)
 	}

@@ -68,7 +68,7 @@ func (p *painter) render(root *node) ([]byte, error) {
 	p.header(&b, root.span)
 	names := minNames
 	root.walk(func(n *node, last []bool) {
-		names = max(names, min(columns(branch(last))+columns(phrase(n.span.Name())), maxNames))
+		names = max(names, min(columns(branch(last))+columns(Phrase(n.span.Name())), maxNames))
 	})
 	root.walk(func(n *node, last []bool) { p.line(&b, n, last, names) })
 	b.WriteByte('\n')
@@ -104,7 +104,7 @@ func (p *painter) line(b *bytes.Buffer, n *node, last []bool, names int) {
 	if n.span.Status().Code == codes.Error {
 		style = red
 	}
-	bars, name := branch(last), phrase(n.span.Name())
+	bars, name := branch(last), Phrase(n.span.Name())
 	p.paint(b, dim, bars)
 	p.paint(b, style, name)
 	used := columns(bars) + columns(name)

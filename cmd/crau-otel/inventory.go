@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/cilium/ebpf/link"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/console"
+	"github.com/crau-otel/crau-otel/probes"
+	"github.com/crau-otel/crau-otel/probes/discover"
+)
+
+// inventoried is a file with probes on this host.
+type inventoried struct {
+	Path      string   `json:"path"` // as its processes see it
+	BuildID   string   `json:"build_id,omitempty"`
+	Soname    string   `json:"soname,omitempty"`
+	Sites     int      `json:"sites"`
+	Problems  []string `json:"problems,omitempty"`
+	Processes []uint32 `json:"processes"` // that map it; of many, 1024
+	Mappers   int      `json:"process_count"`
+	Container string   `json:"container_id,omitempty"`
+	Unit      string   `json:"systemd_unit,omitempty"`
+	Trusted   bool     `json:"trusted"`
+	Distrust  string   `json:"distrust,omitempty"`
+	Attached  *bool    `json:"attached"` // null if that cannot be told
+	Reason    string   `json:"reason,omitempty"`
+}
+
+// takeInventory looks for files with probes as run does.
+func takeInventory(ctx context.Context, log *slog.Logger) (_ []inventoried, err error) {
+	files := make(map[discover.Key]*discover.File)
+	d, err := discover.New(discover.Config{
+		Enabled: true, Log: log,
+		Found: func(f *discover.File) { files[f.Key] = f },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("discovery: %w", err)
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	warnBlind(log)
+	if err := d.Scan(ctx); err != nil {
+		return nil, fmt.Errorf("discovery: %w", err)
+	}
+	traced, untold := tracedFiles()
+	list := []inventoried{}
+	for _, e := range d.Inventory() {
+		group := discover.ParseCgroup(e.Cgroup)
+		i := inventoried{
+			Path: e.Path, BuildID: e.BuildID, Soname: e.Soname, Sites: e.Sites, Processes: e.Processes, Mappers: e.Mappers,
+			Container: group.ContainerID, Unit: group.Unit, Trusted: e.Trusted, Distrust: e.Distrust, Reason: e.Refused,
+		}
+		if i.Processes == nil {
+			i.Processes = []uint32{}
+		}
+		for _, problem := range e.Problems {
+			i.Problems = append(i.Problems, problem.Error())
+		}
+		switch file := files[e.Key]; {
+		case file == nil:
+			i.Attached = new(bool)
+		case untold != nil:
+			i.Reason = untold.Error()
+		default:
+			attached := traced.has(file)
+			i.Attached = &attached
+			if !attached {
+				i.Reason = "no crau-otel that runs has it"
+			}
+		}
+		list = append(list, i)
+	}
+	return list, nil
+}
+
+// attachedSites are the offsets that links of the agent's program are attached to, by the path of their file.
+type attachedSites map[string][]uint64
+
+// tracedFiles asks the kernel for the files that any agent on this host is attached to.
+func tracedFiles() (attachedSites, error) {
+	sites := make(attachedSites)
+	var links link.Iterator
+	defer links.Close()
+	for links.Next() {
+		info, err := links.Link.Info()
+		if err != nil {
+			continue // gone by now
+		}
+		if multi := info.UprobeMulti(); multi != nil {
+			offsets, _ := multi.Offsets()
+			for _, o := range offsets {
+				sites[multi.File] = append(sites[multi.File], o.Offset)
+			}
+		}
+	}
+	if err := links.Err(); err != nil {
+		return nil, fmt.Errorf("cannot tell, which takes CAP_SYS_ADMIN: %w", err)
+	}
+	return sites, nil
+}
+
+// has reports whether all sites of a file are among those attached.
+func (a attachedSites) has(f *discover.File) bool {
+	path, err := os.Readlink(f.AttachPath())
+	if err != nil {
+		return false
+	}
+	return !slices.ContainsFunc(f.Probes.Sites, func(s probes.Site) bool { return !slices.Contains(a[path], s.Offset) })
+}
+
+func writeInventoryText(w io.Writer, list []inventoried) error {
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(w, "No file on this host has crypto_auditing probes.")
+		return err
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "FILE\tBUILD ID\tSITES\tPROCESSES\tCONTAINER OR UNIT\tTRUSTED\tATTACHED")
+	for _, i := range list {
+		trusted := "yes"
+		if !i.Trusted {
+			trusted = "no: " + i.Distrust
+		}
+		attached := "unknown"
+		switch {
+		case i.Attached != nil && *i.Attached:
+			attached = "yes"
+		case i.Attached != nil:
+			attached = "no"
+		}
+		if i.Reason != "" {
+			attached += ": " + i.Reason
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", console.Phrase(i.Path), short(i.BuildID), i.Sites, i.pids(),
+			console.Phrase(short(i.Container)+i.unit()), console.Phrase(trusted), attached)
+		for _, problem := range i.Problems {
+			fmt.Fprintf(tw, "  skipped: %s\n", problem)
+		}
+	}
+	return tw.Flush()
+}
+
+// pids returns how many processes map the file, and some of them.
+func (i *inventoried) pids() string {
+	if i.Mappers == 0 {
+		return "-"
+	}
+	const most = 3
+	text := strings.Trim(fmt.Sprint(i.Processes[:min(most, len(i.Processes))]), "[]")
+	if i.Mappers > most {
+		return fmt.Sprintf("%d: %s ...", i.Mappers, text)
+	}
+	return fmt.Sprintf("%d: %s", i.Mappers, text)
+}
+
+// unit returns the unit of a file that is in no container, "-" if that has none either.
+func (i *inventoried) unit() string {
+	switch {
+	case i.Container != "":
+		return ""
+	case i.Unit != "":
+		return i.Unit
+	}
+	return "-"
+}
+
+// short returns what is enough to tell an identifier from others.
+func short(id string) string { return id[:min(12, len(id))] }

@@ -1,7 +1,7 @@
 //go:build ignore
 
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
-/* Tells user space which processes execute programs, so that it can look at what they map. */
+/* Tells user space which processes execute programs or map libraries, so that it can look at what they map. */
 #include "kernel.h"
 
 #include <bpf/bpf_core_read.h>
@@ -52,5 +52,49 @@ int tell_exec(void *ctx __attribute__((unused)))
 	/* With the ring full, the process is found without being told of, and the next one is told. */
 	if (!bpf_ringbuf_output(&execs, &tgid, sizeof(tgid), 0))
 		bpf_map_update_elem(&told, &exe, &now, BPF_ANY);
+	return 0;
+}
+
+/* What was executable in a process when it was last asked for. */
+struct code {
+	__u64 start_time;	/* CLOCK_BOOTTIME, ns: numbers of processes are used again */
+	__u64 exec_vm;		/* pages */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, __u32);	/* thread group id */
+	__type(value, struct code);
+} seen SEC(".maps");
+
+/* Writes the ids of the processes in which more or less is executable than the last time, __u32 each. */
+SEC("iter/task")
+int changed_maps(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct code *before, now = {};
+	struct mm_struct *mm;
+	__u32 tgid;
+
+	if (!task)
+		return 0;
+	/* One thread speaks for the process: the first, unless it has ended. */
+	mm = BPF_CORE_READ(task, group_leader, mm);
+	if (mm && task->pid != task->tgid)
+		return 0;
+	if (!mm)
+		mm = BPF_CORE_READ(task, mm);
+	if (!mm)
+		return 0;
+	tgid = task->tgid;
+	now.start_time = BPF_CORE_READ(task, group_leader, start_boottime);
+	now.exec_vm = BPF_CORE_READ(mm, exec_vm);
+	before = bpf_map_lookup_elem(&seen, &tgid);
+	if (before && before->start_time == now.start_time && before->exec_vm == now.exec_vm)
+		return 0;
+	/* Without room, the kernel grows the buffer and calls again. */
+	if (!bpf_seq_write(ctx->meta->seq, &tgid, sizeof(tgid)))
+		bpf_map_update_elem(&seen, &tgid, &now, BPF_ANY);
 	return 0;
 }

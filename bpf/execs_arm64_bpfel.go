@@ -13,6 +13,12 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type ExecsCode struct {
+	_         structs.HostLayout
+	StartTime uint64
+	ExecVm    uint64
+}
+
 type ExecsExecutable struct {
 	_     structs.HostLayout
 	Inode uint64
@@ -23,9 +29,11 @@ type ExecsExecutable struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	ExecsMapExecs     = "execs"
-	ExecsMapTold      = "told"
-	ExecsProgTellExec = "tell_exec"
+	ExecsMapExecs        = "execs"
+	ExecsMapSeen         = "seen"
+	ExecsMapTold         = "told"
+	ExecsProgChangedMaps = "changed_maps"
+	ExecsProgTellExec    = "tell_exec"
 )
 
 // LoadExecs returns the embedded CollectionSpec for Execs.
@@ -70,7 +78,8 @@ type ExecsSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ExecsProgramSpecs struct {
-	TellExec *ebpf.ProgramSpec `ebpf:"tell_exec"`
+	ChangedMaps *ebpf.ProgramSpec `ebpf:"changed_maps"`
+	TellExec    *ebpf.ProgramSpec `ebpf:"tell_exec"`
 }
 
 // ExecsMapSpecs contains maps before they are loaded into the kernel.
@@ -78,6 +87,7 @@ type ExecsProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type ExecsMapSpecs struct {
 	Execs *ebpf.MapSpec `ebpf:"execs"`
+	Seen  *ebpf.MapSpec `ebpf:"seen"`
 	Told  *ebpf.MapSpec `ebpf:"told"`
 }
 
@@ -108,12 +118,14 @@ func (o *ExecsObjects) Close() error {
 // It can be passed to LoadExecsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ExecsMaps struct {
 	Execs *ebpf.Map `ebpf:"execs"`
+	Seen  *ebpf.Map `ebpf:"seen"`
 	Told  *ebpf.Map `ebpf:"told"`
 }
 
 func (m *ExecsMaps) Close() error {
 	return _ExecsClose(
 		m.Execs,
+		m.Seen,
 		m.Told,
 	)
 }
@@ -128,11 +140,13 @@ type ExecsVariables struct {
 //
 // It can be passed to LoadExecsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ExecsPrograms struct {
-	TellExec *ebpf.Program `ebpf:"tell_exec"`
+	ChangedMaps *ebpf.Program `ebpf:"changed_maps"`
+	TellExec    *ebpf.Program `ebpf:"tell_exec"`
 }
 
 func (p *ExecsPrograms) Close() error {
 	return _ExecsClose(
+		p.ChangedMaps,
 		p.TellExec,
 	)
 }

@@ -64,6 +64,7 @@ struct file {
 
 struct mm_struct {
 	struct file *exe_file;
+	unsigned long exec_vm;
 };
 
 typedef struct {
@@ -75,12 +76,24 @@ struct signal_struct {
 };
 
 struct task_struct {
+	__s32 pid;
 	__s32 tgid;
 	__u64 start_boottime;
 	struct task_struct *group_leader;
 	struct task_struct *real_parent;
 	struct mm_struct *mm;
 	struct signal_struct *signal;
+};
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
 };
 
 #pragma clang attribute pop

@@ -18,7 +18,7 @@ const (
 	// quietPolls is how many empty polls in a row make the reader wait for the kernel's wake-up instead.
 	quietPolls = 50
 	// longestWait bounds a wait, since a record may come in just before the kernel learns that the reader waits.
-	longestWait = 100 * time.Millisecond
+	longestWait = 250 * time.Millisecond
 	// tickEvery is how many events a ring that never runs dry may give between two ticks.
 	tickEvery = 4096
 	// warnEvery bounds how often undecodable records are logged.

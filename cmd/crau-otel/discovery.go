@@ -24,21 +24,29 @@ type discovery struct {
 // newDiscovery returns a discovery that has not looked at anything yet. Programs that are executed from now on are not
 // missed.
 func newDiscovery(cfg config.Config, attached *attachments, log *slog.Logger) (*discovery, error) {
+	d := &discovery{}
 	dc := discoverConfig(cfg)
-	dc.Log, dc.Found, dc.Gone = log, attached.add, attached.remove
+	dc.Log, dc.Found, dc.Gone, dc.Changed = log, attached.add, attached.remove, d.changed
 	found, err := discover.New(dc)
 	if err != nil {
 		return nil, fmt.Errorf("discovery: %w", err)
 	}
-	d := &discovery{Discoverer: found}
-	if !cfg.Discovery.Enabled {
-		return d, nil
+	d.Discoverer = found
+	if cfg.Discovery.Enabled {
+		warnBlind(log)
 	}
-	warnBlind(log)
 	if d.execs, err = execs.Start(found.Notify, log); err != nil {
 		log.Warn("executed programs are not told; they are found a moment later", "error", err)
 	}
 	return d, nil
+}
+
+// changed tells which processes map other files than before.
+func (d *discovery) changed(visit func(pid uint32)) error {
+	if d.execs == nil {
+		return errors.ErrUnsupported
+	}
+	return d.execs.Changed(visit)
 }
 
 // discoverConfig returns what the configuration says of discovery.

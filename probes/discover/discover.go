@@ -77,6 +77,11 @@ type Config struct {
 	MaxSites             int // probe sites of reported files: 16384
 	MaxSitesPerContainer int // of these, in files first seen in one container or unit: 2048; half in one process
 
+	// Changed, if any, calls visit with each process that can execute more or
+	// less memory than the last time, and those that are new. Without it, and
+	// when it fails, every process is asked by itself at each pass.
+	Changed func(visit func(pid uint32)) error
+
 	// Interval is the time from one pass over the processes to the next:
 	// 750 ms. Passes are made less often where they would take more than 2 %
 	// of one processor. Where Notify is fed, it can be longer.
@@ -114,6 +119,7 @@ type Discoverer struct {
 	log         *slog.Logger
 	found       func(*File)
 	gone        func(Key)
+	changed     func(visit func(pid uint32)) error // nil: there is no telling
 	interval    time.Duration
 	root        *os.File // a mere path
 	hostRoot    root     // the same
@@ -178,7 +184,7 @@ func New(cfg Config) (*Discoverer, error) {
 		return nil, err
 	}
 	d := &Discoverer{
-		log: cfg.Log, found: cfg.Found, gone: cfg.Gone, interval: cfg.Interval,
+		log: cfg.Log, found: cfg.Found, gone: cfg.Gone, changed: cfg.Changed, interval: cfg.Interval,
 		patience: patience, helper: newHelper(),
 		wake: make(chan struct{}, 1), notified: make(map[uint32]struct{}),
 		cfg: cfg, policy: rules,
@@ -200,6 +206,9 @@ func New(cfg Config) (*Discoverer, error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err == nil {
 		d.maxWatched = int(min(limit.Cur/2, 32768))
+	}
+	if d.changed != nil {
+		d.maxWatched = 0
 	}
 	return d, nil
 }

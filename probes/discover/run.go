@@ -5,6 +5,7 @@ package discover
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -145,8 +146,10 @@ func (d *Discoverer) pass(now time.Time) error {
 	if d.cfg.Enabled {
 		d.searchDisk(now)
 	}
-	for _, p := range d.processes {
-		d.check(p, now)
+	if !d.checkChanged(now) {
+		for _, p := range d.processes {
+			d.check(p, now)
+		}
 	}
 	if err := d.listProcesses(); err != nil {
 		return err
@@ -162,6 +165,31 @@ func (d *Discoverer) pass(now time.Time) error {
 		d.dispose(c)
 	}
 	return nil
+}
+
+// checkChanged has those processes looked at that Config.Changed tells. It
+// returns false if that cannot tell any.
+func (d *Discoverer) checkChanged(now time.Time) bool {
+	if d.changed == nil {
+		return false
+	}
+	for _, p := range d.processes {
+		if !now.Before(p.due) {
+			d.revisit(p)
+		}
+	}
+	err := d.changed(func(pid uint32) {
+		if p := d.processes[pid]; p != nil {
+			d.revisit(p)
+		} else {
+			d.add(pid)
+		}
+	})
+	if err != nil {
+		d.log.Warn("processes are asked one by one from now on", "error", err)
+		d.changed = nil
+	}
+	return err == nil
 }
 
 // Notify says that a process was seen to execute a program or to map a file:
@@ -245,7 +273,11 @@ func (d *Discoverer) perform(tasks []*task) {
 		stuck := tasks[done]
 		d.stuck[stuck.device]++
 		d.waiting++
-		d.log.Warn("file system does not answer", "device_major", unix.Major(stuck.device),
+		level := slog.LevelDebug // a busy disk may just be slow
+		if d.waiting >= maxStuck/2 {
+			level = slog.LevelWarn
+		}
+		d.log.Log(context.Background(), level, "file system does not answer", "device_major", unix.Major(stuck.device),
 			"device_minor", unix.Minor(stuck.device), "waiting", d.waiting)
 		tasks = tasks[done+1:]
 	}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// cgroup makes a cgroup of version 2 with that path and returns its folder.
+func cgroup(t *testing.T, path string) string {
+	t.Helper()
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for mount := range strings.Lines(string(mounts)) {
+		before, kind, _ := strings.Cut(mount, " - ")
+		if !strings.HasPrefix(kind, "cgroup2 ") {
+			continue
+		}
+		folder := strings.Fields(before)[4]
+		for part := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
+			folder = filepath.Join(folder, part)
+			if err := os.Mkdir(folder, 0o755); err == nil {
+				t.Cleanup(func() { _ = os.Remove(folder) })
+			} else if !os.IsExist(err) {
+				t.Fatal(err)
+			}
+		}
+		return folder
+	}
+	t.Fatal("no cgroups of version 2")
+	return ""
+}
+
+// runIn runs the sample program in a cgroup, for so short that it has ended before anybody could look at it.
+func runIn(t *testing.T, cgroup string) {
+	t.Helper()
+	script := `echo $$ > "$1/cgroup.procs" && exec "$2" --count 1 --rate 0`
+	if out, err := exec.Command("sh", "-c", script, "sh", cgroup, samplePath).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+func TestContainerPodAndUnitAreTold(t *testing.T) {
+	id := strings.Repeat("0123456789abcdef", 4)
+	name := fmt.Sprintf("crau-e2e-%d", os.Getpid())
+	pod := "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod275ecb36_5aa8_4c2a_9c47_d8bb681b9aff.slice/" +
+		"cri-containerd-" + id + ".scope"
+	config := filepath.Join(t.TempDir(), "crau.yaml")
+	text := "services:\n- {name: by unit, executable: sam*, unit: " + name + ".service}\n- {name: never, executable: other}\n"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := startAgent(t, []string{"OTEL_RESOURCE_ATTRIBUTES=host.id=this-host"}, "--config", config, "--library", samplePath, "--exporter", "console", "--console-format", "json")
+	runIn(t, cgroup(t, "/docker/"+id))
+	runIn(t, cgroup(t, pod))
+	runIn(t, cgroup(t, "/system.slice/"+name+".service"))
+	runIn(t, cgroup(t, "/"))
+	a.stop()
+	roots := trees(t, consoleSpans(t, a.stdout.Bytes()))
+	want := []map[string]any{
+		{"service.name": "sample", "container.id": id, "container.runtime.name": "docker"},
+		{
+			"service.name": "sample", "container.id": id, "container.runtime.name": "containerd",
+			"k8s.pod.uid": "275ecb36-5aa8-4c2a-9c47-d8bb681b9aff",
+		},
+		{"service.name": "by unit", "systemd.unit": name + ".service"},
+		{"service.name": "sample"},
+	}
+	if len(roots) != 2*len(want) {
+		t.Fatalf("%d trees, want %d", len(roots), 2*len(want))
+	}
+	instances := make(map[any]int)
+	for i, root := range roots {
+		for _, key := range []string{"service.name", "container.id", "container.runtime.name", "k8s.pod.uid", "systemd.unit"} {
+			if got := root.Resource[key]; got != want[i/2][key] {
+				t.Errorf("tree %d: %s is %v, want %v", i, key, got, want[i/2][key])
+			}
+		}
+		if got := root.Resource["host.id"]; got != "this-host" {
+			t.Errorf("host.id is %v", got)
+		}
+		instances[root.Resource["service.instance.id"]]++
+	}
+	// The same container, though told in two ways here, is one instance.
+	if len(instances) != 3 {
+		t.Errorf("service.instance.id has the values %v", instances)
+	}
+}

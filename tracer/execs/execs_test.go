@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package execs
+
+import (
+	"log/slog"
+	"os"
+	"os/exec"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/test/attach"
+)
+
+// told has the processes that were notified.
+type told struct {
+	mu   sync.Mutex
+	pids map[uint32]int
+}
+
+func (n *told) notify(pid uint32) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.pids[pid]++
+}
+
+func (n *told) of(pid int) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.pids[uint32(pid)]
+}
+
+func start(t *testing.T) (*Watch, *told) {
+	t.Helper()
+	attach.RequireBPF(t)
+	n := &told{pids: make(map[uint32]int)}
+	w, err := Start(n.notify, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.Close() })
+	return w, n
+}
+
+// copyOf returns a copy of a program, which has an inode of its own.
+func copyOf(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := t.TempDir() + "/program"
+	if err := os.WriteFile(to, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+func TestExecutedProgramsAreTold(t *testing.T) {
+	w, n := start(t)
+	program := copyOf(t, "/bin/true")
+	var pids []int
+	const runs = 20 // at once, so that most of them are within the pause
+	for range runs {
+		cmd := exec.Command(program)
+		if err := cmd.Run(); err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, cmd.Process.Pid)
+	}
+	for range 500 {
+		if n.of(pids[0]) != 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if n.of(pids[0]) != 1 {
+		t.Errorf("the first process was told %d times", n.of(pids[0]))
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	count := 0
+	for _, pid := range pids {
+		count += n.of(pid)
+	}
+	if count == runs {
+		t.Error("every execution of the same program was told")
+	}
+	if err := exec.Command(copyOf(t, "/bin/true")).Run(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Changed(func(uint32) {}); err == nil {
+		t.Error("after Close, changes are still told")
+	}
+}
+
+func TestProcessesThatMapMoreAreTold(t *testing.T) {
+	w, _ := start(t)
+	changed := func() []uint32 {
+		t.Helper()
+		var pids []uint32
+		if err := w.Changed(func(pid uint32) { pids = append(pids, pid) }); err != nil {
+			t.Fatal(err)
+		}
+		return pids
+	}
+	self := uint32(os.Getpid())
+	if first := changed(); !slices.Contains(first, self) || !slices.Contains(first, uint32(os.Getppid())) || slices.Contains(first, 2) {
+		t.Errorf("at first %v were told, not all processes save the kernel's threads", first)
+	}
+	if slices.Contains(changed(), self) {
+		t.Error("nothing has changed here")
+	}
+	page, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_EXEC, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := changed()
+	data, err := unix.Mmap(-1, 0, 64*os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same := changed()
+	if err := unix.Munmap(page); err != nil {
+		t.Fatal(err)
+	}
+	less := changed()
+	if err := unix.Munmap(data); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(more, self) || slices.Contains(same, self) || !slices.Contains(less, self) {
+		t.Errorf("told after mapping code: %v, data: %v, after unmapping code: %v; this is %d", more, same, less, self)
+	}
+}

@@ -34,7 +34,7 @@ func (n *told) of(pid int) int {
 	return n.pids[uint32(pid)]
 }
 
-func start(t *testing.T) (*Watch, *told) {
+func start(t testing.TB) (*Watch, *told) {
 	t.Helper()
 	attach.RequireBPF(t)
 	n := &told{pids: make(map[uint32]int)}
@@ -135,5 +135,22 @@ func TestProcessesThatMapMoreAreTold(t *testing.T) {
 	}
 	if !slices.Contains(more, self) || slices.Contains(same, self) || !slices.Contains(less, self) {
 		t.Errorf("told after mapping code: %v, data: %v, after unmapping code: %v; this is %d", more, same, less, self)
+	}
+}
+
+// BenchmarkChanged asks for changes among 1,000 idle processes, which Discoverer does every 0.75 s.
+func BenchmarkChanged(b *testing.B) {
+	w, _ := start(b)
+	for range 1000 {
+		cmd := exec.Command("sleep", "600")
+		if err := cmd.Start(); err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	}
+	for b.Loop() {
+		if err := w.Changed(func(uint32) {}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

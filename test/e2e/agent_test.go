@@ -42,7 +42,7 @@ func startAgent(t *testing.T, env []string, args ...string) *agent {
 // agentCommand returns `crau-otel run` with args.
 func agentCommand(t *testing.T, env []string, args ...string) *exec.Cmd {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 6*time.Minute)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, agentPath, append([]string{"run"}, args...)...)
 	cmd.Env = append(os.Environ(), env...)
@@ -180,7 +180,7 @@ var firedField = regexp.MustCompile(`=(\d+)`)
 // runSample runs the sample program and returns how many probes it fired.
 func runSample(t *testing.T, args ...string) (hits int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, samplePath, args...).CombinedOutput()
 	if err != nil {

@@ -78,6 +78,16 @@ func start(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
 	return cmd
 }
 
+// waits starts a sample program that fires nothing until the test ends.
+func waits(t *testing.T, path string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(path, "--wait")
+	if _, err := cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	return start(t, cmd)
+}
+
 // end ends a sample program and waits until it has.
 func end(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
@@ -230,7 +240,7 @@ func TestTwoProgramsAtOnce(t *testing.T) {
 	a := discover(t)
 	for _, service := range services {
 		path := install(t, samplePath, filepath.Join(dir, service))
-		start(t, exec.Command(path, "--wait")) // so that it is found
+		waits(t, path) // so that it is found
 		a.waitLog("/" + service)
 		programs = append(programs, exec.Command(path, "--count", "50", "--rate", "0", "--forks", "2", "--threads", "2"))
 	}
@@ -278,6 +288,9 @@ func TestUserFindsWhatOthersStart(t *testing.T) {
 	time.Sleep(settled)
 	end(t, program)
 	a.stop()
+	if strings.Contains(a.logText(), "level=WARN") { // what it is not allowed to do any more
+		t.Errorf("there are warnings")
+	}
 	roots := trees(t, ofService(consoleSpans(t, a.stdout.Bytes()), service))
 	if len(roots) < 10 {
 		t.Errorf("%d trees", len(roots))
@@ -316,7 +329,7 @@ func TestProbesOfTheHost(t *testing.T) {
 	dir := t.TempDir()
 	service := unique(t, "listed")
 	path := install(t, samplePath, filepath.Join(dir, service))
-	program := start(t, exec.Command(path, "--wait"))
+	program := waits(t, path)
 	type listed struct {
 		Path      string   `json:"path"`
 		BuildID   string   `json:"build_id"`

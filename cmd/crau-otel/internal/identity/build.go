@@ -35,12 +35,12 @@ func newBuilds() builds {
 }
 
 // of returns the build id of what a process executes, "" if it has none or it cannot be told at once.
-func (b *builds) of(pid uint32, p event.Process, runs bool) string {
+func (b *builds) of(pid uint32, p event.Process) string {
 	file := executable{p.ExeDevice, p.ExeInode}
 	b.mu.Lock()
 	id, known := b.known[file]
 	b.mu.Unlock()
-	if known || !runs || file == (executable{}) {
+	if known || file == (executable{}) || !alive(pid, p) {
 		return id
 	}
 	select {

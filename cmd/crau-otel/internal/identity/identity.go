@@ -5,8 +5,10 @@
 package identity
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
+	"os"
 	"path"
 	"strings"
 
@@ -34,6 +36,7 @@ type Resolver struct {
 	services []config.Service
 	full     bool
 	host     string // host.id, or host.name without it
+	unified  bool   // there are no cgroups of version 1, so that the kernel's record of the cgroup says all
 	cgroups  *discover.Cgroups
 	builds   builds
 }
@@ -47,7 +50,8 @@ func New(cfg Config) *Resolver {
 			break
 		}
 	}
-	var err error
+	own, err := os.ReadFile("/proc/self/cgroup")
+	r.unified = err == nil && bytes.HasPrefix(own, []byte("0::")) && bytes.Count(own, []byte("\n")) == 1
 	if r.cgroups, err = discover.NewCgroups(); err != nil {
 		cfg.Log.Debug("containers of processes that end at once are not told", "error", err)
 	}
@@ -73,8 +77,7 @@ func (r *Resolver) Close() error {
 // Describe returns the resource attributes of a process, of which the kernel recorded p. What takes a look at the process
 // itself is left out if it has ended.
 func (r *Resolver) Describe(pid uint32, p event.Process) []attribute.KeyValue {
-	runs := alive(pid, p)
-	group := r.cgroup(pid, p, runs)
+	group := r.cgroup(pid, p)
 	var attrs []attribute.KeyValue
 	where := group.Unit
 	if group.ContainerID != "" {
@@ -89,7 +92,7 @@ func (r *Resolver) Describe(pid uint32, p event.Process) []attribute.KeyValue {
 	if group.PodUID != "" {
 		attrs = append(attrs, semconv.K8SPodUID(group.PodUID))
 	}
-	if id := r.builds.of(pid, p, runs); id != "" {
+	if id := r.builds.of(pid, p); id != "" {
 		attrs = append(attrs, semconv.ProcessExecutableBuildIDGNU(id))
 	}
 	if name := r.service(p.Executable, group.Unit); name != "" {
@@ -97,7 +100,7 @@ func (r *Resolver) Describe(pid uint32, p event.Process) []attribute.KeyValue {
 	}
 	unique := []string{r.host, where, p.Executable}
 	if r.full {
-		attrs = append(attrs, describeProcess(pid, p, runs)...)
+		attrs = append(attrs, describeProcess(pid, p)...)
 		unique = append(unique, fmt.Sprint(pid), fmt.Sprint(p.StartTime))
 	}
 	return append(attrs, semconv.ServiceInstanceID(instance(unique)))
@@ -117,18 +120,23 @@ func (r *Resolver) service(executable, unit string) string {
 	return ""
 }
 
-// cgroup asks the process and, where that is not possible any more, the kernel's record.
-func (r *Resolver) cgroup(pid uint32, p event.Process, runs bool) discover.Cgroup {
-	if runs {
+// cgroup goes by the kernel's record where that is enough, and else asks the process if it has not ended.
+func (r *Resolver) cgroup(pid uint32, p event.Process) discover.Cgroup {
+	var group discover.Cgroup
+	if r.cgroups != nil && p.CgroupID != 0 {
+		if where, ok := r.cgroups.Path(p.CgroupID); ok {
+			group = discover.ParseCgroup(where)
+			if r.unified || group != (discover.Cgroup{}) {
+				return group
+			}
+		}
+	}
+	if alive(pid, p) {
 		if where, err := discover.CgroupOf(pid); err == nil {
 			return discover.ParseCgroup(where)
 		}
 	}
-	if r.cgroups == nil || p.CgroupID == 0 {
-		return discover.Cgroup{}
-	}
-	where, _ := r.cgroups.Path(p.CgroupID)
-	return discover.ParseCgroup(where)
+	return group
 }
 
 // namespace is what the OpenTelemetry resource conventions give for service.instance.id made of what is unique already.

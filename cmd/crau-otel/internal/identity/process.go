@@ -21,13 +21,13 @@ const maxCommandLine = 4096
 
 // describeProcess returns what privacy.process: full tells of a process: the kernel's record, and what /proc says if
 // the process still runs the same program.
-func describeProcess(pid uint32, p event.Process, runs bool) []attribute.KeyValue {
+func describeProcess(pid uint32, p event.Process) []attribute.KeyValue {
 	owner := strconv.FormatUint(uint64(p.UID), 10)
 	if u, err := user.LookupId(owner); err == nil {
 		owner = u.Username
 	}
 	attrs := []attribute.KeyValue{semconv.ProcessPID(int(pid)), semconv.ProcessOwner(owner)}
-	if !runs {
+	if !alive(pid, p) {
 		return attrs
 	}
 	proc := fmt.Sprintf("/proc/%d/", pid)

@@ -21,7 +21,7 @@ import (
 // described returns what describeProcess says, by key.
 func described(pid uint32, p event.Process) map[attribute.Key]any {
 	got := make(map[attribute.Key]any)
-	for _, kv := range describeProcess(pid, p, alive(pid, p)) {
+	for _, kv := range describeProcess(pid, p) {
 		got[kv.Key] = kv.Value.AsInterface()
 	}
 	return got

@@ -9,8 +9,7 @@ import (
 	"log/slog"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/check"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/privileges"
 	"github.com/crau-otel/crau-otel/probes/discover"
@@ -62,13 +61,9 @@ func discoverConfig(cfg config.Config) discover.Config {
 	}
 }
 
-// initialPIDNamespace is the number of the host's PID namespace, PROC_PID_INIT_INO of the kernel's proc_ns.h.
-const initialPIDNamespace = 0xEFFFFFFC
-
 // warnBlind says what this process may not look into.
 func warnBlind(log *slog.Logger) {
-	var st unix.Stat_t
-	if err := unix.Stat("/proc/self/ns/pid", &st); err == nil && st.Ino != initialPIDNamespace {
+	if !check.HostPIDs() {
 		log.Warn("not in the host's PID namespace: discovery sees only the processes of this container; " +
 			"run the container with the host's (docker run --pid host, hostPID in Kubernetes)")
 	}

@@ -23,8 +23,9 @@ func newRunCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Trace and export until interrupted",
-		Example: "  crau-otel run --library /usr/lib/x86_64-linux-gnu/libgnutls.so.30\n" +
-			"  crau-otel run --library bin/sample --exporter console",
+		Example: "  crau-otel run\n" +
+			"  crau-otel run --exporter console\n" +
+			"  crau-otel run --discovery false --library /opt/gnutls/lib/libgnutls.so.30",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			load := func() (config.Config, error) { return config.Load(cmd.Flags(), os.Environ()) }

@@ -33,6 +33,8 @@ type Facts struct {
 
 	// The trial: to load crau-otel's program, and, if that worked, to attach it to a function of this program and to hit it.
 	Load, Attach error
+	// Watch is why processes that execute programs or map libraries are not told.
+	Watch error
 
 	Paranoid     string // kernel.perf_event_paranoid
 	Unprivileged string // kernel.unprivileged_bpf_disabled
@@ -54,6 +56,9 @@ const (
 	firstPIDs  = "pid:[4026531836]"
 )
 
+// HostPIDs reports whether this process is in the host's PID namespace.
+func HostPIDs() bool { return isLink("/proc/self/ns/pid", firstPIDs) }
+
 // Gather finds the facts out. It loads crau-otel's program and attaches it to a function of this program for a moment.
 func Gather() (Facts, error) {
 	var f Facts
@@ -66,7 +71,7 @@ func Gather() (Facts, error) {
 	}
 	f.BTF = readable("/sys/kernel/btf/vmlinux")
 	f.Lockdown = lockdown()
-	f.HostUsers, f.HostPIDs = isLink("/proc/self/ns/user", firstUsers), isLink("/proc/self/ns/pid", firstPIDs)
+	f.HostUsers, f.HostPIDs = isLink("/proc/self/ns/user", firstUsers), HostPIDs()
 	f.Paranoid, f.Unprivileged = sysctl("kernel/perf_event_paranoid"), sysctl("kernel/unprivileged_bpf_disabled")
 	f.Tracefs, f.Cgroup = mounts()
 
@@ -76,6 +81,7 @@ func Gather() (Facts, error) {
 	f.Cookies = features.HaveProgramHelper(ebpf.Kprobe, asm.FnGetAttachCookie)
 	f.Multi = features.HaveBPFLinkUprobeMulti()
 	f.Load, f.Attach = try()
+	f.Watch = tryWatch()
 	return f, nil
 }
 

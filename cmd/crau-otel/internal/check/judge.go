@@ -51,7 +51,7 @@ func Judge(f Facts) Report {
 		feature("ring buffer", f.Ring, "takes events to crau-otel", Missing, "Linux 5.8 or later"),
 		feature("raw tracepoints", f.Tracepoints, "tell when a process executes a program or ends", Missing, "Linux 4.17 or later"),
 		feature("BPF cookies", f.Cookies, "tell the program which probe site was hit", Missing, "Linux 5.15 or later"),
-		f.multi(), f.sleepable(), f.load(), f.attach(), f.paranoid(),
+		f.multi(), f.sleepable(), f.load(), f.attach(), f.watch(), f.paranoid(),
 		Result{"unprivileged_bpf_disabled", OK, f.Unprivileged + ": of no matter to those with CAP_BPF", ""},
 		Result{"memlock", OK, "no limit counts: since Linux 5.11 BPF memory is charged to the control group", ""},
 		f.tracefs(), f.cgroup())
@@ -186,6 +186,16 @@ func (f *Facts) attach() Result {
 		return f.failed("trial: attach", f.Attach)
 	}
 	return Result{"trial: attach", OK, "a probe was attached, hit and recorded", ""}
+}
+
+func (f *Facts) watch() Result {
+	if f.Watch != nil {
+		return Result{
+			"trial: discovery", Degraded, "processes are asked one by one, " + text(f.Watch),
+			"see to it that the program can be loaded; if it can, please report this",
+		}
+	}
+	return Result{"trial: discovery", OK, "the kernel tells which processes execute programs or load libraries", ""}
 }
 
 // failed judges the error of a trial.

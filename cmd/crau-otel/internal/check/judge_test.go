@@ -48,6 +48,11 @@ func TestJudge(t *testing.T) {
 			"",
 			"is counted as lost",
 		},
+		"no task iterator": {
+			func(f *Facts) { f.Watch = errors.New("attach task iterator: no") },
+			map[string]Status{"trial: discovery": Degraded},
+			"", "asked one by one, attach task iterator: no",
+		},
 		"kernel 6.0": {func(f *Facts) { f.Version = Version{6, 0} }, nil, "", ""},
 		"too old a kernel": {
 			func(f *Facts) {
@@ -59,7 +64,7 @@ func TestJudge(t *testing.T) {
 		"an old kernel with everything ported back": {
 			func(f *Facts) { f.Version = Version{5, 14} },
 			map[string]Status{"kernel": Degraded, "sleepable uprobes": Degraded},
-			"", "what is degraded: 2 of 23",
+			"", "what is degraded: 2 of 24",
 		},
 		"no BTF": {
 			func(f *Facts) { f.BTF, f.Load = fs.ErrNotExist, errors.New("apply CO-RE relocations:\n  no BTF") },
@@ -95,7 +100,7 @@ func TestJudge(t *testing.T) {
 		"no discovery": {
 			func(f *Facts) { f.Held = privileges.Keep(true, false) },
 			map[string]Status{"CAP_SYS_PTRACE": Degraded, "CAP_DAC_READ_SEARCH": Degraded, "CAP_CHECKPOINT_RESTORE": Degraded},
-			"", "what is degraded: 3 of 23",
+			"", "what is degraded: 3 of 24",
 		},
 		"admin only": {
 			func(f *Facts) { f.Held = privileges.Of(capability.CAP_SYS_ADMIN) },

@@ -6,12 +6,14 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"reflect"
 
 	"github.com/crau-otel/crau-otel/bpf"
 	"github.com/crau-otel/crau-otel/probes"
 	"github.com/crau-otel/crau-otel/tracer"
+	"github.com/crau-otel/crau-otel/tracer/execs"
 )
 
 // try loads the program, attaches it to probed and calls that.
@@ -22,6 +24,15 @@ func try() (load, attach error) {
 	}
 	attach = hit(t)
 	return t.Close(), attach
+}
+
+// tryWatch asks which processes map code.
+func tryWatch() error {
+	w, err := execs.Start(func(uint32) {}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	return errors.Join(w.Changed(func(uint32) {}), w.Close())
 }
 
 // probed is what the trial attaches to.

@@ -14,6 +14,7 @@ enum crau_limit {
 	CRAU_MAX_VALUE = 256,	/* bytes of a string (without the NUL) or blob */
 	CRAU_MAX_NAME = 256,	/* bytes of an executable's name, with the NUL */
 	CRAU_MAX_COMM = 16,	/* bytes of a task's name, with the NUL */
+	CRAU_RUNS = 8,		/* runs of the program under way on one CPU */
 	CRAU_MAX_SCOPES = 16,	/* scopes to keep */
 	CRAU_MAX_SCOPE = 16,	/* bytes of a scope with its two colons */
 };
@@ -50,15 +51,16 @@ enum crau_flag {
 	CRAU_FAULT = 2,		/* the value could not be read */
 	CRAU_KEY_CUT = 4,	/* the key is longer than the limit: its start is here */
 	CRAU_LOST = 8,		/* of a record only: pairs are missing */
+	CRAU_KEY_AT = 16,	/* of a pair only: not the key but, in 4 bytes, its offset in the file's strings */
+	CRAU_VALUE_AT = 32,	/* of a pair only: no value; the word is its offset in the file's strings */
 };
 
-/* Per-CPU counters. Of every hit exactly one of the next seven grows besides CRAU_STAT_HITS. */
+/* Per-CPU counters. Of every hit exactly one of the first seven grows. */
 enum crau_stat {
-	CRAU_STAT_HITS,		/* probe hits */
-	CRAU_STAT_SENT,		/* records of hits handed to the ring */
+	CRAU_STAT_SENT,		/* records of hits handed to the ring; counted by the runs */
 	CRAU_STAT_RING_FULL,	/* no room in the ring */
 	CRAU_STAT_FAULT,	/* argument or array not readable */
-	CRAU_STAT_BUSY,		/* every scratch slot of the CPU taken */
+	CRAU_STAT_BUSY,		/* every run of the CPU taken */
 	CRAU_STAT_MALFORMED,	/* a site without a specification */
 	CRAU_STAT_RATE_LIMITED,	/* the process was over its budget, or over its share of a filling ring */
 	CRAU_STAT_HIDDEN,	/* data of scopes that are not to be kept */
@@ -84,10 +86,14 @@ struct crau_operand {
 /* A probe site, found by the attach cookie. */
 struct crau_spec {
 	struct crau_operand args[CRAU_MAX_ARGS];
+	__u64 address;	/* of the site, as the file says; where it is loaded, all is moved by as much */
+	__u64 strings;	/* likewise: the first byte of the file's read-only strings, which user space knows */
+	__u32 room;	/* bytes of these in which a string can start whose longest part worth reading ends in them */
 	__u32 file;	/* user space's number of the file that holds the site */
 	__u8 kind;	/* enum crau_kind; 0: not in use */
 	__u8 nargs;
 	__u16 pad;
+	__u32 pad2;
 };
 
 /* The start of the keys of a scope that is to be kept: tls::. */
@@ -115,7 +121,7 @@ struct crau_record {
  * starts at the next multiple of eight.
  */
 struct crau_pair {
-	__u64 word;	/* the word; of a blob the size before it was cut */
+	__u64 word;	/* the word; of a blob the size before it was cut; see CRAU_VALUE_AT */
 	__u32 value_len;
 	__u16 key_len;
 	__u8 type;	/* enum crau_pair_type */
@@ -158,7 +164,7 @@ struct crau_process {
 };
 
 _Static_assert(sizeof(struct crau_operand) == 16, "operand");
-_Static_assert(sizeof(struct crau_spec) == 72, "spec");
+_Static_assert(sizeof(struct crau_spec) == 96, "spec");
 _Static_assert(sizeof(struct crau_scope) == CRAU_MAX_SCOPE, "scope");
 _Static_assert(sizeof(struct crau_record) == 48, "record");
 _Static_assert(sizeof(struct crau_pair) == 16, "pair");

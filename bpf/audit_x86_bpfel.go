@@ -13,9 +13,19 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type AuditCounters struct {
-	_ structs.HostLayout
-	N [11]uint64
+type AuditCpu struct {
+	_    structs.HostLayout
+	Runs [8]struct {
+		_     structs.HostLayout
+		Taken uint32
+		Tgid  uint32
+		Epoch uint64
+		Lost  uint64
+		Hits  uint32
+		Pad   uint32
+		Sent  uint64
+	}
+	N [10]uint64
 }
 
 type AuditCrauBudget struct {
@@ -32,10 +42,12 @@ type AuditCrauBudget struct {
 type AuditCrauFlag uint32
 
 const (
-	AuditCrauFlagCRAU_CUT     AuditCrauFlag = 1
-	AuditCrauFlagCRAU_FAULT   AuditCrauFlag = 2
-	AuditCrauFlagCRAU_KEY_CUT AuditCrauFlag = 4
-	AuditCrauFlagCRAU_LOST    AuditCrauFlag = 8
+	AuditCrauFlagCRAU_CUT      AuditCrauFlag = 1
+	AuditCrauFlagCRAU_FAULT    AuditCrauFlag = 2
+	AuditCrauFlagCRAU_KEY_CUT  AuditCrauFlag = 4
+	AuditCrauFlagCRAU_LOST     AuditCrauFlag = 8
+	AuditCrauFlagCRAU_KEY_AT   AuditCrauFlag = 16
+	AuditCrauFlagCRAU_VALUE_AT AuditCrauFlag = 32
 )
 
 type AuditCrauKind uint32
@@ -62,6 +74,7 @@ const (
 	AuditCrauLimitCRAU_MAX_VALUE  AuditCrauLimit = 256
 	AuditCrauLimitCRAU_MAX_NAME   AuditCrauLimit = 256
 	AuditCrauLimitCRAU_MAX_COMM   AuditCrauLimit = 16
+	AuditCrauLimitCRAU_RUNS       AuditCrauLimit = 8
 	AuditCrauLimitCRAU_MAX_SCOPES AuditCrauLimit = 16
 	AuditCrauLimitCRAU_MAX_SCOPE  AuditCrauLimit = 16
 )
@@ -139,35 +152,39 @@ type AuditCrauScope struct {
 }
 
 type AuditCrauSpec struct {
-	_     structs.HostLayout
-	Args  [4]AuditCrauOperand
-	File  uint32
-	Kind  uint8
-	Nargs uint8
-	Pad   uint16
+	_       structs.HostLayout
+	Args    [4]AuditCrauOperand
+	Address uint64
+	Strings uint64
+	Room    uint32
+	File    uint32
+	Kind    uint8
+	Nargs   uint8
+	Pad     uint16
+	Pad2    uint32
 }
 
 type AuditCrauStat uint32
 
 const (
-	AuditCrauStatCRAU_STAT_HITS         AuditCrauStat = 0
-	AuditCrauStatCRAU_STAT_SENT         AuditCrauStat = 1
-	AuditCrauStatCRAU_STAT_RING_FULL    AuditCrauStat = 2
-	AuditCrauStatCRAU_STAT_FAULT        AuditCrauStat = 3
-	AuditCrauStatCRAU_STAT_BUSY         AuditCrauStat = 4
-	AuditCrauStatCRAU_STAT_MALFORMED    AuditCrauStat = 5
-	AuditCrauStatCRAU_STAT_RATE_LIMITED AuditCrauStat = 6
-	AuditCrauStatCRAU_STAT_HIDDEN       AuditCrauStat = 7
-	AuditCrauStatCRAU_STAT_PAIR_FAULT   AuditCrauStat = 8
-	AuditCrauStatCRAU_STAT_TRUNCATED    AuditCrauStat = 9
-	AuditCrauStatCRAU_STAT_PROCESS_LOST AuditCrauStat = 10
-	AuditCrauStatCRAU_STATS             AuditCrauStat = 11
+	AuditCrauStatCRAU_STAT_SENT         AuditCrauStat = 0
+	AuditCrauStatCRAU_STAT_RING_FULL    AuditCrauStat = 1
+	AuditCrauStatCRAU_STAT_FAULT        AuditCrauStat = 2
+	AuditCrauStatCRAU_STAT_BUSY         AuditCrauStat = 3
+	AuditCrauStatCRAU_STAT_MALFORMED    AuditCrauStat = 4
+	AuditCrauStatCRAU_STAT_RATE_LIMITED AuditCrauStat = 5
+	AuditCrauStatCRAU_STAT_HIDDEN       AuditCrauStat = 6
+	AuditCrauStatCRAU_STAT_PAIR_FAULT   AuditCrauStat = 7
+	AuditCrauStatCRAU_STAT_TRUNCATED    AuditCrauStat = 8
+	AuditCrauStatCRAU_STAT_PROCESS_LOST AuditCrauStat = 9
+	AuditCrauStatCRAU_STATS             AuditCrauStat = 10
 )
 
 type AuditSlot struct {
 	_        structs.HostLayout
-	Taken    uint32
 	Len      uint32
+	Room     uint32
+	Strings  uint64
 	Elements [16]struct {
 		_     structs.HostLayout
 		Key   uint64
@@ -181,15 +198,16 @@ type AuditSlot struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	AuditMapCpus              = "cpus"
 	AuditMapProcesses         = "processes"
 	AuditMapRing              = "ring"
 	AuditMapSites             = "sites"
 	AuditMapSlots             = "slots"
-	AuditMapStats             = "stats"
 	AuditProgAudit            = "audit"
 	AuditProgProcessExec      = "process_exec"
 	AuditProgProcessExit      = "process_exit"
 	AuditVarCanSleep          = "can_sleep"
+	AuditVarEpoch             = "epoch"
 	AuditVarReaderWaits       = "reader_waits"
 	AuditVarScopeCount        = "scope_count"
 	AuditVarScopes            = "scopes"
@@ -256,11 +274,11 @@ type AuditProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type AuditMapSpecs struct {
+	Cpus      *ebpf.MapSpec `ebpf:"cpus"`
 	Processes *ebpf.MapSpec `ebpf:"processes"`
 	Ring      *ebpf.MapSpec `ebpf:"ring"`
 	Sites     *ebpf.MapSpec `ebpf:"sites"`
 	Slots     *ebpf.MapSpec `ebpf:"slots"`
-	Stats     *ebpf.MapSpec `ebpf:"stats"`
 }
 
 // AuditVariableSpecs contains global variables before they are loaded into the kernel.
@@ -268,6 +286,7 @@ type AuditMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type AuditVariableSpecs struct {
 	CanSleep          *ebpf.VariableSpec `ebpf:"can_sleep"`
+	Epoch             *ebpf.VariableSpec `ebpf:"epoch"`
 	ReaderWaits       *ebpf.VariableSpec `ebpf:"reader_waits"`
 	ScopeCount        *ebpf.VariableSpec `ebpf:"scope_count"`
 	Scopes            *ebpf.VariableSpec `ebpf:"scopes"`
@@ -303,20 +322,20 @@ func (o *AuditObjects) Close() error {
 //
 // It can be passed to LoadAuditObjects or ebpf.CollectionSpec.LoadAndAssign.
 type AuditMaps struct {
+	Cpus      *ebpf.Map `ebpf:"cpus"`
 	Processes *ebpf.Map `ebpf:"processes"`
 	Ring      *ebpf.Map `ebpf:"ring"`
 	Sites     *ebpf.Map `ebpf:"sites"`
 	Slots     *ebpf.Map `ebpf:"slots"`
-	Stats     *ebpf.Map `ebpf:"stats"`
 }
 
 func (m *AuditMaps) Close() error {
 	return _AuditClose(
+		m.Cpus,
 		m.Processes,
 		m.Ring,
 		m.Sites,
 		m.Slots,
-		m.Stats,
 	)
 }
 
@@ -325,6 +344,7 @@ func (m *AuditMaps) Close() error {
 // It can be passed to LoadAuditObjects or ebpf.CollectionSpec.LoadAndAssign.
 type AuditVariables struct {
 	CanSleep          *ebpf.Variable `ebpf:"can_sleep"`
+	Epoch             *ebpf.Variable `ebpf:"epoch"`
 	ReaderWaits       *ebpf.Variable `ebpf:"reader_waits"`
 	ScopeCount        *ebpf.Variable `ebpf:"scope_count"`
 	Scopes            *ebpf.Variable `ebpf:"scopes"`

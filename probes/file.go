@@ -35,6 +35,7 @@ type File struct {
 	Machine elf.Machine
 	BuildID string // lower-case hex of NT_GNU_BUILD_ID, "" if none
 	Soname  string // DT_SONAME, "" if none
+	Strings Strings
 
 	// Sites are at most 4096 USDT sites in the order of the notes, then the
 	// SessionEnter sites. No two have both probe and offset in common.
@@ -47,8 +48,7 @@ type File struct {
 
 // Open reads the regular file at path. Errors name the path.
 func Open(path string) (*File, error) {
-	// Opening a FIFO must not wait for a writer, nor a terminal become ours.
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	f, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
@@ -56,9 +56,6 @@ func Open(path string) (*File, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("open %s: not a regular file", path)
 	}
 	return Read(f, info.Size(), path)
 }
@@ -71,6 +68,24 @@ func BuildID(r io.ReaderAt, size int64) (string, error) {
 		return "", err
 	}
 	return im.buildID(), nil
+}
+
+// openRegular opens a regular file for reading.
+func openRegular(path string) (_ *os.File, err error) {
+	// Opening a FIFO must not wait for a writer, nor a terminal become ours.
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("open %s: not a regular file", path)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // Read reads a file of size bytes; path only names it. Besides [ErrNotELF] and
@@ -88,7 +103,7 @@ func Read(r io.ReaderAt, size int64, path string) (*File, error) {
 		return nil, fmt.Errorf("read %s: %w", path, ErrNoProbes)
 	}
 
-	f := &File{Path: path, Machine: im.machine, BuildID: im.buildID(), Soname: im.soname()}
+	f := &File{Path: path, Machine: im.machine, BuildID: im.buildID(), Soname: im.soname(), Strings: im.strings()}
 	f.Sites = im.sites(notes, &failed)
 	if len(f.Sites) > 0 {
 		f.Sites = append(f.Sites, im.sessionSites(&failed)...)

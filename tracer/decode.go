@@ -19,11 +19,29 @@ const (
 	processSize = int(unsafe.Sizeof(bpf.AuditCrauProcess{}))
 )
 
-var errShort = errors.New("record is too short")
+// flagsAt is the offset of crau_record.flags.
+const flagsAt = int(unsafe.Offsetof(bpf.AuditCrauRecord{}.Flags))
+
+// at are the flags of a pair that does not have its key or value but says where it is.
+const (
+	keyAt   = event.Flags(bpf.AuditCrauFlagCRAU_KEY_AT)
+	valueAt = event.Flags(bpf.AuditCrauFlagCRAU_VALUE_AT)
+)
+
+var (
+	errShort  = errors.New("record is too short")
+	errString = errors.New("a string that no file is known to have")
+)
 
 // Decode reads one record of the ring buffer into ev, reusing ev.Pairs. The pairs' keys and values point into sample.
-// An error means that the sample is not a record of this program's; ev is then undefined.
+// An error means that the sample is not a record of this program's, or that it refers to strings of a file, as those of
+// sites added after AddStrings may; ev is then undefined.
 func Decode(sample []byte, ev *event.Event) error {
+	return decode(sample, ev, nil)
+}
+
+// decode is Decode with the strings that records refer to. Nothing in ev tells which were copied by the kernel.
+func decode(sample []byte, ev *event.Event, strings *stringTable) error {
 	if len(sample) < recordSize {
 		return fmt.Errorf("decode record of %d bytes: %w", len(sample), errShort)
 	}
@@ -68,6 +86,12 @@ func Decode(sample []byte, ev *event.Event) error {
 		if err != nil {
 			return fmt.Errorf("decode pair %d of %d: %w", i+1, pairs, err)
 		}
+		if pair.Flags&(keyAt|valueAt) != 0 {
+			if err := resolve(&pair, ev.File, strings); err != nil {
+				return fmt.Errorf("decode pair %d of %d: %w", i+1, pairs, err)
+			}
+			ev.Flags |= pair.Flags
+		}
 		ev.Pairs = append(ev.Pairs, pair)
 		rest = rest[min(n, len(rest)):]
 	}
@@ -99,6 +123,51 @@ func decodePair(b []byte) (event.Pair, int, error) {
 		return event.Pair{}, 0, fmt.Errorf("unknown value type %d", pair.Type)
 	}
 	return pair, (end + 7) &^ 7, nil
+}
+
+// resolve puts what the pair refers to into its place, as the kernel would have read it.
+func resolve(pair *event.Pair, file uint32, strings *stringTable) error {
+	if strings == nil {
+		return errString
+	}
+	flags := pair.Flags &^ (keyAt | valueAt)
+	if pair.Flags&keyAt != 0 {
+		if len(pair.Key) != 4 {
+			return errShort
+		}
+		key, ok := strings.find(file, binary.LittleEndian.Uint32(pair.Key))
+		if !ok {
+			return errString
+		}
+		var cut bool
+		if pair.Key, cut = cutString(key, int(bpf.AuditCrauLimitCRAU_MAX_KEY)); cut {
+			flags |= event.KeyCut
+		}
+	}
+	if pair.Flags&valueAt != 0 {
+		value, ok := strings.find(file, uint32(pair.Word)) //nolint:gosec // the kernel's offsets have 32 bits
+		if !ok {
+			return errString
+		}
+		var cut bool
+		if pair.Value, cut = cutString(value, int(bpf.AuditCrauLimitCRAU_MAX_VALUE)); cut {
+			flags |= event.Cut
+		}
+		pair.Word = 0
+	}
+	pair.Flags = flags
+	return nil
+}
+
+// cutString returns the bytes before the first NUL, or limit bytes if there are more.
+func cutString(b []byte, limit int) (text []byte, cut bool) {
+	b = b[:min(len(b), limit+1)]
+	n := bytes.IndexByte(b, 0)
+	if n < 0 {
+		n = min(len(b), limit)
+		cut = len(b) > limit
+	}
+	return b[:n:n], cut
 }
 
 func decodeProcess(sample []byte, p *event.Process) error {

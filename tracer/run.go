@@ -49,12 +49,16 @@ func (t *Tracer) Run(ctx context.Context, h Handler) error {
 	r := &run{t: t, h: h}
 	for quiet := 0; ; {
 		stopping := ctx.Err() != nil
+		released := t.released()
 		n, err := r.drain()
 		if errors.Is(err, ringbuf.ErrClosed) {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("read ring buffer: %w", err)
+		}
+		if len(released) > 0 {
+			t.forget(released)
 		}
 		h.Tick(Now())
 		switch {
@@ -73,6 +77,25 @@ func (t *Tracer) Run(ctx context.Context, h Handler) error {
 			return fmt.Errorf("wait for ring buffer: %w", err)
 		}
 	}
+}
+
+// released returns the files whose strings can be forgotten once the ring has been read to where it ends now.
+func (t *Tracer) released() []uint32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	files := t.strings.released
+	t.strings.released = nil
+	return files
+}
+
+func (t *Tracer) forget(files []uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closed && t.reader.AvailableBytes() > 0 {
+		t.strings.released = append(t.strings.released, files...) // a record in the making may have ended the drain
+		return
+	}
+	t.strings.forget(files)
 }
 
 type run struct {
@@ -137,7 +160,7 @@ func (r *run) handle() {
 	if r.t.cfg.Tap != nil {
 		r.t.cfg.Tap(r.rec.RawSample)
 	}
-	if err := Decode(r.rec.RawSample, &r.ev); err != nil {
+	if err := decode(r.rec.RawSample, &r.ev, r.t.strings); err != nil {
 		r.t.undecodable.Add(1)
 		if time.Since(r.lastWarn) >= warnEvery {
 			r.lastWarn = time.Now()
@@ -147,6 +170,9 @@ func (r *run) handle() {
 	}
 	if r.ev.Kind != event.ProcessStart && r.ev.Kind != event.ProcessExit {
 		r.t.read.Add(1)
+		if cut := event.Cut | event.KeyCut; r.ev.Flags&cut != 0 && event.Flags(r.rec.RawSample[flagsAt])&cut == 0 {
+			r.t.cut.Add(1)
+		}
 	}
 	r.h.Handle(&r.ev)
 }

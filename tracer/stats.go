@@ -33,8 +33,8 @@ type Stats struct {
 func (t *Tracer) Stats() (Stats, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var perCPU []bpf.AuditCounters
-	if err := t.objs.Stats.Lookup(uint32(0), &perCPU); err != nil {
+	var perCPU []bpf.AuditCpu
+	if err := t.objs.Cpus.Lookup(uint32(0), &perCPU); err != nil {
 		return Stats{}, fmt.Errorf("read counters: %w", err)
 	}
 	var n [bpf.AuditCrauStatCRAU_STATS]uint64
@@ -42,9 +42,16 @@ func (t *Tracer) Stats() (Stats, error) {
 		for i := range n {
 			n[i] += c.N[i]
 		}
+		for _, r := range c.Runs {
+			n[bpf.AuditCrauStatCRAU_STAT_SENT] += r.Sent
+		}
+	}
+	var hits uint64
+	for _, ended := range n[:bpf.AuditCrauStatCRAU_STAT_HIDDEN+1] {
+		hits += ended
 	}
 	return Stats{
-		Hits:        n[bpf.AuditCrauStatCRAU_STAT_HITS],
+		Hits:        hits,
 		Sent:        n[bpf.AuditCrauStatCRAU_STAT_SENT],
 		RingFull:    n[bpf.AuditCrauStatCRAU_STAT_RING_FULL],
 		Fault:       n[bpf.AuditCrauStatCRAU_STAT_FAULT],
@@ -53,7 +60,7 @@ func (t *Tracer) Stats() (Stats, error) {
 		RateLimited: n[bpf.AuditCrauStatCRAU_STAT_RATE_LIMITED],
 		Hidden:      n[bpf.AuditCrauStatCRAU_STAT_HIDDEN],
 		PairFaults:  n[bpf.AuditCrauStatCRAU_STAT_PAIR_FAULT],
-		Truncated:   n[bpf.AuditCrauStatCRAU_STAT_TRUNCATED],
+		Truncated:   n[bpf.AuditCrauStatCRAU_STAT_TRUNCATED] + t.cut.Load(),
 		ProcessLost: n[bpf.AuditCrauStatCRAU_STAT_PROCESS_LOST],
 		Read:        t.read.Load(),
 		Undecodable: t.undecodable.Load(),

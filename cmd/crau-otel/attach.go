@@ -64,6 +64,7 @@ func (a *attachments) add(f *discover.File) {
 	}
 	number := a.next
 	a.describe(number, describeLibrary(f).Attributes())
+	a.addStrings(f, number)
 	var sites []probes.Site
 	var cookies []uint64
 	for _, site := range f.Probes.Sites {
@@ -114,6 +115,21 @@ func (a *attachments) remove(key discover.Key) {
 func (a *attachments) release(path string, cookies []uint64) {
 	if err := a.tracer.Remove(cookies...); err != nil {
 		a.log.Warn("cannot release probe sites", "file", path, "error", err)
+	}
+}
+
+// addStrings spares the traced programs the reading of a file's string constants. Where that fails, hits only cost more.
+func (a *attachments) addStrings(f *discover.File, number uint32) {
+	strings := f.Probes.Strings
+	if strings.Size == 0 {
+		return
+	}
+	content, err := strings.Read(f.AttachPath())
+	if err == nil {
+		err = a.tracer.AddStrings(number, strings.Address, content)
+	}
+	if err != nil {
+		a.log.Debug("strings are read from the traced programs", "file", f.Path, "error", err)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 // Of returns the specification of a site; file is the number by which its events name the file.
 func Of(site probes.Site, file uint32) bpf.AuditCrauSpec {
-	s := bpf.AuditCrauSpec{File: file, Kind: uint8(site.Probe), Nargs: uint8(len(site.Args))}
+	s := bpf.AuditCrauSpec{Address: site.Address, File: file, Kind: uint8(site.Probe), Nargs: uint8(len(site.Args))}
 	for i, op := range site.Args {
 		s.Args[i] = bpf.AuditCrauOperand{
 			Value: op.Value,

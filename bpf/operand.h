@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* A site's arguments: saved registers, constants, and what these point to in the traced program. */
+#ifndef CRAU_OPERAND_H
+#define CRAU_OPERAND_H
+
+/* Which saved register is the instruction pointer: at a site, the site's address. */
+#if defined(__TARGET_ARCH_arm64)
+#define IP 32
+#else
+#define IP 16
+#endif
+
+/*
+ * Reads the n-th saved register. A load at a fixed offset is the only one the verifier takes from the context, and a
+ * binary search over twenty cases costs less than a helper call.
+ */
+#define WORD(n)                                                                                   \
+	case n:                                                                                   \
+		asm volatile("%0 = *(u64 *)(%1 + %2)" : "=r"(v) : "r"(ctx), "i"((n) * 8));        \
+		break;
+
+static __always_inline __u64 saved_register(void *ctx, __u8 n)
+{
+	__u64 v = 0;
+
+	switch (n) {
+	WORD(0) WORD(1) WORD(2) WORD(3) WORD(4) WORD(5) WORD(6) WORD(7) WORD(8) WORD(9) WORD(10)
+	WORD(11) WORD(12) WORD(13) WORD(14) WORD(15) WORD(16) WORD(17) WORD(18) WORD(19) WORD(20)
+#if defined(__TARGET_ARCH_arm64)
+	WORD(21) WORD(22) WORD(23) WORD(24) WORD(25) WORD(26) WORD(27) WORD(28) WORD(29) WORD(30)
+	WORD(31) WORD(32) WORD(33)
+#endif
+	}
+	return v;
+}
+
+static __always_inline long read_user(void *to, __u32 size, __u64 from)
+{
+	long err = bpf_probe_read_user(to, size, (void *)from);
+
+	if (err && can_sleep)
+		err = bpf_copy_from_user(to, size, (void *)from);
+	return err;
+}
+
+static __always_inline long read_argument(void *ctx, const struct crau_operand *op, __u64 *to)
+{
+	__u64 v = op->value, raw = 0;
+	__u8 unused_bits;
+
+	if (op->kind != CRAU_CONST)
+		v += saved_register(ctx, op->base) >> (op->shift & 63);
+	if (op->kind == CRAU_MEMORY) {
+		__u32 size = op->size;
+
+		if (op->index != 0xff)
+			v += saved_register(ctx, op->index) << (op->scale & 63);
+		barrier_var(size); /* keeps the compiler from checking one copy and using another */
+		if (size > sizeof(raw) || read_user(&raw, size, v))
+			return -1;
+		v = raw;
+	}
+	unused_bits = (64 - op->size * 8) & 63;
+	v <<= unused_bits;
+	*to = op->is_signed ? (__u64)((__s64)v >> unused_bits) : v >> unused_bits;
+	return 0;
+}
+
+#endif

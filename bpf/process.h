@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* What is known of the processes that fire probes: who they are, what they may, what they lost. */
+#ifndef CRAU_PROCESS_H
+#define CRAU_PROCESS_H
+
+#define SECOND (1 << 30) /* ns, 1.07 s */
+#define MOMENT (1 << 24) /* ns, 17 ms */
+/*
+ * A process with more than FAIR hits in a moment is limited while the ring is more than half full, so that the other
+ * half is there for those with fewer. How full the ring is, is asked every CHECK hits.
+ */
+#define FAIR 256
+#define CHECK 32
+
+/* Sends who the process is. On success it is known from now on: of two threads that fire first at once, neither may get
+ * its event in before a process record. */
+static __always_inline void announce(__u32 tgid, __u32 tid, __u64 now)
+{
+	struct crau_budget fresh = {.second = now, .moment = now};
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct crau_process *p = bpf_ringbuf_reserve(&ring, sizeof(*p), 0);
+	struct file *exe;
+	__u64 ids;
+
+	if (!p) {
+		count(CRAU_STAT_PROCESS_LOST);
+		return;
+	}
+	__builtin_memset(p, 0, sizeof(*p));
+	p->head.time = now;
+	p->head.tgid = tgid;
+	p->head.tid = tid;
+	p->head.kind = CRAU_PROCESS;
+	p->start_time = BPF_CORE_READ(task, group_leader, start_boottime);
+	p->cgroup = bpf_get_current_cgroup_id();
+	ids = bpf_get_current_uid_gid();
+	p->uid = (__u32)ids;
+	p->gid = ids >> 32;
+	p->ppid = BPF_CORE_READ(task, real_parent, tgid);
+	bpf_get_current_comm(p->comm, sizeof(p->comm));
+	exe = BPF_CORE_READ(task, mm, exe_file);
+	if (exe) {
+		p->exe_inode = BPF_CORE_READ(exe, f_inode, i_ino);
+		p->exe_dev = BPF_CORE_READ(exe, f_inode, i_sb, s_dev);
+		bpf_probe_read_kernel_str(p->exe, sizeof(p->exe), BPF_CORE_READ(exe, f_path.dentry, d_name.name));
+	}
+	bpf_ringbuf_submit(p, wakeup());
+	bpf_map_update_elem(&processes, &tgid, &fresh, BPF_ANY);
+}
+
+/* Whether the process, after so many more hits, has used up what it may. */
+static __always_inline int over_budget(struct crau_budget *b, __u32 hits, __u64 now)
+{
+	__u32 before;
+
+	if (now - b->moment >= MOMENT) {
+		b->moment = now;
+		b->moment_hits = 0;
+		b->limited = 0;
+	}
+	if (now - b->second >= SECOND) {
+		b->second = now;
+		b->second_hits = 0;
+	}
+	before = b->moment_hits;
+	b->second_hits += hits;
+	b->moment_hits = before + hits;
+	if (second_limit && b->second_hits > second_limit)
+		return 1;
+	if (b->moment_hits > FAIR && before / CHECK != b->moment_hits / CHECK &&
+	    bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE) / 2)
+		b->limited = 1;
+	return b->limited;
+}
+
+/*
+ * Whether the process may have one more hit taken, which r then does. Looking its budget up costs as much as all the
+ * rest here: up to CHECK hits in a row are only counted in the run, unless each has to be held against second_limit.
+ * The budget, if it was looked up, is left in *budget.
+ */
+static __always_inline int admit(struct run *r, __u32 tgid, __u32 tid, __u64 now, struct crau_budget **budget)
+{
+	__u64 current = *(volatile __u64 *)&epoch; /* before what it vouches for */
+	__u32 last = r->tgid, hits = r->hits;
+	struct crau_budget *b;
+
+	if (!second_limit && last == tgid && r->epoch == current && hits < CHECK - 1) {
+		r->hits = hits + 1;
+		return 1;
+	}
+	if (last != tgid) {
+		if (hits && (b = bpf_map_lookup_elem(&processes, &last)))
+			b->moment_hits += hits;
+		hits = 0;
+	}
+	r->tgid = 0;
+	r->hits = 0;
+	r->lost = 0;
+	b = bpf_map_lookup_elem(&processes, &tgid);
+	if (!b) {
+		announce(tgid, tid, now);
+		b = bpf_map_lookup_elem(&processes, &tgid);
+	}
+	*budget = b;
+	if (!b)
+		return 1;
+	r->tgid = tgid;
+	r->epoch = current;
+	r->lost = b->lost;
+	return !over_budget(b, hits + 1, now);
+}
+
+/* Counts a hit of the process that is not sent, so that its next record tells of it. */
+static __always_inline void lose(struct crau_budget *b, __u32 tgid)
+{
+	if (!b)
+		b = bpf_map_lookup_elem(&processes, &tgid);
+	if (!b)
+		return;
+	__sync_fetch_and_add(&b->lost, 1);
+	__sync_fetch_and_add(&epoch, 1);
+}
+
+#endif

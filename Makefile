@@ -47,6 +47,10 @@ test-vm: build sample ## run on Debian 12's kernel 6.1 in QEMU, which has no upr
 bench: ## measure what tracing costs; needs root, a C compiler and minutes; BENCH=--quick: half a minute
 	$(GO) run ./bench $(BENCH)
 
+.PHONY: soak
+soak: ## a load of ten minutes, for losses and growing memory; needs root and a C compiler; SOAK="--outage 60s"
+	$(GO) run ./bench --soak $(SOAK)
+
 .PHONY: generate
 generate: ## make the BPF objects anew; needs clang-19, llvm-strip-19 and libbpf-dev
 	$(GO) generate ./bpf

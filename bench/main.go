@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 )
@@ -23,6 +24,12 @@ type config struct {
 	agents []candidate
 	parts  string
 	strict bool
+
+	loads       string // names, separated by commas
+	soak        bool
+	outage      time.Duration // of the receiver, in a soak
+	sampleEvery time.Duration // in a soak
+	profiles    string        // a folder for CPU profiles of the loads; "" for none
 
 	hitRounds    int
 	loadRounds   int
@@ -53,7 +60,12 @@ func flags() (cfg config, err error) {
 	flag.IntVar(&cfg.hitRounds, "hit-rounds", 0, "rounds of bursts (15, quick 3)")
 	flag.IntVar(&cfg.loadRounds, "load-rounds", 1, "rounds of sustained loads")
 	flag.DurationVar(&cfg.loadTime, "load-time", 0, "length of a sustained load (10s, quick 1s)")
-	flag.Float64Var(&cfg.rate, "rate", 500000, "events a second of a sustained load")
+	flag.Float64Var(&cfg.rate, "rate", 0, "events a second of a sustained load (500000, soak 50000)")
+	flag.StringVar(&cfg.loads, "loads", "trees,trees-single,words", "`which` sustained loads to measure")
+	flag.StringVar(&cfg.profiles, "profiles", "", "`folder` for CPU profiles of crau-otel under the sustained loads; they cost a few percent")
+	flag.BoolVar(&cfg.soak, "soak", false, "only a long load: ten minutes (--load-time) at 50,000 events/s (--rate)")
+	flag.DurationVar(&cfg.outage, "outage", 0, "for how long the receiver is away in a soak, at its start and once more")
+	flag.DurationVar(&cfg.sampleEvery, "sample-every", 10*time.Second, "time between two samples of a soak")
 	flag.IntVar(&cfg.gnutlsRounds, "gnutls-rounds", 0, "rounds of GnuTLS handshakes (9, quick 1)")
 	flag.IntVar(&cfg.handshakes, "handshakes", 0, "GnuTLS handshakes in a round (1000, quick 300)")
 	flag.Func("agent", "`[NAME=]PATH` of a crau-otel to measure; repeat to compare (built from the repository)", func(s string) error {
@@ -77,6 +89,18 @@ func flags() (cfg config, err error) {
 	either(&cfg.hitRounds, 15, 3)
 	either(&cfg.gnutlsRounds, 9, 1)
 	either(&cfg.handshakes, 1000, 300)
+	if cfg.soak {
+		cfg.parts = "soak"
+		if cfg.loadTime == 0 {
+			cfg.loadTime = 10 * time.Minute
+		}
+		if cfg.rate == 0 {
+			cfg.rate = 50000
+		}
+	}
+	if cfg.rate == 0 {
+		cfg.rate = 500000
+	}
 	if cfg.loadTime == 0 {
 		cfg.loadTime = 10 * time.Second
 		if *quick {
@@ -94,6 +118,7 @@ func run() (err error) {
 	if err != nil {
 		return err
 	}
+	debug.SetGCPercent(1000) // the receiver is part of this program and shares the processors with what is measured
 	if os.Geteuid() != 0 {
 		return errors.New("attaching probes needs root")
 	}
@@ -129,6 +154,11 @@ func run() (err error) {
 	}
 	if strings.Contains(cfg.parts, "gnutls") {
 		if rep.GnuTLS, err = measureHandshakes(cfg, r); err != nil {
+			return err
+		}
+	}
+	if cfg.soak {
+		if rep.Soak, err = measureSoak(cfg); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // clockTick is the unit of the times in /proc/PID/stat: USER_HZ, 100 on every architecture that crau-otel runs on.
@@ -58,6 +60,15 @@ func cpuTicks(pid int) (time.Duration, error) {
 		sum += time.Duration(n) * clockTick
 	}
 	return sum, nil
+}
+
+// ownCPU returns the CPU time of this process, in which the receiver runs.
+func ownCPU() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // memory returns a process's resident memory and the most it ever was, in bytes.

@@ -23,6 +23,7 @@ type report struct {
 	Hits    *hits        `json:"hits,omitempty"`
 	Loads   []*sustained `json:"loads,omitempty"`
 	GnuTLS  *handshakes  `json:"gnutls,omitempty"`
+	Soak    *soak        `json:"soak,omitempty"`
 	Limits  []limit      `json:"limits"`
 }
 
@@ -57,6 +58,9 @@ func machine() string {
 func (r *report) judge(cfg config) {
 	add := func(what, agent string, got, most float64) {
 		r.Limits = append(r.Limits, limit{what, agent, got, most, got <= most})
+	}
+	if r.Soak != nil {
+		r.Soak.judge(add)
 	}
 	for _, c := range cfg.agents {
 		if r.Hits != nil {
@@ -108,6 +112,9 @@ func (r *report) print(to io.Writer, cfg config) {
 	if r.GnuTLS != nil {
 		r.printHandshakes(p, cfg)
 	}
+	if r.Soak != nil {
+		r.printSoak(p)
+	}
 	p("\nLimits\n")
 	for _, l := range r.Limits {
 		verdict := "kept"
@@ -144,11 +151,11 @@ func (r *report) printHits(p printer, cfg config) {
 }
 
 func (r *report) printLoads(p printer) {
-	p("\nSustained loads from two threads\nload\tagent\tevents/s\thits\tspans\tlost\tagent ns/exported event\tns/span\tcores\tMiB rest/peak/after\trest CPU %%\tB/span\ttraced ns/event\n")
+	p("\nSustained loads from two threads\nload\tagent\tevents/s\thits\tspans\tlost\tagent ns/exported event\tns/span\tcores\tMiB rest/peak/after\trest CPU %%\tB/span\ttraced ns/event\treceiver ns/event\n")
 	for _, s := range r.Loads {
-		p("%s\t%s\t%.0f\t%d\t%d\t%s\t%.0f\t%.0f\t%.2f\t%.0f/%.0f/%.0f\t%.2f\t%.0f\t%.0f\n", s.Load, s.Agent, s.PerSecond, s.Hits, s.Spans,
+		p("%s\t%s\t%.0f\t%d\t%d\t%s\t%.0f\t%.0f\t%.2f\t%.0f/%.0f/%.0f\t%.2f\t%.0f\t%.0f\t%.0f\n", s.Load, s.Agent, s.PerSecond, s.Hits, s.Spans,
 			reasons(s.Lost), s.AgentNsPerEvent, s.AgentNsPerSpan, s.AgentCores, mib(s.RestBytes), mib(s.PeakBytes),
-			mib(s.AfterBytes), s.RestCPU, s.BytesPerSpan, s.TracedNsPerHit)
+			mib(s.AfterBytes), s.RestCPU, s.BytesPerSpan, s.TracedNsPerHit, s.ReceiverNsPer)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -52,15 +53,17 @@ type sustained struct {
 	LostShare       float64           `json:"lost_share"`
 	AgentNsPerEvent float64           `json:"agent_ns_per_event"` // that was exported; until all was
 	AgentNsPerSpan  float64           `json:"agent_ns_per_span"`
-	AgentCores      float64           `json:"agent_cores"`         // while the load lasted
-	TracedNsPerHit  float64           `json:"traced_ns_per_event"` // CPU of the traced program, with its own work and pacing
+	AgentCores      float64           `json:"agent_cores"`           // while the load lasted
+	TracedNsPerHit  float64           `json:"traced_ns_per_event"`   // CPU of the traced program, with its own work and pacing
+	ReceiverNsPer   float64           `json:"receiver_ns_per_event"` // CPU of the harness, an event that was exported
 	BytesPerSpan    float64           `json:"otlp_bytes_per_span"`
 	RestBytes       uint64            `json:"rss_at_rest_bytes"`    // before the load
 	PeakBytes       uint64            `json:"peak_rss_bytes"`       // during the load
 	AfterBytes      uint64            `json:"rss_after_load_bytes"` // some seconds after it
 	RestCPU         float64           `json:"cpu_at_rest_percent"`
 
-	spent time.Duration // CPU time of the agent
+	spent    time.Duration // CPU time of the agent
+	received time.Duration // CPU time of the harness
 }
 
 // exact reports whether every hit was exported or counted.
@@ -73,15 +76,17 @@ func (s *sustained) exact() bool {
 }
 
 func measureLoads(cfg config) (all []*sustained, err error) {
-	if out, err := exec.Command("make", "-s", "-C", filepath.Join(cfg.root, "examples/sample"),
-		"BIN="+cfg.dir).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build sample program: %w\n%s", err, out)
+	if err := buildSample(cfg); err != nil {
+		return nil, err
 	}
 	if err := buildLoad(cfg, filepath.Join(cfg.dir, "load5"), 5); err != nil {
 		return nil, err
 	}
 	for round := range cfg.loadRounds {
 		for _, l := range loads() {
+			if !strings.Contains(","+cfg.loads+",", ","+l.name+",") {
+				continue
+			}
 			for i := range cfg.agents {
 				c := cfg.agents[(i+round)%len(cfg.agents)]
 				cfg.progress("load "+l.name, round, cfg.loadRounds)
@@ -106,7 +111,11 @@ func measureLoad(cfg config, l load, c candidate) (_ *sustained, err error) {
 	if l.perTree == 0 {
 		program = filepath.Join(cfg.dir, "load5")
 	}
-	a, err := startAgent(c.path, r, []string{program})
+	var args []string
+	if cfg.profiles != "" {
+		args = []string{"--pprof", "127.0.0.1:0"}
+	}
+	a, err := startAgent(c.path, r, []string{program}, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -119,15 +128,21 @@ func measureLoad(cfg config, l load, c candidate) (_ *sustained, err error) {
 	if err != nil {
 		return nil, err
 	}
+	s.account(totals, r)
+	return s, nil
+}
+
+// account takes over what crau-otel logged at its end and what arrived.
+func (s *sustained) account(totals map[string]uint64, r *receiver) {
 	s.Hits, s.Exported, s.Spans = totals["hits"], totals["events.exported"], totals["spans"]
 	s.Lost, s.Received = losses(totals), r.spans.Load()
 	for _, n := range s.Lost {
 		s.LostShare += float64(n) / float64(s.Hits)
 	}
 	s.AgentNsPerEvent = float64(s.spent) / float64(max(s.Exported, 1))
+	s.ReceiverNsPer = float64(s.received) / float64(max(s.Exported, 1))
 	s.AgentNsPerSpan = float64(s.spent) / float64(max(s.Spans, 1))
 	s.BytesPerSpan = float64(r.bytes.Load()) / float64(max(s.Received, 1))
-	return s, nil
 }
 
 // run has the load go and looks at the agent before, during and after it.
@@ -141,7 +156,13 @@ func (s *sustained) run(cfg config, l load, a *agent, program string) error {
 	if s.RestBytes, _, err = memory(a.pid()); err != nil {
 		return err
 	}
-	before := a.cpu()
+	before, own := a.cpu(), ownCPU()
+	profiled := make(chan error, 1)
+	if cfg.profiles == "" {
+		profiled <- nil
+	} else {
+		go func() { profiled <- a.profile(cfg.profiles, s.Agent+"-"+l.name, max(1, int(cfg.loadTime.Seconds()))) }()
+	}
 	var f fired
 	if l.perTree == 0 {
 		f, err = fireWords(cfg, program)
@@ -158,9 +179,9 @@ func (s *sustained) run(cfg config, l load, a *agent, program string) error {
 	s.Fired = f.hits
 	s.PerSecond = float64(f.hits) / f.wall.Seconds()
 	s.TracedNsPerHit = float64(f.cpu) / float64(f.hits)
-	s.spent = a.cpu() - before
+	s.spent, s.received = a.cpu()-before, ownCPU()-own
 	s.AfterBytes, s.PeakBytes, err = memory(a.pid())
-	return err
+	return errors.Join(err, <-profiled)
 }
 
 func fireWords(cfg config, program string) (fired, error) {

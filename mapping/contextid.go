@@ -17,20 +17,27 @@ func newContextCipher() (cipher.Block, error) {
 	return aes.NewCipher(key[:])
 }
 
-// contextIDs returns 32 hex digits for each context, all in one string, that stand for the context and its thread: the
-// same as long as crau-otel runs, and of no use to whoever lacks the key. No address leaves the host.
-func (m *Mapper) contextIDs(nodes []*node) string {
-	buf := m.scratch.ids[:0]
-	block := m.scratch.block[:]
-	for _, n := range nodes {
-		binary.LittleEndian.PutUint64(block, n.ctx)
-		binary.LittleEndian.PutUint32(block[8:], n.thread.proc.pid)
-		binary.LittleEndian.PutUint32(block[12:], n.thread.id)
-		m.block.Encrypt(block, block)
-		buf = hex.AppendEncode(buf, block)
-	}
-	m.scratch.ids = buf
-	return string(buf)
+// contextID is what stands for a context; id is "" if there is none.
+type contextID struct {
+	ctx uint64
+	id  string
 }
 
-const contextIDLength = 2 * aes.BlockSize
+// recentIDs is how many ids a thread remembers: contexts are call sites or objects and come again.
+const recentIDs = 8
+
+// contextID returns 32 hex digits that stand for the context and its thread: the same as long as crau-otel runs, and of
+// no use to whoever lacks the key. No address leaves the host.
+func (m *Mapper) contextID(n *node) string {
+	known := &n.thread.ids[n.ctx*0x9E3779B97F4A7C15>>61]
+	if known.id != "" && known.ctx == n.ctx {
+		return known.id
+	}
+	block := m.scratch.block[:]
+	binary.LittleEndian.PutUint64(block, n.ctx)
+	binary.LittleEndian.PutUint32(block[8:], n.thread.proc.pid)
+	binary.LittleEndian.PutUint32(block[12:], n.thread.id)
+	m.block.Encrypt(block, block)
+	*known = contextID{n.ctx, hex.EncodeToString(block)}
+	return known.id
+}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+	"unsafe"
 
 	"go.opentelemetry.io/otel/attribute"
 
@@ -65,10 +66,12 @@ var keyIDs = map[string]keyID{
 
 // key is an event key as emitted and as an attribute.
 type key struct {
-	emitted string // tls::group
-	attr    string // tls.group
+	emitted string    // tls::group
+	attr    string    // tls.group
+	owners  schemaSet // that have the key
 	id      keyID
 	left    bool // to be left out, by configuration
+	kept    bool // one copy serves all
 }
 
 // datum is one key of a context with its value.
@@ -78,6 +81,15 @@ type datum struct {
 	word uint64
 	kind event.Type
 	flag event.Flags
+}
+
+// size returns about how much memory the datum takes, in bytes.
+func (d *datum) size() int {
+	n := int(unsafe.Sizeof(*d)) + len(d.text)
+	if !d.key.kept {
+		n += int(unsafe.Sizeof(*d.key)) + 2*len(d.key.emitted)
+	}
+	return n
 }
 
 // intern limits, so that a program that makes up keys and values costs time and not memory.
@@ -92,6 +104,41 @@ type interner struct {
 	keys  map[string]*key
 	texts map[string]string
 	left  func(emitted string) bool
+
+	// What the maps gave lately, by a few bytes of what was looked up.
+	recentKeys  [recent]recentKey
+	recentTexts [recent]recentText
+	recentNames [recent]recentName
+}
+
+// recent is how many keys and texts are found without a map; a power of two.
+const recent = 256
+
+type recentKey struct {
+	raw string
+	key *key
+}
+
+type recentText struct{ raw, text string }
+
+type recentName struct {
+	raw  string
+	name title
+}
+
+// title is the name of a context, and its schema if it is registered.
+type title struct {
+	text   string // "" if there is none
+	schema *schema
+}
+
+// place returns where in the recent ones b belongs.
+func place(b []byte) int {
+	n := len(b)
+	if n == 0 {
+		return 0
+	}
+	return (n ^ int(b[n-1])<<1 ^ int(b[n/2])<<2 ^ int(b[0])<<4) % recent
 }
 
 func newInterner(left func(emitted string) bool) interner {
@@ -99,14 +146,21 @@ func newInterner(left func(emitted string) bool) interner {
 }
 
 func (in *interner) key(b []byte) *key {
+	r := &in.recentKeys[place(b)]
+	if r.key != nil && r.raw == string(b) {
+		return r.key
+	}
 	if k, ok := in.keys[string(b)]; ok {
+		*r = recentKey{string(b), k}
 		return k
 	}
 	emitted := readable(b)
 	k := &key{
-		emitted: emitted, attr: strings.ReplaceAll(emitted, "::", "."), id: keyIDs[emitted], left: in.left(emitted),
+		emitted: emitted, attr: strings.ReplaceAll(emitted, "::", "."), owners: owners[emitted], id: keyIDs[emitted],
+		left: in.left(emitted),
 	}
 	if len(in.keys) < maxKeys {
+		k.kept = true
 		in.keys[string(b)] = k
 	}
 	return k
@@ -120,7 +174,12 @@ func (in *interner) reconsider() {
 }
 
 func (in *interner) text(b []byte) string {
+	r := &in.recentTexts[place(b)]
+	if r.raw == string(b) {
+		return r.text
+	}
 	if s, ok := in.texts[string(b)]; ok {
+		*r = recentText{string(b), s}
 		return s
 	}
 	s := readable(b)
@@ -128,6 +187,19 @@ func (in *interner) text(b []byte) string {
 		in.texts[string(b)] = s
 	}
 	return s
+}
+
+func (in *interner) name(b []byte) title {
+	r := &in.recentNames[place(b)]
+	if r.raw == string(b) {
+		return r.name
+	}
+	text := in.text(b)
+	name := title{text, schemas[text]}
+	if len(b) <= maxTextLength {
+		*r = recentName{string(b), name}
+	}
+	return name
 }
 
 // datum takes over what pair says; nothing of it points into the pair.

@@ -36,7 +36,7 @@ func newFeed(t testing.TB, cfg Config) *feed {
 	t.Helper()
 	f := &feed{t: t, now: sec, pid: 10, tid: 11}
 	cfg.Wall = func(boot uint64) time.Time { return time.Unix(0, int64(boot)) }
-	cfg.Sink = func(tree Tree) { f.trees = append(f.trees, tree) }
+	cfg.Sink = func(tree Tree) { f.trees = append(f.trees, tree.Clone()) }
 	m, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ func TestNonsenseBreaksNothing(t *testing.T) {
 	}
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		f := newFeed(t, Config{MaxOpenContexts: 12 + int(seed%20), MaxTreeSpans: 2 + int(seed%7), MaxProcesses: 2})
+		f := newFeed(t, Config{MaxOpenContexts: 12 + int(seed%20), MaxTreeSpans: 2 + int(seed%7), MaxProcesses: 2, MaxOpenBytes: 1000 + 100*int(seed%30)})
 		ids := 2 + int(seed%6)
 		id := func() uint64 { return uint64(r.IntN(ids)) }
 		for range 2000 {
@@ -67,7 +67,7 @@ func TestNonsenseBreaksNothing(t *testing.T) {
 // checkTrees checks what must hold of the unfinished trees between two events.
 func checkTrees(t *testing.T, m *Mapper, seed uint64) {
 	t.Helper()
-	contexts := 0
+	contexts, bytes := 0, 0
 	for e := m.trees.Front(); e != nil; e = e.Next() {
 		tr := e.Value.(*tree)
 		contexts += len(tr.nodes)
@@ -77,6 +77,9 @@ func checkTrees(t *testing.T, m *Mapper, seed uint64) {
 		seen := make(map[*node]bool)
 		for i, n := range tr.nodes {
 			seen[n] = true
+			for i := range n.data {
+				bytes += n.data[i].size()
+			}
 			switch {
 			case n.tree != tr:
 				t.Fatalf("seed %d: a context of a tree belongs to another one", seed)
@@ -97,6 +100,9 @@ func checkTrees(t *testing.T, m *Mapper, seed uint64) {
 				}
 			}
 		}
+	}
+	if bytes != m.bytes {
+		t.Fatalf("seed %d: %d bytes of data in the trees, %d counted", seed, bytes, m.bytes)
 	}
 	if contexts != m.contexts {
 		t.Fatalf("seed %d: %d contexts in the trees, %d counted", seed, contexts, m.contexts)

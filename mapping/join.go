@@ -127,6 +127,7 @@ func (m *Mapper) merge(first, piece *tree, by how) *node {
 		gone.thread.latest = root.ref()
 	}
 	m.contexts--
+	m.bytes -= gone.size()
 	m.recycle(gone)
 	m.drop(piece)
 	return root
@@ -192,10 +193,11 @@ func (m *Mapper) lacking(piece *tree) *tree {
 	brings := piece.parts()
 	piece.join.has = brings
 	for _, w := range root.thread.pieces[root.ctx] {
-		switch {
-		case w == piece || w.root().role() != root.role():
-		case brings == 0 && w.join.pieces > 0:
-		case w.join.has&brings == 0 && (w.join.has != 0 || brings&partOffer == 0):
+		lacks := w.join.has&brings == 0 && (w.join.has != 0 || brings&partOffer == 0)
+		if w == piece || !lacks || brings == 0 && w.join.pieces > 0 {
+			continue
+		}
+		if w.root().role() == root.role() {
 			return w
 		}
 	}

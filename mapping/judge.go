@@ -23,9 +23,9 @@ type judgement struct {
 }
 
 // judge judges a context by its own data and its parent's.
-func (n *node) judge() {
+func (n *node) judge(known *judged) {
 	j := &n.judgement
-	j.status, j.weak = n.judgeAlone()
+	j.status, j.weak = n.judgeAlone(known)
 	j.part = registry.NotApplicable
 	if n.parent == nil || j.status == registry.NotApplicable {
 		return
@@ -35,7 +35,7 @@ func (n *node) judge() {
 	}
 }
 
-func (n *node) judgeAlone() (status registry.Status, weak []string) {
+func (n *node) judgeAlone(known *judged) (status registry.Status, weak []string) {
 	switch n.class() {
 	case classTLSKeyExchange:
 		if id, ok := n.word(keyTLSGroup); ok {
@@ -67,8 +67,7 @@ func (n *node) judgeAlone() (status registry.Status, weak []string) {
 			return registry.NotApplicable, nil
 		}
 		bits, _ := n.word(keyPKBits)
-		status, weak = registry.PublicKey(n.schema.name, algorithm, curve, group, n.text(keyPKHash), bits)
-		return status, weak
+		return known.publicKey(publicKey{n.schema.name, algorithm, curve, group, n.text(keyPKHash), bits})
 	case classTLSHandshake:
 		if id, ok := n.word(keyTLSProtocolVersion); ok {
 			weak = registry.TLSVersion(id).Weak
@@ -80,6 +79,30 @@ func (n *node) judgeAlone() (status registry.Status, weak []string) {
 	case classSSHHandshake, classOther:
 	}
 	return registry.NotApplicable, nil
+}
+
+// publicKey is what a public key operation tells, for [registry.PublicKey].
+type publicKey struct {
+	operation, algorithm, curve, group, hash string
+	bits                                     uint64
+}
+
+// judged remembers public key operations, since spellings take long to read and come again and again.
+type judged [64]struct {
+	publicKey
+	status registry.Status
+	weak   []string
+	known  bool
+}
+
+func (j *judged) publicKey(of publicKey) (status registry.Status, weak []string) {
+	i := len(of.operation) + 3*len(of.algorithm) + 5*len(of.curve) + 7*len(of.group) + 11*len(of.hash) + int(of.bits%1021)
+	r := &j[i%len(j)]
+	if !r.known || r.publicKey != of {
+		r.publicKey, r.known = of, true
+		r.status, r.weak = registry.PublicKey(of.operation, of.algorithm, of.curve, of.group, of.hash, of.bits)
+	}
+	return r.status, r.weak
 }
 
 // severity orders statuses by how much they should worry: what is known to be classical most, then the unknown.

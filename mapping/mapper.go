@@ -31,6 +31,9 @@ type Config struct {
 	// MaxOpenContexts bounds the contexts of all unfinished trees; past it the tree that is idle longest is evicted.
 	// Default 65536.
 	MaxOpenContexts int
+	// MaxOpenBytes bounds the memory of the keys and values of all unfinished trees; past it the tree that is idle longest
+	// is evicted. Default 16 MiB.
+	MaxOpenBytes int
 	// MaxTreeSpans bounds one tree: a context past it starts a new tree. Default 4096.
 	MaxTreeSpans int
 	// MaxProcesses bounds the remembered processes; past it the one that is quiet longest is evicted. Default 8192.
@@ -61,7 +64,8 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Tree is a finished tree.
+// Tree is a finished tree. The memory of Spans and Operations is used again when Sink has returned: [Tree.Clone] what
+// is to stay.
 type Tree struct {
 	// Spans has the root first and parents before their children.
 	Spans []sdktrace.ReadOnlySpan
@@ -80,15 +84,19 @@ type Mapper struct {
 	block     cipher.Block // encrypts context ids
 	in        interner
 	procs     map[uint32]*process
+	latest    *process   // one of procs: that spoke last; nil if unknown
 	processes *list.List // of *process, quiet longest first
 	trees     *list.List // of *tree, idle longest first
 	contexts  int        // open contexts in all trees
+	bytes     int        // of the data of these
 	who       map[attribute.Distinct]*identity
-	scope     instrumentation.Scope
 	stats     Stats
+
+	scope instrumentation.Scope
 
 	pool
 	scratch scratch
+	judged  judged
 }
 
 // Stats counts what the mapper did. Events is the sum of the events of all trees given to the sink, of those still
@@ -116,6 +124,7 @@ func New(cfg Config) (*Mapper, error) {
 	}
 	setDefault(&cfg.IdleTimeout, defaultIdleTimeout)
 	setDefault(&cfg.MaxOpenContexts, 1<<16)
+	setDefault(&cfg.MaxOpenBytes, 16<<20)
 	setDefault(&cfg.MaxTreeSpans, 4096)
 	setDefault(&cfg.MaxProcesses, 8192)
 	setDefault(&cfg.Resource, sdkresource.Empty())
@@ -189,14 +198,14 @@ func (m *Mapper) Stats() Stats {
 
 // Handle takes one event.
 func (m *Mapper) Handle(ev *event.Event) {
-	if p, ok := m.procs[ev.PID]; ok && ev.Lost != p.lost {
+	if p := m.known(ev.PID); p != nil && ev.Lost != p.lost {
 		p.missed(ev.Lost)
 	}
 	switch ev.Kind {
 	case event.ProcessStart:
 		m.processStart(ev)
 	case event.ProcessExit:
-		if p, ok := m.procs[ev.PID]; ok {
+		if p := m.known(ev.PID); p != nil {
 			m.forget(p, endExit)
 		}
 	case event.SessionEnter, event.SessionLeave:
@@ -252,8 +261,20 @@ func (m *Mapper) processStart(ev *event.Event) {
 	}
 }
 
+// known returns a process that has said something before, nil if it has not.
+func (m *Mapper) known(pid uint32) *process {
+	if p := m.latest; p != nil && p.pid == pid {
+		return p
+	}
+	p := m.procs[pid]
+	if p != nil {
+		m.latest = p
+	}
+	return p
+}
+
 func (m *Mapper) process(pid uint32) *process {
-	if p, ok := m.procs[pid]; ok {
+	if p := m.known(pid); p != nil {
 		m.processes.MoveToBack(p.age)
 		return p
 	}
@@ -271,18 +292,24 @@ func (m *Mapper) forget(p *process, why end) {
 	m.finishAll(p, why)
 	m.processes.Remove(p.age)
 	delete(m.procs, p.pid)
+	if m.latest == p {
+		m.latest = nil
+	}
 }
 
 // forgetThread drops a thread that has nothing open, since the kernel tells no thread's exit.
 func (m *Mapper) forgetThread(t *thread) {
 	if len(t.open) == 0 {
 		delete(t.proc.threads, t.id)
+		if t.proc.latest == t {
+			t.proc.latest = nil
+		}
 	}
 }
 
-// makeRoom evicts the trees that are idle longest until one more context may open on the thread.
-func (m *Mapper) makeRoom(on *thread) {
-	for m.contexts >= m.cfg.MaxOpenContexts {
+// makeRoom evicts the trees that are idle longest until so many more contexts may open on the thread, and data may come.
+func (m *Mapper) makeRoom(on *thread, more int) {
+	for m.contexts+more > m.cfg.MaxOpenContexts || m.bytes > m.cfg.MaxOpenBytes {
 		t := m.trees.Front().Value.(*tree)
 		evicted := t.thread
 		m.finish(t, endEvicted)
@@ -304,10 +331,14 @@ func (m *Mapper) finishAll(p *process, why end) {
 
 func (m *Mapper) thread(ev *event.Event) *thread {
 	p := m.process(ev.PID)
+	if t := p.latest; t != nil && t.id == ev.TID {
+		return t
+	}
 	t, ok := p.threads[ev.TID]
 	if !ok {
 		t = &thread{id: ev.TID, proc: p, open: make(map[uint64]*node), pieces: make(map[uint64][]*tree)}
 		p.threads[ev.TID] = t
 	}
+	p.latest = t
 	return t
 }

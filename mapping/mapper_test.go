@@ -279,6 +279,46 @@ func TestLimitsEvictAndCount(t *testing.T) {
 	f.finish()
 }
 
+// Values may be long and never the same: what they take is bounded, whether many contexts have them or one tree.
+func TestMemoryOfDataEvicts(t *testing.T) {
+	const limit = 1 << 20
+	for _, way := range []string{"roots", "one tree", "one context"} {
+		f := newFeed(t, Config{MaxOpenBytes: limit})
+		f.begin(hs, none, name("app::root"))
+		for i := range 20_000 {
+			switch way {
+			case "roots":
+				f.open(uint64(1000+i), none)
+				f.data(uint64(1000 + i))
+			case "one tree":
+				f.open(kx, hs)
+			}
+			var pairs []event.Pair
+			for j := range 16 {
+				pairs = append(pairs, s(fmt.Sprintf("app::k%d", i*16%128+j), strings.Repeat("x", 240)+fmt.Sprint(i, j)))
+			}
+			switch way {
+			case "roots":
+				f.data(uint64(1000+i), pairs...)
+			case "one tree":
+				f.data(kx, pairs...)
+			default:
+				f.data(hs, pairs...)
+			}
+			if f.m.bytes > limit+16*1024 {
+				t.Fatalf("%s: %d bytes, the limit is %d", way, f.m.bytes, limit)
+			}
+		}
+		if st := f.m.Stats(); (st.Evicted == 0) != (way == "one context") {
+			t.Errorf("%s: %d evicted trees", way, st.Evicted)
+		}
+		f.finish()
+		if f.m.bytes != 0 {
+			t.Errorf("%s: %d bytes in the end", way, f.m.bytes)
+		}
+	}
+}
+
 func TestAttributeLimitIsCounted(t *testing.T) {
 	f := newFeed(t, Config{})
 	f.begin(hs, none, name("app::root"))

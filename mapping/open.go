@@ -10,7 +10,7 @@ import (
 
 // newContext opens a context. An id that is open already is never overwritten: this is a new context of the same id.
 func (m *Mapper) newContext(t *thread, ev *event.Event) {
-	m.makeRoom(t)
+	m.makeRoom(t, 1)
 	newest := t.open[ev.Context]
 	if ev.Parent == ev.Context {
 		m.openSelf(t, ev, newest)
@@ -19,7 +19,7 @@ func (m *Mapper) newContext(t *thread, ev *event.Event) {
 	parent := t.open[ev.Parent]
 	var inferred, n *node
 	if ev.Parent != event.NoParent && t.astray(parent) {
-		inferred = climb(t.latest.n, m.nameOf(ev))
+		inferred = climb(t.latest.n, m.nameOf(ev).schema)
 	}
 	switch {
 	case ev.Parent == event.NoParent:
@@ -48,13 +48,13 @@ func (m *Mapper) openSelf(t *thread, ev *event.Event, newest *node) {
 	switch {
 	case newest != nil && newest.linked && newest.bare():
 		n = newest
-	case name == "":
+	case name.text == "":
 		n = m.openTree(t, ev, parentNone)
 		if newest != nil {
 			n.outer = newest.ref()
 		}
 	default:
-		if parent := selfParent(newest, name); parent != nil {
+		if parent := selfParent(newest, name.schema); parent != nil {
 			n = m.openChild(t, ev, nil, parent)
 		} else {
 			n = m.openRoot(t, ev, newest, parentNone)
@@ -66,16 +66,17 @@ func (m *Mapper) openSelf(t *thread, ev *event.Event, newest *node) {
 
 // data adds the event's pairs to its context.
 func (m *Mapper) data(t *thread, ev *event.Event) {
+	m.makeRoom(t, 0)
 	n := t.open[ev.Context]
 	if n == nil && t.astray(nil) {
 		n = t.latest.n
 	}
 	if n == nil {
-		m.makeRoom(t)
+		m.makeRoom(t, 1)
 		n = m.openRoot(t, ev, nil, parentMissing)
 	}
 	if n.outer.n != nil {
-		if name := m.nameOf(ev); name != "" {
+		if name := m.nameOf(ev); name.text != "" {
 			m.settle(n, name)
 		}
 	}
@@ -83,13 +84,13 @@ func (m *Mapper) data(t *thread, ev *event.Event) {
 }
 
 // settle moves a context that opened on itself without a name to its place, now that its name came.
-func (m *Mapper) settle(n *node, name string) {
+func (m *Mapper) settle(n *node, name title) {
 	outer := n.outer.get()
 	n.outer = ref{}
 	if outer == nil || len(n.tree.nodes) > 1 {
 		return
 	}
-	parent := selfParent(outer, name)
+	parent := selfParent(outer, name.schema)
 	if parent == nil {
 		if outer.tree.root().ctx == n.ctx {
 			m.finish(outer.tree, endSuperseded)
@@ -179,7 +180,7 @@ func (m *Mapper) take(innermost *node, ev *event.Event) {
 	for i := range ev.Pairs {
 		pair := &ev.Pairs[i]
 		if isName(pair) && innermost.name == "" {
-			innermost.setName(m.in.text(pair.Value))
+			innermost.setName(m.in.name(pair.Value))
 			innermost.last = ev.Time
 			innermost = m.named(innermost)
 			innermost.last = ev.Time
@@ -190,7 +191,7 @@ func (m *Mapper) take(innermost *node, ev *event.Event) {
 			m.stats.LeftOut++
 			continue
 		}
-		n := owner(innermost, k.emitted)
+		n := owner(innermost, k)
 		n.last = ev.Time
 		m.put(n, m.in.datum(k, pair))
 	}
@@ -200,6 +201,7 @@ func (m *Mapper) take(innermost *node, ev *event.Event) {
 func (m *Mapper) put(n *node, d datum) {
 	for i := range n.data {
 		if n.data[i].key == d.key {
+			m.bytes += len(d.text) - len(n.data[i].text)
 			n.data[i] = d
 			return
 		}
@@ -210,16 +212,17 @@ func (m *Mapper) put(n *node, d datum) {
 		return
 	}
 	n.data = append(n.data, d)
+	m.bytes += d.size()
 }
 
-// nameOf returns the name that the event gives its context, "" if it gives none.
-func (m *Mapper) nameOf(ev *event.Event) string {
+// nameOf returns the name that the event gives its context, if it gives one.
+func (m *Mapper) nameOf(ev *event.Event) title {
 	for i := range ev.Pairs {
 		if isName(&ev.Pairs[i]) {
-			return m.in.text(ev.Pairs[i].Value)
+			return m.in.name(ev.Pairs[i].Value)
 		}
 	}
-	return ""
+	return title{}
 }
 
 func isName(pair *event.Pair) bool {

@@ -9,8 +9,10 @@ type pool struct {
 	trees []*tree
 }
 
-// maxPooled bounds how many are kept.
-const maxPooled = 4096
+const (
+	maxPooled     = 4096 // of each kind
+	maxPooledData = 32   // data that a kept node has room for
+)
 
 func (p *pool) newNode() *node {
 	if last := len(p.nodes) - 1; last >= 0 {
@@ -34,6 +36,9 @@ func (p *pool) newTree() *tree {
 func (p *pool) recycle(n *node) {
 	data := n.data
 	clear(data)
+	if cap(data) > maxPooledData {
+		data = nil
+	}
 	*n = node{data: data[:0]}
 	if len(p.nodes) < maxPooled {
 		p.nodes = append(p.nodes, n)

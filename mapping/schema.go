@@ -28,6 +28,16 @@ type schema struct {
 	role  string          // that the emitted name tells: client or server
 	keys  map[string]bool // keys that belong to the context itself
 	holds map[string]bool // names of contexts that may open below it
+	own   schemaSet       // itself
+	below schemaSet       // what it holds
+}
+
+// schemaSet is a set of registered contexts.
+type schemaSet uint32
+
+// holdsA reports whether a context of the registered kind may open below one of s; neither needs to be registered.
+func (s *schema) holdsA(kind *schema) bool {
+	return s != nil && kind != nil && s.below&kind.own != 0
 }
 
 // handshake reports whether the context starts a tree unless it was linked to a parent.
@@ -104,7 +114,8 @@ func makeSchemas() map[string]*schema {
 		},
 	}
 	byName := make(map[string]*schema)
-	for _, s := range all {
+	for i, s := range all {
+		s.own = 1 << i
 		byName[s.name] = s
 	}
 	old := func(name, registered, role string) {
@@ -116,7 +127,25 @@ func makeSchemas() map[string]*schema {
 	old("tls::handshake_server", "tls::handshake", "server")
 	old("tls::certificate_sign", "tls::sign", "")
 	old("tls::certificate_verify", "tls::verify", "")
+	for _, s := range byName {
+		for name := range s.holds {
+			s.below |= byName[name].own
+		}
+	}
 	return byName
+}
+
+// owners has, by key, the contexts that the key belongs to.
+var owners = makeOwners()
+
+func makeOwners() map[string]schemaSet {
+	m := make(map[string]schemaSet)
+	for _, s := range schemas {
+		for key := range s.keys {
+			m[key] |= s.own
+		}
+	}
+	return m
 }
 
 func set(members []string) map[string]bool {

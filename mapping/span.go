@@ -11,7 +11,6 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/crau-otel/crau-otel/mapping/registry"
@@ -40,12 +39,16 @@ func (m *Mapper) finish(t *tree, why end) {
 
 // scratch is memory that is used for one tree after the other.
 type scratch struct {
-	attrs []attribute.KeyValue
-	stubs []tracetest.SpanStub
-	ends  []int // of the stubs' attributes in attrs
-	ids   []byte
-	block [aes.BlockSize]byte
+	attrs      []attribute.KeyValue
+	spans      []span
+	out        []sdktrace.ReadOnlySpan
+	operations []Operation
+	ends       []int // of the spans' attributes in attrs
+	block      [aes.BlockSize]byte
 }
+
+// maxScratch bounds how many spans a tree may have for its memory to be kept, and how many attributes in tens.
+const maxScratch = 1024
 
 // shed gives the sink what was superseded in a tree that goes on.
 func (m *Mapper) shed(t *tree) {
@@ -58,7 +61,7 @@ func (m *Mapper) shed(t *tree) {
 		}
 	}
 	for _, n := range kept {
-		n.judge() // those below go by it
+		n.judge(&m.judged) // those below go by it
 	}
 	m.give(t, gone, endSuperseded)
 	for _, n := range gone {
@@ -73,10 +76,19 @@ func (m *Mapper) shed(t *tree) {
 // close forgets a context that was given to the sink.
 func (m *Mapper) close(n *node) {
 	m.contexts--
+	m.bytes -= n.size()
 	if n.thread.open[n.ctx] == n {
 		delete(n.thread.open, n.ctx)
 	}
 	m.recycle(n)
+}
+
+// size returns about how much memory the context's data takes, in bytes.
+func (n *node) size() (bytes int) {
+	for i := range n.data {
+		bytes += n.data[i].size()
+	}
+	return bytes
 }
 
 // drop forgets a tree whose nodes are elsewhere or closed.
@@ -90,7 +102,7 @@ func (m *Mapper) drop(t *tree) {
 func (m *Mapper) give(t *tree, nodes []*node, why end) {
 	for _, n := range nodes {
 		n.stretch()
-		n.judge()
+		n.judge(&m.judged)
 		n.notice()
 	}
 	for _, n := range nodes {
@@ -110,14 +122,17 @@ func (m *Mapper) give(t *tree, nodes []*node, why end) {
 	}
 }
 
-// spans makes the spans of judged nodes, leaving out those that the scopes hide.
+// spans makes the spans of judged nodes, leaving out those that the scopes hide. They are in the scratch memory.
 func (m *Mapper) spans(t *tree, nodes []*node, why end) Tree {
 	who := t.thread.proc.who
-	ids := m.contextIDs(nodes)
-	attrs, stubs, ends := m.scratch.attrs[:0], m.scratch.stubs[:0], m.scratch.ends[:0]
-	var operations []Operation
+	sc := &m.scratch
+	if cap(sc.spans) > maxScratch || cap(sc.attrs) > 10*maxScratch {
+		sc.attrs, sc.spans, sc.out, sc.operations, sc.ends = nil, nil, nil, nil, nil
+	}
+	attrs := sc.attrs[:0]
+	sc.spans, sc.out, sc.operations, sc.ends = sc.spans[:0], sc.out[:0], sc.operations[:0], sc.ends[:0]
 	var downgraded, weak bool
-	for i, n := range nodes {
+	for _, n := range nodes {
 		if m.hides(n) {
 			continue
 		}
@@ -129,43 +144,34 @@ func (m *Mapper) spans(t *tree, nodes []*node, why end) Tree {
 		if n.parent == nil && t.thread.proc.record != (event.Process{}) {
 			attrs = append(attrs, attrUserClass.String(userClass(t.thread.proc.record.UID)))
 		}
-		attrs = append(attrs, attrContextID.String(ids[i*contextIDLength:(i+1)*contextIDLength]))
-		stub := m.stub(t, n)
-		violations := m.cfg.Policy.Check(who.executable, stub.Name, attrs[start:])
+		attrs = append(attrs, attrContextID.String(m.contextID(n)))
+		sc.spans = append(sc.spans, span{})
+		sp := &sc.spans[len(sc.spans)-1]
+		m.fillSpan(sp, t, n)
+		violations := m.cfg.Policy.Check(who.executable, sp.name, attrs[start:])
 		if violations != nil {
 			attrs = append(attrs, attrPolicyViolations.StringSlice(violations))
-			stub.Status = sdktrace.Status{Code: codes.Error, Description: "violates " + strings.Join(violations, ", ")}
+			sp.status = sdktrace.Status{Code: codes.Error, Description: "violates " + strings.Join(violations, ", ")}
 		}
 		if op, ok := n.operation(who.executable); ok || violations != nil {
 			if !ok {
 				op = Operation{Executable: who.executable}
 			}
 			op.Violations = violations
-			if operations == nil {
-				operations = make([]Operation, 0, len(nodes))
-			}
-			operations = append(operations, op)
+			sc.operations = append(sc.operations, op)
 		}
-		stubs, ends = append(stubs, stub), append(ends, len(attrs))
+		sc.ends = append(sc.ends, len(attrs))
 		weak = weak || len(n.judgement.weak) > 0
 		downgraded = downgraded || n.judgement.sum != nil && n.judgement.sum.downgraded
 	}
-	out := Tree{
-		Spans: make([]sdktrace.ReadOnlySpan, len(stubs)), Operations: operations, Downgraded: downgraded, Weak: weak,
-	}
-	kept := slices.Clone(attrs)
 	start := 0
-	for i := range stubs {
-		stubs[i].Attributes = kept[start:ends[i]:ends[i]]
-		start = ends[i]
-		// The snapshot of a stub is the SDK's public way to make a finished span; a tracer's own spans would cost a lock, a
-		// dozen allocations and a pass through the sampler each.
-		out.Spans[i] = stubs[i].Snapshot()
+	for i := range sc.spans {
+		sc.spans[i].attributes = attrs[start:sc.ends[i]:sc.ends[i]]
+		start = sc.ends[i]
+		sc.out = append(sc.out, &sc.spans[i])
 	}
-	clear(attrs)
-	clear(stubs)
-	m.scratch.attrs, m.scratch.stubs, m.scratch.ends = attrs, stubs, ends
-	return out
+	sc.attrs = attrs
+	return Tree{Spans: sc.out, Operations: sc.operations, Downgraded: downgraded, Weak: weak}
 }
 
 // conclude closes n's summary and hands it up to the root, if n has one.
@@ -201,27 +207,21 @@ func (m *Mapper) hides(n *node) bool {
 	return !slices.Contains(m.cfg.Scopes, scope)
 }
 
-// stub returns the span of n but for its attributes.
-func (m *Mapper) stub(t *tree, n *node) tracetest.SpanStub {
-	stub := tracetest.SpanStub{
-		Name:        n.spanName(),
-		SpanContext: spanContext(t.trace, n.span),
-		SpanKind:    n.kind(),
-		StartTime:   m.cfg.Wall(n.start),
-		Resource:    t.thread.proc.who.resource,
-
-		DroppedAttributes:    n.dropped,
-		InstrumentationScope: m.scope,
-	}
-	stub.EndTime = stub.StartTime.Add(time.Duration(n.last - n.start))
+// fillSpan makes sp the span of n but for its attributes and its status.
+func (m *Mapper) fillSpan(sp *span, t *tree, n *node) {
+	sp.name, sp.kind = n.spanName(), n.kind()
+	sp.context = spanContext(t.trace, n.span)
+	sp.start = m.cfg.Wall(n.start)
+	sp.end = sp.start.Add(time.Duration(n.last - n.start))
+	sp.dropped = n.dropped
+	sp.resource, sp.scope = t.thread.proc.who.resource, &m.scope
 	parent := n.parent
 	for parent != nil && m.hides(parent) {
 		parent = parent.parent
 	}
 	if parent != nil {
-		stub.Parent = spanContext(t.trace, parent.span)
+		sp.parent = spanContext(t.trace, parent.span)
 	}
-	return stub
 }
 
 func (n *node) spanName() string {

@@ -28,6 +28,7 @@ type process struct {
 	record  event.Process // zero until it arrived
 	who     *identity
 	threads map[uint32]*thread
+	latest  *thread // one of threads: that spoke last; nil if unknown
 	// sessions has the unfinished handshakes by the library's session, where the library tells it.
 	sessions map[uint64]*tree
 	trees    map[*tree]struct{} // unfinished
@@ -55,6 +56,7 @@ type thread struct {
 	latest ref
 	// session is what the library was entered with and no handshake has taken up yet; 0 if none.
 	session uint64
+	ids     [recentIDs]contextID
 	// pieces has, by the id of their roots, handshakes that may go on in further pieces, oldest first.
 	pieces map[uint64][]*tree
 }
@@ -177,13 +179,13 @@ func (t *thread) astray(parent *node) bool {
 	return parent == nil || parent.tree != latest.tree && parent.tree.join.session != 0
 }
 
-// climb returns the nearest context, from n upwards, that may hold one called name.
-func climb(n *node, name string) *node {
-	if schemas[name].handshake() {
+// climb returns the nearest context, from n upwards, that may hold one of the schema.
+func climb(n *node, s *schema) *node {
+	if s.handshake() {
 		return nil
 	}
 	for ; n != nil; n = n.parent {
-		if n.schema != nil && n.schema.holds[name] {
+		if n.schema.holdsA(s) {
 			return n
 		}
 	}
@@ -191,19 +193,17 @@ func climb(n *node, name string) *node {
 }
 
 // setName names n, once.
-func (n *node) setName(name string) {
-	n.name = name
-	n.schema = schemas[name]
+func (n *node) setName(name title) {
+	n.name, n.schema = name.text, name.schema
 }
 
-// selfParent finds the place of a context called name that was opened on an id with itself as parent, innermost
+// selfParent finds the place of a context of a schema that was opened on an id with itself as parent, innermost
 // being the newest open context of that id: below the nearest context of the id that may hold it, else below the
 // parent that the id was explicitly linked to, else nowhere: it is a root.
-func selfParent(innermost *node, name string) *node {
-	s := schemas[name]
+func selfParent(innermost *node, s *schema) *node {
 	n := innermost
 	for n != nil {
-		if n.schema != nil && n.schema.holds[name] && !s.handshake() {
+		if n.schema.holdsA(s) && !s.handshake() {
 			return n
 		}
 		if n.parent == nil || n.parent.ctx != n.ctx {
@@ -215,12 +215,12 @@ func selfParent(innermost *node, name string) *node {
 }
 
 // owner finds the context that a key given for an id belongs to: the nearest whose schema has it, else the innermost.
-func owner(innermost *node, key string) *node {
+func owner(innermost *node, k *key) *node {
 	if innermost.parent == nil || innermost.parent.ctx != innermost.ctx {
 		return innermost
 	}
 	for n := innermost; n != nil && n.ctx == innermost.ctx; n = n.parent {
-		if n.schema != nil && n.schema.keys[key] {
+		if n.schema != nil && n.schema.own&k.owners != 0 {
 			return n
 		}
 	}

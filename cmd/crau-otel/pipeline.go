@@ -20,6 +20,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/identity"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/metrics"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/otlp"
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/mapping/policy"
 	"github.com/crau-otel/crau-otel/tracer"
@@ -46,7 +47,15 @@ func newPipeline(
 	}
 	p := &pipeline{log: log, tracer: t, handler: &handler{clock: tracer.NewClock()}}
 	p.setKeep(cfg)
-	queueConfig := export.Config{Exporter: exporter, Keep: func(t mapping.Tree) bool { return (*p.keep.Load())(t) }, Log: log}
+	queueConfig := export.Config{
+		Exporter: exporter,
+		MaxBytes: int(cfg.Limits.QueueBytes),
+		Keep:     func(t mapping.Tree) bool { return (*p.keep.Load())(t) },
+		Log:      log,
+	}
+	if o, ok := exporter.(*otlp.Exporter); ok {
+		queueConfig.Hold = o.Encode // what waits takes a third of the memory, and the spans' own is used again
+	}
 	if cfg.Exporter == config.ExporterConsole {
 		queueConfig.MaxBatch = cfg.Limits.TreeSpans // a tree is drawn in one piece
 	}
@@ -68,6 +77,7 @@ func newPipeline(
 		return nil, err
 	}
 	mapConfig.MaxOpenContexts = cfg.Limits.OpenContexts
+	mapConfig.MaxOpenBytes = int(cfg.Limits.OpenBytes)
 	mapConfig.MaxTreeSpans = cfg.Limits.TreeSpans
 	mapConfig.MaxProcesses = cfg.Limits.Processes
 	mapConfig.Resource = host

@@ -259,7 +259,38 @@ static int wide(const struct options *o)
 	return 0;
 }
 
+/*
+ * count (1000) contexts that never repeat, three in four below the first one, each with five arrays of 16 strings as long as
+ * may be, of which no key and no value comes twice.
+ */
+static int hostile(const struct options *o)
+{
+	static char key[CRAU_MAX_ELEMENTS][62], value[CRAU_MAX_ELEMENTS][250];
+	unsigned long count = o->count ? o->count : 1000, serial = 0;
+	struct crau_data e[CRAU_MAX_ELEMENTS];
+
+	for (unsigned int i = 0; i < COUNT(e); i++) {
+		memset(value[i], 'x', sizeof value[i] - 1);
+		e[i] = CRAU_STRING(key[i], value[i]);
+	}
+	begin("test::hostile");
+	for (unsigned long n = 0; n < count && !stopped; n++) {
+		for (int array = 0; array < 5 && !stopped; array++) {
+			for (unsigned int i = 0; i < COUNT(e); i++, serial++) {
+				snprintf(key[i], sizeof key[i], "test::%050lu", serial);
+				value[i][snprintf(value[i], 32, "%lu", serial)] = ' ';
+			}
+			if (array == 0)
+				new_context_with_data(CTX + 1 + n, n % 4 ? CTX : CRAU_NO_PARENT, e, COUNT(e));
+			else
+				data(CTX + 1 + n, e, COUNT(e));
+		}
+	}
+	return 0;
+}
+
 const struct mode modes[] = {
 	{"array16", array16}, {"long", longs}, {"bytes", bytes}, {"cold", cold}, {"bad", bad},
-	{"flood", flood},     {"deep", deep},  {"wide", wide},   {NULL, NULL},
+	{"flood", flood},     {"deep", deep},  {"wide", wide},   {"hostile", hostile},
+	{NULL, NULL},
 };

@@ -58,6 +58,7 @@ static const char usage[] =
 	"                   flood    words on one context; --count: words (1000)\n"
 	"                   deep     a chain of contexts; --depth: contexts (64)\n"
 	"                   wide     children of one context; --count: children (64)\n"
+	"                   hostile  contexts without end, long strings that never repeat; --count: contexts (1000)\n"
 	"  --depth N      see mode deep\n"
 	"  --help         this text\n";
 

@@ -16,7 +16,7 @@ type Group struct {
 	Weak   []string
 }
 
-var groups = newGroups()
+var groups = newTable(newGroups())
 
 func newGroups() map[uint16]Group {
 	groups := make(map[uint16]Group)
@@ -36,8 +36,8 @@ func newGroups() map[uint16]Group {
 // TLSGroup returns the group of a codepoint. One that is not registered has the name "unknown (0x7777)" and the status
 // [Unknown]; above 16 bits it also has no ID.
 func TLSGroup(id uint64) Group {
-	if g, ok := find(groups, id); ok {
-		return g
+	if g := groups.find(id); g != nil {
+		return *g
 	}
 	g := Group{Name: unknownName(id), Status: Unknown}
 	if id <= 0xffff {
@@ -53,7 +53,7 @@ type Scheme struct {
 	Weak   []string
 }
 
-var schemes = newSchemes()
+var schemes = newTable(newSchemes())
 
 // schemeAdditions are TLS 1.2 codepoints that the SignatureScheme registry has as "reserved for backward compatibility"
 // only. RFC 9189, 4.1; the hash is intrinsic.
@@ -85,8 +85,8 @@ func newSchemes() map[uint16]Scheme {
 
 // TLSSignatureScheme returns the signature scheme of a codepoint.
 func TLSSignatureScheme(id uint64) Scheme {
-	if s, ok := find(schemes, id); ok {
-		return s
+	if s := schemes.find(id); s != nil {
+		return *s
 	}
 	return Scheme{Name: unknownName(id), Status: Unknown}
 }
@@ -97,7 +97,7 @@ type Suite struct {
 	Weak []string
 }
 
-var suites = newSuites()
+var suites = newTable(newSuites())
 
 // suiteAdditions are codepoints that the registry has as "reserved to avoid conflicts with widely deployed
 // implementations" only. GnuTLS still knows this one, of draft-ietf-tls-56-bit-ciphersuites.
@@ -143,8 +143,8 @@ func weakSuite(name string) []string {
 
 // TLSCipherSuite returns the cipher suite of a codepoint.
 func TLSCipherSuite(id uint64) Suite {
-	if s, ok := find(suites, id); ok {
-		return s
+	if s := suites.find(id); s != nil {
+		return *s
 	}
 	return Suite{Name: unknownName(id)}
 }
@@ -158,7 +158,7 @@ type Version struct {
 
 var below12 = []string{WeakTLSBelow12}
 
-var versions = map[uint16]Version{
+var versions = newTable(map[uint16]Version{
 	0x0002: {"ssl", "2", below12},
 	0x0300: {"ssl", "3", below12},
 	0x0301: {"tls", "1.0", below12},
@@ -169,32 +169,34 @@ var versions = map[uint16]Version{
 	0xfeff: {"dtls", "1.0", below12}, // is TLS 1.1
 	0xfefd: {"dtls", "1.2", nil},
 	0xfefc: {"dtls", "1.3", nil},
-}
+})
 
 // TLSVersion returns the protocol version of a codepoint. An unknown one has no protocol.
 func TLSVersion(id uint64) Version {
-	if v, ok := find(versions, id); ok {
-		return v
+	if v := versions.find(id); v != nil {
+		return *v
 	}
 	return Version{Name: unknownName(id)}
 }
 
-var keyExchangeAlgorithms = map[uint16]struct {
+type keyExchangeAlgorithm struct {
 	name   string
 	status Status
 	psk    bool
-}{
+}
+
+var keyExchangeAlgorithms = newTable(map[uint16]keyExchangeAlgorithm{
 	0: {"ECDHE", Classical, false},
 	1: {"DHE", Classical, false},
 	2: {"PSK", NotApplicable, true},
 	3: {"ECDHE-PSK", Classical, true},
 	4: {"DHE-PSK", Classical, true},
-}
+})
 
 // TLSKeyExchangeAlgorithm returns what a value of the old key tls::key_exchange_algorithm says, and whether a pre-shared
 // key takes part. A pre-shared key alone has no public key operation: [NotApplicable].
 func TLSKeyExchangeAlgorithm(id uint64) (name string, status Status, psk bool) {
-	if k, ok := find(keyExchangeAlgorithms, id); ok {
+	if k := keyExchangeAlgorithms.find(id); k != nil {
 		return k.name, k.status, k.psk
 	}
 	return unknownName(id), Unknown, false

@@ -22,6 +22,9 @@ import (
 type receiver struct {
 	collector.UnimplementedTraceServiceServer
 	endpoint string
+	server   *grpc.Server
+	// answer, if any, decides of each call before its spans are kept.
+	answer func(ctx context.Context) error
 
 	mu    sync.Mutex
 	spans []*span
@@ -37,12 +40,18 @@ func startReceiver(t *testing.T) *receiver {
 
 func startReceiverAt(t *testing.T, address string) *receiver {
 	t.Helper()
+	return startReceiverThat(t, address, nil)
+}
+
+// startReceiverThat starts a receiver that answers as it is told.
+func startReceiverThat(t *testing.T, address string, answer func(context.Context) error, opts ...grpc.ServerOption) *receiver {
+	t.Helper()
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &receiver{endpoint: "http://" + l.Addr().String()}
-	s := grpc.NewServer()
+	s := grpc.NewServer(opts...)
+	r := &receiver{endpoint: "http://" + l.Addr().String(), server: s, answer: answer}
 	collector.RegisterTraceServiceServer(s, r)
 	metricscollector.RegisterMetricsServiceServer(s, &r.metrics)
 	go s.Serve(l) //nolint:errcheck // ends by Stop
@@ -51,9 +60,14 @@ func startReceiverAt(t *testing.T, address string) *receiver {
 }
 
 // Export implements the OTLP trace service.
-func (r *receiver) Export(_ context.Context, req *collector.ExportTraceServiceRequest) (
+func (r *receiver) Export(ctx context.Context, req *collector.ExportTraceServiceRequest) (
 	*collector.ExportTraceServiceResponse, error,
 ) {
+	if r.answer != nil {
+		if err := r.answer(ctx); err != nil {
+			return nil, err
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, rs := range req.ResourceSpans {

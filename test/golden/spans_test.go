@@ -69,7 +69,7 @@ func replay(t *testing.T, events []event.Event) output {
 	var trees []mapping.Tree
 	m, err := mapping.New(mapping.Config{
 		Wall: func(boot uint64) time.Time { return time.Unix(0, int64(boot)) },
-		Sink: func(tree mapping.Tree) { trees = append(trees, tree) },
+		Sink: func(tree mapping.Tree) { trees = append(trees, tree.Clone()) },
 	})
 	if err != nil {
 		t.Fatal(err)

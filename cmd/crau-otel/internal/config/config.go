@@ -170,6 +170,10 @@ type Limits struct {
 	Processes int `yaml:"processes"`
 	// ProcessRate is the number of events a second that are taken of one process, 1000 to 100000000.
 	ProcessRate int `yaml:"process_rate"`
+	// OpenBytes is the memory for the keys and values of contexts not yet ended, 1MiB to 64GiB.
+	OpenBytes ByteSize `yaml:"open_bytes"`
+	// QueueBytes is the memory for spans that wait for the receiver, 1MiB to 64GiB.
+	QueueBytes ByteSize `yaml:"queue_bytes"`
 }
 
 // Shutdown configures the end of a run.
@@ -197,7 +201,7 @@ func Default() Config {
 		Policy:   policy.Config{Name: "none", Rules: []policy.Rule{}},
 		Privacy:  Privacy{Process: ProcessNone, Keys: Keys{Allow: []string{}, Deny: []string{}}},
 		Metrics:  Metrics{MaxSeries: 2000},
-		Limits:   Limits{OpenContexts: 65536, TreeSpans: 4096, Processes: 8192, ProcessRate: 2_000_000},
+		Limits:   Limits{OpenContexts: 65536, TreeSpans: 4096, Processes: 8192, ProcessRate: 2_000_000, OpenBytes: 16 * MiB, QueueBytes: 32 * MiB},
 		Sampling: Sampling{Keep: []string{}},
 		Shutdown: Shutdown{Timeout: 10 * time.Second},
 	}

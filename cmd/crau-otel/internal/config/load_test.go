@@ -151,7 +151,7 @@ func TestLoadRefuses(t *testing.T) {
 		{
 			name: "unknown key in file",
 			file: "limits:\n  processes: 1\n  open_context: 5\n",
-			want: `crau.yaml:3: limits.open_context: unknown key: the keys here are open_contexts, process_rate, processes, tree_spans`,
+			want: `crau.yaml:3: limits.open_context: unknown key: the keys here are open_bytes, open_contexts, process_rate, processes, queue_bytes, tree_spans`,
 		},
 		{
 			name: "unknown key at the top, other case",

@@ -179,6 +179,8 @@ func (l Limits) validate(p *problems) {
 	inRange(p, "limits.tree_spans", l.TreeSpans, 1, 1<<20)
 	inRange(p, "limits.processes", l.Processes, 1, 1<<22)
 	inRange(p, "limits.process_rate", l.ProcessRate, 1000, 100_000_000)
+	inRange(p, "limits.open_bytes", l.OpenBytes, MiB, 64*GiB)
+	inRange(p, "limits.queue_bytes", l.QueueBytes, MiB, 64*GiB)
 }
 
 func (s Shutdown) validate(p *problems) {

@@ -260,7 +260,9 @@ func TestEveryAttributeOfMetricsIsDocumentedAndTheOtherWayRound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	used := slices.Sorted(maps.Keys(made(t, src, metricsPath)))
+	keys := made(t, src, metricsPath)
+	delete(keys, "otel.metric.overflow") // stands for attributes; the page says so in its text
+	used := slices.Sorted(maps.Keys(keys))
 	var of, described []string
 	for _, i := range metrics.Instruments() {
 		of = append(of, attributesOf(i)...)

@@ -12,15 +12,13 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-
-	"github.com/crau-otel/crau-otel/mapping"
 )
 
 // While a receiver is away, its next try is at most so far off.
 const maxBackoff = 5 * time.Second
 
 // deliver hands trees over and counts what became of each. Trees that are too large together are handed over apart.
-func (q *Queue) deliver(trees []mapping.Tree) {
+func (q *Queue) deliver(trees []entry) {
 	spans := make([]sdktrace.ReadOnlySpan, 0, q.cfg.MaxBatch)
 	for _, t := range trees {
 		spans = append(spans, t.Spans...)
@@ -36,24 +34,38 @@ func (q *Queue) deliver(trees []mapping.Tree) {
 	if q.abandoned {
 		return
 	}
+	for _, t := range trees {
+		q.bytes -= t.bytes
+	}
 	q.batch = q.batch[len(trees):]
 	to := &q.stats.Exported
 	if err != nil {
 		to = &q.stats.Failed
 	}
 	for _, t := range trees {
-		to.add(t)
+		to.add(t.Tree)
 	}
-	if err != nil && time.Since(q.lastWarn) >= warnEvery {
+	if err != nil {
+		q.warn(err)
+	}
+}
+
+// warn logs that spans are lost, at times. The queue is locked.
+func (q *Queue) warn(err error) {
+	if time.Since(q.lastWarn) >= warnEvery {
 		q.lastWarn = time.Now()
 		q.cfg.Log.Warn("spans are lost: cannot export them", "error", err, "failed_spans", q.stats.Failed.Spans)
 	}
 }
 
-// send hands spans over in calls of at most MaxBatch, and in smaller ones if apart and the receiver refuses the size.
+// send hands spans over in calls of at most MaxBatch and maxBatchBytes, and in smaller ones if apart and the receiver refuses the size.
 func (q *Queue) send(spans []sdktrace.ReadOnlySpan, apart bool) error {
 	for len(spans) > 0 {
-		n := min(len(spans), q.cfg.MaxBatch)
+		n, bytes := 1, sizeOf(spans[0])
+		for n < min(len(spans), q.cfg.MaxBatch) && bytes+sizeOf(spans[n]) <= maxBatchBytes {
+			bytes += sizeOf(spans[n])
+			n++
+		}
 		err := q.try(spans[:n])
 		if apart && n > 1 && tooLarge(err) {
 			err = errors.Join(q.send(spans[:n/2], apart), q.send(spans[n/2:n], apart))

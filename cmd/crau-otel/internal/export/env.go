@@ -57,8 +57,11 @@ func (c *Config) fromEnvironment() error {
 		}
 		*field = time.Duration(n) * time.Millisecond
 	}
-	number(&c.MaxQueue, envMaxQueue, 1<<15)
+	number(&c.MaxQueue, envMaxQueue, 1<<17)
 	number(&c.MaxBatch, envMaxBatch, 2048)
+	if c.MaxBytes == 0 {
+		c.MaxBytes = 32 << 20
+	}
 	milliseconds(&c.Delay, envDelay, 200*time.Millisecond)
 	milliseconds(&c.Timeout, envTimeout, 30*time.Second)
 	if c.Sampler == nil {

@@ -19,10 +19,14 @@ import (
 // Config says how to export. The zero value of a field means its default, or the OTEL_BSP_* variable that the
 // OpenTelemetry specification gives for it.
 type Config struct {
-	Exporter sdktrace.SpanExporter   // required
+	Exporter sdktrace.SpanExporter // required
+	// Hold returns spans that say the same when the memory of those given is used again. A tree that it fails for is
+	// lost. Default: copies.
+	Hold     func([]sdktrace.ReadOnlySpan) ([]sdktrace.ReadOnlySpan, error)
 	Sampler  sdktrace.Sampler        // decides by root; default: every tree
 	Keep     func(mapping.Tree) bool // trees to export although the sampler would leave them out; default: none
-	MaxQueue int                     // spans that may wait; OTEL_BSP_MAX_QUEUE_SIZE, default 32768
+	MaxQueue int                     // spans that may wait; OTEL_BSP_MAX_QUEUE_SIZE, default 131072
+	MaxBytes int                     // of spans that may wait, and one tree more; default 32 MiB
 	MaxBatch int                     // spans per call of the exporter; OTEL_BSP_MAX_EXPORT_BATCH_SIZE, default 2048
 	Delay    time.Duration           // longest wait for a batch to fill; OTEL_BSP_SCHEDULE_DELAY, default 200 ms
 	Timeout  time.Duration           // longest call of the exporter; OTEL_BSP_EXPORT_TIMEOUT, default 30 s
@@ -59,21 +63,24 @@ type Queue struct {
 	stop context.CancelFunc
 
 	mu        sync.Mutex
-	trees     []mapping.Tree
-	batch     []mapping.Tree // taken by the worker and not counted yet
+	trees     []entry
+	batch     []entry // taken by the worker and not counted yet
+	bytes     int     // of trees and batch
 	stats     Stats
 	closed    bool
 	abandoned bool // everything was counted although the exporter has not returned
 
-	// The worker's own.
-	failing  bool // the last call of the exporter failed and is tried again
 	lastWarn time.Time
+	failing  bool // the worker's own: the last call of the exporter failed and is tried again
 
 	closeOnce sync.Once
 	closeErr  error
 }
 
 const (
+	// maxBatchBytes bounds a call of the exporter beside MaxBatch, but for a span that is larger alone: receivers take 4 MiB
+	// by default, and a message is in memory several times.
+	maxBatchBytes = 2 << 20
 	// warnEvery bounds how often losses are logged.
 	warnEvery = 10 * time.Second
 	// grace is how long the exporter may take to notice that the time to shut down is over.
@@ -94,7 +101,8 @@ func NewQueue(cfg Config) (*Queue, error) {
 	return q, nil
 }
 
-// Put takes a finished tree. It never blocks: what does not fit is counted and dropped.
+// Put takes a finished tree, whose memory may be used again after the call. It never waits for the exporter: what does
+// not fit is counted and dropped.
 func (q *Queue) Put(t mapping.Tree) {
 	if !q.sampled(t) && (q.cfg.Keep == nil || !q.cfg.Keep(t)) {
 		q.mu.Lock()
@@ -104,15 +112,60 @@ func (q *Queue) Put(t mapping.Tree) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed || q.stats.Waiting.Spans+uint64(len(t.Spans)) > uint64(q.cfg.MaxQueue) {
+	if q.closed || q.bytes >= q.cfg.MaxBytes || q.stats.Waiting.Spans+uint64(len(t.Spans)) > uint64(q.cfg.MaxQueue) {
 		q.stats.QueueFull.add(t)
 		return
 	}
-	q.trees = append(q.trees, t)
+	if err := q.hold(&t); err != nil {
+		q.stats.Failed.add(t)
+		q.warn(err)
+		return
+	}
+	e := entry{t, size(t.Spans)}
+	q.trees = append(q.trees, e)
+	q.bytes += e.bytes
 	q.stats.Waiting.add(t)
 	if len(q.trees) == 1 || q.stats.Waiting.Spans >= uint64(q.cfg.MaxBatch) {
 		q.signal()
 	}
+}
+
+func (q *Queue) hold(t *mapping.Tree) (err error) {
+	if q.cfg.Hold == nil {
+		*t = t.Clone()
+		return nil
+	}
+	t.Operations = nil
+	spans, err := q.cfg.Hold(t.Spans)
+	if err == nil {
+		t.Spans = spans
+	}
+	return err
+}
+
+// entry is a tree that waits.
+type entry struct {
+	mapping.Tree
+	bytes int // of memory, about
+}
+
+func size(spans []sdktrace.ReadOnlySpan) (bytes int) {
+	for _, s := range spans {
+		bytes += sizeOf(s)
+	}
+	return bytes
+}
+
+// sizeOf returns about how much memory a span takes, in bytes: it may tell its own.
+func sizeOf(s sdktrace.ReadOnlySpan) int {
+	if own, ok := s.(interface{ Size() int }); ok {
+		return own.Size()
+	}
+	bytes := 600
+	for _, a := range s.Attributes() {
+		bytes += 64 + len(a.Value.AsString())
+	}
+	return bytes
 }
 
 func (q *Queue) signal() {
@@ -168,9 +221,9 @@ func (q *Queue) abandon() {
 	defer q.mu.Unlock()
 	q.abandoned = true
 	for _, t := range slices.Concat(q.batch, q.trees) {
-		q.stats.Failed.add(t)
+		q.stats.Failed.add(t.Tree)
 	}
-	q.batch, q.trees, q.stats.Waiting = nil, nil, Count{}
+	q.batch, q.trees, q.bytes, q.stats.Waiting = nil, nil, 0, Count{}
 }
 
 // work exports until the queue is closed and empty.
@@ -210,12 +263,14 @@ func (q *Queue) fillUp() {
 }
 
 // take removes trees for about one batch: whole trees, at least one if there is any.
-func (q *Queue) take() (batch []mapping.Tree, closed bool) {
+func (q *Queue) take() (batch []entry, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n, spans := 0, 0
-	for n < len(q.trees) && (n == 0 || spans+len(q.trees[n].Spans) <= q.cfg.MaxBatch) {
+	bytes := 0
+	for n < len(q.trees) && (n == 0 || spans+len(q.trees[n].Spans) <= q.cfg.MaxBatch && bytes+q.trees[n].bytes <= maxBatchBytes) {
 		spans += len(q.trees[n].Spans)
+		bytes += q.trees[n].bytes
 		n++
 	}
 	batch = slices.Clone(q.trees[:n])

@@ -97,15 +97,10 @@ type Config struct {
 type Metrics struct {
 	provider   *sdkmetric.MeterProvider
 	maxSeries  int
-	operations metric.Int64Counter
-	violations metric.Int64Counter
+	operations counter
+	violations counter
 	handshakes metric.Float64Histogram
-	series     map[series]metric.MeasurementOption
-}
-
-// series is what tells the series of an instrument apart.
-type series struct {
-	executable, operation, algorithm, role, status, rule string
+	series     map[series]metric.MeasurementOption // of handshakes
 }
 
 // New returns metrics that are collected by cfg.Reader until Shutdown.
@@ -116,10 +111,8 @@ func New(cfg Config) (*Metrics, error) {
 	m := &Metrics{provider: provider, maxSeries: cfg.MaxSeries, series: make(map[series]metric.MeasurementOption)}
 
 	var errs [4]error
-	m.operations, errs[0] = meter.Int64Counter(operations.Name, metric.WithUnit(operations.Unit),
-		metric.WithDescription(operations.Meaning))
-	m.violations, errs[1] = meter.Int64Counter(violations.Name, metric.WithUnit(violations.Unit),
-		metric.WithDescription(violations.Meaning))
+	errs[0] = m.operations.register(meter, operations, cfg.MaxSeries)
+	errs[1] = m.violations.register(meter, violations, cfg.MaxSeries)
 	m.handshakes, errs[2] = meter.Float64Histogram(handshakes.Name, metric.WithUnit(handshakes.Unit),
 		metric.WithDescription(handshakes.Meaning), metric.WithExplicitBucketBoundaries(
 			0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10))
@@ -164,40 +157,34 @@ func observe(meter metric.Meter, health func() Health) error {
 
 // Record counts the operations of a tree.
 func (m *Metrics) Record(ops []mapping.Operation) {
-	ctx := context.Background()
+	m.operations.mu.Lock()
+	defer m.operations.mu.Unlock()
+	counted := 0 // operations
 	for i := range ops {
 		op := &ops[i]
 		for _, rule := range op.Violations {
-			m.violations.Add(ctx, 1, m.option(series{executable: op.Executable, rule: rule}))
+			m.violations.add(series{executable: op.Executable, rule: rule})
 		}
 		if op.Name == "" {
 			continue
 		}
-		s := series{executable: op.Executable, operation: op.Name, algorithm: op.Algorithm, role: op.Role, status: op.Status.String()}
+		s := series{executable: op.Executable, operation: op.Name, algorithm: op.Algorithm, role: op.Role, status: op.Status}
 		if op.Handshake {
-			m.handshakes.Record(ctx, op.Duration.Seconds(), m.option(s))
+			m.handshakes.Record(context.Background(), op.Duration.Seconds(), m.option(s))
 		} else {
-			m.operations.Add(ctx, 1, m.option(s))
+			m.operations.next(counted, s)
+			counted++
 		}
 	}
 }
 
-// option returns the attributes of a series. They are kept, since making a set costs more than counting.
+// option returns the attributes of a series of handshakes.
 func (m *Metrics) option(s series) metric.MeasurementOption {
 	if o, ok := m.series[s]; ok {
 		return o
 	}
-	var attrs []attribute.KeyValue
-	for _, a := range []attribute.KeyValue{
-		keyExecutable.String(s.executable), keyOperation.String(s.operation), keyAlgorithm.String(s.algorithm),
-		keyRole.String(s.role), keyStatus.String(s.status), keyRule.String(s.rule),
-	} {
-		if a.Value.AsString() != "" {
-			attrs = append(attrs, a)
-		}
-	}
-	o := metric.WithAttributeSet(attribute.NewSet(attrs...))
-	if len(m.series) < 3*m.maxSeries {
+	o := metric.WithAttributeSet(s.attributes())
+	if len(m.series) < m.maxSeries {
 		m.series[s] = o
 	}
 	return o

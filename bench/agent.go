@@ -29,6 +29,9 @@ type agent struct {
 // startAgent starts the program at path on the files and waits until it is ready.
 func startAgent(path string, r *receiver, files []string, args ...string) (*agent, error) {
 	args = append([]string{"run", "--exporter", "otlp"}, args...)
+	if help, _ := exec.Command(path, "run", "--help").Output(); strings.Contains(string(help), "--discovery") {
+		args = append(args, "--discovery", "false") // older ones have no such flag
+	}
 	for _, file := range files {
 		args = append(args, "--library", file)
 	}

@@ -16,7 +16,7 @@ enum crau_limit {
 	CRAU_MAX_COMM = 16,	/* bytes of a task's name, with the NUL */
 	CRAU_RUNS = 8,		/* runs of the program under way on one CPU */
 	CRAU_MAX_SCOPES = 16,	/* scopes to keep */
-	CRAU_MAX_SCOPE = 16,	/* bytes of a scope with its two colons */
+	CRAU_MAX_SCOPE = 16,	/* bytes of a scope that count */
 };
 
 /* What a record tells. The first eight are also what a site can be. */
@@ -96,10 +96,9 @@ struct crau_spec {
 	__u32 pad2;
 };
 
-/* The start of the keys of a scope that is to be kept: tls::. */
+/* What the keys of a scope start with, up to the colons: tls. */
 struct crau_scope {
-	__u8 len;
-	__u8 text[CRAU_MAX_SCOPE - 1];
+	__u8 text[CRAU_MAX_SCOPE];
 };
 
 /* Head of every record in the ring. */

@@ -147,8 +147,7 @@ type AuditCrauRecord struct {
 
 type AuditCrauScope struct {
 	_    structs.HostLayout
-	Len  uint8
-	Text [15]uint8
+	Text [16]uint8
 }
 
 type AuditCrauSpec struct {
@@ -185,6 +184,7 @@ type AuditSlot struct {
 	Len      uint32
 	Room     uint32
 	Strings  uint64
+	Scope    AuditCrauScope
 	Elements [16]struct {
 		_     structs.HostLayout
 		Key   uint64
@@ -201,6 +201,7 @@ const (
 	AuditMapCpus              = "cpus"
 	AuditMapProcesses         = "processes"
 	AuditMapRing              = "ring"
+	AuditMapScopes            = "scopes"
 	AuditMapSites             = "sites"
 	AuditMapSlots             = "slots"
 	AuditProgAudit            = "audit"
@@ -210,7 +211,6 @@ const (
 	AuditVarEpoch             = "epoch"
 	AuditVarReaderWaits       = "reader_waits"
 	AuditVarScopeCount        = "scope_count"
-	AuditVarScopes            = "scopes"
 	AuditVarSecondLimit       = "second_limit"
 	AuditVarUnusedFlag        = "unused_flag"
 	AuditVarUnusedKind        = "unused_kind"
@@ -277,6 +277,7 @@ type AuditMapSpecs struct {
 	Cpus      *ebpf.MapSpec `ebpf:"cpus"`
 	Processes *ebpf.MapSpec `ebpf:"processes"`
 	Ring      *ebpf.MapSpec `ebpf:"ring"`
+	Scopes    *ebpf.MapSpec `ebpf:"scopes"`
 	Sites     *ebpf.MapSpec `ebpf:"sites"`
 	Slots     *ebpf.MapSpec `ebpf:"slots"`
 }
@@ -289,7 +290,6 @@ type AuditVariableSpecs struct {
 	Epoch             *ebpf.VariableSpec `ebpf:"epoch"`
 	ReaderWaits       *ebpf.VariableSpec `ebpf:"reader_waits"`
 	ScopeCount        *ebpf.VariableSpec `ebpf:"scope_count"`
-	Scopes            *ebpf.VariableSpec `ebpf:"scopes"`
 	SecondLimit       *ebpf.VariableSpec `ebpf:"second_limit"`
 	UnusedFlag        *ebpf.VariableSpec `ebpf:"unused_flag"`
 	UnusedKind        *ebpf.VariableSpec `ebpf:"unused_kind"`
@@ -325,6 +325,7 @@ type AuditMaps struct {
 	Cpus      *ebpf.Map `ebpf:"cpus"`
 	Processes *ebpf.Map `ebpf:"processes"`
 	Ring      *ebpf.Map `ebpf:"ring"`
+	Scopes    *ebpf.Map `ebpf:"scopes"`
 	Sites     *ebpf.Map `ebpf:"sites"`
 	Slots     *ebpf.Map `ebpf:"slots"`
 }
@@ -334,6 +335,7 @@ func (m *AuditMaps) Close() error {
 		m.Cpus,
 		m.Processes,
 		m.Ring,
+		m.Scopes,
 		m.Sites,
 		m.Slots,
 	)
@@ -347,7 +349,6 @@ type AuditVariables struct {
 	Epoch             *ebpf.Variable `ebpf:"epoch"`
 	ReaderWaits       *ebpf.Variable `ebpf:"reader_waits"`
 	ScopeCount        *ebpf.Variable `ebpf:"scope_count"`
-	Scopes            *ebpf.Variable `ebpf:"scopes"`
 	SecondLimit       *ebpf.Variable `ebpf:"second_limit"`
 	UnusedFlag        *ebpf.Variable `ebpf:"unused_flag"`
 	UnusedKind        *ebpf.Variable `ebpf:"unused_kind"`

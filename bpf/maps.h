@@ -6,9 +6,8 @@
 /* Set before loading: the kernel lets uprobe programs sleep, so pages that are not resident can be faulted in. */
 const volatile __u8 can_sleep = 0;
 
-/* Set before loading: keep only data of these scopes, and data without a scope; none means all. */
-const volatile __u32 scope_count = 0;
-const volatile struct crau_scope scopes[CRAU_MAX_SCOPES] = {};
+/* How many scopes there are. Only data of these is kept, and data without a scope; none means all. */
+volatile __u32 scope_count = 0;
 
 /* Set before loading: the most hits of one process that are taken in SECOND; 0 means any number. */
 const volatile __u32 second_limit = 0;
@@ -49,11 +48,20 @@ struct {
 	__type(value, struct cpu);
 } cpus SEC(".maps");
 
+/* Filled before scope_count is set. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * CRAU_MAX_SCOPES); /* for a moment, those of before and of after a change */
+	__type(key, struct crau_scope);
+	__type(value, __u8);
+} scopes SEC(".maps");
+
 /* Where a run puts its record together. */
 struct slot {
 	__u32 len;
 	__u32 room;	/* as in the site's specification */
 	__u64 strings;	/* likewise, where they are loaded */
+	struct crau_scope scope;
 	struct crau_element elements[CRAU_MAX_PAIRS];
 	__u8 record[RECORD_ROOM];
 };

@@ -28,25 +28,20 @@ static __always_inline long read_string(void *to, __u32 size, __u64 from)
  * verifier's sake. */
 __attribute__((noinline)) int kept(struct slot *s, __u32 at)
 {
-	__u32 i, j;
+	__u32 i;
 
 	if (!s || at > RECORD_ROOM - CRAU_MAX_KEY - 2)
 		return 1;
-	for (i = 0; i < CRAU_MAX_SCOPES && i < scope_count; i++) {
-		for (j = 0; j < CRAU_MAX_SCOPE - 1 && j < scopes[i].len; j++) {
-			if (s->record[at + j] != scopes[i].text[j])
-				break;
-		}
-		if (j == scopes[i].len)
-			return 1;
-	}
+	__builtin_memset(&s->scope, 0, sizeof(s->scope));
 	for (i = 0; i < CRAU_MAX_KEY; i++) {
 		__u8 c = s->record[at + i];
 
 		if (!c)
 			break;
 		if (c == ':' && s->record[at + i + 1] == ':')
-			return 0;
+			return bpf_map_lookup_elem(&scopes, &s->scope) != 0;
+		if (i < CRAU_MAX_SCOPE)
+			s->scope.text[i] = c;
 	}
 	return 1;
 }

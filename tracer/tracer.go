@@ -54,6 +54,7 @@ type Tracer struct {
 	next     uint32     // first specification never used
 	specs    uint32     // how many there are
 	strings  *stringTable
+	scopes   map[bpf.AuditCrauScope]bool // in the map of that name
 	closed   bool
 	closeErr error
 }
@@ -100,6 +101,9 @@ func New(cfg Config) (_ *Tracer, err error) {
 	if err := t.load(); err != nil {
 		return nil, err
 	}
+	if err := t.SetScopes(cfg.Scopes); err != nil {
+		return nil, err
+	}
 	t.specs = t.objs.Sites.MaxEntries()
 	if t.reader, err = ringbuf.NewReader(t.objs.Ring); err != nil {
 		return nil, fmt.Errorf("open ring buffer: %w", err)
@@ -141,26 +145,45 @@ func (t *Tracer) load() error {
 			return fmt.Errorf("set second_limit: %w", err)
 		}
 	}
-	if err := t.setScopes(spec); err != nil {
-		return err
-	}
 	if err := spec.LoadAndAssign(&t.objs, nil); err != nil {
 		return fmt.Errorf("load program: %w", err)
 	}
 	return nil
 }
 
-// setScopes tells the program which scopes to keep. Of one that is too long it has the start: user space sees to the rest.
-func (t *Tracer) setScopes(spec *ebpf.CollectionSpec) error {
-	var scopes [bpf.AuditCrauLimitCRAU_MAX_SCOPES]bpf.AuditCrauScope
-	if len(t.cfg.Scopes) > len(scopes) {
-		return fmt.Errorf("%d scopes, the limit is %d", len(t.cfg.Scopes), len(scopes))
+// SetScopes has the program keep only data of these scopes, and data without one; with none, all. Scopes of which the
+// first 16 bytes are the same count as one: user space sees to the rest. Those that were kept and still are never are left
+// out in between. At most 16 are possible.
+func (t *Tracer) SetScopes(scopes []string) error {
+	if limit := int(bpf.AuditCrauLimitCRAU_MAX_SCOPES); len(scopes) > limit {
+		return fmt.Errorf("%d scopes, the limit is %d", len(scopes), limit)
 	}
-	for i, scope := range t.cfg.Scopes {
-		start := scope + "::"
-		scopes[i].Len = uint8(copy(scopes[i].Text[:], start))
+	wanted := make(map[bpf.AuditCrauScope]bool)
+	for _, scope := range scopes {
+		var key bpf.AuditCrauScope
+		copy(key.Text[:], scope)
+		wanted[key] = true
 	}
-	return errors.Join(spec.Variables["scopes"].Set(scopes), spec.Variables["scope_count"].Set(uint32(len(t.cfg.Scopes))))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil
+	}
+	var errs []error
+	for key := range wanted {
+		errs = append(errs, t.objs.Scopes.Put(key, uint8(1)))
+	}
+	errs = append(errs, t.objs.ScopeCount.Set(uint32(len(wanted)))) //nolint:gosec // at most 16
+	for key := range t.scopes {
+		if !wanted[key] {
+			errs = append(errs, t.objs.Scopes.Delete(key))
+		}
+	}
+	t.scopes = wanted
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("set scopes: %w", err)
+	}
+	return nil
 }
 
 // Program returns the program to attach to probe sites.

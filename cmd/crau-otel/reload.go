@@ -92,6 +92,9 @@ func (r *reloader) apply(cfg config.Config) error {
 	if err := r.pipeline.reconfigure(cfg); err != nil {
 		return err
 	}
+	if err := r.pipeline.tracer.SetScopes(cfg.Scopes); err != nil {
+		return fmt.Errorf("scopes: %w", err)
+	}
 	r.level.Set(logLevel(cfg.Log))
 	return nil
 }

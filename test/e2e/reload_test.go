@@ -95,3 +95,43 @@ func TestReload(t *testing.T) {
 		t.Error("the key that takes a restart is not named")
 	}
 }
+
+// Scopes change in the kernel's program, too: what it was not to send comes as soon as it is asked for.
+func TestReloadOfScopes(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "crau.yaml")
+	stages := []struct {
+		scopes string
+		spans  int // of one pair of handshakes
+	}{{"[]", spansPerPair}, {"[tls]", 7}, {"[pk]", 11}, {"[tls, pk]", spansPerPair}, {"[ssh]", 0}, {"[]", spansPerPair}}
+	if err := os.WriteFile(config, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := startAgent(t, nil, "--config", config, "--library", samplePath, "--exporter", "console", "--console-format", "json",
+		"--idle-timeout", "20ms")
+	hits, want := 0, 0
+	for _, stage := range stages {
+		if err := os.WriteFile(config, []byte("scopes: "+stage.scopes+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		said := strings.Count(a.logText(), "configuration reloaded")
+		if err := a.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		for strings.Count(a.logText(), "configuration reloaded") == said {
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(settled) // until the mapping's next tick
+		hits += runSample(t, "--count", "1", "--rate", "0")
+		time.Sleep(settled)
+		want += stage.spans
+	}
+	a.stop().checkExact(t, hits)
+	spans := consoleSpans(t, a.stdout.Bytes())
+	if len(spans) != want {
+		names := make(map[string]int)
+		for _, s := range spans {
+			names[s.Name]++
+		}
+		t.Errorf("%d spans, want %d: %v", len(spans), want, names)
+	}
+}

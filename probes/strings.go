@@ -60,7 +60,7 @@ func (s Strings) Read(path string) ([]byte, error) {
 	}
 	defer f.Close()
 	content := make([]byte, s.Size)
-	if n, err := f.ReadAt(content, int64(s.Offset)); n < len(content) { //nolint:gosec // within the file when it was read
+	if n, err := f.ReadAt(content, int64(s.Offset)); n < len(content) {
 		return nil, fmt.Errorf("read strings of %s: %w", path, err)
 	}
 	return content, nil

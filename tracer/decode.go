@@ -145,7 +145,7 @@ func resolve(pair *event.Pair, file uint32, strings *stringTable) error {
 		}
 	}
 	if pair.Flags&valueAt != 0 {
-		value, ok := strings.find(file, uint32(pair.Word)) //nolint:gosec // the kernel's offsets have 32 bits
+		value, ok := strings.find(file, uint32(pair.Word))
 		if !ok {
 			return errString
 		}

@@ -61,7 +61,7 @@ func (s *stringTable) add(file uint32, address uint64, content []byte) error {
 // NUL or one byte too many. The kernel reads what starts behind these itself.
 func room(content []byte) uint32 {
 	const most = int(bpf.AuditCrauLimitCRAU_MAX_VALUE)
-	return uint32(max(0, len(content)-most, bytes.LastIndexByte(content, 0)+1)) //nolint:gosec // at most maxStrings
+	return uint32(max(0, len(content)-most, bytes.LastIndexByte(content, 0)+1))
 }
 
 // use tells a site where its file's strings are.

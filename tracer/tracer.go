@@ -173,7 +173,7 @@ func (t *Tracer) SetScopes(scopes []string) error {
 	for key := range wanted {
 		errs = append(errs, t.objs.Scopes.Put(key, uint8(1)))
 	}
-	errs = append(errs, t.objs.ScopeCount.Set(uint32(len(wanted)))) //nolint:gosec // at most 16
+	errs = append(errs, t.objs.ScopeCount.Set(uint32(len(wanted))))
 	for key := range t.scopes {
 		if !wanted[key] {
 			errs = append(errs, t.objs.Scopes.Delete(key))

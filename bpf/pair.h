@@ -28,6 +28,7 @@ static __always_inline long read_string(void *to, __u32 size, __u64 from)
  * verifier's sake. */
 __attribute__((noinline)) int kept(struct slot *s, __u32 at)
 {
+	struct crau_scope scope;
 	__u32 i;
 
 	if (!s || at > RECORD_ROOM - CRAU_MAX_KEY - 2)
@@ -38,8 +39,10 @@ __attribute__((noinline)) int kept(struct slot *s, __u32 at)
 
 		if (!c)
 			break;
-		if (c == ':' && s->record[at + i + 1] == ':')
-			return bpf_map_lookup_elem(&scopes, &s->scope) != 0;
+		if (c == ':' && s->record[at + i + 1] == ':') {
+			scope = s->scope; /* the verifier of 6.1 takes keys from the stack, not from a function's argument */
+			return bpf_map_lookup_elem(&scopes, &scope) != 0;
+		}
 		if (i < CRAU_MAX_SCOPE)
 			s->scope.text[i] = c;
 	}

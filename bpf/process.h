@@ -73,10 +73,17 @@ static __always_inline int over_budget(struct crau_budget *b, __u32 hits, __u64 
 	return b->limited;
 }
 
+/* How many hits in a row a run may take of a process before its budget hears of them: next to nothing of the limit. */
+static __always_inline __u32 credit(void)
+{
+	__u32 most = second_limit ? second_limit >> 16 : CHECK - 1;
+
+	return most < CHECK - 1 ? most : CHECK - 1;
+}
+
 /*
- * Whether the process may have one more hit taken, which r then does. Looking its budget up costs as much as all the
- * rest here: up to CHECK hits in a row are only counted in the run, unless each has to be held against second_limit.
- * The budget, if it was looked up, is left in *budget.
+ * Whether the process may have one more hit taken, which r then does. Looking its budget up costs as much as a record's
+ * way through the ring, hence the credit. The budget, if it was looked up, is left in *budget.
  */
 static __always_inline int admit(struct run *r, __u32 tgid, __u32 tid, __u64 now, struct crau_budget **budget)
 {
@@ -84,7 +91,7 @@ static __always_inline int admit(struct run *r, __u32 tgid, __u32 tid, __u64 now
 	__u32 last = r->tgid, hits = r->hits;
 	struct crau_budget *b;
 
-	if (!second_limit && last == tgid && r->epoch == current && hits < CHECK - 1) {
+	if (last == tgid && r->epoch == current && hits < credit()) {
 		r->hits = hits + 1;
 		return 1;
 	}

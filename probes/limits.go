@@ -16,9 +16,10 @@ const (
 	maxDynamic       = 4096    // entries of PT_DYNAMIC
 	maxSymbols       = 2 << 20 // entries of one symbol table
 	maxSymbolStrings = 64 << 20
-	maxWantedSymbols = 32      // distinct symbols that the operands of one file name
-	maxSymbolMatches = 256     // places in a string table where the wanted names stand
-	maxSessionSites  = 16      // entry points of one file, all symbol versions counted
-	maxStrings       = 8 << 20 // bytes of .rodata that are worth keeping; OpenSSL's libcrypto has 0.4 MiB
-	maxProblems      = 16      // errors kept, of which any further ones are only counted
+	maxWantedSymbols = 32       // distinct symbols that the operands of one file name
+	maxSymbolMatches = 256      // places in a string table where the wanted names stand
+	maxSessionSites  = 16       // entry points of one file, all symbol versions counted
+	maxStrings       = 8 << 20  // bytes of .rodata that are worth keeping; OpenSSL's libcrypto has 0.4 MiB
+	maxCode          = 16 << 20 // bytes of an executable segment that is searched for branches
+	maxProblems      = 16       // errors kept, of which any further ones are only counted
 )

@@ -202,14 +202,15 @@ func (im *image) entrySites(found map[string][]symbol, exported bool, failed *pr
 			if !s.function || exported && !s.exported {
 				continue
 			}
-			offset, err := im.codeOffset(s.address)
+			address := im.entry(s.address)
+			offset, err := im.codeOffset(address)
 			if err != nil {
 				failed.add(fmt.Errorf("%s %s: %w", e.probe, e.symbol, err))
 				continue
 			}
 			if !slices.ContainsFunc(sites, func(o Site) bool { return o.Offset == offset }) {
 				sites = append(sites, Site{
-					Probe: e.probe, Address: s.address, Offset: offset,
+					Probe: e.probe, Address: address, Offset: offset,
 					Args: []Operand{first.Operand}, Spec: e.symbol,
 				})
 			}

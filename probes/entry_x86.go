@@ -106,7 +106,7 @@ func branchesTo(code []byte, place int) bool {
 		}
 	}
 	for i := 1; i+4 <= len(code); i++ {
-		near := code[i-1] == 0xe8 || code[i-1] == 0xe9 || code[i-1]&0xf0 == 0x80   // call, jmp, second byte of jcc
+		near := code[i-1] == 0xe8 || code[i-1] == 0xe9 || code[i-1]&0xf0 == 0x80 // call, jmp, second byte of jcc
 		if near && i+4+int(int32(binary.LittleEndian.Uint32(code[i:]))) == place {
 			return true
 		}

@@ -127,7 +127,7 @@ func run() (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(cfg.dir)) }()
 	if len(cfg.agents) == 0 {
-		path := filepath.Join(cfg.dir, "crau-otel")
+		path := filepath.Join(cfg.dir, "bin", "crau-otel") // not where copies of traced files go
 		cmd := exec.Command("go", "build", "-trimpath", "-o", path, "./cmd/crau-otel")
 		cmd.Dir, cmd.Env = cfg.root, append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {

@@ -62,7 +62,8 @@ type elfSpec struct {
 	soname     string
 	dynamic    []symbolSpec // .dynsym
 	static     []symbolSpec // .symtab
-	noSections bool         // notes in a PT_NOTE segment instead
+	rodata     *elf.Section64
+	noSections bool // notes in a PT_NOTE segment instead
 }
 
 // built is a file with its section headers' places, for tests that break it.
@@ -163,6 +164,9 @@ func (e elfSpec) build(tb testing.TB) built {
 	}
 	if e.base != 0 {
 		sections = append(sections, section{name: ".stapsdt.base", Section64: elf.Section64{Type: uint32(elf.SHT_PROGBITS), Addr: e.base, Size: 1}})
+	}
+	if e.rodata != nil {
+		sections = append(sections, section{name: ".rodata", Section64: *e.rodata})
 	}
 	for _, t := range []struct {
 		name    string

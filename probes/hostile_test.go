@@ -28,6 +28,9 @@ func checkFile(t *testing.T, f *File, err error, size int64) {
 	if len(f.BuildID) > 2*maxBuildID || len(f.Soname) > maxNameLength {
 		t.Errorf("build id %q, soname %q", f.BuildID, f.Soname)
 	}
+	if s := f.Strings; s.Size > maxStrings || s.Size > uint64(size) || s.Offset > uint64(size)-s.Size || s.Address+s.Size < s.Address {
+		t.Errorf("strings %+v beyond %d", s, size)
+	}
 	seen := make(map[string]bool)
 	for _, s := range f.Sites {
 		if s.Offset == 0 || s.Offset >= uint64(size) || s.RefCtrOffset != 0 && s.RefCtrOffset+2 > uint64(size) || s.RefCtrOffset%2 != 0 {
@@ -79,6 +82,7 @@ func hostileSeed(machine elf.Machine) elfSpec {
 	n := ours("new_context", sitePC+0x40, args)
 	n.semaphore = dataAddr
 	e.notes = append(e.notes, n)
+	e.rodata = &rodata
 	e.static = []symbolSpec{{"state", dataAddr, elf.ST_INFO(elf.STB_LOCAL, elf.STT_OBJECT), 2}}
 	return e
 }

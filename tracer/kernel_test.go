@@ -390,6 +390,47 @@ func TestLostHitsAreTold(t *testing.T) {
 	}
 }
 
+// What a CPU remembers of a process is no longer used once a hit of it is lost: each record tells exactly of those before it.
+func TestEveryRecordTellsOfTheLossesBeforeIt(t *testing.T) {
+	for name, cfg := range map[string]tracer.Config{
+		"ring":  {RingSize: 64 << 10, PollInterval: 5 * time.Millisecond},
+		"limit": {ProcessRate: 10000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := newTracer(t, cfg)
+			sample := attach.Sample(t, "..")
+			attachment, _ := attach.File(t, tr, sample)
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			got := newRecorder()
+			done := start(ctx, tr, got)
+			pid, _ := runSample(t, sample, "--mode", "flood", "--count", "100000")
+			if err := attachment.Close(); err != nil {
+				t.Error(err)
+			}
+			cancel()
+			ended(t, done)
+
+			var seen, last uint64
+			for _, ev := range got.of(pid) {
+				if ev.Kind == event.ProcessExit {
+					last = ev.Lost
+				}
+				if len(ev.Pairs) != 1 || string(ev.Pairs[0].Key) != "test::word" {
+					continue
+				}
+				if number := ev.Pairs[0].Word; ev.Lost != number-seen {
+					t.Fatalf("event %d, of which %d came before it, tells of %d lost hits", number, seen, ev.Lost)
+				}
+				seen, last = seen+1, ev.Lost
+			}
+			if st := stats(t, tr); last == 0 || seen == 0 || st.RingFull+st.RateLimited < last {
+				t.Errorf("%d events, the last with %d lost before it: %+v", seen, last, st)
+			}
+		})
+	}
+}
+
 func TestAddAndRemove(t *testing.T) {
 	tr := newTracer(t, tracer.Config{})
 	spec := bpf.AuditCrauSpec{Kind: uint8(bpf.AuditCrauKindCRAU_NEW_CONTEXT), Nargs: 2}

@@ -91,7 +91,7 @@ func (t *Tracer) released() []uint32 {
 func (t *Tracer) forget(files []uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.closed && t.reader.AvailableBytes() > 0 {
+	if !t.closed && t.reader.AvailableBytes() > 0 { // after Close the ring is gone
 		t.strings.released = append(t.strings.released, files...) // a record in the making may have ended the drain
 		return
 	}

@@ -39,6 +39,19 @@ func Sample(t testing.TB, root string) string {
 	return path
 }
 
+// Strings returns the strings of a file and their address, to register as cmd/crau-otel does.
+func Strings(t testing.TB, path string) (address uint64, content []byte) {
+	t.Helper()
+	file, err := probes.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if content, err = file.Strings.Read(path); err != nil {
+		t.Fatal(err)
+	}
+	return file.Strings.Address, content
+}
+
 // File attaches every site of a file and returns the cookies beside the attachment, which the caller closes.
 func File(t testing.TB, tr *tracer.Tracer, path string) (*probes.Attachment, []uint64) {
 	t.Helper()

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tracer
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/crau-otel/crau-otel/bpf"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+func TestRoom(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		content []byte
+		want    uint32
+	}{
+		{nil, 0},
+		{[]byte("a"), 0},
+		{[]byte("\x00"), 1},
+		{[]byte("abc\x00"), 4},
+		{[]byte("abc\x00de"), 4},
+		{bytes.Repeat([]byte("a"), 256), 0},
+		{bytes.Repeat([]byte("a"), 257), 1},
+		{append([]byte("\x00"), bytes.Repeat([]byte("a"), 257)...), 2},
+		{append(bytes.Repeat([]byte("a"), 300), 0), 301},
+	} {
+		if got := room(c.content); got != c.want {
+			t.Errorf("%d bytes: a string can start in %d, want %d", len(c.content), got, c.want)
+		}
+	}
+}
+
+func TestStringTable(t *testing.T) {
+	t.Parallel()
+	s := newStringTable()
+	if err := s.add(1, 0x1000, []byte("one\x00")); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[uint32]bpf.AuditCrauSpec{
+		1: {File: 1, Strings: 0x1000, Room: 4},
+		2: {File: 2},
+	} {
+		for cookie := range uint32(2) {
+			spec := bpf.AuditCrauSpec{File: file, Strings: 1, Room: 1}
+			if s.use(10*file+cookie, &spec); spec != want {
+				t.Errorf("file %d: site is told %+v, want %+v", file, spec, want)
+			}
+		}
+	}
+	if got, ok := s.find(1, 2); string(got) != "e\x00" || !ok {
+		t.Errorf("found %q, %v", got, ok)
+	}
+	for _, c := range [][2]uint32{{1, 4}, {1, 1<<32 - 1}, {2, 0}, {3, 0}} {
+		if got, ok := s.find(c[0], c[1]); ok {
+			t.Errorf("file %d has %q at %d", c[0], got, c[1])
+		}
+	}
+
+	s.leave(10)
+	s.leave(20)
+	s.leave(99)
+	if len(s.released) != 0 {
+		t.Errorf("released %v, which has a site", s.released)
+	}
+	s.leave(11)
+	s.leave(11)
+	if !slices.Equal(s.released, []uint32{1}) {
+		t.Errorf("released %v, want file 1", s.released)
+	}
+	if _, ok := s.find(1, 0); !ok {
+		t.Error("the strings are gone before the ring was read")
+	}
+	s.use(12, &bpf.AuditCrauSpec{File: 1})
+	s.forget(s.released)
+	if _, ok := s.find(1, 0); !ok {
+		t.Error("the strings of a file that has a site again are gone")
+	}
+	s.leave(12)
+	s.forget([]uint32{1, 1, 7})
+	if _, ok := s.find(1, 0); ok || s.size != 0 || len(s.files) != 0 || len(s.sites) != 0 {
+		t.Errorf("left are %d bytes, %v, %v", s.size, s.files, s.sites)
+	}
+}
+
+func TestStringTableIsBounded(t *testing.T) {
+	t.Parallel()
+	s := newStringTable()
+	half := make([]byte, maxStrings/2)
+	for file := range uint32(2) {
+		if err := s.add(file, 0, half); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.add(2, 0, []byte("x")); !errors.Is(err, ErrTooManyStrings) {
+		t.Errorf("error is %v", err)
+	}
+	if err := s.add(1, 0, half[:8]); err != nil { // instead of what it had
+		t.Error(err)
+	}
+	if err := s.add(2, 0, half[8:]); err != nil {
+		t.Error(err)
+	}
+	if s.size != maxStrings {
+		t.Errorf("%d bytes, want %d", s.size, maxStrings)
+	}
+}
+
+// record writes a record with one pair.
+func record(t testing.TB, file uint32, pair bpf.AuditCrauPair, key string) []byte {
+	t.Helper()
+	head := bpf.AuditCrauRecord{File: file, Kind: uint8(bpf.AuditCrauKindCRAU_DATA), Pairs: 1}
+	pair.KeyLen = uint16(len(key))
+	b, err := binary.Append(nil, binary.LittleEndian, head)
+	if err == nil {
+		b, err = binary.Append(b, binary.LittleEndian, pair)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(b, key...)
+}
+
+// Offsets that the kernel cannot have sent are an error, never a panic or a string of another file.
+func TestDecodeUnknownStrings(t *testing.T) {
+	t.Parallel()
+	s := newStringTable()
+	if err := s.add(1, 0, []byte("key\x00value\x00")); err != nil {
+		t.Fatal(err)
+	}
+	both := uint8(keyAt | valueAt)
+	good := record(t, 1, bpf.AuditCrauPair{Type: 1, Flags: both, Word: 4}, "\x00\x00\x00\x00")
+	var ev event.Event
+	if err := decode(good, &ev, s); err != nil || string(ev.Pairs[0].Key) != "key" || string(ev.Pairs[0].Value) != "value" ||
+		ev.Pairs[0].Flags != 0 || ev.Pairs[0].Word != 0 || ev.Flags != 0 {
+		t.Errorf("got %+v, %v", ev, err)
+	}
+	_ = append(ev.Pairs[0].Key, "overwritten"...)
+	if content, _ := s.find(1, 0); string(content) != "key\x00value\x00" {
+		t.Errorf("what a handler appends to a key changed the file's strings: %q", content)
+	}
+	if err := Decode(good, &ev); !errors.Is(err, errString) {
+		t.Errorf("without any strings: %v", err)
+	}
+	for name, c := range map[string]struct {
+		sample []byte
+		want   error
+	}{
+		"another file":          {record(t, 2, bpf.AuditCrauPair{Type: 1, Flags: both, Word: 4}, "\x00\x00\x00\x00"), errString},
+		"key behind the end":    {record(t, 1, bpf.AuditCrauPair{Flags: both}, "\x0a\x00\x00\x00"), errString},
+		"value behind the end":  {record(t, 1, bpf.AuditCrauPair{Flags: both, Word: 10}, "\x00\x00\x00\x00"), errString},
+		"an offset of 3 bytes":  {record(t, 1, bpf.AuditCrauPair{Flags: both}, "\x00\x00\x00"), errShort},
+		"an offset of 5 bytes":  {record(t, 1, bpf.AuditCrauPair{Flags: both}, "\x00\x00\x00\x00\x00"), errShort},
+		"an offset of no bytes": {record(t, 1, bpf.AuditCrauPair{Flags: both}, ""), errShort},
+	} {
+		if err := decode(c.sample, &ev, s); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+}
+
+func TestDecodeStringsDoesNotAllocate(t *testing.T) {
+	s := newStringTable()
+	if err := s.add(1, 0, []byte("key\x00value\x00")); err != nil {
+		t.Fatal(err)
+	}
+	sample := record(t, 1, bpf.AuditCrauPair{Type: 1, Flags: uint8(keyAt | valueAt), Word: 4}, "\x00\x00\x00\x00")
+	ev := event.Event{Pairs: make([]event.Pair, 0, 16)}
+	if n := testing.AllocsPerRun(100, func() {
+		if err := decode(sample, &ev, s); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations a record", n)
+	}
+}

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tracer_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/bits"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/crau-otel/crau-otel/bpf"
+	"github.com/crau-otel/crau-otel/test/attach"
+	"github.com/crau-otel/crau-otel/tracer"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+const atFlags = event.Flags(bpf.AuditCrauFlagCRAU_KEY_AT | bpf.AuditCrauFlagCRAU_VALUE_AT)
+
+// constants are keys and values of all lengths that matter. None is the end of another: linkers merge those.
+func constants() (pairs [][2]string) {
+	for _, n := range []int{0, 1, 61, 62, 63, 64, 100} {
+		pairs = append(pairs, [2]string{strings.Repeat("k", n), fmt.Sprintf("key of %d", n)})
+	}
+	for i, n := range []int{0, 1, 255, 256, 257, 258, 1000} {
+		pairs = append(pairs, [2]string{fmt.Sprintf("value of %d", n), strings.Repeat(string(rune('A'+i)), n)})
+	}
+	return append(pairs, [2]string{"not\xff\xfeUTF-8", "\x80\xc0\x01\x7f"}, [2]string{"tls::protocol", "EC/ECDSA"})
+}
+
+// literal writes a C string.
+func literal(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		fmt.Fprintf(&b, "\\%03o", c)
+	}
+	return `"` + b.String() + `"`
+}
+
+// speaker builds a program that fires every constant from read-only memory, in two events and in one array, then each
+// again from memory that can be written: initialised data, data that is read-only once it is relocated, the heap, another
+// library's read-only memory. With an argument it waits for its standard input to end before that.
+func speaker(t *testing.T, flags ...string) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("#include <stdio.h>\n#include <string.h>\n#include <gnu/libc-version.h>\n#include \"crau.h\"\n" +
+		"static void both(const char *k, const char *v) {\n\tCRAU_STRING_DATA(1, k, v);\n\tCRAU_WORD_DATA(1, k, 7);\n" +
+		"\tstruct crau_data e[] = {CRAU_STRING(k, v), CRAU_WORD(k, 8), CRAU_BLOB(k, v, 3)};\n\tCRAU_DATA(1, e, 3);\n}\n" +
+		"static char data[] = \"in data\";\n" +
+		"static char relro[] __attribute__((section(\".data.rel.ro\"))) = \"in relro\";\n" +
+		"int main(int argc, char **argv) {\n\t(void)argv;\n\tif (argc > 1)\n\t\twhile (getchar() != EOF)\n\t\t\t;\n")
+	for _, p := range constants() {
+		fmt.Fprintf(&b, "\tboth(%s, %s);\n\tboth(strdup(%s), strdup(%s));\n", literal(p[0]), literal(p[1]), literal(p[0]), literal(p[1]))
+	}
+	b.WriteString("\tboth(data, \"a constant\");\n\tboth(\"a constant\", data);\n\tboth(relro, relro);\n" +
+		"\tboth(\"libc\", gnu_get_libc_version());\n\tboth((char *)8, \"key nowhere\");\n\tboth(\"value nowhere\", (char *)8);\n}\n")
+	dir := t.TempDir()
+	source, path := filepath.Join(dir, "speaker.c"), filepath.Join(dir, "speaker")
+	if err := os.WriteFile(source, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cc := exec.Command("cc", append(flags, "-O1", "-fno-builtin", "-I../examples/include", "-o", path, source)...)
+	if out, err := cc.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+// said is what a run of a program said: the events, how many strings the kernel did not copy, and the counters.
+type said struct {
+	events []event.Event
+	at     int
+	stats  tracer.Stats
+}
+
+// listen attaches to the program and runs it. prepare registers its strings or does not; meanwhile is called when the
+// program runs but has not fired yet.
+func listen(t *testing.T, cfg tracer.Config, path string, prepare func(*tracer.Tracer), meanwhile func()) said {
+	t.Helper()
+	var got said
+	cfg.Tap = func(sample []byte) {
+		for at := headSize; at+pairSize <= len(sample); {
+			got.at += bits.OnesCount8(uint8(event.Flags(sample[at+15]) & atFlags))
+			at += (pairSize + int(sample[at+8]) + int(sample[at+9])<<8 + int(sample[at+12]) + 7) &^ 7
+		}
+	}
+	tr := newTracer(t, cfg)
+	prepare(tr)
+	attachment, cookies := attach.File(t, tr, path)
+	cmd := exec.Command(path, "wait")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	meanwhile()
+	if err := stdin.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if err := attachment.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.Remove(cookies...); err != nil { // what lies in the ring must still be understood
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	all := newRecorder()
+	if err := tr.Run(ctx, all); err != nil {
+		t.Fatal(err)
+	}
+	for _, ev := range all.events {
+		if ev.Kind == event.Data {
+			got.events = append(got.events, ev)
+		}
+	}
+	got.stats = stats(t, tr)
+	return got
+}
+
+// text says of an event what a user can see of it.
+func (s said) text() []string {
+	var lines []string
+	for _, ev := range s.events {
+		line := fmt.Sprintf("%d %d:", ev.Context, ev.Flags)
+		for _, p := range ev.Pairs {
+			line += fmt.Sprintf(" %q=%q %d type %d flags %d;", p.Key, p.Value, p.Word, p.Type, p.Flags)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func nothing() {}
+
+// register has the program's strings found.
+func register(t *testing.T, path string) func(*tracer.Tracer) {
+	t.Helper()
+	address, content := attach.Strings(t, path)
+	return func(tr *tracer.Tracer) {
+		if err := tr.AddStrings(0, address, content); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Nothing that is told of an event depends on whether the kernel copied its strings or user space found them.
+func TestStringsAreTheSameFromAnywhere(t *testing.T) {
+	for name, c := range map[string]struct {
+		cfg   tracer.Config
+		flags []string
+	}{
+		"5-byte site":          {tracer.Config{}, nil},
+		"1-byte site":          {tracer.Config{}, []string{"-DCRAU_NOP1"}},
+		"single uprobes":       {tracer.Config{SingleUprobe: true}, nil},
+		"at a fixed address":   {tracer.Config{}, []string{"-no-pie"}},
+		"one segment for all":  {tracer.Config{}, []string{"-Wl,-z,noseparate-code"}},
+		"each hit is limited":  {tracer.Config{ProcessRate: 60000}, nil},
+		"few hits are limited": {tracer.Config{ProcessRate: 2_000_000}, nil},
+	} {
+		t.Run(name, func(t *testing.T) { compareStrings(t, c.cfg, speaker(t, c.flags...)) })
+	}
+}
+
+func compareStrings(t *testing.T, cfg tracer.Config, path string) {
+	t.Helper()
+	copied := listen(t, cfg, path, func(*tracer.Tracer) {}, nothing)
+	if copied.at != 0 {
+		t.Fatalf("%d references to strings that nobody registered", copied.at)
+	}
+	found := listen(t, cfg, path, register(t, path), nothing)
+	if got, want := found.text(), copied.text(); !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	// Of each constant five keys and two values; besides, the value of data, the keys of the constant, of libc and of what
+	// is nowhere. A value whose key is nowhere is not told of.
+	if want := 7*len(constants()) + 2 + 5 + 5 + 5; found.at != want {
+		t.Errorf("there are %d references to strings, want %d", found.at, want)
+	}
+	copied.stats.Read, found.stats.Read = 0, 0
+	if found.stats != copied.stats || found.stats.Truncated == 0 || found.stats.PairFaults == 0 || found.stats.Fault != 3 {
+		t.Errorf("counters are %+v, want %+v", found.stats, copied.stats)
+	}
+
+	// Against what was written down, in case that both are wrong. The second half is the copy on the heap.
+	for i, p := range constants() {
+		key, value, flags := p[0][:min(len(p[0]), maxKey)], p[1][:min(len(p[1]), maxValue)], event.Flags(0)
+		if len(p[0]) > maxKey {
+			flags |= event.KeyCut
+		}
+		if len(p[1]) > maxValue {
+			flags |= event.Cut
+		}
+		for _, ev := range []event.Event{found.events[6*i], found.events[6*i+3]} {
+			if len(ev.Pairs) != 1 || string(ev.Pairs[0].Key) != key || string(ev.Pairs[0].Value) != value ||
+				ev.Pairs[0].Flags != flags || ev.Flags != flags || ev.Pairs[0].Type != event.String || ev.Pairs[0].Word != 0 {
+				t.Errorf("got %+v, want %q=%q with flags %d", ev, key, value, flags)
+			}
+		}
+	}
+}
+
+// Which scope a key has is decided in the kernel: it reads keys, but not values.
+func TestStringsWithScopes(t *testing.T) {
+	path := speaker(t)
+	cfg := tracer.Config{Scopes: []string{"pk"}}
+	copied := listen(t, cfg, path, func(*tracer.Tracer) {}, nothing)
+	found := listen(t, cfg, path, register(t, path), nothing)
+	if got, want := found.text(), copied.text(); !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if found.at == 0 || found.stats.Hidden != 6 || copied.stats.Hidden != 6 {
+		t.Errorf("%d values found, counters %+v and %+v", found.at, found.stats, copied.stats)
+	}
+}
+
+// What becomes of the file after it was read does not matter: processes that run still have the old one.
+func TestStringsOfAFileThatIsReplaced(t *testing.T) {
+	for name, change := range map[string]func(path string) error{
+		"deleted": os.Remove,
+		"replaced": func(path string) error {
+			if err := os.Remove(path); err != nil {
+				return err
+			}
+			return os.WriteFile(path, bytes.Repeat([]byte("other"), 10000), 0o600)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := speaker(t)
+			want := listen(t, tracer.Config{}, path, register(t, path), nothing)
+			got := listen(t, tracer.Config{}, path, register(t, path), func() {
+				if err := change(path); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if !slices.Equal(got.text(), want.text()) || got.at != want.at || got.at == 0 {
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(got.text(), "\n"), strings.Join(want.text(), "\n"))
+			}
+		})
+	}
+}
+
+// A string that is not wholly in what user space has is read by the kernel.
+func TestStringsAtTheEnd(t *testing.T) {
+	path := speaker(t)
+	address, content := attach.Strings(t, path)
+	want := listen(t, tracer.Config{}, path, func(*tracer.Tracer) {}, nothing)
+	with := func(bytes int) said {
+		got := listen(t, tracer.Config{}, path, func(tr *tracer.Tracer) {
+			if err := tr.AddStrings(0, address, content[:bytes:bytes]); err != nil {
+				t.Fatal(err)
+			}
+		}, nothing)
+		if !slices.Equal(got.text(), want.text()) {
+			t.Errorf("with %d of %d bytes: got\n%s\nwant\n%s", bytes, len(content), strings.Join(got.text(), "\n"), strings.Join(want.text(), "\n"))
+		}
+		return got
+	}
+	for text, least := range map[string]int{"EC/ECDSA\x00": len("EC/ECDSA\x00"), strings.Repeat("G", 1000): maxValue + 1} {
+		start := bytes.Index(content, []byte(text))
+		without, almost, enough := with(start), with(start+least-1), with(start+least)
+		if almost.at != without.at || enough.at <= almost.at {
+			t.Errorf("%.10q: %d references to strings without it, %d without its end, %d with it", text, without.at, almost.at, enough.at)
+		}
+	}
+}

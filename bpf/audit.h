@@ -88,7 +88,7 @@ struct crau_spec {
 	struct crau_operand args[CRAU_MAX_ARGS];
 	__u64 address;	/* of the site, as the file says; where it is loaded, all is moved by as much */
 	__u64 strings;	/* likewise: the first byte of the file's read-only strings, which user space knows */
-	__u32 room;	/* bytes of these in which a string can start whose longest part worth reading ends in them */
+	__u32 room;	/* in how many of these bytes a string can start that user space knows as far as it is worth reading */
 	__u32 file;	/* user space's number of the file that holds the site */
 	__u8 kind;	/* enum crau_kind; 0: not in use */
 	__u8 nargs;

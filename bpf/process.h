@@ -96,8 +96,10 @@ static __always_inline int admit(struct run *r, __u32 tgid, __u32 tid, __u64 now
 		return 1;
 	}
 	if (last != tgid) {
-		if (hits && (b = bpf_map_lookup_elem(&processes, &last)))
+		if (hits && (b = bpf_map_lookup_elem(&processes, &last))) {
+			b->second_hits += hits;
 			b->moment_hits += hits;
+		}
 		hits = 0;
 	}
 	r->tgid = 0;

@@ -88,6 +88,7 @@ func (t *Tracer) released() []uint32 {
 	return files
 }
 
+// forget drops the strings of these files unless records of theirs may be left in the ring: then the next call may.
 func (t *Tracer) forget(files []uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

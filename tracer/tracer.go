@@ -193,9 +193,9 @@ func (t *Tracer) Program() *ebpf.Program { return t.objs.Audit }
 func (t *Tracer) Multi() bool { return t.multi }
 
 // AddStrings registers what the file with that number has in memory that is read-only in every process: content, which
-// must not change any more, at that virtual address of the file. Keys and strings in there need not be read from the
-// traced program, which halves what a hit costs it. It applies to sites of the file that are added afterwards, until the
-// last of these is removed.
+// must not change any more, at that virtual address of the file. The kernel does not read keys and strings in there from
+// the traced program, which costs more than all else that is done at a hit. It applies to sites of the file that are added
+// afterwards, until the last of these is removed and the ring is read. All files together have room for 32 MiB.
 func (t *Tracer) AddStrings(file uint32, address uint64, content []byte) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

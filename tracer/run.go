@@ -16,7 +16,11 @@ import (
 
 const (
 	// quietPolls is how many empty polls in a row make the reader wait for the kernel's wake-up instead.
-	quietPolls = 50
+	quietPolls = 15
+	// slowest is how many poll intervals a ring that fills slowly is left alone for, since every look at it costs the same,
+	// and slow the part of it, one in so many, that it may then have filled.
+	slowest = 5
+	slow    = 32
 	// longestWait bounds a wait, since a record may come in just before the kernel learns that the reader waits.
 	longestWait = 250 * time.Millisecond
 	// tickEvery is how many events a ring that never runs dry may give between two ticks.
@@ -36,8 +40,9 @@ type Handler interface {
 // Run reads the ring until ctx is done, then once more until it is empty, and returns nil. Detach the probes before
 // ending ctx and nothing is left unread. It also returns nil after Close, and an error if the ring cannot be read.
 //
-// While events come, the ring is emptied every PollInterval without any wake-up from the kernel, which is cheaper
-// for the traced program and for the reader. After a quiet while the reader asks to be woken and blocks.
+// While events come, the ring is emptied every PollInterval, or less often while it fills slowly, without any wake-up from
+// the kernel, which is cheaper for the traced program and for the reader. After a quiet while the reader asks to be woken
+// and blocks.
 func (t *Tracer) Run(ctx context.Context, h Handler) error {
 	stop := context.AfterFunc(ctx, func() {
 		if err := t.reader.Flush(); err != nil && !errors.Is(err, os.ErrClosed) {
@@ -47,8 +52,14 @@ func (t *Tracer) Run(ctx context.Context, h Handler) error {
 	defer stop()
 
 	r := &run{t: t, h: h}
+	pause := t.cfg.PollInterval
 	for quiet := 0; ; {
 		stopping := ctx.Err() != nil
+		if used, capacity := t.RingFill(); used > capacity/slow {
+			pause = t.cfg.PollInterval
+		} else {
+			pause = min(2*pause, slowest*t.cfg.PollInterval)
+		}
 		released := t.released()
 		n, err := r.drain()
 		if errors.Is(err, ringbuf.ErrClosed) {
@@ -70,7 +81,7 @@ func (t *Tracer) Run(ctx context.Context, h Handler) error {
 			quiet++
 		}
 		if quiet < quietPolls {
-			sleep(ctx, t.cfg.PollInterval)
+			sleep(ctx, pause)
 			continue
 		}
 		if err := r.wait(); err != nil {

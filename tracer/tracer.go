@@ -22,7 +22,7 @@ import (
 // Config says how to load the program. The zero value takes every default.
 type Config struct {
 	RingSize     int           // bytes, a power of two and a multiple of the page size; default 8 MiB
-	PollInterval time.Duration // how often a busy ring is emptied; default 2 ms
+	PollInterval time.Duration // how often a busy ring is emptied, one that fills slowly a fifth as often; default 2 ms
 	MaxProcesses int           // processes remembered as announced; default 8192
 	ProcessRate  int           // hits a second that are taken of one process; default: any number
 	Scopes       []string      // keep only data of these scopes, and data without one; at most 16; default: all

@@ -516,7 +516,7 @@ func TestCloseAtAnyTime(t *testing.T) {
 				_, _ = tr.Stats()
 			}
 		})
-		got.wait(t, "tick", func(_ []event.Event, ticks []uint64) bool { return len(ticks) > 5*i })
+		got.wait(t, "tick", func(_ []event.Event, ticks []uint64) bool { return len(ticks) > 2*i })
 		if err := tr.Close(); err != nil {
 			t.Error(err)
 		}

@@ -81,7 +81,7 @@ func (t *Tracer) Run(ctx context.Context, h Handler) error {
 			quiet++
 		}
 		if quiet < quietPolls {
-			sleep(ctx, pause)
+			t.sleep(ctx, pause)
 			continue
 		}
 		if err := r.wait(); err != nil {
@@ -189,11 +189,13 @@ func (r *run) handle() {
 	r.h.Handle(&r.ev)
 }
 
-func sleep(ctx context.Context, d time.Duration) {
+// sleep waits for d, less if ctx or the Tracer ends.
+func (t *Tracer) sleep(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
+	case <-t.done:
 	}
 }

@@ -47,6 +47,7 @@ type Tracer struct {
 	sleepable   bool
 	read        atomic.Uint64
 	undecodable atomic.Uint64
+	done        chan struct{} // closed by Close
 	cut         atomic.Uint64 // records of which the kernel did not know that something is cut
 
 	mu       sync.Mutex // guards what follows, and the maps and the reader against being closed while in use
@@ -88,6 +89,7 @@ func New(cfg Config) (_ *Tracer, err error) {
 		multi:     !cfg.SingleUprobe && features.HaveBPFLinkUprobeMulti() == nil,
 		sleepable: version >= firstSleepable,
 		strings:   newStringTable(),
+		done:      make(chan struct{}),
 	}
 	if !t.sleepable {
 		cfg.Log.Warn("this kernel cannot fault pages in from a uprobe; data on pages that are not resident is counted as "+
@@ -263,6 +265,7 @@ func (t *Tracer) Close() error {
 		return t.closeErr
 	}
 	t.closed = true
+	close(t.done)
 	var errs []error
 	for _, l := range t.links {
 		errs = append(errs, l.Close())

@@ -480,7 +480,7 @@ func TestCloseEndsRun(t *testing.T) {
 	tr := newTracer(t, tracer.Config{PollInterval: time.Microsecond})
 	got := newRecorder()
 	done := start(context.Background(), tr, got)
-	got.wait(t, "quiet", func(_ []event.Event, ticks []uint64) bool { return len(ticks) > 55 })
+	got.wait(t, "quiet", func(_ []event.Event, ticks []uint64) bool { return len(ticks) > 20 })
 	if err := tr.Close(); err != nil {
 		t.Error(err)
 	}

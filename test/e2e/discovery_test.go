@@ -162,7 +162,7 @@ func TestDlopenedLibraryIsFound(t *testing.T) {
 	library := build(t, "testdata/library.c", filepath.Join(dir, "libspeaks.so.1.2"), "-shared", "-fPIC")
 	program := build(t, "testdata/loads.c", filepath.Join(dir, service), "-ldl")
 	a := discover(t)
-	cmd := start(t, exec.Command(program, library, "1"))
+	cmd := start(t, exec.Command(program, library, "5"))
 	a.waitLog(library)
 	time.Sleep(settled)
 	_ = cmd.Process.Kill()

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,6 +29,7 @@ type attachments struct {
 	log    *slog.Logger
 
 	mu       sync.Mutex
+	level    slog.Level // at which attaching and detaching is logged
 	closed   bool
 	open     map[discover.Key]*attached
 	next     uint32   // number of the next file
@@ -48,7 +50,7 @@ type attached struct {
 
 func newAttachments(t *tracer.Tracer, log *slog.Logger) *attachments {
 	return &attachments{
-		tracer: t, log: log, open: make(map[discover.Key]*attached), libraries: make(map[uint32][]attribute.KeyValue),
+		tracer: t, log: log, level: slog.LevelDebug, open: make(map[discover.Key]*attached), libraries: make(map[uint32][]attribute.KeyValue),
 	}
 }
 
@@ -86,7 +88,7 @@ func (a *attachments) add(f *discover.File) {
 	}
 	a.next++
 	a.open[f.Key] = &attached{attachment, f.Path, number, cookies}
-	a.log.Debug("attached", "file", f.Path, "sites", attachment.Attached(), "build_id", f.Probes.BuildID, "cgroup", f.Cgroup,
+	a.log.Log(context.Background(), a.level, "attached", "file", f.Path, "sites", attachment.Attached(), "build_id", f.Probes.BuildID, "cgroup", f.Cgroup,
 		"trusted", f.Trusted, "distrust", f.Distrust)
 }
 
@@ -109,7 +111,7 @@ func (a *attachments) remove(key discover.Key) {
 		a.describe(a.detached[0], nil)
 		a.detached = a.detached[1:]
 	}
-	a.log.Debug("detached", "file", file.path)
+	a.log.Log(context.Background(), a.level, "detached", "file", file.path)
 }
 
 func (a *attachments) release(path string, cookies []uint64) {
@@ -131,6 +133,13 @@ func (a *attachments) addStrings(f *discover.File, number uint32) {
 	if err != nil {
 		a.log.Debug("strings are read from the traced programs", "file", f.Path, "error", err)
 	}
+}
+
+// announce logs what comes and goes from now on for everybody to see: that it runs is said by then.
+func (a *attachments) announce() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.level = slog.LevelInfo
 }
 
 // count returns how many files and sites are attached.

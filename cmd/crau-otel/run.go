@@ -115,6 +115,10 @@ func run(ctx context.Context, r *reloader, hangups *hangups) (err error) {
 	}
 	log.Info("ready", "files", files, "sites", sites, "exporter", cfg.Exporter, "uprobe_multi", t.Multi(),
 		"discovery", cfg.Discovery.Enabled)
+	if sites == 0 {
+		log.Info("no file with probes is known yet; programs and libraries that come later are traced")
+	}
+	attached.announce()
 	debug.FreeOSMemory() // loading took memory that running does not need
 
 	stopFinding := found.start(log)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/check"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
@@ -72,13 +71,9 @@ func warnBlind(log *slog.Logger) {
 		log.Warn("cannot tell what discovery may look into", "error", err)
 		return
 	}
-	var names []string
-	for _, need := range privileges.Missing(held, privileges.Discovery) {
-		names = append(names, need.Name())
-	}
-	if names != nil {
+	if missing := privileges.Missing(held, privileges.Discovery); missing != nil {
 		log.Warn("discovery misses files of other users' processes; grant the capabilities or run as root",
-			"missing", strings.Join(names, ", "))
+			"missing", privileges.Names(missing))
 	}
 }
 

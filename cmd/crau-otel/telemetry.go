@@ -53,7 +53,7 @@ func logLevel(cfg config.Log) slog.Level {
 const maxReconnect = 5 * time.Second
 
 // writeBuffer is how much gRPC gives to one system call, in bytes; its default is 32 KiB, a tenth of what many batches
-// have..
+// have.
 const writeBuffer = 256 << 10
 
 // newExporter returns the exporter that the configuration names. What OTEL_EXPORTER_OTLP_* says of the OTLP one is left

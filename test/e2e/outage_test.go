@@ -103,13 +103,7 @@ func TestReceiverThatIsSlow(t *testing.T) {
 	})
 	a := startExporting(t, r.endpoint, "OTEL_BSP_EXPORT_TIMEOUT=500")
 	hits := runSample(t, "--count", "40", "--rate", "0")
-	r.waitFor(t, 40*spansPerPair, 30*time.Second)
-	n := a.stop()
-	n.checkExact(t, hits)
-	if n["events.exported"] != hits {
-		t.Errorf("%d hits, %d exported: %v", hits, n["events.exported"], n)
-	}
-	checkPairs(t, r.received(), 40)
+	a.checkAllArrives(r, hits, 40)
 }
 
 // A receiver that takes less in one message than a batch has gets smaller ones.
@@ -117,11 +111,17 @@ func TestReceiverThatRefusesTheSize(t *testing.T) {
 	r := startReceiverThat(t, "127.0.0.1:0", nil, grpc.MaxRecvMsgSize(4000))
 	a := startExporting(t, r.endpoint)
 	hits := runSample(t, "--count", "20", "--rate", "0")
-	r.waitFor(t, 20*spansPerPair, 30*time.Second)
+	a.checkAllArrives(r, hits, 20)
+}
+
+// checkAllArrives waits for so many pairs of handshakes, stops the agent and checks that nothing was lost.
+func (a *agent) checkAllArrives(r *receiver, hits, pairs int) {
+	a.t.Helper()
+	r.waitFor(a.t, pairs*spansPerPair, 30*time.Second)
 	n := a.stop()
-	n.checkExact(t, hits)
+	n.checkExact(a.t, hits)
 	if n["events.exported"] != hits {
-		t.Errorf("%d hits, %d exported: %v", hits, n["events.exported"], n)
+		a.t.Errorf("%d hits, %d exported: %v", hits, n["events.exported"], n)
 	}
-	checkPairs(t, r.received(), 20)
+	checkPairs(a.t, r.received(), pairs)
 }

@@ -84,6 +84,15 @@ func Missing(held Set, use Use) []Need {
 	return missing
 }
 
+// Names returns the names of the capabilities in one line.
+func Names(needs []Need) string {
+	names := make([]string, len(needs))
+	for i, n := range needs {
+		names[i] = n.Name()
+	}
+	return strings.Join(names, ", ")
+}
+
 // Check returns an error that names what this process lacks for anything to work.
 func Check() error {
 	held, err := Held()
@@ -94,9 +103,5 @@ func Check() error {
 	if missing == nil {
 		return nil
 	}
-	names := make([]string, len(missing))
-	for i, n := range missing {
-		names[i] = n.Name()
-	}
-	return fmt.Errorf("missing capabilities: %s; run as root, or grant them with setcap(8)", strings.Join(names, ", "))
+	return fmt.Errorf("missing capabilities: %s; run as root, or grant them with setcap(8)", Names(missing))
 }

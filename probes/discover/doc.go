@@ -8,8 +8,9 @@
 // Files are found in two places: on the host's disk, through the loader's
 // cache and the usual library folders, before anything runs them; and in the
 // memory maps of every process. A process is read again only when the amount
-// of memory that it can execute has changed, which costs one read of
-// /proc/PID/statm per process and pass, or when [Discoverer.Notify] says so.
+// of memory that it can execute has changed, which [Config.Changed] tells or
+// else one read of /proc/PID/statm per process and pass, or when
+// [Discoverer.Notify] says so.
 // Every minute each process is read in any case, for what that cannot show.
 //
 // Whatever a process maps is hostile input:

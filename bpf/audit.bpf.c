@@ -25,6 +25,7 @@ const enum crau_kind *unused_kind __attribute__((unused));
 const enum crau_operand_kind *unused_operand_kind __attribute__((unused));
 const enum crau_pair_type *unused_pair_type __attribute__((unused));
 const enum crau_flag *unused_flag __attribute__((unused));
+const enum crau_wake *unused_wake __attribute__((unused));
 const enum crau_stat *unused_stat __attribute__((unused));
 
 static __always_inline int creates_context(__u8 kind)

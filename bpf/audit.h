@@ -70,6 +70,13 @@ enum crau_stat {
 	CRAU_STATS,
 };
 
+/* When the reader, which sleeps, is to be woken up. */
+enum crau_wake {
+	CRAU_WAKE_NEVER,
+	CRAU_WAKE_NEXT,		/* by the next record */
+	CRAU_WAKE_FILL,		/* by a record that finds a sixteenth of the ring in use */
+};
+
 /* One argument of a probe site: where to find it when the site is hit. */
 struct crau_operand {
 	__s64 value;	/* the constant, or the displacement */

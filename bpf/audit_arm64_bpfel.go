@@ -179,6 +179,14 @@ const (
 	AuditCrauStatCRAU_STATS             AuditCrauStat = 10
 )
 
+type AuditCrauWake uint32
+
+const (
+	AuditCrauWakeCRAU_WAKE_NEVER AuditCrauWake = 0
+	AuditCrauWakeCRAU_WAKE_NEXT  AuditCrauWake = 1
+	AuditCrauWakeCRAU_WAKE_FILL  AuditCrauWake = 2
+)
+
 type AuditSlot struct {
 	_        structs.HostLayout
 	Len      uint32
@@ -221,6 +229,7 @@ const (
 	AuditVarUnusedProcess     = "unused_process"
 	AuditVarUnusedRecord      = "unused_record"
 	AuditVarUnusedStat        = "unused_stat"
+	AuditVarUnusedWake        = "unused_wake"
 )
 
 // LoadAudit returns the embedded CollectionSpec for Audit.
@@ -300,6 +309,7 @@ type AuditVariableSpecs struct {
 	UnusedProcess     *ebpf.VariableSpec `ebpf:"unused_process"`
 	UnusedRecord      *ebpf.VariableSpec `ebpf:"unused_record"`
 	UnusedStat        *ebpf.VariableSpec `ebpf:"unused_stat"`
+	UnusedWake        *ebpf.VariableSpec `ebpf:"unused_wake"`
 }
 
 // AuditObjects contains all objects after they have been loaded into the kernel.
@@ -359,6 +369,7 @@ type AuditVariables struct {
 	UnusedProcess     *ebpf.Variable `ebpf:"unused_process"`
 	UnusedRecord      *ebpf.Variable `ebpf:"unused_record"`
 	UnusedStat        *ebpf.Variable `ebpf:"unused_stat"`
+	UnusedWake        *ebpf.Variable `ebpf:"unused_wake"`
 }
 
 // AuditPrograms contains all programs after they have been loaded into the kernel.

@@ -12,7 +12,7 @@ volatile __u32 scope_count = 0;
 /* Set before loading: the most hits of one process that are taken in SECOND; 0 means any number. */
 const volatile __u32 second_limit = 0;
 
-/* Set by the reader when it is about to block; the record that finds it set wakes the reader up. */
+/* Set by the reader when it is about to block: enum crau_wake. */
 __u32 reader_waits = 0;
 
 /* Grows whenever what a run remembers of a process may no longer hold: a loss, an exec, an exit. */
@@ -105,10 +105,18 @@ static __always_inline void count(enum crau_stat what)
 
 static __always_inline __u64 wakeup(void)
 {
-	if (!*(volatile __u32 *)&reader_waits)
+	if (*(volatile __u32 *)&reader_waits != CRAU_WAKE_NEXT)
 		return BPF_RB_NO_WAKEUP;
-	*(volatile __u32 *)&reader_waits = 0;
+	*(volatile __u32 *)&reader_waits = CRAU_WAKE_NEVER;
 	return BPF_RB_FORCE_WAKEUP;
+}
+
+/* Has the next record wake up a reader that sleeps until the ring fills, if it does. */
+static __always_inline void look_at_ring(void)
+{
+	if (*(volatile __u32 *)&reader_waits == CRAU_WAKE_FILL &&
+	    bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE) / 16)
+		*(volatile __u32 *)&reader_waits = CRAU_WAKE_NEXT;
 }
 
 #endif

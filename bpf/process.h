@@ -102,6 +102,7 @@ static __always_inline int admit(struct run *r, __u32 tgid, __u32 tid, __u64 now
 		}
 		hits = 0;
 	}
+	look_at_ring();
 	r->tgid = 0;
 	r->hits = 0;
 	r->lost = 0;

@@ -118,9 +118,33 @@ func stats(t *testing.T, tr *tracer.Tracer) tracer.Stats {
 	return st
 }
 
+// A ring that fills is read although the reader would sleep longer.
+func TestFillingRingWakesTheReader(t *testing.T) {
+	tr := newTracer(t, tracer.Config{PollInterval: time.Hour, RingSize: 1 << 20})
+	sample := attach.Sample(t, "..")
+	attach.File(t, tr, sample)
+	got := newRecorder()
+	done := start(t.Context(), tr, got)
+	got.wait(t, "first tick", func(_ []event.Event, ticks []uint64) bool { return len(ticks) > 0 })
+
+	const sixteenth = 1 << 20 / 16
+	_, hits := runSample(t, sample, "--mode", "flood", "--count", "4000")
+	got.wait(t, "all but a sixteenth of the ring", func(evs []event.Event, _ []uint64) bool {
+		used, _ := tr.RingFill()
+		return used <= sixteenth+4<<10 && len(evs) > int(hits)/2
+	})
+	if st := stats(t, tr); st.Sent != hits || st.RingFull != 0 {
+		t.Errorf("%d hits: %+v, want all sent", hits, st)
+	}
+	if err := tr.Close(); err != nil {
+		t.Error(err)
+	}
+	ended(t, done)
+}
+
 // What lies in the ring when ctx ends is handled, however much it is and however long the reader would sleep.
 func TestRunDrainsTheRing(t *testing.T) {
-	tr := newTracer(t, tracer.Config{PollInterval: time.Hour})
+	tr := newTracer(t, tracer.Config{PollInterval: time.Hour, RingSize: 32 << 20}) // a sixteenth has room for all
 	sample := attach.Sample(t, "..")
 	attachment, _ := attach.File(t, tr, sample)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -132,7 +156,7 @@ func TestRunDrainsTheRing(t *testing.T) {
 	if err := attachment.Close(); err != nil {
 		t.Error(err)
 	}
-	if used, capacity := tr.RingFill(); used < 20000*40 || capacity != 8<<20 {
+	if used, capacity := tr.RingFill(); used < 20000*40 || capacity != 32<<20 {
 		t.Errorf("the ring has %d of %d bytes, want all that was fired", used, capacity)
 	}
 	if st := stats(t, tr); st.Read != 0 || st.Sent != hits {
@@ -294,7 +318,7 @@ func TestCloseEndsRun(t *testing.T) {
 	tr := newTracer(t, tracer.Config{PollInterval: time.Microsecond})
 	got := newRecorder()
 	done := start(context.Background(), tr, got)
-	got.wait(t, "quiet", func(_ []event.Event, ticks []uint64) bool { return len(ticks) > 20 })
+	got.wait(t, "quiet", func(_ []event.Event, ticks []uint64) bool { return len(ticks) > 5 })
 	if err := tr.Close(); err != nil {
 		t.Error(err)
 	}
@@ -330,7 +354,7 @@ func TestCloseAtAnyTime(t *testing.T) {
 				_, _ = tr.Stats()
 			}
 		})
-		got.wait(t, "tick", func(_ []event.Event, ticks []uint64) bool { return len(ticks) > 2*i })
+		got.wait(t, "tick", func(_ []event.Event, ticks []uint64) bool { return len(ticks) > i/2 })
 		if err := tr.Close(); err != nil {
 			t.Error(err)
 		}

@@ -11,16 +11,13 @@ import (
 
 	"github.com/cilium/ebpf/ringbuf"
 
+	"github.com/crau-otel/crau-otel/bpf"
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
 const (
-	// quietPolls is how many empty polls in a row make the reader wait for the kernel's wake-up instead.
-	quietPolls = 15
-	// slowest is how many poll intervals a ring that fills slowly is left alone for, since every look at it costs the same,
-	// and slow the part of it, one in so many, that it may then have filled.
-	slowest = 5
-	slow    = 32
+	// quietPolls is how many empty polls in a row make the reader wait for the next record instead.
+	quietPolls = 3
 	// longestWait bounds a wait, since a record may come in just before the kernel learns that the reader waits.
 	longestWait = 250 * time.Millisecond
 	// tickEvery is how many events a ring that never runs dry may give between two ticks.
@@ -40,9 +37,8 @@ type Handler interface {
 // Run reads the ring until ctx is done, then once more until it is empty, and returns nil. Detach the probes before
 // ending ctx and nothing is left unread. It also returns nil after Close, and an error if the ring cannot be read.
 //
-// While events come, the ring is emptied every PollInterval, or less often while it fills slowly, without any wake-up from
-// the kernel, which is cheaper for the traced program and for the reader. After a quiet while the reader asks to be woken
-// and blocks.
+// While events come, the ring is emptied every PollInterval and whenever a sixteenth of it is in use: the fewer wake-ups,
+// the cheaper for the traced program and for the reader. After a quiet while the next event wakes the reader up.
 func (t *Tracer) Run(ctx context.Context, h Handler) error {
 	stop := context.AfterFunc(ctx, func() {
 		if err := t.reader.Flush(); err != nil && !errors.Is(err, os.ErrClosed) {
@@ -52,14 +48,8 @@ func (t *Tracer) Run(ctx context.Context, h Handler) error {
 	defer stop()
 
 	r := &run{t: t, h: h}
-	pause := t.cfg.PollInterval
 	for quiet := 0; ; {
 		stopping := ctx.Err() != nil
-		if used, capacity := t.RingFill(); used > capacity/slow {
-			pause = t.cfg.PollInterval
-		} else {
-			pause = min(2*pause, slowest*t.cfg.PollInterval)
-		}
 		released := t.released()
 		n, err := r.drain()
 		if errors.Is(err, ringbuf.ErrClosed) {
@@ -81,10 +71,11 @@ func (t *Tracer) Run(ctx context.Context, h Handler) error {
 			quiet++
 		}
 		if quiet < quietPolls {
-			t.sleep(ctx, pause)
-			continue
+			err = r.wait(bpf.AuditCrauWakeCRAU_WAKE_FILL, t.cfg.PollInterval)
+		} else {
+			err = r.wait(bpf.AuditCrauWakeCRAU_WAKE_NEXT, longestWait)
 		}
-		if err := r.wait(); err != nil {
+		if err != nil {
 			return fmt.Errorf("wait for ring buffer: %w", err)
 		}
 	}
@@ -139,16 +130,18 @@ func (r *run) drain() (int, error) {
 	}
 }
 
-// wait blocks until the kernel wakes the reader, a moment has passed, or the reader is flushed or closed.
-func (r *run) wait() error {
-	if err := r.t.objs.ReaderWaits.Set(uint32(1)); err != nil {
+// wait blocks until the kernel wakes the reader, that much time has passed, or the reader is flushed or closed.
+func (r *run) wait(wake bpf.AuditCrauWake, most time.Duration) error {
+	if err := r.t.objs.ReaderWaits.Set(uint32(wake)); err != nil {
 		return err
 	}
-	// What came in before the kernel knew would wake nobody.
-	if n, err := r.drain(); n > 0 || err != nil {
-		return ignoreClosed(err)
+	if wake == bpf.AuditCrauWakeCRAU_WAKE_NEXT {
+		// What came in before the kernel knew would wake nobody.
+		if n, err := r.drain(); n > 0 || err != nil {
+			return ignoreClosed(err)
+		}
 	}
-	r.t.reader.SetDeadline(time.Now().Add(longestWait))
+	r.t.reader.SetDeadline(time.Now().Add(most))
 	switch err := r.t.reader.ReadInto(&r.rec); {
 	case err == nil:
 		r.handle()
@@ -187,15 +180,4 @@ func (r *run) handle() {
 		}
 	}
 	r.h.Handle(&r.ev)
-}
-
-// sleep waits for d, less if ctx or the Tracer ends.
-func (t *Tracer) sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	case <-t.done:
-	}
 }

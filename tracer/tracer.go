@@ -22,7 +22,7 @@ import (
 // Config says how to load the program. The zero value takes every default.
 type Config struct {
 	RingSize     int           // bytes, a power of two and a multiple of the page size; default 8 MiB
-	PollInterval time.Duration // how often a busy ring is emptied, one that fills slowly a fifth as often; default 2 ms
+	PollInterval time.Duration // how long events wait at most, in a ring that fills slowly; default 100 ms
 	MaxProcesses int           // processes remembered as announced; default 8192
 	ProcessRate  int           // hits a second that are taken of one process; default: any number
 	Scopes       []string      // keep only data of these scopes, and data without one; at most 16; default: all
@@ -47,7 +47,6 @@ type Tracer struct {
 	sleepable   bool
 	read        atomic.Uint64
 	undecodable atomic.Uint64
-	done        chan struct{} // closed by Close
 	cut         atomic.Uint64 // records of which the kernel did not know that something is cut
 
 	mu       sync.Mutex // guards what follows, and the maps and the reader against being closed while in use
@@ -72,7 +71,7 @@ func New(cfg Config) (_ *Tracer, err error) {
 		cfg.RingSize = 8 << 20
 	}
 	if cfg.PollInterval == 0 {
-		cfg.PollInterval = 2 * time.Millisecond
+		cfg.PollInterval = 100 * time.Millisecond
 	}
 	if cfg.MaxProcesses == 0 {
 		cfg.MaxProcesses = 8192
@@ -89,7 +88,6 @@ func New(cfg Config) (_ *Tracer, err error) {
 		multi:     !cfg.SingleUprobe && features.HaveBPFLinkUprobeMulti() == nil,
 		sleepable: version >= firstSleepable,
 		strings:   newStringTable(),
-		done:      make(chan struct{}),
 	}
 	if !t.sleepable {
 		cfg.Log.Warn("this kernel cannot fault pages in from a uprobe; data on pages that are not resident is counted as "+
@@ -265,7 +263,6 @@ func (t *Tracer) Close() error {
 		return t.closeErr
 	}
 	t.closed = true
-	close(t.done)
 	var errs []error
 	for _, l := range t.links {
 		errs = append(errs, l.Close())

@@ -115,7 +115,7 @@ type Log struct {
 type Ring struct {
 	// Size is a power of two from 64KiB to 1GiB.
 	Size ByteSize `yaml:"size"`
-	// PollInterval is how often a busy buffer is read, 100us to 1s.
+	// PollInterval is how long an event may wait in the buffer, 100us to 1s. One that fills is read earlier.
 	PollInterval time.Duration `yaml:"poll_interval"`
 }
 
@@ -196,7 +196,7 @@ func Default() Config {
 		Exporter: ExporterOTLP,
 		Console:  Console{Format: FormatText, Color: ColorAuto},
 		Log:      Log{Level: "info", Format: FormatText},
-		Ring:     Ring{Size: 8 * MiB, PollInterval: 2 * time.Millisecond},
+		Ring:     Ring{Size: 8 * MiB, PollInterval: 100 * time.Millisecond},
 		Spans:    Spans{IdleTimeout: 2 * time.Second},
 		Policy:   policy.Config{Name: "none", Rules: []policy.Rule{}},
 		Privacy:  Privacy{Process: ProcessNone, Keys: Keys{Allow: []string{}, Deny: []string{}}},

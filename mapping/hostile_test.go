@@ -12,55 +12,68 @@ import (
 // Events without any sense, on few ids and with tight limits, so that every way of opening, joining, shedding and
 // evicting meets every other: nothing breaks, and every hit is accounted for.
 func TestNonsenseBreaksNothing(t *testing.T) {
-	names := []string{
-		"", "tls::handshake", "tls::handshake_client", "tls::handshake_server", "tls::key_exchange", "tls::verify", "pk::derive",
-		"pk::encapsulate", "pk::generate", "app::thing",
-	}
 	for seed := range uint64(300) {
-		r := rand.New(rand.NewPCG(seed, 1))
-		f := newFeed(t, Config{MaxOpenContexts: 12 + int(seed%20), MaxTreeSpans: 2 + int(seed%7), MaxProcesses: 2, MaxOpenBytes: 1000 + 100*int(seed%30)})
-		ids := 2 + int(seed%6)
-		id := func() uint64 { return uint64(r.IntN(ids)) }
-		for range 2000 {
-			f.pid = 10 + uint32(r.IntN(3))
-			f.tid = 100*f.pid + uint32(r.IntN(2))
-			var pairs []event.Pair
-			if n := names[r.IntN(len(names))]; n != "" {
-				pairs = append(pairs, name(n))
-			}
-			if r.IntN(2) == 0 {
-				pairs = append(pairs, w("tls::protocol_version", 0x0304), w("tls::group", 0x11ec), s("pk::algorithm", "ECDH"))
-			}
-			switch r.IntN(12) {
-			case 0:
-				f.enter(1 + id())
-			case 1:
-				f.leave(1 + id())
-			case 2, 3, 4:
-				f.data(id(), pairs...)
-			case 5:
-				self := id()
-				f.open(self, self, pairs...)
-			case 6:
-				f.open(id(), none, pairs...)
-			case 7:
-				f.m.Tick(f.now + uint64(r.IntN(3))*sec)
-			case 8:
-				if r.IntN(50) == 0 {
-					f.event(event.Event{Kind: event.ProcessExit})
-				}
-			default:
-				f.open(id(), id(), pairs...)
-			}
+		f := newFeed(t, tight(seed))
+		nonsense(seed, f, func() {
 			checkTrees(t, f.m, seed)
 			if st := f.m.Stats(); st.OpenContexts < 0 || st.OpenContexts > f.m.cfg.MaxOpenContexts {
 				t.Fatalf("seed %d: %d open contexts, the limit is %d", seed, st.OpenContexts, f.m.cfg.MaxOpenContexts)
 			}
-		}
+		})
 		f.finish()
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}
+	}
+}
+
+func tight(seed uint64) Config {
+	return Config{
+		MaxOpenContexts: 12 + int(seed%20), MaxTreeSpans: 2 + int(seed%7), MaxProcesses: 2, MaxOpenBytes: 1000 + 100*int(seed%30),
+	}
+}
+
+// nonsense feeds 2000 events that the seed makes up and calls after each.
+func nonsense(seed uint64, f *feed, after func()) {
+	names := []string{
+		"", "tls::handshake", "tls::handshake_client", "tls::handshake_server", "tls::key_exchange", "tls::verify", "pk::derive",
+		"pk::encapsulate", "pk::generate", "app::thing",
+	}
+	r := rand.New(rand.NewPCG(seed, 1))
+	ids := 2 + int(seed%6)
+	id := func() uint64 { return uint64(r.IntN(ids)) }
+	for range 2000 {
+		f.pid = 10 + uint32(r.IntN(3))
+		f.tid = 100*f.pid + uint32(r.IntN(2))
+		var pairs []event.Pair
+		if n := names[r.IntN(len(names))]; n != "" {
+			pairs = append(pairs, name(n))
+		}
+		if r.IntN(2) == 0 {
+			pairs = append(pairs, w("tls::protocol_version", 0x0304), w("tls::group", 0x11ec), s("pk::algorithm", "ECDH"))
+		}
+		switch r.IntN(12) {
+		case 0:
+			f.enter(1 + id())
+		case 1:
+			f.leave(1 + id())
+		case 2, 3, 4:
+			f.data(id(), pairs...)
+		case 5:
+			self := id()
+			f.open(self, self, pairs...)
+		case 6:
+			f.open(id(), none, pairs...)
+		case 7:
+			f.m.Tick(f.now + uint64(r.IntN(3))*sec)
+		case 8:
+			if r.IntN(50) == 0 {
+				f.event(event.Event{Kind: event.ProcessExit})
+			}
+		default:
+			f.open(id(), id(), pairs...)
+		}
+		after()
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"crypto/cipher"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"maps"
 	"path"
@@ -95,8 +96,9 @@ type Mapper struct {
 	scope instrumentation.Scope
 
 	pool
-	scratch scratch
-	judged  judged
+	patterns patterns
+	scratch  scratch
+	judged   judged
 }
 
 // Stats counts what the mapper did. Events is the sum of the events of all trees given to the sink, of those still
@@ -146,6 +148,7 @@ func New(cfg Config) (*Mapper, error) {
 		trees:     list.New(),
 		who:       make(map[attribute.Distinct]*identity),
 		scope:     scope,
+		patterns:  patterns{seed: maphash.MakeSeed()},
 	}
 	m.in = newInterner(m.cfg.leavesOut)
 	return m, nil
@@ -158,6 +161,7 @@ func (m *Mapper) Reconfigure(cfg Config) {
 	m.cfg.IdleTimeout, m.cfg.Policy, m.cfg.Describe = cfg.IdleTimeout, cfg.Policy, cfg.Describe
 	m.cfg.Scopes, m.cfg.AllowKeys, m.cfg.DenyKeys = cfg.Scopes, cfg.AllowKeys, cfg.DenyKeys
 	m.in.reconsider()
+	m.patterns.forget()
 	clear(m.who)
 	for _, p := range m.procs {
 		p.who = m.identity(p.pid, p.record)

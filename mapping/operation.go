@@ -22,7 +22,7 @@ type Operation struct {
 	Duration  time.Duration
 }
 
-// operation returns what to count of a context; ok is false for one that is no operation, such as a share that was
+// operation returns what to count of a context, without its duration; ok is false for one that is no operation, such as a share that was
 // only offered and the making of its key.
 func (n *node) operation(executable string) (op Operation, ok bool) {
 	j := &n.judgement
@@ -31,7 +31,6 @@ func (n *node) operation(executable string) (op Operation, ok bool) {
 	switch n.class() {
 	case classTLSHandshake, classSSHHandshake:
 		op.Handshake = true
-		op.Duration = time.Duration(n.last - n.start)
 		if j.sum != nil {
 			op.Status = j.sum.keyExchange
 		}

@@ -5,16 +5,11 @@ package mapping
 import (
 	"crypto/aes"
 	"slices"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
-
-	"github.com/crau-otel/crau-otel/mapping/registry"
-	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
 // ScopeName is the instrumentation scope of every span.
@@ -39,11 +34,11 @@ func (m *Mapper) finish(t *tree, why end) {
 
 // scratch is memory that is used for one tree after the other.
 type scratch struct {
+	meaning    meaning
 	attrs      []attribute.KeyValue
 	spans      []span
 	out        []sdktrace.ReadOnlySpan
 	operations []Operation
-	ends       []int // of the spans' attributes in attrs
 	block      [aes.BlockSize]byte
 }
 
@@ -60,6 +55,7 @@ func (m *Mapper) shed(t *tree) {
 			kept = append(kept, n)
 		}
 	}
+	t.shed = true
 	for _, n := range kept {
 		n.judge(&m.judged) // those below go by it
 	}
@@ -102,93 +98,63 @@ func (m *Mapper) drop(t *tree) {
 func (m *Mapper) give(t *tree, nodes []*node, why end) {
 	for _, n := range nodes {
 		n.stretch()
-		n.judge(&m.judged)
-		n.notice()
 	}
-	for _, n := range nodes {
-		n.fold()
-	}
-	for _, n := range slices.Backward(nodes) {
-		n.conclude()
+	what, number := m.patterns.find(t, nodes, why)
+	if what == nil {
+		what = m.mean(t, nodes, why)
+		number = m.patterns.learn(nodes, what)
 	}
 	events := t.events
 	t.events = 0
-	if out := m.spans(t, nodes, why); len(out.Spans) > 0 {
-		out.Events = events
-		m.stats.Spans += uint64(len(out.Spans))
-		m.cfg.Sink(out)
-	} else {
+	if len(what.spans) == 0 {
 		m.stats.Hidden += uint64(events)
+		return
 	}
+	out := m.spans(t, nodes, what, number)
+	out.Events = events
+	m.stats.Spans += uint64(len(out.Spans))
+	m.cfg.Sink(out)
 }
 
-// spans makes the spans of judged nodes, leaving out those that the scopes hide. They are in the scratch memory.
-func (m *Mapper) spans(t *tree, nodes []*node, why end) Tree {
-	who := t.thread.proc.who
+// spans makes the spans of nodes, of which it is known what they mean. They are in the scratch memory.
+func (m *Mapper) spans(t *tree, nodes []*node, what *meaning, number uint64) Tree {
 	sc := &m.scratch
 	if cap(sc.spans) > maxScratch || cap(sc.attrs) > 10*maxScratch {
-		sc.attrs, sc.spans, sc.out, sc.operations, sc.ends = nil, nil, nil, nil, nil
+		sc.attrs, sc.spans, sc.out, sc.operations = nil, nil, nil, nil
 	}
-	attrs := sc.attrs[:0]
-	sc.spans, sc.out, sc.operations, sc.ends = sc.spans[:0], sc.out[:0], sc.operations[:0], sc.ends[:0]
-	var downgraded, weak bool
-	for _, n := range nodes {
-		if m.hides(n) {
-			continue
-		}
-		start := len(attrs)
-		attrs = n.appendAttributes(attrs, t, why)
-		if m.cfg.Library != nil && (n.parent == nil || n.parent.file != n.file) {
-			attrs = append(attrs, m.cfg.Library(n.file)...)
-		}
-		if n.parent == nil && t.thread.proc.record != (event.Process{}) {
-			attrs = append(attrs, attrUserClass.String(userClass(t.thread.proc.record.UID)))
-		}
-		attrs = append(attrs, attrContextID.String(m.contextID(n)))
-		sc.spans = append(sc.spans, span{})
-		sp := &sc.spans[len(sc.spans)-1]
-		m.fillSpan(sp, t, n)
-		violations := m.cfg.Policy.Check(who.executable, sp.name, attrs[start:])
-		if violations != nil {
-			attrs = append(attrs, attrPolicyViolations.StringSlice(violations))
-			sp.status = sdktrace.Status{Code: codes.Error, Description: "violates " + strings.Join(violations, ", ")}
-		}
-		if op, ok := n.operation(who.executable); ok || violations != nil {
-			if !ok {
-				op = Operation{Executable: who.executable}
-			}
-			op.Violations = violations
-			sc.operations = append(sc.operations, op)
-		}
-		sc.ends = append(sc.ends, len(attrs))
-		weak = weak || len(n.judgement.weak) > 0
-		downgraded = downgraded || n.judgement.sum != nil && n.judgement.sum.downgraded
-	}
+	sc.attrs = append(sc.attrs[:0], what.attrs...)
+	sc.operations = append(sc.operations[:0], what.operations...)
+	sc.spans, sc.out = slices.Grow(sc.spans[:0], len(what.spans)), sc.out[:0]
 	start := 0
-	for i := range sc.spans {
-		sc.spans[i].attributes = attrs[start:sc.ends[i]:sc.ends[i]]
-		start = sc.ends[i]
-		sc.out = append(sc.out, &sc.spans[i])
+	for i := range what.spans {
+		meant := &what.spans[i]
+		n := nodes[meant.node]
+		attrs := sc.attrs[start:meant.end:meant.end]
+		attrs[meant.id].Value = attribute.StringValue(m.contextID(n))
+		start = meant.end
+		begin := m.cfg.Wall(n.start)
+		sc.spans = append(sc.spans, span{
+			meant:      meant,
+			context:    spanContext(t.trace, n.span),
+			start:      begin,
+			end:        begin.Add(time.Duration(n.last - n.start)),
+			attributes: attrs,
+			resource:   t.thread.proc.who.resource,
+			scope:      &m.scope,
+		})
+		sp := &sc.spans[i]
+		if meant.up > 0 {
+			sp.parent = spanContext(t.trace, n.above(meant.up).span)
+		}
+		if number != 0 {
+			sp.pattern = number + uint64(i)
+		}
+		if meant.operation >= 0 && sc.operations[meant.operation].Handshake {
+			sc.operations[meant.operation].Duration = time.Duration(n.last - n.start)
+		}
+		sc.out = append(sc.out, sp)
 	}
-	sc.attrs = attrs
-	return Tree{Spans: sc.out, Operations: sc.operations, Downgraded: downgraded, Weak: weak}
-}
-
-// conclude closes n's summary and hands it up to the root, if n has one.
-func (n *node) conclude() {
-	s := n.judgement.sum
-	if s == nil {
-		return
-	}
-	s.conclude(n)
-	root := n.tree.root()
-	if n == root {
-		return
-	}
-	if root.judgement.sum == nil {
-		root.judgement.sum = &summary{}
-	}
-	root.judgement.sum.absorb(s)
+	return Tree{Spans: sc.out, Operations: sc.operations, Downgraded: what.downgraded, Weak: what.weak}
 }
 
 // stretch lets the contexts above n last at least as long as n.
@@ -198,107 +164,6 @@ func (n *node) stretch() {
 	}
 }
 
-// hides reports whether the configured scopes leave n out.
-func (m *Mapper) hides(n *node) bool {
-	if len(m.cfg.Scopes) == 0 {
-		return false
-	}
-	scope, _, _ := strings.Cut(n.name, "::")
-	return !slices.Contains(m.cfg.Scopes, scope)
-}
-
-// fillSpan makes sp the span of n but for its attributes and its status.
-func (m *Mapper) fillSpan(sp *span, t *tree, n *node) {
-	sp.name, sp.kind = n.spanName(), n.kind()
-	sp.context = spanContext(t.trace, n.span)
-	sp.start = m.cfg.Wall(n.start)
-	sp.end = sp.start.Add(time.Duration(n.last - n.start))
-	sp.dropped = n.dropped
-	sp.resource, sp.scope = t.thread.proc.who.resource, &m.scope
-	parent := n.parent
-	for parent != nil && m.hides(parent) {
-		parent = parent.parent
-	}
-	if parent != nil {
-		sp.parent = spanContext(t.trace, parent.span)
-	}
-}
-
-func (n *node) spanName() string {
-	switch {
-	case n.schema != nil:
-		return n.schema.name
-	case n.name != "":
-		return n.name
-	}
-	return unnamed
-}
-
 func spanContext(traceID trace.TraceID, spanID trace.SpanID) trace.SpanContext {
 	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: traceID, SpanID: spanID, TraceFlags: trace.FlagsSampled})
-}
-
-// appendAttributes appends all that n has to tell but its id.
-func (n *node) appendAttributes(attrs []attribute.KeyValue, t *tree, why end) []attribute.KeyValue {
-	var cut, unreadable []string
-	for i := range n.data {
-		d := &n.data[i]
-		if d.flag&event.Fault != 0 {
-			unreadable = append(unreadable, d.key.attr)
-			continue
-		}
-		if d.flag&(event.Cut|event.KeyCut) != 0 {
-			cut = append(cut, d.key.attr)
-		}
-		attrs = d.appendTo(attrs)
-	}
-	attrs = n.appendJudgement(attrs)
-	if n.name != "" && n.name != n.spanName() {
-		attrs = append(attrs, attrContextName.String(n.name))
-	}
-	if n.parent == nil && t.join.pieces > 0 {
-		attrs = append(attrs, attrHandshakeJoined.String(string(t.join.how)), attrHandshakePieces.Int(1+t.join.pieces))
-	}
-	if cut != nil {
-		attrs = append(attrs, attrContextTruncated.StringSlice(cut))
-	}
-	if unreadable != nil {
-		attrs = append(attrs, attrContextUnreadable.StringSlice(unreadable))
-	}
-	if n.incomplete {
-		attrs = append(attrs, attrIncomplete.Bool(true))
-	}
-	if n.parentage != parentNone {
-		attrs = append(attrs, attrContextParent.String(string(n.parentage)))
-	}
-	if n.superseded {
-		why = endSuperseded
-	}
-	return append(attrs, attrContextEnd.String(string(why)))
-}
-
-// appendJudgement appends what the operation, and the handshake or root, amounts to.
-func (n *node) appendJudgement(attrs []attribute.KeyValue) []attribute.KeyValue {
-	j := &n.judgement
-	if n.schema.handshake() && n.get(keyTLSRole) == nil && n.schema.role != "" {
-		attrs = append(attrs, attrTLSRole.String(n.schema.role))
-	}
-	if n.class() == classTLSKeyExchange {
-		attrs = append(attrs, attrTLSNegotiated.Bool(j.agreed))
-	}
-	if j.status != registry.NotApplicable {
-		attrs = append(attrs, attrPQCStatus.String(j.status.String()))
-	}
-	if j.part != registry.NotApplicable {
-		attrs = append(attrs, attrPQCPart.String(j.part.String()))
-	}
-	weak := j.weak
-	if j.sum != nil {
-		attrs = j.sum.appendTo(attrs, n)
-		weak = j.sum.weak
-	}
-	if len(weak) > 0 {
-		attrs = append(attrs, attrWeak.StringSlice(weak))
-	}
-	return attrs
 }

@@ -70,6 +70,7 @@ type tree struct {
 	trace  trace.TraceID
 	age    *list.Element // in Mapper.trees
 	join   join
+	shed   bool // some of its contexts were given to the sink before, and went into what the others mean
 }
 
 func (t *tree) root() *node { return t.nodes[0] }
@@ -94,6 +95,7 @@ type node struct {
 	self       bool // it named itself as parent: the id stands for an object, not for a call site
 	linked     bool // its place was told, by a bare new_context with another context as parent
 	parentage  parentage
+	at         int // which of the nodes it is while patterns looks at them
 	judgement  judgement
 
 	// Of a context opened on itself before its name is known: the context of that id that was innermost then.
@@ -190,6 +192,14 @@ func climb(n *node, s *schema) *node {
 		}
 	}
 	return nil
+}
+
+// above returns the context so many higher than n.
+func (n *node) above(up int) *node {
+	for ; up > 0; up-- {
+		n = n.parent
+	}
+	return n
 }
 
 // setName names n, once.

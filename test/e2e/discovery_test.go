@@ -123,7 +123,7 @@ func TestProgramsThatAreStartedLaterAreFound(t *testing.T) {
 		}},
 		{"deleted as soon as it runs", false, func(t *testing.T, service string) *exec.Cmd {
 			path := install(t, samplePath, filepath.Join(t.TempDir(), service))
-			return exec.Command("sh", "-c", `"$1" --rate 100 & rm "$1"; trap "kill $!; wait; exit 0" TERM; wait`, "sh", path)
+			return exec.Command("sh", "-c", `"$1" --rate 100 & until [ "$(readlink /proc/$!/exe)" = "$1" ]; do :; done; rm "$1"; trap "kill $!; wait; exit 0" TERM; wait`, "sh", path)
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

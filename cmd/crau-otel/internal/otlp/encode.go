@@ -56,8 +56,10 @@ const (
 var errUTF8 = errors.New("string field contains invalid UTF-8")
 
 // appendSpan appends a span as one element of ScopeSpans.spans: what the SDK's transform makes of it, marshalled. Spans
-// with events or links, or with attributes of kinds that crau-otel does not set, go the SDK's way.
-func (e *encoder) appendSpan(b []byte, s sdktrace.ReadOnlySpan) ([]byte, error) {
+// with events or links, or with attributes of kinds that crau-otel does not set, go the SDK's way. Where in the element
+// what the span does not share with others of its pattern is, is left in e.at; own is its own attribute, -1 if it has none.
+func (e *encoder) appendSpan(b []byte, s sdktrace.ReadOnlySpan, own int) ([]byte, error) {
+	e.at = places{}
 	if len(s.Events()) > 0 || len(s.Links()) > 0 || s.DroppedEvents() != 0 || s.DroppedLinks() != 0 {
 		return appendForeign(b, s)
 	}
@@ -82,17 +84,23 @@ func (e *encoder) appendSpan(b []byte, s sdktrace.ReadOnlySpan) ([]byte, error) 
 		b = append(b, tagKind, kind)
 	}
 	if t := max(0, s.StartTime().UnixNano()); t != 0 {
+		e.at.start = len(b) + 1 - start
 		b = protowire.AppendFixed64(append(b, tagStart), uint64(t))
 	}
 	if t := max(0, s.EndTime().UnixNano()); t != 0 {
+		e.at.end = len(b) + 1 - start
 		b = protowire.AppendFixed64(append(b, tagEnd), uint64(t))
 	}
 	attrs := s.Attributes()
 	for i := range attrs {
 		if foreign(&attrs[i]) {
+			e.at = places{}
 			return appendForeign(b[:start-3], s)
 		}
 		b = e.appendKnown(b, &attrs[i])
+		if i == own {
+			e.at.text = len(b) - len(attrs[i].Value.AsString()) - start
+		}
 	}
 	if n := min(max(0, int64(s.DroppedAttributes())), math.MaxUint32); n != 0 {
 		b = protowire.AppendVarint(append(b, tagDropped), uint64(n))

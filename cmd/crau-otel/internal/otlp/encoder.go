@@ -12,6 +12,10 @@ import (
 type encoder struct {
 	invalid bool // some text of the span is not UTF-8
 	known   [rememberedAttributes]rememberedAttribute
+
+	at        places               // in the span that was encoded last
+	templates map[uint64]*template // by number of their pattern
+	size      int                  // of these, in bytes
 }
 
 const (

@@ -59,7 +59,7 @@ func (e *Exporter) Encode(spans []sdktrace.ReadOnlySpan) ([]sdktrace.ReadOnlySpa
 		if r, sc := s.Resource(), s.InstrumentationScope(); e.place == nil || r != e.place.resource || sc != e.place.scope {
 			e.place = &place{r, sc}
 		}
-		b, err := e.encoder.appendSpan(e.scratch[:0], s)
+		b, err := e.encoder.append(e.scratch[:0], s)
 		if err != nil {
 			return nil, status.Errorf(codes.Internal, "encode span: %v", err)
 		}

@@ -18,7 +18,7 @@ import (
 const (
 	// quietPolls is how many empty polls in a row make the reader wait for the next record instead.
 	quietPolls = 3
-	// longestWait bounds a wait, since a record may come in just before the kernel learns that the reader waits.
+	// longestWait bounds a wait for the next record, so that trees that are idle end.
 	longestWait = 250 * time.Millisecond
 	// tickEvery is how many events a ring that never runs dry may give between two ticks.
 	tickEvery = 4096
@@ -41,12 +41,13 @@ type Handler interface {
 // the cheaper for the traced program and for the reader. After a quiet while the next event wakes the reader up.
 func (t *Tracer) Run(ctx context.Context, h Handler) error {
 	stop := context.AfterFunc(ctx, func() {
-		if err := t.reader.Flush(); err != nil && !errors.Is(err, os.ErrClosed) {
+		if err := t.wakeups.interrupt(); err != nil {
 			t.cfg.Log.Warn("cannot interrupt the reader", "error", err)
 		}
 	})
 	defer stop()
 
+	t.reader.SetDeadline(past)
 	r := &run{t: t, h: h}
 	for quiet := 0; ; {
 		stopping := ctx.Err() != nil
@@ -71,9 +72,9 @@ func (t *Tracer) Run(ctx context.Context, h Handler) error {
 			quiet++
 		}
 		if quiet < quietPolls {
-			err = r.wait(bpf.AuditCrauWakeCRAU_WAKE_FILL, t.cfg.PollInterval)
+			err = t.wait(ctx, bpf.AuditCrauWakeCRAU_WAKE_FILL, t.cfg.PollInterval)
 		} else {
-			err = r.wait(bpf.AuditCrauWakeCRAU_WAKE_NEXT, longestWait)
+			err = t.wait(ctx, bpf.AuditCrauWakeCRAU_WAKE_NEXT, longestWait)
 		}
 		if err != nil {
 			return fmt.Errorf("wait for ring buffer: %w", err)
@@ -114,7 +115,6 @@ var past = time.Unix(1, 0)
 
 // drain handles records until the ring is empty and returns how many there were.
 func (r *run) drain() (int, error) {
-	r.t.reader.SetDeadline(past)
 	for n := 0; ; n++ {
 		switch err := r.t.reader.ReadInto(&r.rec); {
 		case err == nil:
@@ -122,7 +122,7 @@ func (r *run) drain() (int, error) {
 			if n%tickEvery == tickEvery-1 {
 				r.h.Tick(r.ev.Time)
 			}
-		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, ringbuf.ErrFlushed):
+		case errors.Is(err, os.ErrDeadlineExceeded):
 			return n, nil
 		default:
 			return n, err
@@ -130,35 +130,20 @@ func (r *run) drain() (int, error) {
 	}
 }
 
-// wait blocks until the kernel wakes the reader, that much time has passed, or the reader is flushed or closed.
-func (r *run) wait(wake bpf.AuditCrauWake, most time.Duration) error {
-	if err := r.t.objs.ReaderWaits.Set(uint32(wake)); err != nil {
-		return err
-	}
-	if wake == bpf.AuditCrauWakeCRAU_WAKE_NEXT {
-		// What came in before the kernel knew would wake nobody.
-		if n, err := r.drain(); n > 0 || err != nil {
-			return ignoreClosed(err)
+// wait blocks until the kernel wakes the reader, that much time has passed, or ctx or the Tracer ends.
+func (t *Tracer) wait(ctx context.Context, wake bpf.AuditCrauWake, most time.Duration) error {
+	var failed error
+	err := t.wakeups.wait(most, func() bool {
+		if failed = t.objs.ReaderWaits.Set(uint32(wake)); failed != nil || ctx.Err() != nil {
+			return true
 		}
-	}
-	r.t.reader.SetDeadline(time.Now().Add(most))
-	switch err := r.t.reader.ReadInto(&r.rec); {
-	case err == nil:
-		r.handle()
-		return nil
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, ringbuf.ErrFlushed):
-		return nil
-	default:
-		return ignoreClosed(err)
-	}
-}
-
-// ignoreClosed leaves it to the next drain to find the reader closed.
-func ignoreClosed(err error) error {
-	if errors.Is(err, ringbuf.ErrClosed) {
-		return nil
-	}
-	return err
+		if wake != bpf.AuditCrauWakeCRAU_WAKE_NEXT {
+			return false
+		}
+		used, _ := t.RingFill() // what came in before the kernel knew wakes nobody
+		return used > 0
+	})
+	return errors.Join(failed, err)
 }
 
 func (r *run) handle() {

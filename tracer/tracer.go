@@ -42,6 +42,7 @@ type Tracer struct {
 	cfg         Config
 	objs        bpf.AuditObjects
 	reader      *ringbuf.Reader
+	wakeups     *wakeups // of the reader
 	links       []link.Link
 	multi       bool
 	sleepable   bool
@@ -107,6 +108,9 @@ func New(cfg Config) (_ *Tracer, err error) {
 	t.specs = t.objs.Sites.MaxEntries()
 	if t.reader, err = ringbuf.NewReader(t.objs.Ring); err != nil {
 		return nil, fmt.Errorf("open ring buffer: %w", err)
+	}
+	if t.wakeups, err = newWakeups(t.objs.Ring); err != nil {
+		return nil, err
 	}
 	for name, prog := range map[string]*ebpf.Program{
 		"sched_process_exec": t.objs.ProcessExec,
@@ -257,13 +261,16 @@ func (t *Tracer) RingFill() (used, capacity int) {
 
 // Close detaches and unloads everything and ends Run. It is idempotent.
 func (t *Tracer) Close() error {
+	var errs []error
+	if t.wakeups != nil {
+		errs = append(errs, t.wakeups.close()) // before the lock, which a wait may need to end
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
 		return t.closeErr
 	}
 	t.closed = true
-	var errs []error
 	for _, l := range t.links {
 		errs = append(errs, l.Close())
 	}

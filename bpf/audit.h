@@ -17,6 +17,7 @@ enum crau_limit {
 	CRAU_RUNS = 8,		/* runs of the program under way on one CPU */
 	CRAU_MAX_SCOPES = 16,	/* scopes to keep */
 	CRAU_MAX_SCOPE = 16,	/* bytes of a scope that count */
+	CRAU_FILLS = 16,	/* the ring is read when one in so many of its bytes is in use */
 };
 
 /* What a record tells. The first eight are also what a site can be. */
@@ -74,7 +75,7 @@ enum crau_stat {
 enum crau_wake {
 	CRAU_WAKE_NEVER,
 	CRAU_WAKE_NEXT,		/* by the next record */
-	CRAU_WAKE_FILL,		/* by a record that finds a sixteenth of the ring in use */
+	CRAU_WAKE_FILL,		/* by a record that comes when the ring fills: CRAU_FILLS */
 };
 
 /* One argument of a probe site: where to find it when the site is hit. */

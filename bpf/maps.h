@@ -115,7 +115,7 @@ static __always_inline __u64 wakeup(void)
 static __always_inline void look_at_ring(void)
 {
 	if (*(volatile __u32 *)&reader_waits == CRAU_WAKE_FILL &&
-	    bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE) / 16)
+	    bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE) / CRAU_FILLS)
 		*(volatile __u32 *)&reader_waits = CRAU_WAKE_NEXT;
 }
 

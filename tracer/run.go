@@ -137,10 +137,11 @@ func (t *Tracer) wait(ctx context.Context, wake bpf.AuditCrauWake, most time.Dur
 		if failed = t.objs.ReaderWaits.Set(uint32(wake)); failed != nil || ctx.Err() != nil {
 			return true
 		}
-		if wake != bpf.AuditCrauWakeCRAU_WAKE_NEXT {
-			return false
+		// What came in before the kernel knew wakes nobody.
+		used, capacity := t.RingFill()
+		if wake == bpf.AuditCrauWakeCRAU_WAKE_FILL {
+			return used > capacity/int(bpf.AuditCrauLimitCRAU_FILLS)
 		}
-		used, _ := t.RingFill() // what came in before the kernel knew wakes nobody
 		return used > 0
 	})
 	return errors.Join(failed, err)

@@ -267,7 +267,7 @@ func mapped(t testing.TB, handshakes int, f func(i int, tree []sdktrace.ReadOnly
 	if err != nil {
 		t.Fatal(err)
 	}
-	now, tid, group := uint64(0), uint32(0), uint64(29)
+	now, tid := uint64(0), uint32(0)
 	open := func(name string, pairs ...event.Pair) {
 		now += 1 + now>>3
 		pairs = append([]event.Pair{{Key: []byte("name"), Type: event.String, Value: []byte(name)}}, pairs...)
@@ -278,7 +278,8 @@ func mapped(t testing.TB, handshakes int, f func(i int, tree []sdktrace.ReadOnly
 		return event.Pair{Key: []byte(key), Type: event.String, Value: []byte(s)}
 	}
 	for i := range handshakes {
-		tid, group = uint32(i+1), 29
+		tid = uint32(i + 1)
+		group := uint64(29)
 		if i%9 == 8 {
 			group += uint64(i) << 16 // its spans have other lengths
 		}

@@ -18,6 +18,7 @@ import (
 
 // handshakes is the last part: GnuTLS makes TLS handshakes with itself, one thread for both ends.
 type handshakes struct {
+	Key       string                       `json:"key"` // of the server's certificate
 	Count     int                          `json:"handshakes_per_round"`
 	PerEvents float64                      `json:"events_per_handshake"`
 	PerSpans  float64                      `json:"spans_per_handshake"`
@@ -35,8 +36,13 @@ type handshakeFigures struct {
 
 const gnutlsLibrary = "libgnutls.so.30"
 
-// measureHandshakes returns nil if there is no GnuTLS with probes.
-func measureHandshakes(cfg config, r *receiver) (*handshakes, error) {
+// keys are those of the server's certificate, in the words of the program that makes the handshakes. A tracer costs the
+// same with all: ECDSA (P-256) makes the cheapest handshakes of those in use, so that a tracer weighs most, RSA (2048 bits)
+// takes two and a half times as long.
+var keys = []string{"ecdsa", "rsa"}
+
+// measureHandshakes returns nothing if there is no GnuTLS with probes.
+func measureHandshakes(cfg config, r *receiver) (all []*handshakes, err error) {
 	library, err := filepath.EvalSymlinks(filepath.Join(cfg.gnutls, "lib", gnutlsLibrary))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -48,12 +54,24 @@ func measureHandshakes(cfg config, r *receiver) (*handshakes, error) {
 	if err := copyFile(library, named); err != nil {
 		return nil, err
 	}
-	subjects, err := newSubjects(filepath.Join(cfg.dir, "gnutls"), []string{named}, cfg.agents, r)
+	for _, key := range keys {
+		h, err := measureKey(cfg, r, key, named)
+		if err != nil {
+			return nil, fmt.Errorf("handshakes with %s: %w", key, err)
+		}
+		all = append(all, h)
+	}
+	return all, nil
+}
+
+func measureKey(cfg config, r *receiver, key, library string) (*handshakes, error) {
+	subjects, err := newSubjects(filepath.Join(cfg.dir, "gnutls", key), []string{library}, cfg.agents, r)
 	if err != nil {
 		return nil, err
 	}
 	h := &handshakes{
-		Count: cfg.handshakes, Subjects: make(map[string]*handshakeFigures), Lost: make(map[string]map[string]uint64),
+		Key: key, Count: cfg.handshakes,
+		Subjects: make(map[string]*handshakeFigures), Lost: make(map[string]map[string]uint64),
 	}
 	if err := h.rounds(cfg, subjects); err != nil {
 		_ = closeSubjects(subjects)
@@ -75,13 +93,13 @@ func (h *handshakes) rounds(cfg config, subjects []*subject) error {
 		h.Subjects[s.name] = &handshakeFigures{}
 	}
 	for round := -1; round < cfg.gnutlsRounds; round++ {
-		cfg.progress("gnutls", round, cfg.gnutlsRounds)
+		cfg.progress("gnutls "+h.Key, round, cfg.gnutlsRounds)
 		traced, agents := make(map[string]float64), make(map[string]float64)
 		for i := range subjects {
 			s := subjects[(i+round+1)%len(subjects)]
 			var cpu time.Duration
 			spent, err := s.spent(200*time.Millisecond, func() (err error) {
-				cpu, err = shakeHands(cfg, filepath.Dir(s.files[0]))
+				cpu, err = shakeHands(cfg, h.Key, filepath.Dir(s.files[0]))
 				if s.agent != nil {
 					time.Sleep(2500 * time.Millisecond) // until the last trees are idle and their program is forgotten
 				}
@@ -113,8 +131,9 @@ func (h *handshakes) rounds(cfg config, subjects []*subject) error {
 }
 
 // shakeHands makes handshakes with the GnuTLS in dir and returns the CPU time they took, without making certificates.
-func shakeHands(cfg config, dir string) (time.Duration, error) {
-	cmd := exec.Command(filepath.Join(cfg.gnutls, "bin/handshakes"), "--wait", "--count", strconv.Itoa(cfg.handshakes))
+func shakeHands(cfg config, key, dir string) (time.Duration, error) {
+	cmd := exec.Command(filepath.Join(cfg.gnutls, "bin/handshakes"), "--wait", "--key", key,
+		"--count", strconv.Itoa(cfg.handshakes))
 	cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+dir)
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -18,13 +18,13 @@ import (
 
 // report is all that was measured.
 type report struct {
-	Machine string       `json:"machine"`
-	Time    string       `json:"time"`
-	Hits    *hits        `json:"hits,omitempty"`
-	Loads   []*sustained `json:"loads,omitempty"`
-	GnuTLS  *handshakes  `json:"gnutls,omitempty"`
-	Soak    *soak        `json:"soak,omitempty"`
-	Limits  []limit      `json:"limits"`
+	Machine string        `json:"machine"`
+	Time    string        `json:"time"`
+	Hits    *hits         `json:"hits,omitempty"`
+	Loads   []*sustained  `json:"loads,omitempty"`
+	GnuTLS  []*handshakes `json:"gnutls,omitempty"`
+	Soak    *soak         `json:"soak,omitempty"`
+	Limits  []limit       `json:"limits"`
 }
 
 // limit is a figure that is to stay below a bound.
@@ -86,8 +86,8 @@ func (r *report) judge(cfg config) {
 				add(s.Load+": hits that are neither exported nor counted", c.name, 1, 0)
 			}
 		}
-		if r.GnuTLS != nil {
-			add("GnuTLS: CPU of program and agent over untraced, %", c.name, r.GnuTLS.Subjects[c.name].Over.median(), 5)
+		for _, h := range r.GnuTLS {
+			add("GnuTLS, "+h.Key+": CPU of program and agent over untraced, %", c.name, h.Subjects[c.name].Over.median(), 5)
 		}
 	}
 }
@@ -109,8 +109,11 @@ func (r *report) print(to io.Writer, cfg config) {
 	if r.Loads != nil {
 		r.printLoads(p)
 	}
-	if r.GnuTLS != nil {
-		r.printHandshakes(p, cfg)
+	for _, h := range r.GnuTLS {
+		h.print(p, cfg)
+	}
+	if r.GnuTLS == nil && cfg.measures("gnutls") {
+		p("\nNo GnuTLS with probes in %s: handshakes are not measured. examples/gnutls/build.sh %[1]s builds one.\n", cfg.gnutls)
 	}
 	if r.Soak != nil {
 		r.printSoak(p)
@@ -159,18 +162,18 @@ func (r *report) printLoads(p printer) {
 	}
 }
 
-func (r *report) printHandshakes(p printer, cfg config) {
-	g := r.GnuTLS
-	p("\nGnuTLS handshakes, both ends, %.1f events and %.1f spans each: CPU us a handshake, %% over untraced: median (quartiles)\n", g.PerEvents, g.PerSpans)
+func (h *handshakes) print(p printer, cfg config) {
+	p("\nGnuTLS handshakes with %s, both ends, %.1f events and %.1f spans each: CPU us a handshake, %% over untraced: median (quartiles)\n",
+		h.Key, h.PerEvents, h.PerSpans)
 	p("subject\ttraced us\tagent us\ttraced over %%\ttraced and agent over %%\tlost\n")
 	for _, name := range []string{noTracer, emptyBPF} {
-		f := g.Subjects[name]
+		f := h.Subjects[name]
 		p("%s\t%.0f (%.0f-%.0f)\t\t%s\t\t\n", name, f.Traced.median(), f.Traced.at(0.25), f.Traced.at(0.75), spread(f.TracedOver))
 	}
 	for _, c := range cfg.agents {
-		f := g.Subjects[c.name]
+		f := h.Subjects[c.name]
 		p("%s\t%.0f (%.0f-%.0f)\t%.1f\t%s\t%s\t%s\n", c.name, f.Traced.median(), f.Traced.at(0.25), f.Traced.at(0.75),
-			f.Agent.median(), spread(f.TracedOver), spread(f.Over), reasons(g.Lost[c.name]))
+			f.Agent.median(), spread(f.TracedOver), spread(f.Over), reasons(h.Lost[c.name]))
 	}
 }
 

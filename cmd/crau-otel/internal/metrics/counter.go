@@ -40,8 +40,11 @@ type counter struct {
 	known    map[series]*count
 	all      []*count // in the order in which they came, so that what is over the limit stays the same
 	overflow *count
-	recent   []*count // the series that were counted last, by their place in a tree: trees are alike
+	recent   [recent]*count // series that were counted lately, by place: a look at these takes less than one at known
 }
+
+// recent is how many series are found without a map; a power of two.
+const recent = 128
 
 type count struct {
 	series
@@ -70,33 +73,28 @@ func (c *counter) observe(_ context.Context, o metric.Int64Observer) error {
 	return nil
 }
 
-// next counts one of a series, the i-th of a tree. The counter is locked.
-func (c *counter) next(i int, s series) {
-	if i < len(c.recent) && c.recent[i].series == s {
-		c.recent[i].n++
-		return
+// place returns where in the recent ones a series belongs.
+func (s *series) place() int {
+	h := int(s.status)
+	for _, text := range []string{s.operation, s.algorithm, s.role, s.rule} {
+		h *= 31
+		if n := len(text); n > 0 {
+			h += n ^ int(text[0])<<1 ^ int(text[n-1])<<3
+		}
 	}
-	n := c.count(s)
-	n.n++
-	if n == c.overflow {
-		return
-	}
-	switch {
-	case i < len(c.recent):
-		c.recent[i] = n
-	case i == len(c.recent) && i < maxRecent:
-		c.recent = append(c.recent, n)
-	}
+	return h % recent
 }
 
-// maxRecent bounds how many operations of a tree are remembered.
-const maxRecent = 64
-
-// add counts one of a series.
+// add counts one of a series. The counter is locked.
 func (c *counter) add(s series) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.count(s).n++
+	n := c.recent[s.place()]
+	if n == nil || n.series != s {
+		n = c.count(s)
+		if n != c.overflow {
+			c.recent[s.place()] = n
+		}
+	}
+	n.n++
 }
 
 func (c *counter) count(s series) *count {

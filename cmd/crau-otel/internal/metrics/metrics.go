@@ -159,7 +159,8 @@ func observe(meter metric.Meter, health func() Health) error {
 func (m *Metrics) Record(ops []mapping.Operation) {
 	m.operations.mu.Lock()
 	defer m.operations.mu.Unlock()
-	counted := 0 // operations
+	m.violations.mu.Lock()
+	defer m.violations.mu.Unlock()
 	for i := range ops {
 		op := &ops[i]
 		for _, rule := range op.Violations {
@@ -172,8 +173,7 @@ func (m *Metrics) Record(ops []mapping.Operation) {
 		if op.Handshake {
 			m.handshakes.Record(context.Background(), op.Duration.Seconds(), m.option(s))
 		} else {
-			m.operations.next(counted, s)
-			counted++
+			m.operations.add(s)
 		}
 	}
 }

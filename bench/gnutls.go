@@ -101,7 +101,7 @@ func (h *handshakes) rounds(cfg config, subjects []*subject) error {
 			spent, err := s.spent(200*time.Millisecond, func() (err error) {
 				cpu, err = shakeHands(cfg, h.Key, filepath.Dir(s.files[0]))
 				if s.agent != nil {
-					time.Sleep(2500 * time.Millisecond) // until the last trees are idle and their program is forgotten
+					time.Sleep(500 * time.Millisecond) // until the last trees, which end with their program, are sent
 				}
 				return err
 			})

@@ -17,27 +17,29 @@ func newContextCipher() (cipher.Block, error) {
 	return aes.NewCipher(key[:])
 }
 
-// contextID is what stands for a context; id is "" if there is none.
+// contextID is what stands for a context of a thread; id is "" if there is none.
 type contextID struct {
-	ctx uint64
-	id  string
+	ctx      uint64
+	pid, tid uint32
+	id       string
 }
 
-// recentIDs is how many ids a thread remembers: contexts are call sites or objects and come again.
-const recentIDs = 8
+// recentIDs is how many ids are remembered: contexts are call sites or objects and come again. A power of two.
+const recentIDs = 1 << 10
 
 // contextID returns 32 hex digits that stand for the context and its thread: the same as long as crau-otel runs, and of
 // no use to whoever lacks the key. No address leaves the host.
 func (m *Mapper) contextID(n *node) string {
-	known := &n.thread.ids[n.ctx*0x9E3779B97F4A7C15>>61]
-	if known.id != "" && known.ctx == n.ctx {
+	pid, tid := n.thread.proc.pid, n.thread.id
+	known := &m.ids[(n.ctx^uint64(tid)<<32)*0x9E3779B97F4A7C15>>32%recentIDs]
+	if known.id != "" && known.ctx == n.ctx && known.pid == pid && known.tid == tid {
 		return known.id
 	}
 	block := m.scratch.block[:]
 	binary.LittleEndian.PutUint64(block, n.ctx)
-	binary.LittleEndian.PutUint32(block[8:], n.thread.proc.pid)
-	binary.LittleEndian.PutUint32(block[12:], n.thread.id)
+	binary.LittleEndian.PutUint32(block[8:], pid)
+	binary.LittleEndian.PutUint32(block[12:], tid)
 	m.block.Encrypt(block, block)
-	*known = contextID{n.ctx, hex.EncodeToString(block)}
+	*known = contextID{n.ctx, pid, tid, hex.EncodeToString(block)}
 	return known.id
 }

@@ -83,6 +83,7 @@ type Mapper struct {
 	cfg       Config
 	limits    sdktrace.SpanLimits
 	block     cipher.Block // encrypts context ids
+	ids       [recentIDs]contextID
 	in        interner
 	procs     map[uint32]*process
 	latest    *process   // one of procs: that spoke last; nil if unknown

@@ -45,9 +45,9 @@ func TestPatternsChangeNothing(t *testing.T) {
 						slices.IndexFunc(tree.Spans, func(p sdktrace.ReadOnlySpan) bool {
 							return p.SpanContext().SpanID() == sp.Parent().SpanID()
 						}), sp.Parent().IsValid())
-					number, own := sp.(*span).Pattern()
-					if id := sp.Attributes()[own]; id.Key != attrContextID || len(id.Value.AsString()) != 32 {
-						t.Fatalf("seed %d: the attribute that is a span's own is %v", seed, id)
+					number, own, id := sp.(*span).Pattern()
+					if a := sp.Attributes()[own]; a.Key != attrContextID || len(id) != 32 || a.Value.AsString() != id {
+						t.Fatalf("seed %d: the attribute that is a span's own is %v, its text %s", seed, a, id)
 					}
 					if number == 0 {
 						continue

@@ -26,6 +26,8 @@ type span struct {
 	parent     trace.SpanContext
 	start, end time.Time
 	attributes []attribute.KeyValue
+	shared     bool   // attributes are the pattern's: they lack the context's id
+	contextID  string // the value of that attribute
 	resource   *sdkresource.Resource
 	scope      *instrumentation.Scope
 }
@@ -36,7 +38,6 @@ func (s *span) Parent() trace.SpanContext                     { return s.parent 
 func (s *span) SpanKind() trace.SpanKind                      { return s.kind }
 func (s *span) StartTime() time.Time                          { return s.start }
 func (s *span) EndTime() time.Time                            { return s.end }
-func (s *span) Attributes() []attribute.KeyValue              { return s.attributes }
 func (s *span) Links() []sdktrace.Link                        { return nil }
 func (s *span) Events() []sdktrace.Event                      { return nil }
 func (s *span) Status() sdktrace.Status                       { return s.status }
@@ -48,10 +49,19 @@ func (s *span) Resource() *sdkresource.Resource               { return s.resourc
 func (s *span) InstrumentationScope() instrumentation.Scope   { return *s.scope }
 func (s *span) InstrumentationLibrary() instrumentation.Scope { return *s.scope }
 
+// Attributes makes the attributes the span's own first: one whose pattern is known need not be asked for them.
+func (s *span) Attributes() []attribute.KeyValue {
+	if s.shared {
+		s.attributes, s.shared = slices.Clone(s.attributes), false
+		s.attributes[s.id].Value = attribute.StringValue(s.contextID)
+	}
+	return s.attributes
+}
+
 // Pattern returns a number that spans share which differ in nothing but their ids, times, resource and the text of one
-// attribute, and which attribute that is. The text is as long in all of them. No two patterns of a mapper have the same
-// number, and 0 is none.
-func (s *span) Pattern() (number uint64, attribute int) { return s.pattern, s.id }
+// attribute, which attribute that is, and its text, which is as long in all of them. No two patterns of a mapper have the
+// same number, and 0 is none.
+func (s *span) Pattern() (number uint64, attribute int, text string) { return s.pattern, s.id, s.contextID }
 
 // Clone returns a copy that stays as it is.
 func (t Tree) Clone() Tree {

@@ -35,7 +35,6 @@ func (m *Mapper) finish(t *tree, why end) {
 // scratch is memory that is used for one tree after the other.
 type scratch struct {
 	meaning    meaning
-	attrs      []attribute.KeyValue
 	spans      []span
 	out        []sdktrace.ReadOnlySpan
 	operations []Operation
@@ -119,18 +118,20 @@ func (m *Mapper) give(t *tree, nodes []*node, why end) {
 // spans makes the spans of nodes, of which it is known what they mean. They are in the scratch memory.
 func (m *Mapper) spans(t *tree, nodes []*node, what *meaning, number uint64) Tree {
 	sc := &m.scratch
-	if cap(sc.spans) > maxScratch || cap(sc.attrs) > 10*maxScratch {
-		sc.attrs, sc.spans, sc.out, sc.operations = nil, nil, nil, nil
+	if cap(sc.spans) > maxScratch {
+		sc.spans, sc.out, sc.operations = nil, nil, nil
 	}
-	sc.attrs = append(sc.attrs[:0], what.attrs...)
+	known := what != &sc.meaning // and all trees of its pattern share its attributes
 	sc.operations = append(sc.operations[:0], what.operations...)
 	sc.spans, sc.out = slices.Grow(sc.spans[:0], len(what.spans)), sc.out[:0]
 	start := 0
 	for i := range what.spans {
 		meant := &what.spans[i]
 		n := nodes[meant.node]
-		attrs := sc.attrs[start:meant.end:meant.end]
-		attrs[meant.id].Value = attribute.StringValue(m.contextID(n))
+		attrs, id := what.attrs[start:meant.end:meant.end], m.contextID(n)
+		if !known {
+			attrs[meant.id].Value = attribute.StringValue(id)
+		}
 		start = meant.end
 		begin := m.cfg.Wall(n.start)
 		sc.spans = append(sc.spans, span{
@@ -139,6 +140,8 @@ func (m *Mapper) spans(t *tree, nodes []*node, what *meaning, number uint64) Tre
 			start:      begin,
 			end:        begin.Add(time.Duration(n.last - n.start)),
 			attributes: attrs,
+			shared:     known,
+			contextID:  id,
 			resource:   t.thread.proc.who.resource,
 			scope:      &m.scope,
 		})

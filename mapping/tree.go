@@ -56,7 +56,6 @@ type thread struct {
 	latest ref
 	// session is what the library was entered with and no handshake has taken up yet; 0 if none.
 	session uint64
-	ids     [recentIDs]contextID
 	// pieces has, by the id of their roots, handshakes that may go on in further pieces, oldest first.
 	pieces map[uint64][]*tree
 }

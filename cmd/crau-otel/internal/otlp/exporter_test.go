@@ -301,7 +301,7 @@ func TestMappedSpansAreTheSame(t *testing.T) {
 	of := make(map[uint64]int) // spans by pattern
 	mapped(t, 50, func(_ int, spans []sdktrace.ReadOnlySpan) {
 		for _, s := range spans {
-			number, _ := s.(interface{ Pattern() (uint64, int) }).Pattern()
+			number, _, _ := s.(interface{ Pattern() (uint64, int, string) }).Pattern()
 			of[number]++
 		}
 		checkSameOf(t, &ours, e, spans)

@@ -13,13 +13,12 @@ import (
 // patterned is what mapping's spans are: those of one pattern differ only in their ids, times, resource and the text of
 // one attribute, which is as long in all of them.
 type patterned interface {
-	Pattern() (number uint64, attribute int)
+	Pattern() (number uint64, attribute int, text string)
 }
 
 // template is an encoded span of a pattern. Another one is the same but for some bytes.
 type template struct {
 	bytes []byte
-	own   int    // number of its own attribute
 	at    places // in bytes
 }
 
@@ -44,34 +43,34 @@ func (e *encoder) append(b []byte, s sdktrace.ReadOnlySpan) ([]byte, error) {
 	if !ok {
 		return e.appendSpan(b, s, -1)
 	}
-	number, own := p.Pattern()
+	number, own, text := p.Pattern()
 	if number == 0 {
 		return e.appendSpan(b, s, -1)
 	}
 	from, to := s.StartTime().UnixNano(), s.EndTime().UnixNano()
 	if t := e.templates[number]; t != nil && from > 0 && to > 0 {
-		return t.append(b, s, from, to), nil
+		return t.append(b, s, from, to, text), nil
 	}
 	start := len(b)
 	b, err := e.appendSpan(b, s, own)
 	if err == nil && e.at.start > 0 && e.at.end > 0 && e.at.text > 0 && s.SpanContext().TraceState().Len() == 0 {
-		e.learn(number, own, b[start:])
+		e.learn(number, b[start:])
 	}
 	return b, err
 }
 
-func (e *encoder) learn(number uint64, own int, element []byte) {
+func (e *encoder) learn(number uint64, element []byte) {
 	if e.templates == nil || e.size+len(element) > maxTemplates {
 		e.templates, e.size = make(map[uint64]*template), 0
 	}
 	body, _ := protowire.ConsumeBytes(element[1:])
 	e.at.body = len(element) - len(body)
-	e.templates[number] = &template{bytes: slices.Clone(element), own: own, at: e.at}
+	e.templates[number] = &template{bytes: slices.Clone(element), at: e.at}
 	e.size += len(element)
 }
 
 // append appends a span of the template's pattern, of that time (Unix, ns).
-func (t *template) append(b []byte, s sdktrace.ReadOnlySpan, from, to int64) []byte {
+func (t *template) append(b []byte, s sdktrace.ReadOnlySpan, from, to int64, text string) []byte {
 	start := len(b)
 	b = append(b, t.bytes...)
 	body := b[start+t.at.body:]
@@ -85,6 +84,6 @@ func (t *template) append(b []byte, s sdktrace.ReadOnlySpan, from, to int64) []b
 	}
 	binary.LittleEndian.PutUint64(body[t.at.start:], uint64(from))
 	binary.LittleEndian.PutUint64(body[t.at.end:], uint64(to))
-	copy(body[t.at.text:], s.Attributes()[t.own].Value.AsString())
+	copy(body[t.at.text:], text)
 	return b
 }

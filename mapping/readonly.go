@@ -61,7 +61,9 @@ func (s *span) Attributes() []attribute.KeyValue {
 // Pattern returns a number that spans share which differ in nothing but their ids, times, resource and the text of one
 // attribute, which attribute that is, and its text, which is as long in all of them. No two patterns of a mapper have the
 // same number, and 0 is none.
-func (s *span) Pattern() (number uint64, attribute int, text string) { return s.pattern, s.id, s.contextID }
+func (s *span) Pattern() (number uint64, attribute int, text string) {
+	return s.pattern, s.id, s.contextID
+}
 
 // Clone returns a copy that stays as it is.
 func (t Tree) Clone() Tree {

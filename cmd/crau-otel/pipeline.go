@@ -54,7 +54,8 @@ func newPipeline(
 		Log:      log,
 	}
 	if o, ok := exporter.(*otlp.Exporter); ok {
-		queueConfig.Hold = o.Encode // what waits takes a third of the memory, and the spans' own is used again
+		// What waits takes a third of the memory, and the spans' own is used again.
+		queueConfig.Hold, queueConfig.Release = o.Encode, o.Release
 	}
 	if cfg.Exporter == config.ExporterConsole {
 		queueConfig.MaxBatch = cfg.Limits.TreeSpans // a tree is drawn in one piece

@@ -29,6 +29,9 @@ func (q *Queue) deliver(trees []entry) {
 		q.deliver(trees[len(trees)/2:])
 		return
 	}
+	if q.cfg.Release != nil {
+		q.cfg.Release(spans)
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.abandoned {

@@ -3,12 +3,15 @@
 package export_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
 )
@@ -65,5 +68,49 @@ func TestHoldFails(t *testing.T) {
 	}
 	if got := f.names(); !slices.Equal(got, []string{"fine", "fine too"}) {
 		t.Errorf("exported %v", got)
+	}
+}
+
+// Held spans are given back once, when the exporter is through with them: taken, refused, or handed over apart.
+func TestRelease(t *testing.T) {
+	f := newFake()
+	left := make(map[string]int) // how often each span may still be released
+	f.on = func(_ context.Context, spans []sdktrace.ReadOnlySpan) error {
+		for _, s := range spans {
+			if left[s.Name()] != 1 {
+				t.Errorf("the exporter is given %s, which was released", s.Name())
+			}
+		}
+		switch {
+		case len(spans) > 3:
+			return status.Error(codes.ResourceExhausted, "grpc: received message larger than max")
+		case spans[0].Name() == "refused":
+			return status.Error(codes.InvalidArgument, "no such tenant")
+		}
+		return nil
+	}
+	q := newQueue(t, export.Config{
+		Exporter: f, MaxBatch: 10, Delay: time.Hour,
+		Hold: func(spans []sdktrace.ReadOnlySpan) ([]sdktrace.ReadOnlySpan, error) { return slices.Clone(spans), nil },
+		Release: func(spans []sdktrace.ReadOnlySpan) {
+			for _, s := range spans {
+				left[s.Name()]--
+			}
+		},
+	})
+	trees := [][]string{{"a", "b"}, {"c", "d", "e", "f", "g"}, {"refused"}, {"with it"}}
+	for i, names := range trees {
+		for _, name := range names {
+			left[name] = 1
+		}
+		q.Put(tree(byte(i), names...))
+	}
+	if got := closed(t, q); got != (export.Stats{Exported: spans(7), Failed: spans(2)}) {
+		t.Errorf("stats are %+v", got)
+	}
+	for name, n := range left {
+		if n != 0 {
+			t.Errorf("%s was released %d times, want once", name, 1-n)
+		}
 	}
 }

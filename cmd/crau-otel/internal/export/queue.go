@@ -22,7 +22,9 @@ type Config struct {
 	Exporter sdktrace.SpanExporter // required
 	// Hold returns spans that say the same when the memory of those given is used again. A tree that it fails for is
 	// lost. Default: copies.
-	Hold     func([]sdktrace.ReadOnlySpan) ([]sdktrace.ReadOnlySpan, error)
+	Hold func([]sdktrace.ReadOnlySpan) ([]sdktrace.ReadOnlySpan, error)
+	// Release is given back what Hold returned when the exporter needs it no more; default: nobody is told.
+	Release  func([]sdktrace.ReadOnlySpan)
 	Sampler  sdktrace.Sampler        // decides by root; default: every tree
 	Keep     func(mapping.Tree) bool // trees to export although the sampler would leave them out; default: none
 	MaxQueue int                     // spans that may wait; OTEL_BSP_MAX_QUEUE_SIZE, default 131072
@@ -230,16 +232,15 @@ func (q *Queue) abandon() {
 func (q *Queue) work() {
 	defer close(q.done)
 	for {
+		<-q.wake
+		q.fillUp()
 		batch, closed := q.take()
-		if len(batch) > 0 {
+		for ; len(batch) > 0; batch, closed = q.take() {
 			q.deliver(batch)
-			continue
 		}
 		if closed {
 			return
 		}
-		<-q.wake
-		q.fillUp()
 	}
 }
 

@@ -5,8 +5,8 @@ package otlp
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -24,14 +24,15 @@ import (
 type Exporter struct {
 	client  otlptrace.Client
 	buffers sync.Pool // of *[]byte
+	chunks  sync.Pool // of *chunk
 
 	// Of Encode.
 	mu      sync.Mutex
 	encoder encoder
-	scratch []byte           // one span
-	chunk   *strings.Builder // has the spans encoded last
-	spans   []encoded        // not used yet
-	place   *place           // of the last span
+	scratch []byte    // one span
+	chunk   *chunk    // has the spans encoded last
+	spans   []encoded // not used yet
+	place   *place    // of the last span
 }
 
 // New starts client, such as otlptracegrpc.NewClient gives, and returns an exporter that sends through it.
@@ -39,12 +40,16 @@ func New(ctx context.Context, client otlptrace.Client) (*Exporter, error) {
 	if err := client.Start(ctx); err != nil {
 		return nil, fmt.Errorf("start OTLP client: %w", err)
 	}
-	return &Exporter{client: client, buffers: sync.Pool{New: func() any { return new([]byte) }}}, nil
+	return &Exporter{
+		client:  client,
+		buffers: sync.Pool{New: func() any { return new([]byte) }},
+		chunks:  sync.Pool{New: func() any { return &chunk{bytes: make([]byte, 0, chunkBytes)} }},
+	}, nil
 }
 
 // Encode returns the spans ready to be sent; nothing of them refers to what was given. Only their resource and scope
 // are there to be asked for. Spans that protobuf cannot carry, as their text is no UTF-8, fail as they do with the
-// SDK's exporter, with [codes.Internal]: all of them.
+// SDK's exporter, with [codes.Internal]: all of them. Spans that are needed no more should be given to Release.
 func (e *Exporter) Encode(spans []sdktrace.ReadOnlySpan) ([]sdktrace.ReadOnlySpan, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -59,38 +64,91 @@ func (e *Exporter) Encode(spans []sdktrace.ReadOnlySpan) ([]sdktrace.ReadOnlySpa
 		if r, sc := s.Resource(), s.InstrumentationScope(); e.place == nil || r != e.place.resource || sc != e.place.scope {
 			e.place = &place{r, sc}
 		}
-		b, err := e.encoder.append(e.scratch[:0], s)
-		if err != nil {
+		to := &e.spans[0]
+		if err := e.encode(to, s); err != nil {
+			e.Release(out)
 			return nil, status.Errorf(codes.Internal, "encode span: %v", err)
 		}
-		e.scratch = b
-		to := &e.spans[0]
+		to.place = e.place
 		e.spans = e.spans[1:]
-		to.place, to.bytes = e.place, e.keep(b)
 		out = append(out, to)
 	}
 	return out, nil
 }
 
-// keep returns a copy of b, which stays. It is a string since Go clears the memory of a slice first.
-func (e *Exporter) keep(b []byte) string {
-	if len(b) > chunkBytes/8 {
-		return string(b)
+func (e *Exporter) encode(to *encoded, s sdktrace.ReadOnlySpan) error {
+	number, own, text := pattern(s)
+	if t := e.encoder.template(number, s); t != nil {
+		e.take(to, len(t.bytes))
+		t.write(to.bytes, s, text)
+		return nil
 	}
-	if e.chunk == nil || len(b) > e.chunk.Cap()-e.chunk.Len() {
-		e.chunk = new(strings.Builder)
-		e.chunk.Grow(chunkBytes)
+	b, err := e.encoder.append(e.scratch[:0], s, number, own)
+	if err != nil {
+		return err
 	}
-	start := e.chunk.Len()
-	e.chunk.Write(b)
-	return e.chunk.String()[start:]
+	e.scratch = b
+	e.take(to, len(b))
+	copy(to.bytes, b)
+	return nil
 }
 
-// The sizes of the pieces in which memory for encoded spans is taken. A piece is free when all its spans were sent.
+// take gives the span memory for n bytes.
+func (e *Exporter) take(to *encoded, n int) {
+	if n > chunkBytes/8 {
+		to.bytes = make([]byte, n)
+		return
+	}
+	if e.chunk != nil && n > cap(e.chunk.bytes)-len(e.chunk.bytes) {
+		e.leave(e.chunk, 1)
+		e.chunk = nil
+	}
+	c := e.chunk
+	if c == nil {
+		c = e.chunks.Get().(*chunk)
+		c.uses.Store(1)
+		e.chunk = c
+	}
+	c.uses.Add(1)
+	start := len(c.bytes)
+	c.bytes = c.bytes[:start+n]
+	to.chunk, to.bytes = c, c.bytes[start:start+n:start+n]
+}
+
+// leave ends so many uses of a chunk.
+func (e *Exporter) leave(c *chunk, uses int) {
+	if c.uses.Add(-int32(uses)) == 0 {
+		c.bytes = c.bytes[:0]
+		e.chunks.Put(c)
+	}
+}
+
+// Release takes back the memory of spans that Encode returned. They must not be used any more.
+func (e *Exporter) Release(spans []sdktrace.ReadOnlySpan) {
+	for len(spans) > 0 {
+		c, n := spans[0].(*encoded).chunk, 1
+		for n < len(spans) && spans[n].(*encoded).chunk == c {
+			n++
+		}
+		if c != nil {
+			e.leave(c, n)
+		}
+		spans = spans[n:]
+	}
+}
+
+// The sizes of the pieces in which memory for encoded spans is taken.
 const (
-	chunkBytes = 32 << 10 // the most that Go takes from a free list
+	chunkBytes = 32 << 10
 	chunkSpans = 256
 )
+
+// chunk is memory for encoded spans that is used again when none of them is needed any more: memory that the kernel has
+// to provide costs as much as encoding what it is for.
+type chunk struct {
+	bytes []byte
+	uses  atomic.Int32 // by spans that were not released, and by Encode while it is the last one
+}
 
 // place is what spans have in common that are sent together.
 type place struct {
@@ -103,7 +161,8 @@ type encoded struct {
 	sdktrace.ReadOnlySpan // nil
 
 	place *place
-	bytes string // one element of ScopeSpans.spans
+	bytes []byte // one element of ScopeSpans.spans
+	chunk *chunk // has the bytes; nil: they are the span's own
 }
 
 // Size returns how much memory the span takes, with what refers to it, in bytes.
@@ -119,6 +178,7 @@ func (e *Exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpa
 	if len(spans) > 0 {
 		if _, ready := spans[0].(*encoded); !ready {
 			spans, err = e.Encode(spans)
+			defer func() { e.Release(spans) }()
 		}
 	}
 	if err == nil && len(spans) > 0 {

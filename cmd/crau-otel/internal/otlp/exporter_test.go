@@ -248,6 +248,7 @@ func BenchmarkExport(b *testing.B) {
 				if err := ours.ExportSpans(b.Context(), held); err != nil {
 					b.Fatal(err)
 				}
+				ours.Release(held)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(spans)), "ns/span")
 			b.ReportMetric(float64(len(w.sent))/float64(len(spans)), "B/span")
@@ -314,5 +315,48 @@ func TestMappedSpansAreTheSame(t *testing.T) {
 	}
 	if again < 200 {
 		t.Errorf("of %v spans by pattern only %d had a template: the test is too weak", of, again)
+	}
+}
+
+// Memory of spans that were released serves others, and what waits meanwhile stays as it is: also what is sent twice.
+func TestReleasedMemoryIsUsedAgain(t *testing.T) {
+	var ours, theirs wire
+	e := newExporter(t, &ours)
+	type tree struct {
+		spans []sdktrace.ReadOnlySpan
+		want  *collector.ExportTraceServiceRequest
+	}
+	var waiting []tree
+	random := rand.New(rand.NewPCG(1, 2))
+	deliver := func(i int) {
+		got, err := sent(t, &ours, e, waiting[i].spans)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !proto.Equal(got, waiting[i].want) {
+			t.Fatalf("sent\n%v\nthe SDK sends\n%v", got, waiting[i].want)
+		}
+	}
+	mapped(t, 3000, func(_ int, spans []sdktrace.ReadOnlySpan) {
+		want, err := sent(t, &theirs, otlptrace.NewUnstarted(&theirs), spans)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held, err := e.Encode(spans)
+		if err != nil {
+			t.Fatal(err)
+		}
+		waiting = append(waiting, tree{held, want})
+		for len(waiting) > 0 && random.IntN(300) < len(waiting) {
+			i := random.IntN(min(len(waiting), 100)) // some stay for long
+			deliver(i)
+			if random.IntN(4) > 0 {
+				e.Release(waiting[i].spans)
+				waiting = slices.Delete(waiting, i, i+1)
+			}
+		}
+	})
+	for i := range waiting {
+		deliver(i)
 	}
 }

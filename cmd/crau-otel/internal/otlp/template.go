@@ -37,19 +37,26 @@ const (
 // maxTemplates bounds the memory of all templates, in bytes.
 const maxTemplates = 2 << 20
 
-// append appends a span as appendSpan does, in less time if another one of its pattern came before.
-func (e *encoder) append(b []byte, s sdktrace.ReadOnlySpan) ([]byte, error) {
-	p, ok := s.(patterned)
-	if !ok {
-		return e.appendSpan(b, s, -1)
+// pattern returns what a span says of its pattern, 0 if it has none.
+func pattern(s sdktrace.ReadOnlySpan) (number uint64, attribute int, text string) {
+	if p, ok := s.(patterned); ok {
+		return p.Pattern()
 	}
-	number, own, text := p.Pattern()
+	return 0, 0, ""
+}
+
+// template returns the template of a pattern if the span can be written by it, else nil.
+func (e *encoder) template(number uint64, s sdktrace.ReadOnlySpan) *template {
+	if number == 0 || s.StartTime().UnixNano() <= 0 || s.EndTime().UnixNano() <= 0 {
+		return nil
+	}
+	return e.templates[number]
+}
+
+// append appends a span as appendSpan does, and learns a template for others of its pattern.
+func (e *encoder) append(b []byte, s sdktrace.ReadOnlySpan, number uint64, own int) ([]byte, error) {
 	if number == 0 {
 		return e.appendSpan(b, s, -1)
-	}
-	from, to := s.StartTime().UnixNano(), s.EndTime().UnixNano()
-	if t := e.templates[number]; t != nil && from > 0 && to > 0 {
-		return t.append(b, s, from, to, text), nil
 	}
 	start := len(b)
 	b, err := e.appendSpan(b, s, own)
@@ -69,11 +76,11 @@ func (e *encoder) learn(number uint64, element []byte) {
 	e.size += len(element)
 }
 
-// append appends a span of the template's pattern, of that time (Unix, ns).
-func (t *template) append(b []byte, s sdktrace.ReadOnlySpan, from, to int64, text string) []byte {
-	start := len(b)
-	b = append(b, t.bytes...)
-	body := b[start+t.at.body:]
+// write writes a span of the template's pattern to b, which is as long as the template. The text is that of its own
+// attribute.
+func (t *template) write(b []byte, s sdktrace.ReadOnlySpan, text string) {
+	copy(b, t.bytes)
+	body := b[t.at.body:]
 	sc, parent := s.SpanContext(), s.Parent()
 	trace, id := sc.TraceID(), sc.SpanID()
 	copy(body[atTraceID:], trace[:])
@@ -82,8 +89,7 @@ func (t *template) append(b []byte, s sdktrace.ReadOnlySpan, from, to int64, tex
 		id = parent.SpanID()
 		copy(body[atParent:], id[:])
 	}
-	binary.LittleEndian.PutUint64(body[t.at.start:], uint64(from))
-	binary.LittleEndian.PutUint64(body[t.at.end:], uint64(to))
+	binary.LittleEndian.PutUint64(body[t.at.start:], uint64(s.StartTime().UnixNano()))
+	binary.LittleEndian.PutUint64(body[t.at.end:], uint64(s.EndTime().UnixNano()))
 	copy(body[t.at.text:], text)
-	return b
 }

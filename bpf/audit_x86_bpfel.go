@@ -77,7 +77,7 @@ const (
 	AuditCrauLimitCRAU_RUNS       AuditCrauLimit = 8
 	AuditCrauLimitCRAU_MAX_SCOPES AuditCrauLimit = 16
 	AuditCrauLimitCRAU_MAX_SCOPE  AuditCrauLimit = 16
-	AuditCrauLimitCRAU_FILLS      AuditCrauLimit = 16
+	AuditCrauLimitCRAU_FILLS      AuditCrauLimit = 8
 )
 
 type AuditCrauOperand struct {

@@ -128,10 +128,10 @@ func TestFillingRingWakesTheReader(t *testing.T) {
 	done := start(t.Context(), tr, got)
 	got.wait(t, "first tick", func(_ []event.Event, ticks []uint64) bool { return len(ticks) > 0 })
 
-	// A sixteenth, and what comes before a CPU looks: 32 records of 80 bytes.
-	most := 1<<20/16 + runtime.NumCPU()*32*80
+	// An eighth, and what comes before a CPU looks: 32 records of 80 bytes.
+	most := 1<<20/8 + runtime.NumCPU()*32*80
 	_, hits := runSample(t, sample, "--mode", "flood", "--count", "4000")
-	got.wait(t, "all but a sixteenth of the ring", func(evs []event.Event, _ []uint64) bool {
+	got.wait(t, "all but an eighth of the ring", func(evs []event.Event, _ []uint64) bool {
 		used, _ := tr.RingFill()
 		return used <= most && len(evs) > int(hits)/2
 	})
@@ -146,7 +146,7 @@ func TestFillingRingWakesTheReader(t *testing.T) {
 
 // What lies in the ring when ctx ends is handled, however much it is and however long the reader would sleep.
 func TestRunDrainsTheRing(t *testing.T) {
-	tr := newTracer(t, tracer.Config{PollInterval: time.Hour, RingSize: 32 << 20}) // a sixteenth has room for all
+	tr := newTracer(t, tracer.Config{PollInterval: time.Hour, RingSize: 32 << 20}) // an eighth has room for all
 	sample := attach.Sample(t, "..")
 	attachment, _ := attach.File(t, tr, sample)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -22,7 +22,7 @@ import (
 // Config says how to load the program. The zero value takes every default.
 type Config struct {
 	RingSize     int           // bytes, a power of two and a multiple of the page size; default 8 MiB
-	PollInterval time.Duration // how long events wait at most, in a ring that fills slowly; default 100 ms
+	PollInterval time.Duration // how long events wait at most, in a ring that fills slowly; default 250 ms
 	MaxProcesses int           // processes remembered as announced; default 8192
 	ProcessRate  int           // hits a second that are taken of one process; default: any number
 	Scopes       []string      // keep only data of these scopes, and data without one; at most 16; default: all
@@ -72,7 +72,7 @@ func New(cfg Config) (_ *Tracer, err error) {
 		cfg.RingSize = 8 << 20
 	}
 	if cfg.PollInterval == 0 {
-		cfg.PollInterval = 100 * time.Millisecond
+		cfg.PollInterval = 250 * time.Millisecond
 	}
 	if cfg.MaxProcesses == 0 {
 		cfg.MaxProcesses = 8192

@@ -196,7 +196,7 @@ func Default() Config {
 		Exporter: ExporterOTLP,
 		Console:  Console{Format: FormatText, Color: ColorAuto},
 		Log:      Log{Level: "info", Format: FormatText},
-		Ring:     Ring{Size: 8 * MiB, PollInterval: 100 * time.Millisecond},
+		Ring:     Ring{Size: 8 * MiB, PollInterval: 250 * time.Millisecond},
 		Spans:    Spans{IdleTimeout: 2 * time.Second},
 		Policy:   policy.Config{Name: "none", Rules: []policy.Rule{}},
 		Privacy:  Privacy{Process: ProcessNone, Keys: Keys{Allow: []string{}, Deny: []string{}}},

@@ -17,7 +17,7 @@ enum crau_limit {
 	CRAU_RUNS = 8,		/* runs of the program under way on one CPU */
 	CRAU_MAX_SCOPES = 16,	/* scopes to keep */
 	CRAU_MAX_SCOPE = 16,	/* bytes of a scope that count */
-	CRAU_FILLS = 8,	/* the ring is read when one in so many of its bytes is in use */
+	CRAU_FILLS = 8,		/* the ring is read when one in so many of its bytes is in use */
 };
 
 /* What a record tells. The first eight are also what a site can be. */

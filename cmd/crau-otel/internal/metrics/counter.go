@@ -87,14 +87,16 @@ func (s *series) place() int {
 
 // add counts one of a series. The counter is locked.
 func (c *counter) add(s series) {
-	n := c.recent[s.place()]
-	if n == nil || n.series != s {
-		n = c.count(s)
-		if n != c.overflow {
-			c.recent[s.place()] = n
-		}
+	r := &c.recent[s.place()]
+	if *r != nil && (*r).series == s {
+		(*r).n++
+		return
 	}
+	n := c.count(s)
 	n.n++
+	if n != c.overflow {
+		*r = n
+	}
 }
 
 func (c *counter) count(s series) *count {

@@ -78,9 +78,10 @@ func (e *Exporter) Encode(spans []sdktrace.ReadOnlySpan) ([]sdktrace.ReadOnlySpa
 
 func (e *Exporter) encode(to *encoded, s sdktrace.ReadOnlySpan) error {
 	number, own, text := pattern(s)
-	if t := e.encoder.template(number, s); t != nil {
+	start, end := s.StartTime().UnixNano(), s.EndTime().UnixNano()
+	if t := e.encoder.templates[number]; t != nil && start > 0 && end > 0 {
 		e.take(to, len(t.bytes))
-		t.write(to.bytes, s, text)
+		t.write(to.bytes, s, start, end, text)
 		return nil
 	}
 	b, err := e.encoder.append(e.scratch[:0], s, number, own)
@@ -144,7 +145,7 @@ const (
 )
 
 // chunk is memory for encoded spans that is used again when none of them is needed any more: memory that the kernel has
-// to provide costs as much as encoding what it is for.
+// to provide costs about as much as encoding what it is for.
 type chunk struct {
 	bytes []byte
 	uses  atomic.Int32 // by spans that were not released, and by Encode while it is the last one

@@ -45,14 +45,6 @@ func pattern(s sdktrace.ReadOnlySpan) (number uint64, attribute int, text string
 	return 0, 0, ""
 }
 
-// template returns the template of a pattern if the span can be written by it, else nil.
-func (e *encoder) template(number uint64, s sdktrace.ReadOnlySpan) *template {
-	if number == 0 || s.StartTime().UnixNano() <= 0 || s.EndTime().UnixNano() <= 0 {
-		return nil
-	}
-	return e.templates[number]
-}
-
 // append appends a span as appendSpan does, and learns a template for others of its pattern.
 func (e *encoder) append(b []byte, s sdktrace.ReadOnlySpan, number uint64, own int) ([]byte, error) {
 	if number == 0 {
@@ -76,9 +68,9 @@ func (e *encoder) learn(number uint64, element []byte) {
 	e.size += len(element)
 }
 
-// write writes a span of the template's pattern to b, which is as long as the template. The text is that of its own
-// attribute.
-func (t *template) write(b []byte, s sdktrace.ReadOnlySpan, text string) {
+// write writes a span of the template's pattern, of that time (Unix, ns), to b, which is as long as the template. The text
+// is that of its own attribute.
+func (t *template) write(b []byte, s sdktrace.ReadOnlySpan, start, end int64, text string) {
 	copy(b, t.bytes)
 	body := b[t.at.body:]
 	sc, parent := s.SpanContext(), s.Parent()
@@ -89,7 +81,7 @@ func (t *template) write(b []byte, s sdktrace.ReadOnlySpan, text string) {
 		id = parent.SpanID()
 		copy(body[atParent:], id[:])
 	}
-	binary.LittleEndian.PutUint64(body[t.at.start:], uint64(s.StartTime().UnixNano()))
-	binary.LittleEndian.PutUint64(body[t.at.end:], uint64(s.EndTime().UnixNano()))
+	binary.LittleEndian.PutUint64(body[t.at.start:], uint64(start))
+	binary.LittleEndian.PutUint64(body[t.at.end:], uint64(end))
 	copy(body[t.at.text:], text)
 }

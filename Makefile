@@ -45,11 +45,11 @@ test-vm: build sample ## run on Debian 12's kernel 6.1 in QEMU, which has no upr
 
 .PHONY: bench
 bench: ## measure what tracing costs; needs root, a C compiler and minutes; BENCH=--quick: half a minute
-	$(GO) run ./bench $(BENCH)
+	$(GO) run ./test/bench $(BENCH)
 
 .PHONY: soak
 soak: ## a load of ten minutes, for losses and growing memory; needs root and a C compiler; SOAK="--outage 60s"
-	$(GO) run ./bench --soak $(SOAK)
+	$(GO) run ./test/bench --soak $(SOAK)
 
 .PHONY: generate
 generate: ## make the BPF objects anew; needs clang-19, llvm-strip-19 and libbpf-dev
@@ -57,7 +57,7 @@ generate: ## make the BPF objects anew; needs clang-19, llvm-strip-19 and libbpf
 
 .PHONY: docs
 docs: ## write the pages of docs/ that are made of tables in the code
-	$(GO) run ./cmd/crau-otel/internal/docs .
+	$(GO) run ./cmd/crau-otel/internal/gendocs .
 
 .PHONY: lint
 lint: bin/golangci-lint ## run the linters

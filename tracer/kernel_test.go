@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/crau-otel/crau-otel/bpf"
-	"github.com/crau-otel/crau-otel/test/attach"
+	"github.com/crau-otel/crau-otel/test/harness"
 	"github.com/crau-otel/crau-otel/tracer"
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
@@ -28,8 +28,8 @@ func TestRun(t *testing.T) {
 			if tr.Multi() == single {
 				t.Fatalf("uprobe_multi is %v", tr.Multi())
 			}
-			sample := attach.Sample(t, "..")
-			attachment, _ := attach.File(t, tr, sample)
+			sample := harness.Sample(t, "..")
+			attachment, _ := harness.File(t, tr, sample)
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
 			got := newRecorder()
@@ -122,8 +122,8 @@ func stats(t *testing.T, tr *tracer.Tracer) tracer.Stats {
 // A ring that fills is read although the reader would sleep longer.
 func TestFillingRingWakesTheReader(t *testing.T) {
 	tr := newTracer(t, tracer.Config{PollInterval: time.Hour, RingSize: 1 << 20})
-	sample := attach.Sample(t, "..")
-	attach.File(t, tr, sample)
+	sample := harness.Sample(t, "..")
+	harness.File(t, tr, sample)
 	got := newRecorder()
 	done := start(t.Context(), tr, got)
 	got.wait(t, "first tick", func(_ []event.Event, ticks []uint64) bool { return len(ticks) > 0 })
@@ -147,8 +147,8 @@ func TestFillingRingWakesTheReader(t *testing.T) {
 // What lies in the ring when ctx ends is handled, however much it is and however long the reader would sleep.
 func TestRunDrainsTheRing(t *testing.T) {
 	tr := newTracer(t, tracer.Config{PollInterval: time.Hour, RingSize: 32 << 20}) // an eighth has room for all
-	sample := attach.Sample(t, "..")
-	attachment, _ := attach.File(t, tr, sample)
+	sample := harness.Sample(t, "..")
+	attachment, _ := harness.File(t, tr, sample)
 	ctx, cancel := context.WithCancel(context.Background())
 	got := newRecorder()
 	done := start(ctx, tr, got)
@@ -177,8 +177,8 @@ func TestRunDrainsTheRing(t *testing.T) {
 // Nothing reads the ring: what it has no room for is counted, and so is what a site without a specification says.
 func TestStatsOfLosses(t *testing.T) {
 	tr := newTracer(t, tracer.Config{RingSize: 64 << 10})
-	sample := attach.Sample(t, "..")
-	attachment, cookies := attach.File(t, tr, sample)
+	sample := harness.Sample(t, "..")
+	attachment, cookies := harness.File(t, tr, sample)
 	_, flooded := runSample(t, sample, "--mode", "flood", "--count", "5000")
 	st := stats(t, tr)
 	if st.Hits != flooded || st.RingFull+st.RateLimited == 0 || st.Sent == 0 || st.Malformed != 0 {
@@ -208,8 +208,8 @@ func TestStatsOfLosses(t *testing.T) {
 // After every loss the next record of the process says how many hits are missing before it.
 func TestLostHitsAreTold(t *testing.T) {
 	tr := newTracer(t, tracer.Config{ProcessRate: 1})
-	sample := attach.Sample(t, "..")
-	attachment, _ := attach.File(t, tr, sample)
+	sample := harness.Sample(t, "..")
+	attachment, _ := harness.File(t, tr, sample)
 	_, hits := runSample(t, sample, "--count", "3", "--rate", "10", "--role", "server", "--style", "self")
 	if err := attachment.Close(); err != nil {
 		t.Error(err)
@@ -238,8 +238,8 @@ func TestEveryRecordTellsOfTheLossesBeforeIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tr := newTracer(t, cfg)
-			sample := attach.Sample(t, "..")
-			attachment, _ := attach.File(t, tr, sample)
+			sample := harness.Sample(t, "..")
+			attachment, _ := harness.File(t, tr, sample)
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
 			got := newRecorder()
@@ -368,7 +368,7 @@ func TestCloseAtAnyTime(t *testing.T) {
 
 // A constructor that fails releases what it opened.
 func TestNewReleasesOnError(t *testing.T) {
-	attach.RequireBPF(t)
+	harness.RequireBPF(t)
 	if tr, err := tracer.New(tracer.Config{}); err != nil { // what is opened once and kept
 		t.Fatal(err)
 	} else if err := tr.Close(); err != nil {

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/crau-otel/crau-otel/test/attach"
+	"github.com/crau-otel/crau-otel/test/harness"
 	"github.com/crau-otel/crau-otel/tracer"
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
@@ -91,7 +91,7 @@ func (r *recorder) of(pid int) []event.Event {
 
 func newTracer(t *testing.T, cfg tracer.Config) *tracer.Tracer {
 	t.Helper()
-	attach.RequireBPF(t)
+	harness.RequireBPF(t)
 	tr, err := tracer.New(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 	"testing"
 
 	"github.com/crau-otel/crau-otel/bpf"
-	"github.com/crau-otel/crau-otel/test/attach"
+	"github.com/crau-otel/crau-otel/test/harness"
 	"github.com/crau-otel/crau-otel/tracer"
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
@@ -91,7 +91,7 @@ func listen(t *testing.T, cfg tracer.Config, path string, prepare func(*tracer.T
 	}
 	tr := newTracer(t, cfg)
 	prepare(tr)
-	attachment, cookies := attach.File(t, tr, path)
+	attachment, cookies := harness.File(t, tr, path)
 	cmd := exec.Command(path, "wait")
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -146,7 +146,7 @@ func nothing() {}
 // register has the program's strings found.
 func register(t *testing.T, path string) func(*tracer.Tracer) {
 	t.Helper()
-	address, content := attach.Strings(t, path)
+	address, content := harness.Strings(t, path)
 	return func(tr *tracer.Tracer) {
 		if err := tr.AddStrings(0, address, content); err != nil {
 			t.Fatal(err)
@@ -253,7 +253,7 @@ func TestStringsOfAFileThatIsReplaced(t *testing.T) {
 // A string that is not wholly in what user space has is read by the kernel.
 func TestStringsAtTheEnd(t *testing.T) {
 	path := speaker(t)
-	address, content := attach.Strings(t, path)
+	address, content := harness.Strings(t, path)
 	want := listen(t, tracer.Config{}, path, func(*tracer.Tracer) {}, nothing)
 	with := func(bytes int) said {
 		got := listen(t, tracer.Config{}, path, func(tr *tracer.Tracer) {

@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/check"
-	"github.com/crau-otel/crau-otel/test/attach"
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
 // checkVariable holds the arguments with which TestCheckChild runs the command.
@@ -50,7 +50,7 @@ func runCheck(t *testing.T, args string, who *syscall.SysProcAttr) (stdout, stde
 }
 
 func TestCheck(t *testing.T) {
-	attach.RequireBPF(t)
+	harness.RequireBPF(t)
 	nobody := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 
 	text, stderr, code := runCheck(t, "", nil)

@@ -15,7 +15,7 @@ import (
 
 	"github.com/cilium/ebpf/link"
 
-	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/console"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/console"
 	"github.com/crau-otel/crau-otel/probes"
 	"github.com/crau-otel/crau-otel/probes/discover"
 )

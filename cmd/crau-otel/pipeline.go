@@ -18,9 +18,9 @@ import (
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/otlp"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/identity"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/metrics"
-	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/otlp"
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/mapping/policy"
 	"github.com/crau-otel/crau-otel/tracer"

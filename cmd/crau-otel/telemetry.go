@@ -26,8 +26,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
-	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/console"
-	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/otlp"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/console"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/otlp"
 )
 
 func newLogger(w io.Writer, cfg config.Log) (*slog.Logger, *slog.LevelVar) {

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/crau-otel/crau-otel/test/attach"
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
 // agent is a running crau-otel.
@@ -53,7 +53,7 @@ func agentCommand(t *testing.T, env []string, args ...string) *exec.Cmd {
 // its output is kept.
 func startCommand(t *testing.T, cmd *exec.Cmd) *agent {
 	t.Helper()
-	attach.RequireBPF(t)
+	harness.RequireBPF(t)
 	a := &agent{t: t, cmd: cmd, ready: make(chan struct{}), eof: make(chan struct{}), news: make(chan struct{}, 1)}
 	if cmd.Stdout == nil {
 		cmd.Stdout = &a.stdout

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/crau-otel/crau-otel/test/attach"
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
 // result is how a run of the program ended.
@@ -145,7 +145,7 @@ func TestMistakes(t *testing.T) {
 
 // These are found once the program may load, before anything is attached.
 func TestMistakesOfOTelVariables(t *testing.T) {
-	attach.RequireBPF(t)
+	harness.RequireBPF(t)
 	for _, c := range []struct{ variable, want string }{
 		{"OTEL_BSP_MAX_QUEUE_SIZE=lots", `OTEL_BSP_MAX_QUEUE_SIZE: must be a positive integer, got "lots"`},
 		{"OTEL_TRACES_SAMPLER=sometimes", `OTEL_TRACES_SAMPLER: unknown sampler "sometimes"; use .*`},
@@ -163,7 +163,7 @@ func TestMistakesOfOTelVariables(t *testing.T) {
 }
 
 func TestNothingToTrace(t *testing.T) {
-	attach.RequireBPF(t)
+	harness.RequireBPF(t)
 	got := crau(t, nil, "run")
 	if got.code != 1 || got.stdout != "" || !strings.HasPrefix(got.stderr, "crau-otel: nothing to trace: ") ||
 		strings.Count(got.stderr, "\n") != 1 || !strings.Contains(got.stderr, "--library") {

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/crau-otel/crau-otel/test/attach"
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
 // badFile is a path that no probe can be found in, and what is said of it.
@@ -98,7 +98,7 @@ func TestBadLibrariesBesideAGoodOne(t *testing.T) {
 }
 
 func TestOnlyBadLibraries(t *testing.T) {
-	attach.RequireBPF(t)
+	harness.RequireBPF(t)
 	bad := badFiles(t)
 	args := []string{"run", "--exporter", "none"}
 	for _, b := range bad {

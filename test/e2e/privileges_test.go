@@ -15,7 +15,7 @@ import (
 
 	"github.com/cilium/ebpf/features"
 
-	"github.com/crau-otel/crau-otel/test/attach"
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
 const nobody = 65534
@@ -56,7 +56,7 @@ func copies(t *testing.T, files ...string) []string {
 // asNobody returns a command that runs as the user nobody with these capabilities and no others.
 func asNobody(t *testing.T, capabilities []uintptr, path string, args ...string) *exec.Cmd {
 	t.Helper()
-	attach.RequireBPF(t)
+	harness.RequireBPF(t)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, path, args...)
@@ -100,7 +100,7 @@ func TestProbesAndVersionNeedNoPrivileges(t *testing.T) {
 // CAP_SYS_ADMIN alone since CVE-2025-38466. Without CAP_DAC_READ_SEARCH files that are unreadable stay so, which costs those
 // files alone.
 func TestTwoCapabilitiesAreEnough(t *testing.T) {
-	attach.RequireBPF(t)
+	harness.RequireBPF(t)
 	capabilities := []uintptr{capBPF, capPerfmon}
 	if features.HaveBPFLinkUprobeMulti() != nil {
 		capabilities = append(capabilities, capSysAdmin)

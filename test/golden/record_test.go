@@ -14,7 +14,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/crau-otel/crau-otel/test/attach"
+	"github.com/crau-otel/crau-otel/test/harness"
 	"github.com/crau-otel/crau-otel/tracer"
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
@@ -57,7 +57,7 @@ func TestRecord(t *testing.T) {
 			record(t, name, gnutls(t, "lib/libgnutls.so.30"), exec.Command(gnutls(t, "bin/handshakes"), append(args, "--wait")...))
 		})
 	}
-	sample := attach.Sample(t, "../..")
+	sample := harness.Sample(t, "../..")
 	for name, args := range map[string][]string{
 		"sample-explicit": {"--style", "explicit", "--count", "1", "--rate", "0", "--wait"},
 		"sample-self":     {"--style", "self", "--count", "1", "--rate", "0", "--wait"},
@@ -103,7 +103,7 @@ func record(t *testing.T, name, file string, program *exec.Cmd) {
 		t.Fatal(err)
 	}
 	defer tr.Close()
-	attachment, _ := attach.File(t, tr, file)
+	attachment, _ := harness.File(t, tr, file)
 	if _, err := stdin.Write([]byte("\n")); err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/crau-otel/crau-otel/test/attach"
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
 // told has the processes that were notified.
@@ -36,7 +36,7 @@ func (n *told) of(pid int) int {
 
 func start(t testing.TB) (*Watch, *told) {
 	t.Helper()
-	attach.RequireBPF(t)
+	harness.RequireBPF(t)
 	n := &told{pids: make(map[uint32]int)}
 	w, err := Start(n.notify, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/probes"
-	"github.com/crau-otel/crau-otel/test/attach"
+	"github.com/crau-otel/crau-otel/test/harness"
 	"github.com/crau-otel/crau-otel/tracer"
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
@@ -92,7 +92,7 @@ func TestChild(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- tr.Run(ctx, events) }()
-	early, _ := attach.File(t, tr, cfg.Early)
+	early, _ := harness.File(t, tr, cfg.Early)
 
 	if err := Drop(u, cfg.Keep); err != nil {
 		t.Fatal(err)
@@ -127,7 +127,7 @@ func attachByDescriptor(t *testing.T, tr *tracer.Tracer, path string) interface{
 		t.Fatal(err)
 	}
 	defer file.Close()
-	a, _ := attach.File(t, tr, fmt.Sprintf("/proc/self/fd/%d", file.Fd()))
+	a, _ := harness.File(t, tr, fmt.Sprintf("/proc/self/fd/%d", file.Fd()))
 	return a
 }
 

@@ -18,7 +18,7 @@ import (
 
 	"github.com/moby/sys/capability"
 
-	"github.com/crau-otel/crau-otel/test/attach"
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
 // nobody is a user and a group without an account, stranger another.
@@ -44,7 +44,7 @@ func with(more map[string]string) map[string]string {
 func TestDrop(t *testing.T) {
 	requireThreads(t)
 	always, discovery := Keep(true, false), Keep(true, true)
-	attached := attach.Sample(t, "../../../..")
+	attached := harness.Sample(t, "../../../..")
 	early, late := publish(t, attached), publish(t, attached)
 	onlyOwn := with(map[string]string{
 		"read a private file": denied, "open a stranger's file": denied, "open own mapped file": refused,
@@ -116,7 +116,7 @@ const none = "0000000000000000"
 
 func TestDropWithoutTheRight(t *testing.T) {
 	requireThreads(t)
-	sample := publish(t, attach.Sample(t, "../../../.."))
+	sample := publish(t, harness.Sample(t, "../../../.."))
 	c := startChild(t, plain(Keep(true, true)), childConfig{Spec: "4343:4343", Keep: Keep(true, true), Late: sample})
 	var tried map[string]string
 	c.read(t, &tried)
@@ -128,7 +128,7 @@ func TestDropWithoutTheRight(t *testing.T) {
 // TestNeeds takes each capability away and looks for what its reason says.
 func TestNeeds(t *testing.T) {
 	requireThreads(t)
-	sample := publish(t, attach.Sample(t, "../../../.."))
+	sample := publish(t, harness.Sample(t, "../../../.."))
 	able := func(held Set) map[string]string {
 		c := startChild(t, plain(held), childConfig{Late: sample})
 		var tried map[string]string
@@ -164,7 +164,7 @@ func TestNeeds(t *testing.T) {
 // requireThreads skips a test where Drop cannot work. In CI it runs without cgo too.
 func requireThreads(t *testing.T) {
 	t.Helper()
-	attach.RequireBPF(t)
+	harness.RequireBPF(t)
 	if hasCgo() {
 		t.Skip("built with cgo")
 	}

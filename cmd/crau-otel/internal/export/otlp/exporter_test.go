@@ -21,7 +21,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/otlp"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/otlp"
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/tracer/event"
 )

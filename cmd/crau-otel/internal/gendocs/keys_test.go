@@ -24,7 +24,7 @@ const (
 	mappingPath   = modulePath + "/mapping"
 	commandPath   = modulePath + "/cmd/crau-otel"
 	metricsPath   = commandPath + "/internal/metrics"
-	docsPath      = commandPath + "/internal/docs"
+	docsPath      = commandPath + "/internal/gendocs"
 	attributePath = "go.opentelemetry.io/otel/attribute"
 	semconvPath   = "go.opentelemetry.io/otel/semconv/"
 )

@@ -54,7 +54,7 @@ func flags() (cfg config, err error) {
 	}
 	quick := flag.Bool("quick", false, "half a minute instead of some minutes")
 	flag.StringVar(&cfg.root, "root", ".", "`folder` of the repository")
-	flag.StringVar(&cfg.out, "out", "", "JSON `file` (bench/results/latest.json in the repository)")
+	flag.StringVar(&cfg.out, "out", "", "JSON `file` (test/bench/results/latest.json in the repository)")
 	flag.StringVar(&cfg.gnutls, "gnutls", filepath.Join(cache, "crau-otel/gnutls"), "`folder` that examples/gnutls/build.sh made")
 	flag.StringVar(&cfg.parts, "parts", "hits,loads,gnutls", "`what` to measure")
 	flag.BoolVar(&cfg.strict, "strict", false, "exit with 1 if a limit is not kept")
@@ -109,7 +109,7 @@ func flags() (cfg config, err error) {
 		}
 	}
 	if cfg.out == "" {
-		cfg.out = filepath.Join(cfg.root, "bench/results/latest.json")
+		cfg.out = filepath.Join(cfg.root, "test/bench/results/latest.json")
 	}
 	return cfg, nil
 }

@@ -130,7 +130,7 @@ func measureHits(cfg config, r *receiver) (_ *hits, err error) {
 func buildLoad(cfg config, file string, site int) error {
 	args := []string{
 		"-std=gnu11", "-O2", "-g", "-I" + filepath.Join(cfg.root, "examples/include"), "-o", file,
-		filepath.Join(cfg.root, "bench/load/load.c"), "-pthread",
+		filepath.Join(cfg.root, "test/bench/load/load.c"), "-pthread",
 	}
 	if site == 1 {
 		args = append(args, "-DCRAU_NOP1")

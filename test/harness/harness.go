@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package attach lets tests trace programs in their own process, the way cmd/crau-otel does.
-package attach
+// Package harness lets tests trace programs in their own process, the way cmd/crau-otel does.
+package harness
 
 import (
 	"os"

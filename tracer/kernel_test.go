@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/crau-otel/crau-otel/bpf"
+	"github.com/crau-otel/crau-otel/probes"
 	"github.com/crau-otel/crau-otel/test/harness"
 	"github.com/crau-otel/crau-otel/tracer"
 	"github.com/crau-otel/crau-otel/tracer/event"
@@ -273,10 +273,10 @@ func TestEveryRecordTellsOfTheLossesBeforeIt(t *testing.T) {
 
 func TestAddAndRemove(t *testing.T) {
 	tr := newTracer(t, tracer.Config{})
-	spec := bpf.AuditCrauSpec{Kind: uint8(bpf.AuditCrauKindCRAU_NEW_CONTEXT), Nargs: 2}
+	site := probes.Site{Probe: probes.NewContext, Args: make([]probes.Operand, 2)}
 	add := func() uint64 {
 		t.Helper()
-		cookie, err := tr.Add(spec)
+		cookie, err := tr.Add(site, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -304,7 +304,7 @@ func TestAddAndRemove(t *testing.T) {
 	if len(cookies) != sites {
 		t.Errorf("%d sites got %d cookies", sites, len(cookies))
 	}
-	if _, err := tr.Add(spec); !errors.Is(err, tracer.ErrTooManySites) || !strings.Contains(err.Error(), "the limit is 16384") {
+	if _, err := tr.Add(site, 0); !errors.Is(err, tracer.ErrTooManySites) || !strings.Contains(err.Error(), "the limit is 16384") {
 		t.Errorf("site %d: %v", sites+1, err)
 	}
 	if err := tr.Remove(7); err != nil {
@@ -331,7 +331,7 @@ func TestCloseEndsRun(t *testing.T) {
 	if err := tr.Run(context.Background(), got); err != nil {
 		t.Errorf("Run after Close: %v", err)
 	}
-	if _, err := tr.Add(bpf.AuditCrauSpec{}); err == nil {
+	if _, err := tr.Add(probes.Site{}, 0); err == nil {
 		t.Error("a site was added after Close")
 	}
 	if _, err := tr.Stats(); err == nil {

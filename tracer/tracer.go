@@ -34,9 +34,6 @@ type Config struct {
 	Tap func(sample []byte)
 }
 
-// ErrTooManySites is returned by Add when every specification is in use.
-var ErrTooManySites = errors.New("no room for another probe site")
-
 // Tracer is the loaded program with its maps. Methods are safe for concurrent use; Run is called once.
 type Tracer struct {
 	cfg         Config
@@ -204,49 +201,6 @@ func (t *Tracer) AddStrings(file uint32, address uint64, content []byte) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.strings.add(file, address, content)
-}
-
-// Add registers a probe site and returns the cookie to attach it with.
-func (t *Tracer) Add(spec bpf.AuditCrauSpec) (cookie uint64, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var index uint32
-	switch {
-	case len(t.free) > 0:
-		index = t.free[len(t.free)-1]
-	case t.next < t.specs:
-		index = t.next
-	default:
-		return 0, fmt.Errorf("%w: the limit is %d", ErrTooManySites, t.specs)
-	}
-	t.strings.use(index, &spec)
-	if err := t.objs.Sites.Put(index, spec); err != nil {
-		t.strings.leave(index)
-		return 0, fmt.Errorf("store probe site: %w", err)
-	}
-	if index == t.next {
-		t.next++
-	} else {
-		t.free = t.free[:len(t.free)-1]
-	}
-	return uint64(index), nil
-}
-
-// Remove forgets the sites of these cookies. They must be detached.
-func (t *Tracer) Remove(cookies ...uint64) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var errs []error
-	for _, cookie := range cookies {
-		index := uint32(cookie)
-		if err := t.objs.Sites.Put(index, bpf.AuditCrauSpec{}); err != nil {
-			errs = append(errs, fmt.Errorf("forget probe site: %w", err))
-			continue
-		}
-		t.strings.leave(index)
-		t.free = append(t.free, index)
-	}
-	return errors.Join(errs...)
 }
 
 // RingFill returns how many bytes of the ring's capacity are waiting to be read; none after Close.

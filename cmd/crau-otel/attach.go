@@ -16,7 +16,6 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/probes"
 	"github.com/crau-otel/crau-otel/probes/discover"
-	"github.com/crau-otel/crau-otel/probes/spec"
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
@@ -70,7 +69,7 @@ func (a *attachments) add(f *discover.File) {
 	var sites []probes.Site
 	var cookies []uint64
 	for _, site := range f.Probes.Sites {
-		cookie, err := a.tracer.Add(spec.Of(site, number))
+		cookie, err := a.tracer.Add(site, number)
 		if err != nil {
 			a.log.Warn("probe site skipped", "file", f.Path, "probe", site.Probe, "offset", site.Offset, "error", err)
 			continue

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/crau-otel/crau-otel/probes"
-	"github.com/crau-otel/crau-otel/probes/spec"
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
@@ -61,7 +60,7 @@ func File(t testing.TB, tr *tracer.Tracer, path string) (*probes.Attachment, []u
 	}
 	cookies := make([]uint64, len(file.Sites))
 	for i, site := range file.Sites {
-		if cookies[i], err = tr.Add(spec.Of(site, 0)); err != nil {
+		if cookies[i], err = tr.Add(site, 0); err != nil {
 			t.Fatal(err)
 		}
 	}

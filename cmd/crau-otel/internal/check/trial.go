@@ -10,7 +10,6 @@ import (
 	"os"
 	"reflect"
 
-	"github.com/crau-otel/crau-otel/bpf"
 	"github.com/crau-otel/crau-otel/probes"
 	"github.com/crau-otel/crau-otel/tracer"
 	"github.com/crau-otel/crau-otel/tracer/execs"
@@ -45,9 +44,9 @@ func hit(t *tracer.Tracer) error {
 	if err != nil {
 		return err
 	}
-	site := probes.Site{Probe: probes.NewContext, Offset: offset}
 	// Both arguments are the constant 0.
-	cookie, err := t.Add(bpf.AuditCrauSpec{Kind: uint8(site.Probe), Nargs: 2})
+	site := probes.Site{Probe: probes.NewContext, Offset: offset, Args: make([]probes.Operand, 2)}
+	cookie, err := t.Add(site, 0)
 	if err != nil {
 		return err
 	}

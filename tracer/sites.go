@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tracer
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+
+	"github.com/crau-otel/crau-otel/bpf"
+	"github.com/crau-otel/crau-otel/probes"
+)
+
+// ErrTooManySites is returned by Add when every entry of the program's site table is in use.
+var ErrTooManySites = errors.New("no room for another probe site")
+
+// Add registers a probe site and returns the cookie to attach it with. Events of the site carry file as their file
+// number.
+func (t *Tracer) Add(site probes.Site, file uint32) (cookie uint64, err error) {
+	spec := specification(site, file)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var index uint32
+	switch {
+	case len(t.free) > 0:
+		index = t.free[len(t.free)-1]
+	case t.next < t.specs:
+		index = t.next
+	default:
+		return 0, fmt.Errorf("%w: the limit is %d", ErrTooManySites, t.specs)
+	}
+	t.strings.use(index, &spec)
+	if err := t.objs.Sites.Put(index, spec); err != nil {
+		t.strings.leave(index)
+		return 0, fmt.Errorf("store probe site: %w", err)
+	}
+	if index == t.next {
+		t.next++
+	} else {
+		t.free = t.free[:len(t.free)-1]
+	}
+	return uint64(index), nil
+}
+
+// Remove unregisters the sites with these cookies. They must be detached.
+func (t *Tracer) Remove(cookies ...uint64) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var errs []error
+	for _, cookie := range cookies {
+		index := uint32(cookie)
+		if err := t.objs.Sites.Put(index, bpf.AuditCrauSpec{}); err != nil {
+			errs = append(errs, fmt.Errorf("forget probe site: %w", err))
+			continue
+		}
+		t.strings.leave(index)
+		t.free = append(t.free, index)
+	}
+	return errors.Join(errs...)
+}
+
+// specification describes a site in the program's terms.
+func specification(site probes.Site, file uint32) bpf.AuditCrauSpec {
+	s := bpf.AuditCrauSpec{Address: site.Address, File: file, Kind: uint8(site.Probe), Nargs: uint8(len(site.Args))}
+	for i, op := range site.Args {
+		s.Args[i] = bpf.AuditCrauOperand{
+			Value: op.Value,
+			Kind:  uint8(op.Kind),
+			Base:  op.Base,
+			Index: op.Index,
+			Scale: uint8(bits.TrailingZeros8(max(op.Scale, 1))),
+			Size:  op.Size,
+			Shift: op.Shift,
+		}
+		if op.Signed {
+			s.Args[i].IsSigned = 1
+		}
+	}
+	return s
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package memo
+
+import "math/bits"
+
+// Table remembers one value per slot, together with its key. Create one with [New].
+type Table[K comparable, V any] struct {
+	slots []slot[K, V]
+	shift uint8 // of a spread hash, to the number of its slot
+}
+
+type slot[K comparable, V any] struct {
+	key   K
+	value V
+	used  bool
+}
+
+// New returns an empty table with at least size slots, rounded up to a power of two; at least 2.
+func New[K comparable, V any](size int) Table[K, V] {
+	width := bits.Len(uint(max(size, 2) - 1))
+	return Table[K, V]{slots: make([]slot[K, V], 1<<width), shift: uint8(64 - width)}
+}
+
+// Get returns the value that is remembered for the key, nil if there is none. The pointer is valid until the next Put
+// or Clear. Equal keys must come with equal hashes to be found.
+func (t *Table[K, V]) Get(hash uint64, key K) *V {
+	if s := t.slot(hash); s.used && s.key == key {
+		return &s.value
+	}
+	return nil
+}
+
+// Put remembers a value for the key. It returns the value that was replaced, whatever its key, or the zero value.
+func (t *Table[K, V]) Put(hash uint64, key K, value V) (replaced V) {
+	s := t.slot(hash)
+	replaced = s.value
+	*s = slot[K, V]{key, value, true}
+	return replaced
+}
+
+// Clear empties the table.
+func (t *Table[K, V]) Clear() { clear(t.slots) }
+
+// slot returns the hash's slot. The multiplication (Fibonacci hashing) lets every bit of the hash count.
+func (t *Table[K, V]) slot(hash uint64) *slot[K, V] {
+	return &t.slots[hash*0x9E3779B97F4A7C15>>(t.shift&63)]
+}
+
+// GetBytes is Get for a key that is at hand as bytes. It does not allocate.
+func GetBytes[V any](t *Table[string, V], hash uint64, key []byte) *V {
+	if s := t.slot(hash); s.used && s.key == string(key) {
+		return &s.value
+	}
+	return nil
+}
+
+// Sample returns a hash of a text's length and of three of its bytes: enough to tell apart the keys, names and
+// algorithms that libraries emit, at a fraction of the cost of a hash of all bytes.
+func Sample[T ~string | ~[]byte](text T) uint64 {
+	n := len(text)
+	if n == 0 {
+		return 0
+	}
+	return uint64(n) | uint64(text[0])<<8 | uint64(text[n/2])<<16 | uint64(text[n-1])<<24
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/inventory"
 	"github.com/crau-otel/crau-otel/probes"
 )
 
@@ -25,7 +26,7 @@ func newProbesCommand() *cobra.Command {
 			"  crau-otel probes /usr/lib/x86_64-linux-gnu/libgnutls.so.30\n" +
 			"  crau-otel probes --output json bin/sample",
 		RunE: func(cmd *cobra.Command, paths []string) error {
-			write, writeInventory := writeSitesText, writeInventoryText
+			write, writeInventory := writeSitesText, inventory.WriteText
 			switch output {
 			case "text":
 			case "json":
@@ -35,7 +36,7 @@ func newProbesCommand() *cobra.Command {
 			}
 			if len(paths) == 0 {
 				log, _ := newLogger(os.Stderr, config.Log{Level: "warn", Format: config.FormatText})
-				list, err := takeInventory(cmd.Context(), log)
+				list, err := inventory.Take(cmd.Context(), log)
 				if err != nil {
 					return err
 				}

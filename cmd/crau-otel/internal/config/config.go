@@ -3,6 +3,7 @@
 package config
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/crau-otel/crau-otel/mapping/policy"
@@ -109,6 +110,15 @@ type Log struct {
 	Level string `yaml:"level"`
 	// Format is text or json.
 	Format string `yaml:"format"`
+}
+
+// SlogLevel returns the level for [slog]; info if l is not valid.
+func (l Log) SlogLevel() slog.Level {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
+		return slog.LevelInfo
+	}
+	return level
 }
 
 // Ring configures the buffer between the kernel and the agent.

@@ -149,7 +149,7 @@ func TestRulesInExamplesNameAttributes(t *testing.T) {
 
 func TestTotalsAreExplained(t *testing.T) {
 	t.Parallel()
-	src, err := load(root, commandPath)
+	src, err := load(root, commandPath+"/internal/agent")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestTotalsAreExplained(t *testing.T) {
 // logged returns the keys of the command's log line with that message, in their order.
 func (src *source) logged(message string) []string {
 	var keys []string
-	src.packages[commandPath].inspect(func(n ast.Node) bool {
+	src.packages[commandPath+"/internal/agent"].inspect(func(n ast.Node) bool {
 		call, ok := n.(*ast.CallExpr)
 		if ok && len(call.Args) > 1 && src.text(call.Args[0]) == message {
 			keys = append(keys, src.pairs("", call.Args[1:])...)

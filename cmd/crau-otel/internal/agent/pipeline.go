@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package agent
 
 import (
 	"context"
@@ -28,6 +28,7 @@ import (
 
 // pipeline is the way of the events from the ring to the exporters.
 type pipeline struct {
+	version string // of the agent
 	tracer  *tracer.Tracer
 	handler *handler
 	queue   *export.Queue
@@ -38,14 +39,13 @@ type pipeline struct {
 	log      *slog.Logger
 }
 
-func newPipeline(
-	ctx context.Context, cfg config.Config, t *tracer.Tracer, attached *attachments, log *slog.Logger,
-) (_ *pipeline, err error) {
-	exporter, err := newExporter(ctx, cfg, os.Stdout, log)
+func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
+	cfg, log := a.cfg, a.log
+	exporter, err := newExporter(ctx, cfg, a.stdout, log)
 	if err != nil {
 		return nil, err
 	}
-	p := &pipeline{log: log, tracer: t, handler: &handler{clock: tracer.NewClock()}}
+	p := &pipeline{log: log, version: a.version, tracer: a.tracer, handler: &handler{clock: tracer.NewClock()}}
 	p.setKeep(cfg)
 	queueConfig := export.Config{
 		Exporter: exporter,
@@ -82,10 +82,10 @@ func newPipeline(
 	mapConfig.MaxTreeSpans = cfg.Limits.TreeSpans
 	mapConfig.MaxProcesses = cfg.Limits.Processes
 	mapConfig.Resource = host
-	mapConfig.ScopeVersion = buildVersion()
+	mapConfig.ScopeVersion = a.version
 	mapConfig.Instance = uuid.NewString()
 	mapConfig.Wall = p.handler.clock.Wall
-	mapConfig.Library = attached.library
+	mapConfig.Library = a.attachments.library
 	mapConfig.Sink = p.take
 	mapConfig.Log = log
 	p.handler.mapper, err = mapping.New(mapConfig)
@@ -158,7 +158,7 @@ func (p *pipeline) newMetrics(
 		return nil, err
 	}
 	own, err := sdkresource.Merge(sdkresource.NewSchemaless(semconv.ServiceName("crau-otel"),
-		semconv.ServiceVersion(buildVersion())), host)
+		semconv.ServiceVersion(p.version)), host)
 	if err != nil {
 		return nil, fmt.Errorf("make resource: %w", err)
 	}
@@ -166,7 +166,7 @@ func (p *pipeline) newMetrics(
 		Reader:    reader,
 		Resource:  own,
 		MaxSeries: cfg.Metrics.MaxSeries,
-		Version:   buildVersion(),
+		Version:   p.version,
 		Health: func() metrics.Health {
 			total, err := p.totals()
 			if err != nil {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package agent
 
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -29,24 +28,6 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/console"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/otlp"
 )
-
-func newLogger(w io.Writer, cfg config.Log) (*slog.Logger, *slog.LevelVar) {
-	level := &slog.LevelVar{}
-	level.Set(logLevel(cfg))
-	opts := &slog.HandlerOptions{Level: level}
-	if cfg.Format == config.FormatJSON {
-		return slog.New(slog.NewJSONHandler(w, opts)), level
-	}
-	return slog.New(slog.NewTextHandler(w, opts)), level
-}
-
-func logLevel(cfg config.Log) slog.Level {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
-		return slog.LevelInfo // the configuration was validated
-	}
-	return level
-}
 
 // maxReconnect is the longest time between two tries to connect, so that what waits is delivered soon after a receiver is
 // back. gRPC's default is two minutes.

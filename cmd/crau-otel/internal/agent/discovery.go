@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package agent
 
 import (
 	"context"
@@ -10,7 +10,6 @@ import (
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/check"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
-	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/privileges"
 	"github.com/crau-otel/crau-otel/probes/discover"
 	"github.com/crau-otel/crau-otel/tracer/execs"
 )
@@ -33,7 +32,7 @@ func newDiscovery(cfg config.Config, attached *attachments, log *slog.Logger) (*
 	}
 	d.Discoverer = found
 	if cfg.Discovery.Enabled {
-		warnBlind(log)
+		check.WarnAboutBlindSpots(log)
 	}
 	if d.execs, err = execs.Start(found.Notify, log); err != nil {
 		log.Warn("executed programs are not told; they are found a moment later", "error", err)
@@ -57,23 +56,6 @@ func discoverConfig(cfg config.Config) discover.Config {
 		DenyExecutables: cfg.Discovery.DenyExecutables, DenyCgroups: cfg.Discovery.DenyCgroups,
 		MaxFiles: cfg.Discovery.MaxFiles, MaxFilesPerContainer: cfg.Discovery.MaxFilesPerContainer,
 		MaxSites: cfg.Discovery.MaxSites, MaxSitesPerContainer: cfg.Discovery.MaxSitesPerContainer,
-	}
-}
-
-// warnBlind says what this process may not look into.
-func warnBlind(log *slog.Logger) {
-	if !check.HostPIDs() {
-		log.Warn("not in the host's PID namespace: discovery sees only the processes of this container; " +
-			"run the container with the host's (docker run --pid host, hostPID in Kubernetes)")
-	}
-	held, err := privileges.Held()
-	if err != nil {
-		log.Warn("cannot tell what discovery may look into", "error", err)
-		return
-	}
-	if missing := privileges.Missing(held, privileges.Discovery); missing != nil {
-		log.Warn("discovery misses files of other users' processes; grant the capabilities or run as root",
-			"missing", privileges.Names(missing))
 	}
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+// Package inventory lists the files of this host that have crypto_auditing probes, with the processes that map them and
+// whether an agent is attached to them.
+package inventory
 
 import (
 	"context"
@@ -15,13 +17,14 @@ import (
 
 	"github.com/cilium/ebpf/link"
 
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/check"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/console"
 	"github.com/crau-otel/crau-otel/probes"
 	"github.com/crau-otel/crau-otel/probes/discover"
 )
 
-// inventoried is a file with probes on this host.
-type inventoried struct {
+// File is a file with probes.
+type File struct {
 	Path      string   `json:"path"` // as its processes see it
 	BuildID   string   `json:"build_id,omitempty"`
 	Soname    string   `json:"soname,omitempty"`
@@ -37,8 +40,8 @@ type inventoried struct {
 	Reason    string   `json:"reason,omitempty"`
 }
 
-// takeInventory looks for files with probes as run does.
-func takeInventory(ctx context.Context, log *slog.Logger) (_ []inventoried, err error) {
+// Take looks for files with probes as run does.
+func Take(ctx context.Context, log *slog.Logger) (_ []File, err error) {
 	files := make(map[discover.Key]*discover.File)
 	d, err := discover.New(discover.Config{
 		Enabled: true, Log: log,
@@ -48,15 +51,15 @@ func takeInventory(ctx context.Context, log *slog.Logger) (_ []inventoried, err 
 		return nil, fmt.Errorf("discovery: %w", err)
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	warnBlind(log)
+	check.WarnAboutBlindSpots(log)
 	if err := d.Scan(ctx); err != nil {
 		return nil, fmt.Errorf("discovery: %w", err)
 	}
 	traced, untold := tracedFiles()
-	list := []inventoried{}
+	list := []File{}
 	for _, e := range d.Inventory() {
 		group := discover.ParseCgroup(e.Cgroup)
-		i := inventoried{
+		i := File{
 			Path: e.Path, BuildID: e.BuildID, Soname: e.Soname, Sites: e.Sites, Processes: e.Processes, Mappers: e.Mappers,
 			Container: group.ContainerID, Unit: group.Unit, Trusted: e.Trusted, Distrust: e.Distrust, Reason: e.Refused,
 		}
@@ -118,7 +121,8 @@ func (a attachedSites) has(f *discover.File) bool {
 	return !slices.ContainsFunc(f.Probes.Sites, func(s probes.Site) bool { return !slices.Contains(a[path], s.Offset) })
 }
 
-func writeInventoryText(w io.Writer, list []inventoried) error {
+// WriteText writes a table for people.
+func WriteText(w io.Writer, list []File) error {
 	if len(list) == 0 {
 		_, err := fmt.Fprintln(w, "No file on this host has crypto_auditing probes.")
 		return err
@@ -150,25 +154,25 @@ func writeInventoryText(w io.Writer, list []inventoried) error {
 }
 
 // pids returns how many processes map the file, and some of them.
-func (i *inventoried) pids() string {
-	if i.Mappers == 0 {
+func (f *File) pids() string {
+	if f.Mappers == 0 {
 		return "-"
 	}
 	const most = 3
-	text := strings.Trim(fmt.Sprint(i.Processes[:min(most, len(i.Processes))]), "[]")
-	if i.Mappers > most {
-		return fmt.Sprintf("%d: %s ...", i.Mappers, text)
+	text := strings.Trim(fmt.Sprint(f.Processes[:min(most, len(f.Processes))]), "[]")
+	if f.Mappers > most {
+		return fmt.Sprintf("%d: %s ...", f.Mappers, text)
 	}
-	return fmt.Sprintf("%d: %s", i.Mappers, text)
+	return fmt.Sprintf("%d: %s", f.Mappers, text)
 }
 
 // unit returns the unit of a file that is in no container, "-" if that has none either.
-func (i *inventoried) unit() string {
+func (f *File) unit() string {
 	switch {
-	case i.Container != "":
+	case f.Container != "":
 		return ""
-	case i.Unit != "":
-		return i.Unit
+	case f.Unit != "":
+		return f.Unit
 	}
 	return "-"
 }

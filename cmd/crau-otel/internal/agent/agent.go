@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/debug"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/privileges"
+	"github.com/crau-otel/crau-otel/tracer"
+)
+
+// Config configures an [Agent].
+type Config struct {
+	// Config is the configuration to start with. It must be valid.
+	Config config.Config
+	// Load reads the configuration again, for [Agent.Reload]; without it a reload changes nothing.
+	Load func() (config.Config, error)
+	// Version is the agent's own version, which its spans and metrics carry.
+	Version string
+	// Stdout is where the console exporter writes; nil means [os.Stdout].
+	Stdout *os.File
+	// Log is the agent's log; nil means none.
+	Log *slog.Logger
+	// Level is the level of Log that a reload changes; nil means that it does not.
+	Level *slog.LevelVar
+}
+
+// Agent traces the programs of this host. Its methods are safe for concurrent use, but Run is called once.
+type Agent struct {
+	cfg     config.Config // in force
+	load    func() (config.Config, error)
+	version string
+	stdout  *os.File
+	log     *slog.Logger
+	level   *slog.LevelVar
+	user    privileges.User
+	reloads chan struct{} // at most one, pending
+
+	tracer      *tracer.Tracer
+	attachments *attachments
+	discovery   *discovery
+	pipeline    *pipeline
+}
+
+// New returns an agent with its BPF program loaded and nothing attached. [Agent.Run] releases what it holds.
+func New(c Config) (*Agent, error) {
+	a := &Agent{
+		cfg: c.Config, load: c.Load, version: c.Version, stdout: c.Stdout, log: c.Log, level: c.Level,
+		reloads: make(chan struct{}, 1),
+	}
+	if a.load == nil {
+		a.load = func() (config.Config, error) { return c.Config, nil }
+	}
+	if a.stdout == nil {
+		a.stdout = os.Stdout
+	}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	if a.level == nil {
+		a.level = new(slog.LevelVar)
+	}
+	if err := privileges.Check(); err != nil {
+		return nil, err
+	}
+	var err error
+	if a.user, err = privileges.Parse(a.cfg.User); err != nil {
+		return nil, fmt.Errorf("user: %w", err)
+	}
+	if len(a.cfg.Libraries) == 0 && !a.cfg.Discovery.Enabled {
+		return nil, errors.New("nothing to trace: discovery is off; name a library or program with --library PATH or the key libraries")
+	}
+	a.tracer, err = tracer.New(tracer.Config{
+		RingSize:     int(a.cfg.Ring.Size),
+		PollInterval: a.cfg.Ring.PollInterval,
+		MaxProcesses: a.cfg.Limits.Processes,
+		ProcessRate:  a.cfg.Limits.ProcessRate,
+		Scopes:       a.cfg.Scopes,
+		Log:          a.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.attachments = newAttachments(a.tracer, a.log)
+	return a, nil
+}
+
+// Run traces until ctx is done, then detaches, drains the ring, exports what is left and logs the totals.
+func (a *Agent) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, a.attachments.Close(), a.tracer.Close()) }()
+	if a.discovery, err = newDiscovery(a.cfg, a.attachments, a.log); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.discovery.Close()) }()
+	if err := a.discovery.Scan(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
+	files, sites := a.attachments.count()
+	if sites == 0 && !a.cfg.Discovery.Enabled {
+		return errors.New("nothing attached: no file has a usable crypto_auditing probe")
+	}
+	if a.cfg.User != "" {
+		if err := privileges.Drop(a.user, privileges.Keep(a.tracer.Multi(), a.cfg.Discovery.Enabled)); err != nil {
+			return fmt.Errorf("become user %s: %w", a.cfg.User, err)
+		}
+	}
+	if a.cfg.Pprof != "" {
+		stop, err := servePprof(a.cfg.Pprof, a.log)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	if a.pipeline, err = a.newPipeline(ctx); err != nil {
+		return err
+	}
+	a.log.Info("ready", "files", files, "sites", sites, "exporter", a.cfg.Exporter, "uprobe_multi", a.tracer.Multi(),
+		"discovery", a.cfg.Discovery.Enabled)
+	if sites == 0 {
+		a.log.Info("no file with probes is known yet; programs and libraries that come later are traced")
+	}
+	a.attachments.announce()
+	debug.FreeOSMemory() // loading took memory that running does not need
+
+	stopFinding := a.discovery.start(a.log)
+	cfg := a.cfg // the goroutine below changes it
+	go a.serveReloads(ctx)
+	err = a.trace(ctx, func() error { return errors.Join(stopFinding(), a.attachments.Close()) })
+	a.pipeline.handler.flush()
+	a.pipeline.close(cfg)
+	total, statsErr := a.pipeline.totals()
+	total.log(a.log)
+	return errors.Join(err, statsErr)
+}
+
+// trace reads the ring until ctx is done. Then it detaches the probes and reads what is left in the ring.
+func (a *Agent) trace(ctx context.Context, detach func() error) error {
+	reading, drained := context.WithCancel(context.Background())
+	detached := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		a.log.Info("stopping: detaching, then exporting what is left; interrupt again to end at once")
+		detached <- detach()
+		drained()
+	})
+	err := a.tracer.Run(reading, a.pipeline.handler)
+	if stop() { // Run failed on its own
+		drained()
+		return err
+	}
+	return errors.Join(err, <-detached)
+}

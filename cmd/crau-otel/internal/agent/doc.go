@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package agent is the run-time of crau-otel: everything that crau-otel run does, startable in the process of a test.
+//
+// [New] checks the configuration and loads the BPF program. [Agent.Run] then goes through the life of a run:
+//
+//	discovery finds files with probes ─ attachments attach their sites
+//	the tracer reads the ring ─ handler ─ mapper ─ finished trees ─ metrics and export queue
+//
+// When its context ends, Run detaches the sites, reads what is left in the ring, ends all trees, exports them within
+// shutdown.timeout, and logs the totals: what became of every hit.
+//
+// The package has no state of its own outside of an [Agent], but two things are the process's: the user that it becomes
+// with the key user, and OpenTelemetry's error handler.
+package agent

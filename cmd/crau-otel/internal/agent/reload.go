@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
+)
+
+// Reload makes the agent read its configuration again, soon after Run has everything attached. What can change without
+// a restart takes effect; if anything is wrong with the configuration, all stays as it was. Reload does not block.
+func (a *Agent) Reload() {
+	select {
+	case a.reloads <- struct{}{}:
+	default: // one is already pending, and will read what is there by then
+	}
+}
+
+// serveReloads reloads when asked to, until ctx is done.
+func (a *Agent) serveReloads(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.reloads:
+			a.reload()
+		}
+	}
+}
+
+// reload applies the configuration as it is now.
+func (a *Agent) reload() {
+	next, err := a.load()
+	if err != nil {
+		a.log.Error("configuration not reloaded", "error", err)
+		return
+	}
+	now, restart := a.cfg.Reloaded(next)
+	if err := a.apply(now); err != nil {
+		a.log.Error("configuration not reloaded", "error", err)
+		return
+	}
+	a.cfg = now
+	a.log.Info("configuration reloaded")
+	if restart != nil {
+		a.log.Warn("some changes take a restart", "keys", strings.Join(restart, ", "))
+	}
+}
+
+func (a *Agent) apply(cfg config.Config) error {
+	if err := a.discovery.Reload(discoverConfig(cfg)); err != nil {
+		return fmt.Errorf("discovery: %w", err)
+	}
+	if err := a.pipeline.reconfigure(cfg); err != nil {
+		return err
+	}
+	if err := a.tracer.SetScopes(cfg.Scopes); err != nil {
+		return fmt.Errorf("scopes: %w", err)
+	}
+	a.level.Set(cfg.Log.SlogLevel())
+	return nil
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"context"
+	"time"
+
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// Call is one call that exports spans.
+type Call struct {
+	Number int // from 1
+	Spans  []*Span
+}
+
+// Reply is how a receiver answers a call. The zero value accepts all spans.
+type Reply struct {
+	// Err is the gRPC status to answer with; no span is accepted then.
+	Err error
+	// Rejected is the number of spans to reject by a partial success; the last of the call are.
+	Rejected int
+	// Message of a partial success. With Rejected 0 it is a warning.
+	Message string
+}
+
+func (r Reply) response() *collector.ExportTraceServiceResponse {
+	response := &collector.ExportTraceServiceResponse{}
+	if r.Rejected > 0 || r.Message != "" {
+		response.PartialSuccess = &collector.ExportTracePartialSuccess{
+			RejectedSpans: int64(r.Rejected), ErrorMessage: r.Message,
+		}
+	}
+	return response
+}
+
+// Answer decides how a receiver answers a call. It may block; ctx ends when the client gives up.
+type Answer func(ctx context.Context, call Call) Reply
+
+// Script answers the first calls one after the other and accepts all later ones. A nil entry accepts its call.
+func Script(answers ...Answer) Answer {
+	return func(ctx context.Context, call Call) Reply {
+		if call.Number > len(answers) || answers[call.Number-1] == nil {
+			return Reply{}
+		}
+		return answers[call.Number-1](ctx, call)
+	}
+}
+
+// Fail answers with a gRPC status.
+func Fail(code codes.Code, message string) Answer {
+	return func(context.Context, Call) Reply { return Reply{Err: status.Error(code, message)} }
+}
+
+// FailFor answers with a gRPC status whose RetryInfo asks the client to come back after that time.
+func FailFor(code codes.Code, message string, after time.Duration) Answer {
+	return func(context.Context, Call) Reply {
+		s, err := status.New(code, message).WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(after)})
+		if err != nil {
+			return Reply{Err: err}
+		}
+		return Reply{Err: s.Err()}
+	}
+}
+
+// Reject accepts a call but for its last n spans.
+func Reject(n int, message string) Answer {
+	return func(_ context.Context, call Call) Reply {
+		return Reply{Rejected: min(n, len(call.Spans)), Message: message}
+	}
+}
+
+// Hang answers nothing until the client gives up.
+func Hang(ctx context.Context, _ Call) Reply {
+	<-ctx.Done()
+	return Reply{Err: ctx.Err()}
+}
+
+// Delay accepts a call after that time.
+func Delay(d time.Duration) Answer {
+	return func(ctx context.Context, _ Call) Reply {
+		select {
+		case <-time.After(d):
+			return Reply{}
+		case <-ctx.Done():
+			return Reply{Err: ctx.Err()}
+		}
+	}
+}

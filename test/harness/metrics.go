@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	collector "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	metrics "go.opentelemetry.io/proto/otlp/metrics/v1"
+)
+
+// Metrics keeps the newest value of every series that a Receiver was sent. Of histograms it keeps the count.
+type Metrics struct {
+	collector.UnimplementedMetricsServiceServer
+
+	mu     sync.Mutex
+	values map[string]float64
+}
+
+// Values returns the series' values by name and labels, as in "crau_otel.events.lost{reason=fault}". Labels are sorted
+// by key and separated by commas.
+func (m *Metrics) Values() map[string]float64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.values)
+}
+
+// Export implements the OTLP metrics service.
+func (m *Metrics) Export(_ context.Context, req *collector.ExportMetricsServiceRequest) (
+	*collector.ExportMetricsServiceResponse, error,
+) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.values == nil {
+		m.values = make(map[string]float64)
+	}
+	for _, resource := range req.ResourceMetrics {
+		for _, scope := range resource.ScopeMetrics {
+			for _, metric := range scope.Metrics {
+				m.keep(metric)
+			}
+		}
+	}
+	return &collector.ExportMetricsServiceResponse{}, nil
+}
+
+func (m *Metrics) keep(metric *metrics.Metric) {
+	points := append(metric.GetSum().GetDataPoints(), metric.GetGauge().GetDataPoints()...)
+	for _, p := range points {
+		v := p.GetAsDouble()
+		if i, ok := p.Value.(*metrics.NumberDataPoint_AsInt); ok {
+			v = float64(i.AsInt)
+		}
+		labels, _ := parseAttributes(p.Attributes)
+		m.values[series(metric.Name, labels)] = v
+	}
+	for _, p := range metric.GetHistogram().GetDataPoints() {
+		labels, _ := parseAttributes(p.Attributes)
+		m.values[series(metric.Name, labels)] = float64(p.Count)
+	}
+}
+
+func series(name string, labels map[string]any) string {
+	parts := make([]string, 0, len(labels))
+	for k, v := range labels {
+		parts = append(parts, fmt.Sprintf("%s=%v", k, v))
+	}
+	slices.Sort(parts)
+	return name + "{" + strings.Join(parts, ",") + "}"
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	metricscollector "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/grpc"
+	_ "google.golang.org/grpc/encoding/gzip" // clients may compress
+)
+
+// ReceiverConfig configures a Receiver. The zero value listens on a free port of the loopback interface, keeps all it is
+// sent and accepts every call.
+type ReceiverConfig struct {
+	// Address to listen on, "127.0.0.1:0" if empty.
+	Address string
+	// Answer decides how calls that export spans are answered; nil accepts all of them. Metrics are always accepted.
+	Answer Answer
+	// Options are passed to the gRPC server: credentials, limits on message sizes or connection ages.
+	Options []grpc.ServerOption
+	// CountOnly keeps numbers and no spans or metrics, so that the receiver takes little of the CPU time that a benchmark
+	// measures. Answer is not called.
+	CountOnly bool
+}
+
+// Receiver is an OTLP/gRPC server for tests.
+type Receiver struct {
+	cfg     ReceiverConfig
+	address string
+
+	// Of the export of spans: calls, their uncompressed sizes in bytes if CountOnly is set, and spans accepted.
+	Calls, Bytes, Accepted atomic.Uint64
+
+	// Metrics keeps what arrived of metrics.
+	Metrics Metrics
+
+	mu       sync.Mutex
+	server   *grpc.Server
+	listener net.Listener
+	spans    []*Span
+	arrivals []time.Time // of spans
+}
+
+// NewReceiver starts a receiver. Close stops it.
+func NewReceiver(cfg ReceiverConfig) (*Receiver, error) {
+	r := &Receiver{cfg: cfg, address: cfg.Address}
+	if r.address == "" {
+		r.address = "127.0.0.1:0"
+	}
+	return r, r.Listen()
+}
+
+// Listen starts a receiver again, on the same address, after Close.
+func (r *Receiver) Listen() error {
+	listener, err := net.Listen("tcp", r.address)
+	if err != nil {
+		return fmt.Errorf("start receiver: %w", err)
+	}
+	var server *grpc.Server
+	if r.cfg.CountOnly {
+		server = r.countingServer()
+	} else {
+		server = grpc.NewServer(r.cfg.Options...)
+		collector.RegisterTraceServiceServer(server, traceService{receiver: r})
+		metricscollector.RegisterMetricsServiceServer(server, &r.Metrics)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.address = listener.Addr().String()
+	r.server, r.listener = server, listener
+	go server.Serve(listener) //nolint:errcheck // ends by Close
+	return nil
+}
+
+// Close closes the receiver's connections and stops listening. What arrived stays available.
+func (r *Receiver) Close() {
+	r.mu.Lock()
+	server, listener := r.server, r.listener
+	r.mu.Unlock()
+	server.Stop()
+	_ = listener.Close() // a server that has not begun to serve leaves it open
+}
+
+// Endpoint returns the receiver's URL, for OTEL_EXPORTER_OTLP_ENDPOINT.
+func (r *Receiver) Endpoint() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return "http://" + r.address
+}
+
+// Address returns the receiver's host and port.
+func (r *Receiver) Address() string { return strings.TrimPrefix(r.Endpoint(), "http://") }
+
+// Spans returns the spans that were accepted, in the order of their arrival.
+func (r *Receiver) Spans() []*Span {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]*Span(nil), r.spans...)
+}
+
+// WaitSpans waits until n spans have been accepted and returns when the last of these arrived.
+func (r *Receiver) WaitSpans(n int, timeout time.Duration) (time.Time, error) {
+	for deadline := time.Now().Add(timeout); ; time.Sleep(10 * time.Millisecond) {
+		r.mu.Lock()
+		got := len(r.arrivals)
+		if got >= n {
+			defer r.mu.Unlock()
+			return r.arrivals[n-1], nil
+		}
+		r.mu.Unlock()
+		if time.Now().After(deadline) {
+			return time.Time{}, fmt.Errorf("wait for spans: %d after %s, want %d", got, timeout, n)
+		}
+	}
+}
+
+// traceService implements the OTLP trace service.
+type traceService struct {
+	collector.UnimplementedTraceServiceServer
+	receiver *Receiver
+}
+
+// Export answers one call as the receiver is configured to.
+func (s traceService) Export(ctx context.Context, req *collector.ExportTraceServiceRequest) (
+	*collector.ExportTraceServiceResponse, error,
+) {
+	r := s.receiver
+	call := Call{Number: int(r.Calls.Add(1)), Spans: parseSpans(req)}
+	var reply Reply
+	if r.cfg.Answer != nil {
+		reply = r.cfg.Answer(ctx, call)
+	}
+	if reply.Err != nil {
+		return nil, reply.Err
+	}
+	accepted := call.Spans[:max(0, len(call.Spans)-reply.Rejected)]
+	r.mu.Lock()
+	for _, span := range accepted {
+		r.spans = append(r.spans, span)
+		r.arrivals = append(r.arrivals, time.Now())
+	}
+	r.mu.Unlock()
+	r.Accepted.Add(uint64(len(accepted)))
+	return reply.response(), nil
+}

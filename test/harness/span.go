@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	common "go.opentelemetry.io/proto/otlp/common/v1"
+)
+
+// Span is a span as a user gets it, from an OTLP receiver or from the console exporter's JSON.
+type Span struct {
+	Trace      string         `json:"trace_id"`
+	ID         string         `json:"span_id"`
+	Parent     string         `json:"parent_span_id"`
+	Name       string         `json:"name"`
+	Kind       string         `json:"kind"`
+	Start      time.Time      `json:"start"`
+	End        time.Time      `json:"end"`
+	Attributes map[string]any `json:"attributes"`
+	Resource   map[string]any `json:"resource"`
+
+	// Repeated lists the keys that the span's or its resource's attributes have more than once, which OTLP forbids.
+	// Known only of spans from a receiver.
+	Repeated []string `json:"-"`
+	// Children are set by Trees.
+	Children []*Span `json:"-"`
+}
+
+// ParseConsole reads the JSON of the console exporter.
+func ParseConsole(out []byte) ([]*Span, error) {
+	var spans []*Span
+	lines := bufio.NewScanner(bytes.NewReader(out))
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		span := &Span{}
+		dec := json.NewDecoder(bytes.NewReader(lines.Bytes()))
+		dec.UseNumber()
+		if err := dec.Decode(span); err != nil {
+			return nil, fmt.Errorf("parse console output: %w\n%s", err, lines.Text())
+		}
+		spans = append(spans, span)
+	}
+	return spans, lines.Err()
+}
+
+// parseSpans returns the spans of an OTLP request.
+func parseSpans(req *collector.ExportTraceServiceRequest) (spans []*Span) {
+	for _, rs := range req.ResourceSpans {
+		resource, repeatedByResource := parseAttributes(rs.Resource.GetAttributes())
+		for _, ss := range rs.ScopeSpans {
+			for _, s := range ss.Spans {
+				attributes, repeated := parseAttributes(s.Attributes)
+				spans = append(spans, &Span{
+					Trace:      hex.EncodeToString(s.TraceId),
+					ID:         hex.EncodeToString(s.SpanId),
+					Parent:     hex.EncodeToString(s.ParentSpanId),
+					Name:       s.Name,
+					Kind:       strings.ToLower(strings.TrimPrefix(s.Kind.String(), "SPAN_KIND_")),
+					Start:      time.Unix(0, int64(s.StartTimeUnixNano)),
+					End:        time.Unix(0, int64(s.EndTimeUnixNano)),
+					Attributes: attributes,
+					Resource:   resource,
+					Repeated:   append(repeated, repeatedByResource...),
+				})
+			}
+		}
+	}
+	return spans
+}
+
+// parseAttributes returns attributes by key, and the keys that came more than once.
+func parseAttributes(kvs []*common.KeyValue) (attributes map[string]any, repeated []string) {
+	attributes = make(map[string]any, len(kvs))
+	for _, kv := range kvs {
+		if _, ok := attributes[kv.Key]; ok {
+			repeated = append(repeated, kv.Key)
+		}
+		attributes[kv.Key] = parseValue(kv.Value)
+	}
+	return attributes, repeated
+}
+
+func parseValue(v *common.AnyValue) any {
+	switch v := v.GetValue().(type) {
+	case *common.AnyValue_StringValue:
+		return v.StringValue
+	case *common.AnyValue_BoolValue:
+		return v.BoolValue
+	case *common.AnyValue_IntValue:
+		return v.IntValue
+	case *common.AnyValue_ArrayValue:
+		values := make([]any, len(v.ArrayValue.Values))
+		for i, e := range v.ArrayValue.Values {
+			values[i] = parseValue(e)
+		}
+		return values
+	default:
+		return fmt.Sprint(v)
+	}
+}

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
@@ -115,24 +113,25 @@ func (f *feed) finish() []string {
 
 // treeText draws spans, parents before their children, with their attributes in order. What differs in every run, and
 // how a child ended, is left out.
-func treeText(t testing.TB, spans []sdktrace.ReadOnlySpan) string {
+func treeText(t testing.TB, spans []Span) string {
 	t.Helper()
 	depth := make(map[string]int)
 	var b strings.Builder
 	missing := make(map[string]bool) // parents that were given to the sink earlier or will be later
-	for _, sp := range spans {
+	for i := range spans {
+		sp := &spans[i]
 		d := 0
-		if sp.Parent().IsValid() {
-			parent, ok := depth[sp.Parent().SpanID().String()]
-			missing[sp.Parent().SpanID().String()] = !ok
+		if sp.ParentID.IsValid() {
+			parent, ok := depth[sp.ParentID.String()]
+			missing[sp.ParentID.String()] = !ok
 			d = parent + 1
 		}
-		if missing[sp.SpanContext().SpanID().String()] {
-			t.Errorf("span %s comes after its children", sp.Name())
+		if missing[sp.SpanID.String()] {
+			t.Errorf("span %s comes after its children", sp.Name)
 		}
-		depth[sp.SpanContext().SpanID().String()] = d
-		fmt.Fprintf(&b, "%s%s", strings.Repeat("  ", d), sp.Name())
-		if k := sp.SpanKind().String(); k != "internal" {
+		depth[sp.SpanID.String()] = d
+		fmt.Fprintf(&b, "%s%s", strings.Repeat("  ", d), sp.Name)
+		if k := sp.Kind.String(); k != "internal" {
 			b.WriteString(" [" + k + "]")
 		}
 		for _, a := range sp.Attributes() {

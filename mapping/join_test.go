@@ -61,7 +61,7 @@ func wantHandshakes(t *testing.T, f *feed, n int, by string, names string) {
 	for i, tree := range f.trees {
 		var got []string
 		for _, span := range tree.Spans {
-			got = append(got, span.Name())
+			got = append(got, span.Name)
 		}
 		attrs := attributeMap(tree.Spans[0].Attributes())
 		if strings.Join(got, " ") != names || attrs["crypto.handshake.joined"] != by || attrs["crypto.handshake.pieces"] != "2" {
@@ -127,10 +127,10 @@ func TestRootOfPiecesSpansThemAll(t *testing.T) {
 	end := f.now
 	f.finish()
 	root := f.trees[0].Spans[0]
-	if got := root.StartTime().UnixNano(); got != int64(start+2*us) {
+	if got := root.Start.UnixNano(); got != int64(start+2*us) {
 		t.Errorf("starts %d ns after the first piece", got-int64(start+2*us))
 	}
-	if got := root.EndTime().UnixNano(); got != int64(end) {
+	if got := root.End.UnixNano(); got != int64(end) {
 		t.Errorf("ends %d ns after the last piece", got-int64(end))
 	}
 }

@@ -65,19 +65,6 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Tree is a finished tree. The memory of Spans and Operations is used again when Sink has returned: [Tree.Clone] what
-// is to stay.
-type Tree struct {
-	// Spans has the root first and parents before their children.
-	Spans []sdktrace.ReadOnlySpan
-	// Events is how many probe hits the tree was made of.
-	Events int
-	// Operations are the uses of cryptography among the spans.
-	Operations []Operation
-	// Downgraded and Weak are whether any span says so.
-	Downgraded, Weak bool
-}
-
 // Mapper makes trees of events. It is fed from one goroutine.
 type Mapper struct {
 	cfg       Config

@@ -204,7 +204,7 @@ func TestIdleTreesEnd(t *testing.T) {
 		t.Fatal("the tree did not end after the idle timeout")
 	}
 	span := f.trees[0].Spans[0]
-	if got := span.EndTime().Sub(span.StartTime()); got.Nanoseconds() != int64(us) {
+	if got := span.End.Sub(span.Start); got.Nanoseconds() != int64(us) {
 		t.Errorf("the span lasts %s, want 1µs: from its opening to its last event", got)
 	}
 	if len(f.m.procs[f.pid].threads) != 0 {
@@ -232,7 +232,7 @@ func TestExecChangesTheResource(t *testing.T) {
 	f.begin(hs, none, name("app::two"))
 	f.finish()
 	for i, want := range []string{"prog", "other"} {
-		if got, _ := f.trees[i].Spans[0].Resource().Set().Value("service.name"); got.AsString() != want {
+		if got, _ := f.trees[i].Resource.Set().Value("service.name"); got.AsString() != want {
 			t.Errorf("tree %d is of %s, want %s", i, got.AsString(), want)
 		}
 	}
@@ -260,7 +260,7 @@ func TestLimitsEvictAndCount(t *testing.T) {
 	traces, spans := make(map[string]bool), 0
 	for _, tree := range f.trees {
 		for _, span := range tree.Spans {
-			traces[span.SpanContext().TraceID().String()] = true
+			traces[span.TraceID.String()] = true
 			spans++
 		}
 	}
@@ -326,7 +326,7 @@ func TestAttributeLimitIsCounted(t *testing.T) {
 		f.data(hs, w(fmt.Sprintf("app::k%d", i), 1))
 	}
 	f.finish()
-	if got := f.trees[0].Spans[0].DroppedAttributes(); got != 2 {
+	if got := f.trees[0].Spans[0].DroppedAttributes; got != 2 {
 		t.Errorf("%d dropped attributes, want 2", got)
 	}
 	if got := f.m.Stats().DroppedAttributes; got != 2 {

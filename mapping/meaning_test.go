@@ -195,7 +195,7 @@ func TestPolicyViolationsAreErrors(t *testing.T) {
 	if !strings.Contains(attrs["crypto.policy.violations"], "hybrid-ok/") {
 		t.Errorf("violations are %q", attrs["crypto.policy.violations"])
 	}
-	if st := f.trees[0].Spans[0].Status(); st.Code.String() != "Error" || !strings.Contains(st.Description, "hybrid-ok/") {
+	if st := f.trees[0].Spans[0].Status; st.Code.String() != "Error" || !strings.Contains(st.Description, "hybrid-ok/") {
 		t.Errorf("status is %+v", st)
 	}
 	found := false
@@ -279,7 +279,7 @@ func TestDescribedProcessesHaveTheirOwnResource(t *testing.T) {
 	f.begin(hs, none, name("app::root"))
 	f.finish()
 	for i, want := range []int64{10, 11} {
-		if v, _ := f.trees[i].Spans[0].Resource().Set().Value("process.pid"); v.AsInt64() != want {
+		if v, _ := f.trees[i].Resource.Set().Value("process.pid"); v.AsInt64() != want {
 			t.Errorf("process.pid is %v, want %d", v.String(), want)
 		}
 	}

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/trace"
 )
 
 // ScopeName is the instrumentation scope of every span.
@@ -35,8 +33,7 @@ func (m *Mapper) finish(t *tree, why end) {
 // scratch is memory that is used for one tree after the other.
 type scratch struct {
 	meaning    meaning
-	spans      []span
-	out        []sdktrace.ReadOnlySpan
+	spans      []Span
 	operations []Operation
 	block      [aes.BlockSize]byte
 }
@@ -119,11 +116,11 @@ func (m *Mapper) give(t *tree, nodes []*node, why end) {
 func (m *Mapper) spans(t *tree, nodes []*node, what *meaning, number uint64) Tree {
 	sc := &m.scratch
 	if cap(sc.spans) > maxScratch {
-		sc.spans, sc.out, sc.operations = nil, nil, nil
+		sc.spans, sc.operations = nil, nil
 	}
 	known := what != &sc.meaning // and all trees of its pattern share its attributes
 	sc.operations = append(sc.operations[:0], what.operations...)
-	sc.spans, sc.out = slices.Grow(sc.spans[:0], len(what.spans)), sc.out[:0]
+	sc.spans = slices.Grow(sc.spans[:0], len(what.spans))
 	start := 0
 	for i := range what.spans {
 		meant := &what.spans[i]
@@ -134,20 +131,23 @@ func (m *Mapper) spans(t *tree, nodes []*node, what *meaning, number uint64) Tre
 		}
 		start = meant.end
 		begin := m.cfg.Wall(n.start)
-		sc.spans = append(sc.spans, span{
-			meant:      meant,
-			context:    spanContext(t.trace, n.span),
-			start:      begin,
-			end:        begin.Add(time.Duration(n.last - n.start)),
-			attributes: attrs,
-			shared:     known,
-			contextID:  id,
-			resource:   t.thread.proc.who.resource,
-			scope:      &m.scope,
+		sc.spans = append(sc.spans, Span{
+			Name:              meant.name,
+			Kind:              meant.kind,
+			TraceID:           t.trace,
+			SpanID:            n.span,
+			Start:             begin,
+			End:               begin.Add(time.Duration(n.last - n.start)),
+			Status:            meant.status,
+			DroppedAttributes: meant.dropped,
+			attributes:        attrs,
+			shared:            known,
+			contextAt:         meant.id,
+			contextID:         id,
 		})
 		sp := &sc.spans[i]
 		if meant.up > 0 {
-			sp.parent = spanContext(t.trace, n.above(meant.up).span)
+			sp.ParentID = n.above(meant.up).span
 		}
 		if number != 0 {
 			sp.pattern = number + uint64(i)
@@ -155,9 +155,15 @@ func (m *Mapper) spans(t *tree, nodes []*node, what *meaning, number uint64) Tre
 		if meant.operation >= 0 && sc.operations[meant.operation].Handshake {
 			sc.operations[meant.operation].Duration = time.Duration(n.last - n.start)
 		}
-		sc.out = append(sc.out, sp)
 	}
-	return Tree{Spans: sc.out, Operations: sc.operations, Downgraded: what.downgraded, Weak: what.weak}
+	return Tree{
+		Resource:   t.thread.proc.who.resource,
+		Scope:      m.scope,
+		Spans:      sc.spans,
+		Operations: sc.operations,
+		Downgraded: what.downgraded,
+		Weak:       what.weak,
+	}
 }
 
 // stretch lets the contexts above n last at least as long as n.
@@ -165,8 +171,4 @@ func (n *node) stretch() {
 	for p := n.parent; p != nil && p.last < n.last; p = p.parent {
 		p.last = n.last
 	}
-}
-
-func spanContext(traceID trace.TraceID, spanID trace.SpanID) trace.SpanContext {
-	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: traceID, SpanID: spanID, TraceFlags: trace.FlagsSampled})
 }

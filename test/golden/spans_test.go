@@ -89,33 +89,34 @@ func replay(t *testing.T, events []event.Event) output {
 // stable returns trees in the order in which they began: those that end together do so in no particular order.
 func stable(t *testing.T, trees []mapping.Tree, start time.Time) output {
 	t.Helper()
-	slices.SortStableFunc(trees, func(a, b mapping.Tree) int { return a.Spans[0].StartTime().Compare(b.Spans[0].StartTime()) })
+	slices.SortStableFunc(trees, func(a, b mapping.Tree) int { return a.Spans[0].Start.Compare(b.Spans[0].Start) })
 	var out output
 	spanIDs, contextIDs, traces := make(numbers), make(numbers), make(numbers)
 	for i, tree := range trees {
-		o := outTree{Events: tree.Events, Resource: object(tree.Spans[0].Resource().Attributes())}
+		o := outTree{Events: tree.Events, Resource: object(tree.Resource.Attributes())}
 		for _, op := range tree.Operations {
 			o.Operations = append(o.Operations, strings.Join([]string{
 				op.Executable, op.Name, op.Algorithm, op.Role, op.Status.String(),
 			}, " | "))
 		}
-		for _, sp := range tree.Spans {
-			if traces.of(sp.SpanContext().TraceID().String()) != i+1 {
-				t.Errorf("span %s of tree %d has trace id %s", sp.Name(), i+1, sp.SpanContext().TraceID())
+		for j := range tree.Spans {
+			sp := &tree.Spans[j]
+			if traces.of(sp.TraceID.String()) != i+1 {
+				t.Errorf("span %s of tree %d has trace id %s", sp.Name, i+1, sp.TraceID)
 			}
 			s := outSpan{
-				ID: spanIDs.of(sp.SpanContext().SpanID().String()), Name: sp.Name(), Kind: sp.SpanKind().String(),
-				Start: sp.StartTime().Sub(start).Nanoseconds(), End: sp.EndTime().Sub(start).Nanoseconds(),
+				ID: spanIDs.of(sp.SpanID.String()), Name: sp.Name, Kind: sp.Kind.String(),
+				Start: sp.Start.Sub(start).Nanoseconds(), End: sp.End.Sub(start).Nanoseconds(),
 				Attributes: object(sp.Attributes()),
 			}
-			if parent := sp.Parent().SpanID(); parent.IsValid() {
+			if parent := sp.ParentID; parent.IsValid() {
 				s.Parent = spanIDs.of(parent.String())
 			}
-			if st := sp.Status(); st.Description != "" {
+			if st := sp.Status; st.Description != "" {
 				s.Status = st.Code.String() + ": " + st.Description
 			}
 			if id, ok := s.Attributes["crypto.context.id"].(string); !ok || len(id) != 32 {
-				t.Errorf("span %s has the context id %v, want 32 hex digits", sp.Name(), id)
+				t.Errorf("span %s has the context id %v, want 32 hex digits", sp.Name, id)
 			} else {
 				s.Attributes["crypto.context.id"] = fmt.Sprintf("context %d", contextIDs.of(id))
 			}

@@ -21,7 +21,7 @@ const maxBackoff = 5 * time.Second
 func (q *Queue) deliver(trees []entry) {
 	spans := make([]sdktrace.ReadOnlySpan, 0, q.cfg.MaxBatch)
 	for _, t := range trees {
-		spans = append(spans, t.Spans...)
+		spans = append(spans, t.spans...)
 	}
 	err := q.send(spans, len(trees) == 1)
 	if len(trees) > 1 && tooLarge(err) {
@@ -46,7 +46,7 @@ func (q *Queue) deliver(trees []entry) {
 		to = &q.stats.Failed
 	}
 	for _, t := range trees {
-		to.add(t.Tree)
+		to.sum(t.Count)
 	}
 	if err != nil {
 		q.warn(err)

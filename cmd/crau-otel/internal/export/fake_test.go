@@ -10,7 +10,6 @@ import (
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/goleak"
 
@@ -94,12 +93,9 @@ func (f *fake) blocking() (release func()) {
 func tree(id byte, names ...string) mapping.Tree {
 	t := mapping.Tree{Events: 10 * len(names)}
 	for i, name := range names {
-		t.Spans = append(t.Spans, tracetest.SpanStub{
-			Name: name,
-			SpanContext: trace.NewSpanContext(trace.SpanContextConfig{
-				TraceID: trace.TraceID{8: id, 15: 1}, SpanID: trace.SpanID{byte(i), byte(i >> 8), 1},
-			}),
-		}.Snapshot())
+		t.Spans = append(t.Spans, mapping.Span{
+			Name: name, TraceID: trace.TraceID{8: id, 15: 1}, SpanID: trace.SpanID{byte(i), byte(i >> 8), 1},
+		})
 	}
 	return t
 }

@@ -45,6 +45,11 @@ func (c *Count) add(t mapping.Tree) {
 	c.Events += uint64(t.Events)
 }
 
+func (c *Count) sum(other Count) {
+	c.Spans += other.Spans
+	c.Events += other.Events
+}
+
 // Stats counts what became of the trees that were put.
 type Stats struct {
 	Exported   Count // the exporter took them
@@ -118,12 +123,13 @@ func (q *Queue) Put(t mapping.Tree) {
 		q.stats.QueueFull.add(t)
 		return
 	}
-	if err := q.hold(&t); err != nil {
+	spans, err := q.hold(&t)
+	if err != nil {
 		q.stats.Failed.add(t)
 		q.warn(err)
 		return
 	}
-	e := entry{t, size(t.Spans)}
+	e := entry{Count: Count{uint64(len(t.Spans)), uint64(t.Events)}, spans: spans, bytes: size(spans)}
 	q.trees = append(q.trees, e)
 	q.bytes += e.bytes
 	q.stats.Waiting.add(t)
@@ -132,22 +138,19 @@ func (q *Queue) Put(t mapping.Tree) {
 	}
 }
 
-func (q *Queue) hold(t *mapping.Tree) (err error) {
+func (q *Queue) hold(t *mapping.Tree) ([]sdktrace.ReadOnlySpan, error) {
 	if q.cfg.Hold == nil {
-		*t = t.Clone()
-		return nil
+		held := t.Clone()
+		return ReadOnly(&held), nil
 	}
-	t.Operations = nil
-	spans, err := q.cfg.Hold(t.Spans)
-	if err == nil {
-		t.Spans = spans
-	}
-	return err
+	return q.cfg.Hold(ReadOnly(t))
 }
 
 // entry is a tree that waits.
 type entry struct {
-	mapping.Tree
+	Count
+
+	spans []sdktrace.ReadOnlySpan
 	bytes int // of memory, about
 }
 
@@ -223,7 +226,7 @@ func (q *Queue) abandon() {
 	defer q.mu.Unlock()
 	q.abandoned = true
 	for _, t := range slices.Concat(q.batch, q.trees) {
-		q.stats.Failed.add(t.Tree)
+		q.stats.Failed.sum(t.Count)
 	}
 	q.batch, q.trees, q.bytes, q.stats.Waiting = nil, nil, 0, Count{}
 }
@@ -269,16 +272,16 @@ func (q *Queue) take() (batch []entry, closed bool) {
 	defer q.mu.Unlock()
 	n, spans := 0, 0
 	bytes := 0
-	for n < len(q.trees) && (n == 0 || spans+len(q.trees[n].Spans) <= q.cfg.MaxBatch && bytes+q.trees[n].bytes <= maxBatchBytes) {
-		spans += len(q.trees[n].Spans)
+	for n < len(q.trees) && (n == 0 || spans+len(q.trees[n].spans) <= q.cfg.MaxBatch && bytes+q.trees[n].bytes <= maxBatchBytes) {
+		spans += len(q.trees[n].spans)
 		bytes += q.trees[n].bytes
 		n++
 	}
 	batch = slices.Clone(q.trees[:n])
 	q.trees = slices.Delete(q.trees, 0, n)
 	for _, t := range batch {
-		q.stats.Waiting.Spans -= uint64(len(t.Spans))
-		q.stats.Waiting.Events -= uint64(t.Events)
+		q.stats.Waiting.Spans -= t.Spans
+		q.stats.Waiting.Events -= t.Events
 	}
 	q.batch = batch
 	return batch, q.closed
@@ -289,12 +292,12 @@ func (q *Queue) sampled(t mapping.Tree) bool {
 	if q.cfg.Sampler == nil {
 		return true
 	}
-	first := t.Spans[0]
+	first := &t.Spans[0]
 	result := q.cfg.Sampler.ShouldSample(sdktrace.SamplingParameters{
 		ParentContext: context.Background(),
-		TraceID:       first.SpanContext().TraceID(),
-		Name:          first.Name(),
-		Kind:          first.SpanKind(),
+		TraceID:       first.TraceID,
+		Name:          first.Name,
+		Kind:          first.Kind,
 		Attributes:    first.Attributes(),
 	})
 	return result.Decision == sdktrace.RecordAndSample

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/otlp"
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/tracer/event"
@@ -263,7 +264,7 @@ func mapped(t testing.TB, handshakes int, f func(i int, tree []sdktrace.ReadOnly
 	trees := 0
 	m, err := mapping.New(mapping.Config{
 		Wall: func(boot uint64) time.Time { return time.Unix(1790000000, int64(boot)) },
-		Sink: func(tree mapping.Tree) { f(trees, tree.Spans); trees++ },
+		Sink: func(tree mapping.Tree) { f(trees, export.ReadOnly(&tree)); trees++ },
 	})
 	if err != nil {
 		t.Fatal(err)

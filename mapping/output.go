@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mapping
+
+import (
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
+	sdkresource "go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Tree is a finished tree: a trace, or the part of a trace that is finished. Its Spans and Operations are valid during
+// the call of Config.Sink only; [Tree.Clone] returns a copy that can be kept.
+type Tree struct {
+	// Resource describes the observed program. It is the same for every span of the tree.
+	Resource *sdkresource.Resource
+	// Scope is the instrumentation scope of every span.
+	Scope instrumentation.Scope
+	// Spans has parents before their children, and the root first.
+	Spans []Span
+	// Events is the number of probe hits that the tree was made from.
+	Events int
+	// Operations are the uses of cryptography among the spans.
+	Operations []Operation
+	// Downgraded and Weak report whether any span has the attribute of that name.
+	Downgraded, Weak bool
+}
+
+// Clone returns a copy that does not share memory with t.
+func (t Tree) Clone() Tree {
+	t.Spans, t.Operations = slices.Clone(t.Spans), slices.Clone(t.Operations)
+	for i := range t.Spans {
+		s := &t.Spans[i]
+		s.SetAttributes(slices.Clone(s.Attributes()))
+	}
+	return t
+}
+
+// Span is a finished span. The zero value of a field means what it means in OTLP.
+type Span struct {
+	Name              string
+	Kind              trace.SpanKind
+	TraceID           trace.TraceID
+	SpanID            trace.SpanID
+	ParentID          trace.SpanID // zero: the span has no parent
+	Start, End        time.Time
+	Status            sdktrace.Status
+	DroppedAttributes int // attributes over the limit
+
+	attributes []attribute.KeyValue
+	shared     bool   // attributes belong to the pattern: their element contextAt has no value yet
+	pattern    uint64 // see Pattern
+	contextAt  int    // index of the context's id in attributes
+	contextID  string
+}
+
+// Attributes returns the span's attributes, which the caller must not change.
+func (s *Span) Attributes() []attribute.KeyValue {
+	if s.shared {
+		// Most spans of a known pattern are exported without this copy.
+		s.attributes, s.shared = slices.Clone(s.attributes), false
+		s.attributes[s.contextAt].Value = attribute.StringValue(s.contextID)
+	}
+	return s.attributes
+}
+
+// SetAttributes replaces the span's attributes. The span no longer has a pattern.
+func (s *Span) SetAttributes(attributes []attribute.KeyValue) {
+	s.attributes, s.shared, s.pattern = attributes, false, 0
+}
+
+// Pattern returns a number that identifies spans which are equal except for ids, times, resource and the value of one
+// string attribute, the index of this attribute, and its value, which has the same length in all of them. A mapper
+// never uses a number twice. 0 means that the span has no pattern.
+func (s *Span) Pattern() (number uint64, attribute int, value string) {
+	return s.pattern, s.contextAt, s.contextID
+}

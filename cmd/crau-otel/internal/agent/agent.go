@@ -135,7 +135,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	a.pipeline.handler.flush()
 	a.pipeline.close(cfg)
 	total, statsErr := a.pipeline.totals()
-	total.log(a.log)
+	total.Log(a.log)
 	return errors.Join(err, statsErr)
 }
 

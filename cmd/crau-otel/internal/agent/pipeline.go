@@ -21,6 +21,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/otlp"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/identity"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/metrics"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/totals"
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/mapping/policy"
 	"github.com/crau-otel/crau-otel/tracer"
@@ -68,7 +69,7 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 			p.close(cfg)
 		}
 	}()
-	host := newResource(ctx, log)
+	host := identity.Host(ctx, log)
 	if p.metrics, err = p.newMetrics(ctx, cfg, host, log); err != nil {
 		return nil, err
 	}
@@ -172,7 +173,7 @@ func (p *pipeline) newMetrics(
 			if err != nil {
 				log.Warn("health metrics are incomplete", "error", err)
 			}
-			health := total.health()
+			health := healthOf(&total)
 			used, capacity := p.tracer.RingFill()
 			health.RingFill = float64(used) / float64(capacity)
 			return health
@@ -182,9 +183,9 @@ func (p *pipeline) newMetrics(
 }
 
 // totals returns what became of every hit so far.
-func (p *pipeline) totals() (totals, error) {
+func (p *pipeline) totals() (totals.Totals, error) {
 	traced, err := p.tracer.Stats()
-	return totals{traced: traced, mapped: p.handler.mapped(), exported: p.queue.Stats()}, err
+	return totals.Totals{Traced: traced, Mapped: p.handler.mapped(), Exported: p.queue.Stats()}, err
 }
 
 // lastMetrics is how long the last export of the metrics may take.

@@ -15,7 +15,6 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
-	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"golang.org/x/term"
@@ -114,25 +113,6 @@ func otlpDefaults(signal string) (insecure bool, err error) {
 	}
 	return firstEnv(own+"ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", own+"INSECURE",
 		"OTEL_EXPORTER_OTLP_INSECURE") == "", nil
-}
-
-// newResource returns what all observed programs have in common: the host, and OTEL_RESOURCE_ATTRIBUTES.
-func newResource(ctx context.Context, log *slog.Logger) *sdkresource.Resource {
-	id, err := sdkresource.New(ctx, sdkresource.WithHostID())
-	if err != nil {
-		log.Debug("no host.id", "error", err)
-	}
-	rest, err := sdkresource.New(ctx, sdkresource.WithTelemetrySDK(), sdkresource.WithHost(), sdkresource.WithOSType(),
-		sdkresource.WithFromEnv())
-	if err != nil {
-		log.Warn("resource is incomplete", "error", err)
-	}
-	res, err := sdkresource.Merge(id, rest)
-	if err != nil {
-		log.Warn("resource is incomplete", "error", err)
-		return rest
-	}
-	return res
 }
 
 func firstEnv(names ...string) string {

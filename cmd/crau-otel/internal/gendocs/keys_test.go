@@ -188,7 +188,7 @@ var resourceOptions = map[string]sdkresource.Option{
 // detected returns the keys that the SDK finds out for the command.
 func detected(t *testing.T, src *source) map[string]string {
 	var options []sdkresource.Option
-	src.packages[commandPath].inspect(func(n ast.Node) bool {
+	src.packages[commandPath+"/internal/identity"].inspect(func(n ast.Node) bool {
 		if call, ok := n.(*ast.CallExpr); ok {
 			f, _ := (&makers{src: src}).callee(call).(*types.Func)
 			if f != nil && f.Pkg() != nil && f.Pkg().Path() == "go.opentelemetry.io/otel/sdk/resource" && strings.HasPrefix(f.Name(), "With") {

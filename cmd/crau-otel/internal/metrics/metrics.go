@@ -7,12 +7,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/totals"
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
@@ -43,8 +45,7 @@ var (
 	}
 	lost = Instrument{
 		"crau_otel.events.lost", "counter", "{event}", "reason",
-		"Probe hits that no exported span contains: ring_full, fault, busy, malformed, rate_limited, queue_full, export_failed, " +
-			"sampled_out or hidden.",
+		"Probe hits that no exported span contains: " + lossReasons() + ".",
 	}
 	openContexts = Instrument{
 		"crau_otel.contexts.open", "gauge", "{context}", "", "Contexts in unfinished trees.",
@@ -57,6 +58,17 @@ var (
 		"crau_otel.ring.fill", "gauge", "1", "", "The part of the ring buffer that waits to be read, 0 to 1.",
 	}
 )
+
+// lossReasons lists the loss reasons for documentation.
+func lossReasons() string {
+	reasons := totals.LossReasons()
+	names := make([]string, len(reasons))
+	for i, r := range reasons {
+		names[i] = r.Name
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
 
 // Instruments returns every instrument.
 func Instruments() []Instrument {

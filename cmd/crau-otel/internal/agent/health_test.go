@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"maps"
+	"testing"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/totals"
+	"github.com/crau-otel/crau-otel/mapping"
+	"github.com/crau-otel/crau-otel/tracer"
+)
+
+func TestHealthHasTheTotals(t *testing.T) {
+	n := totals.Totals{
+		Traced: tracer.Stats{Hits: 1, RingFull: 2},
+		Mapped: mapping.Stats{OpenContexts: 11},
+		Exported: export.Stats{
+			QueueFull: export.Count{Events: 512, Spans: 21}, Failed: export.Count{Events: 1024, Spans: 22},
+			SampledOut: export.Count{Events: 2048, Spans: 23}, Exported: export.Count{Events: 4096, Spans: 24},
+		},
+	}
+	health := healthOf(&n)
+	if !maps.Equal(health.Lost, n.Lost()) || health.Hits != 1 {
+		t.Errorf("health is %+v, lost are %v", health, n.Lost())
+	}
+	want := map[string]uint64{"queue_full": 21, "failed": 22, "sampled_out": 23, "exported": 24}
+	if !maps.Equal(health.Spans, want) || health.OpenContexts != 11 {
+		t.Errorf("health is %+v, want spans %v", health, want)
+	}
+}

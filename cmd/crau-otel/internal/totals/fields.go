@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package totals
+
+import "slices"
+
+// Field is one number of the totals.
+type Field struct {
+	Group   string // events, lost, marked, or empty
+	Name    string // below the group; of a loss its reason, as in the metric crau_otel.events.lost
+	Meaning string // for documentation, in Markdown
+
+	value func(*Totals) uint64
+}
+
+// Key returns the field's name as the log line has it, such as lost.ring_full.
+func (f Field) Key() string {
+	if f.Group == "" {
+		return f.Name
+	}
+	return f.Group + "." + f.Name
+}
+
+const (
+	groupEvents = "events"
+	groupLost   = "lost"
+	groupMarked = "marked"
+)
+
+// fields are the numbers in the order in which they are logged and documented.
+var fields = []Field{
+	{
+		"", "hits", "Probe hits, as the kernel counted them.",
+		func(t *Totals) uint64 { return t.Traced.Hits },
+	},
+	{
+		"", "spans", "Spans that were exported.",
+		func(t *Totals) uint64 { return t.Exported.Exported.Spans },
+	},
+	{
+		"", "trees", "Trees that were finished.",
+		func(t *Totals) uint64 { return t.Mapped.Trees },
+	},
+	{
+		groupEvents, "exported", "Hits that exported spans were made of.",
+		func(t *Totals) uint64 { return t.Exported.Exported.Events },
+	},
+	{
+		groupEvents, "session", "Hits at the entry points of a library. They identify the session and make no span.",
+		func(t *Totals) uint64 { return t.Mapped.Sessions },
+	},
+	{
+		groupLost, "ring_full", "The buffer between kernel and agent was full. Raise `ring.size`.",
+		func(t *Totals) uint64 { return t.Traced.RingFull },
+	},
+	{
+		groupLost, "fault", "The arguments, or the array they point to, could not be read from the process.",
+		func(t *Totals) uint64 { return t.Traced.Fault },
+	},
+	{
+		groupLost, "busy", "Too many hits on one CPU were interrupted by page faults.",
+		func(t *Totals) uint64 { return t.Traced.Busy },
+	},
+	{
+		groupLost, "malformed", "The probe site was already detached, or the record could not be decoded.",
+		func(t *Totals) uint64 { return t.Traced.Malformed + t.Traced.Undecodable },
+	},
+	{
+		groupLost, "rate_limited", "The process exceeded `limits.process_rate`, or its share of a buffer that was half full.",
+		func(t *Totals) uint64 { return t.Traced.RateLimited },
+	},
+	{
+		groupLost, "queue_full", "The export queue was full because the receiver was away or slow.",
+		func(t *Totals) uint64 { return t.Exported.QueueFull.Events },
+	},
+	{
+		groupLost, "export_failed", "The receiver rejected the spans, or the time to shut down was over.",
+		func(t *Totals) uint64 { return t.Exported.Failed.Events },
+	},
+	{
+		groupLost, "sampled_out", "`OTEL_TRACES_SAMPLER` left the tree out.",
+		func(t *Totals) uint64 { return t.Exported.SampledOut.Events },
+	},
+	{
+		groupLost, "hidden", "`scopes` excludes the context.",
+		func(t *Totals) uint64 { return t.Traced.Hidden + t.Mapped.Hidden },
+	},
+	{
+		groupMarked, "truncated",
+		"Events with a key, value or array that was cut at its limit; `crypto.context.truncated` names it.",
+		func(t *Totals) uint64 { return t.Traced.Truncated },
+	},
+	{
+		groupMarked, "missing_pairs",
+		"Keys that could not be read, of events that arrived; their spans have `crypto.incomplete`.",
+		func(t *Totals) uint64 { return t.Traced.PairFaults },
+	},
+	{
+		groupMarked, "evicted_trees", "Trees that were ended early because a limit was reached.",
+		func(t *Totals) uint64 { return t.Mapped.Evicted },
+	},
+	{
+		groupMarked, "dropped_attributes",
+		"Keys beyond `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, of spans that were exported without them.",
+		func(t *Totals) uint64 { return t.Mapped.DroppedAttributes },
+	},
+}
+
+// Fields returns every number of the totals, in the order in which they are logged.
+func Fields() []Field { return slices.Clone(fields) }
+
+// LossReasons returns the fields that count lost hits.
+func LossReasons() []Field {
+	return slices.DeleteFunc(Fields(), func(f Field) bool { return f.Group != groupLost })
+}

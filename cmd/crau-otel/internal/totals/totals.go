@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package totals is the account of every probe hit: exported, used for a session, or lost for one reason.
+//
+// [Fields] is the only table of these numbers. The log line "totals", the metric crau_otel.events.lost and
+// docs/accounting.md are made from it, so that a loss reason is added in one place.
+package totals
+
+import (
+	"log/slog"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
+	"github.com/crau-otel/crau-otel/mapping"
+	"github.com/crau-otel/crau-otel/tracer"
+)
+
+// Totals are the counters of a run, from the kernel to the exporter.
+type Totals struct {
+	Traced   tracer.Stats
+	Mapped   mapping.Stats
+	Exported export.Stats
+}
+
+// Lost returns the hits that no exported span contains, by loss reason.
+func (t *Totals) Lost() map[string]uint64 {
+	lost := make(map[string]uint64)
+	for _, f := range fields {
+		if f.Group == groupLost {
+			lost[f.Name] = f.value(t)
+		}
+	}
+	return lost
+}
+
+// Log logs the totals as one line. Fields that are 0 are logged, too, so that nobody has to guess.
+func (t *Totals) Log(log *slog.Logger) {
+	var args []any
+	for i := 0; i < len(fields); {
+		group := fields[i].Group
+		var values []any
+		for ; i < len(fields) && fields[i].Group == group; i++ {
+			values = append(values, fields[i].Name, fields[i].value(t))
+		}
+		if group == "" {
+			args = append(args, values...)
+		} else {
+			args = append(args, slog.Group(group, values...))
+		}
+	}
+	log.Info("totals", args...)
+}

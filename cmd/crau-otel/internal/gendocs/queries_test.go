@@ -15,7 +15,7 @@ import (
 var (
 	traceQLAttribute = regexp.MustCompile(`\b(span|resource)\.([a-z0-9_.]+)(?: *=~? *"([^"]*)")?`)
 	jaegerTag        = regexp.MustCompile(`([a-z0-9_.]+)=("(?:[^"\\]|\\.)*"|\S+)`)
-	jaegerParameter  = regexp.MustCompile(`'tag=([a-z0-9_.]+):([^']*)'`)
+	jaegerParameter  = regexp.MustCompile(`key=([a-z0-9_.]+) value=(\S+)`)
 	promQLName       = regexp.MustCompile(`[a-zA-Z_][a-zA-Z0-9_]*`)
 	promQLLabel      = regexp.MustCompile(`([a-z_]+)=~?"([^"]*)"`)
 	quoted           = regexp.MustCompile(`"[^"]*"`)

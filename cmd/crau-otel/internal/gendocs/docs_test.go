@@ -62,46 +62,6 @@ func TestAttributesAreDefinedOnceAndWhole(t *testing.T) {
 	}
 }
 
-// pages are the files written by hand or by this program that users read.
-var pages = []string{"README.md", "docs/attributes.md", "docs/metrics.md", "docs/queries.md", "docs/performance.md", "examples/README.md"}
-
-var link = regexp.MustCompile(`\]\(([^)]+)\)`)
-
-func TestLinksLeadSomewhere(t *testing.T) {
-	t.Parallel()
-	for _, page := range pages {
-		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
-			target, anchor, _ := strings.Cut(m[1], "#")
-			if strings.Contains(target, "://") {
-				continue
-			}
-			to := page
-			if target != "" {
-				to = filepath.Join(filepath.Dir(page), target)
-			}
-			if _, err := os.Stat(filepath.Join(root, to)); err != nil {
-				t.Errorf("%s: %s: %v", page, m[1], err)
-			} else if anchor != "" && !headings(read(t, to))[anchor] {
-				t.Errorf("%s: %s: no such heading", page, m[1])
-			}
-		}
-	}
-}
-
-var (
-	heading    = regexp.MustCompile(`(?m)^#+ (.*)$`)
-	notInLinks = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
-)
-
-// headings returns the anchors that a page has.
-func headings(text string) map[string]bool {
-	anchors := make(map[string]bool)
-	for _, m := range heading.FindAllStringSubmatch(text, -1) {
-		anchors[strings.ReplaceAll(notInLinks.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-")] = true
-	}
-	return anchors
-}
-
 // blocks returns the fenced blocks of a language in a page.
 func blocks(text, language string) []string {
 	var found []string

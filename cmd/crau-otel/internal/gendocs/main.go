@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Docs writes the pages of docs/ that are made of tables in the code: attributes.md and metrics.md. Its tests compare
-// them, and the pages written by hand, with what the code does.
+// Gendocs writes what is generated in docs/: the pages attributes.md and metrics.md, and tables within other pages. Its
+// tests compare the generated text, and the pages written by hand, with the code.
 package main
 
 import (
@@ -12,16 +12,16 @@ import (
 
 func main() {
 	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: docs REPOSITORY")
+		fmt.Fprintln(os.Stderr, "usage: gendocs REPOSITORY")
 		os.Exit(2)
 	}
 	if err := write(os.Args[1]); err != nil {
-		fmt.Fprintln(os.Stderr, "docs:", err)
+		fmt.Fprintln(os.Stderr, "gendocs:", err)
 		os.Exit(1)
 	}
 }
 
-// write writes the generated pages of the repository at root.
+// write brings the generated pages of the repository at root up to date.
 func write(root string) error {
 	pages, err := generate(root)
 	if err != nil {
@@ -45,5 +45,13 @@ func generate(root string) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("attributes.md: %w", err)
 	}
-	return map[string]string{"attributes.md": attributes, "metrics.md": metricsPage()}, nil
+	accounting, err := splice(root, "accounting.md", map[string]string{"totals": totalsTable()})
+	if err != nil {
+		return nil, fmt.Errorf("accounting.md: %w", err)
+	}
+	return map[string]string{
+		"attributes.md": attributes,
+		"metrics.md":    metricsPage(),
+		"accounting.md": accounting,
+	}, nil
 }

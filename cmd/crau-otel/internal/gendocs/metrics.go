@@ -16,7 +16,7 @@ var described = []struct{ key, meaning string }{
 	{"crypto.role", "client or server, in operations that belong to a handshake."},
 	{"crypto.pqc.status", "post_quantum, hybrid, classical or unknown. Operations have their own status, handshakes their key exchange's; none if there is no key exchange, as in a resumption."},
 	{"crypto.policy.rule", "The name of the violated rule."},
-	{"reason", "Why events were lost. [Accounting](../README.md#accounting) has the meanings."},
+	{"reason", "Why events were lost. [Accounting](accounting.md) has the meanings."},
 	{"outcome", "What became of spans."},
 }
 

@@ -25,7 +25,7 @@ import (
 	"github.com/crau-otel/crau-otel/probes"
 )
 
-// setting is a row of the README's table: everything but the meaning.
+// setting is a row of the table of keys, without the meaning.
 type setting struct{ variable, flag, value string }
 
 func TestConfigurationTableIsComplete(t *testing.T) {
@@ -56,9 +56,8 @@ func TestConfigurationTableIsComplete(t *testing.T) {
 		want[key] = s
 	}
 
-	readme := read(t, "README.md")
 	got := make(map[string]setting)
-	for _, row := range rows(t, readme, "## Configuration") {
+	for _, row := range rows(t, read(t, "docs/configuration.md"), "## Keys") {
 		if len(row) != 5 || row[4] == "" {
 			t.Fatalf("row of %d cells: %q", len(row), row)
 		}
@@ -66,17 +65,19 @@ func TestConfigurationTableIsComplete(t *testing.T) {
 	}
 	for key, s := range want {
 		if got[key] != s {
-			t.Errorf("%s: README has %+v, want %+v", key, got[key], s)
+			t.Errorf("%s: docs/configuration.md has %+v, want %+v", key, got[key], s)
 		}
 	}
 	for key := range got {
 		if _, ok := want[key]; !ok {
-			t.Errorf("README has the key %s, which does not exist", key)
+			t.Errorf("docs/configuration.md has the key %s, which does not exist", key)
 		}
 	}
-	for _, name := range []string{"--config", "CRAU_CONFIG"} {
-		if !strings.Contains(readme, name) {
-			t.Errorf("README does not name %s", name)
+	for _, page := range []string{"README.md", "docs/configuration.md"} {
+		for _, name := range []string{"--config", "CRAU_CONFIG"} {
+			if !strings.Contains(read(t, page), name) {
+				t.Errorf("%s does not name %s", page, name)
+			}
 		}
 	}
 }
@@ -149,14 +150,14 @@ func TestRulesInExamplesNameAttributes(t *testing.T) {
 func TestTotalsAreExplained(t *testing.T) {
 	t.Parallel()
 	var explained, logged []string
-	for _, row := range rows(t, read(t, "README.md"), "## Accounting") {
+	for _, row := range rows(t, read(t, "docs/accounting.md"), "## Fields of the totals") {
 		explained = append(explained, row[0])
 	}
 	for _, f := range totals.Fields() {
 		logged = append(logged, f.Key())
 	}
 	if len(logged) < 10 || !slices.Equal(explained, logged) {
-		t.Errorf("README explains\n%q\nthe line has\n%q", explained, logged)
+		t.Errorf("docs/accounting.md explains\n%q\nthe line has\n%q", explained, logged)
 	}
 }
 
@@ -164,7 +165,7 @@ var standardVariable = regexp.MustCompile(`"(OTEL_[A-Z_]+)"`)
 
 func TestStandardVariablesInTheCodeAreDocumented(t *testing.T) {
 	t.Parallel()
-	readme := read(t, "README.md")
+	page := read(t, "docs/configuration.md")
 	files, err := filepath.Glob(filepath.Join(root, "cmd/crau-otel/*.go"))
 	if err != nil {
 		t.Fatal(err)
@@ -192,8 +193,8 @@ func TestStandardVariablesInTheCodeAreDocumented(t *testing.T) {
 	}
 	for name := range seen {
 		short := strings.TrimPrefix(name, "OTEL_EXPORTER_OTLP")
-		if !strings.Contains(readme, name) && !strings.Contains(readme, "`"+short+"`") {
-			t.Errorf("README does not have %s", name)
+		if !strings.Contains(page, name) && !strings.Contains(page, "`"+short+"`") {
+			t.Errorf("docs/configuration.md does not have %s", name)
 		}
 	}
 }
@@ -207,7 +208,7 @@ func TestDefaultsOfStandardVariablesAreThoseOfTheCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	documented := make(map[string]string)
-	for _, row := range rows(t, read(t, "README.md"), "### OpenTelemetry's own variables") {
+	for _, row := range rows(t, read(t, "docs/configuration.md"), "## OpenTelemetry's variables") {
 		values := inBrackets.FindAllStringSubmatch(row[1], -1)
 		for i, name := range strings.Split(row[0], ", ") {
 			if i < len(values) {
@@ -219,7 +220,7 @@ func TestDefaultsOfStandardVariablesAreThoseOfTheCode(t *testing.T) {
 	for name, value := range src.numbers(commandPath + "/internal/export") {
 		n++
 		if documented[name] != value {
-			t.Errorf("%s: README has %q, want %s", name, documented[name], value)
+			t.Errorf("%s: docs/configuration.md has %q, want %s", name, documented[name], value)
 		}
 	}
 	if n < 4 {
@@ -258,7 +259,7 @@ func TestExampleProgramCompiles(t *testing.T) {
 		}
 		t.Skip(err)
 	}
-	programs := blocks(read(t, "README.md"), "c")
+	programs := blocks(read(t, "docs/instrumenting.md"), "c")
 	if len(programs) != 1 {
 		t.Fatalf("%d programs", len(programs))
 	}

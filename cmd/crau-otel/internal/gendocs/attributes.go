@@ -12,7 +12,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/registry"
 )
 
-// group is a section of the attributes: those whose keys start in one of these ways.
+// group is a section of the page: the attributes whose keys start with one of the prefixes.
 type group struct {
 	title    string
 	prefixes []string
@@ -24,7 +24,7 @@ var groups = []group{
 	{title: "Public key operations", prefixes: []string{"pk."}},
 	{title: "Judgement", prefixes: []string{"crypto.pqc.", "crypto.weak", "crypto.policy."}},
 	{title: "How the context was seen", prefixes: []string{"crypto.context.", "crypto.incomplete", "crypto.handshake."}},
-	{title: "The file whose probes told it", prefixes: []string{"crypto.library."}},
+	{title: "The file that reported it", prefixes: []string{"crypto.library."}},
 	{title: "The user of the process", prefixes: []string{"crypto.process."}},
 	{title: "Scope: the agent", prefixes: []string{"crau."}},
 	{title: "Resource: the observed program", prefixes: []string{""}, resource: true},
@@ -45,7 +45,7 @@ func (g *group) has(a mapping.Attribute) bool {
 
 const onResource = "resource"
 
-// keyAttributes are the event keys that do not become the attribute of their own name, and what they become.
+// keyAttributes are the event keys that become attributes of other names than their own.
 var keyAttributes = []struct {
 	key        string
 	attributes []string
@@ -61,11 +61,12 @@ func attributesPage(src *source) (string, error) {
 	p := &page{}
 	p.WriteString(generated + "# Spans and attributes\n")
 	p.text(
-		"One cryptographic context is one span; a context that no other one holds is the root of a trace. This page lists the",
-		"attributes that crau-otel defines. *Handshakes* are the spans `tls::handshake` and `ssh::handshake`, *operations* those",
-		"of the other registered names, *roots* all spans without a parent. An attribute is there only when what it says was",
-		"observed: no status is not a good status. What has the stability `semantic convention` is named by OpenTelemetry's",
-		"conventions, the rest by this project; the changelog says when it changes.")
+		"A cryptographic context is a span, and a context without a parent is the root of a trace. This page lists",
+		"the attributes that crau-otel defines. *Handshakes* are the spans `tls::handshake` and `ssh::handshake`,",
+		"*operations* those with other registered names, *roots* all spans without a parent. An attribute is only",
+		"set if it was observed: a missing status is not a good status. Attributes with the stability `semantic",
+		"convention` are named by OpenTelemetry's conventions, the others by this project; the changelog says when",
+		"one changes.")
 	if err := spanNames(p, src); err != nil {
 		return "", err
 	}
@@ -98,8 +99,8 @@ func grouped(p *page) error {
 		p.table([]string{"attribute", "type", "example", "on", "when set, and what it says", "stability"}, rows[i])
 	}
 	p.text(
-		"To the resource come those of `OTEL_RESOURCE_ATTRIBUTES`. What it says of `service.name` and",
-		"`process.executable.name` does not count, and neither does `OTEL_SERVICE_NAME`: the observed program keeps its name.")
+		"The resource also has the attributes of `OTEL_RESOURCE_ATTRIBUTES`, except for `service.name` and",
+		"`process.executable.name`, and `OTEL_SERVICE_NAME` is ignored: an observed program keeps its name.")
 	return nil
 }
 
@@ -121,10 +122,10 @@ func spanNames(p *page, src *source) error {
 	}
 	p.section("Span names and kinds")
 	p.text(
-		"A span has its context's registered name. Where the library emitted an older name, the span has the registered one and",
-		"`crypto.context.name` the emitted one. A name that is not registered is taken over as it is; a context that never got",
-		"one is called `crypto.context`. A handshake is of kind client or server by its role, and internal if no role was told;",
-		"everything else is internal.")
+		"A span has the registered name of its context. If the library emitted an older name, `crypto.context.name`",
+		"has that one. A name that is not registered is used as it is; a context without a name is called",
+		"`crypto.context`. The kind of a handshake is client or server by its role, and internal if no role was",
+		"reported. All other spans are internal.")
 	var rows [][]string
 	for _, c := range contexts {
 		var old []string
@@ -144,18 +145,18 @@ func spanNames(p *page, src *source) error {
 func eventKeys(p *page) {
 	p.section("Event keys")
 	p.text(
-		"What a library tells of a context comes as keys with values. These become other attributes than their own names:")
+		"A library describes a context by keys with values. These keys become attributes of other names:")
 	var rows [][]string
 	for _, k := range keyAttributes {
 		rows = append(rows, []string{code(k.key), code(k.attributes...)})
 	}
 	p.table([]string{"event key", "attributes"}, rows)
 	p.text(
-		"Every other key, registered or not, becomes the attribute of its name with each `::` written as a dot: `pk::algorithm`",
-		"is `pk.algorithm`, `ssh::kex_algorithm` is `ssh.kex_algorithm`. A number stays an int (one above 2^63-1 becomes a string",
-		"of its digits), a string stays a string, a blob becomes its bytes in hexadecimal. Bytes of a string or key that are not",
-		"UTF-8 are written `\\xHH`. A key that comes again for the same context replaces the earlier value.",
-		fmt.Sprintf("A key is cut after %d bytes, a value after %d, and `crypto.context.truncated` then names the attribute.",
+		"Every other key, registered or not, becomes the attribute of its name, with a dot for each `::`:",
+		"`pk::algorithm` becomes `pk.algorithm`. A number becomes an int (above 2^63-1, a string of its digits), a",
+		"string a string, and a blob a string of hexadecimal digits. Bytes of a string or key that are not UTF-8",
+		"are written as `\\xHH`. A key that is reported again for the same context replaces the earlier value.",
+		fmt.Sprintf("A key is cut after %d bytes and a value after %d; `crypto.context.truncated` then names the attribute.",
 			bpf.AuditCrauLimitCRAU_MAX_KEY, bpf.AuditCrauLimitCRAU_MAX_VALUE))
 }
 
@@ -166,7 +167,7 @@ func weakReasons(p *page) {
 		rows = append(rows, []string{code(w.Word), w.Meaning})
 	}
 	p.table([]string{"reason", "meaning"}, rows)
-	p.text("A handshake has the reasons of all that belongs to it; a key share that was offered and not taken does not count.")
+	p.text("A handshake has the reasons of everything below it, except for key shares that were offered and not negotiated.")
 }
 
 func policies(p *page, src *source) error {
@@ -176,8 +177,8 @@ func policies(p *page, src *source) error {
 	}
 	p.section("Rules of the built-in policies")
 	p.text(
-		"A span violates a rule when what the row says holds of it. A span that lacks the attribute does not violate: a",
-		"resumption by a pre-shared key alone exchanges no key and has no status.")
+		"A span violates a rule if the last column is true of it. A span without the attribute does not violate: a",
+		"resumption by pre-shared key alone exchanges no key and has no status.")
 	var rows [][]string
 	for _, set := range sets {
 		if set.rules == nil {

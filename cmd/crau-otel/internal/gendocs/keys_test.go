@@ -29,11 +29,10 @@ const (
 	semconvPath   = "go.opentelemetry.io/otel/semconv/"
 )
 
-// dynamic are the files that may make keys of what they are given: event keys, the rules of a policy, and what is
-// printed.
+// dynamic are the files that may compute attribute keys at run time, from event keys or the rules of a policy.
 var dynamic = []string{"/mapping/datum.go", "/mapping/policy/policy.go"}
 
-// makers finds the attribute keys that a package makes.
+// makers collects the attribute keys that a package makes.
 type makers struct {
 	t    *testing.T
 	src  *source
@@ -61,7 +60,7 @@ func (m *makers) visit(n ast.Node) bool {
 	return true
 }
 
-// constant notes a constant of type attribute.Key, whether converted, declared or one of semconv.
+// constant records a constant of type attribute.Key, whether converted, declared or one of semconv.
 func (m *makers) constant(e ast.Expr) {
 	if v := m.src.info.Types[e]; v.Value != nil && isKey(v.Type) {
 		m.add(constant.StringVal(v.Value), e)
@@ -72,7 +71,7 @@ func (m *makers) constant(e ast.Expr) {
 	}
 }
 
-// call notes the key that a call makes, and reports whether its arguments are of interest.
+// call records the key that a call makes, and reports whether to inspect its arguments.
 func (m *makers) call(call *ast.CallExpr) bool {
 	if v := m.src.info.Types[call]; v.Value != nil {
 		m.constant(call)
@@ -116,7 +115,7 @@ func (m *makers) callee(call *ast.CallExpr) types.Object {
 	return nil
 }
 
-// literal refuses literals without field names, whose keys would be missed.
+// literal rejects literals without field names, because their keys would be missed.
 func (m *makers) literal(n *ast.CompositeLit) {
 	for _, e := range n.Elts {
 		if _, ok := e.(*ast.KeyValueExpr); !ok {
@@ -129,7 +128,7 @@ func (m *makers) literal(n *ast.CompositeLit) {
 func (m *makers) unknown(n ast.Node) {
 	place := m.place(n)
 	if !slices.ContainsFunc(dynamic, func(file string) bool { return strings.Contains(place, file+":") }) {
-		m.t.Errorf("%s: makes a key that only running shows", place)
+		m.t.Errorf("%s: the key is computed at run time; this test cannot check it", place)
 	}
 }
 
@@ -149,8 +148,8 @@ func isAttribute(t types.Type, name string) bool {
 	return ok && named.Obj().Pkg() != nil && named.Obj().Pkg().Path() == attributePath && named.Obj().Name() == name
 }
 
-// defined returns the keys that the mapping defines and whether each is used: the variable that define's result is
-// assigned to comes up elsewhere. One assigned to _ has to be used by others.
+// defined returns the keys that mapping defines, and whether each is used: whether the variable that holds the result of
+// define is referred to elsewhere.
 func defined(src *source) map[string]bool {
 	used := make(map[types.Object]bool)
 	for _, object := range src.info.Uses {
@@ -176,16 +175,16 @@ func defined(src *source) map[string]bool {
 	return keys
 }
 
-// resourceOptions are the parts of the SDK's resource that the command asks for, by the names of their functions.
+// resourceOptions are the resource detectors of the SDK that the agent uses, by the names of their functions.
 var resourceOptions = map[string]sdkresource.Option{
 	"WithTelemetrySDK": sdkresource.WithTelemetrySDK(),
 	"WithHost":         sdkresource.WithHost(),
 	"WithHostID":       sdkresource.WithAttributes(semconv.HostID("")), // not every machine has one
 	"WithOSType":       sdkresource.WithOSType(),
-	"WithFromEnv":      nil, // what a user adds is his own
+	"WithFromEnv":      nil, // what users add is not documented here
 }
 
-// detected returns the keys that the SDK finds out for the command.
+// detected returns the resource attributes that the SDK detects for the agent.
 func detected(t *testing.T, src *source) map[string]string {
 	var options []sdkresource.Option
 	src.packages[commandPath+"/internal/identity"].inspect(func(n ast.Node) bool {
@@ -228,7 +227,7 @@ func TestEveryAttributeInTheCodeIsDocumentedAndTheOtherWayRound(t *testing.T) {
 	}
 	page := read(t, "docs/attributes.md")
 	ofMetrics := make(map[string]bool)
-	for _, a := range own {
+	for _, a := range agentResource {
 		ofMetrics[a.key] = true
 	}
 	for key, place := range used {
@@ -278,7 +277,7 @@ func TestEveryAttributeOfMetricsIsDocumentedAndTheOtherWayRound(t *testing.T) {
 	}
 }
 
-// derived are attributes that follow from others, of any context.
+// derived reports whether an attribute is computed, for any context, and not made from an event key.
 func derived(key string) bool {
 	return strings.HasPrefix(key, "crypto.") || key == "tls.resumed" || key == "tls.key_exchange.negotiated"
 }

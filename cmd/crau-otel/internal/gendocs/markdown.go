@@ -5,18 +5,36 @@ package main
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // generated heads every page that this program writes.
 const generated = "<!-- Made by `make docs` from the code. Do not edit. -->\n\n"
 
-// page is a Markdown text in the making.
+// maxColumns is where lines end, in prose as in code.
+const maxColumns = 120
+
+// page builds a Markdown text.
 type page struct{ strings.Builder }
 
 func (p *page) section(title string) { fmt.Fprintf(p, "\n## %s\n", title) }
 
-// text adds a paragraph of lines.
-func (p *page) text(lines ...string) { fmt.Fprintf(p, "\n%s\n", strings.Join(lines, "\n")) }
+// text adds a paragraph of sentences, wrapped at maxColumns.
+func (p *page) text(sentences ...string) {
+	width := maxColumns // so that the first word begins a line of its own
+	for word := range strings.FieldsSeq(strings.Join(sentences, " ")) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case width+1+n > maxColumns:
+			p.WriteString("\n" + word)
+			width = n
+		default:
+			p.WriteString(" " + word)
+			width += 1 + n
+		}
+	}
+	p.WriteByte('\n')
+}
 
 // table adds a table with a row of names above it.
 func (p *page) table(names []string, rows [][]string) {
@@ -35,7 +53,7 @@ func (p *page) row(cells []string) {
 	p.WriteString("|\n")
 }
 
-// code sets words in code type with commas between them.
+// code formats words as code, separated by commas.
 func code(words ...string) string {
 	var set []string
 	for _, w := range words {

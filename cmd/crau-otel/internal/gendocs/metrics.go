@@ -8,21 +8,21 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/metrics"
 )
 
-// described are the attributes of instruments and what they say.
+// described are the attributes of instruments.
 var described = []struct{ key, meaning string }{
 	{"process.executable.name", "The observed program."},
 	{"crypto.operation", "The span's name: `tls::key_exchange`, `tls::sign`, `pk::verify` and so on; a handshake's in its duration."},
-	{"crypto.algorithm", "The name of the group, signature scheme or algorithm, if the library told it."},
+	{"crypto.algorithm", "The name of the group, signature scheme or algorithm, if the library reported it."},
 	{"crypto.role", "client or server, in operations that belong to a handshake."},
 	{"crypto.pqc.status", "post_quantum, hybrid, classical or unknown. Operations have their own status, handshakes their key exchange's; none if there is no key exchange, as in a resumption."},
 	{"crypto.policy.rule", "The name of the violated rule."},
 	{"reason", "Why events were lost. [Accounting](accounting.md) has the meanings."},
-	{"outcome", "What became of spans."},
+	{"outcome", "What happened to spans: exported, failed, queue_full or sampled_out."},
 }
 
-// own are the resource attributes that the metrics have besides the host's.
-var own = []struct{ key, meaning string }{
-	{"service.name", "`crau-otel`: these are the agent's metrics, and the observed program is an attribute."},
+// agentResource are the resource attributes of the metrics, in addition to those of the host.
+var agentResource = []struct{ key, meaning string }{
+	{"service.name", "`crau-otel`: the metrics belong to the agent, and the observed program is an attribute."},
 	{"service.version", "Its version."},
 }
 
@@ -30,11 +30,11 @@ func metricsPage() string {
 	p := &page{}
 	p.WriteString(generated + "# Metrics\n")
 	p.text(
-		"With the OTLP exporter, metrics go where the spans go, over OTLP/gRPC and as often as `OTEL_METRIC_EXPORT_INTERVAL` says",
-		"(milliseconds; every 60 s by default). `OTEL_METRICS_EXPORTER=none` turns them off; `OTEL_METRICS_EXPORTER=otlp` turns",
-		"them on beside another exporter for spans. They count everything that was observed, whether or not its spans are",
-		"sampled. Counters and the histogram are cumulative unless `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` says",
-		"otherwise.")
+		"With the OTLP exporter, metrics are sent where spans are sent, over OTLP/gRPC, every",
+		"`OTEL_METRIC_EXPORT_INTERVAL` milliseconds (60000 by default). `OTEL_METRICS_EXPORTER=none` turns them",
+		"off; `OTEL_METRICS_EXPORTER=otlp` turns them on with another exporter for spans. They count everything",
+		"that was observed, whether or not its spans are sampled. Counters and the histogram are cumulative unless",
+		"`OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` says otherwise.")
 	p.section("Instruments")
 	var rows [][]string
 	for _, i := range metrics.Instruments() {
@@ -42,8 +42,8 @@ func metricsPage() string {
 	}
 	p.table([]string{"instrument", "in Prometheus", "type", "unit", "attributes", "meaning"}, rows)
 	p.text(
-		"The names in Prometheus are those of its OTLP receiver and of the collector's exporters with their defaults. A histogram",
-		"has `_bucket`, `_sum` and `_count` behind its name. In labels, dots become underscores.")
+		"The names in Prometheus are those that its OTLP receiver and the collector's exporters make by default.",
+		"The series of a histogram end in `_bucket`, `_sum` and `_count`. In labels, dots become underscores.")
 	p.section("Attributes")
 	rows = nil
 	for _, a := range described {
@@ -51,15 +51,15 @@ func metricsPage() string {
 	}
 	p.table([]string{"attribute", "meaning"}, rows)
 	p.text(
-		"An attribute without a value is left out. An instrument has at most `metrics.max_series` series; what would exceed them",
-		"is counted together under the one attribute `otel.metric.overflow`.")
+		"An attribute without a value is omitted. An instrument has at most `metrics.max_series` series; what",
+		"exceeds them is counted in one series with the single attribute `otel.metric.overflow`.")
 	p.section("Resource")
 	rows = nil
-	for _, a := range own {
+	for _, a := range agentResource {
 		rows = append(rows, []string{code(a.key), a.meaning})
 	}
 	p.table([]string{"attribute", "meaning"}, rows)
-	p.text("The attributes of the host are those of spans: see [attributes.md](attributes.md).")
+	p.text("The attributes of the host are the same as for spans: see [attributes.md](attributes.md).")
 	return p.String()
 }
 
@@ -71,8 +71,8 @@ func attributesOf(i metrics.Instrument) []string {
 	return strings.Split(i.Attributes, ", ")
 }
 
-// prometheusName returns the name that an instrument has in Prometheus, by "Prometheus and OpenMetrics Compatibility" of
-// the OpenTelemetry specification: units in braces are dropped, the suffixes say unit and type.
+// prometheusName returns the name that an instrument has in Prometheus, as "Prometheus and OpenMetrics
+// Compatibility" of the OpenTelemetry specification defines it: units in braces are dropped, suffixes name unit and type.
 func prometheusName(i metrics.Instrument) string {
 	name := strings.ReplaceAll(i.Name, ".", "_")
 	switch {

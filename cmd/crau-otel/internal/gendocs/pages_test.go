@@ -110,9 +110,6 @@ func TestREADMEIsShort(t *testing.T) {
 	}
 }
 
-// maxColumns is where lines end, in prose as in code.
-const maxColumns = 120
-
 func TestProseIsWrapped(t *testing.T) {
 	t.Parallel()
 	for _, page := range pages {

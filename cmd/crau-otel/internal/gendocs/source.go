@@ -20,7 +20,7 @@ import (
 
 const modulePath = "github.com/crau-otel/crau-otel"
 
-// source is packages of this module, parsed and type-checked, tests left out.
+// source holds packages of this module, parsed and type-checked, without their tests.
 type source struct {
 	fset     *token.FileSet
 	info     types.Info
@@ -34,7 +34,7 @@ type pkg struct {
 	files []*ast.File
 }
 
-// listed is what go list says of a package.
+// listed is the output of go list for a package.
 type listed struct {
 	ImportPath string
 	Dir        string

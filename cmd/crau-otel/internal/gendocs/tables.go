@@ -13,12 +13,12 @@ import (
 	"strings"
 )
 
-// What follows reads tables that other packages keep to themselves, from their source.
+// This file reads unexported tables of other packages from their source.
 
-// word is a constant of a type that is a set of words, and the comment beside it.
+// word is a constant of a string type, and the comment beside it.
 type word struct{ value, meaning string }
 
-// words returns the constants of a string type of a package in their order, the empty one left out.
+// words returns the constants of a string type of a package in their order, without the empty one.
 func (src *source) words(path, typeName string) ([]word, error) {
 	var words []word
 	src.packages[path].inspect(func(n ast.Node) bool {
@@ -43,7 +43,7 @@ func (src *source) words(path, typeName string) ([]word, error) {
 	return words, nil
 }
 
-// context is a registered context: what mapping's schema says of it.
+// context is a registered context, as the schema of mapping describes it.
 type context struct {
 	name  string
 	keys  []string // event keys of its own
@@ -51,10 +51,10 @@ type context struct {
 	old   []oldName
 }
 
-// oldName is another name that libraries emit for a context, with the role that it tells.
+// oldName is another name that libraries emit for a context, with the role that it implies.
 type oldName struct{ name, role string }
 
-// contexts returns what makeSchemas of the mapping declares, in its order.
+// contexts returns the contexts that makeSchemas declares, in its order.
 func (src *source) contexts() ([]*context, error) {
 	body, err := src.packages[modulePath+"/mapping"].function("makeSchemas")
 	if err != nil {

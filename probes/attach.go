@@ -12,21 +12,19 @@ import (
 	"github.com/cilium/ebpf/link"
 )
 
-// Attachment is a program attached to sites of one file. Its methods must not
-// be called at the same time.
+// Attachment is a program attached to sites of one file. Its methods must not be called concurrently.
 type Attachment struct {
 	links    []link.Link
 	attached int
 }
 
-// Attached returns to how many sites the program was attached, even after
-// Close.
+// Attached returns the number of sites the program was attached to. Close does not change it.
 func (a *Attachment) Attached() int { return a.attached }
 
-// Close detaches the program from all sites. Closing again does nothing. For
-// single uprobes the kernel takes its time: about 0.1 s a site on Linux 6.18,
-// one after the other even if asked at once, against 0.04 s for a whole link of
-// uprobe_multi. A child process between fork and exec keeps the sites attached.
+// Close detaches the program from all sites. It is idempotent. Detaching a single uprobe takes about 0.1 s on Linux
+// 6.18, and the kernel detaches one at a time even if several are closed concurrently; detaching a whole uprobe_multi
+// link takes about 0.04 s. The sites stay attached while a child process between fork and exec holds copies of the
+// links.
 func (a *Attachment) Close() error {
 	var failed problems
 	for _, l := range a.links {
@@ -41,17 +39,15 @@ func (a *Attachment) Close() error {
 	return nil
 }
 
-// Attach attaches prog to the sites of the file at path in every process, those
-// to come included; cookies[i] is what bpf_get_attach_cookie returns at
-// sites[i]. path may be /proc/self/fd/N.
+// Attach attaches prog to the sites of the file at path in every process, present and future. cookies[i] is what
+// bpf_get_attach_cookie returns at sites[i]. path may be /proc/self/fd/N.
 //
-// With multi, prog must have been loaded with attach type
-// [ebpf.AttachTraceUprobeMulti] (kernel 6.6), without it with none (kernel
-// 5.15): the kernel takes neither for the other.
+// With multi, Attach uses one uprobe_multi link (Linux 6.6 and later), and prog must have been loaded with attach
+// type [ebpf.AttachTraceUprobeMulti]. Without multi it uses a perf event per site (Linux 5.15 and later), and prog
+// must have been loaded with attach type [ebpf.AttachNone].
 //
-// Where only some sites can be attached to, Attach returns both an Attachment
-// and an error that names the others, up to 16 of them. Where none can, the
-// Attachment is nil.
+// If only some sites can be attached, Attach returns an Attachment for these and an error that names up to 16 of the
+// others. If none can be attached, the Attachment is nil.
 func Attach(path string, prog *ebpf.Program, multi bool, sites []Site, cookies []uint64) (*Attachment, error) {
 	if len(sites) == 0 || len(sites) != len(cookies) {
 		return nil, fmt.Errorf("attach to %s: %d sites and %d cookies", path, len(sites), len(cookies))
@@ -61,7 +57,7 @@ func Attach(path string, prog *ebpf.Program, multi bool, sites []Site, cookies [
 		return nil, fmt.Errorf("attach to %s: %w", path, err)
 	}
 	t := attacher{executable: executable, prog: prog, attachment: &Attachment{}}
-	// cilium/ebpf takes offset 0 as a request to look a symbol up.
+	// cilium/ebpf looks up a symbol if the offset is 0.
 	good := make([]Site, 0, len(sites))
 	goodCookies := make([]uint64, 0, len(sites))
 	for i, s := range sites {
@@ -88,7 +84,7 @@ func Attach(path string, prog *ebpf.Program, multi bool, sites []Site, cookies [
 	return t.attachment, err
 }
 
-// attacher is one call of Attach.
+// attacher holds the state of one call of Attach.
 type attacher struct {
 	executable *link.Executable
 	prog       *ebpf.Program
@@ -100,14 +96,13 @@ func (t *attacher) fail(s Site, err error) {
 	t.failed.add(fmt.Errorf("%s at offset %#x: %w", s.Probe, s.Offset, err))
 }
 
-func (t *attacher) keep(l link.Link, sites int) {
+func (t *attacher) add(l link.Link, sites int) {
 	t.attachment.links = append(t.attachment.links, l)
 	t.attachment.attached += sites
 }
 
-// multi attaches all sites by one link. The kernel refuses the whole for one
-// bad site without saying which, so then each half is tried by itself: that
-// finds the bad ones and leaves few links.
+// multi attaches all sites with one link. If one site is bad, the kernel refuses the link without naming the site;
+// multi then tries each half separately, which finds the bad sites and needs few links.
 func (t *attacher) multi(sites []Site, cookies []uint64) {
 	options := link.UprobeMultiOptions{Addresses: make([]uint64, len(sites)), Cookies: cookies}
 	for i, s := range sites {
@@ -122,9 +117,9 @@ func (t *attacher) multi(sites []Site, cookies []uint64) {
 	l, err := t.executable.UprobeMulti(nil, t.prog, &options)
 	switch {
 	case err == nil:
-		t.keep(l, len(sites))
+		t.add(l, len(sites))
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist), errors.Is(err, link.ErrNotSupported):
-		// Not a site's fault: the same for every part.
+		// Not caused by a site: every part would fail in the same way.
 		t.failed.add(fmt.Errorf("%d sites: %w", len(sites), err))
 	case len(sites) == 1:
 		t.fail(sites[0], err)
@@ -135,11 +130,11 @@ func (t *attacher) multi(sites []Site, cookies []uint64) {
 	}
 }
 
-// single attaches every site by a link, hence two file descriptors, of its own.
+// single attaches each site with its own link. Each link uses two file descriptors.
 func (t *attacher) single(sites []Site, cookies []uint64) {
 	for i, s := range sites {
 		if s.RefCtrOffset > math.MaxUint32 {
-			// The perf event has 32 bits for it, and cilium/ebpf shifts the rest out.
+			// The perf event has 32 bits for the offset, and cilium/ebpf would drop the others.
 			t.fail(s, fmt.Errorf("semaphore at file offset %#x, beyond 32 bits", s.RefCtrOffset))
 			continue
 		}
@@ -150,6 +145,6 @@ func (t *attacher) single(sites []Site, cookies []uint64) {
 			t.fail(s, err)
 			continue
 		}
-		t.keep(l, 1)
+		t.add(l, 1)
 	}
 }

@@ -17,8 +17,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// requireBPF skips the test where BPF programs cannot be loaded. In CI that is
-// a failure instead.
+// requireBPF skips the test where BPF programs cannot be loaded. In CI that is a failure instead.
 func requireBPF(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -34,9 +33,8 @@ func requireBPF(t *testing.T) {
 	probe.Close()
 }
 
-// loadProgram loads a program that runs body for every hit. Body finds the
-// context in R6, the cookie in R7, and in R8 the word of the map that the
-// cookie indexes.
+// loadProgram loads a program that runs body for every hit. Body finds the context in R6, the cookie in R7, and in R8
+// the word of the map that the cookie indexes.
 func loadProgram(t *testing.T, multi bool, body ...asm.Instruction) (*ebpf.Program, *ebpf.Map) {
 	t.Helper()
 	words, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 64})
@@ -130,8 +128,7 @@ func cookiesFrom(first uint64, sites []Site) []uint64 {
 	return cookies
 }
 
-// checkCounts compares the hits by cookie; the last site is SessionEnter, which
-// the program reaches once.
+// checkCounts compares the hits by cookie; the last site is SessionEnter, which the program reaches once.
 func checkCounts(t *testing.T, words *ebpf.Map, cookies []uint64, rounds int) {
 	t.Helper()
 	for i, cookie := range cookies {
@@ -145,9 +142,8 @@ func checkCounts(t *testing.T, words *ebpf.Map, cookies []uint64, rounds int) {
 	}
 }
 
-// eachMode runs a test with both kinds of links, and not in parallel to others:
-// a process that any test is just starting holds a copy of the links until it
-// has executed its program, so that a site would count on after Close.
+// eachMode runs a test with both kinds of links, and not in parallel to others: a process that any test is just
+// starting holds a copy of the links until it has executed its program, so that a site would count on after Close.
 func eachMode(t *testing.T, run func(t *testing.T, multi bool)) {
 	t.Helper()
 	requireBPF(t)

@@ -52,8 +52,7 @@ type symbolSpec struct {
 	section uint16
 }
 
-// elfSpec describes a file to build. The zero value is an x86-64 shared object
-// without notes.
+// elfSpec describes a file to build. The zero value is an x86-64 shared object without notes.
 type elfSpec struct {
 	machine    elf.Machine // 0 stands for x86-64
 	notes      []noteSpec

@@ -1,18 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package probes finds the USDT probes of provider crypto_auditing in ELF
-// files, turns their argument strings into operands that a BPF program can
-// evaluate without knowing register names, and attaches a program to them.
+// Package probes reads the USDT probes of provider crypto_auditing from ELF files and attaches a BPF program to them.
 //
-// A probe site is described by a note of owner "stapsdt" in the section
-// .note.stapsdt, written by <sys/sdt.h>:
-// https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation
+// A USDT probe is a nop in the code of a library or program, and an ELF note of owner "stapsdt" in the section
+// .note.stapsdt that describes it: where the nop is (the site), which probe it is, and where the probe's arguments
+// are when the nop is executed, as an assembler operand string such as "8@%rdi -4@12(%rsp)". The format is that of
+// <sys/sdt.h>: https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation
 //
-// Files are hostile input: an agent reads whatever a process has mapped. Every
-// read is bounded by the file's size and by the limits in limits.go, so that a
-// file can cost neither a panic nor more than a few megabytes of memory. A
-// note that makes no sense is left out and reported in [File.Problems]; the
-// others of the same file are still used.
+// [Open] and [Read] parse one file into a [File]: the [Site] values with their parsed [Operand] values, the file's
+// build id and soname, and where its string constants are. A File also lists entry points of known libraries as
+// sites, for example gnutls_handshake, whose first argument is the session being worked on. [Attach] attaches a
+// program to sites of the file in every process, present and future:
 //
-// Only 64-bit little-endian files for x86-64 and arm64 are understood.
+//	file, err := probes.Open("/usr/lib/libgnutls.so.30")
+//	...
+//	cookies[i], err = tracer.Add(file.Sites[i], fileNumber)
+//	...
+//	attachment, err := probes.Attach(file.Path, tracer.Program(), tracer.Multi(), file.Sites, cookies)
+//
+// Registers in operands are offsets into the kernel's saved registers, so the BPF program does not need to know
+// register names.
+//
+// Files are untrusted input, because the agent reads whatever a process has mapped. Every read is bounded by the
+// file's size and by the limits in limits.go: no file causes a panic or uses more than a few megabytes of memory. A
+// note that cannot be used is skipped and reported in [File.Problems]; the other notes of the file are still used.
+//
+// Only 64-bit little-endian files for x86-64 and arm64 are supported. Finding files and processes is the job of
+// package probes/discover.
 package probes

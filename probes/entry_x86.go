@@ -8,23 +8,21 @@ import (
 	"encoding/binary"
 )
 
-// An instruction under a uprobe is single-stepped on a copy of it, which costs
-// microseconds, unless the kernel knows how to emulate it (branch_setup_xol_ops
-// and push_setup_xol_ops in arch/x86/kernel/uprobes.c, since Linux 4.15).
+// The kernel single-steps a copy of the instruction under a uprobe, which takes microseconds, unless it can emulate
+// the instruction (branch_setup_xol_ops and push_setup_xol_ops in arch/x86/kernel/uprobes.c, since Linux 4.15).
 var (
 	endbr64 = []byte{0xf3, 0x0f, 0x1e, 0xfa}
 	testRDI = []byte{0x48, 0x85, 0xff}             // test %rdi,%rdi
 	nop5    = []byte{0x0f, 0x1f, 0x44, 0x00, 0x00} // nopl 0x0(%rax,%rax,1)
 )
 
-// entryBytes is how much of a function's start is looked at.
+// entryBytes is the number of bytes that entrySkip inspects.
 const entryBytes = 16
 
-// entrySkip returns how far behind its first instruction the entry of a
-// function is probed best: 0, unless a few more bytes lead to an instruction
-// that the kernel emulates. What is skipped neither branches nor changes a
-// register, so that every call comes by with its first argument in place; and
-// nothing else does, as long as no branch leads there.
+// entrySkip returns the offset from the start of a function at which to probe its entry. It is 0, unless the next
+// instructions are harmless ones followed by an instruction that the kernel emulates. Skipped instructions neither
+// branch nor change a register, so every call reaches the probed instruction with its first argument in place. The
+// caller checks that no branch leads to the probed instruction.
 func entrySkip(code []byte) int {
 	skip := 0
 	if bytes.HasPrefix(code, endbr64) {
@@ -57,7 +55,7 @@ func conditionalJump(code []byte) bool {
 	return len(code) > 1 && (code[0]&0xf0 == 0x70 || code[0] == 0x0f && code[1]&0xf0 == 0x80)
 }
 
-// entry returns where to probe the entry of the function at that address.
+// entry returns the address at which to probe the entry of the function at address.
 func (im *image) entry(address uint64) uint64 {
 	if im.machine != elf.EM_X86_64 {
 		return address
@@ -81,8 +79,7 @@ func (im *image) entry(address uint64) uint64 {
 	return address + skip
 }
 
-// codeAround returns the executable segment that an address is in, and its
-// address.
+// codeAround returns the content and the address of the executable segment that contains address.
 func (im *image) codeAround(address uint64) ([]byte, uint64, error) {
 	for _, s := range im.segments {
 		if elf.ProgType(s.Type) != elf.PT_LOAD || elf.ProgFlag(s.Flags)&elf.PF_X == 0 || s.Filesz > maxCode ||
@@ -95,19 +92,18 @@ func (im *image) codeAround(address uint64) ([]byte, uint64, error) {
 	return nil, 0, errOutside
 }
 
-// branchesTo reports whether there may be a direct branch to a place in the
-// code. Every byte is taken for the start of an instruction, so that none is
-// missed; that some bytes only look like one does no harm.
-func branchesTo(code []byte, place int) bool {
-	for i := max(0, place-0x82); i < min(len(code)-1, place+0x82); i++ { // the reach of a byte
+// branchesTo reports whether there may be a direct branch to an offset in the code. It treats every byte as the start
+// of an instruction, which finds all branches, and may find some that are none.
+func branchesTo(code []byte, offset int) bool {
+	for i := max(0, offset-0x82); i < min(len(code)-1, offset+0x82); i++ { // the range of an 8-bit displacement
 		short := code[i]&0xf0 == 0x70 || code[i] == 0xeb || code[i]&0xfc == 0xe0 // jcc, jmp, loop, jrcxz
-		if short && i+2+int(int8(code[i+1])) == place {
+		if short && i+2+int(int8(code[i+1])) == offset {
 			return true
 		}
 	}
 	for i := 1; i+4 <= len(code); i++ {
 		near := code[i-1] == 0xe8 || code[i-1] == 0xe9 || code[i-1]&0xf0 == 0x80 // call, jmp, second byte of jcc
-		if near && i+4+int(int32(binary.LittleEndian.Uint32(code[i:]))) == place {
+		if near && i+4+int(int32(binary.LittleEndian.Uint32(code[i:]))) == offset {
 			return true
 		}
 	}

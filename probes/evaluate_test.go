@@ -9,8 +9,8 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// evaluate returns a program's body that stores the operand's value in the
-// word at R8, and -0xbad if memory cannot be read.
+// evaluate returns a program's body that stores the operand's value in the word at R8, and -0xbad if memory cannot be
+// read.
 func evaluate(o Operand) []asm.Instruction {
 	code := []asm.Instruction{asm.LoadImm(asm.R3, o.Value, asm.DWord)}
 	add := func(register uint8, shift int32) {
@@ -48,9 +48,9 @@ func evaluate(o Operand) []asm.Instruction {
 		asm.StoreMem(asm.R8, 0, asm.R3, asm.DWord).WithSymbol("store"))
 }
 
-// TestOperandsTellTheTruth attaches one program for each argument of each site
-// and compares what it reads from registers and memory with what the program
-// passed: register numbers, addresses and symbols have to be right for that.
+// TestOperandsTellTheTruth attaches one program for each argument of each site and compares what it reads from
+// registers and memory with what the program passed: register numbers, addresses and symbols have to be right for
+// that.
 func TestOperandsTellTheTruth(t *testing.T) {
 	t.Parallel()
 	requireBPF(t)

@@ -12,24 +12,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNotELF is returned, wrapped with the path, for a file that is no ELF file.
+// ErrNotELF is returned, wrapped with the path, for a file that is not an ELF file.
 var ErrNotELF = errors.New("not an ELF file")
 
-// ErrNoProbes is returned, wrapped with the path, for an ELF file without a
-// single note of provider crypto_auditing.
+// ErrNoProbes is returned, wrapped with the path, for an ELF file without a note of provider crypto_auditing.
 var ErrNoProbes = errors.New("no crypto_auditing probes")
 
-// Site is a place to attach to.
+// Site is one place in a file where a probe stands, or the entry of a library function.
 type Site struct {
 	Probe        Probe
 	Address      uint64 // virtual address in the file, after the adjustment for prelink
 	Offset       uint64 // file offset to attach to
 	RefCtrOffset uint64 // file offset of the semaphore, 0 if none
 	Args         []Operand
-	Spec         string // argument string of the note, for listings; for SessionEnter the symbol's name
+	Spec         string // argument string of the note, for listings; for entry points the symbol's name
 }
 
-// File is what one ELF file says about its probes.
+// File describes the probes of one ELF file.
 type File struct {
 	Path    string
 	Machine elf.Machine
@@ -37,12 +36,12 @@ type File struct {
 	Soname  string // DT_SONAME, "" if none
 	Strings Strings
 
-	// Sites are at most 4096 USDT sites in the order of the notes, then the
-	// SessionEnter sites. No two have both probe and offset in common.
+	// Sites has at most 4096 USDT sites in the order of their notes, followed by the entry points. No two sites have
+	// the same probe and offset.
 	Sites []Site
 
-	// Problems name the notes that were left out, and why. Past 16 they are
-	// only counted, in a last error "and N more".
+	// Problems has an error for each skipped note, at most 16. Further ones are summarised in a last error "and N
+	// more".
 	Problems []error
 }
 
@@ -60,8 +59,8 @@ func Open(path string) (*File, error) {
 	return Read(f, info.Size(), path)
 }
 
-// BuildID returns the GNU build id of an ELF file of size bytes as lower-case
-// hex, "" if it has none. Besides [ErrNotELF] it fails on damaged files.
+// BuildID returns the GNU build id of an ELF file of size bytes as lower-case hex, or "" if it has none. It returns
+// [ErrNotELF] or an error that describes the damage of the file.
 func BuildID(r io.ReaderAt, size int64) (string, error) {
 	im, err := newImage(r, size)
 	if err != nil {
@@ -72,7 +71,7 @@ func BuildID(r io.ReaderAt, size int64) (string, error) {
 
 // openRegular opens a regular file for reading.
 func openRegular(path string) (_ *os.File, err error) {
-	// Opening a FIFO must not wait for a writer, nor a terminal become ours.
+	// Do not wait for the writer of a FIFO, and do not acquire a controlling terminal.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, err
@@ -88,10 +87,9 @@ func openRegular(path string) (_ *os.File, err error) {
 	return f, nil
 }
 
-// Read reads a file of size bytes; path only names it. Besides [ErrNotELF] and
-// [ErrNoProbes] it fails on ELF files that are damaged or of a kind that cannot
-// be attached to. Where there are notes but no usable one, it returns the File
-// with its Problems and an error joining them.
+// Read reads a file of size bytes. path is used in errors only. Besides [ErrNotELF] and [ErrNoProbes], Read returns
+// errors for ELF files that are damaged or of a kind that cannot be attached to. If the file has notes but none is
+// usable, Read returns the File with its Problems, and an error that joins them.
 func Read(r io.ReaderAt, size int64, path string) (*File, error) {
 	im, err := newImage(r, size)
 	if err != nil {

@@ -11,9 +11,8 @@ import (
 	"testing"
 )
 
-// probeSource fires each probe, in a way that makes the compiler use
-// registers, constants, memory with and without index, and static variables.
-// With SEMAPHORES, sites can be skipped while nobody is attached.
+// probeSource fires each probe, in a way that makes the compiler use registers, constants, memory with and without
+// index, and static variables. With SEMAPHORES, sites can be skipped while nobody is attached.
 const probeSource = `
 #ifdef SEMAPHORES
 #define _SDT_HAS_SEMAPHORES 1
@@ -79,8 +78,7 @@ int main(int argc, char **argv)
 #endif
 `
 
-// compile builds probeSource and returns the file. In CI the compiler and
-// sys/sdt.h have to be there.
+// compile builds probeSource and returns the file. In CI the compiler and sys/sdt.h have to be there.
 func compile(t *testing.T, compiler string, flags ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -120,8 +118,7 @@ func probesOf(sites []Site) []Probe {
 	return all
 }
 
-// firedProbes are the sites of probeSource in the order of its lines, which
-// compilers keep for the notes.
+// firedProbes are the sites of probeSource in the order of its lines, which compilers keep for the notes.
 var firedProbes = []Probe{NewContext, WordData, WordData, StringData, BlobData, Data, NewContextWithData, SessionEnter}
 
 func TestReadCompiled(t *testing.T) {
@@ -229,8 +226,8 @@ func checkCompiled(t *testing.T, path string, f *File, semaphores bool) {
 	}
 }
 
-// TestReadCrossCompiled needs a cross compiler, which CI need not have. The
-// header comes from the build machine: it names no architecture.
+// TestReadCrossCompiled needs a cross compiler, which CI need not have. The header comes from the build machine: it
+// names no architecture.
 func TestReadCrossCompiled(t *testing.T) {
 	t.Parallel()
 	const compiler = "aarch64-linux-gnu-gcc"

@@ -11,8 +11,7 @@ import (
 	"io"
 )
 
-// image is the skeleton of an ELF file: its headers, and bounded access to the
-// rest.
+// image holds the headers of an ELF file and gives bounded access to the rest of it.
 type image struct {
 	r        io.ReaderAt
 	size     uint64
@@ -27,10 +26,10 @@ type section struct {
 	name string
 }
 
-// errOutside says that something lies outside of the file.
+// errOutside is returned for data that lies outside of the file.
 var errOutside = errors.New("outside of the file")
 
-// newImage reads the headers.
+// newImage reads the headers of an ELF file.
 func newImage(r io.ReaderAt, size int64) (*image, error) {
 	if size < 0 {
 		return nil, fmt.Errorf("negative size %d", size)
@@ -67,9 +66,9 @@ func newImage(r io.ReaderAt, size int64) (*image, error) {
 	return im, nil
 }
 
-// read returns length bytes at offset. The caller has bounded length.
+// read returns length bytes at offset. The caller bounds length.
 func (im *image) read(offset, length uint64) ([]byte, error) {
-	if offset > im.size || length > im.size-offset { // before making room for it
+	if offset > im.size || length > im.size-offset { // before allocating
 		return nil, fmt.Errorf("%d bytes at offset %#x: %w", length, offset, errOutside)
 	}
 	data := make([]byte, length)
@@ -87,7 +86,7 @@ func (im *image) readInto(data []byte, offset uint64) error {
 	return nil
 }
 
-// decode reads length bytes at offset into a structure or slice of them.
+// decode reads length bytes at offset into a structure or a slice of structures.
 func (im *image) decode(offset, length uint64, into any) error {
 	data, err := im.read(offset, length)
 	if err != nil {
@@ -112,9 +111,8 @@ func (im *image) readSegments() error {
 	return im.decode(im.header.Phoff, count*entry, im.segments)
 }
 
-// readSections reads the section headers and their names. A file without them
-// is fine; e_shnum 0 also stands for more than 65279 sections, which no linked
-// program has.
+// readSections reads the section headers and their names. A file may have none. An e_shnum of 0 can also mean more
+// than 65279 sections, which is not supported.
 func (im *image) readSections() error {
 	count, entry := uint64(im.header.Shnum), uint64(im.header.Shentsize)
 	if im.header.Shoff == 0 || count == 0 {
@@ -151,7 +149,7 @@ func (im *image) readSections() error {
 	return nil
 }
 
-// section returns the first section of that name, or nil.
+// section returns the first section with that name, or nil.
 func (im *image) section(name string) *section {
 	for i := range im.sections {
 		if im.sections[i].name == name {
@@ -161,8 +159,8 @@ func (im *image) section(name string) *section {
 	return nil
 }
 
-// fileOffset translates a virtual address to a file offset through the PT_LOAD
-// segments that have the flag, where at least length bytes must be in the file.
+// fileOffset translates a virtual address to a file offset through the PT_LOAD segments that have the flag. At least
+// length bytes at the address must be in the file.
 func (im *image) fileOffset(address, length uint64, flag elf.ProgFlag) (uint64, error) {
 	for _, s := range im.segments {
 		if elf.ProgType(s.Type) != elf.PT_LOAD || elf.ProgFlag(s.Flags)&flag == 0 {
@@ -180,8 +178,7 @@ func (im *image) fileOffset(address, length uint64, flag elf.ProgFlag) (uint64, 
 	return 0, fmt.Errorf("address %#x is in no %s segment of the file", address, flag)
 }
 
-// buildID returns the NT_GNU_BUILD_ID as lower-case hex, from where the kernel
-// takes it too: the PT_NOTE segments.
+// buildID returns the NT_GNU_BUILD_ID as lower-case hex. Like the kernel, it reads the PT_NOTE segments.
 func (im *image) buildID() string {
 	var id string
 	budget := uint64(maxNoteBytes)
@@ -203,7 +200,7 @@ func (im *image) buildID() string {
 	return id
 }
 
-// soname returns DT_SONAME, or "" where there is none that is printable ASCII.
+// soname returns DT_SONAME, or "" if there is none or if it is not printable ASCII.
 func (im *image) soname() string {
 	for _, s := range im.segments {
 		if elf.ProgType(s.Type) != elf.PT_DYNAMIC {
@@ -250,8 +247,7 @@ func (im *image) sonameOf(entries []elf.Dyn64) string {
 	return text
 }
 
-// cString returns the bytes before the first NUL, of which there must be one
-// within limit+1 bytes.
+// cString returns the bytes before the first NUL, and false if there is no NUL within limit+1 bytes.
 func cString(data []byte, limit int) (string, bool) {
 	end := bytes.IndexByte(data[:min(len(data), limit+1)], 0)
 	if end < 0 {

@@ -2,8 +2,7 @@
 
 package probes
 
-// Limits on what one file can make this package read or keep. Real libraries
-// stay far below all of them.
+// Limits on what this package reads and keeps of one file. Real libraries stay far below them.
 const (
 	maxSections      = 8192    // section headers
 	maxSegments      = 2048    // program headers; Linux itself refuses more than 64 KiB of them
@@ -13,13 +12,13 @@ const (
 	maxNameLength    = 256     // bytes of a provider, probe or symbol name, or of DT_SONAME
 	maxSpecLength    = 1024    // bytes of an argument string
 	maxArguments     = 12      // STAP_PROBE12 is the longest form that <sys/sdt.h> has
-	maxDynamic       = 4096    // entries of PT_DYNAMIC
+	maxDynamic       = 4096    // entries of PT_DYNAMIC that are read
 	maxSymbols       = 2 << 20 // entries of one symbol table
 	maxSymbolStrings = 64 << 20
 	maxWantedSymbols = 32       // distinct symbols that the operands of one file name
-	maxSymbolMatches = 256      // places in a string table where the wanted names stand
+	maxSymbolMatches = 256      // occurrences of wanted names in a string table
 	maxSessionSites  = 16       // entry points of one file, all symbol versions counted
-	maxStrings       = 8 << 20  // bytes of .rodata that are worth keeping; OpenSSL's libcrypto has 0.4 MiB
-	maxCode          = 16 << 20 // bytes of an executable segment that is searched for branches
-	maxProblems      = 16       // errors kept, of which any further ones are only counted
+	maxStrings       = 8 << 20  // bytes of .rodata; OpenSSL's libcrypto has 0.4 MiB
+	maxCode          = 16 << 20 // bytes of an executable segment searched for branches
+	maxProblems      = 16       // errors kept; further ones are only counted
 )

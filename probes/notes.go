@@ -16,7 +16,7 @@ const (
 	maxBuildID = 64        // bytes; the kernel takes at most 20
 )
 
-// note is one note of our provider, as the file has it.
+// note is an undecoded note of provider crypto_auditing.
 type note struct {
 	name      string // of the probe
 	pc        uint64
@@ -25,47 +25,47 @@ type note struct {
 	spec      string
 }
 
-// eachNote calls visit for every note in data. Both the name and the
-// descriptor are padded to 4 bytes, or to 8 where the segment says so.
+// eachNote calls visit for every note in data. Names and descriptors are padded to 4 bytes, or to 8 in segments with
+// that alignment.
 func eachNote(data []byte, align uint64, visit func(owner string, kind uint32, desc []byte)) error {
 	if align != 8 {
 		align = 4
 	}
 	padded := func(n uint32) uint64 { return (uint64(n) + align - 1) &^ (align - 1) }
-	for at := 0; len(data) > 0; at++ {
+	for number := 0; len(data) > 0; number++ {
 		if len(data) < 12 {
-			return fmt.Errorf("note %d: header of %d bytes", at, len(data))
+			return fmt.Errorf("note %d: header of %d bytes", number, len(data))
 		}
 		nameSize := binary.LittleEndian.Uint32(data)
 		descSize := binary.LittleEndian.Uint32(data[4:])
 		kind := binary.LittleEndian.Uint32(data[8:])
-		// The padding counts from the note's start, whose header has 12 bytes.
-		descAt := (12 + uint64(nameSize) + align - 1) &^ (align - 1)
-		if descAt > uint64(len(data)) || uint64(descSize) > uint64(len(data))-descAt {
-			return fmt.Errorf("note %d: name of %d and descriptor of %d bytes do not fit", at, nameSize, descSize)
+		// Padding is relative to the start of the note, which has a header of 12 bytes.
+		descStart := (12 + uint64(nameSize) + align - 1) &^ (align - 1)
+		if descStart > uint64(len(data)) || uint64(descSize) > uint64(len(data))-descStart {
+			return fmt.Errorf("note %d: name of %d and descriptor of %d bytes do not fit", number, nameSize, descSize)
 		}
 		owner, _ := cString(data[12:12+nameSize], maxNameLength)
-		visit(owner, kind, data[descAt:descAt+uint64(descSize)])
-		data = data[min(descAt+padded(descSize), uint64(len(data))):]
+		visit(owner, kind, data[descStart:descStart+uint64(descSize)])
+		data = data[min(descStart+padded(descSize), uint64(len(data))):]
 	}
 	return nil
 }
 
-// notes returns the notes of our provider, from the sections named
-// .note.stapsdt or, in a file without sections, from the PT_NOTE segments.
+// notes returns the notes of provider crypto_auditing. They are in sections named .note.stapsdt or, in a file without
+// sections, in the PT_NOTE segments.
 func (im *image) notes(failed *problems) []note {
 	var found []note
 	budget := uint64(maxNoteBytes)
 	total := 0
-	take := func(what string, offset, size, align uint64) {
+	read := func(origin string, offset, size, align uint64) {
 		if size > budget {
-			failed.add(fmt.Errorf("%s: more than %d bytes of notes", what, maxNoteBytes))
+			failed.add(fmt.Errorf("%s: more than %d bytes of notes", origin, maxNoteBytes))
 			return
 		}
 		budget -= size
 		data, err := im.read(offset, size)
 		if err != nil {
-			failed.add(fmt.Errorf("%s: %w", what, err))
+			failed.add(fmt.Errorf("%s: %w", origin, err))
 			return
 		}
 		if err := eachNote(data, align, func(owner string, kind uint32, desc []byte) {
@@ -75,36 +75,36 @@ func (im *image) notes(failed *problems) []note {
 			n, ours, err := parseNote(desc)
 			switch {
 			case err != nil:
-				failed.add(fmt.Errorf("%s: %w", what, err))
+				failed.add(fmt.Errorf("%s: %w", origin, err))
 			case !ours:
 			case total == maxNotes:
-				failed.add(fmt.Errorf("%s: %s at %#x: more than %d notes", what, n.name, n.pc, maxNotes))
+				failed.add(fmt.Errorf("%s: %s at %#x: more than %d notes", origin, n.name, n.pc, maxNotes))
 			default:
 				total++
 				found = append(found, n)
 			}
 		}); err != nil {
-			failed.add(fmt.Errorf("%s: %w", what, err))
+			failed.add(fmt.Errorf("%s: %w", origin, err))
 		}
 	}
 	if len(im.sections) == 0 {
 		for i, s := range im.segments {
 			if elf.ProgType(s.Type) == elf.PT_NOTE {
-				take(fmt.Sprintf("segment %d", i), s.Off, s.Filesz, s.Align)
+				read(fmt.Sprintf("segment %d", i), s.Off, s.Filesz, s.Align)
 			}
 		}
 		return found
 	}
 	for i, s := range im.sections {
 		if s.name == ".note.stapsdt" && elf.SectionType(s.Type) == elf.SHT_NOTE {
-			take(fmt.Sprintf("section %d", i), s.Off, s.Size, 4)
+			read(fmt.Sprintf("section %d", i), s.Off, s.Size, 4)
 		}
 	}
 	return found
 }
 
-// parseNote parses the descriptor of a stapsdt note: three addresses and three
-// strings. Notes of other providers are not looked at further.
+// parseNote parses the descriptor of a stapsdt note, which has three addresses and three strings. ours is false for
+// notes of other providers.
 func parseNote(desc []byte) (n note, ours bool, err error) {
 	if len(desc) < 24 {
 		return note{}, false, fmt.Errorf("descriptor of %d bytes", len(desc))

@@ -10,48 +10,46 @@ import (
 	"strings"
 )
 
-// OperandKind says where an argument's value is.
+// OperandKind is the kind of location that holds an argument's value.
 type OperandKind uint8
 
 // The kinds of operands.
 const (
 	Const    OperandKind = iota // in Value
 	Register                    // in the register Base, shifted right by Shift bits
-	Memory                      // at Base + Index*Scale + Value, absent registers counting as 0
+	Memory                      // at the address Base + Index*Scale + Value; absent registers count as 0
 )
 
 // NoRegister marks an absent base or index.
 const NoRegister = 0xff
 
-// Operand is one argument of a probe, ready for the BPF program: registers are
-// 8-byte word indexes into struct pt_regs on x86-64 (arch/x86/include/asm/ptrace.h)
-// and into struct user_pt_regs on arm64 (arch/arm64/include/uapi/asm/ptrace.h).
+// Operand is the location of one argument of a probe, in a form the BPF program can evaluate. Registers are indexes
+// of 8-byte words in struct pt_regs on x86-64 (arch/x86/include/asm/ptrace.h) and in struct user_pt_regs on arm64
+// (arch/arm64/include/uapi/asm/ptrace.h).
 type Operand struct {
 	Kind   OperandKind
 	Size   uint8 // bytes: 1, 2, 4 or 8
-	Signed bool  // whether a value shorter than 8 bytes is to be sign-extended
+	Signed bool  // whether a value shorter than 8 bytes is sign-extended
 	Shift  uint8 // bits to shift the base register right first: 8 for %ah, %bh, %ch and %dh, else 0
 	Base   uint8 // word index, NoRegister if absent
 	Index  uint8 // word index, NoRegister if absent; only for Memory
 	Scale  uint8 // 1, 2, 4 or 8; 1 without an index
 
-	// Value is the constant, already cut to Size and extended to 64 bits, or
-	// the displacement, which wraps around like the address computation.
+	// Value is the constant, truncated to Size and extended to 64 bits, or the displacement. Address computations wrap
+	// around.
 	Value int64
 }
 
-// operand is a parsed operand whose displacement may still lack the address of
-// a symbol.
+// operand is a parsed operand. If symbol is set, its displacement is not complete without the symbol's address.
 type operand struct {
 	Operand
-	symbol string // "" if complete
+	symbol string // "" if the operand is complete
 	page   bool   // only the low 12 bits of the symbol's address are added (arm64 :lo12:)
 }
 
-// resolve completes the operand of a site at address site with the address of
-// its symbol. The instruction pointer that a uprobe sees is the site's own
-// address, so a symbol's distance from the site stays right wherever the file
-// is mapped.
+// resolve completes the operand of the site at address site with the address of its symbol. At a uprobe the
+// instruction pointer is the address of the site, so the distance between symbol and site does not depend on where
+// the file is mapped.
 func (o operand) resolve(site, symbol uint64) Operand {
 	out := o.Operand
 	if o.page {
@@ -92,8 +90,7 @@ func parseOperands(machine elf.Machine, spec string) ([]operand, error) {
 	return operands, nil
 }
 
-// splitOperands cuts at blanks outside of brackets: arm64 memory operands
-// contain blanks.
+// splitOperands splits spec at blanks outside of brackets. Memory operands of arm64 contain blanks inside brackets.
 func splitOperands(spec string) ([]string, error) {
 	var fields []string
 	start, depth := -1, 0
@@ -128,7 +125,7 @@ func splitOperands(spec string) ([]string, error) {
 	return fields, nil
 }
 
-// parseOperand parses one [N@]OP. Without N@ the value has 8 unsigned bytes.
+// parseOperand parses one [N@]OP. Without N@, the value is an unsigned word of 8 bytes.
 func parseOperand(machine elf.Machine, field string) (operand, error) {
 	size, signed, text := uint8(8), false, field
 	if prefix, rest, found := strings.Cut(field, "@"); found {
@@ -158,8 +155,8 @@ func parseOperand(machine elf.Machine, field string) (operand, error) {
 
 	op.Size, op.Signed = size, signed
 	if op.Shift != 0 && size != 1 {
-		// The size otherwise overrules the register's width, since compilers
-		// name shorter or longer aliases; %ah has no longer alias.
+		// Otherwise the size overrides the width of the register's name, because compilers also use the names of
+		// shorter and longer aliases. %ah has no longer alias.
 		return operand{}, fmt.Errorf("register holds 1 byte, not %d", size)
 	}
 	if op.Kind == Const {
@@ -180,7 +177,7 @@ func parseSize(prefix string) (size uint8, signed bool, err error) {
 	return 0, false, fmt.Errorf("size %q is not one of 1, 2, 4, 8, -1, -2, -4, -8", prefix)
 }
 
-// extend cuts value to size bytes and extends it to 64 bits.
+// extend truncates value to size bytes and extends it to 64 bits.
 func extend(value int64, size uint8, signed bool) int64 {
 	drop := 64 - 8*uint(size)
 	if signed {
@@ -189,8 +186,8 @@ func extend(value int64, size uint8, signed bool) int64 {
 	return int64(uint64(value) << drop >> drop)
 }
 
-// parseNumber parses a number as the GNU assembler writes it: decimal, 0x or
-// octal with a leading zero, any of them negative, of up to 64 bits.
+// parseNumber parses a number of up to 64 bits in the GNU assembler's syntax: decimal, hexadecimal with 0x or octal
+// with a leading zero, with an optional minus sign.
 func parseNumber(text string) (int64, error) {
 	if strings.ContainsRune(text, '_') { // Go's own digit separator
 		return 0, fmt.Errorf("%q is not a number", text)
@@ -205,8 +202,7 @@ func parseNumber(text string) (int64, error) {
 	return int64(value), nil
 }
 
-// parseExpression parses a sum of numbers and at most one symbol, such as
-// "8", "-8+4", "table+8" or "8+table".
+// parseExpression parses a sum of numbers and at most one symbol, such as "8", "-8+4", "table+8" or "8+table".
 func parseExpression(text string) (sum int64, symbol string, err error) {
 	for rest := text; ; {
 		end := len(rest)
@@ -233,7 +229,7 @@ func parseExpression(text string) (sum int64, symbol string, err error) {
 	}
 }
 
-// isSymbol reports whether text is a name that the assembler prints bare.
+// isSymbol reports whether text is a symbol name that the assembler does not quote.
 func isSymbol(text string) bool {
 	if text == "" || len(text) > maxNameLength || text[0] >= '0' && text[0] <= '9' {
 		return false

@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// armSP is the word index of sp in struct user_pt_regs of arm64,
-// arch/arm64/include/uapi/asm/ptrace.h; x0 to x30 are 0 to 30.
+// armSP is the word index of sp in struct user_pt_regs of arm64 (arch/arm64/include/uapi/asm/ptrace.h). x0 to x30 are
+// 0 to 30.
 const armSP = 31
 
-// parseAArch64 parses an arm64 operand, as GCC and clang print it: a register,
-// a bare or #-marked number, or an address in square brackets.
+// parseAArch64 parses an arm64 operand in the syntax of GCC and Clang: a register, a number with or without #, or an
+// address in square brackets.
 func parseAArch64(text string) (operand, error) {
 	if inner, found := strings.CutPrefix(text, "["); found {
 		address, found := strings.CutSuffix(inner, "]")
@@ -42,8 +42,8 @@ func parseAArch64(text string) (operand, error) {
 	return constant(value), nil
 }
 
-// parseAArch64Memory parses the part between the brackets: base, then perhaps
-// a number, a symbol's low bits, or an index register with a shift.
+// parseAArch64Memory parses the part between the brackets: a base register, optionally followed by a number, the low
+// bits of a symbol, or an index register with a shift.
 func parseAArch64Memory(text string) (operand, error) {
 	parts := strings.Split(text, ",")
 	for i := range parts {
@@ -78,8 +78,8 @@ func parseAArch64Memory(text string) (operand, error) {
 	return op, err
 }
 
-// parseAArch64Relocation parses :lo12:symbol, the distance of a symbol from
-// the page whose address an adrp instruction put into the base.
+// parseAArch64Relocation parses :lo12:symbol, the offset of a symbol in its page. An adrp instruction has put the
+// address of the page into the base register.
 func (o *operand) parseAArch64Relocation(text string) error {
 	expression, found := strings.CutPrefix(text, ":lo12:")
 	if !found {
@@ -134,8 +134,7 @@ func parseAArch64AddressRegister(name string) (uint8, error) {
 	return index, nil
 }
 
-// aarch64Register returns the word index of a general register and the bytes
-// that the name covers.
+// aarch64Register returns the word index of a general register and the number of bytes that its name covers.
 func aarch64Register(name string) (index, width uint8, found bool) {
 	switch name {
 	case "sp":
@@ -165,8 +164,7 @@ func isAArch64Vector(name string) bool {
 	return found && number < 32 && strings.IndexByte("vbhsdqz", name[0]) >= 0
 }
 
-// registerNumber returns the number after a one-letter prefix, written without
-// a leading zero.
+// registerNumber returns the number behind a one-letter prefix. Leading zeros are not valid.
 func registerNumber(name string) (uint8, bool) {
 	if len(name) < 2 || len(name) > 3 || name[1] == '0' && len(name) > 2 {
 		return 0, false

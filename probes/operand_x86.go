@@ -22,14 +22,14 @@ const (
 	x86SP = 19
 )
 
-// x86Register is a register name's place.
+// x86Register is the part of a saved register that a register name denotes.
 type x86Register struct {
 	index uint8
 	width uint8 // bytes that the name covers
 	shift uint8 // bits below them
 }
 
-// x86Registers maps the names without the percent sign. It is never written.
+// x86Registers maps register names without the percent sign. It is not modified.
 var x86Registers = makeX86Registers()
 
 func makeX86Registers() map[string]x86Register {
@@ -58,7 +58,7 @@ func makeX86Registers() map[string]x86Register {
 	return registers
 }
 
-// parseX86 parses an operand in AT&T syntax, as GCC and clang print it.
+// parseX86 parses an operand in AT&T syntax.
 func parseX86(text string) (operand, error) {
 	if number, found := strings.CutPrefix(text, "$"); found {
 		value, err := parseNumber(number)
@@ -98,8 +98,7 @@ func parseX86Register(text string) (x86Register, error) {
 	return x86Register{}, fmt.Errorf("unknown register %q", text)
 }
 
-// parseX86Memory parses expression, expression(base), (base,index,scale) and
-// what lies between.
+// parseX86Memory parses an address of the form expression(base,index,scale). Every part is optional.
 func parseX86Memory(text string) (operand, error) {
 	expression, inner, bracketed := strings.Cut(text, "(")
 	if strings.Contains(expression, "@") {
@@ -127,8 +126,8 @@ func parseX86Memory(text string) (operand, error) {
 	if op.symbol == "" || op.Base == x86IP {
 		return op, nil
 	}
-	// An absolute reference to a symbol, from code that is not position
-	// independent, becomes relative to the site; that takes the base's place.
+	// Code that is not position independent refers to symbols by their absolute address. The address is made relative
+	// to the site, whose address becomes the base.
 	if op.Base != NoRegister {
 		if op.Index != NoRegister {
 			return operand{}, errors.New("a symbol with both base and index is not supported")
@@ -139,8 +138,7 @@ func parseX86Memory(text string) (operand, error) {
 	return op, nil
 }
 
-// parseX86Address parses the part between the brackets into Base, Index and
-// Scale.
+// parseX86Address parses the part between the brackets into Base, Index and Scale.
 func (o *operand) parseX86Address(text string) error {
 	parts := strings.Split(text, ",")
 	if len(parts) > 3 {

@@ -4,14 +4,13 @@ package probes
 
 import "fmt"
 
-// provider is the USDT provider whose notes this package reads.
+// provider is the name of the USDT provider whose notes this package reads.
 const provider = "crypto_auditing"
 
-// Probe says which of the probes a site is. The values mirror enum crau_probe
-// in bpf/audit.h.
+// Probe is one of the provider's probes, or an entry point. The values are those of enum crau_kind in bpf/audit.h.
 type Probe uint8
 
-// The probes and their arguments, all of them 64-bit words.
+// The probes with their arguments, all of which are 64-bit words, and the entry points.
 const (
 	NewContext         Probe = 1 + iota // new_context(context, parent)
 	WordData                            // word_data(context, key, value)
@@ -19,11 +18,11 @@ const (
 	BlobData                            // blob_data(context, key, pointer, size)
 	Data                                // data(context, array, length)
 	NewContextWithData                  // new_context_with_data(context, parent, array, length)
-	SessionEnter                        // not a USDT probe: entry of a library function that works on its first argument, a session
-	SessionLeave                        // likewise: entry of a library function that forgets a session
+	SessionEnter                        // entry of a library function that works on a session, its first argument
+	SessionLeave                        // entry of a library function that releases a session, its first argument
 )
 
-// probeTable holds, by Probe, the name in the note and the number of arguments.
+// probeTable has the name and the number of arguments of each Probe.
 var probeTable = [...]struct {
 	name      string
 	arguments int
@@ -38,8 +37,7 @@ var probeTable = [...]struct {
 	SessionLeave:       {"session_leave", 1},
 }
 
-// String returns the probe's name as notes spell it, "session_enter" and
-// "session_leave" for entry points.
+// String returns the name of the probe in notes, and "session_enter" or "session_leave" for entry points.
 func (p Probe) String() string {
 	if p == 0 || int(p) >= len(probeTable) {
 		return fmt.Sprintf("Probe(%d)", uint8(p))
@@ -47,7 +45,7 @@ func (p Probe) String() string {
 	return probeTable[p].name
 }
 
-// usdtProbe returns the USDT probe of that name.
+// usdtProbe returns the USDT probe with that name.
 func usdtProbe(name string) (Probe, bool) {
 	for p := NewContext; p < SessionEnter; p++ {
 		if probeTable[p].name == name {

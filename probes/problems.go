@@ -18,7 +18,7 @@ func (p *problems) add(err error) {
 	p.kept = append(p.kept, err)
 }
 
-// all returns the errors, the last one saying how many were left out.
+// all returns the errors. If some were only counted, the last one says how many.
 func (p *problems) all() []error {
 	if p.more == 0 {
 		return p.kept

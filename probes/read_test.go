@@ -27,8 +27,8 @@ var (
 	}
 )
 
-// everyProbe describes a file with one site of each probe, 4 bytes apart, the
-// symbol gnutls_handshake, and another provider's note.
+// everyProbe describes a file with one site of each probe, 4 bytes apart, the symbol gnutls_handshake, and another
+// provider's note.
 func everyProbe(machine elf.Machine) elfSpec {
 	e := elfSpec{
 		machine: machine, base: baseAddr, buildID: "\xde\xad\xbe\xef", soname: "libtest.so.1",
@@ -226,8 +226,8 @@ func TestReadSymbols(t *testing.T) {
 	}
 }
 
-// TestReadSymbolOnChunkBorder puts the wanted name at every place around the
-// border between two chunks of the string table.
+// TestReadSymbolOnChunkBorder puts the wanted name at every place around the border between two chunks of the string
+// table.
 func TestReadSymbolOnChunkBorder(t *testing.T) {
 	t.Parallel()
 	for _, padding := range []int{-40, -18, -17, -16, -2, -1, 0, 1} {

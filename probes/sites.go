@@ -16,9 +16,8 @@ type entryPoint struct {
 	probe  Probe
 }
 
-// entryPoints are the functions of libraries that tell which session the
-// calling thread works on, from the call until the next one, and which sessions
-// are no more.
+// entryPoints are the functions of libraries that tell which session the calling thread works on, from the call until
+// the next one, and which sessions are no more.
 var entryPoints = []entryPoint{
 	{"gnutls_handshake", SessionEnter}, // int gnutls_handshake(gnutls_session_t session)
 	{"gnutls_deinit", SessionLeave},    // void gnutls_deinit(gnutls_session_t session)
@@ -66,9 +65,8 @@ func (im *image) sites(notes []note, failed *problems) []Site {
 	return sites
 }
 
-// site checks one note and translates its addresses. base is where the section
-// .stapsdt.base is now: prelink moves a file without rewriting notes, which
-// therefore record where it was.
+// site checks one note and translates its addresses. base is where the section .stapsdt.base is now: prelink moves a
+// file without rewriting notes, which therefore record where it was.
 func (im *image) site(n note, base uint64) (pending, error) {
 	probe, known := usdtProbe(n.name)
 	if !known {
@@ -170,8 +168,8 @@ func (p *pending) resolve(lookup symbolLookup) error {
 	return nil
 }
 
-// sessionSites returns the entry points in the dynamic symbol table or, for a
-// program with the library linked in, in the static one.
+// sessionSites returns the entry points in the dynamic symbol table or, for a program with the library linked in, in
+// the static one.
 func (im *image) sessionSites(failed *problems) []Site {
 	names := make([]string, len(entryPoints))
 	for i, e := range entryPoints {

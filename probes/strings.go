@@ -7,16 +7,16 @@ import (
 	"fmt"
 )
 
-// Strings is where a file has its string constants, in memory that no process
-// that loads it can have changed, unless it went out of its way to. The zero
-// value says that there is no such place.
+// Strings is the location of a file's string constants, if they are in memory that is mapped read-only in every
+// process. A process can still change its own copy with mprotect or ptrace. The zero value means that the file has no
+// such memory.
 type Strings struct {
 	Address uint64 // virtual address in the file
 	Offset  uint64 // file offset
 	Size    uint64 // in bytes, at most 8 MiB
 }
 
-// strings returns where .rodata is, if it is mapped from the file and read-only.
+// strings returns the location of .rodata if it is mapped read-only from the file.
 func (im *image) strings() Strings {
 	s := im.section(".rodata")
 	if s == nil || s.Size == 0 || s.Size > maxStrings || s.Addr+s.Size < s.Addr {
@@ -33,8 +33,8 @@ func (im *image) strings() Strings {
 	return Strings{Address: s.Addr, Offset: offset, Size: s.Size}
 }
 
-// writable reports whether a page with one of the bytes is in a segment that
-// can be written. What the linker has made read-only after relocation counts.
+// writable reports whether one of the pages that contain the bytes belongs to a writable segment. Memory that becomes
+// read-only after relocation counts as writable.
 func (im *image) writable(address, size uint64) bool {
 	const page = 4096
 	for _, s := range im.segments {

@@ -10,24 +10,21 @@ import (
 	"slices"
 )
 
-// symbol is a defined symbol of a wanted name.
+// symbol is a defined symbol with a wanted name.
 type symbol struct {
 	address  uint64
 	function bool
 	exported bool // global or weak
 }
 
-// symbolChunk is how many bytes of a table are in memory at a time; a multiple
-// of a symbol's 24.
+// symbolChunk is the number of bytes of a table that are read at a time, a multiple of the size of a symbol.
 const symbolChunk = 24 << 13
 
-// symbols looks the names up in the file's first table of that type. Several
-// symbols can share a name: local ones, and versions of an exported one.
+// symbols looks the names up in the file's first table of that type. Several symbols can share a name: local ones,
+// and versions of an exported one.
 //
-// It goes the other way round than usual, from the places where the names
-// stand in the string table to the symbols that point there: that needs little
-// memory however large the tables are, and mostly not even a look at the
-// symbols.
+// It goes the other way round than usual, from the places where the names stand in the string table to the symbols
+// that point there: that needs little memory however large the tables are, and mostly not even a look at the symbols.
 func (im *image) symbols(kind elf.SectionType, names []string) (map[string][]symbol, error) {
 	at := slices.IndexFunc(im.sections, func(s section) bool { return elf.SectionType(s.Type) == kind })
 	if at < 0 || len(names) == 0 {
@@ -98,8 +95,8 @@ func decodeSymbol(data []byte) (symbol, bool) {
 	}, true
 }
 
-// findStrings returns where in a string table the names stand. A name can also
-// be the tail of a longer string, since linkers merge those.
+// findStrings returns where in a string table the names stand. A name can also be the tail of a longer string, since
+// linkers merge those.
 func (im *image) findStrings(table section, names []string) (map[uint32]string, error) {
 	if table.Size > maxSymbolStrings {
 		return nil, fmt.Errorf("%d bytes, the most is %d", table.Size, maxSymbolStrings)

@@ -22,8 +22,8 @@ func NewClock() *Clock {
 	return c
 }
 
-// Sync measures the offset between the two clocks again, so that a wall clock that was set or slewed is followed.
-// Of a few readings the one with the least time between its two boot-time stamps counts.
+// Sync measures the offset between the two clocks again, so that a wall clock that was set or slewed is followed. Of
+// a few readings the one with the least time between its two boot-time stamps counts.
 func (c *Clock) Sync() {
 	best := int64(math.MaxInt64)
 	for range 5 {

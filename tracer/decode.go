@@ -34,8 +34,8 @@ var (
 )
 
 // Decode reads one record of the ring buffer into ev, reusing ev.Pairs. The pairs' keys and values point into sample.
-// An error means that the sample is not a record of this program's, or that it refers to strings of a file, as those of
-// sites added after AddStrings may; ev is then undefined.
+// An error means that the sample is not a record of this program's, or that it refers to strings of a file, as those
+// of sites added after AddStrings may; ev is then undefined.
 func Decode(sample []byte, ev *event.Event) error {
 	return decode(sample, ev, nil)
 }

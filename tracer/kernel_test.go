@@ -230,7 +230,8 @@ func TestLostHitsAreTold(t *testing.T) {
 	}
 }
 
-// What a CPU remembers of a process is no longer used once a hit of it is lost: each record tells exactly of those before it.
+// What a CPU remembers of a process is no longer used once a hit of it is lost: each record tells exactly of those
+// before it.
 func TestEveryRecordTellsOfTheLossesBeforeIt(t *testing.T) {
 	for name, cfg := range map[string]tracer.Config{
 		"ring":  {RingSize: 64 << 10, PollInterval: 5 * time.Millisecond},

@@ -37,8 +37,9 @@ type Handler interface {
 // Run reads the ring until ctx is done, then once more until it is empty, and returns nil. Detach the probes before
 // ending ctx and nothing is left unread. It also returns nil after Close, and an error if the ring cannot be read.
 //
-// While events come, the ring is emptied every PollInterval and whenever an eighth of it is in use: the fewer wake-ups,
-// the cheaper for the traced program and for the reader. After a quiet while the next event wakes the reader up.
+// While events come, the ring is emptied every PollInterval and whenever an eighth of it is in use: the fewer
+// wake-ups, the cheaper for the traced program and for the reader. After a quiet while the next event wakes the
+// reader up.
 func (t *Tracer) Run(ctx context.Context, h Handler) error {
 	stop := context.AfterFunc(ctx, func() {
 		if err := t.wakeups.interrupt(); err != nil {

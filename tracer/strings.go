@@ -17,8 +17,8 @@ const maxStrings = 32 << 20
 // ErrTooManyStrings is returned by AddStrings when the strings of other files take the room.
 var ErrTooManyStrings = errors.New("no room for another file's strings")
 
-// stringTable has the read-only strings of files: of those the kernel only says where they are. All but find is called
-// with Tracer.mu held.
+// stringTable has the read-only strings of files: of those the kernel only says where they are. All but find is
+// called with Tracer.mu held.
 type stringTable struct {
 	files    map[uint32]*fileStrings
 	sites    map[uint32]uint32 // files of sites, by cookie
@@ -57,8 +57,8 @@ func (s *stringTable) add(file uint32, address uint64, content []byte) error {
 	return nil
 }
 
-// room returns in how many of the first bytes a string can start that the content has as much of as is worth reading: its
-// NUL or one byte too many. The kernel reads what starts behind these itself.
+// room returns in how many of the first bytes a string can start that the content has as much of as is worth reading:
+// its NUL or one byte too many. The kernel reads what starts behind these itself.
 func room(content []byte) uint32 {
 	const most = int(bpf.AuditCrauLimitCRAU_MAX_VALUE)
 	return uint32(max(0, len(content)-most, bytes.LastIndexByte(content, 0)+1))

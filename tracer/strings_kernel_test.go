@@ -43,8 +43,8 @@ func literal(s string) string {
 }
 
 // speaker builds a program that fires every constant from read-only memory, in two events and in one array, then each
-// again from memory that can be written: initialised data, data that is read-only once it is relocated, the heap, another
-// library's read-only memory. With an argument it waits for its standard input to end before that.
+// again from memory that can be written: initialised data, data that is read-only once it is relocated, the heap,
+// another library's read-only memory. With an argument it waits for its standard input to end before that.
 func speaker(t *testing.T, flags ...string) string {
 	t.Helper()
 	var b strings.Builder
@@ -182,8 +182,8 @@ func compareStrings(t *testing.T, cfg tracer.Config, path string) {
 	if got, want := found.text(), copied.text(); !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	// Of each constant five keys and two values; besides, the value of data, the keys of the constant, of libc and of what
-	// is nowhere. A value whose key is nowhere is not told of.
+	// Of each constant five keys and two values; besides, the value of data, the keys of the constant, of libc and of
+	// what is nowhere. A value whose key is nowhere is not told of.
 	if want := 7*len(constants()) + 2 + 5 + 5 + 5; found.at != want {
 		t.Errorf("there are %d references to strings, want %d", found.at, want)
 	}

@@ -29,8 +29,8 @@ type Config struct {
 	SingleUprobe bool          // take the path of kernels without uprobe_multi although this one has it
 	Log          *slog.Logger  // default: discard
 
-	// Tap, if any, is given every record as it lay in the ring, before it is decoded, on Run's goroutine: for recording.
-	// The sample is reused after the call.
+	// Tap, if any, is given every record as it lay in the ring, before it is decoded, on Run's goroutine: for
+	// recording. The sample is reused after the call.
 	Tap func(sample []byte)
 }
 
@@ -153,8 +153,8 @@ func (t *Tracer) load() error {
 }
 
 // SetScopes has the program keep only data of these scopes, and data without one; with none, all. Scopes of which the
-// first 16 bytes are the same count as one: user space sees to the rest. Those that were kept and still are never are left
-// out in between. At most 16 are possible.
+// first 16 bytes are the same count as one: user space sees to the rest. Those that were kept and still are never are
+// left out in between. At most 16 are possible.
 func (t *Tracer) SetScopes(scopes []string) error {
 	if limit := int(bpf.AuditCrauLimitCRAU_MAX_SCOPES); len(scopes) > limit {
 		return fmt.Errorf("%d scopes, the limit is %d", len(scopes), limit)
@@ -193,10 +193,11 @@ func (t *Tracer) Program() *ebpf.Program { return t.objs.Audit }
 // Multi reports whether Program attaches by uprobe_multi links; otherwise by single uprobes with cookies.
 func (t *Tracer) Multi() bool { return t.multi }
 
-// AddStrings registers what the file with that number has in memory that is read-only in every process: content, which
-// must not change any more, at that virtual address of the file. The kernel does not read keys and strings in there from
-// the traced program, which costs more than all else that is done at a hit. It applies to sites of the file that are added
-// afterwards, until the last of these is removed and the ring is read. All files together have room for 32 MiB.
+// AddStrings registers what the file with that number has in memory that is read-only in every process: content,
+// which must not change any more, at that virtual address of the file. The kernel does not read keys and strings in
+// there from the traced program, which costs more than all else that is done at a hit. It applies to sites of the
+// file that are added afterwards, until the last of these is removed and the ring is read. All files together have
+// room for 32 MiB.
 func (t *Tracer) AddStrings(file uint32, address uint64, content []byte) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -14,8 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wakeups lets a goroutine wait until the kernel wakes the reader of a ring. It waits as for a socket: in a system call of
-// its own it would keep the runtime's monitor thread busy for some milliseconds each time, a sixth of the agent's work.
+// wakeups lets a goroutine wait until the kernel wakes the reader of a ring. It waits as for a socket: in a system
+// call of its own it would keep the runtime's monitor thread busy for some milliseconds each time, a sixth of the
+// agent's work.
 type wakeups struct {
 	file   *os.File
 	conn   syscall.RawConn
@@ -40,8 +41,8 @@ func newWakeups(ring *ebpf.Map) (_ *wakeups, err error) {
 	return w, nil
 }
 
-// wait returns when the kernel has woken the reader since the call of ready, when ready returns true, after that much time, or
-// after interrupt or close.
+// wait returns when the kernel has woken the reader since the call of ready, when ready returns true, after that much
+// time, or after interrupt or close.
 func (w *wakeups) wait(most time.Duration, ready func() bool) error {
 	if err := w.file.SetReadDeadline(time.Now().Add(most)); err != nil {
 		return w.unlessClosed(err)

@@ -2,8 +2,9 @@
 
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * One program for every probe of provider crypto_auditing. The attach cookie of a site is an index into `sites`, which
- * says what the site tells and where its arguments are. Whatever is hit becomes one record in `ring`, or one count.
+ * The program that runs at the probe sites of provider crypto_auditing. The attach cookie of a site is its index in
+ * the map `sites`, which describes the site's kind and arguments. Every hit becomes a record in `ring` or is counted
+ * as lost.
  */
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
@@ -16,7 +17,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Makes bpf2go write these types down although no map holds them. */
+/* References to types that no map contains, so that bpf2go generates them. */
 const struct crau_record *unused_record __attribute__((unused));
 const struct crau_pair *unused_pair __attribute__((unused));
 const struct crau_process *unused_process __attribute__((unused));
@@ -33,12 +34,12 @@ static __always_inline int creates_context(__u8 kind)
 	return kind == CRAU_NEW_CONTEXT || kind == CRAU_NEW_CONTEXT_WITH_DATA;
 }
 
-/* Puts the hit's record together in the slot. Returns how it ended, CRAU_STAT_SENT if it can be sent. */
+/* Assembles the record of a hit in the slot. Returns CRAU_STAT_SENT, or the reason why there is no record. */
 static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *spec, struct slot *s, struct crau_record *head)
 {
 	__u64 arg[CRAU_MAX_ARGS] = {};
 	__u64 array = 0, length = 0;
-	int one = 0;
+	int single = 0;
 
 	for (int i = 0; i < CRAU_MAX_ARGS; i++) {
 		if (i < spec->nargs && read_argument(ctx, &spec->args[i], &arg[i]))
@@ -51,7 +52,7 @@ static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *sp
 	head->flags = 0;
 	head->pairs = 0;
 	s->len = sizeof(*head);
-	s->room = spec->room;
+	s->strings_len = spec->strings_len;
 	s->strings = spec->strings + (saved_register(ctx, IP) - spec->address);
 
 	switch (spec->kind) {
@@ -61,7 +62,7 @@ static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *sp
 	case CRAU_WORD_DATA:
 	case CRAU_STRING_DATA:
 	case CRAU_BLOB_DATA:
-		one = length = 1;
+		single = length = 1;
 		s->elements[0].key = arg[1];
 		s->elements[0].value = arg[2];
 		s->elements[0].size = spec->kind == CRAU_WORD_DATA   ? CRAU_SIZE_WORD :
@@ -88,14 +89,14 @@ static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *sp
 		length = CRAU_MAX_PAIRS;
 		head->flags |= CRAU_CUT | CRAU_LOST;
 	}
-	if (length && !one &&
+	if (length && !single &&
 	    read_user(s->elements, length * sizeof(s->elements[0]), array)) {
 		if (spec->kind == CRAU_DATA)
 			return CRAU_STAT_FAULT;
 		length = 0;
 		head->flags |= CRAU_LOST;
 	}
-	if (one) {
+	if (single) {
 		put_pair(s, 0);
 	} else {
 		for (__u32 i = 0; i < CRAU_MAX_PAIRS; i++) {
@@ -113,16 +114,16 @@ static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *sp
 	return CRAU_STAT_SENT;
 }
 
-/* Records one hit. Returns what became of it. */
+/* Records one hit. Returns CRAU_STAT_SENT, or the reason why it was not recorded. */
 static __always_inline enum crau_stat record(void *ctx, const struct crau_spec *spec, struct slot *s, __u64 lost,
 					     __u64 id, __u64 now)
 {
 	struct crau_record *head = (struct crau_record *)s->record;
-	enum crau_stat how = fill(ctx, spec, s, head);
+	enum crau_stat outcome = fill(ctx, spec, s, head);
 	__u32 len = s->len;
 
-	if (how != CRAU_STAT_SENT)
-		return how;
+	if (outcome != CRAU_STAT_SENT)
+		return outcome;
 	head->time = now;
 	head->tgid = id >> 32;
 	head->tid = id;
@@ -136,61 +137,61 @@ static __always_inline enum crau_stat record(void *ctx, const struct crau_spec *
 	return CRAU_STAT_SENT;
 }
 
-/* Takes a run of the CPU; CRAU_RUNS if all are taken. */
+/* Takes a free run of the CPU and returns its index, or CRAU_RUNS if all are in use. */
 static __always_inline __u32 take_run(struct cpu *cpu)
 {
-	__u32 at;
+	__u32 index;
 
-	for (at = 0; at < CRAU_RUNS; at++) {
-		if (!__sync_lock_test_and_set(&cpu->runs[at].taken, 1))
+	for (index = 0; index < CRAU_RUNS; index++) {
+		if (!__sync_lock_test_and_set(&cpu->runs[index].taken, 1))
 			break;
 	}
-	barrier_var(at); /* keeps the compiler from checking a pointer instead, which the verifier of 6.1 loses track of */
-	return at;
+	barrier_var(index); /* keeps the compiler from comparing pointers, which Linux 6.1's verifier cannot follow */
+	return index;
 }
 
 SEC("uprobe.multi.s")
 int audit(void *ctx)
 {
-	__u32 zero = 0, at, site = bpf_get_attach_cookie(ctx);
+	__u32 zero = 0, index, site = bpf_get_attach_cookie(ctx);
 	const struct crau_spec *spec = bpf_map_lookup_elem(&sites, &site);
 	__u64 id = bpf_get_current_pid_tgid();
 	__u64 now = bpf_ktime_get_boot_ns();
 	struct cpu *cpu = bpf_map_lookup_elem(&cpus, &zero);
 	struct crau_budget *process = 0;
-	enum crau_stat how;
+	enum crau_stat outcome;
 	struct slot *s;
 	struct run *r;
 
 	if (!cpu)
 		return 0;
-	at = take_run(cpu);
-	if (at >= CRAU_RUNS) {
+	index = take_run(cpu);
+	if (index >= CRAU_RUNS) {
 		count(CRAU_STAT_BUSY);
-		lose(0, id >> 32);
+		count_lost(0, id >> 32);
 		return 0;
 	}
-	r = &cpu->runs[at];
-	s = bpf_map_lookup_elem(&slots, &at);
+	r = &cpu->runs[index];
+	s = bpf_map_lookup_elem(&slots, &index);
 	if (!spec || !spec->kind || !s)
-		how = CRAU_STAT_MALFORMED;
+		outcome = CRAU_STAT_MALFORMED;
 	else if (!admit(r, id >> 32, id, now, &process))
-		how = CRAU_STAT_RATE_LIMITED;
+		outcome = CRAU_STAT_RATE_LIMITED;
 	else
-		how = record(ctx, spec, s, r->lost, id, now);
-	if (how == CRAU_STAT_SENT)
+		outcome = record(ctx, spec, s, r->lost, id, now);
+	if (outcome == CRAU_STAT_SENT)
 		r->sent++;
 	barrier();
-	*(volatile __u32 *)&r->taken = 0; /* for programs on this CPU: no other ordering is needed */
-	if (how == CRAU_STAT_SENT)
+	*(volatile __u32 *)&r->taken = 0; /* only read by programs on this CPU, so a compiler barrier suffices */
+	if (outcome == CRAU_STAT_SENT)
 		return 0;
-	count(how);
-	if (how != CRAU_STAT_HIDDEN)
-		lose(process, id >> 32);
+	count(outcome);
+	if (outcome != CRAU_STAT_HIDDEN)
+		count_lost(process, id >> 32);
 	return 0;
 }
 
-/* A new executable in a known process: its next event announces it anew. */
+/* After an exec the next event of the process is preceded by a new process record. */
 SEC("raw_tp/sched_process_exec")
 int process_exec(void *ctx __attribute__((unused)))
 {
@@ -211,10 +212,10 @@ int process_exit(void *ctx __attribute__((unused)))
 	struct crau_record *head;
 	__u64 lost;
 
-	__sync_fetch_and_add(&epoch, 1); /* the number can be given to another process, also when it is not known here */
+	__sync_fetch_and_add(&epoch, 1); /* the process id can be reused, even if the process is not in the map */
 	if (!process)
 		return 0;
-	/* The exiting thread is no longer counted as live when this tracepoint is reached. */
+	/* The exiting thread is not counted as live any more. */
 	if (BPF_CORE_READ(task, signal, live.counter) > 0)
 		return 0;
 	lost = process->lost;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * What the BPF program and user space agree on: limits, kinds and layouts.
- * bpf2go turns the enums and structs into Go, so each number stands here only.
+ * Limits, kinds and layouts shared by the BPF program and user space. bpf2go generates the Go constants and structs
+ * from this file.
  */
 #ifndef CRAU_AUDIT_H
 #define CRAU_AUDIT_H
 
-/* Limits of one record. A longer key or value is cut and marked. */
+/* Limits. Longer keys and values are truncated and marked. */
 enum crau_limit {
 	CRAU_MAX_ARGS = 4,	/* arguments of a probe */
 	CRAU_MAX_PAIRS = 16,	/* elements of a data array */
@@ -14,13 +14,13 @@ enum crau_limit {
 	CRAU_MAX_VALUE = 256,	/* bytes of a string (without the NUL) or blob */
 	CRAU_MAX_NAME = 256,	/* bytes of an executable's name, with the NUL */
 	CRAU_MAX_COMM = 16,	/* bytes of a task's name, with the NUL */
-	CRAU_RUNS = 8,		/* runs of the program under way on one CPU */
-	CRAU_MAX_SCOPES = 16,	/* scopes to keep */
-	CRAU_MAX_SCOPE = 16,	/* bytes of a scope that count */
-	CRAU_FILLS = 8,		/* the ring is read when one in so many of its bytes is in use */
+	CRAU_RUNS = 8,		/* runs of the program in progress on one CPU */
+	CRAU_MAX_SCOPES = 16,	/* scopes that can be included */
+	CRAU_MAX_SCOPE = 16,	/* bytes of a scope that are compared */
+	CRAU_FILLS = 8,		/* the reader is woken when a CRAU_FILLS-th of the ring is in use */
 };
 
-/* What a record tells. The first eight are also what a site can be. */
+/* Kinds of records. The first eight are also the kinds of sites. */
 enum crau_kind {
 	CRAU_NEW_CONTEXT = 1,
 	CRAU_WORD_DATA,
@@ -28,8 +28,8 @@ enum crau_kind {
 	CRAU_BLOB_DATA,
 	CRAU_DATA,
 	CRAU_NEW_CONTEXT_WITH_DATA,
-	CRAU_SESSION_ENTER,	/* context: the session that a library function works on */
-	CRAU_SESSION_LEAVE,	/* context: the session that a library function forgets */
+	CRAU_SESSION_ENTER,	/* context: the session that the thread starts to work on */
+	CRAU_SESSION_LEAVE,	/* context: the session that the library releases */
 	CRAU_PROCESS,		/* struct crau_process: precedes a process's first event */
 	CRAU_EXIT,		/* the last thread of an announced process exits */
 };
@@ -46,70 +46,70 @@ enum crau_pair_type {
 	CRAU_BLOB,
 };
 
-/* Flags of a pair; a record has those of all its pairs. */
+/* Flags of a pair. The flags of a record include those of its pairs. */
 enum crau_flag {
-	CRAU_CUT = 1,		/* the value is longer than the limit: its start is here */
-	CRAU_FAULT = 2,		/* the value could not be read */
-	CRAU_KEY_CUT = 4,	/* the key is longer than the limit: its start is here */
-	CRAU_LOST = 8,		/* of a record only: pairs are missing */
-	CRAU_KEY_AT = 16,	/* of a pair only: not the key but, in 4 bytes, its offset in the file's strings */
-	CRAU_VALUE_AT = 32,	/* of a pair only: no value; the word is its offset in the file's strings */
+	CRAU_CUT = 1,		/* the value was truncated */
+	CRAU_FAULT = 2,		/* the value was unreadable */
+	CRAU_KEY_CUT = 4,	/* the key was truncated */
+	CRAU_LOST = 8,		/* records only: pairs are missing */
+	CRAU_KEY_OFFSET = 16,	/* pairs only: the key is a 4-byte offset into the file's strings */
+	CRAU_VALUE_OFFSET = 32,	/* pairs only: the word is the value's offset into the file's strings */
 };
 
-/* Per-CPU counters. Of every hit exactly one of the first seven grows. */
+/* Per-CPU counters. Every hit increments exactly one of the first seven. */
 enum crau_stat {
-	CRAU_STAT_SENT,		/* records of hits handed to the ring; counted by the runs */
-	CRAU_STAT_RING_FULL,	/* no room in the ring */
-	CRAU_STAT_FAULT,	/* argument or array not readable */
-	CRAU_STAT_BUSY,		/* every run of the CPU taken */
-	CRAU_STAT_MALFORMED,	/* a site without a specification */
-	CRAU_STAT_RATE_LIMITED,	/* the process was over its budget, or over its share of a filling ring */
-	CRAU_STAT_HIDDEN,	/* data of scopes that are not to be kept */
-	CRAU_STAT_PAIR_FAULT,	/* pairs of sent records whose key was not readable */
-	CRAU_STAT_TRUNCATED,	/* sent records with a key, value or array that was cut */
-	CRAU_STAT_PROCESS_LOST,	/* process and exit records for which the ring had no room */
+	CRAU_STAT_SENT,		/* hits whose record was written to the ring; counted by the runs */
+	CRAU_STAT_RING_FULL,	/* the ring was full */
+	CRAU_STAT_FAULT,	/* an argument or the array was unreadable */
+	CRAU_STAT_BUSY,		/* all runs of the CPU were in use */
+	CRAU_STAT_MALFORMED,	/* the site has no specification */
+	CRAU_STAT_RATE_LIMITED,	/* the process exceeded its rate limit or its share of a filling ring */
+	CRAU_STAT_HIDDEN,	/* data of excluded scopes */
+	CRAU_STAT_PAIR_FAULT,	/* pairs missing from sent records because their key was unreadable */
+	CRAU_STAT_TRUNCATED,	/* sent records with a truncated key, value or array */
+	CRAU_STAT_PROCESS_LOST,	/* process and exit records for which the ring was full */
 	CRAU_STATS,
 };
 
-/* When the reader, which sleeps, is to be woken up. */
+/* When to wake the reader of the ring. */
 enum crau_wake {
 	CRAU_WAKE_NEVER,
 	CRAU_WAKE_NEXT,		/* by the next record */
-	CRAU_WAKE_FILL,		/* by a record that comes when the ring fills: CRAU_FILLS */
+	CRAU_WAKE_FILL,		/* by a record after which the ring has filled up to CRAU_FILLS */
 };
 
-/* One argument of a probe site: where to find it when the site is hit. */
+/* The location of one argument of a probe site. */
 struct crau_operand {
 	__s64 value;	/* the constant, or the displacement */
 	__u8 kind;	/* enum crau_operand_kind */
-	__u8 base;	/* index of a 64-bit word in the saved registers, 0xff: none */
+	__u8 base;	/* index of a 64-bit word in the saved registers; 0xff: none */
 	__u8 index;	/* likewise */
-	__u8 scale;	/* log2 of the index register's factor */
+	__u8 scale;	/* log2 of the factor of the index register */
 	__u8 size;	/* in bytes: 1, 2, 4 or 8 */
 	__u8 is_signed;
-	__u8 shift;	/* bits to shift the base right (the high byte registers) */
+	__u8 shift;	/* bits to shift the base register right (%ah, %bh, %ch, %dh) */
 	__u8 pad;
 };
 
-/* A probe site, found by the attach cookie. */
+/* A probe site. The attach cookie is its index in the map sites. */
 struct crau_spec {
 	struct crau_operand args[CRAU_MAX_ARGS];
-	__u64 address;	/* of the site, as the file says; where it is loaded, all is moved by as much */
-	__u64 strings;	/* likewise: the first byte of the file's read-only strings, which user space knows */
-	__u32 room;	/* in how many of these bytes a string can start that user space knows as far as it is worth reading */
-	__u32 file;	/* user space's number of the file that holds the site */
-	__u8 kind;	/* enum crau_kind; 0: not in use */
+	__u64 address;	/* virtual address of the site in the file */
+	__u64 strings;	/* virtual address in the file of the strings that user space has a copy of */
+	__u32 strings_len;	/* offsets below this resolve from user space's copy */
+	__u32 file;	/* file number for user space */
+	__u8 kind;	/* enum crau_kind; 0: unused entry */
 	__u8 nargs;
 	__u16 pad;
 	__u32 pad2;
 };
 
-/* What the keys of a scope start with, up to the colons: tls. */
+/* A scope: the part of a key before "::", such as tls. */
 struct crau_scope {
 	__u8 text[CRAU_MAX_SCOPE];
 };
 
-/* Head of every record in the ring. */
+/* The head of every record in the ring. */
 struct crau_record {
 	__u64 time;	/* CLOCK_BOOTTIME, ns */
 	__u64 context;
@@ -124,39 +124,39 @@ struct crau_record {
 };
 
 /*
- * Head of a pair; behind it key_len bytes of key and value_len bytes of value, neither with a NUL. The next pair
+ * The head of a pair, followed by key_len bytes of key and value_len bytes of value without NULs. The next pair
  * starts at the next multiple of eight.
  */
 struct crau_pair {
-	__u64 word;	/* the word; of a blob the size before it was cut; see CRAU_VALUE_AT */
+	__u64 word;	/* the word; the size of a blob before truncation; see CRAU_VALUE_OFFSET */
 	__u32 value_len;
 	__u16 key_len;
 	__u8 type;	/* enum crau_pair_type */
 	__u8 flags;	/* enum crau_flag */
 };
 
-/* An array element as the traced program lays it out. */
+/* An array element in the memory of the traced process. */
 struct crau_element {
 	__u64 key;
 	__u64 value;
-	__u64 size;	/* CRAU_SIZE_WORD, CRAU_SIZE_STRING, else a blob's */
+	__u64 size;	/* CRAU_SIZE_WORD, CRAU_SIZE_STRING or the size of a blob */
 };
 
 #define CRAU_SIZE_WORD ((__u64)-2)
 #define CRAU_SIZE_STRING ((__u64)-1)
 
-/* What is kept of a process that fired a probe. Threads update it without a lock: it need not be exact, but for lost. */
+/* The state of a process that has hit a probe. Threads update it without a lock; only lost has to be exact. */
 struct crau_budget {
 	__u64 lost;	/* hits lost */
-	__u64 second;	/* when the current stretch of about a second began, CLOCK_BOOTTIME, ns */
-	__u64 moment;	/* when the current stretch of some milliseconds began, likewise */
+	__u64 second;	/* start of the current interval of about a second, CLOCK_BOOTTIME, ns */
+	__u64 moment;	/* start of the current interval of about 17 ms, likewise */
 	__u32 second_hits;
 	__u32 moment_hits;
-	__u32 limited;	/* for the rest of the moment */
+	__u32 limited;	/* until the end of the moment */
 	__u32 pad;
 };
 
-/* Who a process is, read by the kernel when it first fires a probe. */
+/* Describes a process at its first probe hit. */
 struct crau_process {
 	struct crau_record head;
 	__u64 start_time;	/* CLOCK_BOOTTIME, ns */

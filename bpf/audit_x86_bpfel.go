@@ -42,12 +42,12 @@ type AuditCrauBudget struct {
 type AuditCrauFlag uint32
 
 const (
-	AuditCrauFlagCRAU_CUT      AuditCrauFlag = 1
-	AuditCrauFlagCRAU_FAULT    AuditCrauFlag = 2
-	AuditCrauFlagCRAU_KEY_CUT  AuditCrauFlag = 4
-	AuditCrauFlagCRAU_LOST     AuditCrauFlag = 8
-	AuditCrauFlagCRAU_KEY_AT   AuditCrauFlag = 16
-	AuditCrauFlagCRAU_VALUE_AT AuditCrauFlag = 32
+	AuditCrauFlagCRAU_CUT          AuditCrauFlag = 1
+	AuditCrauFlagCRAU_FAULT        AuditCrauFlag = 2
+	AuditCrauFlagCRAU_KEY_CUT      AuditCrauFlag = 4
+	AuditCrauFlagCRAU_LOST         AuditCrauFlag = 8
+	AuditCrauFlagCRAU_KEY_OFFSET   AuditCrauFlag = 16
+	AuditCrauFlagCRAU_VALUE_OFFSET AuditCrauFlag = 32
 )
 
 type AuditCrauKind uint32
@@ -152,16 +152,16 @@ type AuditCrauScope struct {
 }
 
 type AuditCrauSpec struct {
-	_       structs.HostLayout
-	Args    [4]AuditCrauOperand
-	Address uint64
-	Strings uint64
-	Room    uint32
-	File    uint32
-	Kind    uint8
-	Nargs   uint8
-	Pad     uint16
-	Pad2    uint32
+	_          structs.HostLayout
+	Args       [4]AuditCrauOperand
+	Address    uint64
+	Strings    uint64
+	StringsLen uint32
+	File       uint32
+	Kind       uint8
+	Nargs      uint8
+	Pad        uint16
+	Pad2       uint32
 }
 
 type AuditCrauStat uint32
@@ -189,12 +189,12 @@ const (
 )
 
 type AuditSlot struct {
-	_        structs.HostLayout
-	Len      uint32
-	Room     uint32
-	Strings  uint64
-	Scope    AuditCrauScope
-	Elements [16]struct {
+	_          structs.HostLayout
+	Len        uint32
+	StringsLen uint32
+	Strings    uint64
+	Scope      AuditCrauScope
+	Elements   [16]struct {
 		_     structs.HostLayout
 		Key   uint64
 		Value uint64

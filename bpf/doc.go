@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bpf holds the kernel side: the BPF program of the probes (audit.bpf.c) with what it shares with user space
-// (audit.h), the one that tells of executed programs (execs.bpf.c), and the objects and Go bindings that bpf2go made of
-// them, for amd64 and arm64. Building the Go code needs no clang.
+// Package bpf contains the BPF programs, and the objects and Go bindings that bpf2go generates from them for amd64 and
+// arm64.
+//
+//   - audit.bpf.c is the program that runs at every probe hit. It finds the site by the attach cookie, evaluates the
+//     arguments (operand.h), checks the limits of the process (process.h), reads keys and values (pair.h) and writes a
+//     record to the ring buffer. Its maps are in maps.h, and the layouts it shares with user space in audit.h.
+//   - execs.bpf.c reports executed programs, and processes whose executable mappings have changed.
+//
+// Package tracer loads the first, package tracer/execs the second. Nothing else should import this package. The
+// generated files are committed, so that building the Go code does not need clang; "make generate" rebuilds them.
 package bpf
 
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 -type crau_limit -type crau_kind -type crau_operand_kind -type crau_pair_type -type crau_flag -type crau_stat -type crau_wake -type crau_operand -type crau_spec -type crau_record -type crau_pair -type crau_process Audit audit.bpf.c -- -O2 -g -Wall -Wextra -Werror -mcpu=v3 -I.

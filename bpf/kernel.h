@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The few kernel types and fields the program reads; CO-RE finds where they are in the running kernel. */
+/* The kernel types and fields that the programs read. CO-RE relocates them for the running kernel. */
 #ifndef CRAU_KERNEL_H
 #define CRAU_KERNEL_H
 

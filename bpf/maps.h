@@ -1,41 +1,41 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* What the program is told before it is loaded, and its maps. */
+/* The program's variables and maps. */
 #ifndef CRAU_MAPS_H
 #define CRAU_MAPS_H
 
-/* Set before loading: the kernel lets uprobe programs sleep, so pages that are not resident can be faulted in. */
+/* Set before loading: uprobe programs may sleep, so that the program can read pages that are not resident. */
 const volatile __u8 can_sleep = 0;
 
-/* How many scopes there are. Only data of these is kept, and data without a scope; none means all. */
+/* Number of included scopes. Only their data and data without a scope are recorded; 0 means all data. */
 volatile __u32 scope_count = 0;
 
-/* Set before loading: the most hits of one process that are taken in SECOND; 0 means any number. */
+/* Set before loading: the number of hits of one process that are recorded in SECOND; 0 means unlimited. */
 const volatile __u32 second_limit = 0;
 
-/* Set by the reader when it is about to block: enum crau_wake. */
+/* Set by the reader before it blocks: enum crau_wake. */
 __u32 reader_waits = 0;
 
-/* Grows whenever what a run remembers of a process may no longer hold: a loss, an exec, an exit. */
+/* Incremented when what runs have cached about a process may be stale: after a loss, an exec or an exit. */
 __u64 epoch = 0;
 
 #define PAIR_ROOM (sizeof(struct crau_pair) + CRAU_MAX_KEY + 2 + CRAU_MAX_VALUE + 8)
 #define RECORD_ROOM (sizeof(struct crau_record) + CRAU_MAX_PAIRS * PAIR_ROOM)
 
 /*
- * A program may be preempted, or sleep in a page fault, and another run on the same CPU: hence several runs, each taken
- * by one program at a time, which may change it without atomic operations.
+ * The state of one run of the program on a CPU. A run can be preempted or sleep in a page fault while others run on
+ * the same CPU, so there are several. Each is used by one program at a time, which needs no atomic operations on it.
  */
 struct run {
 	__u32 taken;
-	__u32 tgid;	/* the last hit's process */
-	__u64 epoch;	/* of what is remembered of it */
-	__u64 lost;	/* hits of it lost until then */
-	__u32 hits;	/* of it, taken since then */
+	__u32 tgid;	/* process of the last hit */
+	__u64 epoch;	/* value of epoch when the fields below were cached */
+	__u64 lost;	/* lost hits of the process at that time */
+	__u32 hits;	/* hits since then that are not yet counted in the process's budget */
 	__u32 pad;
-	__u64 sent;	/* what CRAU_STAT_SENT counts */
+	__u64 sent;	/* CRAU_STAT_SENT */
 };
 
-/* What a CPU counts and remembers. */
+/* The state of a CPU. */
 struct cpu {
 	struct run runs[CRAU_RUNS];
 	__u64 n[CRAU_STATS];
@@ -48,19 +48,19 @@ struct {
 	__type(value, struct cpu);
 } cpus SEC(".maps");
 
-/* Filled before scope_count is set. */
+/* The included scopes. User space adds scopes before it increases scope_count. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 2 * CRAU_MAX_SCOPES); /* for a moment, those of before and of after a change */
+	__uint(max_entries, 2 * CRAU_MAX_SCOPES); /* the old and the new ones during a change */
 	__type(key, struct crau_scope);
 	__type(value, __u8);
 } scopes SEC(".maps");
 
-/* Where a run puts its record together. */
+/* The buffer in which a run assembles its record. */
 struct slot {
 	__u32 len;
-	__u32 room;	/* as in the site's specification */
-	__u64 strings;	/* likewise, where they are loaded */
+	__u32 strings_len;	/* as in the site's specification */
+	__u64 strings;	/* address of the file's strings in the process */
 	struct crau_scope scope;
 	struct crau_element elements[CRAU_MAX_PAIRS];
 	__u8 record[RECORD_ROOM];
@@ -80,7 +80,7 @@ struct {
 	__type(value, struct crau_spec);
 } sites SEC(".maps");
 
-/* Processes whose crau_process record was sent, by tgid. */
+/* Processes whose crau_process record was written, by tgid. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
@@ -93,16 +93,17 @@ struct {
 	__uint(max_entries, 8 << 20);
 } ring SEC(".maps");
 
-/* Atomic, since a run on the same CPU can come in between. */
-static __always_inline void count(enum crau_stat what)
+/* Atomic, because other runs on the same CPU can interrupt this one. */
+static __always_inline void count(enum crau_stat stat)
 {
 	__u32 zero = 0;
 	struct cpu *cpu = bpf_map_lookup_elem(&cpus, &zero);
 
 	if (cpu)
-		__sync_fetch_and_add(&cpu->n[what], 1);
+		__sync_fetch_and_add(&cpu->n[stat], 1);
 }
 
+/* Returns the flags for the next record: whether it wakes the reader. */
 static __always_inline __u64 wakeup(void)
 {
 	if (*(volatile __u32 *)&reader_waits != CRAU_WAKE_NEXT)
@@ -111,8 +112,8 @@ static __always_inline __u64 wakeup(void)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-/* Has the next record wake up a reader that sleeps until the ring fills, if it does. */
-static __always_inline void look_at_ring(void)
+/* If the reader waits for the ring to fill, and it has, makes the next record wake the reader. */
+static __always_inline void check_ring_fill(void)
 {
 	if (*(volatile __u32 *)&reader_waits == CRAU_WAKE_FILL &&
 	    bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE) / CRAU_FILLS)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* A site's arguments: saved registers, constants, and what these point to in the traced program. */
+/* Evaluates the arguments of a site: registers, constants and memory of the traced process. */
 #ifndef CRAU_OPERAND_H
 #define CRAU_OPERAND_H
 
-/* Which saved register is the instruction pointer: at a site, the site's address. */
+/* Index of the instruction pointer in the saved registers. At a site it is the address of the site. */
 #if defined(__TARGET_ARCH_arm64)
 #define IP 32
 #else
@@ -11,8 +11,8 @@
 #endif
 
 /*
- * Reads the n-th saved register. A load at a fixed offset is the only one the verifier takes from the context, and a
- * binary search over twenty cases costs less than a helper call.
+ * Returns the n-th saved register. The verifier only accepts loads from the context at constant offsets. The compiler
+ * turns the switch into a binary search, which costs less than a helper call.
  */
 #define WORD(n)                                                                                   \
 	case n:                                                                                   \
@@ -34,6 +34,7 @@ static __always_inline __u64 saved_register(void *ctx, __u8 n)
 	return v;
 }
 
+/* Reads memory of the traced process, sleeping if a page is not resident. */
 static __always_inline long read_user(void *to, __u32 size, __u64 from)
 {
 	long err = bpf_probe_read_user(to, size, (void *)from);
@@ -43,6 +44,7 @@ static __always_inline long read_user(void *to, __u32 size, __u64 from)
 	return err;
 }
 
+/* Evaluates an argument. */
 static __always_inline long read_argument(void *ctx, const struct crau_operand *op, __u64 *to)
 {
 	__u64 v = op->value, raw = 0;
@@ -55,7 +57,7 @@ static __always_inline long read_argument(void *ctx, const struct crau_operand *
 
 		if (op->index != 0xff)
 			v += saved_register(ctx, op->index) << (op->scale & 63);
-		barrier_var(size); /* keeps the compiler from checking one copy and using another */
+		barrier_var(size); /* the checked and the used size must be the same register */
 		if (size > sizeof(raw) || read_user(&raw, size, v))
 			return -1;
 		v = raw;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Keys and values: read from the traced program and appended to a record. */
+/* Reads keys and values from the traced process and appends them to a record. */
 #ifndef CRAU_PAIR_H
 #define CRAU_PAIR_H
 
 #define PAGE 4096UL
 
 /*
- * Reads a string into size bytes, size at most a page; returns its length with the NUL, or an error. The plain read
- * gives up at a page that is not resident; touching the string's one or two pages from a program that may sleep
- * brings them in, on every kernel with sleepable uprobes.
+ * Reads a string into size bytes, at most a page. Returns its length with the NUL, or an error. The plain helper
+ * fails on a page that is not resident. A program that may sleep then faults in the one or two pages of the string by
+ * copying a byte of each, and tries again. This works on every kernel with sleepable uprobes.
  */
 static __always_inline long read_string(void *to, __u32 size, __u64 from)
 {
@@ -21,26 +21,28 @@ static __always_inline long read_string(void *to, __u32 size, __u64 from)
 			bpf_copy_from_user(&touched, 1, (void *)((from | (PAGE - 1)) + 1));
 		n = bpf_probe_read_user_str(to, size, (void *)from);
 	}
-	return n == 0 ? 1 : n; /* older kernels do not count the NUL of an empty string */
+	return n == 0 ? 1 : n; /* older kernels return 0 for an empty string */
 }
 
-/* Whether the key at that place of the slot's record, which ends in a NUL, is to be kept. A global function for the
- * verifier's sake. */
-__attribute__((noinline)) int kept(struct slot *s, __u32 at)
+/*
+ * Reports whether the scope of the key at an offset of the slot's record is included. The key ends with a NUL. This
+ * is a global function so that the verifier checks it separately.
+ */
+__attribute__((noinline)) int scope_included(struct slot *s, __u32 offset)
 {
 	struct crau_scope scope;
 	__u32 i;
 
-	if (!s || at > RECORD_ROOM - CRAU_MAX_KEY - 2)
+	if (!s || offset > RECORD_ROOM - CRAU_MAX_KEY - 2)
 		return 1;
 	__builtin_memset(&s->scope, 0, sizeof(s->scope));
 	for (i = 0; i < CRAU_MAX_KEY; i++) {
-		__u8 c = s->record[at + i];
+		__u8 c = s->record[offset + i];
 
 		if (!c)
 			break;
-		if (c == ':' && s->record[at + i + 1] == ':') {
-			scope = s->scope; /* the verifier of 6.1 takes keys from the stack, not from a function's argument */
+		if (c == ':' && s->record[offset + i + 1] == ':') {
+			scope = s->scope; /* Linux 6.1's verifier only accepts map keys on the stack */
 			return bpf_map_lookup_elem(&scopes, &scope) != 0;
 		}
 		if (i < CRAU_MAX_SCOPE)
@@ -50,36 +52,35 @@ __attribute__((noinline)) int kept(struct slot *s, __u32 at)
 }
 
 /*
- * Appends the i-th element to the slot's record as a pair, or counts that its key could not be read. Of strings that the
- * file has in read-only memory user space has a copy: it is told where they are, since reading them costs more than all
- * the rest of the program.
+ * Appends the i-th element to the slot's record as a pair, or counts that its key was unreadable. Strings of which
+ * user space has a copy are sent as offsets, because reading them costs more than the rest of the program.
  */
 static __always_inline int put_pair(struct slot *s, __u32 i)
 {
 	const struct crau_element *e;
 	struct crau_record *head;
-	__u32 at;
+	__u32 start;
 	struct crau_pair *pair;
 	__u8 *data;
 	__u32 key_len, value_len = 0;
 	__u64 word = 0;
-	__u8 type, pair_flags = 0, where = 0;
+	__u8 type, pair_flags = 0, offset_flags = 0;
 	long n;
 
 	e = &s->elements[i];
 	head = (struct crau_record *)s->record;
-	at = s->len;
-	if (at > RECORD_ROOM - PAIR_ROOM)
+	start = s->len;
+	if (start > RECORD_ROOM - PAIR_ROOM)
 		return 0;
 	if (e->size == CRAU_SIZE_STRING && !e->value)
-		return 0; /* GnuTLS's way to say that there is no value */
-	pair = (struct crau_pair *)(s->record + at);
+		return 0; /* GnuTLS passes NULL if it has no value */
+	pair = (struct crau_pair *)(s->record + start);
 	data = (__u8 *)(pair + 1);
 
-	if (!scope_count && e->key - s->strings < s->room) {
+	if (!scope_count && e->key - s->strings < s->strings_len) {
 		*(__u32 *)data = e->key - s->strings;
 		key_len = sizeof(__u32);
-		where = CRAU_KEY_AT;
+		offset_flags = CRAU_KEY_OFFSET;
 	} else {
 		n = read_string(data, CRAU_MAX_KEY + 2, e->key);
 		if (n <= 0 || n > CRAU_MAX_KEY + 2) {
@@ -87,7 +88,7 @@ static __always_inline int put_pair(struct slot *s, __u32 i)
 			count(CRAU_STAT_PAIR_FAULT);
 			return 0;
 		}
-		if (scope_count && !kept(s, at + sizeof(*pair)))
+		if (scope_count && !scope_included(s, start + sizeof(*pair)))
 			return 0;
 		key_len = n - 1;
 		if (key_len > CRAU_MAX_KEY) {
@@ -99,10 +100,10 @@ static __always_inline int put_pair(struct slot *s, __u32 i)
 	if (e->size == CRAU_SIZE_WORD) {
 		type = CRAU_WORD;
 		word = e->value;
-	} else if (e->size == CRAU_SIZE_STRING && e->value - s->strings < s->room) {
+	} else if (e->size == CRAU_SIZE_STRING && e->value - s->strings < s->strings_len) {
 		type = CRAU_STRING;
 		word = e->value - s->strings;
-		where |= CRAU_VALUE_AT;
+		offset_flags |= CRAU_VALUE_OFFSET;
 	} else if (e->size == CRAU_SIZE_STRING) {
 		type = CRAU_STRING;
 		n = read_string(data + key_len, CRAU_MAX_VALUE + 2, e->value);
@@ -133,14 +134,16 @@ static __always_inline int put_pair(struct slot *s, __u32 i)
 	pair->value_len = value_len;
 	pair->key_len = key_len;
 	pair->type = type;
-	pair->flags = pair_flags | where;
+	pair->flags = pair_flags | offset_flags;
 	head->flags |= pair_flags;
 	head->pairs++;
-	s->len = (at + sizeof(*pair) + key_len + value_len + 7) & ~7U;
+	s->len = (start + sizeof(*pair) + key_len + value_len + 7) & ~7U;
 	return 0;
 }
 
-/* A global function, which the verifier checks once and not in every state that sixteen elements can leave behind. */
+/*
+ * A global function, so that the verifier checks it once and not for every state that up to 16 elements can lead to.
+ */
 __attribute__((noinline)) int add_pair(struct slot *s, __u32 i)
 {
 	return s && i < CRAU_MAX_PAIRS ? put_pair(s, i) : 0;

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* What is known of the processes that fire probes: who they are, what they may, what they lost. */
+/* Identity, limits and losses of the processes that hit probes. */
 #ifndef CRAU_PROCESS_H
 #define CRAU_PROCESS_H
 
 #define SECOND (1 << 30) /* ns, 1.07 s */
 #define MOMENT (1 << 24) /* ns, 17 ms */
 /*
- * A process with more than FAIR hits in a moment is limited while the ring is more than half full, so that the other
- * half is there for those with fewer. How full the ring is, is asked every CHECK hits.
+ * While the ring is more than half full, a process with more than FAIR hits in a moment is limited, which leaves the
+ * other half of the ring to processes with fewer hits. The fill level is checked every CHECK hits.
  */
 #define FAIR 256
 #define CHECK 32
 
-/* Sends who the process is. On success it is known from now on: of two threads that fire first at once, neither may get
- * its event in before a process record. */
+/*
+ * Writes a process record, and adds the process to the map afterwards: if two threads hit their first probe at the
+ * same time, a process record precedes the events of both.
+ */
 static __always_inline void announce(__u32 tgid, __u32 tid, __u64 now)
 {
 	struct crau_budget fresh = {.second = now, .moment = now};
@@ -48,7 +50,7 @@ static __always_inline void announce(__u32 tgid, __u32 tid, __u64 now)
 	bpf_map_update_elem(&processes, &tgid, &fresh, BPF_ANY);
 }
 
-/* Whether the process, after so many more hits, has used up what it may. */
+/* Adds hits to the budget of a process and reports whether the process has exceeded it. */
 static __always_inline int over_budget(struct crau_budget *b, __u32 hits, __u64 now)
 {
 	__u32 before;
@@ -73,25 +75,28 @@ static __always_inline int over_budget(struct crau_budget *b, __u32 hits, __u64 
 	return b->limited;
 }
 
-/* How many hits in a row a run may take of a process before its budget hears of them: next to nothing of the limit. */
-static __always_inline __u32 credit(void)
+/*
+ * How many hits of a process a run may record before it adds them to the process's budget: a small part of the limit.
+ */
+static __always_inline __u32 max_uncounted_hits(void)
 {
-	__u32 most = second_limit ? second_limit >> 16 : CHECK - 1;
+	__u32 limit = second_limit ? second_limit >> 16 : CHECK - 1;
 
-	return most < CHECK - 1 ? most : CHECK - 1;
+	return limit < CHECK - 1 ? limit : CHECK - 1;
 }
 
 /*
- * Whether the process may have one more hit taken, which r then does. Looking its budget up costs as much as a record's
- * way through the ring, hence the credit. The budget, if it was looked up, is left in *budget.
+ * Reports whether to record one more hit of the process, and counts it. Looking up the budget costs as much as
+ * writing the record to the ring, so a run only does it every few hits. If the budget was looked up, it is returned
+ * in *budget.
  */
 static __always_inline int admit(struct run *r, __u32 tgid, __u32 tid, __u64 now, struct crau_budget **budget)
 {
-	__u64 current = *(volatile __u64 *)&epoch; /* before what it vouches for */
+	__u64 current = *(volatile __u64 *)&epoch; /* read before the fields that it validates */
 	__u32 last = r->tgid, hits = r->hits;
 	struct crau_budget *b;
 
-	if (last == tgid && r->epoch == current && hits < credit()) {
+	if (last == tgid && r->epoch == current && hits < max_uncounted_hits()) {
 		r->hits = hits + 1;
 		return 1;
 	}
@@ -102,7 +107,7 @@ static __always_inline int admit(struct run *r, __u32 tgid, __u32 tid, __u64 now
 		}
 		hits = 0;
 	}
-	look_at_ring();
+	check_ring_fill();
 	r->tgid = 0;
 	r->hits = 0;
 	r->lost = 0;
@@ -120,8 +125,8 @@ static __always_inline int admit(struct run *r, __u32 tgid, __u32 tid, __u64 now
 	return !over_budget(b, hits + 1, now);
 }
 
-/* Counts a hit of the process that is not sent, so that its next record tells of it. */
-static __always_inline void lose(struct crau_budget *b, __u32 tgid)
+/* Counts a lost hit of the process. The next record of the process contains the count. */
+static __always_inline void count_lost(struct crau_budget *b, __u32 tgid)
 {
 	if (!b)
 		b = bpf_map_lookup_elem(&processes, &tgid);

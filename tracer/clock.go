@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Clock turns the kernel's boot-time nanoseconds into wall-clock time. Safe for concurrent use.
+// Clock converts the kernel's boot time to wall-clock time. It is safe for concurrent use.
 type Clock struct {
 	offset atomic.Int64 // CLOCK_REALTIME - CLOCK_BOOTTIME, ns
 }
@@ -22,8 +22,8 @@ func NewClock() *Clock {
 	return c
 }
 
-// Sync measures the offset between the two clocks again, so that a wall clock that was set or slewed is followed. Of
-// a few readings the one with the least time between its two boot-time stamps counts.
+// Sync measures the offset between the two clocks, which changes when the wall clock is set or slewed. It reads the
+// clocks several times and uses the reading that took the least time.
 func (c *Clock) Sync() {
 	best := int64(math.MaxInt64)
 	for range 5 {

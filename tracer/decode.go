@@ -19,28 +19,29 @@ const (
 	processSize = int(unsafe.Sizeof(bpf.AuditCrauProcess{}))
 )
 
-// flagsAt is the offset of crau_record.flags.
-const flagsAt = int(unsafe.Offsetof(bpf.AuditCrauRecord{}.Flags))
+// flagsOffset is the offset of crau_record.flags.
+const flagsOffset = int(unsafe.Offsetof(bpf.AuditCrauRecord{}.Flags))
 
-// at are the flags of a pair that does not have its key or value but says where it is.
+// Flags of a pair that has an offset into the file's strings instead of its key or value.
 const (
-	keyAt   = event.Flags(bpf.AuditCrauFlagCRAU_KEY_AT)
-	valueAt = event.Flags(bpf.AuditCrauFlagCRAU_VALUE_AT)
+	keyOffset   = event.Flags(bpf.AuditCrauFlagCRAU_KEY_OFFSET)
+	valueOffset = event.Flags(bpf.AuditCrauFlagCRAU_VALUE_OFFSET)
 )
 
 var (
-	errShort  = errors.New("record is too short")
-	errString = errors.New("a string that no file is known to have")
+	errShort    = errors.New("record is too short")
+	errNoString = errors.New("no copy of the file's strings at that offset")
 )
 
-// Decode reads one record of the ring buffer into ev, reusing ev.Pairs. The pairs' keys and values point into sample.
-// An error means that the sample is not a record of this program's, or that it refers to strings of a file, as those
-// of sites added after AddStrings may; ev is then undefined.
+// Decode decodes one record of the ring buffer into ev, reusing ev.Pairs. The keys and values of the pairs point into
+// sample. Decode fails if sample is not a record of the program, or if it contains offsets into a file's strings,
+// which only records of sites added after AddStrings do. After an error ev is undefined.
 func Decode(sample []byte, ev *event.Event) error {
 	return decode(sample, ev, nil)
 }
 
-// decode is Decode with the strings that records refer to. Nothing in ev tells which were copied by the kernel.
+// decode is Decode with the strings that records refer to. The resulting event does not depend on whether the kernel
+// copied a string or sent its offset.
 func decode(sample []byte, ev *event.Event, strings *stringTable) error {
 	if len(sample) < recordSize {
 		return fmt.Errorf("decode record of %d bytes: %w", len(sample), errShort)
@@ -86,7 +87,7 @@ func decode(sample []byte, ev *event.Event, strings *stringTable) error {
 		if err != nil {
 			return fmt.Errorf("decode pair %d of %d: %w", i+1, pairs, err)
 		}
-		if pair.Flags&(keyAt|valueAt) != 0 {
+		if pair.Flags&(keyOffset|valueOffset) != 0 {
 			if err := resolve(&pair, ev.File, strings); err != nil {
 				return fmt.Errorf("decode pair %d of %d: %w", i+1, pairs, err)
 			}
@@ -98,7 +99,7 @@ func decode(sample []byte, ev *event.Event, strings *stringTable) error {
 	return nil
 }
 
-// decodePair returns the first pair of b and how far behind it the next one starts.
+// decodePair returns the first pair of b and the offset of the next one.
 func decodePair(b []byte) (event.Pair, int, error) {
 	if len(b) < pairSize {
 		return event.Pair{}, 0, errShort
@@ -125,32 +126,32 @@ func decodePair(b []byte) (event.Pair, int, error) {
 	return pair, (end + 7) &^ 7, nil
 }
 
-// resolve puts what the pair refers to into its place, as the kernel would have read it.
+// resolve replaces the offsets in a pair by the strings that the kernel would have copied.
 func resolve(pair *event.Pair, file uint32, strings *stringTable) error {
 	if strings == nil {
-		return errString
+		return errNoString
 	}
-	flags := pair.Flags &^ (keyAt | valueAt)
-	if pair.Flags&keyAt != 0 {
+	flags := pair.Flags &^ (keyOffset | valueOffset)
+	if pair.Flags&keyOffset != 0 {
 		if len(pair.Key) != 4 {
 			return errShort
 		}
 		key, ok := strings.find(file, binary.LittleEndian.Uint32(pair.Key))
 		if !ok {
-			return errString
+			return errNoString
 		}
 		var cut bool
-		if pair.Key, cut = cutString(key, int(bpf.AuditCrauLimitCRAU_MAX_KEY)); cut {
+		if pair.Key, cut = truncated(key, int(bpf.AuditCrauLimitCRAU_MAX_KEY)); cut {
 			flags |= event.KeyCut
 		}
 	}
-	if pair.Flags&valueAt != 0 {
+	if pair.Flags&valueOffset != 0 {
 		value, ok := strings.find(file, uint32(pair.Word))
 		if !ok {
-			return errString
+			return errNoString
 		}
 		var cut bool
-		if pair.Value, cut = cutString(value, int(bpf.AuditCrauLimitCRAU_MAX_VALUE)); cut {
+		if pair.Value, cut = truncated(value, int(bpf.AuditCrauLimitCRAU_MAX_VALUE)); cut {
 			flags |= event.Cut
 		}
 		pair.Word = 0
@@ -159,8 +160,8 @@ func resolve(pair *event.Pair, file uint32, strings *stringTable) error {
 	return nil
 }
 
-// cutString returns the bytes before the first NUL, or limit bytes if there are more.
-func cutString(b []byte, limit int) (text []byte, cut bool) {
+// truncated returns the bytes before the first NUL, and at most limit bytes.
+func truncated(b []byte, limit int) (text []byte, cut bool) {
 	b = b[:min(len(b), limit+1)]
 	n := bytes.IndexByte(b, 0)
 	if n < 0 {

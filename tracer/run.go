@@ -16,34 +16,34 @@ import (
 )
 
 const (
-	// quietPolls is how many empty polls in a row make the reader wait for the next record instead.
+	// quietPolls is the number of consecutive empty polls after which the reader waits for the next record.
 	quietPolls = 3
-	// longestWait bounds a wait for the next record, so that trees that are idle end.
+	// longestWait bounds the wait for the next record, so that the handler's clock advances.
 	longestWait = 250 * time.Millisecond
-	// tickEvery is how many events a ring that never runs dry may give between two ticks.
+	// tickEvery is the number of events after which Tick is called although the ring is not empty.
 	tickEvery = 4096
-	// warnEvery bounds how often undecodable records are logged.
+	// warnEvery is the minimum interval between log lines about undecodable records.
 	warnEvery = 10 * time.Second
 )
 
-// Handler is given what the ring says, from one goroutine.
+// Handler handles events. All calls come from the goroutine that calls Run.
 type Handler interface {
-	// Handle takes one event. The event and all it points to are reused after the call.
+	// Handle handles one event. The event and everything it points to are reused after the call.
 	Handle(ev *event.Event)
-	// Tick says that every event up to the boot time now (ns) has been handled.
+	// Tick reports that all events up to the boot time now (ns) have been handled.
 	Tick(now uint64)
 }
 
-// Run reads the ring until ctx is done, then once more until it is empty, and returns nil. Detach the probes before
-// ending ctx and nothing is left unread. It also returns nil after Close, and an error if the ring cannot be read.
+// Run reads the ring until ctx is done, then reads what is left in it, and returns nil. If the probes are detached
+// before ctx is cancelled, no record is left unread. Run also returns nil after Close, and an error if the ring
+// cannot be read.
 //
-// While events come, the ring is emptied every PollInterval and whenever an eighth of it is in use: the fewer
-// wake-ups, the cheaper for the traced program and for the reader. After a quiet while the next event wakes the
-// reader up.
+// While there are events, Run empties the ring every PollInterval and whenever an eighth of it is in use: few
+// wake-ups are cheap for the traced program and for the reader. After some empty polls, the next event wakes Run.
 func (t *Tracer) Run(ctx context.Context, h Handler) error {
 	stop := context.AfterFunc(ctx, func() {
 		if err := t.wakeups.interrupt(); err != nil {
-			t.cfg.Log.Warn("cannot interrupt the reader", "error", err)
+			t.cfg.Log.Warn("interrupting the ring buffer reader failed; shutdown may take longer", "error", err)
 		}
 	})
 	defer stop()
@@ -83,7 +83,7 @@ func (t *Tracer) Run(ctx context.Context, h Handler) error {
 	}
 }
 
-// released returns the files whose strings can be forgotten once the ring has been read to where it ends now.
+// released returns the files whose strings can be freed once the present content of the ring has been read.
 func (t *Tracer) released() []uint32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -92,17 +92,19 @@ func (t *Tracer) released() []uint32 {
 	return files
 }
 
-// forget drops the strings of these files unless records of theirs may be left in the ring: then the next call may.
+// forget frees the strings of these files. If their records may still be in the ring, it leaves that to a later call.
 func (t *Tracer) forget(files []uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.closed && t.reader.AvailableBytes() > 0 { // after Close the ring is gone
-		t.strings.released = append(t.strings.released, files...) // a record in the making may have ended the drain
+	// A record that is reserved but not yet submitted ends a drain although later records may follow it.
+	if !t.closed && t.reader.AvailableBytes() > 0 {
+		t.strings.released = append(t.strings.released, files...)
 		return
 	}
 	t.strings.forget(files)
 }
 
+// run holds the state of one call of Run.
 type run struct {
 	t        *Tracer
 	h        Handler
@@ -111,7 +113,7 @@ type run struct {
 	lastWarn time.Time
 }
 
-// past is a deadline that makes ReadInto return what is there and not block.
+// past is a deadline with which ReadInto does not block.
 var past = time.Unix(1, 0)
 
 // drain handles records until the ring is empty and returns how many there were.
@@ -131,14 +133,14 @@ func (r *run) drain() (int, error) {
 	}
 }
 
-// wait blocks until the kernel wakes the reader, that much time has passed, or ctx or the Tracer ends.
-func (t *Tracer) wait(ctx context.Context, wake bpf.AuditCrauWake, most time.Duration) error {
+// wait blocks until the kernel wakes the reader, until timeout, or until ctx or the Tracer ends.
+func (t *Tracer) wait(ctx context.Context, wake bpf.AuditCrauWake, timeout time.Duration) error {
 	var failed error
-	err := t.wakeups.wait(most, func() bool {
+	err := t.wakeups.wait(timeout, func() bool {
 		if failed = t.objs.ReaderWaits.Set(uint32(wake)); failed != nil || ctx.Err() != nil {
 			return true
 		}
-		// What came in before the kernel knew wakes nobody.
+		// Records that were sent before reader_waits was set do not wake the reader.
 		used, capacity := t.RingFill()
 		if wake == bpf.AuditCrauWakeCRAU_WAKE_FILL {
 			return used > capacity/int(bpf.AuditCrauLimitCRAU_FILLS)
@@ -156,13 +158,13 @@ func (r *run) handle() {
 		r.t.undecodable.Add(1)
 		if time.Since(r.lastWarn) >= warnEvery {
 			r.lastWarn = time.Now()
-			r.t.cfg.Log.Warn("skipped a record", "error", err, "skipped", r.t.undecodable.Load())
+			r.t.cfg.Log.Warn("skipped an undecodable record", "error", err, "skipped", r.t.undecodable.Load())
 		}
 		return
 	}
 	if r.ev.Kind != event.ProcessStart && r.ev.Kind != event.ProcessExit {
 		r.t.read.Add(1)
-		if cut := event.Cut | event.KeyCut; r.ev.Flags&cut != 0 && event.Flags(r.rec.RawSample[flagsAt])&cut == 0 {
+		if cut := event.Cut | event.KeyCut; r.ev.Flags&cut != 0 && event.Flags(r.rec.RawSample[flagsOffset])&cut == 0 {
 			r.t.cut.Add(1)
 		}
 	}

@@ -14,8 +14,8 @@ import (
 // ErrTooManySites is returned by Add when every entry of the program's site table is in use.
 var ErrTooManySites = errors.New("no room for another probe site")
 
-// Add registers a probe site and returns the cookie to attach it with. Events of the site carry file as their file
-// number.
+// Add registers a probe site and returns the cookie to attach it with. file becomes the file number of the site's
+// events.
 func (t *Tracer) Add(site probes.Site, file uint32) (cookie uint64, err error) {
 	spec := specification(site, file)
 	t.mu.Lock()
@@ -24,10 +24,10 @@ func (t *Tracer) Add(site probes.Site, file uint32) (cookie uint64, err error) {
 	switch {
 	case len(t.free) > 0:
 		index = t.free[len(t.free)-1]
-	case t.next < t.specs:
+	case t.next < t.maxSites:
 		index = t.next
 	default:
-		return 0, fmt.Errorf("%w: the limit is %d", ErrTooManySites, t.specs)
+		return 0, fmt.Errorf("%w: the limit is %d", ErrTooManySites, t.maxSites)
 	}
 	t.strings.use(index, &spec)
 	if err := t.objs.Sites.Put(index, spec); err != nil {

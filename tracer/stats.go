@@ -8,28 +8,29 @@ import (
 	"github.com/crau-otel/crau-otel/bpf"
 )
 
-// Stats counts what became of the probe hits since the program was loaded. Hits is the sum of Sent, RingFull, Fault,
-// Busy, Malformed, RateLimited and Hidden; Sent is the sum of Read, Undecodable and what still lies in the ring.
+// Stats counts the probe hits since the program was loaded by their outcome. Hits is the sum of Sent, RingFull,
+// Fault, Busy, Malformed, RateLimited and Hidden. Sent is the sum of Read, Undecodable and the number of records in
+// the ring.
 type Stats struct {
 	Hits        uint64 // probe hits
-	Sent        uint64 // hits whose record the ring took
-	RingFull    uint64 // lost: no room in the ring
-	Fault       uint64 // lost: arguments or data could not be read from the process
-	Busy        uint64 // lost: too many hits in the middle of a page fault on one CPU
+	Sent        uint64 // hits whose record was written to the ring
+	RingFull    uint64 // lost: the ring was full
+	Fault       uint64 // lost: arguments or data were unreadable
+	Busy        uint64 // lost: too many hits were being recorded on one CPU
 	Malformed   uint64 // lost: the site has no specification
-	RateLimited uint64 // lost: the process was over its budget or over its share of a filling ring
-	Hidden      uint64 // left out: data of scopes that are not kept
+	RateLimited uint64 // lost: the process exceeded its rate limit or its share of a filling ring
+	Hidden      uint64 // not recorded: data of excluded scopes
 
-	PairFaults  uint64 // pairs missing from sent records since their key could not be read
-	Truncated   uint64 // sent records with a key, value or array cut at the limit
-	ProcessLost uint64 // records about processes that the ring had no room for
+	PairFaults  uint64 // pairs missing from sent records because their key was unreadable
+	Truncated   uint64 // sent records with a truncated key, value or array
+	ProcessLost uint64 // records about processes for which the ring was full
 
-	Read        uint64 // records of hits that were read and decoded
-	Undecodable uint64 // lost: records that were read and made no sense
+	Read        uint64 // records of hits that were decoded
+	Undecodable uint64 // lost: records that could not be decoded
 }
 
-// Stats returns the counters. They are read while programs run: only after every probe is detached do the sums hold
-// to the event.
+// Stats returns the counters. The sums are exact only while no probe is being hit, because the counters are read
+// while the program updates them.
 func (t *Tracer) Stats() (Stats, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -11,10 +11,10 @@ import (
 	"github.com/crau-otel/crau-otel/bpf"
 )
 
-// maxStrings bounds the bytes of all files' strings together.
+// maxStrings is the number of bytes for the copies of all files' strings.
 const maxStrings = 32 << 20
 
-// ErrTooManyStrings is returned by AddStrings when the strings of other files take the room.
+// ErrTooManyStrings is returned by AddStrings if the copies of other files' strings leave no room.
 var ErrTooManyStrings = errors.New("no room for another file's strings")
 
 // stringTable has the read-only strings of files: of those the kernel only says where they are. All but find is
@@ -66,12 +66,12 @@ func room(content []byte) uint32 {
 
 // use tells a site where its file's strings are.
 func (s *stringTable) use(cookie uint32, spec *bpf.AuditCrauSpec) {
-	spec.Strings, spec.Room = 0, 0
+	spec.Strings, spec.StringsLen = 0, 0
 	f := s.files[spec.File]
 	if f == nil {
 		return
 	}
-	spec.Strings, spec.Room = f.address, f.room
+	spec.Strings, spec.StringsLen = f.address, f.room
 	f.sites++
 	s.sites[cookie] = spec.File
 }

@@ -42,11 +42,11 @@ func TestStringTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	for file, want := range map[uint32]bpf.AuditCrauSpec{
-		1: {File: 1, Strings: 0x1000, Room: 4},
+		1: {File: 1, Strings: 0x1000, StringsLen: 4},
 		2: {File: 2},
 	} {
 		for cookie := range uint32(2) {
-			spec := bpf.AuditCrauSpec{File: file, Strings: 1, Room: 1}
+			spec := bpf.AuditCrauSpec{File: file, Strings: 1, StringsLen: 1}
 			if s.use(10*file+cookie, &spec); spec != want {
 				t.Errorf("file %d: site is told %+v, want %+v", file, spec, want)
 			}
@@ -132,7 +132,7 @@ func TestDecodeUnknownStrings(t *testing.T) {
 	if err := s.add(1, 0, []byte("key\x00value\x00")); err != nil {
 		t.Fatal(err)
 	}
-	both := uint8(keyAt | valueAt)
+	both := uint8(keyOffset | valueOffset)
 	good := record(t, 1, bpf.AuditCrauPair{Type: 1, Flags: both, Word: 4}, "\x00\x00\x00\x00")
 	var ev event.Event
 	if err := decode(good, &ev, s); err != nil || string(ev.Pairs[0].Key) != "key" || string(ev.Pairs[0].Value) != "value" ||
@@ -143,16 +143,16 @@ func TestDecodeUnknownStrings(t *testing.T) {
 	if content, _ := s.find(1, 0); string(content) != "key\x00value\x00" {
 		t.Errorf("what a handler appends to a key changed the file's strings: %q", content)
 	}
-	if err := Decode(good, &ev); !errors.Is(err, errString) {
+	if err := Decode(good, &ev); !errors.Is(err, errNoString) {
 		t.Errorf("without any strings: %v", err)
 	}
 	for name, c := range map[string]struct {
 		sample []byte
 		want   error
 	}{
-		"another file":          {record(t, 2, bpf.AuditCrauPair{Type: 1, Flags: both, Word: 4}, "\x00\x00\x00\x00"), errString},
-		"key behind the end":    {record(t, 1, bpf.AuditCrauPair{Flags: both}, "\x0a\x00\x00\x00"), errString},
-		"value behind the end":  {record(t, 1, bpf.AuditCrauPair{Flags: both, Word: 10}, "\x00\x00\x00\x00"), errString},
+		"another file":          {record(t, 2, bpf.AuditCrauPair{Type: 1, Flags: both, Word: 4}, "\x00\x00\x00\x00"), errNoString},
+		"key behind the end":    {record(t, 1, bpf.AuditCrauPair{Flags: both}, "\x0a\x00\x00\x00"), errNoString},
+		"value behind the end":  {record(t, 1, bpf.AuditCrauPair{Flags: both, Word: 10}, "\x00\x00\x00\x00"), errNoString},
 		"an offset of 3 bytes":  {record(t, 1, bpf.AuditCrauPair{Flags: both}, "\x00\x00\x00"), errShort},
 		"an offset of 5 bytes":  {record(t, 1, bpf.AuditCrauPair{Flags: both}, "\x00\x00\x00\x00\x00"), errShort},
 		"an offset of no bytes": {record(t, 1, bpf.AuditCrauPair{Flags: both}, ""), errShort},
@@ -168,7 +168,7 @@ func TestDecodeStringsDoesNotAllocate(t *testing.T) {
 	if err := s.add(1, 0, []byte("key\x00value\x00")); err != nil {
 		t.Fatal(err)
 	}
-	sample := record(t, 1, bpf.AuditCrauPair{Type: 1, Flags: uint8(keyAt | valueAt), Word: 4}, "\x00\x00\x00\x00")
+	sample := record(t, 1, bpf.AuditCrauPair{Type: 1, Flags: uint8(keyOffset | valueOffset), Word: 4}, "\x00\x00\x00\x00")
 	ev := event.Event{Pairs: make([]event.Pair, 0, 16)}
 	if n := testing.AllocsPerRun(100, func() {
 		if err := decode(sample, &ev, s); err != nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-const atFlags = event.Flags(bpf.AuditCrauFlagCRAU_KEY_AT | bpf.AuditCrauFlagCRAU_VALUE_AT)
+const atFlags = event.Flags(bpf.AuditCrauFlagCRAU_KEY_OFFSET | bpf.AuditCrauFlagCRAU_VALUE_OFFSET)
 
 // constants are keys and values of all lengths that matter. None is the end of another: linkers merge those.
 func constants() (pairs [][2]string) {

@@ -19,51 +19,51 @@ import (
 	"github.com/crau-otel/crau-otel/bpf"
 )
 
-// Config says how to load the program. The zero value takes every default.
+// Config configures a Tracer. The zero value selects the defaults.
 type Config struct {
 	RingSize     int           // bytes, a power of two and a multiple of the page size; default 8 MiB
-	PollInterval time.Duration // how long events wait at most, in a ring that fills slowly; default 250 ms
-	MaxProcesses int           // processes remembered as announced; default 8192
-	ProcessRate  int           // hits a second that are taken of one process; default: any number
-	Scopes       []string      // keep only data of these scopes, and data without one; at most 16; default: all
-	SingleUprobe bool          // take the path of kernels without uprobe_multi although this one has it
-	Log          *slog.Logger  // default: discard
+	PollInterval time.Duration // how long an event may wait in a ring that fills slowly; default 250 ms
+	MaxProcesses int           // processes with state of their own; default 8192
+	ProcessRate  int           // hits a second recorded of one process; default: unlimited
+	Scopes       []string      // record only data of these scopes, and data without a scope; at most 16; default: all
+	SingleUprobe bool          // do not use uprobe_multi even if the kernel has it
+	Log          *slog.Logger  // default: discards
 
 	// Tap, if any, is given every record as it lay in the ring, before it is decoded, on Run's goroutine: for
 	// recording. The sample is reused after the call.
 	Tap func(sample []byte)
 }
 
-// Tracer is the loaded program with its maps. Methods are safe for concurrent use; Run is called once.
+// Tracer owns the loaded program and its maps. Methods are safe for concurrent use; Run is called once.
 type Tracer struct {
 	cfg         Config
 	objs        bpf.AuditObjects
 	reader      *ringbuf.Reader
-	wakeups     *wakeups // of the reader
+	wakeups     *wakeups
 	links       []link.Link
 	multi       bool
 	sleepable   bool
 	read        atomic.Uint64
 	undecodable atomic.Uint64
-	cut         atomic.Uint64 // records of which the kernel did not know that something is cut
+	cut         atomic.Uint64 // truncated records that the kernel did not count
 
-	mu       sync.Mutex // guards what follows, and the maps and the reader against being closed while in use
-	free     []uint32   // released specifications
-	next     uint32     // first specification never used
-	specs    uint32     // how many there are
+	mu       sync.Mutex // guards the fields below, and the maps and the reader against being closed while in use
+	free     []uint32   // entries of the site table that were used before and are free
+	next     uint32     // first entry that was never used
+	maxSites uint32     // entries of the site table
 	strings  *stringTable
-	scopes   map[bpf.AuditCrauScope]bool // in the map of that name
+	scopes   map[bpf.AuditCrauScope]bool // content of the map of that name
 	closed   bool
 	closeErr error
 }
 
-// budgetSecond is the program's SECOND, in ns.
+// budgetSecond is SECOND of bpf/process.h, in ns.
 const budgetSecond = 1 << 30
 
 // firstSleepable is the first kernel with sleepable uprobes, 6.0, as KERNEL_VERSION of linux/version.h.
 const firstSleepable = 6 << 16
 
-// New loads the program. It needs Linux 5.15 or later with BTF, CAP_BPF and CAP_PERFMON.
+// New loads the program. It requires Linux 5.15 or later with BTF, CAP_BPF and CAP_PERFMON.
 func New(cfg Config) (_ *Tracer, err error) {
 	if cfg.RingSize == 0 {
 		cfg.RingSize = 8 << 20
@@ -88,8 +88,8 @@ func New(cfg Config) (_ *Tracer, err error) {
 		strings:   newStringTable(),
 	}
 	if !t.sleepable {
-		cfg.Log.Warn("this kernel cannot fault pages in from a uprobe; data on pages that are not resident is counted as "+
-			"lost", "since", "Linux 6.0")
+		cfg.Log.Warn("this kernel cannot read pages that are not resident from a uprobe; data on such pages is counted as lost",
+			"needs", "Linux 6.0")
 	}
 	defer func() {
 		if err != nil {
@@ -102,7 +102,7 @@ func New(cfg Config) (_ *Tracer, err error) {
 	if err := t.SetScopes(cfg.Scopes); err != nil {
 		return nil, err
 	}
-	t.specs = t.objs.Sites.MaxEntries()
+	t.maxSites = t.objs.Sites.MaxEntries()
 	if t.reader, err = ringbuf.NewReader(t.objs.Ring); err != nil {
 		return nil, fmt.Errorf("open ring buffer: %w", err)
 	}
@@ -122,7 +122,7 @@ func New(cfg Config) (_ *Tracer, err error) {
 	return t, nil
 }
 
-// load loads the objects.
+// load loads the program and its maps.
 func (t *Tracer) load() error {
 	spec, err := bpf.LoadAudit()
 	if err != nil {
@@ -152,9 +152,9 @@ func (t *Tracer) load() error {
 	return nil
 }
 
-// SetScopes has the program keep only data of these scopes, and data without one; with none, all. Scopes of which the
-// first 16 bytes are the same count as one: user space sees to the rest. Those that were kept and still are never are
-// left out in between. At most 16 are possible.
+// SetScopes makes the program record only data of these scopes and data without a scope. Without scopes it records
+// all data. The program compares the first 16 bytes of a scope; user space has to compare the rest. Scopes that are
+// in both the old and the new set are recorded without a gap. At most 16 scopes are possible.
 func (t *Tracer) SetScopes(scopes []string) error {
 	if limit := int(bpf.AuditCrauLimitCRAU_MAX_SCOPES); len(scopes) > limit {
 		return fmt.Errorf("%d scopes, the limit is %d", len(scopes), limit)
@@ -187,24 +187,25 @@ func (t *Tracer) SetScopes(scopes []string) error {
 	return nil
 }
 
-// Program returns the program to attach to probe sites.
+// Program returns the program that is attached to probe sites.
 func (t *Tracer) Program() *ebpf.Program { return t.objs.Audit }
 
-// Multi reports whether Program attaches by uprobe_multi links; otherwise by single uprobes with cookies.
+// Multi reports whether Program must be attached with uprobe_multi links. Otherwise it must be attached with single
+// uprobes.
 func (t *Tracer) Multi() bool { return t.multi }
 
-// AddStrings registers what the file with that number has in memory that is read-only in every process: content,
-// which must not change any more, at that virtual address of the file. The kernel does not read keys and strings in
-// there from the traced program, which costs more than all else that is done at a hit. It applies to sites of the
-// file that are added afterwards, until the last of these is removed and the ring is read. All files together have
-// room for 32 MiB.
+// AddStrings registers a copy of a file's string constants: content, which must not be modified any more, at a
+// virtual address of the file that is mapped read-only in every process. For sites of the file that are added
+// afterwards, the program does not read keys and strings in that range from the traced process, which is the most
+// expensive part of a hit. The copy is freed when the last of these sites is removed and their records have been
+// read. The copies of all files have room for 32 MiB.
 func (t *Tracer) AddStrings(file uint32, address uint64, content []byte) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.strings.add(file, address, content)
 }
 
-// RingFill returns how many bytes of the ring's capacity are waiting to be read; none after Close.
+// RingFill returns the number of unread bytes in the ring and its capacity. After Close there are no unread bytes.
 func (t *Tracer) RingFill() (used, capacity int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -214,11 +215,11 @@ func (t *Tracer) RingFill() (used, capacity int) {
 	return used, t.reader.BufferSize()
 }
 
-// Close detaches and unloads everything and ends Run. It is idempotent.
+// Close unloads the program, which detaches it everywhere, and ends Run. It is idempotent.
 func (t *Tracer) Close() error {
 	var errs []error
 	if t.wakeups != nil {
-		errs = append(errs, t.wakeups.close()) // before the lock, which a wait may need to end
+		errs = append(errs, t.wakeups.close()) // before locking, because a wait may need the lock to end
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wakeups lets a goroutine wait until the kernel wakes the reader of a ring. It waits as for a socket: in a system
-// call of its own it would keep the runtime's monitor thread busy for some milliseconds each time, a sixth of the
-// agent's work.
+// wakeups lets a goroutine wait until the kernel wakes the reader of a ring. It uses the runtime's network poller. A
+// blocking system call instead would keep the runtime's monitor thread busy for some milliseconds each time, which
+// was a sixth of the agent's CPU time.
 type wakeups struct {
 	file   *os.File
 	conn   syscall.RawConn
@@ -28,7 +28,7 @@ func newWakeups(ring *ebpf.Map) (_ *wakeups, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("duplicate ring: %w", err)
 	}
-	if err := unix.SetNonblock(fd, true); err != nil { // else the runtime takes it for a file that never waits
+	if err := unix.SetNonblock(fd, true); err != nil { // otherwise the runtime does not poll it
 		return nil, errors.Join(fmt.Errorf("set ring non-blocking: %w", err), unix.Close(fd))
 	}
 	w := &wakeups{file: os.NewFile(uintptr(fd), "ring")}
@@ -41,18 +41,18 @@ func newWakeups(ring *ebpf.Map) (_ *wakeups, err error) {
 	return w, nil
 }
 
-// wait returns when the kernel has woken the reader since the call of ready, when ready returns true, after that much
-// time, or after interrupt or close.
-func (w *wakeups) wait(most time.Duration, ready func() bool) error {
-	if err := w.file.SetReadDeadline(time.Now().Add(most)); err != nil {
+// wait returns when the kernel has woken the reader since ready was called, when ready returns true, after timeout,
+// or after interrupt or close.
+func (w *wakeups) wait(timeout time.Duration, ready func() bool) error {
+	if err := w.file.SetReadDeadline(time.Now().Add(timeout)); err != nil {
 		return w.unlessClosed(err)
 	}
-	asked := false
+	called := false
 	err := w.conn.Read(func(uintptr) bool {
-		if asked {
+		if called {
 			return true
 		}
-		asked = true
+		called = true
 		return ready()
 	})
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -61,12 +61,12 @@ func (w *wakeups) wait(most time.Duration, ready func() bool) error {
 	return w.unlessClosed(err)
 }
 
-// interrupt ends a wait, and one that comes next unless ready returns true.
+// interrupt ends the current wait, and the next one.
 func (w *wakeups) interrupt() error {
 	return w.unlessClosed(w.file.SetReadDeadline(past))
 }
 
-// close ends a wait, and waits for that. It is idempotent.
+// close ends a wait and blocks until it has ended. It is idempotent.
 func (w *wakeups) close() error {
 	if w.closed.Swap(true) {
 		return nil
@@ -74,7 +74,7 @@ func (w *wakeups) close() error {
 	return w.file.Close()
 }
 
-// unlessClosed leaves it to the next look at the ring to find it closed.
+// unlessClosed returns err, or nil after close: reading the ring then reports that it is closed.
 func (w *wakeups) unlessClosed(err error) error {
 	if w.closed.Load() {
 		return nil

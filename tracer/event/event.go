@@ -1,23 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package event has the decoded event: what one record of the kernel's ring buffer says, as plain data.
+// Package event defines Event, the decoded form of a record of the kernel's ring buffer.
+//
+// An Event is either one hit of a probe site (NewContext, Data, SessionEnter, SessionLeave) or a fact about a process
+// (ProcessStart, ProcessExit). Package tracer decodes events and package mapping turns them into span trees. The
+// package is plain data and depends on nothing, so that mapping can be built and tested without the kernel.
+//
+// For example, a TLS handshake starts with these events of one thread:
+//
+//	{Kind: ProcessStart, PID: 4711, Process: {Executable: "nginx", ...}}
+//	{Kind: NewContext, PID: 4711, Context: 0x1, Parent: NoParent, Pairs: {name="tls::handshake"}}
+//	{Kind: Data, PID: 4711, Context: 0x1, Pairs: {tls::protocol_version=0x0304}}
 package event
 
-// Kind says what an event tells.
+// Kind is the kind of an event.
 type Kind uint8
 
 const (
-	// NewContext opens Event.Context below Event.Parent, perhaps with pairs.
+	// NewContext opens Event.Context as a child of Event.Parent. It may have pairs.
 	NewContext Kind = iota
 	// Data adds pairs to Event.Context.
 	Data
-	// SessionEnter says that the thread now works on the library session in Event.Context.
+	// SessionEnter reports that the thread starts to work on the library session in Event.Context.
 	SessionEnter
-	// SessionLeave says that the library forgets the session in Event.Context.
+	// SessionLeave reports that the library releases the session in Event.Context.
 	SessionLeave
-	// ProcessStart says who a process is; it precedes the process's first other event.
+	// ProcessStart describes a process. It precedes the process's first other event.
 	ProcessStart
-	// ProcessExit says that the process's last thread exits.
+	// ProcessExit reports that the process's last thread exits.
 	ProcessExit
 )
 
@@ -33,33 +43,33 @@ const (
 	Blob
 )
 
-// Flags mark what is missing from a pair; an event has the flags of all its pairs.
+// Flags say what is missing from a pair. The flags of an event include those of its pairs.
 type Flags uint8
 
 const (
-	// Cut marks a value longer than the limit: its start is here.
+	// Cut marks a value that was truncated at the limit.
 	Cut Flags = 1 << iota
-	// Fault marks a value that the kernel could not read from the process.
+	// Fault marks a value that was unreadable.
 	Fault
-	// KeyCut marks a key longer than the limit: its start is here.
+	// KeyCut marks a key that was truncated at the limit.
 	KeyCut
-	// Lost marks an event of which pairs are missing: keys that could not be read, elements past the sixteenth.
+	// Lost marks an event with missing pairs: their keys were unreadable, or they were beyond the sixteenth.
 	Lost
 )
 
-// NoParent is the parent of a context that has none.
+// NoParent is the parent of a context without a parent.
 const NoParent = ^uint64(0)
 
-// Event is one probe hit, or one fact about a process. The slices of its pairs are valid only until the handler that
-// was given the event returns.
+// Event is one probe hit, or one fact about a process. The slices of its pairs are valid until the handler of the
+// event returns.
 type Event struct {
 	Time    uint64 // CLOCK_BOOTTIME, ns
 	Context uint64
 	Parent  uint64 // NewContext only
-	PID     uint32 // process (thread group) in the initial namespace
-	TID     uint32 // thread in the initial namespace
-	File    uint32 // number of the file that holds the probe, as registered with the tracer
-	Lost    uint64 // hits of the process that were lost before this one, since it was announced
+	PID     uint32 // process (thread group) id in the initial namespace
+	TID     uint32 // thread id in the initial namespace
+	File    uint32 // file number that the site was added to the tracer with
+	Lost    uint64 // hits of the process that were lost before this one, since its ProcessStart
 	Kind    Kind
 	Flags   Flags
 	Pairs   []Pair
@@ -70,12 +80,12 @@ type Event struct {
 type Pair struct {
 	Key   []byte // at most 62 bytes
 	Value []byte // String, Blob: at most 256 bytes
-	Word  uint64 // Word: the value; Blob: its size in bytes before it was cut
+	Word  uint64 // Word: the value; Blob: its size in bytes before truncation
 	Type  Type
 	Flags Flags
 }
 
-// Process is who a process was when it first fired a probe, as the kernel told.
+// Process describes a process at its first probe hit.
 type Process struct {
 	StartTime  uint64 // CLOCK_BOOTTIME, ns
 	CgroupID   uint64 // version 2 hierarchy
@@ -88,7 +98,7 @@ type Process struct {
 	Executable string // base name of the executable file
 }
 
-// Runs reports whether q is a record of the same process with the same executable.
+// Runs reports whether p and q describe the same process running the same executable.
 func (p Process) Runs(q Process) bool {
 	return p.StartTime == q.StartTime && p.ExeInode == q.ExeInode && p.ExeDevice == q.ExeDevice && p.Executable == q.Executable
 }

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/spf13/pflag"
+)
+
+// Setting documents one key. docs/configuration.md is made from these.
+type Setting struct {
+	Key      string // such as limits.open_contexts
+	Variable string // the environment variable that sets it; empty if none can
+	Flag     string // the flag of the run command that sets it, with its dashes; empty if there is none
+	Default  string // as in YAML
+	Meaning  string // a sentence or two, in Markdown with links relative to docs/
+}
+
+// meanings describes every key, in the order of the documentation.
+var meanings = []struct{ key, meaning string }{
+	{"libraries", "Files to attach to, whether or not discovery finds them."},
+	{"discovery.enabled", "Whether to find programs and libraries with probes: see [Discovery](discovery.md)."},
+	{"discovery.allow", "Patterns of the paths of files that may be attached, such as `/usr/**`; empty means all."},
+	{"discovery.deny", "Patterns of the paths of files that are never attached, even if allowed."},
+	{"discovery.deny_executables", "Patterns of the paths of programs whose processes are not inspected."},
+	{"discovery.deny_cgroups", "Patterns of the cgroups whose processes are not inspected."},
+	{"discovery.max_files", "Files attached at a time, 1 to 65536."},
+	{"discovery.max_files_per_container", "Of these, how many may first be seen in one container or systemd unit."},
+	{"discovery.max_sites", "Probe sites attached at a time, 1 to 16384."},
+	{"discovery.max_sites_per_container", "Of these, how many may be in files first seen in one container or unit."},
+	{"scopes", "Scopes of the contexts and keys to trace, such as `tls`, `ssh` and `pk`; empty means all."},
+	{
+		"services",
+		"Names of programs, by executable and systemd unit, in place of the executable: see [Names](discovery.md#names).",
+	},
+	{"exporter", "Where spans are sent: `otlp`, `console` or `none`."},
+	{"console.format", "`text` draws trees; `json` writes one object per span, one a line."},
+	{"console.color", "`auto` (only on a terminal), `always` or `never`."},
+	{"log.level", "Least severe level of the agent's own log: `debug`, `info`, `warn` or `error`."},
+	{"log.format", "`text` or `json`."},
+	{"ring.size", "Buffer between kernel and agent: a power of two, 64KiB to 1GiB."},
+	{
+		"ring.poll_interval",
+		"How long an event may wait in that buffer, 100us to 1s. A buffer that fills up is read earlier.",
+	},
+	{"spans.idle_timeout", "How long a context may be silent before it ends, 10ms to 1h."},
+	{"policy.name", "Built-in rules: `none`, `hybrid-ok`, `pq-only` or `cnsa-2.0`."},
+	{"policy.rules", "Rules of your own: see [Policy](policy.md)."},
+	{"privacy.process", "`none`, or `full` to add a process's id, path, owner and command line."},
+	{"privacy.keys.allow", "Patterns of the event keys to export, such as `tls::*`; empty means all."},
+	{"privacy.keys.deny", "Patterns of the event keys that are never exported, even if allowed."},
+	{"metrics.max_series", "Series of one instrument, 16 to 1000000. The rest are counted together."},
+	{
+		"sampling.keep",
+		"Kinds of trees that are exported even if the sampler drops them: `violations`, `downgrades`, `weak`.",
+	},
+	{"limits.open_contexts", "Contexts whose end has not been inferred yet. Beyond it, a tree ends early."},
+	{"limits.tree_spans", "Spans in one tree."},
+	{"limits.processes", "Processes that the agent keeps state of."},
+	{"limits.process_rate", "Events per second accepted from one process, 1000 to 100000000."},
+	{"limits.open_bytes", "Memory for the keys and values of open contexts, 1MiB to 64GiB."},
+	{"limits.queue_bytes", "Memory for spans that wait for the receiver, 1MiB to 64GiB."},
+	{"shutdown.timeout", "How long draining and exporting may take at the end, 100ms to 10m."},
+	{
+		"pprof",
+		"Loopback address, such as `127.0.0.1:6060`, on which the agent serves profiles of itself; empty means off.",
+	},
+	{"user", "User, or user:group, to become once everything is attached: see [Privileges](privileges.md)."},
+}
+
+// Settings returns every key with its sources, default and meaning.
+func Settings() []Setting {
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	Flags(flags)
+	flagOf := make(map[string]string)
+	flags.VisitAll(func(f *pflag.Flag) {
+		for _, key := range f.Annotations[keyAnnotation] {
+			flagOf[key] = "--" + f.Name
+		}
+	})
+	values := make(map[string]reflect.Value)
+	collectValues(values, "", reflect.ValueOf(Default()))
+	settings := make([]Setting, len(meanings))
+	for i, m := range meanings {
+		value := values[m.key]
+		settings[i] = Setting{Key: m.key, Flag: flagOf[m.key], Default: showDefault(value), Meaning: m.meaning}
+		if t := value.Type(); t.Kind() != reflect.Slice || !isSection(t.Elem()) {
+			settings[i].Variable = envName(m.key)
+		}
+	}
+	return settings
+}
+
+// collectValues adds the values of a section's keys to values.
+func collectValues(values map[string]reflect.Value, section string, v reflect.Value) {
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		key := join(section, f.Tag.Get(tagName))
+		if isSection(f.Type) {
+			collectValues(values, key, v.Field(i))
+		} else {
+			values[key] = v.Field(i)
+		}
+	}
+}
+
+// showDefault returns a default as YAML has it.
+func showDefault(v reflect.Value) string {
+	if v.Kind() == reflect.String && v.Len() == 0 {
+		return `""`
+	}
+	return fmt.Sprint(v.Interface())
+}

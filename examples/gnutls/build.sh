@@ -28,7 +28,7 @@ die() {
   exit 1
 }
 
-# What the host must have: the package, and a command or a header that shows it is there.
+# Packages that the host needs, each with a command or header that shows whether it is installed.
 requirements='
 gcc command gcc
 libc6-dev header stdio.h
@@ -60,7 +60,7 @@ require() {
   ((EUID == 0)) || die "needs packages: apt-get install ${packages[*]}"
   say "installing ${packages[*]}"
   local get=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
-  # The package lists may be old or not there at all.
+  # The package lists may be outdated or missing.
   {
     "${get[@]}" install -y --no-install-recommends "${packages[@]}" ||
       { "${get[@]}" update && "${get[@]}" install -y --no-install-recommends "${packages[@]}"; }
@@ -69,7 +69,8 @@ require() {
   ((${#packages[@]} == 0)) || die "still missing after installation: ${packages[*]}"
 }
 
-# The mirror that apt is configured with: Debian's own archive first, then any that is not for security updates.
+# Prints the mirror that apt is configured with: Debian's own archive if there is one, else any that is not for security
+# updates.
 mirror() {
   local site
   # shellcheck disable=SC2016 # apt's own fields
@@ -86,7 +87,7 @@ mirror() {
   echo "$site"
 }
 
-# An apt of its own under $work/apt, so that the host's package lists stay as they are.
+# Configures a separate apt under $work/apt, so that the host's package lists do not change.
 apt_setup() {
   local apt=$work/apt key=/usr/share/keyrings/debian-archive-keyring.gpg
   mkdir -p "$apt"/{state/lists/partial,cache/archives/partial}
@@ -102,8 +103,8 @@ apt_setup() {
   apt-get "${apt_options[@]}" update
 }
 
-# fetch PACKAGE MINIMUM: unpacks the newest upstream source of at least version MINIMUM that the mirror really has as
-# $work/PACKAGE. The index of a snapshot can name files that are not there.
+# fetch PACKAGE MINIMUM: unpacks the newest upstream source of at least version MINIMUM to $work/PACKAGE. The index of a
+# mirror can name files that it does not have; these versions are skipped.
 fetch() {
   local package=$1 minimum=$2 version tarball
   for version in $(apt-cache "${apt_options[@]}" showsrc --only-source "$package" |
@@ -135,8 +136,8 @@ build_nettle() {
   make install SUBDIRS=
 }
 
-# GnuTLS takes ML-KEM and ML-DSA from leancrypto, which Debian does not have: leancrypto/ has that interface over
-# libgcrypt. libgcrypt goes into it whole and unexported, so that it meets no other libgcrypt of a process.
+# GnuTLS calls leancrypto for ML-KEM and ML-DSA, which Debian does not package: leancrypto/ implements its interface with
+# libgcrypt. libgcrypt is linked in statically and not exported, so that it cannot clash with another copy in a process.
 build_leancrypto() {
   cd "$work/libgpg-error"
   ./configure --prefix="$work/static" --libdir="$work/static/lib" --disable-shared --enable-static --with-pic \
@@ -168,7 +169,7 @@ build_gnutls() {
   mkdir -p "$work/gnutls28/build" && cd "$work/gnutls28/build"
   PKG_CONFIG_PATH=$cache/lib/pkgconfig ../configure --prefix="$cache" --libdir="$cache/lib" \
     "${configure_gnutls[@]}" LDFLAGS="-Wl,-rpath,$cache/lib"
-  # The released archive has every generated file: none of their generators is needed.
+  # The release archive contains all generated files, so their generators are not needed.
   local make=(make ACLOCAL=: AUTOMAKE=: AUTOCONF=: AUTOHEADER=: MAKEINFO=:)
   "${make[@]}" -j"$jobs"
   "${make[@]}" install
@@ -197,7 +198,7 @@ write_env() {
   done
 }
 
-# What determines the result. Comments and the layout of this script do not.
+# Prints everything the result depends on. Comments and the layout of this script are not part of it.
 recipe_of_library() {
   {
     declare -f fetch build_nettle build_leancrypto build_gnutls check_library
@@ -214,14 +215,14 @@ recipe_of_tools() {
   } | sha256sum
 }
 
-# current STAMP RECIPE: whether the stamp says that the recipe was carried out to its end.
+# current STAMP RECIPE: succeeds if the stamp says that the recipe was completed.
 current() { [[ -e $1 && $(<"$1") == "$2" ]]; }
 
-# stamp FILE RECIPE: the last step of a build, in one piece.
+# stamp FILE RECIPE: marks a build as completed, atomically.
 stamp() { echo "$2" >"$1.new" && mv "$1.new" "$1"; }
 
-# logged TEXT COMMAND...: runs the command with its output in the log; a failure ends the script and shows the log's end.
-# The subshell's errexit is why the command is not part of a condition.
+# logged TEXT COMMAND...: runs the command with its output in the log. A failure ends the script and shows the end of the
+# log. The command must not be part of a condition, which would disable errexit in it.
 logged() {
   local status start=$SECONDS
   say "$1"
@@ -247,9 +248,9 @@ main() {
   cache=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/crau-otel/gnutls}
   mkdir -p "$cache"
   cache=$(cd "$cache" && pwd -P)
-  # configure and libtool cannot cope.
+  # configure and libtool cannot handle spaces.
   [[ $cache != *[[:space:]]* ]] || die "the cache folder's path has a space: $cache"
-  # A rebuild removes folders named bin and lib: never in a folder that was something else before.
+  # A rebuild removes the folders bin and lib, so the cache folder must be empty or made by this script.
   [[ -e $cache/.crau-otel-gnutls || -z $(ls -A "$cache") ]] || die "not empty and not made by this script: $cache"
   exec 9>"$cache/.crau-otel-gnutls"
   flock -n 9 || {
@@ -285,7 +286,7 @@ main() {
     stamp "$cache/tools.stamp" "$tools"
   fi
   cat "$cache/env.sh"
-  # So that an edit of this file during a build cannot reach the shell that runs it.
+  # Keeps bash from reading further, in case this file was edited during a build.
   exit 0
 }
 

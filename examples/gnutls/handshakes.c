@@ -4,8 +4,8 @@
  *
  * By default both ends run on one thread over queues in memory, the way an event loop drives them: every call of
  * gnutls_handshake does what it can and returns GNUTLS_E_AGAIN, so that one handshake takes several calls, and calls
- * for different sessions alternate (--interleave). Certificates are made at start, before --wait returns, so that an
- * observer who attaches while the program waits sees handshakes alone.
+ * for different sessions alternate (--interleave). Certificates are made at start, before --wait returns, so that a
+ * tracer attached while the program waits sees only handshakes.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -45,7 +45,7 @@ static struct {
 	bool wait;
 } options = { .count = -1, .interleave = 1, .threads = 1, .key = "ecdsa" };
 
-/* Set up once, then only read, by all threads. */
+/* Set up once, then read by all threads. */
 static gnutls_certificate_credentials_t client_credentials, server_credentials;
 static gnutls_priority_t client_priorities, server_priorities;
 static gnutls_datum_t ticket_key;
@@ -98,7 +98,7 @@ static void sleep_until(double when)
 		;
 }
 
-/* What was negotiated, and how often. */
+/* Counts of the negotiated parameters. */
 
 struct tally {
 	struct tally *next;
@@ -149,7 +149,7 @@ static const struct {
 	{ "mldsa87", GNUTLS_PK_MLDSA87, 0, GNUTLS_DIG_UNKNOWN },
 };
 
-/* Makes a key and a certificate for it; issuer NULL: an authority that signs itself. */
+/* Makes a key and a certificate for it. If issuer is NULL, the certificate is a self-signed authority. */
 static void make_certificate(gnutls_x509_privkey_t *key, gnutls_x509_crt_t *crt, gnutls_x509_privkey_t issuer_key,
 			     gnutls_x509_crt_t issuer)
 {
@@ -312,8 +312,9 @@ static void open_end(struct end *end, bool server, const gnutls_datum_t *ticket)
 }
 
 /*
- * Two call sites: GnuTLS names a handshake by its caller's address, and real programs do not serve and connect in the
- * same line. The different assembler texts keep the compiler from making one function, or a jump, of them.
+ * The client and the server call gnutls_handshake from two places: GnuTLS uses the caller's address as the context
+ * value, and real programs do not serve and connect on the same line. The different assembler texts keep the compiler
+ * from merging the two functions.
  */
 static int __attribute__((noinline, noclone)) client_handshake(gnutls_session_t session)
 {
@@ -336,7 +337,7 @@ static int handshake(struct end *end)
 	return end->server && !options.one_site ? server_handshake(end->session) : client_handshake(end->session);
 }
 
-/* Goes on with the handshake of one end; false when it could do nothing for want of input. */
+/* Continues the handshake of one end. Returns false if it made no progress because input is missing. */
 static bool advance(struct end *end)
 {
 	const size_t head = end->in->head, tail = end->in->tail, sent = end->out->tail;
@@ -375,14 +376,14 @@ static void drop_ticket(struct pair *pair)
 	pair->ticket.size = 0;
 }
 
-/* With TLS 1.3 the ticket follows the handshake as a record, read by a call that asks for data. */
+/* Reads the session ticket, which in TLS 1.3 is a record after the handshake. */
 static void take_ticket(struct pair *pair)
 {
 	unsigned char byte;
 	int ret;
 
 	if (gnutls_protocol_get_version(pair->client.session) == GNUTLS_TLS1_3) {
-		/* The server sends nothing else and, here, has not closed: only the first ticket is waited for. */
+		/* The server sends nothing else and has not closed yet, so this waits for the first ticket only. */
 		do
 			ret = (int)gnutls_record_recv(pair->client.session, &byte, sizeof(byte));
 		while ((ret == GNUTLS_E_INTERRUPTED || (ret == GNUTLS_E_AGAIN && options.blocking)) &&
@@ -392,7 +393,7 @@ static void take_ticket(struct pair *pair)
 		pair->ticket.size = 0;
 }
 
-/* Counts a finished handshake; true when the pair goes on with another that resumes it. */
+/* Counts a finished handshake. Returns true if the pair continues with one that resumes it. */
 static bool close_pair(struct pair *pair)
 {
 	const bool ok = pair->client.done && pair->server.done && !pair->client.error && !pair->server.error;
@@ -424,7 +425,7 @@ static bool close_pair(struct pair *pair)
 	return pair->ticket.size != 0;
 }
 
-/* Takes the number of the next handshake to start; -1 when there are no more. */
+/* Returns the number of the next handshake to start, or -1 if there are no more. */
 static long take_number(void)
 {
 	long number = atomic_fetch_add(&started, 1);
@@ -432,7 +433,7 @@ static long take_number(void)
 	return options.count > 0 && number >= options.count ? -1 : number;
 }
 
-/* When the handshake may start: 0 for at once, -1 for never. */
+/* Returns when the handshake may start: 0 for at once, -1 for never. */
 static double start_of(long number)
 {
 	double when = options.rate > 0 ? start_time + (double)number / options.rate : 0;
@@ -492,7 +493,7 @@ static void run_interleaved(void)
 		for (long i = 0; i < options.interleave; i++) {
 			struct pair *pair = &pairs[i];
 
-			/* Nothing moves any more: count it as failed, do not spin. */
+			/* No progress is possible: count the handshake as failed instead of spinning. */
 			if (!pair->running || (progress && !(pair->client.done && pair->server.done)))
 				continue;
 			if (close_pair(pair))
@@ -509,7 +510,7 @@ static void run_interleaved(void)
 	free(pairs);
 }
 
-/* The blocking variant: each end on a thread of its own, one call of gnutls_handshake an end. */
+/* The blocking variant: each end has a thread of its own and calls gnutls_handshake once. */
 
 static void block(struct end *end)
 {
@@ -560,7 +561,7 @@ static void run_blocking(void)
 			if (pair.client.error)
 				shutdown(fds[0], SHUT_RDWR);
 			pthread_join(thread, NULL);
-			/* So that asking for a ticket that never came ends. */
+			/* Unblocks a client that waits for a ticket which was never sent. */
 			shutdown(fds[1], SHUT_WR);
 			close_pair(&pair);
 			close(fds[0]);
@@ -771,7 +772,7 @@ int main(int argc, char **argv)
 
 	start_time = now();
 	threads = allocate((size_t)options.threads * sizeof(*threads));
-	/* The first worker is the main thread, so that one thread means one thread. */
+	/* The main thread is the first worker, so that --threads 1 starts no other thread. */
 	for (long i = 1; i < options.threads; i++) {
 		errno = pthread_create(&threads[i], NULL, run_thread, NULL);
 		if (errno)

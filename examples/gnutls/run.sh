@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Observes gnutls-serv and gnutls-cli with crau-otel and prints the spans it wrote.
+# Traces gnutls-serv and gnutls-cli with crau-otel and prints the spans.
 #
 #   run.sh [CRAU_OTEL_ARGUMENT...]
 #
@@ -20,7 +20,7 @@ die() {
 }
 alive() { kill -0 "$1" 2>/dev/null; }
 
-# wait_until SECONDS COMMAND...: whether the command came true in time.
+# wait_until SECONDS COMMAND...: waits until the command succeeds; fails after SECONDS.
 wait_until() {
   local end=$((SECONDS + $1))
   shift
@@ -59,7 +59,7 @@ alive "$agent" || die "crau-otel ended before it was ready"
 
 "$here/traffic.sh" || die "no traffic"
 
-# Contexts have no end of their own: give crau-otel time to see that they are idle.
+# The end of a context is inferred: give crau-otel time to see that they are idle.
 sleep 3
 alive "$agent" || die "crau-otel ended while it was observing"
 kill -INT "$agent"

@@ -14,7 +14,7 @@ die() {
   exit 1
 }
 
-# A certification authority and a server's certificate for localhost, made once.
+# Makes a certification authority and a server certificate for localhost, once.
 make_certificates() {
   local certs=$GNUTLS_CACHE/certs new=$GNUTLS_CACHE/certs.$$
   [[ ! -e $certs ]] || return 0
@@ -34,7 +34,7 @@ make_certificates() {
     rm -rf "$new"
     die "certtool failed"
   }
-  # Another run may have been faster.
+  # A concurrent run may have made the certificates first.
   mv -T "$new" "$certs" 2>/dev/null || rm -rf "$new"
 }
 
@@ -48,7 +48,7 @@ connections() {
     --priority NORMAL:+GROUP-X25519-MLKEM768:+GROUP-SECP256R1-MLKEM768:+GROUP-SECP384R1-MLKEM1024 \
     --x509certfile "$certs/server.pem" --x509keyfile "$certs/server-key.pem" >"$log" 2>&1 </dev/null &
   server=$!
-  # shellcheck disable=SC2064 # now, not then
+  # shellcheck disable=SC2064 # expand now
   trap "kill $server 2>/dev/null || true; wait $server 2>/dev/null || true; rm -f '$log'" EXIT
   for _ in {1..100}; do
     ! listening || break
@@ -82,7 +82,7 @@ done
 environment=$("$here/build.sh" ${GNUTLS_CACHE:+"$GNUTLS_CACHE"})
 eval "$environment"
 make_certificates
-# Root makes the namespace as it is; others get one of their own users too, where the system lets them.
+# Root can create a network namespace directly; other users need a user namespace too, if the system allows it.
 namespace=(unshare --net)
 ((EUID == 0)) || namespace+=(--map-root-user)
 exec "${namespace[@]}" -- "$BASH" "$here/traffic.sh" connections

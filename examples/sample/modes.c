@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Events that are hard to read: at the limits, on pages that are not there, and wrong on purpose. */
+/* Modes that fire events which are hard to read: at the limits, on absent pages, or deliberately malformed. */
 
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -36,8 +36,8 @@ static void ramp(unsigned char *p, size_t n)
 		p[i] = (unsigned char)i;
 }
 
-/* Two arrays of 16: the name with test::a1 to test::a15, then test::b0 to test::b15. Element i is the word 1000 + i, the
- * string "value i" or a blob of i + 1 bytes, by i % 3. */
+/* Fires two arrays of 16 elements: the name with test::a1 to test::a15, then test::b0 to test::b15. Depending on i % 3,
+ * element i is the word 1000 + i, the string "value i" or a blob of i + 1 bytes. */
 static int array16(const struct options *o)
 {
 	static char keys[2][CRAU_MAX_ELEMENTS][16], values[CRAU_MAX_ELEMENTS][16];
@@ -61,7 +61,10 @@ static int array16(const struct options *o)
 	return 0;
 }
 
-/* Strings under test::string_LENGTH, then words under keys test::abc... of a length that is the word. */
+/*
+ * Fires strings under the keys test::string_LENGTH, then words under keys test::abc..., whose value is the key's
+ * length.
+ */
 static int longs(const struct options *o)
 {
 	static const unsigned int strings[] = {0, 255, 256, 257, 5000}, keys[] = {62, 63, 64, 100};
@@ -82,7 +85,7 @@ static int longs(const struct options *o)
 	return 0;
 }
 
-/* Strings that are not UTF-8 and blobs, each by a probe of its own and in an array. */
+/* Fires blobs and strings that are not UTF-8, first each by its own probe, then together in an array. */
 static int bytes(const struct options *o)
 {
 	static const char latin1[] = "caf\xe9 \xff\xfe", control[] = "a\tb\nc\x7f";
@@ -110,8 +113,8 @@ static int bytes(const struct options *o)
 }
 
 /*
- * Memory that is in the page cache and mapped, but in no page table. A fault maps the aligned 64 KiB around it, so things lie
- * that far apart.
+ * Memory that is in the page cache and mapped, but not yet in a page table, so that the first access faults. A fault
+ * maps the aligned 64 KiB around it; objects are therefore that far apart.
  */
 #define APART 65536UL
 
@@ -147,7 +150,8 @@ static void *put_string(struct cold *c, const char *s) { return put(c, s, strlen
 
 /*
  * count (16) strings "cold I" under test::cold_I; then a string, a blob of 300 bytes and a key that each begin 10 bytes
- * before the end of a page; then an array of test::cold_word 7, test::cold_string "cold" and test::cold_blob of 4 bytes.
+ * before the end of a page; then an array of test::cold_word 7, test::cold_string "cold" and test::cold_blob of 4
+ * bytes.
  */
 static int cold(const struct options *o)
 {
@@ -168,7 +172,7 @@ static int cold(const struct options *o)
 		string_data(CTX, put_string(&c, key), put_string(&c, value));
 	}
 	string_data(CTX, "test::crossing_string", put(&c, "across the border", 18, 10));
-	c.used++; /* the page that the string runs into */
+	c.used++; /* the string continues on this page */
 	blob_data(CTX, "test::crossing_blob", put(&c, blob, sizeof blob, 10), sizeof blob);
 	c.used++;
 	word_data(CTX, put(&c, "test::crossing_key", 19, 10), 7);
@@ -183,7 +187,7 @@ static int cold(const struct options *o)
 	return 0;
 }
 
-/* Pointers and sizes that a library with a bug, or a program with a grudge, might pass. Good events stand around them. */
+/* Fires invalid pointers and sizes, as a buggy library or a hostile program might, between valid events. */
 static int bad(const struct options *o)
 {
 	static const unsigned long pointers[] = {0, 1, 0x00007ffffffff000, 0x8000000000000000, 0xffffffff81000000, ~0UL};
@@ -220,7 +224,7 @@ static int bad(const struct options *o)
 	return 0;
 }
 
-/* count (1000) words under test::word, the number of the event each. */
+/* Fires count (1000) words under test::word. Each value is the number of its event. */
 static int flood(const struct options *o)
 {
 	unsigned long count = o->count ? o->count : 1000;
@@ -231,7 +235,7 @@ static int flood(const struct options *o)
 	return 0;
 }
 
-/* A chain of depth (64) contexts, each with its level. */
+/* Opens a chain of depth (64) nested contexts. Each has its level as data. */
 static int deep(const struct options *o)
 {
 	unsigned long depth = o->depth ? o->depth : 64, parent = CRAU_NO_PARENT;
@@ -260,8 +264,8 @@ static int wide(const struct options *o)
 }
 
 /*
- * count (1000) contexts that never repeat, three in four below the first one, each with five arrays of 16 strings as long as
- * may be, of which no key and no value comes twice.
+ * Opens count (1000) contexts, three in four of them below the first. Each gets five arrays of 16 strings of the
+ * maximum length. No context, key or value occurs twice.
  */
 static int hostile(const struct options *o)
 {

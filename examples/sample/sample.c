@@ -28,9 +28,9 @@ static double rate = 1;
 static unsigned int threads = 1, forks;
 static struct timespec start;
 
-/* What all workers share, those in forked processes too. */
+/* State shared by all workers, including those in forked processes. */
 static struct shared {
-	atomic_ulong next; /* handshake */
+	atomic_ulong next; /* number of the next handshake */
 	atomic_ulong fired[PROBES];
 } *shared;
 
@@ -74,7 +74,7 @@ static void collect(void)
 		shared->fired[i] += fired[i];
 }
 
-/* Sleeps until the nth handshake is due. Short sleeps, since a signal wakes only one thread. */
+/* Sleeps until the nth handshake is due, in short steps: a signal wakes only one thread. */
 static void pace(unsigned long n)
 {
 	if (rate == 0)
@@ -110,7 +110,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* Works on all threads of this process. */
+/* Runs the handshakes on all threads of this process. */
 static int work_threads(void)
 {
 	pthread_t thread[MAX_WORKERS];
@@ -156,7 +156,7 @@ static int work_forks(void)
 			for (unsigned int k = i; k < n; k++)
 				kill(pid[k], SIGTERM);
 		}
-		/* Not a plain wait: the signal might come just before it. */
+		/* Polls, because a signal could arrive just before a blocking wait. */
 		pid_t got = waitpid(pid[i], &status, WNOHANG);
 
 		if (got == 0) {
@@ -176,7 +176,7 @@ static void fail(const char *option, const char *value)
 	exit(2);
 }
 
-/* Reads a number from min to max, which ends at the character end. */
+/* Parses a number from min to max that is followed by the character end. */
 static unsigned long number(const char *option, const char *s, unsigned long min, unsigned long max, char **end)
 {
 	unsigned long n;
@@ -213,7 +213,7 @@ static void offers(const char *s)
 	}
 }
 
-/* The index of value among the choices. */
+/* Returns the index of value among the choices. */
 static unsigned int choice(const char *option, const char *value, const char *const *choices)
 {
 	for (unsigned int i = 0; choices[i]; i++)

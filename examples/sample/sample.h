@@ -27,7 +27,9 @@ struct options {
 enum probe { NEW_CONTEXT, WORD_DATA, STRING_DATA, BLOB_DATA, DATA, NEW_CONTEXT_WITH_DATA, PROBES };
 extern _Thread_local unsigned long fired[PROBES];
 
-/* Probes that count. Inline, so that the program has many sites, with operands of every kind. */
+/*
+ * Wrappers that fire a probe and count it. They are inline to give the program many sites with all kinds of operands.
+ */
 static inline void new_context(unsigned long ctx, unsigned long parent)
 {
 	fired[NEW_CONTEXT]++;

@@ -4,7 +4,7 @@
 
 #include "sample.h"
 
-/* Call sites, whose values the explicit style has for contexts: one a place in the code, not one a context. */
+/* Call sites. The explicit style uses them as context values, so that a value belongs to a place in the code. */
 enum site {
 	HANDSHAKE_CLIENT,
 	HANDSHAKE_SERVER,
@@ -23,8 +23,8 @@ enum site {
 static const char call_site[SITES];
 
 /*
- * A tree in the making. Its address is the self style's value for all contexts; the link style has a value for each. A thread
- * has one tree for its clients and one for its servers, so that values come again.
+ * A tree under construction. The self style uses its address as the value of all contexts; the link style uses a value
+ * for each. A thread reuses one tree for its clients and one for its servers, so context values repeat.
  */
 struct tree {
 	const struct options *o;
@@ -85,7 +85,7 @@ static void add(struct tree *t, unsigned long ctx, const struct crau_data *e, un
 			blob_data(ctx, e[i].key, e[i].value, e[i].size);
 }
 
-/* Opens a context with e, of which the first is the name, and returns its value. */
+/* Opens a context with the elements e, the first of which is the name. Returns the context's value. */
 static unsigned long begin(struct tree *t, unsigned long parent, enum site site, const struct crau_data *e, unsigned int n)
 {
 	unsigned long ctx;
@@ -114,7 +114,7 @@ static unsigned long begin(struct tree *t, unsigned long parent, enum site site,
 		add((t), (ctx), e_, COUNT(e_));                  \
 	} while (0)
 
-/* A part of a key exchange: with the KEM or with the curve or field of g. */
+/* Fires one part of a key exchange: the KEM of g, or its curve or field. */
 static void pk(struct tree *t, unsigned long parent, enum site site, const char *name, const struct group *g, bool kem)
 {
 	struct crau_data e[4] = {CRAU_NAME(name), CRAU_STRING("pk::algorithm", kem ? g->kem : g->algorithm)};
@@ -161,7 +161,7 @@ static void negotiate(struct tree *t, unsigned long ctx)
 		ADD(t, ctx, CRAU_WORD("tls::protocol_version", 0x0304), CRAU_WORD("tls::ciphersuite", 0x1302));
 }
 
-/* tls::sign or tls::verify with what is below it. */
+/* Fires tls::sign or tls::verify and the contexts below it. */
 static void authenticate(struct tree *t, unsigned long parent, bool sign)
 {
 	const char *name = sign ? "tls::sign" : "tls::verify";
@@ -200,7 +200,7 @@ static void client(const struct options *o)
 	}
 	negotiate(&t, h);
 	k = key_exchange(&t, h, KEY_EXCHANGE, o->group);
-	/* The derive comes first: after a decapsulate of the same context it would be taken for a part of it. */
+	/* The derive must come first: after a decapsulate with the same context value it would become a child of it. */
 	if (g->algorithm)
 		pk(&t, k, PK_DERIVE, "pk::derive", g, false);
 	if (g->kem)

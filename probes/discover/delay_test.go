@@ -53,7 +53,7 @@ func TestLoadedLater(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			idle := start(t, exec.Command(program))
-			w := discover(t, Config{Enabled: true, Interval: interval}, dir)
+			w := discover(t, Config{Rules: Rules{Enabled: true}, Interval: interval}, dir)
 			w.scan(t)
 			w.run(t)
 			tell := func(pid uint32) {
@@ -101,10 +101,10 @@ func BenchmarkScan(b *testing.B) {
 	mapper(b, path)
 	var used time.Duration
 	for b.Loop() {
-		w := discover(b, Config{Enabled: true}, dir)
+		w := discover(b, Config{Rules: Rules{Enabled: true}}, dir)
 		before := processorTime(b)
 		w.scan(b)
-		for len(w.known) < len(paths) { // what the container's share was too small for
+		for len(w.search.catalogue.facts) < len(paths) { // what the container's share was too small for
 			w.scan(b)
 		}
 		used += processorTime(b) - before
@@ -146,7 +146,7 @@ func BenchmarkIdle(b *testing.B) {
 		b.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	}
 	time.Sleep(time.Second)
-	w := discover(b, Config{Enabled: true}, "/nowhere")
+	w := discover(b, Config{Rules: Rules{Enabled: true}}, "/nowhere")
 	w.scan(b)
 	w.run(b)
 	time.Sleep(time.Second)

@@ -3,9 +3,7 @@
 package discover
 
 import (
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/fnv"
 	"os"
 	"path"
@@ -14,27 +12,29 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/probes/host"
 )
 
 const (
-	maxFolders     = 256
-	maxCacheSize   = 16 << 20
-	settle         = 3 * time.Second // after which a file is taken to be written completely
-	cachePath      = "/etc/ld.so.cache"
+	settleTime     = 3 * time.Second // a file that was changed more recently may not be complete yet
 	maxFolderNames = 1 << 16
 )
 
-// disk is what was seen of the host's library folders.
+// disk looks for files with probes on the host's disk: the libraries that are always reported, and what lies in the
+// library folders.
 type disk struct {
-	cache   stamp
-	dirs    []string // that the loader's cache names
-	folders map[inode]*folder
-	warned  map[string]bool // libraries that were found to be of no use
+	search      *search
+	finder      finder
+	cache       stamp    // of the loader's cache
+	cached      []string // folders that the loader's cache names
+	folders     map[host.Inode]*folder
+	lastProblem map[string]string // of the libraries that are always reported
 }
 
 // stamp changes with a file or folder.
 type stamp struct {
-	inode   inode
+	inode   host.Inode
 	changed int64
 }
 
@@ -44,86 +44,86 @@ type folder struct {
 	again time.Time // when to look once more although it did not change
 }
 
-// libraryFolders are where loaders look without being told; multiarch folders
-// below them come on top.
+// libraryFolders are the folders that loaders search by default. Multiarch folders below them come on top.
 var libraryFolders = [...]string{"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64"}
 
-// searchLibraries looks for the files that are always to be reported.
-func (d *Discoverer) searchLibraries() {
-	if d.disk.warned == nil {
-		d.disk.warned = make(map[string]bool)
+func newDisk(s *search) *disk {
+	return &disk{
+		search: s, finder: finder{owner: &owner{}, isDisk: true},
+		folders: make(map[host.Inode]*folder), lastProblem: make(map[string]string),
 	}
-	there, kinds := make(map[*entry]bool), newMountKinds()
-	var tasks []*task
-	for _, library := range d.cfg.Libraries {
-		i, changed, _, err := statNow(library)
+}
+
+// searchLibraries looks for the files that are always reported.
+func (d *disk) searchLibraries() {
+	found, mounts := make(map[*entry]bool), host.NewMountKinds()
+	var questions []*host.Question
+	for _, library := range d.search.rules.Libraries {
+		status, err := host.CachedStatus(library)
 		if err != nil {
 			d.warn(library, err)
 			continue
 		}
-		if f, ok := d.known[i]; ok && f.changed == changed && (f.entry == nil || !f.entry.limited) {
+		if f, ok := d.search.catalogue.facts[status.Inode]; ok && f.changed == status.Changed && (f.entry == nil || !f.entry.limited) {
 			if f.entry != nil {
 				f.entry.explicit = true
-				there[f.entry] = true
+				found[f.entry] = true
 			}
 			continue
 		}
-		s := sighting{link: library, path: library, root: root{path: "/"}, host: d.hostRoot}
-		var found finding
-		tasks = append(tasks, &task{
-			device: nameHash(library), // a file system that hangs must not delay the other libraries
-			run:    func() { found = s.look(kinds) },
-			then: func() {
+		at := sighting{link: library, path: library, root: host.Root{Path: "/"}, hostRoot: d.search.view.root}
+		var f finding
+		questions = append(questions, &host.Question{
+			Subject: unknownDevice(library), // a file system that hangs must not delay the other libraries
+			Ask:     func() { f = at.look(mounts) },
+			Answered: func() {
 				switch {
-				case found.err != nil:
-					d.warn(library, found.err)
-				case found.entry == nil:
-					d.warn(library, found.why)
-				case found.entry.refused != "":
-					d.warn(library, errors.New(found.entry.refused))
+				case f.err != nil:
+					d.warn(library, f.err)
+				case f.entry == nil:
+					d.warn(library, f.reason)
+				case f.entry.refused != "":
+					d.warn(library, errors.New(f.entry.refused))
 				}
-				if found.err == nil {
-					there[d.learn(found, d.nobody, true)] = true
+				if f.err == nil {
+					found[d.search.learn(f, &d.finder, true)] = true
 				}
 			},
 		})
 	}
-	d.perform(tasks)
-	for _, e := range d.files {
-		e.explicit = e.explicit && there[e]
+	d.search.helpers.Ask(questions...)
+	for _, e := range d.search.catalogue.files {
+		e.explicit = e.explicit && found[e]
 	}
 }
 
 // warn logs once that a library is of no use.
-func (d *Discoverer) warn(library string, err error) {
-	if !d.disk.warned[library] {
-		d.disk.warned[library] = true
-		d.log.Warn("no probes attached", "file", library, "error", err)
+func (d *disk) warn(library string, err error) {
+	if _, warned := d.lastProblem[library]; !warned {
+		d.lastProblem[library] = err.Error()
+		d.search.log.Warn("no probes attached", "file", library, "error", err)
 	}
 }
 
-// nameHash returns a number that stands for a path, and is no device's.
-func nameHash(path string) uint64 {
+// unknownDevice returns a subject that stands for the file system of a path, which is not known.
+func unknownDevice(path string) host.Subject {
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(path))
-	return hash.Sum64() | 1<<63
+	return host.Subject{Device: hash.Sum64() | 1<<63}
 }
 
-// searchDisk looks into the library folders that have changed.
-func (d *Discoverer) searchDisk(now time.Time) {
-	if d.disk.folders == nil {
-		d.disk.folders = make(map[inode]*folder)
-	}
+// searchFolders looks into the library folders that have changed.
+func (d *disk) searchFolders(now time.Time) {
 	d.readCache()
-	names := slices.Concat(libraryFolders[:], d.disk.dirs)
-	for _, name := range names {
+	for _, name := range slices.Concat(libraryFolders[:], d.cached) {
 		d.searchFolder(name, now)
 	}
 }
 
 // readCache reads the loader's cache if it has changed.
-func (d *Discoverer) readCache() {
-	fd, err := d.hostRoot.find(d.hostRoot.base + cachePath)
+func (d *disk) readCache() {
+	root := d.search.view.root
+	fd, err := root.Find(root.Base + cachePath)
 	if err != nil {
 		return // musl has none
 	}
@@ -132,73 +132,28 @@ func (d *Discoverer) readCache() {
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return
 	}
-	now := stamp{inode{st.Dev, st.Ino}, st.Ctim.Nano()}
-	if now == d.disk.cache {
+	now := stamp{host.Inode{Device: st.Dev, Number: st.Ino}, st.Ctim.Nano()}
+	if now == d.cache {
 		return
 	}
-	d.disk.cache = now
+	d.cache = now
 	if st.Size > maxCacheSize {
-		d.log.Warn("loader's cache not read", "size", st.Size)
+		d.search.log.Warn("loader's cache is too large to read", "size", st.Size)
 		return
 	}
-	data, err := os.ReadFile(descriptorPath(fd))
+	data, err := os.ReadFile(host.DescriptorPath(fd))
 	if err == nil {
-		d.disk.dirs, err = cachedFolders(data)
+		d.cached, err = cachedFolders(data)
 	}
 	if err != nil {
-		d.log.Warn("loader's cache not read", "error", err)
+		d.search.log.Warn("loader's cache not read", "error", err)
 	}
 }
 
-// cachedFolders returns the folders of the libraries in a loader's cache of
-// glibc: struct cache_file_new of sysdeps/generic/dl-cache.h.
-func cachedFolders(data []byte) ([]string, error) {
-	const (
-		magic      = "glibc-ld.so.cache1.1"
-		headerSize = 48
-		entrySize  = 24
-	)
-	// Up to glibc 2.31, an older format comes first, which ends where the new
-	// one begins.
-	if !strings.HasPrefix(string(data[:min(len(data), len(magic))]), magic) {
-		_, rest, ok := strings.Cut(string(data), magic)
-		if !ok {
-			return nil, errors.New("unknown format")
-		}
-		data = []byte(magic + rest)
-	}
-	if len(data) < headerSize {
-		return nil, errors.New("header is incomplete")
-	}
-	count := uint64(binary.NativeEndian.Uint32(data[20:]))
-	if count*entrySize > uint64(len(data)-headerSize) {
-		return nil, fmt.Errorf("%d entries do not fit into %d bytes", count, len(data))
-	}
-	var folders []string
-	seen := make(map[string]bool)
-	for i := range count {
-		at := binary.NativeEndian.Uint32(data[headerSize+i*entrySize+8:])
-		if uint64(at) >= uint64(len(data)) {
-			continue
-		}
-		text := data[at:min(uint64(at)+unix.PathMax, uint64(len(data)))]
-		end := slices.Index(text, 0)
-		if end < 0 {
-			continue
-		}
-		name := path.Dir(string(text[:end]))
-		if path.IsAbs(name) && !seen[name] && len(folders) < maxFolders {
-			seen[name] = true
-			folders = append(folders, name)
-		}
-	}
-	return folders, nil
-}
-
-// searchFolder looks at the libraries of a folder that are not known yet, if
-// it has changed.
-func (d *Discoverer) searchFolder(name string, now time.Time) {
-	fd, err := d.hostRoot.find(d.hostRoot.base + name)
+// searchFolder looks at the libraries of a folder that are not known yet, if the folder has changed.
+func (d *disk) searchFolder(name string, now time.Time) {
+	root := d.search.view.root
+	fd, err := root.Find(root.Base + name)
 	if err != nil {
 		return
 	}
@@ -207,34 +162,34 @@ func (d *Discoverer) searchFolder(name string, now time.Time) {
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return
 	}
-	at, have := inode{st.Dev, st.Ino}, stamp{inode{st.Dev, st.Ino}, st.Ctim.Nano()}
-	f := d.disk.folders[at]
+	current := stamp{host.Inode{Device: st.Dev, Number: st.Ino}, st.Ctim.Nano()}
+	f := d.folders[current.inode]
 	if f == nil {
-		if len(d.disk.folders) >= maxFolders {
+		if len(d.folders) >= maxFolders {
 			return
 		}
 		f = &folder{}
-		d.disk.folders[at] = f
+		d.folders[current.inode] = f
 	}
-	if f.stamp == have && (f.again.IsZero() || now.Before(f.again)) {
+	if f.stamp == current && (f.again.IsZero() || now.Before(f.again)) {
 		return
 	}
-	if where, _, err := pathOf(fd); err == nil {
-		name = d.hostRoot.within(where) // what patterns are about
+	if where, _, err := host.PathOf(fd); err == nil {
+		name = root.Within(where) // patterns are compared with the path without links
 	}
-	f.stamp, f.again = have, time.Time{}
-	if time.Unix(0, have.changed).Add(settle).After(now) {
-		f.again = now.Add(settle / 2)
+	f.stamp, f.again = current, time.Time{}
+	if time.Unix(0, current.changed).Add(settleTime).After(now) {
+		f.again = now.Add(settleTime / 2)
 	}
-	dir, err := open(descriptorPath(fd), unix.O_RDONLY|unix.O_DIRECTORY)
+	dir, err := host.Open(host.DescriptorPath(fd), unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return
 	}
 	listing := os.NewFile(uintptr(dir), name)
 	defer listing.Close()
 	entries, _ := listing.ReadDir(maxFolderNames)
-	var tasks []*task
-	kinds := newMountKinds()
+	var questions []*host.Question
+	mounts := host.NewMountKinds()
 	for _, e := range entries {
 		file := path.Join(name, e.Name())
 		switch {
@@ -242,56 +197,56 @@ func (d *Discoverer) searchFolder(name string, now time.Time) {
 			d.searchFolder(file, now)
 		case !strings.Contains(e.Name(), ".so"):
 		case e.Type()&os.ModeSymlink != 0:
-			target, err := readLink(descriptorPath(dir) + "/" + e.Name())
-			if err == nil && strings.Contains(target, "/") { // else it is listed itself
-				tasks = d.addFile(tasks, f, file, "", now, kinds)
+			target, err := host.ReadLink(host.DescriptorPath(dir) + "/" + e.Name())
+			if err == nil && strings.Contains(target, "/") { // else the target is listed itself
+				questions = append(questions, d.lookAt(file, unknownDevice(file), mounts))
 			}
 		case e.Type().IsRegular():
-			tasks = d.addFile(tasks, f, file, descriptorPath(dir)+"/"+e.Name(), now, kinds)
+			if subject, unknown := d.isUnknown(f, file, host.DescriptorPath(dir)+"/"+e.Name(), now); unknown {
+				questions = append(questions, d.lookAt(file, subject, mounts))
+			}
 		}
 	}
-	d.perform(tasks)
+	d.search.helpers.Ask(questions...)
 }
 
-// isTriplet says whether a folder is one of Debian's multiarch folders, such
-// as x86_64-linux-gnu.
+// isTriplet reports whether a folder is one of Debian's multiarch folders, such as x86_64-linux-gnu.
 func isTriplet(name string) bool {
 	return strings.Contains(name, "-linux-gnu") || strings.Contains(name, "-linux-musl")
 }
 
-// addFile adds a task to look at a file, unless it is known. Where link is
-// empty, nothing is known of it but its path on the host.
-func (d *Discoverer) addFile(tasks []*task, in *folder, file, link string, now time.Time, kinds *mountKinds) []*task {
-	device := nameHash(file)
-	if link != "" {
-		if !d.wants(file) {
-			return tasks
-		}
-		i, changed, regular, err := statNow(link)
-		if err != nil || !regular {
-			return tasks
-		}
-		if time.Unix(0, changed).Add(settle).After(now) {
-			in.again = now.Add(settle / 2) // it may still be written to
-		}
-		if _, known := d.recall(i, changed, d.nobody); known {
-			return tasks
-		}
-		device = i.device
+// isUnknown reports whether a file that link leads to has to be looked at, and whom that asks.
+func (d *disk) isUnknown(in *folder, file, link string, now time.Time) (host.Subject, bool) {
+	if !d.search.rules.wants(file) {
+		return host.Subject{}, false
 	}
-	s := sighting{path: d.hostRoot.base + file, root: d.hostRoot, host: d.hostRoot}
-	var found finding
-	return append(tasks, &task{
-		device: device,
-		run:    func() { found = s.look(kinds) },
-		then: func() {
+	status, err := host.CachedStatus(link)
+	if err != nil || !status.Regular {
+		return host.Subject{}, false
+	}
+	if time.Unix(0, status.Changed).Add(settleTime).After(now) {
+		in.again = now.Add(settleTime / 2) // it may still be written to
+	}
+	_, known := d.search.catalogue.recall(status.Inode, status.Changed, &d.finder)
+	return host.Subject{Device: status.Inode.Device}, !known
+}
+
+// lookAt returns the question what is in a file of the host's disk.
+func (d *disk) lookAt(file string, subject host.Subject, mounts *host.MountKinds) *host.Question {
+	root := d.search.view.root
+	at := sighting{path: root.Base + file, root: root, hostRoot: root}
+	var f finding
+	return &host.Question{
+		Subject: subject,
+		Ask:     func() { f = at.look(mounts) },
+		Answered: func() {
 			switch {
-			case found.err != nil:
-			case found.entry != nil && !d.wants(found.entry.Path):
-				found.entry.open.Close()
+			case f.err != nil:
+			case f.entry != nil && !d.search.rules.wants(f.entry.Path):
+				f.discard()
 			default:
-				d.learn(found, d.nobody, false)
+				d.search.learn(f, &d.finder, false)
 			}
 		},
-	})
+	}
 }

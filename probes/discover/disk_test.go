@@ -95,7 +95,7 @@ func TestDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w := discover(t, Config{Enabled: true, Root: host}, "/usr", "/opt")
+	w := discover(t, Config{Rules: Rules{Enabled: true}, Root: host}, "/usr", "/opt")
 	w.scan(t)
 	w.expect(t, "+/usr/lib/x86_64-linux-gnu/libfirst.so.1.2", "+/opt/app/lib/libsecond.so", "+/opt/other/libthird.so")
 	if f := w.file(t, "/opt/app/lib/libsecond.so"); f.Cgroup != "" || f.Key.Inode != inodeOf(t, filepath.Join(host, f.Path)) {
@@ -137,8 +137,11 @@ func TestLibraries(t *testing.T) {
 	path, late := sample(t, "sample", dir, "bin/one"), filepath.Join(dir, "bin/two")
 	write(t, filepath.Join(dir, "text"), []byte("nothing"))
 	w := discover(t, Config{
-		Libraries: []string{path, late, filepath.Join(dir, "text")}, Deny: []string{"**"},
-		MaxFiles: 1, MaxFilesPerContainer: 1, Interval: 20 * time.Millisecond,
+		Rules: Rules{
+			Libraries: []string{path, late, filepath.Join(dir, "text")}, Deny: []string{"**"},
+			MaxFiles: 1, MaxFilesPerContainer: 1,
+		},
+		Interval: 20 * time.Millisecond,
 	})
 	w.scan(t)
 	w.expect(t, "+"+path)
@@ -161,29 +164,29 @@ func TestReload(t *testing.T) {
 	asked, mapped, denied := sample(t, "sample", dir, "asked"), sample(t, "sample", dir, "mapped"), sample(t, "sample", dir, "denied")
 	mapper(t, mapped, denied)
 	allow := []string{dir + "/**"}
-	cfg := Config{Enabled: true, Libraries: []string{asked}, Allow: allow, Deny: []string{"denied"}, Interval: time.Hour}
+	cfg := Config{Rules: Rules{Enabled: true, Libraries: []string{asked}, Allow: allow, Deny: []string{"denied"}}, Interval: time.Hour}
 	w := discover(t, cfg)
 	w.scan(t)
 	w.expect(t, "+"+asked, "+"+mapped)
 	w.run(t)
 
-	reload := func(cfg Config) {
+	reload := func(rules Rules) {
 		t.Helper()
-		if err := w.Reload(cfg); err != nil {
+		if err := w.Reload(rules); err != nil {
 			t.Fatal(err)
 		}
 	}
-	reload(Config{Enabled: true, Allow: allow, Deny: []string{"asked"}})
+	reload(Rules{Enabled: true, Allow: allow, Deny: []string{"asked"}})
 	w.await(t, soon, "+"+asked, "+"+mapped, "-"+asked, "+"+denied)
-	reload(Config{Libraries: []string{mapped}})
+	reload(Rules{Libraries: []string{mapped}})
 	w.await(t, soon, "+"+asked, "+"+mapped, "-"+asked, "+"+denied, "-"+denied)
 	// One library stays through all of it; its process may be looked into or not.
 	log := append(w.history(), "+"+asked)
-	reload(Config{Enabled: true, Allow: allow, Libraries: []string{mapped, asked}, DenyExecutables: []string{filepath.Base(os.Args[0])}})
+	reload(Rules{Enabled: true, Allow: allow, Libraries: []string{mapped, asked}, DenyExecutables: []string{filepath.Base(os.Args[0])}})
 	w.await(t, soon, log...)
-	reload(Config{Enabled: true, Allow: allow, Libraries: []string{mapped, asked}})
+	reload(Rules{Enabled: true, Allow: allow, Libraries: []string{mapped, asked}})
 	w.await(t, soon, append(log, "+"+denied)...)
-	if err := w.Reload(Config{Deny: []string{""}}); err == nil {
+	if err := w.Reload(Rules{Deny: []string{""}}); err == nil {
 		t.Error("an empty pattern was taken")
 	}
 }

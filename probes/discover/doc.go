@@ -1,38 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package discover finds the files of a host that carry crypto_auditing
-// probes, those of containers and other mount namespaces included, at start
-// and while it runs. It attaches nothing: it reports files, held open, and
-// says when they are no longer of use.
+// Package discover finds the files of a host that carry crypto_auditing probes, at start and while it runs, including
+// those of containers and other mount namespaces. It attaches nothing: it reports files, held open, and says when they
+// are no longer used.
 //
-// Files are found in two places: on the host's disk, through the loader's
-// cache and the usual library folders, before anything runs them; and in the
-// memory maps of every process. A process is read again only when the amount
-// of memory that it can execute has changed, which [Config.Changed] tells or
-// else one read of /proc/PID/statm per process and pass, or when
-// [Discoverer.Notify] says so.
-// Every minute each process is read in any case, for what that cannot show.
+//	d, err := discover.New(discover.Config{
+//		Rules: discover.Rules{Enabled: true},
+//		Found: func(f *discover.File) { fmt.Println("attach", f.Path, len(f.Probes.Sites)) },
+//		Gone:  func(k discover.Key) { fmt.Println("detach", k) },
+//	})
+//	...
+//	err = d.Run(ctx)
+//
+// # Where files are found
+//
+// On the host's disk, before anything runs them: the libraries that [Rules] name, what glibc's cache of libraries lists,
+// and the usual library folders. And in the memory maps of every process. A process is looked at when [Discoverer.Notify]
+// names it, when its executable mappings have changed, which [Config.Changed] says or else one read of /proc/PID/statm
+// per process and pass, and every two minutes in any case.
+//
+// # How it is built
+//
+// The types depend on each other in this order, top to bottom:
+//
+//   - [Discoverer] schedules passes over processes and disk, and calls Found and Gone (run.go, notify.go).
+//   - search makes a pass and looks at one process after the other (search.go, look.go, maps.go); disk looks at the
+//     host's disk (disk.go).
+//   - processes is the table of processes, turns says which of them is next (processes.go, turns.go).
+//   - catalogue knows the files, and decides by rules and quotas which of them are reported (catalogue.go, entry.go).
+//   - owner and rules (owner.go, rules.go).
+//
+// Only search asks questions that may never be answered, all of them through [host.Helpers].
+//
+// # Hostile input
 //
 // Whatever a process maps is hostile input:
 //
-//   - A file is opened through the mapping itself (/proc/PID/map_files), or
-//     within the root of its process, where no link leads out; first as a mere
-//     path, so that devices and FIFOs are never really opened.
-//   - Files on FUSE are not opened: who waits for its server cannot be killed.
-//     All else that can block, as on a network's file system, is done by a
-//     helper thread of low priority that is left behind if it does not come
-//     back; that file system is then not asked again until it has answered.
-//   - A container gets a limited share of time, of files and of probe sites,
-//     and turns are taken by container.
+//   - A file is opened through the mapping itself (/proc/PID/map_files), or within the root folder of its process, which
+//     no link leads out of. It is opened without access first (O_PATH), so that devices and FIFOs are never really
+//     opened.
+//   - Files on FUSE are not opened, since a thread that waits for a FUSE program cannot be killed. All other questions
+//     are asked by helper threads of low priority. A thread that gets no answer is left behind, and the process or file
+//     system is asked nothing more until it has answered.
+//   - An owner, which is a container, unit or user, gets a limited share of time, files and probe sites. Owners take
+//     turns.
 //
-// A file is known by what the kernel attaches to: the inode beneath an
-// overlay, not the overlay's. Containers of one image map the same inode under
-// as many device numbers, and a probe attached by each of them would fire as
-// often.
+// # What identifies a file
 //
-// It needs CAP_SYS_PTRACE to read other users' memory maps,
-// CAP_CHECKPOINT_RESTORE (or CAP_SYS_ADMIN) to open files through them,
-// without which deleted files and those with foreign paths are out of reach,
-// and CAP_DAC_READ_SEARCH to read files that others keep to themselves, and to
-// look beneath overlays.
+// A file is known by what the kernel attaches to: the inode beneath an overlay, not the overlay's. Containers of one
+// image map the same inode under as many device numbers, and a probe that each of them attached would fire as often.
+//
+// # Capabilities
+//
+// CAP_SYS_PTRACE to read other users' memory maps. CAP_CHECKPOINT_RESTORE (or CAP_SYS_ADMIN) to open files through them,
+// without which deleted files and those whose paths lie elsewhere are not found. CAP_DAC_READ_SEARCH to read files that
+// others may not read, and to look beneath overlays.
 package discover

@@ -149,7 +149,7 @@ func TestSilentFileSystem(t *testing.T) {
 	served.mu.Lock()
 	served.silent = true
 	served.mu.Unlock()
-	w := discover(t, Config{Enabled: true}, dir, filepath.Dir(hanging))
+	w := discover(t, Config{Rules: Rules{Enabled: true}}, dir, filepath.Dir(hanging))
 	w.scan(t)
 	w.expect(t, "+"+good)
 	served.mu.Lock()

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/probes/host"
 )
 
 // TestFuzzedFiles has a process map 1,000 damaged files, and another one a
@@ -49,7 +51,7 @@ func TestFuzzedFiles(t *testing.T) {
 	path := sample(t, "sample", dir, "good.so")
 	mapper(t, paths...)
 	mapper(t, path)
-	w := discover(t, Config{Enabled: true}, dir)
+	w := discover(t, Config{Rules: Rules{Enabled: true}}, dir)
 	w.scan(t)
 	w.file(t, path)
 	reported, refused := 0, 0
@@ -94,8 +96,11 @@ func TestNotRegular(t *testing.T) {
 	}
 	mapper(t, filepath.Join(lib, "zero.so")) // maps as anonymous memory
 	w := discover(t, Config{
-		Enabled: true, Root: host,
-		Libraries: []string{filepath.Join(lib, "fifo.so"), filepath.Join(lib, "terminal.so"), filepath.Join(lib, "missing.so"), lib},
+		Rules: Rules{
+			Enabled:   true,
+			Libraries: []string{filepath.Join(lib, "fifo.so"), filepath.Join(lib, "terminal.so"), filepath.Join(lib, "missing.so"), lib},
+		},
+		Root: host,
 	}, "/usr")
 	w.scan(t)
 	w.expect(t, "+/usr/lib/lib.so.1")
@@ -130,12 +135,12 @@ func TestLinksStayInside(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	home := root{path: inside, base: inside}
+	home := host.Root{Path: inside, Base: inside}
 	for path, want := range map[string]uint64{
 		"/absolute": inodeOf(t, mine), "/up": inodeOf(t, mine), "/far": 0, "/magic": 0, "/../../secret": inodeOf(t, mine),
 		inside + "/secret": inodeOf(t, mine), inside + "/absolute": inodeOf(t, mine),
 	} {
-		fd, err := home.find(path)
+		fd, err := home.Find(path)
 		var st unix.Stat_t
 		if err == nil {
 			_ = unix.Fstat(fd, &st)
@@ -146,7 +151,7 @@ func TestLinksStayInside(t *testing.T) {
 		}
 	}
 	// A mapping that cannot be opened as such must not become another file.
-	s := sighting{task: 1, link: inside + "/no/such", path: inside + "/secret", root: home, host: home, id: mapID{inode: 1}}
+	s := sighting{task: 1, link: inside + "/no/such", path: inside + "/secret", root: home, hostRoot: home, id: host.MapID{Inode: 1}}
 	if _, err := s.find(); err == nil {
 		t.Error("a link that is gone was replaced by a path")
 	}
@@ -155,12 +160,12 @@ func TestLinksStayInside(t *testing.T) {
 // cgroup makes a cgroup for the test.
 func cgroup(t *testing.T, name string) string {
 	t.Helper()
-	c, err := NewCgroups()
+	c, err := host.NewCgroups()
 	if err != nil {
 		missing(t, "%v", err)
 	}
 	defer c.Close()
-	folder := filepath.Join(c.mount, fmt.Sprintf("crau-test-%d-%s", os.Getpid(), name))
+	folder := filepath.Join(c.Mount(), fmt.Sprintf("crau-test-%d-%s", os.Getpid(), name))
 	if err := os.Mkdir(folder, 0o755); err != nil {
 		missing(t, "make a cgroup: %v", err)
 	}
@@ -196,7 +201,7 @@ func TestLimits(t *testing.T) {
 	modest := mapper(t, names(12, 13)...)
 	modest.move(t, other)
 
-	w := discover(t, Config{Enabled: true, MaxFilesPerContainer: 8}, dir)
+	w := discover(t, Config{Rules: Rules{Enabled: true, MaxFilesPerContainer: 8}}, dir)
 	count := func(c *child) (reported int, reasons []string) {
 		for _, e := range w.Inventory() {
 			if slices.Contains(e.Processes, c.pid()) {
@@ -227,7 +232,7 @@ func TestLimits(t *testing.T) {
 	}
 
 	// All of the container's, and no more than that.
-	if err := w.Reload(Config{Enabled: true, Allow: []string{dir + "/**"}, MaxFilesPerContainer: 5, MaxFiles: -1}); err != nil {
+	if err := w.Reload(Rules{Enabled: true, Allow: []string{dir + "/**"}, MaxFilesPerContainer: 5, MaxFiles: -1}); err != nil {
 		t.Fatal(err)
 	}
 	w.scan(t)
@@ -248,7 +253,7 @@ func TestLimits(t *testing.T) {
 		_ = os.Remove(filepath.Join(dir, fmt.Sprintf("%02d.so", i)))
 	}
 	w.scan(t) // room for more, which is used when the process is looked at again
-	for _, p := range w.processes {
+	for _, p := range w.search.processes.table {
 		p.due = p.looked
 	}
 	w.scan(t)
@@ -256,13 +261,13 @@ func TestLimits(t *testing.T) {
 		t.Errorf("%d files reported; %q", reported, reasons)
 	}
 
-	for name, cfg := range map[string]Config{
+	for name, rules := range map[string]Rules{
 		"limit of 3 files":               {MaxFiles: 3},
 		"limit of 150 sites":             {MaxSites: 150},
 		"limit of 100 sites per process": {MaxSitesPerContainer: 200},
 	} {
-		cfg.Enabled = true
-		w := discover(t, cfg, dir)
+		rules.Enabled = true
+		w := discover(t, Config{Rules: rules}, dir)
 		w.scan(t)
 		refused := 0
 		for _, e := range w.Inventory() {

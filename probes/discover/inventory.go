@@ -28,24 +28,23 @@ type Entry struct {
 	Refused  string // why it was not reported; "" if it was
 }
 
-// Inventory returns the files with probes that are known now, by path, whether
-// reported or not.
+// Inventory returns the files with probes that are known now, sorted by path, whether reported or not.
 func (d *Discoverer) Inventory() []Entry {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	mappers := make(map[*entry][]uint32)
-	for _, p := range d.processes {
+	for _, p := range d.search.processes.table {
 		for _, f := range p.files {
 			if f.entry == nil {
 				continue
 			}
-			if pids := mappers[f.entry]; len(pids) == 0 || pids[len(pids)-1] != p.pid { // once, in two overlays too
-				mappers[f.entry] = append(pids, p.pid)
+			if pids := mappers[f.entry]; len(pids) == 0 || pids[len(pids)-1] != uint32(p.pid) { // once, in two overlays too
+				mappers[f.entry] = append(pids, uint32(p.pid))
 			}
 		}
 	}
-	list := make([]Entry, 0, len(d.files))
-	for _, e := range d.files {
+	list := make([]Entry, 0, len(d.search.catalogue.files))
+	for _, e := range d.search.catalogue.files {
 		pids := mappers[e]
 		slices.Sort(pids)
 		list = append(list, Entry{

@@ -3,171 +3,214 @@
 package discover
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/probes/host"
 )
 
 const (
 	perTurn    = 256     // files that are opened for one process before it is another's turn
-	maxBacklog = 4096    // files of one process that wait for that
-	maxMapped  = 1 << 19 // files without probes that are remembered of the processes of one container
+	maxBacklog = 4096    // files of one process that wait to be opened
+	maxMapped  = 1 << 19 // files without probes that are remembered for the processes of one owner
 )
 
-// look finds out what a process maps. Files that are not known go to the
-// backlog, of which each call opens some.
-func (d *Discoverer) look(p *process, now time.Time) {
+// step looks at the process whose turn it is. It returns false if there is none.
+func (s *search) step() bool {
+	p, q := s.turns.next()
+	if p == nil {
+		return false
+	}
+	start := time.Now()
+	if !p.gone {
+		s.look(p, start)
+	}
+	end := time.Now()
+	q.owner.spent += end.Sub(start)
+	if len(p.backlog) > 0 || p.more {
+		s.turns.enqueue(p)
+	}
+	s.turns.admit(q, end)
+	return true
+}
+
+// look finds out what a process maps. Files that are not known go to the backlog, of which each call opens some.
+func (s *search) look(p *process, now time.Time) {
 	if len(p.backlog) == 0 || p.stale {
 		p.stale, p.more = false, false
-		d.readMaps(p, now)
+		s.readMaps(p, now)
 	}
 	part := p.backlog[:min(perTurn, len(p.backlog))]
 	p.backlog = p.backlog[len(part):]
-	tasks, kinds := make([]*task, len(part)), newMountKinds()
-	for i := range part {
-		s := &part[i]
-		var f finding
-		tasks[i] = &task{
-			device: s.id.device,
-			run:    func() { f = s.look(kinds) },
-			then:   func() { d.arrive(p, s.id, f) },
-		}
+	if len(part) > 0 {
+		s.find(p, part)
 	}
-	d.perform(tasks)
-}
-
-// arrive takes in what was found at a mapping.
-func (d *Discoverer) arrive(p *process, id mapID, f finding) {
-	at, mapped := find(p.files, id)
-	if f.err != nil {
-		switch {
-		case errors.Is(f.err, errNotRegular): // known now
-		case errors.Is(f.err, unix.ENOENT) && mapped:
-			// Gone, or elsewhere by now: to be seen at the next look.
-			p.files = slices.Delete(p.files, at, at+1)
-			p.container.mapped--
-		default:
-			d.log.Debug("mapped file not looked at", "pid", p.pid, "error", f.err)
-		}
-		return
-	}
-	if e := d.learn(f, p, false); e != nil && mapped {
-		p.files[at].is(e)
-	}
-}
-
-// find returns where a file is among those that a process maps.
-func find(files []mapped, id mapID) (int, bool) {
-	return slices.BinarySearchFunc(files, id, func(m mapped, id mapID) int { return m.id.compare(id) })
 }
 
 // readMaps reads the maps of a process.
-func (d *Discoverer) readMaps(p *process, now time.Time) {
-	all := !now.Before(p.due) // also what was known before
-	if all {
+func (s *search) readMaps(p *process, now time.Time) {
+	request := &mapsRequest{pid: p.pid, cgroup: p.cgroup, rules: s.rules}
+	if now.Before(p.due) { // only what is new is asked about
+		for _, f := range p.files {
+			request.known = append(request.known, f.id)
+		}
+	} else {
 		p.due = now.Add(rotation)
 	}
 	p.looked = now
-	d.identify(p)
-	home := root{procPath(p.pid, "root"), p.base}
-	program, _ := readLink(procPath(p.pid, "exe"))
-	program, _ = plainPath(program)
-	if d.policy.deniesProcess(home.within(program), p.cgroup) {
-		d.release(p)
-		return
+	var result mapsResult
+	q := &host.Question{
+		Subject:  p.subject(),
+		Ask:      func() { result = request.read() },
+		Answered: func() { s.applyMaps(p, &result) },
 	}
-
-	before := p.files
-	p.files, p.backlog = nil, nil
-	p.container.mapped -= len(before)
-	seen := make(map[mapID]struct{}, len(before))
-	task := p.pid
-	visit := func(m mapping) {
-		if _, twice := seen[m.id]; twice {
-			return
-		}
-		seen[m.id] = struct{}{}
-		file := mapped{id: m.id}
-		at, carried := find(before, m.id)
-		carried = carried && !all
-		if carried {
-			file = before[at]
-		} else if link := m.link(task); !d.resolve(&file, link, p) {
-			path, _ := plainPath(string(m.path))
-			if d.wants(home.within(path)) {
-				if len(p.backlog) == maxBacklog {
-					p.more = true
-					return
-				}
-				p.backlog = append(p.backlog, sighting{
-					task: task, link: link, path: path, id: m.id,
-					root: home, host: d.hostRoot, space: p.space, group: p.cgroup,
-				})
-			}
-		}
-		if file.entry != nil || p.container.mapped+len(p.files) < maxMapped {
-			p.files = append(p.files, file)
-		}
-	}
-	err := d.maps.read(procPath(task, "maps"), visit)
-	if err == nil && len(seen) == 0 {
-		if task = d.otherThread(p); task != 0 {
-			err = d.maps.read(procPath(task, "maps"), visit)
-		}
-	}
-	if err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENOENT) {
-		d.log.Debug("memory map not read", "pid", p.pid, "error", err)
-	}
-	slices.SortFunc(p.files, func(a, b mapped) int { return a.id.compare(b.id) })
-	p.container.mapped += len(p.files)
-	for _, f := range p.files {
-		if f.entry != nil {
-			f.entry.mappers++
-		}
-	}
-	for _, f := range before {
-		if f.entry != nil {
-			f.entry.mappers--
-		}
-	}
+	request.step = q.Step
+	s.helpers.Ask(q)
 }
 
-// resolve fills in the entry of a mapped file, if it is known.
-func (d *Discoverer) resolve(file *mapped, link string, p *process) (known bool) {
-	i, changed, regular, err := statNow(link)
-	if err != nil {
+// applyMaps notes what a process maps.
+func (s *search) applyMaps(p *process, result *mapsResult) {
+	if p.gone {
+		return
+	}
+	p.namespace, p.root = result.namespace, result.root
+	s.processes.move(p, result.cgroup)
+	if result.ignored {
+		p.release()
+		return
+	}
+	if err := result.err; err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENOENT) {
+		s.log.Debug("memory map not read", "pid", p.pid, "error", err)
+	}
+	p.backlog = nil
+	others := p.owner.mapped - len(p.files) // of the owner's other processes
+	var files []mapped
+	for i := range result.files {
+		found := &result.files[i]
+		file := mapped{id: found.id}
+		if !found.isNew {
+			if i, ok := p.find(found.id); ok {
+				file = p.files[i]
+			}
+		} else if !s.recall(p, found, &file) && s.rules.wants(p.root.Within(found.path)) {
+			if len(p.backlog) == maxBacklog {
+				p.more = true
+				continue
+			}
+			p.backlog = append(p.backlog, sighting{
+				task: result.task, link: found.link, path: found.path, id: found.id,
+				root: p.root, hostRoot: s.view.root, namespace: p.namespace, cgroup: p.cgroup,
+			})
+		}
+		if file.entry != nil || others+len(files) < maxMapped {
+			files = append(files, file)
+		}
+	}
+	slices.SortFunc(files, func(a, b mapped) int { return a.id.Compare(b.id) })
+	p.setFiles(files)
+}
+
+// recall fills in the entry of a mapped file. It returns false if the file has to be looked at.
+func (s *search) recall(p *process, found *mapsFile, file *mapped) (known bool) {
+	if found.err != nil {
 		return false
 	}
-	if !regular {
+	if !found.status.Regular {
 		return true
 	}
-	file.entry, known = d.recall(i, changed, p)
+	file.entry, known = s.catalogue.recall(found.status.Inode, found.status.Changed, &p.finder)
 	return known
 }
 
-// otherThread returns a thread of a process whose first one has ended, which
-// leaves it without maps although others run; 0 if there is none.
-func (d *Discoverer) otherThread(p *process) uint32 {
-	fd, err := open(procPath(p.pid, "task"), unix.O_RDONLY|unix.O_DIRECTORY)
-	if err != nil {
-		return 0
-	}
-	defer unix.Close(fd)
-	n, err := unix.Getdents(fd, d.buffer)
-	if err != nil {
-		return 0
-	}
-	for data := d.buffer[:n]; len(data) >= 19; {
-		size := int(binary.NativeEndian.Uint16(data[16:]))
-		name, _, _ := bytes.Cut(data[19:size], []byte{0})
-		if tid, ok := parseUint(name, 10); ok && uint32(tid) != p.pid {
-			return uint32(tid)
+// find opens files that a process maps, and reads them.
+func (s *search) find(p *process, part []sighting) {
+	mounts := host.NewMountKinds()
+	errs := make([]error, len(part))
+	q := &host.Question{Subject: p.subject()}
+	q.Ask = func() {
+		for i := range part {
+			part[i].fd, errs[i] = part[i].find()
+			q.Step()
 		}
-		data = data[size:]
 	}
-	return 0
+	q.Answered = func() {
+		var questions []*host.Question
+		for i := range part {
+			if errs[i] != nil {
+				s.arrive(p, part[i].id, finding{err: errs[i]})
+				continue
+			}
+			questions = append(questions, s.read(p, &part[i], mounts))
+		}
+		s.helpers.Ask(questions...)
+	}
+	s.helpers.Ask(q)
+}
+
+// read returns the question what is in a file.
+func (s *search) read(p *process, at *sighting, mounts *host.MountKinds) *host.Question {
+	var f finding
+	return &host.Question{
+		Subject: host.Subject{Device: at.id.Device},
+		Ask:     func() { f = at.read(at.fd, mounts) },
+		Answered: func() {
+			if f.entry != nil {
+				s.judge(p, at, &f)
+			}
+			s.arrive(p, at.id, f)
+		},
+		Skipped: func() { unix.Close(at.fd) },
+	}
+}
+
+// judge fills in whether a file can be trusted. If that is not answered in time, the file is not.
+func (s *search) judge(p *process, at *sighting, f *finding) {
+	fd, err := unix.FcntlInt(f.entry.open.Fd(), unix.F_DUPFD_CLOEXEC, 0) // f.entry may be closed before the answer
+	if err != nil {
+		f.entry.Distrust = err.Error()
+		return
+	}
+	var v verdict
+	answered := s.helpers.Ask(&host.Question{
+		Subject: p.subject(),
+		Ask: func() {
+			defer unix.Close(fd)
+			v = at.judge(fd)
+		},
+		Skipped: func() { unix.Close(fd) },
+	})
+	if answered > 0 {
+		f.entry.apply(v)
+	}
+}
+
+// arrive takes in what was found at a mapping.
+func (s *search) arrive(p *process, id host.MapID, f finding) {
+	i, isMapped := p.find(id)
+	if f.err != nil {
+		switch {
+		case errors.Is(f.err, host.ErrNotRegular): // known now
+		case errors.Is(f.err, unix.ENOENT) && isMapped:
+			// It was unmapped or moved, and will be seen at the next look.
+			p.setFiles(slices.Delete(slices.Clone(p.files), i, i+1))
+		default:
+			s.log.Debug("mapped file not looked at", "pid", p.pid, "error", f.err)
+		}
+		return
+	}
+	if e := s.learn(f, &p.finder, false); e != nil && isMapped {
+		p.files[i].set(e)
+	}
+}
+
+// learn adds a finding to the catalogue, and returns its entry if it has probes.
+func (s *search) learn(f finding, by *finder, explicit bool) *entry {
+	e := s.catalogue.learn(f, by, explicit)
+	if e != nil {
+		s.processes.adopt(e, f.inode)
+	}
+	return e
 }

@@ -79,7 +79,7 @@ func mapFile(path string) ([]byte, error) {
 
 // scanOnce prints the paths of what a scan finds.
 func scanOnce() {
-	d, err := New(Config{Enabled: true, Found: func(f *File) { fmt.Println(f.Path) }})
+	d, err := New(Config{Rules: Rules{Enabled: true}, Found: func(f *File) { fmt.Println(f.Path) }})
 	if err == nil {
 		err = d.Scan(context.Background())
 	}

@@ -42,7 +42,7 @@ func TestOverlays(t *testing.T) {
 	path := filepath.Join(one, "lib.so")
 	first, second := mapper(t, path), mapper(t, filepath.Join(two, "lib.so"))
 
-	w := discover(t, Config{Enabled: true}, dir)
+	w := discover(t, Config{Rules: Rules{Enabled: true}}, dir)
 	w.scan(t)
 	if len(w.history()) != 1 {
 		t.Fatalf("reported %q", w.history())
@@ -102,7 +102,7 @@ func TestOverlayOutOfSight(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The paths have no beginning any more.
-	w := discover(t, Config{Enabled: true, Allow: []string{"lib.so"}})
+	w := discover(t, Config{Rules: Rules{Enabled: true, Allow: []string{"lib.so"}}})
 	w.scan(t)
 	found := 0
 	for _, e := range w.Inventory() {

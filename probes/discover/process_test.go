@@ -29,7 +29,7 @@ func TestChroot(t *testing.T) {
 	program := wait(t, "/bin/program", func(cmd *exec.Cmd) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: dir}
 	})
-	w := discover(t, Config{Enabled: true}, "/bin")
+	w := discover(t, Config{Rules: Rules{Enabled: true}}, "/bin")
 	w.scan(t)
 	f := w.file(t, "/bin/program")
 	if len(f.Probes.Sites) == 0 || f.Probes.BuildID == "" || f.Trusted || f.Distrust != "/tmp can be written by others" && os.TempDir() == "/tmp" {
@@ -83,7 +83,7 @@ func TestMountNamespace(t *testing.T) {
 				t.Fatal("the program can be seen from here")
 			}
 
-			w := discover(t, Config{Enabled: true}, dir)
+			w := discover(t, Config{Rules: Rules{Enabled: true}}, dir)
 			w.scan(t)
 			if f := w.file(t, path); f.Trusted || !strings.Contains(f.Distrust, test.distrust) {
 				t.Errorf("distrusted because %q, want %q", f.Distrust, test.distrust)
@@ -102,7 +102,7 @@ func TestReplaced(t *testing.T) {
 	requireRoot(t)
 	dir := t.TempDir()
 	path := sample(t, "sample", dir, "lib.so.1")
-	w := discover(t, Config{Enabled: true}, dir)
+	w := discover(t, Config{Rules: Rules{Enabled: true}}, dir)
 	before := mapper(t, path)
 	w.scan(t)
 	first := w.file(t, path)
@@ -142,7 +142,7 @@ func TestChanged(t *testing.T) {
 	requireRoot(t)
 	dir := t.TempDir()
 	path := write(t, filepath.Join(dir, "lib.so"), []byte("nothing in it so far"))
-	w := discover(t, Config{Enabled: true}, dir)
+	w := discover(t, Config{Rules: Rules{Enabled: true}}, dir)
 	mapper(t, path)
 	w.scan(t)
 	w.expect(t)
@@ -187,7 +187,7 @@ func TestDeleted(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	w := discover(t, Config{Enabled: true}, dir)
+	w := discover(t, Config{Rules: Rules{Enabled: true}}, dir)
 	w.scan(t)
 	w.expect(t, "+"+path)
 	if answer := program.tell(t, "unmap "+filepath.Join(dir, "short")); answer != "<nil>" {
@@ -226,7 +226,7 @@ func TestThreads(t *testing.T) {
 			pthread_exit(0);
 		}`)
 	start(t, exec.Command(program, path))
-	w := discover(t, Config{Enabled: true}, dir)
+	w := discover(t, Config{Rules: Rules{Enabled: true}}, dir)
 	w.scan(t)
 	w.expect(t, "+"+path)
 }
@@ -307,11 +307,11 @@ func TestMappersOfOld(t *testing.T) {
 	dir := t.TempDir()
 	path := sample(t, "sample", dir, "lib.so")
 	old := mapper(t, path)
-	w := discover(t, Config{Enabled: true, Interval: time.Hour}, dir+"/other")
+	w := discover(t, Config{Rules: Rules{Enabled: true}, Interval: time.Hour}, dir+"/other")
 	w.scan(t)
 	w.expect(t)
 	w.mu.Lock()
-	w.cfg.Libraries = []string{path} // unlike Reload, which has all processes looked at again
+	w.search.rules.Libraries = []string{path} // unlike Reload, which has all processes looked at again
 	w.mu.Unlock()
 	w.scan(t)
 	w.expect(t, "+"+path)

@@ -74,7 +74,7 @@ func TestTrust(t *testing.T) {
 			if program == nil {
 				program = mapper(t, path)
 			}
-			w := discover(t, Config{Enabled: true, Root: host, Allow: []string{"/usr/lib/lib.so"}}, host)
+			w := discover(t, Config{Rules: Rules{Enabled: true, Allow: []string{"/usr/lib/lib.so"}}, Root: host}, host)
 			w.scan(t)
 			list := w.Inventory()
 			if len(list) != 1 || !slices.Equal(list[0].Processes, []uint32{program.pid()}) {
@@ -96,34 +96,10 @@ func TestTrustInNamespace(t *testing.T) {
 		"mount -t tmpfs -o mode=755 none /mnt && cp %s /mnt/crau-test-program && exec /mnt/crau-test-program --wait", from))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	program := start(t, cmd)
-	w := discover(t, Config{Enabled: true, Allow: []string{"crau-test-program"}})
+	w := discover(t, Config{Rules: Rules{Enabled: true, Allow: []string{"crau-test-program"}}})
 	w.scan(t)
 	if f := w.file(t, "/mnt/crau-test-program"); !f.Trusted {
 		t.Errorf("distrusted: %s", f.Distrust)
 	}
 	program.stop()
-}
-
-// TestRootUser reads the user namespaces of processes.
-func TestRootUser(t *testing.T) {
-	t.Parallel()
-	requireRoot(t)
-	if user, err := rootUser(uint32(os.Getpid())); user != 0 || err != nil {
-		t.Errorf("got %d, %v", user, err)
-	}
-	if _, err := rootUser(1 << 31); err == nil {
-		t.Error("found the user namespace of no process")
-	}
-	for root, want := range map[int]string{0: "100000 <nil>", 5: "0 in a user namespace without a root"} {
-		cmd := exec.Command("/proc/self/exe")
-		cmd.Env = append(os.Environ(), roleVariable+"=map")
-		cmd.SysProcAttr = &syscall.SysProcAttr{
-			Cloneflags:  syscall.CLONE_NEWUSER,
-			UidMappings: []syscall.SysProcIDMap{{ContainerID: root, HostID: 100000, Size: 10}},
-		}
-		user, err := rootUser(start(t, cmd).pid())
-		if got := fmt.Sprint(user, " ", err); got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
-	}
 }

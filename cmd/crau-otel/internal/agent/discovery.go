@@ -24,9 +24,9 @@ type discovery struct {
 // missed.
 func newDiscovery(cfg config.Config, attached *attachments, log *slog.Logger) (*discovery, error) {
 	d := &discovery{}
-	dc := discoverConfig(cfg)
-	dc.Log, dc.Found, dc.Gone, dc.Changed = log, attached.add, attached.remove, d.changed
-	found, err := discover.New(dc)
+	found, err := discover.New(discover.Config{
+		Log: log, Found: attached.add, Gone: attached.remove, Changed: d.changed, Rules: discoveryRules(cfg),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("discovery: %w", err)
 	}
@@ -48,9 +48,9 @@ func (d *discovery) changed(visit func(pid uint32)) error {
 	return d.execs.Changed(visit)
 }
 
-// discoverConfig returns what the configuration says of discovery.
-func discoverConfig(cfg config.Config) discover.Config {
-	return discover.Config{
+// discoveryRules returns what the configuration says of discovery.
+func discoveryRules(cfg config.Config) discover.Rules {
+	return discover.Rules{
 		Libraries: cfg.Libraries, Enabled: cfg.Discovery.Enabled,
 		Allow: cfg.Discovery.Allow, Deny: cfg.Discovery.Deny,
 		DenyExecutables: cfg.Discovery.DenyExecutables, DenyCgroups: cfg.Discovery.DenyCgroups,

@@ -4,18 +4,15 @@ package identity
 
 import (
 	"sync"
-	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/probes"
-	"github.com/crau-otel/crau-otel/probes/discover"
+	"github.com/crau-otel/crau-otel/probes/host"
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-const (
-	maxBuilds   = 4096
-	maxReaders  = 4                     // at a time; a file system that does not answer keeps one for good
-	maxPatience = 20 * time.Millisecond // events wait for so long
-)
+const maxBuilds = 4096
 
 // executable is a file in the kernel's own numbers.
 type executable struct {
@@ -23,18 +20,23 @@ type executable struct {
 	inode  uint64
 }
 
+// subject returns the file system that the file is on.
+func (e executable) subject() host.Subject {
+	return host.Subject{Device: unix.Mkdev(e.device>>20, e.device&(1<<20-1))} // MAJOR and MINOR of <linux/kdev_t.h>
+}
+
 // builds remembers the build ids of executables.
 type builds struct {
+	helpers *host.Helpers
 	mu      *sync.Mutex
 	known   map[executable]string
-	readers chan struct{}
 }
 
-func newBuilds() builds {
-	return builds{new(sync.Mutex), make(map[executable]string), make(chan struct{}, maxReaders)}
+func newBuilds(helpers *host.Helpers) builds {
+	return builds{helpers, new(sync.Mutex), make(map[executable]string)}
 }
 
-// of returns the build id of what a process executes, "" if it has none or it cannot be told at once.
+// of returns the build id of what a process executes, "" if it has none or it cannot be read at once.
 func (b *builds) of(pid uint32, p event.Process) string {
 	file := executable{p.ExeDevice, p.ExeInode}
 	b.mu.Lock()
@@ -43,26 +45,20 @@ func (b *builds) of(pid uint32, p event.Process) string {
 	if known || file == (executable{}) || !alive(pid, p) {
 		return id
 	}
-	select {
-	case b.readers <- struct{}{}:
-	default:
+	var read string
+	answered := b.helpers.Ask(&host.Question{
+		Subject: file.subject(),
+		Ask: func() {
+			var ok bool
+			if read, ok = readBuildID(pid); ok && alive(pid, p) {
+				b.remember(file, read)
+			}
+		},
+	})
+	if answered == 0 {
 		return ""
 	}
-	read := make(chan string, 1)
-	go func() {
-		defer func() { <-b.readers }()
-		id, ok := readBuildID(pid)
-		if ok && alive(pid, p) {
-			b.remember(file, id)
-		}
-		read <- id
-	}()
-	select {
-	case id := <-read:
-		return id
-	case <-time.After(maxPatience):
-		return ""
-	}
+	return read
 }
 
 func (b *builds) remember(file executable, id string) {
@@ -74,9 +70,9 @@ func (b *builds) remember(file executable, id string) {
 	b.known[file] = id
 }
 
-// readBuildID reads the build id of what a process executes; ok says whether it was to be read.
+// readBuildID reads the build id of what a process executes; ok says whether it could be read.
 func readBuildID(pid uint32) (id string, ok bool) {
-	f, err := discover.OpenExecutable(pid)
+	f, err := host.Process(pid).OpenExecutable()
 	if err != nil {
 		return "", false
 	}

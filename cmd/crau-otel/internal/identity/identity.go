@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/attribute"
@@ -18,9 +19,12 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
-	"github.com/crau-otel/crau-otel/probes/discover"
+	"github.com/crau-otel/crau-otel/probes/host"
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
+
+// patience is how long events wait for one answer of a process or file system.
+const patience = 20 * time.Millisecond
 
 // unitKey is the systemd unit of a process that is in no container.
 const unitKey = attribute.Key("systemd.unit")
@@ -37,13 +41,15 @@ type Resolver struct {
 	full     bool
 	host     string // host.id, or host.name without it
 	unified  bool   // there are no cgroups of version 1, so that the kernel's record of the cgroup says all
-	cgroups  *discover.Cgroups
+	cgroups  *host.Cgroups
+	helpers  *host.Helpers // ask processes and file systems that may not answer
 	builds   builds
 }
 
 // New returns a resolver; it must be closed.
 func New(cfg Config) *Resolver {
-	r := &Resolver{builds: newBuilds()}
+	helpers := host.NewHelpers(host.HelpersConfig{Log: cfg.Log, Patience: patience})
+	r := &Resolver{helpers: helpers, builds: newBuilds(helpers)}
 	for _, key := range []attribute.Key{semconv.HostIDKey, semconv.HostNameKey} {
 		if value, ok := cfg.Host.Set().Value(key); ok {
 			r.host = value.AsString()
@@ -52,7 +58,7 @@ func New(cfg Config) *Resolver {
 	}
 	own, err := os.ReadFile("/proc/self/cgroup")
 	r.unified = err == nil && bytes.HasPrefix(own, []byte("0::")) && bytes.Count(own, []byte("\n")) == 1
-	if r.cgroups, err = discover.NewCgroups(); err != nil {
+	if r.cgroups, err = host.NewCgroups(); err != nil {
 		cfg.Log.Debug("containers of processes that end at once are not told", "error", err)
 	}
 	return r
@@ -68,6 +74,7 @@ func (r *Resolver) With(services []config.Service, full bool) *Resolver {
 
 // Close releases what the resolver holds.
 func (r *Resolver) Close() error {
+	r.helpers.Close()
 	if r.cgroups == nil {
 		return nil
 	}
@@ -100,7 +107,7 @@ func (r *Resolver) Describe(pid uint32, p event.Process) []attribute.KeyValue {
 	}
 	unique := []string{r.host, where, p.Executable}
 	if r.full {
-		attrs = append(attrs, describeProcess(pid, p)...)
+		attrs = append(attrs, describeProcess(r.helpers, pid, p)...)
 		unique = append(unique, fmt.Sprint(pid), fmt.Sprint(p.StartTime))
 	}
 	return append(attrs, semconv.ServiceInstanceID(instance(unique)))
@@ -121,19 +128,19 @@ func (r *Resolver) service(executable, unit string) string {
 }
 
 // cgroup goes by the kernel's record where that is enough, and else asks the process if it has not ended.
-func (r *Resolver) cgroup(pid uint32, p event.Process) discover.Cgroup {
-	var group discover.Cgroup
+func (r *Resolver) cgroup(pid uint32, p event.Process) host.Cgroup {
+	var group host.Cgroup
 	if r.cgroups != nil && p.CgroupID != 0 {
 		if where, ok := r.cgroups.Path(p.CgroupID); ok {
-			group = discover.ParseCgroup(where)
-			if r.unified || group != (discover.Cgroup{}) {
+			group = host.ParseCgroup(where)
+			if r.unified || group != (host.Cgroup{}) {
 				return group
 			}
 		}
 	}
 	if alive(pid, p) {
-		if where, err := discover.CgroupOf(pid); err == nil {
-			return discover.ParseCgroup(where)
+		if where, err := host.Process(pid).CgroupPath(); err == nil {
+			return host.ParseCgroup(where)
 		}
 	}
 	return group

@@ -15,13 +15,16 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 
+	"github.com/crau-otel/crau-otel/probes/host"
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
 // described returns what describeProcess says, by key.
 func described(pid uint32, p event.Process) map[attribute.Key]any {
+	helpers := host.NewHelpers(host.HelpersConfig{Patience: patience})
+	defer helpers.Close()
 	got := make(map[attribute.Key]any)
-	for _, kv := range describeProcess(pid, p) {
+	for _, kv := range describeProcess(helpers, pid, p) {
 		got[kv.Key] = kv.Value.AsInterface()
 	}
 	return got
@@ -112,7 +115,7 @@ func TestDescribeProcess(t *testing.T) {
 func TestLongCommandLineIsCut(t *testing.T) {
 	pid, path := wait(t, "x", strings.Repeat("a", 4000), strings.Repeat("b", 4000))
 	args, _ := described(pid, event.Process{StartTime: started(t, pid), Executable: filepath.Base(path)})["process.command_args"].([]string)
-	if want := []string{"x", strings.Repeat("a", 4000), strings.Repeat("b", maxCommandLine-4003)}; !slices.Equal(args, want) {
+	if want := []string{"x", strings.Repeat("a", 4000), strings.Repeat("b", host.MaxCommandLine-4003)}; !slices.Equal(args, want) {
 		t.Errorf("%d arguments of %d bytes", len(args), len(strings.Join(args, " ")))
 	}
 }

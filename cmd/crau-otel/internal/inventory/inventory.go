@@ -21,6 +21,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/console"
 	"github.com/crau-otel/crau-otel/probes"
 	"github.com/crau-otel/crau-otel/probes/discover"
+	"github.com/crau-otel/crau-otel/probes/host"
 )
 
 // File is a file with probes.
@@ -44,7 +45,7 @@ type File struct {
 func Take(ctx context.Context, log *slog.Logger) (_ []File, err error) {
 	files := make(map[discover.Key]*discover.File)
 	d, err := discover.New(discover.Config{
-		Enabled: true, Log: log,
+		Rules: discover.Rules{Enabled: true}, Log: log,
 		Found: func(f *discover.File) { files[f.Key] = f },
 	})
 	if err != nil {
@@ -58,7 +59,7 @@ func Take(ctx context.Context, log *slog.Logger) (_ []File, err error) {
 	traced, untold := tracedFiles()
 	list := []File{}
 	for _, e := range d.Inventory() {
-		group := discover.ParseCgroup(e.Cgroup)
+		group := host.ParseCgroup(e.Cgroup)
 		i := File{
 			Path: e.Path, BuildID: e.BuildID, Soname: e.Soname, Sites: e.Sites, Processes: e.Processes, Mappers: e.Mappers,
 			Container: group.ContainerID, Unit: group.Unit, Trusted: e.Trusted, Distrust: e.Distrust, Reason: e.Refused,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package discover
+package host
 
 import (
 	"encoding/binary"
@@ -23,23 +23,22 @@ const (
 	walkInterval = time.Second
 )
 
-// Cgroups finds the paths of cgroups of version 2 by the numbers that
-// bpf_get_current_cgroup_id returns. It may be used by several goroutines.
+// Cgroups finds the paths of cgroups of version 2 by the numbers that bpf_get_current_cgroup_id returns. It may be used
+// by several goroutines.
 type Cgroups struct {
 	mount string
 	dir   *os.File
 
 	mu     sync.Mutex
 	paths  map[uint64]string
-	walk   bool // handles cannot be opened: CAP_DAC_READ_SEARCH is missing
+	walk   bool // file handles cannot be opened, which takes CAP_DAC_READ_SEARCH
 	walked time.Time
 }
 
-// NewCgroups looks for where cgroups of version 2 are mounted. It fails where
-// they are not.
+// NewCgroups finds the mount of cgroups of version 2. It fails if there is none. The result must be closed.
 func NewCgroups() (*Cgroups, error) {
 	point := ""
-	err := eachMount("/proc/self/mountinfo", func(m mount) bool {
+	err := eachMount(ownMounts, func(m mount) bool {
 		if m.kind == "cgroup2" {
 			point = m.point
 		}
@@ -62,12 +61,14 @@ func newCgroups(mount string) (*Cgroups, error) {
 	return &Cgroups{mount: mount, dir: dir, paths: make(map[uint64]string)}, nil
 }
 
-// Close lets go of the mount.
+// Close closes the mount.
 func (c *Cgroups) Close() error { return c.dir.Close() }
 
-// Path returns the path of a cgroup, as /proc/PID/cgroup has it. Numbers are
-// not used again, so it is right even if the cgroup has been removed since it
-// was first asked for.
+// Mount returns where cgroups of version 2 are mounted.
+func (c *Cgroups) Mount() string { return c.mount }
+
+// Path returns the path of a cgroup, as /proc/PID/cgroup has it. The kernel does not use numbers again, so a remembered
+// path stays right after the cgroup is removed.
 func (c *Cgroups) Path(id uint64) (string, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -96,7 +97,7 @@ func (c *Cgroups) remember(id uint64, path string) {
 	c.paths[id] = path
 }
 
-// open opens a cgroup by its number, which is what its file handle consists of.
+// open opens a cgroup by its number, which is all that its file handle consists of.
 func (c *Cgroups) open(id uint64) (string, error) {
 	handle := unix.NewFileHandle(kernfsHandle, binary.NativeEndian.AppendUint64(nil, id))
 	fd, err := unix.OpenByHandleAt(int(c.dir.Fd()), handle, unix.O_PATH|unix.O_CLOEXEC)
@@ -108,7 +109,7 @@ func (c *Cgroups) open(id uint64) (string, error) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return "", err
 	}
-	where, _, err := pathOf(fd)
+	where, _, err := PathOf(fd)
 	if err != nil {
 		return "", err
 	}
@@ -119,7 +120,7 @@ func (c *Cgroups) open(id uint64) (string, error) {
 	return path.Join("/", inside), nil
 }
 
-// readTree notes all cgroups, of many the first.
+// readTree remembers the paths of all cgroups, up to maxCgroups.
 func (c *Cgroups) readTree() {
 	c.walked = time.Now()
 	clear(c.paths)

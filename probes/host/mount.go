@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package discover
+package host
 
 import (
 	"bufio"
@@ -12,6 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ownMounts is the mount table of this process.
+const ownMounts = "/proc/self/mountinfo"
+
 // mount is a line of mountinfo.
 type mount struct {
 	id           uint64
@@ -20,8 +23,7 @@ type mount struct {
 	kind, source string
 }
 
-// eachMount calls visit for every mount that a process sees, until visit
-// returns false.
+// eachMount calls visit for every mount of a file mountinfo, until visit returns false.
 func eachMount(file string, visit func(mount) bool) error {
 	table, err := os.Open(file)
 	if err != nil {
@@ -29,7 +31,7 @@ func eachMount(file string, visit func(mount) bool) error {
 	}
 	defer table.Close()
 	lines := bufio.NewScanner(table)
-	lines.Buffer(nil, 1<<20) // those of overlays are long
+	lines.Buffer(nil, 1<<20) // the lines of overlays are long
 	for lines.Scan() {
 		if m, ok := parseMount(lines.Text()); ok && !visit(m) {
 			return nil
@@ -65,24 +67,25 @@ func unescape(text string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(text)
 }
 
-// isFuse says whether the file system is a program. Whoever waits for such a
-// program when it does not answer cannot even be killed.
-func (m mount) isFuse() bool {
+// isFUSE reports whether the file system is served by a program. A thread that waits for such a program cannot even be
+// killed.
+func (m mount) isFUSE() bool {
 	return m.kind == "fuse" || m.kind == "fuseblk" || strings.HasPrefix(m.kind, "fuse.")
 }
 
-// mountKinds remembers which devices are FUSE's. As the numbers of devices are
-// used again, it is good for a moment only.
-type mountKinds struct {
+// MountKinds remembers which devices belong to FUSE. The kernel uses device numbers again, so it is good for a moment
+// only. It may be used by several goroutines.
+type MountKinds struct {
 	mu   sync.Mutex
 	fuse map[uint64]bool
 }
 
-func newMountKinds() *mountKinds { return &mountKinds{fuse: make(map[uint64]bool)} }
+// NewMountKinds returns a MountKinds that knows nothing yet.
+func NewMountKinds() *MountKinds { return &MountKinds{fuse: make(map[uint64]bool)} }
 
-// isFuse says whether an open file is on FUSE, without asking it. Where that
-// cannot be told, it is not.
-func (k *mountKinds) isFuse(fd int, task uint32) bool {
+// IsFUSE reports whether an open file is on FUSE, without asking the file system. It looks for the mount in the tables
+// of viewer and of this process, and answers no if it finds none.
+func (k *MountKinds) IsFUSE(fd int, viewer Process) bool {
 	var st unix.Statx_t
 	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_MNT_ID, &st); err != nil {
 		return false
@@ -94,14 +97,14 @@ func (k *mountKinds) isFuse(fd int, task uint32) bool {
 	if known {
 		return fuse
 	}
-	files := []string{"/proc/self/mountinfo"}
-	if task != 0 {
-		files = append([]string{procPath(task, "mountinfo")}, files...)
+	tables := []string{ownMounts}
+	if viewer != 0 {
+		tables = []string{viewer.Path("mountinfo"), ownMounts}
 	}
-	for _, file := range files {
-		_ = eachMount(file, func(m mount) bool {
+	for _, table := range tables {
+		_ = eachMount(table, func(m mount) bool {
 			known = m.id == st.Mnt_id
-			fuse = known && m.isFuse()
+			fuse = known && m.isFUSE()
 			return !known
 		})
 		if known {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package discover
+package host
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -96,7 +97,7 @@ func TestParseCgroup(t *testing.T) {
 	}
 }
 
-func TestLimitGroup(t *testing.T) {
+func TestOwnerPath(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]string{
 		"":                            "/",
@@ -108,7 +109,7 @@ func TestLimitGroup(t *testing.T) {
 		"/kubepods-x-pod" + slice + ".slice:cri-containerd:" + id2 + "/y":                   "/kubepods-x-pod" + slice + ".slice:cri-containerd:" + id2,
 		"/batch/job7": "/batch/job7",
 	} {
-		if got := limitGroup(path); got != want {
+		if got := OwnerPath(path); got != want {
 			t.Errorf("%s: got %s, want %s", path, got, want)
 		}
 	}
@@ -130,10 +131,10 @@ func TestCgroupPath(t *testing.T) {
 			t.Errorf("%q: got %q, %t", file, got, ok)
 		}
 	}
-	if path, err := CgroupOf(uint32(os.Getpid())); err != nil || !strings.HasPrefix(path, "/") {
+	if path, err := Process(os.Getpid()).CgroupPath(); err != nil || !strings.HasPrefix(path, "/") {
 		t.Errorf("got %q, %v", path, err)
 	}
-	if _, err := CgroupOf(1 << 31); err == nil {
+	if _, err := Process(1 << 31).CgroupPath(); err == nil {
 		t.Error("found the cgroup of no process")
 	}
 }
@@ -142,7 +143,16 @@ func TestCgroupPath(t *testing.T) {
 func TestCgroups(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)
-	folder := cgroup(t, "numbers.scope")
+	mounted, err := NewCgroups()
+	if err != nil {
+		missing(t, "%v", err)
+	}
+	defer mounted.Close()
+	folder := filepath.Join(mounted.Mount(), fmt.Sprintf("crau-test-%d-numbers.scope", os.Getpid()))
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		missing(t, "make a cgroup: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Rmdir(folder) })
 	for _, walk := range []bool{false, true} {
 		c, err := NewCgroups()
 		if err != nil {

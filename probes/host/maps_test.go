@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package discover
+package host
 
 import (
 	"bytes"
@@ -34,8 +34,8 @@ func TestParseMapping(t *testing.T) {
 		got := ""
 		if ok {
 			got = strings.Join([]string{
-				utoa(uint64(unix.Major(m.id.device))) + ":" + utoa(uint64(unix.Minor(m.id.device))), utoa(m.id.inode),
-				strings.TrimPrefix(m.link(1), "/proc/1/map_files/"), string(m.path),
+				utoa(uint64(unix.Major(m.ID.Device))) + ":" + utoa(uint64(unix.Minor(m.ID.Device))), utoa(m.ID.Inode),
+				strings.TrimPrefix(m.Link(1), "/proc/1/map_files/"), string(m.path),
 			}, " ")
 		}
 		if got != want {
@@ -50,7 +50,7 @@ func FuzzParseMapping(f *testing.F) {
 	f.Add([]byte("00400000-00452000 r-xp 00000000 08:02 173521      /usr/bin/dbus-daemon"))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		m, ok := parseMapping(line)
-		if ok && (m.id.inode == 0 || !bytes.HasPrefix(m.path, []byte("/")) || len(m.link(1)) > len(line)+32) {
+		if ok && (m.ID.Inode == 0 || !bytes.HasPrefix(m.path, []byte("/")) || len(m.Link(1)) > len(line)+32) {
 			t.Errorf("got %+v", m)
 		}
 	})
@@ -59,12 +59,12 @@ func FuzzParseMapping(f *testing.F) {
 func TestParseUint(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]uint64{"0": 0, "00": 0, "9": 9, "18446744073709551615": 1<<64 - 1} {
-		if got, ok := parseUint([]byte(text), 10); got != want || !ok {
+		if got, ok := ParseUint([]byte(text), 10); got != want || !ok {
 			t.Errorf("%q: got %d, %t", text, got, ok)
 		}
 	}
 	for _, text := range []string{"", "-1", "a", "1 ", "18446744073709551616", "99999999999999999999", "111111111111111111111"} {
-		if got, ok := parseUint([]byte(text), 10); ok {
+		if got, ok := ParseUint([]byte(text), 10); ok {
 			t.Errorf("%q: got %d", text, got)
 		}
 	}
@@ -89,12 +89,12 @@ func TestReadMaps(t *testing.T) {
 	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var r mapsReader
+	var r MapsReader
 	for range 2 {
 		next, longest := uint64(1), 0
-		if err := r.read(path, func(m mapping) {
-			if m.id.inode != next {
-				t.Fatalf("got %d, want %d", m.id.inode, next)
+		if err := r.Read(path, func(m *Mapping) {
+			if m.ID.Inode != next {
+				t.Fatalf("got %d, want %d", m.ID.Inode, next)
 			}
 			next++
 			longest = max(longest, len(m.path))
@@ -105,7 +105,7 @@ func TestReadMaps(t *testing.T) {
 			t.Errorf("%d mappings, the longest path has %d bytes", next-1, longest)
 		}
 	}
-	if err := r.read(path+"?", nil); err == nil {
+	if err := r.Read(path+"?", nil); err == nil {
 		t.Error("a file that is not there was read")
 	}
 }
@@ -123,37 +123,5 @@ func TestParseMount(t *testing.T) {
 		if got, ok := parseMount(line); got != want || ok != (want != mount{}) {
 			t.Errorf("%s: got %+v, %t", line, got, ok)
 		}
-	}
-}
-
-func TestPattern(t *testing.T) {
-	t.Parallel()
-	for text, names := range map[string]struct{ yes, no []string }{
-		"libssl.so*":     {[]string{"/usr/lib/libssl.so.3", "/libssl.so", "libssl.so.1/libssl.so"}, []string{"/libssl.so.3/other", "/xlibssl.so"}},
-		"/usr/lib/*.so":  {[]string{"/usr/lib/a.so", "/usr/lib/.so"}, []string{"/usr/lib/b/a.so", "/x/usr/lib/a.so", "/usr/lib/a.so.1"}},
-		"/usr/**/a.so":   {[]string{"/usr/lib/a.so", "/usr/x/y/z/a.so"}, []string{"/usr/a.so.1", "/opt/a.so"}},
-		"**":             {[]string{"/", "", "/a/b\nc"}, nil},
-		"/a?c/[x]+(y).$": {[]string{"/abc/[x]+(y).$"}, []string{"/a/c/[x]+(y).$", "/abc/x"}},
-		"/é*":            {[]string{"/é", "/é\xff"}, []string{"/e", "/\xff"}},
-	} {
-		p, err := newPattern(text)
-		if err != nil {
-			t.Errorf("%s: %v", text, err)
-			continue
-		}
-		for _, name := range names.yes {
-			if !match([]pattern{p}, name) {
-				t.Errorf("%s does not match %s", text, name)
-			}
-		}
-		for _, name := range names.no {
-			if match([]pattern{p}, name) {
-				t.Errorf("%s matches %s", text, name)
-			}
-		}
-	}
-	if _, err := New(Config{Allow: []string{""}, DenyCgroups: []string{"/\xff"}}); err == nil ||
-		!strings.Contains(err.Error(), "allow: empty pattern") || !strings.Contains(err.Error(), `deny cgroups: pattern "/\xff": not UTF-8`) {
-		t.Errorf("got %v", err)
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package discover
+package host
 
 import (
 	"errors"
@@ -11,28 +11,25 @@ import (
 	"strings"
 )
 
-// Cgroup is what the path of a cgroup tells about the processes in it.
+// Cgroup is what the path of a cgroup says about the processes in it.
 type Cgroup struct {
 	ContainerID string // "" outside of containers
-	Runtime     string // docker, containerd, cri-o or podman; "" where the path does not tell
+	Runtime     string // docker, containerd, cri-o or podman; "" if the path does not say
 	PodUID      string // Kubernetes pod, with dashes
-	Unit        string // of systemd; below a user's own systemd, that user's
+	Unit        string // systemd unit; below a user's own systemd, that user's unit
 }
 
 var (
-	// A container's identifier: 64 hexadecimal digits, or for AWS Fargate 32
-	// and a number.
+	// A container's identifier has 64 hexadecimal digits, or for AWS Fargate 32 and a number.
 	containerID = regexp.MustCompile(`^(?:[0-9a-f]{64}|[0-9a-f]{32}-[0-9]{8,12})$`)
 
-	// Kubernetes: "pod" and a UUID, in which systemd's slices have _ for -;
-	// static pods have a hash instead. A kubelet with a root cgroup of its own
-	// adds to the names of slices, so only their ends count.
+	// Kubernetes writes "pod" and a UUID, in which systemd's slices have _ for -. Static pods have a hash instead. A
+	// kubelet with a root cgroup of its own adds a prefix to the names of slices, so only their ends count.
 	podUID = regexp.MustCompile(`(?:^|-)pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?$`)
 )
 
-// runtimes are the names that runtimes put before an identifier, in scopes of
-// systemd and else. Those of conmon, which only watches over a container, are
-// not among them.
+// runtimes maps the names that runtimes put before an identifier to the runtimes. conmon only watches over a container,
+// so its names are missing on purpose.
 var runtimes = map[string]string{
 	"docker":         "docker",
 	"cri-containerd": "containerd",
@@ -43,8 +40,8 @@ var runtimes = map[string]string{
 	"libpod-payload": "podman", // in the unit that podman itself runs in
 }
 
-// ParseCgroup parses the path of a cgroup, as /proc/PID/cgroup has it for
-// version 1 and 2. Of containers within containers, the innermost is told.
+// ParseCgroup parses the path of a cgroup, as /proc/PID/cgroup has it for version 1 and 2. Of nested containers it
+// returns the innermost.
 func ParseCgroup(path string) Cgroup {
 	c, _ := parseCgroup(path)
 	return c
@@ -53,7 +50,7 @@ func ParseCgroup(path string) Cgroup {
 // parseCgroup also returns the path of the outermost container.
 func parseCgroup(path string) (c Cgroup, outermost string) {
 	parent, user := "", false
-	for at, part := range parts(path) {
+	for end, part := range parts(path) {
 		if match := podUID.FindStringSubmatch(part); match != nil {
 			c.PodUID = strings.ReplaceAll(match[1], "_", "-")
 		}
@@ -65,7 +62,7 @@ func parseCgroup(path string) (c Cgroup, outermost string) {
 		if id != "" {
 			c.ContainerID, c.Runtime = id, runtime
 			if outermost == "" {
-				outermost = path[:at]
+				outermost = path[:end]
 			}
 		}
 		parent = part
@@ -73,9 +70,8 @@ func parseCgroup(path string) (c Cgroup, outermost string) {
 	return c, outermost
 }
 
-// parts iterates over the parts of a path, and where each of them ends. The
-// colons of containerd's "slice:prefix:name", meant for systemd but sometimes
-// taken for the name of a cgroup, count as slashes.
+// parts iterates over the parts of a path, with the index at which each of them ends. Colons count as slashes:
+// containerd's "slice:prefix:name" is meant for systemd but sometimes becomes the name of a cgroup.
 func parts(path string) func(yield func(int, string) bool) {
 	return func(yield func(int, string) bool) {
 		start := 0
@@ -91,22 +87,21 @@ func parts(path string) func(yield func(int, string) bool) {
 	}
 }
 
-// identifier returns the container's identifier in a part of a path, and the
-// runtime where the part or the one above tells it.
+// identifier returns the container's identifier in a part of a path, and the runtime if the part or its parent names it.
 func identifier(part, parent string) (id, runtime string) {
 	name, scope := strings.CutSuffix(part, ".scope")
 	if containerID.MatchString(name) && !scope {
 		return name, runtimes[parent]
 	}
-	if at := strings.LastIndexByte(name, '-'); at > 0 {
-		if runtime, ok := runtimes[name[:at]]; ok && containerID.MatchString(name[at+1:]) {
-			return name[at+1:], runtime
+	if dash := strings.LastIndexByte(name, '-'); dash > 0 {
+		if runtime, ok := runtimes[name[:dash]]; ok && containerID.MatchString(name[dash+1:]) {
+			return name[dash+1:], runtime
 		}
 	}
 	return "", ""
 }
 
-// systemdUnit says whether a part of a path is a unit that has processes.
+// systemdUnit reports whether a part of a path is a unit that has processes.
 func systemdUnit(part string) bool {
 	for _, kind := range []string{".service", ".scope", ".socket", ".mount", ".swap"} {
 		if len(part) > len(kind) && strings.HasSuffix(part, kind) {
@@ -116,15 +111,15 @@ func systemdUnit(part string) bool {
 	return false
 }
 
-// limitGroup returns who has to share limits: the outermost container, the
-// unit, or the user. Whatever is below, those in it can make up.
-func limitGroup(path string) string {
+// OwnerPath returns the part of a cgroup's path that names the owner whose share of a limit its processes use up: the
+// outermost container, the unit, or the user. The processes in it can make up whatever is below.
+func OwnerPath(path string) string {
 	if _, container := parseCgroup(path); container != "" {
 		return container
 	}
-	for at, part := range parts(path) {
+	for end, part := range parts(path) {
 		if systemdUnit(part) || strings.HasPrefix(part, "user-") && strings.HasSuffix(part, ".slice") {
-			return path[:at]
+			return path[:end]
 		}
 	}
 	if path == "" {
@@ -133,13 +128,13 @@ func limitGroup(path string) string {
 	return path
 }
 
-// maxCgroupFile bounds what is read of /proc/PID/cgroup: a dozen paths.
+// maxCgroupFile bounds what is read of /proc/PID/cgroup, which holds a dozen paths.
 const maxCgroupFile = 64 << 10
 
-// CgroupOf returns the path of a process's cgroup: the one that tells a
-// container if there is any, else that of version 2, else the longest.
-func CgroupOf(pid uint32) (string, error) {
-	f, err := os.Open(procPath(pid, "cgroup"))
+// CgroupPath returns the path of the process's cgroup: one that names a container if there is any, else that of version
+// 2, else the longest.
+func (p Process) CgroupPath() (string, error) {
+	f, err := os.Open(p.Path("cgroup"))
 	if err != nil {
 		return "", fmt.Errorf("read cgroup: %w", err)
 	}
@@ -155,7 +150,7 @@ func CgroupOf(pid uint32) (string, error) {
 	return path, nil
 }
 
-// cgroupPath chooses from a file /proc/PID/cgroup.
+// cgroupPath chooses a path from the content of a file /proc/PID/cgroup.
 func cgroupPath(file string) (path string, ok bool) {
 	best := -1
 	for line := range strings.Lines(file) {

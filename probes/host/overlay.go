@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package discover
+package host
 
 import (
 	"encoding/binary"
@@ -10,8 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An overlay tells the handle of the file that it shows, since Linux 6.6: the
-// structure ovl_fh of fs/overlayfs/overlayfs.h.
+// Since Linux 6.6 an overlay returns the handle of the file that it shows: struct ovl_fh of fs/overlayfs/overlayfs.h.
 const (
 	atHandleFID   = 0x200 // AT_HANDLE_FID of <linux/fcntl.h>
 	overlayHandle = 0xf8  // OVL_FILEID_V1
@@ -21,45 +20,45 @@ const (
 	handleData    = 24 // after the UUID of the file system
 )
 
-// keyOf returns the key of an open file. The kernel attaches to inodes beneath
-// overlays, so two overlays that show one file must give one key.
-func keyOf(fd int, st *unix.Stat_t, id mapID) Key {
-	key := Key{Device: st.Dev, Inode: st.Ino, Changed: st.Ctim.Nano()}
+// Underlying returns what identifies the file that the kernel attaches uprobes to. That is the open file itself or, on an
+// overlay, the file beneath, which several overlays can show under different device numbers. mapped is what the maps of
+// a process say of the file, zero if it was not found there.
+func Underlying(fd int, st *unix.Stat_t, mapped MapID) Inode {
+	inode := Inode{st.Dev, st.Ino}
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(fd, &fs); err != nil || fs.Type != unix.OVERLAYFS_SUPER_MAGIC {
-		return key
+		return inode
 	}
 	handle, _, err := unix.NameToHandleAt(fd, "", unix.AT_EMPTY_PATH|atHandleFID)
 	if err != nil {
-		// Older kernels tell the inode beneath in maps.
-		if id.inode != 0 {
-			key.Device, key.Inode = id.device, id.inode
+		// On older kernels, maps has the inode beneath.
+		if mapped.Inode != 0 {
+			return Inode{mapped.Device, mapped.Inode}
 		}
-		return key
+		return inode
 	}
 	data := handle.Bytes()
 	if handle.Type() != overlayHandle || len(data) <= handleData || data[4] != overlayMagic {
-		return key
+		return inode
 	}
 	if device, ok := deviceBeneath(unix.NewFileHandle(int32(data[handleType]), data[handleData:]), st); ok {
-		key.Device = device
-		return key
+		inode.Device = device
+		return inode
 	}
-	// The file system beneath is out of sight. Overlays that show the same
-	// file still have its handle in common; a copy that was made in one of
-	// them keeps the handle, but not the change time.
+	// The file system beneath cannot be seen from here. Overlays that show the same file still have its handle in common.
+	// A copy that was made in one of them keeps the handle, but not the change time.
 	hash := fnv.New64a()
 	hash.Write(data[handleFlags:])
-	hash.Write(binary.LittleEndian.AppendUint64(nil, uint64(key.Changed)))
-	key.Device = hash.Sum64() | 1<<63 // no device has such a number
-	return key
+	hash.Write(binary.LittleEndian.AppendUint64(nil, uint64(st.Ctim.Nano())))
+	inode.Device = hash.Sum64() | 1<<63 // no device has such a number
+	return inode
 }
 
-// deviceBeneath looks for the file system that has the file of a handle, which
-// must be in every respect what the overlay says that it is.
+// deviceBeneath looks for the mounted file system that has the file of a handle, with the same status as the overlay
+// shows.
 func deviceBeneath(handle unix.FileHandle, st *unix.Stat_t) (device uint64, ok bool) {
 	tried := make(map[uint64]bool)
-	_ = eachMount("/proc/self/mountinfo", func(m mount) bool {
+	_ = eachMount(ownMounts, func(m mount) bool {
 		if !tried[m.device] && m.holdsLayers() {
 			tried[m.device] = true
 			device, ok = m.device, m.has(handle, st)
@@ -69,9 +68,9 @@ func deviceBeneath(handle unix.FileHandle, st *unix.Stat_t) (device uint64, ok b
 	return device, ok
 }
 
-// has says whether the mounted file system has the file.
+// has reports whether the mounted file system has the file.
 func (m mount) has(handle unix.FileHandle, st *unix.Stat_t) bool {
-	dir, err := open(m.point, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK)
+	dir, err := Open(m.point, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK)
 	if err != nil {
 		return false
 	}
@@ -86,12 +85,12 @@ func (m mount) has(handle unix.FileHandle, st *unix.Stat_t) bool {
 		found.Size == st.Size && found.Ctim == st.Ctim && found.Mtim == st.Mtim
 }
 
-// holdsLayers says whether a layer of an overlay may be there, and whether it
-// can be opened without waiting for a server.
+// holdsLayers reports whether the file system may hold a layer of an overlay and can be opened without waiting for a
+// server.
 func (m mount) holdsLayers() bool {
 	switch m.kind {
 	case "tmpfs", "zfs", "bcachefs":
 		return true
 	}
-	return strings.HasPrefix(m.source, "/dev/") && !m.isFuse()
+	return strings.HasPrefix(m.source, "/dev/") && !m.isFUSE()
 }

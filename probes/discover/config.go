@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/crau-otel/crau-otel/probes"
+	"github.com/crau-otel/crau-otel/probes/host"
+)
+
+// Key identifies a file for as long as it does not change.
+type Key struct {
+	Device  uint64 // of the file system that has the data; of an overlay, the one beneath if that can be found
+	Inode   uint64
+	Changed int64 // nanoseconds since 1970: the inode's change time (ctime) when it was found
+}
+
+// File is a file with usable probes. It is held open, so that it can be attached whatever happens to its path.
+type File struct {
+	Key    Key
+	Path   string // as its processes see it
+	Cgroup string // of the process it was first seen in; "" if it was found on the host's disk
+	Probes *probes.File
+
+	// Trusted says that only root can change what is at Path: the file and every folder on the way to it belong to the
+	// host's root, nobody else may write to them, and the file system is not mounted nosuid. Distrust says what is missing.
+	Trusted  bool
+	Distrust string
+
+	open *os.File
+}
+
+// AttachPath returns a path that leads to the file itself, for [probes.Attach]. It is valid until [Config.Gone] has
+// returned for the file or the Discoverer is closed.
+func (f *File) AttachPath() string { return host.DescriptorPath(int(f.open.Fd())) }
+
+// Config configures a Discoverer. The zero value means defaults.
+type Config struct {
+	Log *slog.Logger // nothing is logged by default
+
+	// Found is called for each file with usable probes, Gone when no process maps a file and its path no longer leads to
+	// it. Both are called from within Scan and Run, one call at a time, and may call the Discoverer's methods except for
+	// Scan, Run and Close.
+	Found func(*File)
+	Gone  func(Key)
+
+	// Rules are in force until [Discoverer.Reload] changes them.
+	Rules
+
+	// Changed, if set, calls visit with each process that is new or whose executable mappings have changed since the last
+	// call. Without it, and while it fails, each pass asks every process.
+	Changed func(visit func(pid uint32)) error
+
+	// Interval is the time from one pass over the processes to the next: 750 ms. Passes become rarer if they would take
+	// more than 2 % of one processor. It can be longer if Notify is called.
+	Interval time.Duration
+
+	// Root is a path to the host's root folder: /proc/1/root, or / if that cannot be opened.
+	Root string
+}
+
+func (c *Config) setDefaults() {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Interval <= 0 {
+		c.Interval = 750 * time.Millisecond
+	}
+}

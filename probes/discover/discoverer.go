@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"errors"
+	"sync"
+	"time"
+)
+
+var errClosed = errors.New("discoverer is closed")
+
+// Discoverer finds files with probes. New, Scan or Run, and Close make up its life; the other methods may be called by
+// any goroutine in between.
+type Discoverer struct {
+	found    func(*File)
+	gone     func(Key)
+	interval time.Duration
+	inbox    *inbox
+
+	running sync.Mutex // held by Scan and Run; guards the next two
+	closed  bool
+	scanned bool
+
+	mu        sync.Mutex // guards what follows
+	search    *search
+	followUps *followUps
+	reload    *rules // asked for by Reload, not yet applied
+}
+
+// New returns a Discoverer that has not looked at anything yet. It must be closed.
+func New(cfg Config) (*Discoverer, error) {
+	cfg.setDefaults()
+	compiled, err := compileRules(cfg.Rules)
+	if err != nil {
+		return nil, err
+	}
+	s, err := newSearch(&cfg, compiled)
+	if err != nil {
+		return nil, err
+	}
+	return &Discoverer{
+		found: cfg.Found, gone: cfg.Gone, interval: cfg.Interval, inbox: newInbox(),
+		search: s, followUps: &followUps{s, make(map[*process]struct{})},
+	}, nil
+}
+
+// Close waits for Scan and Run to return and releases all files. A helper thread that waits for an answer ends once it
+// has got it. Closing again does nothing.
+func (d *Discoverer) Close() error {
+	d.running.Lock()
+	defer d.running.Unlock()
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.search.close()
+}
+
+// Reload changes the rules. Files that are not wanted any more are reported as gone and others that now are as found,
+// by Run or the next Scan. Files that stay are not touched.
+func (d *Discoverer) Reload(r Rules) error {
+	compiled, err := compileRules(r)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.reload = compiled
+	d.mu.Unlock()
+	d.inbox.nudge()
+	return nil
+}
+
+// applyReload does what Reload asked for.
+func (d *Discoverer) applyReload() {
+	if d.reload != nil {
+		d.search.setRules(d.reload)
+		d.reload = nil
+	}
+}
+
+// deliver calls Found and Gone for what is due.
+func (d *Discoverer) deliver() {
+	for {
+		d.mu.Lock()
+		due := d.search.catalogue.events
+		d.search.catalogue.events = nil
+		d.mu.Unlock()
+		if len(due) == 0 {
+			return
+		}
+		for _, e := range due {
+			start := time.Now()
+			switch {
+			case !e.gone && d.found != nil:
+				d.found(&e.entry.File)
+			case e.gone && d.gone != nil:
+				d.gone(e.entry.Key)
+			}
+			if e.gone {
+				e.entry.open.Close()
+			}
+			// Attaching and detaching count against the share of the owner whose files come and go.
+			d.mu.Lock()
+			e.entry.owner.spent += time.Since(start)
+			d.mu.Unlock()
+		}
+	}
+}

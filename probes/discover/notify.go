@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"sync"
+	"time"
+
+	"github.com/crau-otel/crau-otel/probes/host"
+)
+
+const (
+	maxNotified = 8192                  // processes that wait to be looked at
+	cooldown    = 50 * time.Millisecond // between two looks at a process that were asked for
+)
+
+// inbox collects notifications from other goroutines.
+type inbox struct {
+	wake chan struct{} // capacity 1
+
+	mu       sync.Mutex // guards what follows
+	pids     map[host.Process]struct{}
+	overflow bool // some were not noted
+}
+
+func newInbox() *inbox {
+	return &inbox{wake: make(chan struct{}, 1), pids: make(map[host.Process]struct{})}
+}
+
+// add notes a process.
+func (b *inbox) add(pid host.Process) {
+	b.mu.Lock()
+	if len(b.pids) < maxNotified {
+		b.pids[pid] = struct{}{}
+	} else {
+		b.overflow = true
+	}
+	b.mu.Unlock()
+	b.nudge()
+}
+
+// nudge wakes whoever waits for the inbox.
+func (b *inbox) nudge() {
+	select {
+	case b.wake <- struct{}{}:
+	default: // already awake
+	}
+}
+
+// empty removes and returns what was noted.
+func (b *inbox) empty() (pids map[host.Process]struct{}, overflow bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	pids, overflow = b.pids, b.overflow
+	b.pids, b.overflow = make(map[host.Process]struct{}), false
+	return pids, overflow
+}
+
+// followUps are processes that are looked at once more a moment after a notification: what was reported may have been
+// only the first of many files.
+type followUps struct {
+	search  *search
+	pending map[*process]struct{}
+}
+
+// visit has notified processes looked at.
+func (f *followUps) visit(pids map[host.Process]struct{}, overflow bool, now time.Time) {
+	s := f.search
+	if overflow { // a pass finds what was not noted
+		for _, p := range s.processes.table {
+			s.processes.check(p, now)
+		}
+		if err := s.processes.list(); err != nil {
+			s.log.Warn("processes not listed", "error", err)
+		}
+	}
+	for pid := range pids {
+		p := s.processes.table[pid]
+		switch {
+		case p == nil:
+			p = s.processes.add(pid)
+		case now.Sub(p.looked) < cooldown:
+			p.early = true
+		default:
+			s.turns.revisit(p)
+		}
+		f.pending[p] = struct{}{}
+	}
+}
+
+// again has those processes looked at once more whose time has come.
+func (f *followUps) again(now time.Time) {
+	for p := range f.pending {
+		switch {
+		case p.gone:
+			delete(f.pending, p)
+		case p.queued || now.Sub(p.looked) < cooldown:
+		case p.early:
+			p.early = false
+			f.search.turns.revisit(p)
+		default:
+			delete(f.pending, p)
+			f.search.processes.check(p, now)
+		}
+	}
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/probes/host"
+)
+
+const (
+	maxUnlisted = 8 // passes without listing the processes
+	bufferSize  = 64 << 10
+)
+
+// processes are all processes of the host, and notices which of them change.
+type processes struct {
+	turns *turns
+	table map[host.Process]*process
+	proc  *os.File
+	load  *os.File // /proc/loadavg; nil if it is not the kernel's
+
+	round      uint32 // of listing the processes
+	listed     uint64 // the last process that was started before that
+	watched    int    // processes whose statm is open
+	maxWatched int
+	buffer     []byte
+	listing    []byte
+}
+
+// newProcesses returns an empty table. watch says whether to keep the statm of processes open.
+func newProcesses(t *turns, watch bool) (*processes, error) {
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return nil, fmt.Errorf("list processes: %w", err)
+	}
+	ps := &processes{
+		turns: t, table: make(map[host.Process]*process), proc: proc, load: openLoad(),
+		buffer: make([]byte, bufferSize), listing: make([]byte, bufferSize),
+	}
+	if watch {
+		ps.maxWatched = 4096
+		var limit unix.Rlimit
+		if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err == nil {
+			ps.maxWatched = int(min(limit.Cur/2, 32768))
+		}
+	}
+	return ps, nil
+}
+
+// openLoad opens /proc/loadavg, unless something like lxcfs is mounted over it.
+func openLoad() *os.File {
+	const path = "/proc/loadavg"
+	file, err := host.CachedStatus(path)
+	folder, err2 := host.CachedStatus("/proc")
+	if err != nil || err2 != nil || file.Inode.Device != folder.Inode.Device {
+		return nil
+	}
+	load, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	return load
+}
+
+func (ps *processes) close() error {
+	for _, p := range ps.table {
+		ps.unwatch(p)
+	}
+	var err error
+	if ps.load != nil {
+		err = ps.load.Close()
+	}
+	return errors.Join(err, ps.proc.Close())
+}
+
+// update adds the processes that are new and drops those that have ended, unless nothing was started since the last
+// time.
+func (ps *processes) update() error {
+	last, ok := ps.lastStarted()
+	if ok && last == ps.listed && ps.round%maxUnlisted != 0 {
+		ps.round++
+		return nil
+	}
+	ps.listed = last
+	return ps.list()
+}
+
+// lastStarted returns the number that the last process or thread got. It does not notice a process that is restored
+// with a number of its choice.
+func (ps *processes) lastStarted() (uint64, bool) {
+	if ps.load == nil {
+		return 0, false
+	}
+	n, err := ps.load.ReadAt(ps.buffer, 0)
+	if n == 0 && err != nil {
+		return 0, false
+	}
+	line := bytes.TrimRight(ps.buffer[:n], "\n")
+	return host.ParseUint(line[bytes.LastIndexByte(line, ' ')+1:], 10)
+}
+
+// list adds the processes that are new and drops those that have ended.
+func (ps *processes) list() error {
+	ps.round++
+	err := host.ListProcesses(ps.proc, ps.listing, func(pid host.Process) {
+		if p := ps.table[pid]; p != nil {
+			p.round = ps.round
+		} else {
+			ps.add(pid)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for _, p := range ps.table {
+		if p.round != ps.round {
+			ps.drop(p)
+		}
+	}
+	return nil
+}
+
+// add starts to watch a process.
+func (ps *processes) add(pid host.Process) *process {
+	p := &process{pid: pid, statm: -1, round: ps.round}
+	ps.table[pid] = p
+	p.cgroup, _ = pid.CgroupPath()
+	p.owner = ps.turns.owner(p.cgroup)
+	p.owner.processes++
+	ps.watch(p)
+	p.memory, _ = ps.memory(p)
+	p.code = pid.Code(ps.buffer)
+	ps.turns.revisit(p)
+	return p
+}
+
+// drop stops watching a process.
+func (ps *processes) drop(p *process) {
+	p.gone = true
+	ps.unwatch(p)
+	p.release()
+	delete(ps.table, p.pid)
+	p.owner.processes--
+}
+
+// move notes that a process is in that cgroup.
+func (ps *processes) move(p *process, cgroup string) {
+	if cgroup == p.cgroup {
+		return
+	}
+	p.cgroup = cgroup
+	o := ps.turns.owner(cgroup)
+	if o == p.owner {
+		return
+	}
+	o.processes++
+	o.mapped += len(p.files)
+	p.owner.processes--
+	p.owner.mapped -= len(p.files)
+	p.owner = o
+}
+
+func (ps *processes) watch(p *process) {
+	if ps.watched >= ps.maxWatched {
+		return
+	}
+	if fd, err := host.Open(p.pid.Path("statm"), unix.O_RDONLY); err == nil {
+		p.statm = fd
+		ps.watched++
+	}
+}
+
+func (ps *processes) unwatch(p *process) {
+	if p.statm >= 0 {
+		unix.Close(p.statm)
+		p.statm = -1
+		ps.watched--
+	}
+}
+
+func (ps *processes) memory(p *process) (host.Memory, error) {
+	if p.statm >= 0 {
+		return host.ReadMemory(p.statm, ps.buffer)
+	}
+	return p.pid.Memory(ps.buffer)
+}
+
+// check has a process looked at again if it may map other files than before.
+func (ps *processes) check(p *process, now time.Time) {
+	memory, err := ps.memory(p)
+	if err != nil {
+		ps.drop(p)
+		return
+	}
+	if memory != p.memory {
+		p.memory = memory
+		// It may only have allocated memory.
+		if code := p.pid.Code(ps.buffer); code != p.code {
+			p.code = code
+			ps.turns.revisit(p)
+			return
+		}
+	}
+	if !now.Before(p.due) {
+		ps.turns.revisit(p)
+	}
+}
+
+// adopt notes in all processes which of the files that they map is the entry, which is known under that inode.
+func (ps *processes) adopt(e *entry, known host.Inode) {
+	for _, p := range ps.table {
+		for _, id := range []host.MapID{{Device: known.Device, Inode: known.Number}, {Device: e.Key.Device, Inode: e.Key.Inode}} {
+			if i, ok := p.find(id); ok {
+				p.files[i].set(e)
+			}
+		}
+	}
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Rules say which files are reported. They can be changed while a Discoverer runs. The zero value of a limit means its
+// default, a negative value no limit.
+//
+// Patterns have the wildcards * (anything but /), ** (anything) and ? (one character, not /). A pattern without a slash
+// is compared with the last part of a path only.
+type Rules struct {
+	// Libraries are paths of files that are always reported, whatever the limits and patterns say. A file that does not
+	// exist yet is reported once it does.
+	Libraries []string
+
+	// Enabled says whether to look for more than Libraries.
+	Enabled bool
+
+	Allow           []string // patterns on File.Path; if there are any, one must match
+	Deny            []string // patterns on File.Path; none may match
+	DenyExecutables []string // patterns on the paths of executables whose processes are ignored
+	DenyCgroups     []string // patterns on the cgroup paths of processes that are ignored
+
+	MaxFiles             int // reported at a time: 1024
+	MaxFilesPerContainer int // of these, first seen in one container or unit: 64; a quarter in one process
+	MaxSites             int // probe sites of reported files: 16384
+	MaxSitesPerContainer int // of these, in files first seen in one container or unit: 2048; half in one process
+}
+
+// rules are Rules with defaults set and patterns compiled. They do not change, so that helpers can use them.
+type rules struct {
+	Rules
+	allow, deny, executables, cgroups []pattern
+}
+
+func compileRules(r Rules) (*rules, error) {
+	for _, limit := range []struct {
+		value        *int
+		defaultValue int
+	}{
+		{&r.MaxFiles, 1024},
+		{&r.MaxFilesPerContainer, 64},
+		{&r.MaxSites, 16384},
+		{&r.MaxSitesPerContainer, 2048},
+	} {
+		if *limit.value == 0 {
+			*limit.value = limit.defaultValue
+		}
+	}
+	compiled := &rules{Rules: r}
+	var errs []error
+	for _, list := range []struct {
+		name     string
+		texts    []string
+		patterns *[]pattern
+	}{
+		{"allow", r.Allow, &compiled.allow},
+		{"deny", r.Deny, &compiled.deny},
+		{"deny executables", r.DenyExecutables, &compiled.executables},
+		{"deny cgroups", r.DenyCgroups, &compiled.cgroups},
+	} {
+		for _, text := range list.texts {
+			p, err := newPattern(text)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", list.name, err))
+				continue
+			}
+			*list.patterns = append(*list.patterns, p)
+		}
+	}
+	return compiled, errors.Join(errs...)
+}
+
+// wants reports whether a file with that path may be looked at.
+func (r *rules) wants(path string) bool {
+	return r.Enabled && (len(r.allow) == 0 || match(r.allow, path)) && !match(r.deny, path)
+}
+
+// ignores reports whether a process is ignored.
+func (r *rules) ignores(executable, cgroup string) bool {
+	return match(r.executables, executable) || match(r.cgroups, cgroup)
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/probes/host"
+)
+
+const (
+	rotation         = 2 * time.Minute // after which every process has been looked at again
+	minCheckInterval = 2 * time.Second // between two times that the path of one file is resolved
+)
+
+// hostView is how the host's root folder is reached.
+type hostView struct {
+	root      host.Root
+	namespace uint64   // mount namespace that it belongs to
+	folder    *os.File // O_PATH
+}
+
+// openHost opens the host's root folder.
+func openHost(path string) (hostView, error) {
+	paths := []string{path}
+	if path == "" {
+		paths = []string{"/proc/1/root", "/"}
+	}
+	var errs []error
+	for _, path := range paths {
+		fd, err := host.Open(path, unix.O_PATH|unix.O_DIRECTORY)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("open host's root %s: %w", path, err))
+			continue
+		}
+		view := hostView{root: host.Root{Path: host.DescriptorPath(fd)}, folder: os.NewFile(uintptr(fd), path)}
+		if base, err := host.ReadLink(view.root.Path); err == nil && base != "/" {
+			view.root.Base = base
+		}
+		view.namespace = host.OwnMountNamespace()
+		if path == "/proc/1/root" {
+			view.namespace = host.Process(1).MountNamespace()
+		}
+		return view, nil
+	}
+	return hostView{}, errors.Join(errs...)
+}
+
+// search is what passes over processes and disk consist of. It is used by one goroutine at a time.
+type search struct {
+	log       *slog.Logger
+	rules     *rules
+	view      hostView
+	helpers   *host.Helpers
+	catalogue *catalogue
+	turns     *turns
+	processes *processes
+	disk      *disk
+	changed   func(visit func(pid uint32)) error // nil if that is not possible
+	swept     time.Time                          // when old facts were dropped
+}
+
+func newSearch(cfg *Config, r *rules) (*search, error) {
+	s := &search{log: cfg.Log, rules: r, changed: cfg.Changed}
+	var err error
+	if s.view, err = openHost(cfg.Root); err != nil {
+		return nil, err
+	}
+	s.turns = newTurns()
+	if s.processes, err = newProcesses(s.turns, cfg.Changed == nil); err != nil {
+		s.view.folder.Close()
+		return nil, err
+	}
+	s.helpers = host.NewHelpers(host.HelpersConfig{Log: cfg.Log})
+	s.catalogue = newCatalogue(cfg.Log, r)
+	s.disk = newDisk(s)
+	return s, nil
+}
+
+func (s *search) close() error {
+	s.helpers.Close()
+	errs := s.catalogue.close()
+	return errors.Join(append(errs, s.processes.close(), s.view.folder.Close())...)
+}
+
+// setRules applies other rules: files that are not wanted any more are retired, and all processes looked at again.
+func (s *search) setRules(r *rules) {
+	s.rules, s.catalogue.rules = r, r
+	s.disk = newDisk(s)
+	for _, e := range s.catalogue.files {
+		e.explicit = false // unless the path still leads there
+	}
+	s.disk.searchLibraries()
+	for _, e := range s.catalogue.files {
+		if e.refused != "" || !e.explicit && !r.wants(e.Path) {
+			s.catalogue.retire(e)
+		}
+	}
+	for _, p := range s.processes.table {
+		p.due = time.Time{}
+		p.release()
+		s.turns.revisit(p)
+	}
+}
+
+// pass finds what has changed since the last pass.
+func (s *search) pass(now time.Time) error {
+	s.disk.searchLibraries()
+	if s.rules.Enabled {
+		s.disk.searchFolders(now)
+	}
+	if !s.visitChanged(now) {
+		for _, p := range s.processes.table {
+			s.processes.check(p, now)
+		}
+	}
+	if err := s.processes.update(); err != nil {
+		return err
+	}
+	s.retireUnmapped(now)
+	if now.Sub(s.swept) > rotation {
+		s.swept = now
+		s.catalogue.forgetOld(now, 2*rotation)
+	}
+	s.turns.renew(now)
+	return nil
+}
+
+// visitChanged has those processes looked at that Config.Changed reports. It returns false if that does not work.
+func (s *search) visitChanged(now time.Time) bool {
+	if s.changed == nil {
+		return false
+	}
+	for _, p := range s.processes.table {
+		if !now.Before(p.due) {
+			s.turns.revisit(p)
+		}
+	}
+	err := s.changed(func(pid uint32) {
+		if p := s.processes.table[host.Process(pid)]; p != nil {
+			s.turns.revisit(p)
+		} else {
+			s.processes.add(host.Process(pid))
+		}
+	})
+	if err != nil {
+		s.log.Warn("changed processes are not reported any more; every pass asks each process instead", "error", err)
+		s.changed = nil
+	}
+	return err == nil
+}
+
+// retireUnmapped retires the entries that no process maps and whose paths no longer lead to them.
+func (s *search) retireUnmapped(now time.Time) {
+	var questions []*host.Question
+	for _, e := range s.catalogue.files {
+		if e.mappers > 0 || e.explicit || now.Sub(e.checked) < minCheckInterval {
+			continue
+		}
+		e.checked = now
+		if e.refused != "" {
+			s.catalogue.retire(e)
+			continue
+		}
+		root, subject, ok := s.rootOf(e)
+		if !ok {
+			s.catalogue.retire(e) // the last process of its mount namespace has ended
+			continue
+		}
+		fd, reached := int(e.open.Fd()), false
+		questions = append(questions, &host.Question{
+			Subject: subject,
+			Ask:     func() { reached = root.Reaches(fd) },
+			Answered: func() {
+				if !reached && e.mappers == 0 && !e.explicit {
+					s.catalogue.retire(e)
+				}
+			},
+		})
+	}
+	s.helpers.Ask(questions...)
+}
+
+// rootOf returns the root folder that the entry's path starts from, and whom resolving the path asks.
+func (s *search) rootOf(e *entry) (host.Root, host.Subject, bool) {
+	if e.namespace == s.view.namespace || e.namespace == 0 {
+		return s.view.root, host.Subject{Device: e.Key.Device}, true
+	}
+	for _, p := range s.processes.table {
+		if p.namespace == e.namespace && p.root.Base == e.base {
+			return p.root, p.subject(), true
+		}
+	}
+	return host.Root{}, host.Subject{}, false
+}

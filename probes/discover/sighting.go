@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/probes"
+	"github.com/crau-otel/crau-otel/probes/host"
+)
+
+// sighting is a path to a file: a mapping of a process, or a path on the host's disk. Its methods may block and run in
+// helpers: find and judge depend on the process that the path belongs to, read on the file system that has the file.
+type sighting struct {
+	task host.Process // that maps the file; 0 on the disk
+	link string       // that leads to the file; "" if there is only path
+	path string       // the kernel's
+	id   host.MapID   // zero on the disk
+
+	root      host.Root // that path starts from
+	hostRoot  host.Root
+	namespace uint64 // mount namespace, 0 for the host's disk
+	cgroup    string
+
+	fd int // what find has returned
+}
+
+// find returns an O_PATH descriptor of the file. It opens nothing yet.
+func (s *sighting) find() (int, error) {
+	if s.link != "" {
+		fd, err := host.Open(s.link, unix.O_PATH)
+		if err == nil || !errors.Is(err, os.ErrPermission) {
+			return fd, err
+		}
+	}
+	fd, err := s.root.Find(s.path)
+	if err != nil || s.id.Inode == 0 {
+		return fd, err
+	}
+	// The inode's number is right even where maps and stat disagree about the device.
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	if st.Ino != s.id.Inode {
+		unix.Close(fd)
+		return -1, host.ErrOtherFile
+	}
+	return fd, nil
+}
+
+// read opens and reads the file behind an O_PATH descriptor, which it closes.
+func (s *sighting) read(fd int, mounts *host.MountKinds) (f finding) {
+	readable, st, err := host.OpenRegular(fd, s.task, mounts)
+	unix.Close(fd)
+	if err != nil {
+		return finding{err: err}
+	}
+	f.inode, f.changed = host.Inode{Device: st.Dev, Number: st.Ino}, st.Ctim.Nano()
+	file, err := probes.Read(host.Reader(readable), st.Size, s.root.Within(s.path))
+	if file == nil {
+		unix.Close(readable)
+		f.reason = err
+		return f
+	}
+	e := &entry{
+		File:  File{Path: file.Path, Cgroup: s.cgroup, Probes: file, Distrust: notJudged},
+		sites: len(file.Sites), buildID: file.BuildID, soname: file.Soname, problems: file.Problems,
+		namespace: s.namespace, base: s.root.Base,
+	}
+	if err != nil {
+		e.refused = err.Error()
+	}
+	at := host.Underlying(readable, &st, s.id)
+	e.Key = Key{Device: at.Device, Inode: at.Number, Changed: st.Ctim.Nano()}
+	e.open = os.NewFile(uintptr(readable), e.Path)
+	f.entry = e
+	return f
+}
+
+// notJudged is why a file is not trusted whose path cannot be resolved in time.
+const notJudged = "its path cannot be resolved"
+
+// verdict is what judge has found.
+type verdict struct{ path, distrust string }
+
+// judge resolves the path of a file that read has opened.
+func (s *sighting) judge(fd int) (v verdict) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return verdict{distrust: err.Error()}
+	}
+	where, deleted, err := host.PathOf(fd)
+	if err != nil {
+		return verdict{distrust: err.Error()}
+	}
+	return verdict{s.root.Within(where), host.Distrust(s.hostRoot, s.task, s.root, &st, where, deleted)}
+}
+
+// apply adds a verdict to the entry.
+func (e *entry) apply(v verdict) {
+	if v.path != "" {
+		e.Path = v.path
+	}
+	e.Distrust = v.distrust
+	e.Trusted = e.Distrust == ""
+}
+
+// look finds, reads and judges a file on the host's disk.
+func (s *sighting) look(mounts *host.MountKinds) finding {
+	fd, err := s.find()
+	if err != nil {
+		return finding{err: err}
+	}
+	f := s.read(fd, mounts)
+	if f.entry != nil {
+		f.entry.apply(s.judge(int(f.entry.open.Fd())))
+	}
+	return f
+}

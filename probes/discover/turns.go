@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"time"
+
+	"github.com/crau-otel/crau-otel/probes/host"
+)
+
+// queue has the processes of one owner that are to be looked at.
+type queue struct {
+	owner     *owner
+	processes []*process
+	ready     bool // is in turns.ready
+}
+
+// turns decides which process is looked at next. Owners take turns, whatever the number of their processes, and wait
+// once they have used up their share of time.
+type turns struct {
+	owners map[string]*owner
+	queues map[*owner]*queue
+	ready  []*queue
+}
+
+func newTurns() *turns {
+	return &turns{owners: make(map[string]*owner), queues: make(map[*owner]*queue)}
+}
+
+// owner returns the owner of that cgroup.
+func (t *turns) owner(cgroup string) *owner {
+	name := host.OwnerPath(cgroup)
+	o := t.owners[name]
+	if o == nil {
+		o = &owner{name: name}
+		t.owners[name] = o
+	}
+	return o
+}
+
+// revisit has a process looked at again when it is its owner's turn.
+func (t *turns) revisit(p *process) {
+	p.stale = true
+	t.enqueue(p)
+}
+
+// enqueue has a process looked at when it is its owner's turn.
+func (t *turns) enqueue(p *process) {
+	if p.queued || p.gone {
+		return
+	}
+	p.queued = true
+	q := t.queues[p.owner]
+	if q == nil {
+		q = &queue{owner: p.owner}
+		t.queues[p.owner] = q
+	}
+	q.processes = append(q.processes, p)
+	t.admit(q, time.Now())
+}
+
+// admit lets an owner take part in the turns if it has something to look at and has not used up its share of time.
+func (t *turns) admit(q *queue, now time.Time) {
+	if !q.ready && len(q.processes) > 0 && q.owner.affordable(now) {
+		q.ready = true
+		t.ready = append(t.ready, q)
+	}
+}
+
+// next removes and returns the process whose turn it is, and its queue. Both are nil if there is none. The queue is to be
+// admitted again afterwards.
+func (t *turns) next() (*process, *queue) {
+	if len(t.ready) == 0 {
+		return nil, nil
+	}
+	q := t.ready[0]
+	t.ready[0] = nil
+	t.ready = t.ready[1:]
+	q.ready = false
+	p := q.processes[0]
+	q.processes[0] = nil
+	q.processes = q.processes[1:]
+	p.queued = false
+	return p, q
+}
+
+// renew lets owners take part again whose share of time has grown, and forgets those that nothing refers to.
+func (t *turns) renew(now time.Time) {
+	for name, o := range t.owners {
+		q := t.queues[o]
+		if q != nil {
+			t.admit(q, now)
+			if len(q.processes) == 0 {
+				delete(t.queues, o)
+			}
+		}
+		o.affordable(now)
+		if o.unused() && (q == nil || len(q.processes) == 0) {
+			delete(t.owners, name)
+		}
+	}
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestShare lets an owner use up its share of time.
+func TestShare(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	c := &owner{spent: burst - 1, spentSince: now}
+	if !c.affordable(now) {
+		t.Error("less than the burst is too much")
+	}
+	c.spent = burst + time.Second
+	for _, step := range []struct {
+		after time.Duration
+		want  bool
+	}{{0, false}, {share*time.Second - 1, false}, {share, false}, {share, true}} {
+		now = now.Add(step.after)
+		if got := c.affordable(now); got != step.want {
+			t.Errorf("after %v: %t, with %v spent", step.after, got, c.spent)
+		}
+	}
+	if c.affordable(now.Add(time.Hour)); c.spent != 0 {
+		t.Errorf("after an hour: %v spent", c.spent)
+	}
+
+	// Owners take turns, whatever the number of their processes.
+	w := discover(t, Config{})
+	turns := w.search.turns
+	many, one := turns.owner("/many.service"), turns.owner("/one.service")
+	add := func(o *owner) { turns.enqueue(&process{finder: finder{owner: o}, pid: 1 << 31, statm: -1}) }
+	for _, o := range []*owner{many, many, many, one} {
+		add(o)
+	}
+	var order []string
+	for len(turns.ready) > 0 {
+		order = append(order, turns.ready[0].owner.name)
+		w.search.step()
+	}
+	if want := []string{"/many.service", "/one.service", "/many.service", "/many.service"}; !slices.Equal(order, want) {
+		t.Errorf("turns of %q, want %q", order, want)
+	}
+	// An owner that has used up its share waits.
+	many.spent = 2 * burst
+	add(many)
+	add(one)
+	if len(turns.ready) != 1 || turns.ready[0].owner != one {
+		t.Errorf("%d owners take turns", len(turns.ready))
+	}
+}

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	defaultPatience = 250 * time.Millisecond
+	maxAnswered     = 4096 // devices remembered to have answered
+
+	maxStuckDevices   = 16 // questions about file systems that may be stuck at a time
+	maxStuckProcesses = 64 // likewise, about processes
+	maxStuckOfOwner   = 4  // of these, about processes of one owner
+)
+
+// Subject is who has to answer a question: a process or, if Process is 0, a file system.
+type Subject struct {
+	Process Process
+	Owner   string // owner of the process, see [OwnerPath]
+	Device  uint64 // of the file system; numbers from 1<<63 on stand for unknown devices
+}
+
+// isDisk reports whether the subject is a file system with a disk of its own, which answers in the end.
+func (s Subject) isDisk() bool {
+	return s.Process == 0 && s.Device>>63 == 0 && unix.Major(s.Device) != 0
+}
+
+// Question is something that may never be answered.
+type Question struct {
+	Subject Subject
+
+	// Ask runs on a helper's thread. It must touch nothing that other goroutines use, since it may return much later.
+	Ask func()
+
+	// Answered, if set, runs after Ask: on the goroutine that called [Helpers.Ask] or, if the answer comes too late for
+	// that, on the one that calls [Helpers.FinishLate].
+	Answered func()
+
+	// Skipped, if set, runs instead of Ask and Answered if the subject may not be asked now.
+	Skipped func()
+
+	steps atomic.Uint32
+}
+
+// Step says that Ask is making progress, which extends its deadline. Ask calls it.
+func (q *Question) Step() { q.steps.Add(1) }
+
+// HelpersConfig configures Helpers. The zero value means defaults.
+type HelpersConfig struct {
+	Log      *slog.Logger  // nothing is logged by default
+	Patience time.Duration // deadline of one question: 250 ms
+}
+
+// Helpers runs questions on threads of low priority. If a question is not answered in time, its thread is left behind,
+// and its subject is asked nothing more until it has answered. Each kind of subject can leave only a limited number of
+// threads behind. It may be used by several goroutines.
+type Helpers struct {
+	log      *slog.Logger
+	patience time.Duration
+	lateness chan struct{} // signals that late is not empty; capacity 1
+
+	mu        sync.Mutex // guards what follows
+	closed    bool
+	idle      []chan *job          // one per thread that waits for work
+	stuck     map[Subject]int      // questions that are not answered yet
+	byOwner   map[string]int       // likewise, those about processes
+	devices   int                  // sum of stuck over file systems
+	processes int                  // sum of stuck over processes
+	answered  map[Subject]struct{} // file systems that have answered once
+	late      []*Question          // answered after their deadline
+}
+
+// NewHelpers returns Helpers, which must be closed. Threads are started as they are needed.
+func NewHelpers(cfg HelpersConfig) *Helpers {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Patience <= 0 {
+		cfg.Patience = defaultPatience
+	}
+	return &Helpers{
+		log: cfg.Log, patience: cfg.Patience, lateness: make(chan struct{}, 1),
+		stuck: make(map[Subject]int), byOwner: make(map[string]int), answered: make(map[Subject]struct{}),
+	}
+}
+
+// Close ends the threads that wait for work. A thread that waits for an answer ends once it has got it.
+func (h *Helpers) Close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	for _, jobs := range h.idle {
+		close(jobs)
+	}
+	h.idle = nil
+}
+
+// Ask asks the questions one after the other, runs Answered of those that are answered in time, and returns how many
+// those are. It skips subjects that still owe an answer.
+func (h *Helpers) Ask(questions ...*Question) (answered int) {
+	for {
+		var skipped []*Question
+		questions, skipped = h.divide(questions)
+		for _, q := range skipped {
+			if q.Skipped != nil {
+				q.Skipped()
+			}
+		}
+		if len(questions) == 0 {
+			return answered
+		}
+		done := h.run(questions)
+		for _, q := range questions[:done] {
+			h.noteAnswer(q.Subject)
+			if q.Answered != nil {
+				q.Answered()
+			}
+		}
+		answered += done
+		if done == len(questions) {
+			return answered
+		}
+		questions = questions[done+1:]
+	}
+}
+
+// Late signals that answers have come after their deadlines and that [Helpers.FinishLate] is to be called.
+func (h *Helpers) Late() <-chan struct{} { return h.lateness }
+
+// FinishLate runs Answered of the questions whose answers have come after their deadlines.
+func (h *Helpers) FinishLate() {
+	h.mu.Lock()
+	late := h.late
+	h.late = nil
+	h.mu.Unlock()
+	for _, q := range late {
+		q.Answered()
+	}
+}
+
+// Stuck returns how many questions are waiting for an answer after their deadlines.
+func (h *Helpers) Stuck() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.devices + h.processes
+}
+
+// Owes reports whether a subject still owes an answer.
+func (h *Helpers) Owes(s Subject) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.stuck[s] > 0
+}
+
+// divide returns the questions whose subjects may be asked, and those whose subjects may not.
+func (h *Helpers) divide(questions []*Question) (allowed, skipped []*Question) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, q := range questions {
+		switch {
+		case !h.mayAsk(q.Subject):
+			if skipped == nil {
+				allowed = append(allowed, questions[:i]...)
+			}
+			skipped = append(skipped, q)
+		case skipped != nil:
+			allowed = append(allowed, q)
+		}
+	}
+	if skipped == nil {
+		return questions, nil
+	}
+	return allowed, skipped
+}
+
+// mayAsk reports whether a subject may be asked. One that owes an answer may not. The more answers are missing, the
+// fewer subjects are risked: of file systems those that have answered before or have a disk of their own, of processes
+// those whose owner owes nothing.
+func (h *Helpers) mayAsk(s Subject) bool {
+	if h.stuck[s] > 0 {
+		return false
+	}
+	if s.Process != 0 {
+		owed := h.byOwner[s.Owner]
+		return owed < maxStuckOfOwner && h.processes < maxStuckProcesses && (owed == 0 || h.processes < maxStuckProcesses/2)
+	}
+	switch _, trusted := h.answered[s]; {
+	case h.devices >= maxStuckDevices:
+		return s.isDisk()
+	case h.devices >= maxStuckDevices/2:
+		return trusted || s.isDisk()
+	}
+	return true
+}
+
+// noteAnswer remembers that a file system answers.
+func (h *Helpers) noteAnswer(s Subject) {
+	if s.Process != 0 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.answered) < maxAnswered {
+		h.answered[s] = struct{}{}
+	}
+}
+
+// count adds to the number of answers that a subject owes.
+func (h *Helpers) count(s Subject, change int) {
+	if h.stuck[s] += change; h.stuck[s] == 0 {
+		delete(h.stuck, s)
+	}
+	if s.Process == 0 {
+		h.devices += change
+		return
+	}
+	h.processes += change
+	if h.byOwner[s.Owner] += change; h.byOwner[s.Owner] == 0 {
+		delete(h.byOwner, s.Owner)
+	}
+}
+
+// run runs the questions on one thread and returns how many were answered. If not all were, the next one is stuck.
+func (h *Helpers) run(questions []*Question) int {
+	j := &job{helpers: h, questions: questions, done: make(chan struct{})}
+	jobs := h.thread()
+	jobs <- j
+	ticker := time.NewTicker(h.patience)
+	defer ticker.Stop()
+	for before := uint64(0); ; {
+		select {
+		case <-j.done:
+			h.release(jobs)
+			return len(questions)
+		case <-ticker.C:
+		}
+		if now := j.progress(); now != before {
+			before = now
+		} else if stuck, ok := j.abandon(); ok {
+			h.logStuck(questions[stuck].Subject)
+			return stuck
+		}
+	}
+}
+
+func (h *Helpers) logStuck(s Subject) {
+	h.mu.Lock()
+	devices, processes := h.devices, h.processes
+	h.mu.Unlock()
+	if s.Process != 0 {
+		h.log.Debug("process does not answer", "pid", s.Process, "waiting", processes)
+		return
+	}
+	level := slog.LevelDebug // a busy disk may just be slow
+	if devices >= maxStuckDevices/2 {
+		level = slog.LevelWarn
+	}
+	h.log.Log(context.Background(), level, "file system does not answer", "device_major", unix.Major(s.Device),
+		"device_minor", unix.Minor(s.Device), "waiting", devices)
+}
+
+// thread returns the channel of a thread that waits for work.
+func (h *Helpers) thread() chan *job {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if last := len(h.idle) - 1; last >= 0 {
+		jobs := h.idle[last]
+		h.idle = h.idle[:last]
+		return jobs
+	}
+	jobs := make(chan *job)
+	go work(jobs)
+	return jobs
+}
+
+// release makes a thread available again.
+func (h *Helpers) release(jobs chan *job) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		close(jobs)
+		return
+	}
+	h.idle = append(h.idle, jobs)
+}
+
+// finish accounts for an answer that came late.
+func (h *Helpers) finish(q *Question) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.count(q.Subject, -1)
+	if q.Answered == nil {
+		return
+	}
+	h.late = append(h.late, q)
+	select {
+	case h.lateness <- struct{}{}:
+	default:
+	}
+}
+
+// job is a list of questions that one thread asks.
+type job struct {
+	helpers   *Helpers
+	questions []*Question
+	done      chan struct{}
+
+	mu        sync.Mutex // guards what follows; taken before that of helpers
+	begun     int
+	abandoned bool
+}
+
+// next returns the next question, nil if there is none.
+func (j *job) next() *Question {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	switch {
+	case j.abandoned:
+		return nil
+	case j.begun == len(j.questions):
+		close(j.done)
+		return nil
+	}
+	j.begun++
+	return j.questions[j.begun-1]
+}
+
+// progress returns a number that changes as long as questions are answered.
+func (j *job) progress() uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.begun == 0 {
+		return 0
+	}
+	return uint64(j.begun)<<32 | uint64(j.questions[j.begun-1].steps.Load())
+}
+
+// abandon gives up on the question that is being asked and returns its index. It fails if all were answered meanwhile.
+func (j *job) abandon() (int, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	select {
+	case <-j.done:
+		return 0, false
+	default:
+	}
+	if j.begun == 0 {
+		return 0, false // the thread has not run yet
+	}
+	j.abandoned = true
+	j.helpers.mu.Lock()
+	j.helpers.count(j.questions[j.begun-1].Subject, 1)
+	j.helpers.mu.Unlock()
+	return j.begun - 1, true
+}
+
+// work is the thread of a helper. It ends with jobs, or after a job that was abandoned.
+func work(jobs <-chan *job) {
+	// The goroutine never unlocks its thread, so that the thread and its priority end with it.
+	runtime.LockOSThread()
+	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 10) // of the thread
+	lowerIOPriority()
+	for j := range jobs {
+		for q := j.next(); q != nil; q = j.next() {
+			q.Ask()
+		}
+		if j.abandoned { // does not change any more
+			j.helpers.finish(j.questions[j.begun-1])
+			return
+		}
+	}
+}
+
+// lowerIOPriority lets the thread's reads come last among those that are not idle. Idle reads might never be served.
+func lowerIOPriority() {
+	const (
+		whoProcess = 1           // IOPRIO_WHO_PROCESS, which means a thread
+		lowest     = 2<<13 | 0x7 // IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 7)
+	)
+	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, whoProcess, 0, lowest)
+}

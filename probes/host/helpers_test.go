@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestHelpersLeaveStuckQuestionBehind has one question of five that is not answered in time.
+func TestHelpersLeaveStuckQuestionBehind(t *testing.T) {
+	t.Parallel()
+	h := NewHelpers(HelpersConfig{Patience: 50 * time.Millisecond})
+	defer h.Close()
+	release := make(chan struct{})
+	var answered []int
+	questions := make([]*Question, 5)
+	for i := range questions {
+		questions[i] = &Question{
+			Subject: Subject{Device: uint64(i)},
+			Ask: func() {
+				if i == 2 {
+					<-release
+				}
+			},
+			Answered: func() { answered = append(answered, i) },
+		}
+	}
+	if n := h.Ask(questions...); n != 4 || !slices.Equal(answered, []int{0, 1, 3, 4}) {
+		t.Fatalf("%d questions answered: %v", n, answered)
+	}
+	if n := h.Ask(); n != 0 {
+		t.Fatalf("%d questions of none answered", n)
+	}
+	if !h.Owes(Subject{Device: 2}) || h.Stuck() != 1 {
+		t.Errorf("%d questions are stuck", h.Stuck())
+	}
+	close(release)
+	<-h.Late()
+	h.FinishLate()
+	if len(answered) != 5 || answered[4] != 2 || h.Stuck() != 0 {
+		t.Errorf("answered: %v, %d stuck", answered, h.Stuck())
+	}
+}
+
+// TestHelpersWaitForProgress asks a question that takes longer than the patience but reports progress.
+func TestHelpersWaitForProgress(t *testing.T) {
+	t.Parallel()
+	h := NewHelpers(HelpersConfig{Patience: 200 * time.Millisecond})
+	defer h.Close()
+	q := &Question{Subject: Subject{Process: 1}}
+	q.Ask = func() {
+		for range 60 {
+			time.Sleep(10 * time.Millisecond)
+			q.Step()
+		}
+	}
+	if h.Ask(q) != 1 {
+		t.Error("a question that made progress was given up")
+	}
+}
+
+// stuckHelpers asks questions that are answered only once release is closed.
+func ask(h *Helpers, release <-chan struct{}, answered *[]Subject, subjects ...Subject) {
+	var questions []*Question
+	for _, s := range subjects {
+		questions = append(questions, &Question{
+			Subject: s,
+			Ask: func() {
+				if release != nil {
+					<-release
+				}
+			},
+			Answered: func() { *answered = append(*answered, s) },
+		})
+	}
+	h.Ask(questions...)
+}
+
+// TestFileSystemsThatDoNotAnswer asks file systems that do not answer.
+func TestFileSystemsThatDoNotAnswer(t *testing.T) {
+	t.Parallel()
+	h := NewHelpers(HelpersConfig{Patience: 5 * time.Millisecond})
+	defer h.Close()
+	remote := func(i int) Subject { return Subject{Device: uint64(i)} } // major 0
+	disk := Subject{Device: 8 << 8}
+	release := make(chan struct{})
+	var answered []Subject
+	expect := func(want ...Subject) {
+		t.Helper()
+		if !slices.Equal(answered, want) {
+			t.Errorf("answered: %v, want %v", answered, want)
+		}
+		answered = nil
+	}
+	ask(h, nil, &answered, remote(1), remote(2))
+	expect(remote(1), remote(2))
+	for i := range maxStuckDevices / 2 { // each is asked once
+		ask(h, release, &answered, remote(100+i), remote(100+i))
+	}
+	expect()
+	ask(h, nil, &answered, remote(100), remote(1), remote(50), disk)
+	expect(remote(1), disk) // one has answered before, the other has a disk of its own
+	for i := range maxStuckDevices / 2 {
+		h.answered[remote(200+i)] = struct{}{}
+		ask(h, release, &answered, remote(200+i))
+	}
+	ask(h, nil, &answered, remote(1), remote(50), disk)
+	expect(disk)
+
+	close(release)
+	for n := 0; n < maxStuckDevices; n = len(answered) {
+		<-h.Late()
+		h.FinishLate()
+	}
+	if h.Stuck() != 0 {
+		t.Errorf("%d helpers are still waiting", h.Stuck())
+	}
+	answered = nil
+	ask(h, nil, &answered, remote(100), remote(50))
+	expect(remote(100), remote(50))
+}
+
+// TestProcessesThatDoNotAnswer asks processes of one owner that do not answer: other owners' and file systems do.
+func TestProcessesThatDoNotAnswer(t *testing.T) {
+	t.Parallel()
+	h := NewHelpers(HelpersConfig{Patience: 5 * time.Millisecond})
+	defer h.Close()
+	release := make(chan struct{})
+	var answered []Subject
+	for i := range 2 * maxStuckOfOwner {
+		ask(h, release, &answered, Subject{Process: Process(1 + i), Owner: "/a"})
+	}
+	if h.Stuck() != maxStuckOfOwner {
+		t.Errorf("%d helpers are waiting for one owner", h.Stuck())
+	}
+	other, disk := Subject{Process: 100, Owner: "/b"}, Subject{Device: 1}
+	ask(h, nil, &answered, other, Subject{Process: 1, Owner: "/a"}, disk)
+	if !slices.Equal(answered, []Subject{other, disk}) {
+		t.Errorf("answered: %v", answered)
+	}
+	skipped := false
+	h.Ask(&Question{Subject: Subject{Process: 1, Owner: "/a"}, Skipped: func() { skipped = true }})
+	if !skipped {
+		t.Error("a process that owes an answer was asked again")
+	}
+	close(release)
+	for len(answered) < 2+maxStuckOfOwner {
+		<-h.Late()
+		h.FinishLate()
+	}
+}

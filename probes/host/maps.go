@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxMaps bounds what is read of one process's maps, in bytes. A process has at most 65530 mappings unless the host's
+// administrator allows more.
+const maxMaps = 32 << 20
+
+// MapID identifies a mapped file as /proc/PID/maps does. It can differ from what stat says: on btrfs the device is
+// another one, and on an overlay both depend on the kernel.
+type MapID struct {
+	Device uint64 // as unix.Mkdev makes it
+	Inode  uint64
+}
+
+// Compare orders identifiers.
+func (m MapID) Compare(o MapID) int {
+	switch {
+	case m.Inode < o.Inode || m.Inode == o.Inode && m.Device < o.Device:
+		return -1
+	case m == o:
+		return 0
+	}
+	return 1
+}
+
+// Mapping is an executable mapping of a file. Its slices are valid only until the visit that passed it returns.
+type Mapping struct {
+	ID   MapID
+	path []byte // as maps writes it
+
+	start, end []byte // addresses in hexadecimal, as map_files names them
+}
+
+// Path returns the kernel's path of the mapped file.
+func (m *Mapping) Path() string {
+	path, _ := plainPath(string(m.path))
+	return path
+}
+
+// Link returns the path in /proc that leads to the mapped file, for a process or thread that maps it.
+func (m *Mapping) Link(p Process) string {
+	link := make([]byte, 0, 64)
+	link = append(link, "/proc/"...)
+	link = strconv.AppendUint(link, uint64(p), 10)
+	link = append(link, "/map_files/"...)
+	link = append(link, m.start...)
+	link = append(link, '-')
+	return string(append(link, m.end...))
+}
+
+// MapsReader reads /proc/PID/maps. It keeps its buffer from one call to the next.
+type MapsReader struct{ data []byte }
+
+// Read calls visit with the executable mappings of files that a file maps lists. It blocks while the process keeps its
+// memory map locked.
+func (r *MapsReader) Read(path string, visit func(*Mapping)) error {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if r.data == nil {
+		r.data = make([]byte, 64<<10)
+	}
+	rest := 0 // bytes of an incomplete line, at the start of data
+	for total := 0; total < maxMaps; {
+		n, err := ignoringEINTR(func() (int, error) { return unix.Read(fd, r.data[rest:]) })
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return nil
+		}
+		total += n
+		data := r.data[:rest+n]
+		for {
+			end := bytes.IndexByte(data, '\n')
+			if end < 0 {
+				break
+			}
+			if m, ok := parseMapping(data[:end]); ok {
+				visit(&m)
+			}
+			data = data[end+1:]
+		}
+		rest = copy(r.data, data)
+		if rest == len(r.data) { // no line is as long: a path has at most 4095 bytes
+			rest = 0
+		}
+	}
+	return nil
+}
+
+// parseMapping parses a line of maps. It refuses lines that are no executable mappings of files.
+func parseMapping(line []byte) (m Mapping, ok bool) {
+	addresses, line, _ := bytes.Cut(line, []byte{' '})
+	permissions, line, _ := bytes.Cut(line, []byte{' '})
+	if len(permissions) < 4 || permissions[2] != 'x' {
+		return m, false
+	}
+	_, line, _ = bytes.Cut(line, []byte{' '}) // offset
+	device, line, _ := bytes.Cut(line, []byte{' '})
+	number, line, _ := bytes.Cut(line, []byte{' '})
+	if m.ID.Inode, ok = ParseUint(number, 10); !ok || m.ID.Inode == 0 {
+		return m, false
+	}
+	major, minor, _ := bytes.Cut(device, []byte{':'})
+	high, ok1 := ParseUint(major, 16)
+	low, ok2 := ParseUint(minor, 16)
+	m.ID.Device = unix.Mkdev(uint32(high), uint32(low))
+	start, end, ok3 := bytes.Cut(addresses, []byte{'-'})
+	// map_files names the same addresses without leading zeros.
+	m.start, m.end = bytes.TrimLeft(start, "0"), bytes.TrimLeft(end, "0")
+	m.path = bytes.TrimLeft(line, " ")
+	return m, ok1 && ok2 && ok3 && len(m.path) > 0 && m.path[0] == '/'
+}
+
+// ParseUint is strconv.ParseUint for bytes, in bases up to 16 with lower-case digits.
+func ParseUint(digits []byte, base uint64) (value uint64, ok bool) {
+	if len(digits) == 0 {
+		return 0, false
+	}
+	for _, c := range digits {
+		var digit uint64
+		switch {
+		case '0' <= c && c <= '9':
+			digit = uint64(c - '0')
+		case 'a' <= c && c <= 'f':
+			digit = uint64(c-'a') + 10
+		default:
+			return 0, false
+		}
+		if digit >= base || value > (math.MaxUint64-digit)/base {
+			return 0, false
+		}
+		value = value*base + digit
+	}
+	return value, true
+}
+
+// deletedSuffix is what the kernel appends to the path of a file that was deleted.
+const deletedSuffix = " (deleted)"
+
+// plainPath undoes how maps and links in /proc write paths: line feeds are escaped, and files that were deleted are
+// marked.
+func plainPath(path string) (plain string, deleted bool) {
+	path, deleted = strings.CutSuffix(path, deletedSuffix)
+	return strings.ReplaceAll(path, `\012`, "\n"), deleted
+}

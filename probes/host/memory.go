@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"bytes"
+
+	"golang.org/x/sys/unix"
+)
+
+// Memory is how much memory a process has, in pages, as its statm says.
+type Memory struct{ Total, Code uint64 }
+
+// Memory reads the process's statm. It does not block: the kernel takes no lock of the process's for it.
+func (p Process) Memory(buffer []byte) (Memory, error) {
+	fd, err := Open(p.Path("statm"), unix.O_RDONLY)
+	if err != nil {
+		return Memory{}, err
+	}
+	defer unix.Close(fd)
+	return ReadMemory(fd, buffer)
+}
+
+// ReadMemory reads an open statm. It fails once the process has ended, even if another one has its number by then.
+func ReadMemory(statm int, buffer []byte) (Memory, error) {
+	n, err := ignoringEINTR(func() (int, error) { return unix.Pread(statm, buffer, 0) })
+	if err != nil {
+		return Memory{}, err
+	}
+	total, rest, _ := bytes.Cut(buffer[:n], []byte{' '})
+	_, rest, _ = bytes.Cut(rest, []byte{' '}) // resident
+	_, rest, _ = bytes.Cut(rest, []byte{' '}) // shared
+	code, _, _ := bytes.Cut(rest, []byte{' '})
+	var m Memory
+	m.Total, _ = ParseUint(total, 10)
+	m.Code, _ = ParseUint(code, 10)
+	return m, nil
+}
+
+// Code is how much memory a process can execute, in KiB, as its status says.
+type Code struct{ Program, Libraries uint64 }
+
+// Code reads the process's status. It returns zero if that cannot be read. It does not block.
+func (p Process) Code(buffer []byte) (c Code) {
+	text, err := readSmall(p.Path("status"), buffer)
+	if err != nil {
+		return c
+	}
+	for _, field := range []struct {
+		name  string
+		value *uint64
+	}{{"\nVmExe:", &c.Program}, {"\nVmLib:", &c.Libraries}} {
+		_, rest, _ := bytes.Cut(text, []byte(field.name))
+		digits, _, _ := bytes.Cut(bytes.TrimLeft(rest, " \t"), []byte{' '})
+		*field.value, _ = ParseUint(digits, 10)
+	}
+	return c
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Process is the number of a process or thread, in the PID namespace that /proc shows. 0 is no process.
+type Process uint32
+
+// Path returns the path of a file or link in the process's folder of /proc.
+func (p Process) Path(name string) string {
+	return "/proc/" + strconv.FormatUint(uint64(p), 10) + "/" + name
+}
+
+// Root returns the root folder of the process. It reads a link, which does not block.
+func (p Process) Root() Root {
+	base, _ := ReadLink(p.Path("root"))
+	if base == "/" {
+		base = ""
+	}
+	return Root{Path: p.Path("root"), Base: base}
+}
+
+// Executable returns the kernel's path of the file that the process executes. It does not block.
+func (p Process) Executable() (string, error) {
+	link, err := ReadLink(p.Path("exe"))
+	if err != nil {
+		return "", fmt.Errorf("read executable: %w", err)
+	}
+	plain, _ := plainPath(link)
+	return plain, nil
+}
+
+// OpenExecutable opens the file that the process executes. It refuses files on FUSE; on a network's file system it may
+// block for as long as the server likes.
+func (p Process) OpenExecutable() (*os.File, error) {
+	link := p.Path("exe")
+	fd, err := Open(link, unix.O_PATH)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", link, err)
+	}
+	defer unix.Close(fd)
+	readable, _, err := OpenRegular(fd, p, NewMountKinds())
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", link, err)
+	}
+	return os.NewFile(uintptr(readable), link), nil
+}
+
+// MaxCommandLine bounds what is read of a process's arguments, in bytes.
+const MaxCommandLine = 4096
+
+// CommandLine returns the first MaxCommandLine bytes of the process's arguments, split into arguments. It blocks while the process
+// keeps its memory map locked.
+func (p Process) CommandLine() ([]string, error) {
+	line, err := readSmall(p.Path("cmdline"), make([]byte, MaxCommandLine))
+	if err != nil {
+		return nil, fmt.Errorf("read arguments: %w", err)
+	}
+	if len(line) == 0 {
+		return nil, nil // a kernel thread, or a process that has ended
+	}
+	return strings.Split(string(bytes.TrimSuffix(line, []byte{0})), "\x00"), nil
+}
+
+// StartTime returns when the process started, in ticks of 10 ms since boot. With the process's number it identifies the
+// process, since the kernel uses numbers again. It does not block.
+func (p Process) StartTime() (ticks uint64, err error) {
+	data, err := readSmall(p.Path("stat"), make([]byte, 4096))
+	if err != nil {
+		return 0, fmt.Errorf("read start time: %w", err)
+	}
+	// The second field is the name, which may have spaces and parentheses. The start time is the 22nd field: see
+	// proc_pid_stat(5).
+	const start = 22 - 3
+	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
+	if len(fields) <= start {
+		return 0, errors.New("read start time: too few fields")
+	}
+	return strconv.ParseUint(string(fields[start]), 10, 64)
+}
+
+// MountNamespace returns the number of the process's mount namespace, 0 if it cannot be read.
+func (p Process) MountNamespace() uint64 { return namespace(p.Path("ns/mnt")) }
+
+// OwnMountNamespace returns the number of this process's mount namespace, 0 if it cannot be read.
+func OwnMountNamespace() uint64 { return namespace("/proc/self/ns/mnt") }
+
+// namespace returns the number of the namespace that a link in /proc names, such as "mnt:[4026531841]".
+func namespace(link string) uint64 {
+	text, err := ReadLink(link)
+	if err != nil {
+		return 0
+	}
+	_, number, _ := bytes.Cut([]byte(path.Base(text)), []byte{'['})
+	value, _ := ParseUint(bytes.TrimSuffix(number, []byte{']'}), 10)
+	return value
+}
+
+// RootUser returns the host's number of the user that is root in the process's user namespace.
+func (p Process) RootUser() (uint64, error) {
+	data, err := os.ReadFile(p.Path("uid_map"))
+	if err != nil {
+		return 0, fmt.Errorf("read user namespace: %w", err)
+	}
+	for line := range bytes.Lines(data) {
+		fields := bytes.Fields(line)
+		if len(fields) != 3 || string(fields[0]) != "0" {
+			continue
+		}
+		if user, ok := ParseUint(fields[1], 10); ok {
+			return user, nil
+		}
+	}
+	return 0, errors.New("in a user namespace without a root")
+}
+
+// OtherThread returns a thread of a process whose first thread has ended. Such a process has no maps of its own
+// although its other threads run. It returns 0 if there is no other thread.
+func (p Process) OtherThread() Process {
+	fd, err := Open(p.Path("task"), unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return 0
+	}
+	defer unix.Close(fd)
+	other := Process(0)
+	_, _ = readNumbers(fd, make([]byte, 4096), func(number Process) {
+		if number != p && other == 0 {
+			other = number
+		}
+	})
+	return other
+}
+
+// ListProcesses calls visit with the number of each process that an open /proc folder lists. buffer is scratch memory.
+func ListProcesses(proc *os.File, buffer []byte, visit func(Process)) error {
+	fd := int(proc.Fd())
+	if _, err := unix.Seek(fd, 0, 0); err != nil {
+		return fmt.Errorf("list processes: %w", err)
+	}
+	for {
+		more, err := readNumbers(fd, buffer, visit)
+		if err != nil {
+			return fmt.Errorf("list processes: %w", err)
+		}
+		if !more {
+			return nil
+		}
+	}
+}
+
+// readNumbers reads one buffer of entries of an open folder and visits those whose names are numbers. more is false at
+// the end of the folder.
+func readNumbers(fd int, buffer []byte, visit func(Process)) (more bool, err error) {
+	n, err := ignoringEINTR(func() (int, error) { return unix.Getdents(fd, buffer) })
+	if err != nil || n == 0 {
+		return false, err
+	}
+	const sizeAt, nameAt = 16, 19 // in struct linux_dirent64
+	for data := buffer[:n]; len(data) >= nameAt; {
+		size := int(binary.NativeEndian.Uint16(data[sizeAt:]))
+		name, _, _ := bytes.Cut(data[nameAt:size], []byte{0})
+		if number, ok := ParseUint(name, 10); ok {
+			visit(Process(number))
+		}
+		data = data[size:]
+	}
+	return true, nil
+}

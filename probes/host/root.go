@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Root is the root folder of the host or of a process. Paths are resolved within it: no link and no ".." leads out.
+// Its methods may block for as long as a file system on the way likes.
+type Root struct {
+	Path string // path that leads to the folder, such as /proc/PID/root
+	Base string // how the kernel's paths name the folder, without a slash at the end; "" for /
+}
+
+// Within returns a path of the kernel's as the processes with this root folder see it.
+func (r Root) Within(path string) string {
+	if inner, ok := strings.CutPrefix(path, r.Base); ok && strings.HasPrefix(inner, "/") {
+		return inner
+	}
+	return path
+}
+
+// Find resolves one of the kernel's paths and returns an O_PATH descriptor of what it leads to.
+func (r Root) Find(path string) (int, error) {
+	dir, err := Open(r.Path, unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(dir)
+	return FindBeneath(dir, r.Within(path))
+}
+
+// FindBeneath resolves a path with an open folder as the root folder and returns an O_PATH descriptor.
+func FindBeneath(dir int, path string) (int, error) {
+	return ignoringEINTR(func() (int, error) {
+		return unix.Openat2(dir, path, &unix.OpenHow{
+			Flags:   unix.O_PATH | unix.O_CLOEXEC,
+			Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+		})
+	})
+}
+
+// Reaches reports whether the path of an open file still leads to it.
+func (r Root) Reaches(fd int) bool {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Nlink == 0 {
+		return false
+	}
+	path, deleted, err := PathOf(fd)
+	return err == nil && !deleted && r.leadsTo(path, &st, false)
+}
+
+// leadsTo reports whether a path leads to the file or, if the file was deleted, to the folder that it was in.
+func (r Root) leadsTo(where string, st *unix.Stat_t, deleted bool) bool {
+	if deleted {
+		where = path.Dir(where)
+	}
+	fd, err := r.Find(where)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	var found unix.Stat_t
+	if err := unix.Fstat(fd, &found); err != nil || found.Dev != st.Dev {
+		return false
+	}
+	return deleted || found.Ino == st.Ino
+}

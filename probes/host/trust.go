@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// notAtPath is a reason not to trust a file.
+const notAtPath = "its path does not lead to it"
+
+// Distrust returns why others than the host's root can change what is at the path of an open file, "" if they cannot.
+// where and deleted are what [PathOf] returns. The file is looked for below hostRoot, then below the root folder of
+// viewer, a process that sees it; viewer is 0 for a file of the host. It may block as [Root] says.
+func Distrust(hostRoot Root, viewer Process, viewerRoot Root, st *unix.Stat_t, where string, deleted bool) string {
+	if hostRoot.leadsTo(where, st, deleted) {
+		return hostRoot.distrust(where, st, deleted)
+	}
+	if viewer == 0 {
+		return notAtPath
+	}
+	// The file is in a mount namespace of its own. Its root user is the host's only if the process is in no user
+	// namespace of its own.
+	if user, err := viewer.RootUser(); err != nil {
+		return err.Error()
+	} else if user != 0 {
+		return fmt.Sprintf("in a user namespace whose root is user %d", user)
+	}
+	if !viewerRoot.leadsTo(where, st, deleted) {
+		return notAtPath
+	}
+	return viewerRoot.distrust(where, st, deleted)
+}
+
+// distrust walks from the root folder to the file and judges every folder on the way.
+func (r Root) distrust(where string, st *unix.Stat_t, deleted bool) string {
+	where = path.Clean(r.Within(where))
+	folder, err := Open(r.Path, unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return fmt.Sprintf("open its root: %v", err)
+	}
+	defer func() { unix.Close(folder) }()
+	for name := "/"; ; {
+		var here unix.Stat_t
+		if err := unix.Fstat(folder, &here); err != nil {
+			return fmt.Sprintf("stat %s: %v", name, err)
+		}
+		if reason := distrustOne(name, &here); reason != "" {
+			return reason
+		}
+		if name == where {
+			if here.Dev != st.Dev || here.Ino != st.Ino {
+				return notAtPath // any more
+			}
+			return distrustMount(folder)
+		}
+		part, _, _ := strings.Cut(strings.TrimPrefix(where[len(name):], "/"), "/")
+		name = path.Join(name, part)
+		if deleted && name == where {
+			if reason := distrustOne(name, st); reason != "" {
+				return reason
+			}
+			return distrustMount(folder)
+		}
+		next, err := unix.Openat(folder, part, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Sprintf("open %s: %v", name, err)
+		}
+		unix.Close(folder)
+		folder = next
+	}
+}
+
+// distrustMount judges a mount by the flags of the host's, since a process can restrict its own.
+func distrustMount(fd int) string {
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil {
+		return fmt.Sprintf("stat its file system: %v", err)
+	}
+	if fs.Flags&unix.ST_NOSUID != 0 {
+		// The kernel ignores set-user-id bits there for the same reason: others may have made up the owners of files.
+		return "its file system is mounted nosuid"
+	}
+	return ""
+}
+
+// distrustOne judges a file or folder by its owner and mode. Rights that an access control list grants show in the mode as
+// the group's.
+func distrustOne(name string, st *unix.Stat_t) string {
+	switch {
+	case st.Uid != 0:
+		return fmt.Sprintf("%s is owned by user %d", name, st.Uid)
+	case st.Mode&unix.S_IFMT == unix.S_IFLNK:
+		return name + " is a link"
+	case st.Mode&0o022 != 0:
+		return name + " can be written by others"
+	}
+	return ""
+}

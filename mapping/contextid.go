@@ -8,38 +8,45 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
+
+	"github.com/crau-otel/crau-otel/mapping/contexts"
+	"github.com/crau-otel/crau-otel/mapping/memo"
 )
 
-// newContextCipher returns AES-128 under a key that exists only in this process.
-func newContextCipher() (cipher.Block, error) {
+// contextIDs encrypts context ids, since no address of a process may leave the host.
+type contextIDs struct {
+	block  cipher.Block
+	buffer [aes.BlockSize]byte
+	recent memo.Table[threadContext, string] // contexts are call sites or objects and come again
+}
+
+type threadContext struct {
+	id       uint64
+	pid, tid uint32
+}
+
+// newContextIDs returns ids under an AES-128 key that exists only in this process.
+func newContextIDs() (contextIDs, error) {
 	var key [16]byte
 	_, _ = rand.Read(key[:]) // never fails, it ends the program
-	return aes.NewCipher(key[:])
+	block, err := aes.NewCipher(key[:])
+	return contextIDs{block: block, recent: memo.New[threadContext, string](1 << 10)}, err
 }
 
-// contextID is what stands for a context of a thread; id is "" if there is none.
-type contextID struct {
-	ctx      uint64
-	pid, tid uint32
-	id       string
-}
-
-// recentIDs is how many ids are remembered: contexts are call sites or objects and come again. A power of two.
-const recentIDs = 1 << 10
-
-// contextID returns 32 hex digits that stand for the context and its thread: the same as long as crau-otel runs, and of
-// no use to whoever lacks the key. No address leaves the host.
-func (m *Mapper) contextID(n *node) string {
-	pid, tid := n.thread.proc.pid, n.thread.id
-	known := &m.ids[(n.ctx^uint64(tid)<<32)*0x9E3779B97F4A7C15>>32%recentIDs]
-	if known.id != "" && known.ctx == n.ctx && known.pid == pid && known.tid == tid {
-		return known.id
+// id returns 32 hex digits that stand for a context and its thread: always the same ones while crau-otel runs, and of
+// no use without the key.
+func (c *contextIDs) id(pid uint32, of *contexts.Context) string {
+	key := threadContext{of.ID, pid, of.TID}
+	hash := of.ID ^ uint64(of.TID)<<32
+	if id := c.recent.Get(hash, key); id != nil {
+		return *id
 	}
-	block := m.scratch.block[:]
-	binary.LittleEndian.PutUint64(block, n.ctx)
-	binary.LittleEndian.PutUint32(block[8:], pid)
-	binary.LittleEndian.PutUint32(block[12:], tid)
-	m.block.Encrypt(block, block)
-	*known = contextID{n.ctx, pid, tid, hex.EncodeToString(block)}
-	return known.id
+	b := c.buffer[:]
+	binary.LittleEndian.PutUint64(b, key.id)
+	binary.LittleEndian.PutUint32(b[8:], key.pid)
+	binary.LittleEndian.PutUint32(b[12:], key.tid)
+	c.block.Encrypt(b, b)
+	id := hex.EncodeToString(b)
+	c.recent.Put(hash, key, id)
+	return id
 }

@@ -1,5 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package mapping turns the events of crypto libraries into OpenTelemetry spans: contexts into trees, keys into
-// attributes. It needs neither privileges nor a kernel: it is fed decoded events and gives finished trees.
+// Package mapping turns the events of crypto libraries into trees of OpenTelemetry spans. It needs neither privileges
+// nor a kernel: it is fed decoded events, and passes finished trees to a sink.
+//
+// # Words
+//
+// A library opens a context for each thing it does, such as a handshake or a signature, and adds keys with values to
+// it. A context becomes a span. Contexts nest: a root with everything below it is a tree, and becomes a trace. No
+// library reports the end of a context, so ends are inferred.
+//
+// # Use
+//
+//	m, err := mapping.New(mapping.Config{
+//		Wall: clock.Wall,
+//		Sink: func(t mapping.Tree) { queue.Put(t) },
+//	})
+//	for {
+//		ev := read()
+//		m.Handle(ev)      // in the order in which the events happened
+//		m.Tick(ev.Time)   // now and then: ends what is idle
+//	}
+//	m.Flush()             // ends everything
+//
+// Spans and operations of a [Tree] are valid until the sink returns; [Tree.Clone] makes a copy that lasts. What a
+// reload may change is in [Rules], see [Mapper.Reconfigure]. [Mapper.Stats] accounts for every event.
+//
+// # How it works
+//
+// An event passes the packages below in this order, and comes back to none:
+//
+//		           event              Finished                  Meaning             Tree
+//		Mapper.Handle ──▶ contexts.Tracker ──▶ meaning.Interpreter ──▶ Mapper.tree ──▶ sink
+//
+//	  - contexts decides which open context an event belongs to, and when a tree ends. It hands up the tree's shape
+//	    (names, nesting, data), and beside it the ids and times of the contexts.
+//	  - meaning interprets the shape, and only the shape: span names, attributes, post-quantum statuses, weak reasons,
+//	    policy violations, operations to count. Shapes come again and again, so it remembers meanings.
+//	  - This package combines the two with the process's resource to spans, and encrypts context ids.
+//
+// Below these are packages that know nothing of them:
+//
+//   - shape has the value that passes from contexts to meaning.
+//   - schema has the tables of context names, event keys and attributes.
+//   - registry knows code points and spellings of algorithms; policy the rules of what is a violation.
+//   - text makes text from outside valid; memo is the cache of the fast paths.
+//
+// contexts and meaning do not import each other, so that neither can depend on the other's state.
+//
+// # What it does not do
+//
+// It reads no files and asks no processes: what is to be known of a process or a file beyond the events comes from the
+// hooks [Rules.Describe] and [Config.Library]. It does not export, sample or queue.
 package mapping

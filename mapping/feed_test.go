@@ -9,85 +9,40 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crau-otel/crau-otel/mapping/internal/eventtest"
+	"github.com/crau-otel/crau-otel/mapping/schema"
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
 const (
-	us  = uint64(1000)
-	ms  = 1000 * us
-	sec = 1000 * ms
+	us, ms, sec = eventtest.Microsecond, eventtest.Millisecond, eventtest.Second
 
 	none = event.NoParent
 )
 
-// feed gives a mapper events a microsecond apart and keeps what comes out.
+func w(key string, value uint64) event.Pair { return eventtest.Word(key, value) }
+func s(key, value string) event.Pair        { return eventtest.String(key, value) }
+func name(value string) event.Pair          { return eventtest.Name(value) }
+
+// feed is a source of events for a mapper, with the trees that the mapper makes of them.
 type feed struct {
-	t        testing.TB
-	m        *Mapper
-	now      uint64
-	pid, tid uint32
-	events   int
-	trees    []Tree
+	*eventtest.Source
+	t     testing.TB
+	m     *Mapper
+	trees []Tree
 }
 
 func newFeed(t testing.TB, cfg Config) *feed {
 	t.Helper()
-	f := &feed{t: t, now: sec, pid: 10, tid: 11}
+	f := &feed{t: t}
 	cfg.Wall = func(boot uint64) time.Time { return time.Unix(0, int64(boot)) }
 	cfg.Sink = func(tree Tree) { f.trees = append(f.trees, tree.Clone()) }
 	m, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.m = m
-	f.m.Handle(&event.Event{
-		Kind: event.ProcessStart, PID: f.pid, TID: f.tid,
-		Process: event.Process{Executable: "prog", Comm: "prog", StartTime: 1},
-	})
+	f.m, f.Source = m, eventtest.NewSource(m.Handle)
 	return f
-}
-
-func w(key string, value uint64) event.Pair {
-	return event.Pair{Key: []byte(key), Type: event.Word, Word: value}
-}
-
-func s(key, value string) event.Pair {
-	return event.Pair{Key: []byte(key), Type: event.String, Value: []byte(value)}
-}
-
-func name(value string) event.Pair { return s("name", value) }
-
-func (f *feed) event(ev event.Event) {
-	f.now += us
-	ev.Time, ev.PID, ev.TID = f.now, f.pid, f.tid
-	if ev.Kind != event.ProcessStart && ev.Kind != event.ProcessExit {
-		f.events++
-	}
-	f.m.Handle(&ev)
-}
-
-// open is new_context, with data if there are pairs.
-func (f *feed) open(ctx, parent uint64, pairs ...event.Pair) {
-	f.event(event.Event{Kind: event.NewContext, Context: ctx, Parent: parent, Pairs: pairs})
-}
-
-// data is one event of data with all pairs.
-func (f *feed) data(ctx uint64, pairs ...event.Pair) {
-	f.event(event.Event{Kind: event.Data, Context: ctx, Pairs: pairs})
-}
-
-// begin is a context as GnuTLS opens it: new_context, then data.
-func (f *feed) begin(ctx, parent uint64, pairs ...event.Pair) {
-	f.open(ctx, parent)
-	f.data(ctx, pairs...)
-}
-
-func (f *feed) enter(session uint64) {
-	f.event(event.Event{Kind: event.SessionEnter, Context: session})
-}
-
-func (f *feed) leave(session uint64) {
-	f.event(event.Event{Kind: event.SessionLeave, Context: session})
 }
 
 // finish stops the mapper, checks that every event was given away, and returns the trees as text, in order.
@@ -102,8 +57,8 @@ func (f *feed) finish() []string {
 		texts = append(texts, treeText(f.t, tree.Spans))
 	}
 	st := f.m.Stats()
-	if uint64(f.events) != st.Events || uint64(events)+st.Sessions+st.Hidden != st.Events || uint64(spans) != st.Spans {
-		f.t.Errorf("%d events fed, %d in %d spans came out: %+v", f.events, events, spans, st)
+	if uint64(f.Hits) != st.Events || uint64(events)+st.Sessions+st.Hidden != st.Events || uint64(spans) != st.Spans {
+		f.t.Errorf("%d events fed, %d in %d spans came out: %+v", f.Hits, events, spans, st)
 	}
 	if st.OpenContexts != 0 || st.OpenTrees != 0 {
 		f.t.Errorf("something is still open: %+v", st)
@@ -135,7 +90,7 @@ func treeText(t testing.TB, spans []Span) string {
 			b.WriteString(" [" + k + "]")
 		}
 		for _, a := range sp.Attributes() {
-			if a.Key == attrContextID || a.Key == attrContextEnd || a.Key == attrUserClass {
+			if a.Key == schema.AttrContextID || a.Key == schema.AttrContextEnd || a.Key == schema.AttrUserClass {
 				continue
 			}
 			fmt.Fprintf(&b, " %s=%s", a.Key, a.Value.String())

@@ -6,6 +6,8 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 
+	"github.com/crau-otel/crau-otel/mapping/schema"
+	"github.com/crau-otel/crau-otel/mapping/text"
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
@@ -13,52 +15,55 @@ import (
 // conventions give for a service without a name.
 const unknownService = "unknown_service"
 
-// identity is an observed program with the resource of its spans. Processes of which the same is told share one.
+// identity is an observed program with the resource of its spans. Processes with equal resources share one.
 type identity struct {
 	executable string
 	resource   *sdkresource.Resource
 }
 
-// identity returns the program that a process runs.
-func (m *Mapper) identity(pid uint32, p event.Process) *identity {
+// identify returns the program that a process runs.
+func (m *Mapper) identify(pid uint32, p event.Process) *identity {
 	name := p.Executable
 	if name == "" {
 		name = p.Comm
 	}
-	name = readable([]byte(name))
+	name = text.Valid([]byte(name))
 	service := name
 	if service == "" {
 		service = unknownService
 	}
-	attrs := []attribute.KeyValue{attrServiceName.String(service), attrExecutableName.String(service)}
-	if m.cfg.Describe != nil && p != (event.Process{}) {
-		attrs = append(attrs, m.cfg.Describe(pid, p)...)
+	attrs := []attribute.KeyValue{schema.AttrServiceName.String(service), schema.AttrExecutableName.String(service)}
+	if m.cfg.Rules.Describe != nil && p != (event.Process{}) {
+		attrs = append(attrs, m.cfg.Rules.Describe(pid, p)...)
 	}
-	own := sdkresource.NewSchemaless(attrs...)
-	if id, ok := m.who[own.Equivalent()]; ok {
-		return id
+	program := sdkresource.NewSchemaless(attrs...)
+	if known, ok := m.identities[program.Equivalent()]; ok {
+		return known
 	}
-	res, err := sdkresource.Merge(m.cfg.Resource, own)
+	merged, err := sdkresource.Merge(m.cfg.Resource, program)
 	if err != nil {
-		m.cfg.Log.Warn("cannot merge resources", "executable", name, "error", err)
-		res = own
+		m.cfg.Log.Warn("merging resources failed; spans lack the host's attributes", "executable", name, "error", err)
+		merged = program
 	}
-	id := &identity{executable: name, resource: res}
-	if len(m.who) >= m.cfg.MaxProcesses {
-		clear(m.who) // those in use stay in use
+	id := &identity{executable: name, resource: merged}
+	if len(m.identities) >= m.cfg.MaxProcesses {
+		clear(m.identities) // processes keep theirs
 	}
-	m.who[own.Equivalent()] = id
+	m.identities[program.Equivalent()] = id
 	return id
 }
 
-// userClass says what kind of user a number stands for: the ranges of systemd's UIDS-GIDS document and of shadow's
-// subuid(5), in the initial user namespace.
-func userClass(uid uint32) string {
-	switch {
+// userClass returns the kind of user that a process runs as, "" if its record did not arrive. The ranges are those of
+// systemd's UIDS-GIDS document and of subuid(5), in the initial user namespace.
+func userClass(p event.Process) string {
+	if p == (event.Process{}) {
+		return ""
+	}
+	switch uid := p.UID; {
 	case uid == 0:
 		return "root"
 	case uid < 1000, uid >= 61184 && uid <= 65519:
-		return "system" // those that systemd makes up for a service included
+		return "system" // including those that systemd makes up for a service
 	case uid == 65534:
 		return "nobody"
 	case uid < 65536:

@@ -7,47 +7,48 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/crau-otel/crau-otel/mapping/contexts"
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
 // The pieces of a handshake as GnuTLS 3.8.13 emits them with non-blocking sockets (design.md).
 var pieces = map[string]func(f *feed){
 	"client 1.3/1": func(f *feed) {
-		f.begin(hs, none, name("tls::handshake_client"))
-		f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", 29))
-		f.begin(gen, kx, name("pk::generate"))
+		f.Begin(hs, none, name("tls::handshake_client"))
+		f.Begin(kx, hs, name("tls::key_exchange"), w("tls::group", 29))
+		f.Begin(gen, kx, name("pk::generate"))
 	},
 	"client 1.3/2": func(f *feed) {
-		f.begin(hs, none, name("tls::handshake_client"))
-		f.data(hs, w("tls::protocol_version", 0x0304))
-		f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", 29))
-		f.begin(der, kx, name("pk::derive"))
+		f.Begin(hs, none, name("tls::handshake_client"))
+		f.Data(hs, w("tls::protocol_version", 0x0304))
+		f.Begin(kx, hs, name("tls::key_exchange"), w("tls::group", 29))
+		f.Begin(der, kx, name("pk::derive"))
 		verify(f, 0x0403)
 	},
 	"server 1.3/1": func(f *feed) {
-		f.begin(hs, none, name("tls::handshake_server"))
-		f.data(hs, w("tls::protocol_version", 0x0304))
-		f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", 29))
-		f.begin(gen, kx, name("pk::generate"))
-		f.begin(der, kx, name("pk::derive"))
-		f.begin(sig, hs, name("tls::sign"), w("tls::signature_algorithm", 0x0403))
+		f.Begin(hs, none, name("tls::handshake_server"))
+		f.Data(hs, w("tls::protocol_version", 0x0304))
+		f.Begin(kx, hs, name("tls::key_exchange"), w("tls::group", 29))
+		f.Begin(gen, kx, name("pk::generate"))
+		f.Begin(der, kx, name("pk::derive"))
+		f.Begin(sig, hs, name("tls::sign"), w("tls::signature_algorithm", 0x0403))
 	},
-	"server 1.3/2": func(f *feed) { f.begin(hs, none, name("tls::handshake_server")) },
-	"client 1.2/1": func(f *feed) { f.begin(hs, none, name("tls::handshake_client")) },
+	"server 1.3/2": func(f *feed) { f.Begin(hs, none, name("tls::handshake_server")) },
+	"client 1.2/1": func(f *feed) { f.Begin(hs, none, name("tls::handshake_client")) },
 	"client 1.2/2": func(f *feed) {
-		f.begin(hs, none, name("tls::handshake_client"), w("tls::protocol_version", 0x0303))
+		f.Begin(hs, none, name("tls::handshake_client"), w("tls::protocol_version", 0x0303))
 		verify(f, 0x0403)
-		f.begin(gen, hs, name("pk::generate"))
-		f.begin(der, hs, name("pk::derive"))
+		f.Begin(gen, hs, name("pk::generate"))
+		f.Begin(der, hs, name("pk::derive"))
 	},
 	"server 1.2/1": func(f *feed) {
-		f.begin(hs, none, name("tls::handshake_server"), w("tls::protocol_version", 0x0303))
-		f.begin(gen, hs, name("pk::generate"))
-		f.begin(sig, hs, name("tls::sign"), w("tls::signature_algorithm", 0x0403))
+		f.Begin(hs, none, name("tls::handshake_server"), w("tls::protocol_version", 0x0303))
+		f.Begin(gen, hs, name("pk::generate"))
+		f.Begin(sig, hs, name("tls::sign"), w("tls::signature_algorithm", 0x0403))
 	},
 	"server 1.2/2": func(f *feed) {
-		f.begin(hs, none, name("tls::handshake_server"))
-		f.begin(der, hs, name("pk::derive"))
+		f.Begin(hs, none, name("tls::handshake_server"))
+		f.Begin(der, hs, name("pk::derive"))
 	},
 }
 
@@ -88,12 +89,12 @@ func TestSessionsJoinPiecesExactly(t *testing.T) {
 			for range 2 {
 				for piece := 1; piece <= 2; piece++ {
 					for session := range uint64(10) {
-						f.enter(0x5000 + session)
+						f.Enter(0x5000 + session)
 						pieces[fmt.Sprintf("%s/%d", which, piece)](f)
 					}
 				}
 				for session := range uint64(10) {
-					f.leave(0x5000 + session)
+					f.Leave(0x5000 + session)
 				}
 			}
 			wantHandshakes(t, f, 20, "exact", names)
@@ -108,23 +109,23 @@ func TestSessionsJoinPiecesExactly(t *testing.T) {
 
 func TestPiecesOfASessionOnTwoThreads(t *testing.T) {
 	f := newFeed(t, Config{})
-	f.enter(0x5000)
+	f.Enter(0x5000)
 	pieces["client 1.3/1"](f)
-	f.tid++
-	f.enter(0x5000)
+	f.TID++
+	f.Enter(0x5000)
 	pieces["client 1.3/2"](f)
 	wantHandshakes(t, f, 1, "exact", pieceNames["client 1.3"])
 }
 
 func TestRootOfPiecesSpansThemAll(t *testing.T) {
 	f := newFeed(t, Config{})
-	start := f.now
-	f.enter(0x5000)
+	start := f.Now
+	f.Enter(0x5000)
 	pieces["client 1.3/1"](f)
-	f.now += 50 * ms
-	f.enter(0x5000)
+	f.Now += 50 * ms
+	f.Enter(0x5000)
 	pieces["client 1.3/2"](f)
-	end := f.now
+	end := f.Now
 	f.finish()
 	root := f.trees[0].Spans[0]
 	if got := root.Start.UnixNano(); got != int64(start+2*us) {
@@ -137,10 +138,10 @@ func TestRootOfPiecesSpansThemAll(t *testing.T) {
 
 func TestStaleParentDoesNotSwallowAHandshake(t *testing.T) {
 	f := newFeed(t, Config{})
-	f.enter(0x5000)
+	f.Enter(0x5000)
 	pieces["client 1.3/1"](f) // fails with kx on the library's stack
-	f.enter(0x6000)
-	f.begin(hs, kx, name("tls::handshake_client"), w("tls::protocol_version", 0x0304))
+	f.Enter(0x6000)
+	f.Begin(hs, kx, name("tls::handshake_client"), w("tls::protocol_version", 0x0304))
 	texts := f.finish()
 	if len(texts) != 2 || strings.Contains(texts[0], "tls.protocol.version") {
 		t.Errorf("%d trees:\n%s", len(texts), strings.Join(texts, "\n"))
@@ -171,8 +172,8 @@ func TestBlockingHandshakesStayApart(t *testing.T) {
 	for range 200 {
 		styles["explicit"](f)
 	}
-	if open := f.m.Stats().OpenTrees; open > maxPieces+1 {
-		t.Errorf("%d trees are open, want at most %d that wait for pieces and the last", open, maxPieces)
+	if open := f.m.Stats().OpenTrees; open > contexts.MaxWaiting+1 {
+		t.Errorf("%d trees are open, want at most %d that wait for pieces and the last", open, contexts.MaxWaiting)
 	}
 	if texts := f.finish(); len(texts) != 200 {
 		t.Errorf("%d trees, want 200", len(texts))
@@ -187,27 +188,27 @@ func TestBlockingHandshakesStayApart(t *testing.T) {
 func TestInferredPiecesJoinBeforeTheyAreIdle(t *testing.T) {
 	f := newFeed(t, Config{})
 	pieces["client 1.3/1"](f)
-	f.now += 100 * ms
+	f.Now += 100 * ms
 	pieces["client 1.3/2"](f)
-	f.m.Tick(f.now + 1950*ms)
+	f.m.Tick(f.Now + 1950*ms)
 	if len(f.trees) != 0 {
 		t.Fatalf("the first piece ended on its own:\n%s", treeText(t, f.trees[0].Spans))
 	}
-	f.m.Tick(f.now + 2*sec)
+	f.m.Tick(f.Now + 2*sec)
 	wantHandshakes(t, f, 1, "inferred", pieceNames["client 1.3"])
 }
 
 // After more than eight leaked contexts GnuTLS names parents and contexts that never were.
 func TestGarbageFromALeakyStackStaysInTheHandshake(t *testing.T) {
 	f := newFeed(t, Config{})
-	f.enter(0x5000)
-	f.open(hs, 0x9, name("tls::handshake_server"))
-	f.data(0x7fff, w("tls::protocol_version", 0x0303))
-	f.enter(0x5000)
-	f.open(hs, 0, name("tls::handshake_server"))
-	f.open(pks, 0, name("pk::decrypt"), s("pk::algorithm", "RSA"))
-	f.data(0xbeef, w("pk::bits", 2048))
-	f.leave(0x5000)
+	f.Enter(0x5000)
+	f.Open(hs, 0x9, name("tls::handshake_server"))
+	f.Data(0x7fff, w("tls::protocol_version", 0x0303))
+	f.Enter(0x5000)
+	f.Open(hs, 0, name("tls::handshake_server"))
+	f.Open(pks, 0, name("pk::decrypt"), s("pk::algorithm", "RSA"))
+	f.Data(0xbeef, w("pk::bits", 2048))
+	f.Leave(0x5000)
 	wantTrees(t, f.finish(), `
 tls::handshake [server] tls.protocol.version_id=771 tls.protocol.name=tls tls.protocol.version=1.2 tls.role=server crypto.pqc.key_exchange.status=classical crypto.context.name=tls::handshake_server crypto.handshake.joined=exact crypto.handshake.pieces=2 crypto.context.parent=unknown
   pk::decrypt pk.algorithm=RSA pk.bits=2048 crypto.pqc.status=classical crypto.context.parent=inferred
@@ -216,10 +217,10 @@ tls::handshake [server] tls.protocol.version_id=771 tls.protocol.name=tls tls.pr
 
 func TestSessionOfAProcessThatExits(t *testing.T) {
 	f := newFeed(t, Config{})
-	f.enter(0x5000)
+	f.Enter(0x5000)
 	pieces["server 1.3/1"](f)
-	f.event(event.Event{Kind: event.ProcessExit})
-	f.enter(0x5000)
+	f.Event(event.Event{Kind: event.ProcessExit})
+	f.Enter(0x5000)
 	pieces["server 1.3/1"](f)
 	if texts := f.finish(); len(texts) != 2 {
 		t.Errorf("%d trees, want 2", len(texts))

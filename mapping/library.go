@@ -2,25 +2,29 @@
 
 package mapping
 
-import "go.opentelemetry.io/otel/attribute"
+import (
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/crau-otel/crau-otel/mapping/schema"
+)
 
 // Library is a file whose probes are attached.
 type Library struct {
 	Name    string // soname, or the base name of the file
 	Path    string // inside its mount namespace
-	Version string // "" if not told
-	BuildID string // lower-case hex, "" if it has none
-	Trusted bool   // only root could have written it
+	Version string // "" if unknown
+	BuildID string // lower-case hex, "" if the file has none
+	Trusted bool   // only root can write the file and its folders
 }
 
-// Attributes returns what spans say of the library.
+// Attributes returns the attributes that spans carry for the library.
 func (l Library) Attributes() []attribute.KeyValue {
-	attrs := []attribute.KeyValue{attrLibraryName.String(l.Name), attrLibraryPath.String(l.Path)}
+	attrs := []attribute.KeyValue{schema.AttrLibraryName.String(l.Name), schema.AttrLibraryPath.String(l.Path)}
 	if l.Version != "" {
-		attrs = append(attrs, attrLibraryVersion.String(l.Version))
+		attrs = append(attrs, schema.AttrLibraryVersion.String(l.Version))
 	}
 	if l.BuildID != "" {
-		attrs = append(attrs, attrLibraryBuildID.String(l.BuildID))
+		attrs = append(attrs, schema.AttrLibraryBuildID.String(l.BuildID))
 	}
-	return append(attrs, attrLibraryTrusted.Bool(l.Trusted))
+	return append(attrs, schema.AttrLibraryTrusted.Bool(l.Trusted))
 }

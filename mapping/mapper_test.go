@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/crau-otel/crau-otel/mapping/schema"
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
@@ -24,38 +25,38 @@ const (
 // style emits the same TLS 1.3 client handshake in one of the three ways.
 var styles = map[string]func(f *feed){
 	"explicit": func(f *feed) {
-		f.begin(hs, none, name("tls::handshake_client"))
-		f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", 0x11ec))
-		f.begin(gen, kx, name("pk::generate"), s("pk::algorithm", "ML-KEM-768"))
-		f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", 23))
-		f.begin(gen, kx, name("pk::generate"), s("pk::algorithm", "ECDH"), s("pk::curve", "SECP256R1"))
-		f.data(hs, w("tls::protocol_version", 0x0304))
-		f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", 0x11ec))
-		f.begin(der, kx, name("pk::derive"), s("pk::algorithm", "ECDH (X25519)"))
-		f.begin(sig, hs, name("tls::verify"), w("tls::signature_algorithm", 0x0403))
-		f.begin(pks, sig, name("pk::verify"), s("pk::algorithm", "EC/ECDSA"), w("pk::bits", 256))
+		f.Begin(hs, none, name("tls::handshake_client"))
+		f.Begin(kx, hs, name("tls::key_exchange"), w("tls::group", 0x11ec))
+		f.Begin(gen, kx, name("pk::generate"), s("pk::algorithm", "ML-KEM-768"))
+		f.Begin(kx, hs, name("tls::key_exchange"), w("tls::group", 23))
+		f.Begin(gen, kx, name("pk::generate"), s("pk::algorithm", "ECDH"), s("pk::curve", "SECP256R1"))
+		f.Data(hs, w("tls::protocol_version", 0x0304))
+		f.Begin(kx, hs, name("tls::key_exchange"), w("tls::group", 0x11ec))
+		f.Begin(der, kx, name("pk::derive"), s("pk::algorithm", "ECDH (X25519)"))
+		f.Begin(sig, hs, name("tls::verify"), w("tls::signature_algorithm", 0x0403))
+		f.Begin(pks, sig, name("pk::verify"), s("pk::algorithm", "EC/ECDSA"), w("pk::bits", 256))
 	},
 	"self": func(f *feed) {
-		self := func(pairs ...event.Pair) { f.open(obj, obj, pairs...) }
+		self := func(pairs ...event.Pair) { f.Open(obj, obj, pairs...) }
 		self(name("tls::handshake_client"))
 		self(name("tls::key_exchange"), w("tls::group", 0x11ec))
 		self(name("pk::generate"), s("pk::algorithm", "ML-KEM-768"))
 		self(name("tls::key_exchange"), w("tls::group", 23))
 		self(name("pk::generate"), s("pk::algorithm", "ECDH"), s("pk::curve", "SECP256R1"))
-		f.data(obj, w("tls::protocol_version", 0x0304))
+		f.Data(obj, w("tls::protocol_version", 0x0304))
 		self(name("tls::key_exchange"), w("tls::group", 0x11ec))
 		self(name("pk::derive"), s("pk::algorithm", "ECDH (X25519)"))
 		self(name("tls::verify"), w("tls::signature_algorithm", 0x0403))
 		self(name("pk::verify"), s("pk::algorithm", "EC/ECDSA"), w("pk::bits", 256))
 	},
 	"self without data": func(f *feed) {
-		self := func(pairs ...event.Pair) { f.begin(obj, obj, pairs...) }
+		self := func(pairs ...event.Pair) { f.Begin(obj, obj, pairs...) }
 		self(name("tls::handshake_client"))
 		self(name("tls::key_exchange"), w("tls::group", 0x11ec))
 		self(name("pk::generate"), s("pk::algorithm", "ML-KEM-768"))
 		self(name("tls::key_exchange"), w("tls::group", 23))
 		self(name("pk::generate"), s("pk::algorithm", "ECDH"), s("pk::curve", "SECP256R1"))
-		f.data(obj, w("tls::protocol_version", 0x0304))
+		f.Data(obj, w("tls::protocol_version", 0x0304))
 		self(name("tls::key_exchange"), w("tls::group", 0x11ec))
 		self(name("pk::derive"), s("pk::algorithm", "ECDH (X25519)"))
 		self(name("tls::verify"), w("tls::signature_algorithm", 0x0403))
@@ -65,16 +66,16 @@ var styles = map[string]func(f *feed){
 		next := obj
 		link := func(parent uint64, pairs ...event.Pair) uint64 {
 			next++
-			f.open(next, parent)
-			f.open(next, next, pairs...)
+			f.Open(next, parent)
+			f.Open(next, next, pairs...)
 			return next
 		}
-		f.open(obj, obj, name("tls::handshake_client"))
+		f.Open(obj, obj, name("tls::handshake_client"))
 		k := link(obj, name("tls::key_exchange"), w("tls::group", 0x11ec))
 		link(k, name("pk::generate"), s("pk::algorithm", "ML-KEM-768"))
 		k = link(obj, name("tls::key_exchange"), w("tls::group", 23))
 		link(k, name("pk::generate"), s("pk::algorithm", "ECDH"), s("pk::curve", "SECP256R1"))
-		f.data(obj, w("tls::protocol_version", 0x0304))
+		f.Data(obj, w("tls::protocol_version", 0x0304))
 		k = link(obj, name("tls::key_exchange"), w("tls::group", 0x11ec))
 		link(k, name("pk::derive"), s("pk::algorithm", "ECDH (X25519)"))
 		v := link(obj, name("tls::verify"), w("tls::signature_algorithm", 0x0403))
@@ -118,10 +119,10 @@ func TestStylesRepeat(t *testing.T) {
 
 func TestExplicitLinkWinsOverSchema(t *testing.T) {
 	f := newFeed(t, Config{})
-	f.begin(hs, none, name("app::request"))
-	f.open(obj, hs)
-	f.open(obj, obj, name("tls::handshake"), s("tls::role", "server"))
-	f.open(obj, obj, name("tls::sign"))
+	f.Begin(hs, none, name("app::request"))
+	f.Open(obj, hs)
+	f.Open(obj, obj, name("tls::handshake"), s("tls::role", "server"))
+	f.Open(obj, obj, name("tls::sign"))
 	wantTrees(t, f.finish(), `
 app::request
   tls::handshake [server] tls.role=server
@@ -131,9 +132,9 @@ app::request
 
 func TestKeyGoesToTheContextWhoseSchemaHasIt(t *testing.T) {
 	f := newFeed(t, Config{})
-	f.open(obj, obj, name("tls::handshake"))
-	f.open(obj, obj, name("tls::key_exchange"))
-	f.data(obj, w("tls::protocol_version", 0x0303), w("tls::group", 23), w("app::note", 7))
+	f.Open(obj, obj, name("tls::handshake"))
+	f.Open(obj, obj, name("tls::key_exchange"))
+	f.Data(obj, w("tls::protocol_version", 0x0303), w("tls::group", 23), w("app::note", 7))
 	wantTrees(t, f.finish(), `
 tls::handshake tls.protocol.version_id=771 tls.protocol.name=tls tls.protocol.version=1.2 tls.resumed=true
   tls::key_exchange tls.group.id=23 tls.group.name=secp256r1 tls.curve=secp256r1 app.note=7 tls.key_exchange.negotiated=false crypto.pqc.status=classical
@@ -142,12 +143,12 @@ tls::handshake tls.protocol.version_id=771 tls.protocol.name=tls tls.protocol.ve
 
 func TestReusedContextIsANewGeneration(t *testing.T) {
 	f := newFeed(t, Config{})
-	f.begin(hs, none, name("app::outer"))
+	f.Begin(hs, none, name("app::outer"))
 	for i := range uint64(3) {
-		f.begin(kx, hs, name("app::inner"), w("app::i", i))
-		f.begin(gen, kx, name("app::leaf"), w("app::i", i))
+		f.Begin(kx, hs, name("app::inner"), w("app::i", i))
+		f.Begin(gen, kx, name("app::leaf"), w("app::i", i))
 	}
-	f.data(hs, w("app::last", 1))
+	f.Data(hs, w("app::last", 1))
 	wantTrees(t, f.finish(), `
 app::outer app.last=1
   app::inner app.i=0
@@ -162,12 +163,12 @@ app::outer app.last=1
 func TestThreadsDoNotMix(t *testing.T) {
 	f := newFeed(t, Config{})
 	for _, tid := range []uint32{11, 12} {
-		f.tid = tid
-		f.begin(hs, none, name("app::outer"), w("app::thread", uint64(tid)))
+		f.TID = tid
+		f.Begin(hs, none, name("app::outer"), w("app::thread", uint64(tid)))
 	}
 	for _, tid := range []uint32{11, 12} {
-		f.tid = tid
-		f.begin(kx, hs, name("app::inner"), w("app::thread", uint64(tid)))
+		f.TID = tid
+		f.Begin(kx, hs, name("app::inner"), w("app::thread", uint64(tid)))
 	}
 	wantTrees(t, f.finish(), "app::outer app.thread=11\n  app::inner app.thread=11\n",
 		"app::outer app.thread=12\n  app::inner app.thread=12\n")
@@ -175,14 +176,14 @@ func TestThreadsDoNotMix(t *testing.T) {
 
 func TestParentsThatMakeNoSense(t *testing.T) {
 	f := newFeed(t, Config{})
-	f.begin(hs, 0xdead, name("app::unknown_parent"))
-	f.begin(kx, 0, name("app::zero_parent"))
-	f.data(0xbeef, w("app::orphan", 1))
+	f.Begin(hs, 0xdead, name("app::unknown_parent"))
+	f.Begin(kx, 0, name("app::zero_parent"))
+	f.Data(0xbeef, w("app::orphan", 1))
 	// A cycle of two: b below a, then a below b.
-	f.begin(gen, none, name("app::a"))
-	f.begin(der, gen, name("app::b"))
-	f.begin(gen, der, name("app::a_again"))
-	f.data(der, w("app::late", 1))
+	f.Begin(gen, none, name("app::a"))
+	f.Begin(der, gen, name("app::b"))
+	f.Begin(gen, der, name("app::a_again"))
+	f.Data(der, w("app::late", 1))
 	wantTrees(t, f.finish(),
 		"app::a\n  app::b\n",
 		"app::unknown_parent crypto.context.parent=unknown\n",
@@ -194,12 +195,12 @@ func TestParentsThatMakeNoSense(t *testing.T) {
 
 func TestIdleTreesEnd(t *testing.T) {
 	f := newFeed(t, Config{})
-	f.begin(hs, none, name("app::one"))
-	f.m.Tick(f.now + 2*sec - 1)
+	f.Begin(hs, none, name("app::one"))
+	f.m.Tick(f.Now + 2*sec - 1)
 	if len(f.trees) != 0 {
 		t.Fatal("the tree ended too early")
 	}
-	f.m.Tick(f.now + 2*sec)
+	f.m.Tick(f.Now + 2*sec)
 	if len(f.trees) != 1 {
 		t.Fatal("the tree did not end after the idle timeout")
 	}
@@ -207,29 +208,26 @@ func TestIdleTreesEnd(t *testing.T) {
 	if got := span.End.Sub(span.Start); got.Nanoseconds() != int64(us) {
 		t.Errorf("the span lasts %s, want 1µs: from its opening to its last event", got)
 	}
-	if len(f.m.procs[f.pid].threads) != 0 {
-		t.Error("the thread is remembered although nothing of it is open")
-	}
 	f.finish()
 }
 
 func TestProcessExitEndsItsTrees(t *testing.T) {
 	f := newFeed(t, Config{})
-	f.begin(hs, none, name("app::one"))
-	f.tid++
-	f.begin(hs, none, name("app::two"))
-	f.event(event.Event{Kind: event.ProcessExit})
-	if len(f.trees) != 2 || len(f.m.procs) != 0 {
-		t.Errorf("%d trees and %d processes after the exit, want 2 and 0", len(f.trees), len(f.m.procs))
+	f.Begin(hs, none, name("app::one"))
+	f.TID++
+	f.Begin(hs, none, name("app::two"))
+	f.Event(event.Event{Kind: event.ProcessExit})
+	if len(f.trees) != 2 || f.m.Stats().Processes != 0 {
+		t.Errorf("%d trees and %d processes after the exit, want 2 and 0", len(f.trees), f.m.Stats().Processes)
 	}
 	f.finish()
 }
 
 func TestExecChangesTheResource(t *testing.T) {
 	f := newFeed(t, Config{})
-	f.begin(hs, none, name("app::one"))
-	f.event(event.Event{Kind: event.ProcessStart, Process: event.Process{Executable: "other"}})
-	f.begin(hs, none, name("app::two"))
+	f.Begin(hs, none, name("app::one"))
+	f.Event(event.Event{Kind: event.ProcessStart, Process: event.Process{Executable: "other"}})
+	f.Begin(hs, none, name("app::two"))
 	f.finish()
 	for i, want := range []string{"prog", "other"} {
 		if got, _ := f.trees[i].Resource.Set().Value("service.name"); got.AsString() != want {
@@ -241,7 +239,7 @@ func TestExecChangesTheResource(t *testing.T) {
 func TestLimitsEvictAndCount(t *testing.T) {
 	f := newFeed(t, Config{MaxOpenContexts: 10, MaxTreeSpans: 5})
 	for i := range uint64(100) {
-		f.begin(0x100+i, none, name("app::root"))
+		f.Begin(0x100+i, none, name("app::root"))
 	}
 	if st := f.m.Stats(); st.OpenContexts > 10 || st.Evicted != 90 {
 		t.Errorf("%+v, want at most 10 open contexts and 90 evicted trees", st)
@@ -249,9 +247,9 @@ func TestLimitsEvictAndCount(t *testing.T) {
 	f.finish()
 
 	f = newFeed(t, Config{MaxTreeSpans: 5})
-	f.begin(hs, none, name("app::root"))
+	f.Begin(hs, none, name("app::root"))
 	for range 100 {
-		f.begin(kx, hs, name("app::child"))
+		f.Begin(kx, hs, name("app::child"))
 	}
 	if st := f.m.Stats(); st.OpenContexts > 5 || st.Evicted != 0 {
 		t.Errorf("%+v, want at most 5 open contexts and no eviction: children that are over are shed", st)
@@ -270,8 +268,8 @@ func TestLimitsEvictAndCount(t *testing.T) {
 
 	f = newFeed(t, Config{MaxProcesses: 3})
 	for pid := range uint32(10) {
-		f.pid = 100 + pid
-		f.begin(hs, none, name("app::root"))
+		f.PID = 100 + pid
+		f.Begin(hs, none, name("app::root"))
 	}
 	if st := f.m.Stats(); st.Processes != 3 {
 		t.Errorf("%d processes remembered, want 3", st.Processes)
@@ -284,14 +282,14 @@ func TestMemoryOfDataEvicts(t *testing.T) {
 	const limit = 1 << 20
 	for _, way := range []string{"roots", "one tree", "one context"} {
 		f := newFeed(t, Config{MaxOpenBytes: limit})
-		f.begin(hs, none, name("app::root"))
+		f.Begin(hs, none, name("app::root"))
 		for i := range 20_000 {
 			switch way {
 			case "roots":
-				f.open(uint64(1000+i), none)
-				f.data(uint64(1000 + i))
+				f.Open(uint64(1000+i), none)
+				f.Data(uint64(1000 + i))
 			case "one tree":
-				f.open(kx, hs)
+				f.Open(kx, hs)
 			}
 			var pairs []event.Pair
 			for j := range 16 {
@@ -299,31 +297,31 @@ func TestMemoryOfDataEvicts(t *testing.T) {
 			}
 			switch way {
 			case "roots":
-				f.data(uint64(1000+i), pairs...)
+				f.Data(uint64(1000+i), pairs...)
 			case "one tree":
-				f.data(kx, pairs...)
+				f.Data(kx, pairs...)
 			default:
-				f.data(hs, pairs...)
+				f.Data(hs, pairs...)
 			}
-			if f.m.bytes > limit+16*1024 {
-				t.Fatalf("%s: %d bytes, the limit is %d", way, f.m.bytes, limit)
+			if f.m.Stats().OpenBytes > limit+16*1024 {
+				t.Fatalf("%s: %d bytes, the limit is %d", way, f.m.Stats().OpenBytes, limit)
 			}
 		}
 		if st := f.m.Stats(); (st.Evicted == 0) != (way == "one context") {
 			t.Errorf("%s: %d evicted trees", way, st.Evicted)
 		}
 		f.finish()
-		if f.m.bytes != 0 {
-			t.Errorf("%s: %d bytes in the end", way, f.m.bytes)
+		if f.m.Stats().OpenBytes != 0 {
+			t.Errorf("%s: %d bytes in the end", way, f.m.Stats().OpenBytes)
 		}
 	}
 }
 
 func TestAttributeLimitIsCounted(t *testing.T) {
 	f := newFeed(t, Config{})
-	f.begin(hs, none, name("app::root"))
+	f.Begin(hs, none, name("app::root"))
 	for i := range 130 {
-		f.data(hs, w(fmt.Sprintf("app::k%d", i), 1))
+		f.Data(hs, w(fmt.Sprintf("app::k%d", i), 1))
 	}
 	f.finish()
 	if got := f.trees[0].Spans[0].DroppedAttributes; got != 2 {
@@ -335,9 +333,9 @@ func TestAttributeLimitIsCounted(t *testing.T) {
 }
 
 func TestScopesAndKeysAreLeftOut(t *testing.T) {
-	f := newFeed(t, Config{Scopes: []string{"tls"}})
+	f := newFeed(t, Config{Rules: Rules{Scopes: []string{"tls"}}})
 	styles["explicit"](f)
-	f.begin(obj, none, name("pk::sign"))
+	f.Begin(obj, none, name("pk::sign"))
 	got := f.finish()
 	if len(got) != 1 || strings.Contains(got[0], "pk") || !strings.Contains(got[0], "crypto.pqc.key_exchange.status=hybrid") {
 		t.Errorf("with scope tls: %s", got)
@@ -346,17 +344,17 @@ func TestScopesAndKeysAreLeftOut(t *testing.T) {
 		t.Errorf("%d hits hidden, want 2", hidden)
 	}
 
-	f = newFeed(t, Config{AllowKeys: []string{"app::*"}, DenyKeys: []string{"app::secret*"}})
-	f.begin(hs, none, name("app::root"), w("app::ok", 1), w("app::secret_key", 2), w("other::k", 3))
+	f = newFeed(t, Config{Rules: Rules{AllowKeys: []string{"app::*"}, DenyKeys: []string{"app::secret*"}}})
+	f.Begin(hs, none, name("app::root"), w("app::ok", 1), w("app::secret_key", 2), w("other::k", 3))
 	wantTrees(t, f.finish(), "app::root app.ok=1\n")
 }
 
 func TestContextID(t *testing.T) {
 	id := func(f *feed) string {
-		f.begin(hs, none, name("app::root"))
+		f.Begin(hs, none, name("app::root"))
 		f.finish()
 		for _, a := range f.trees[len(f.trees)-1].Spans[0].Attributes() {
-			if a.Key == attrContextID {
+			if a.Key == schema.AttrContextID {
 				return a.Value.AsString()
 			}
 		}
@@ -370,7 +368,7 @@ func TestContextID(t *testing.T) {
 	if id(one) != first {
 		t.Error("the same context has another id")
 	}
-	one.tid++
+	one.TID++
 	if id(one) == first {
 		t.Error("another thread's context has the same id")
 	}

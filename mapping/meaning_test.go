@@ -42,21 +42,21 @@ func wantAttrs(t *testing.T, got, want map[string]string) {
 
 // client is a TLS 1.3 client that offers groups and agrees on one (0: none).
 func client(f *feed, agreed uint64, offers ...uint64) {
-	f.begin(hs, none, name("tls::handshake_client"))
+	f.Begin(hs, none, name("tls::handshake_client"))
 	for _, g := range offers {
-		f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", g))
-		f.begin(gen, kx, name("pk::generate"))
+		f.Begin(kx, hs, name("tls::key_exchange"), w("tls::group", g))
+		f.Begin(gen, kx, name("pk::generate"))
 	}
-	f.data(hs, w("tls::protocol_version", 0x0304))
+	f.Data(hs, w("tls::protocol_version", 0x0304))
 	if agreed != 0 {
-		f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", agreed))
-		f.begin(der, kx, name("pk::derive"))
+		f.Begin(kx, hs, name("tls::key_exchange"), w("tls::group", agreed))
+		f.Begin(der, kx, name("pk::derive"))
 	}
 }
 
 func verify(f *feed, scheme uint64) {
-	f.begin(sig, hs, name("tls::verify"), w("tls::signature_algorithm", scheme))
-	f.begin(pks, sig, name("pk::verify"))
+	f.Begin(sig, hs, name("tls::verify"), w("tls::signature_algorithm", scheme))
+	f.Begin(pks, sig, name("pk::verify"))
 }
 
 func TestNegotiatedKeyExchangeDecides(t *testing.T) {
@@ -94,71 +94,71 @@ func TestNegotiatedKeyExchangeDecides(t *testing.T) {
 			"crypto.pqc.key_exchange.status": "hybrid", "tls.resumed": "true", "crypto.pqc.authentication.status": "",
 		}},
 		{"client offers hybrid, gets TLS 1.2", func(f *feed) {
-			f.begin(hs, none, name("tls::handshake_client"))
-			f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", hybrid))
-			f.begin(gen, kx, name("pk::generate"))
-			f.data(hs, w("tls::protocol_version", 0x0303))
+			f.Begin(hs, none, name("tls::handshake_client"))
+			f.Begin(kx, hs, name("tls::key_exchange"), w("tls::group", hybrid))
+			f.Begin(gen, kx, name("pk::generate"))
+			f.Data(hs, w("tls::protocol_version", 0x0303))
 			verify(f, 0x0401)
-			f.begin(der, hs, name("pk::derive"), s("pk::algorithm", "ECDH"))
+			f.Begin(der, hs, name("pk::derive"), s("pk::algorithm", "ECDH"))
 		}, map[string]string{
 			"crypto.pqc.key_exchange.status": "classical", "crypto.pqc.downgraded": "true", "crypto.weak": "",
 		}},
 		{"server agrees on hybrid, with an empty key exchange before", func(f *feed) {
-			f.begin(hs, none, name("tls::handshake_server"), w("tls::protocol_version", 0x0304))
-			f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", p256))
-			f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", hybrid))
-			f.begin(gen, kx, name("pk::generate"))
-			f.begin(der, kx, name("pk::encapsulate"), s("pk::algorithm", "ML-KEM-768"))
-			f.begin(sig, hs, name("tls::sign"), w("tls::signature_algorithm", 0x0804))
+			f.Begin(hs, none, name("tls::handshake_server"), w("tls::protocol_version", 0x0304))
+			f.Begin(kx, hs, name("tls::key_exchange"), w("tls::group", p256))
+			f.Begin(kx, hs, name("tls::key_exchange"), w("tls::group", hybrid))
+			f.Begin(gen, kx, name("pk::generate"))
+			f.Begin(der, kx, name("pk::encapsulate"), s("pk::algorithm", "ML-KEM-768"))
+			f.Begin(sig, hs, name("tls::sign"), w("tls::signature_algorithm", 0x0804))
 		}, map[string]string{
 			"crypto.pqc.key_exchange.status": "hybrid", "crypto.pqc.downgraded": "", "tls.role": "server", "tls.groups.offered": "",
 			"tls.signature_scheme.name": "rsa_pss_rsae_sha256", "crypto.pqc.authentication.status": "classical",
 		}},
 		{"server agrees on P-256", func(f *feed) {
-			f.begin(hs, none, name("tls::handshake_server"), w("tls::protocol_version", 0x0304))
-			f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", p256))
-			f.begin(gen, kx, name("pk::generate"))
-			f.begin(der, kx, name("pk::derive"))
-			f.begin(sig, hs, name("tls::sign"), w("tls::signature_algorithm", 0x0403))
+			f.Begin(hs, none, name("tls::handshake_server"), w("tls::protocol_version", 0x0304))
+			f.Begin(kx, hs, name("tls::key_exchange"), w("tls::group", p256))
+			f.Begin(gen, kx, name("pk::generate"))
+			f.Begin(der, kx, name("pk::derive"))
+			f.Begin(sig, hs, name("tls::sign"), w("tls::signature_algorithm", 0x0403))
 		}, map[string]string{"crypto.pqc.key_exchange.status": "classical", "crypto.pqc.downgraded": ""}},
 		{"TLS 1.2 with ECDHE", func(f *feed) {
-			f.begin(hs, none, name("tls::handshake_server"), w("tls::protocol_version", 0x0303))
-			f.begin(gen, hs, name("pk::generate"), s("pk::algorithm", "ECDH"))
-			f.begin(der, hs, name("pk::derive"), s("pk::algorithm", "ECDH"))
-			f.begin(sig, hs, name("tls::sign"), w("tls::signature_algorithm", 0x0201))
+			f.Begin(hs, none, name("tls::handshake_server"), w("tls::protocol_version", 0x0303))
+			f.Begin(gen, hs, name("pk::generate"), s("pk::algorithm", "ECDH"))
+			f.Begin(der, hs, name("pk::derive"), s("pk::algorithm", "ECDH"))
+			f.Begin(sig, hs, name("tls::sign"), w("tls::signature_algorithm", 0x0201))
 		}, map[string]string{
 			"crypto.pqc.key_exchange.status": "classical", "tls.resumed": "", "crypto.weak": `["sha1_signature"]`,
 		}},
 		{"TLS 1.2 resumed", func(f *feed) {
-			f.begin(hs, none, name("tls::handshake_server"), w("tls::protocol_version", 0x0303))
+			f.Begin(hs, none, name("tls::handshake_server"), w("tls::protocol_version", 0x0303))
 		}, map[string]string{"crypto.pqc.key_exchange.status": "", "tls.resumed": "true"}},
 		{"TLS 1.0 with RC4", func(f *feed) {
-			f.begin(hs, none, name("tls::handshake"), s("tls::role", "client"), w("tls::protocol_version", 0x0301), w("tls::ciphersuite", 0x0005))
-			f.begin(der, hs, name("pk::encrypt"), s("pk::algorithm", "RSA"), w("pk::bits", 1024))
+			f.Begin(hs, none, name("tls::handshake"), s("tls::role", "client"), w("tls::protocol_version", 0x0301), w("tls::ciphersuite", 0x0005))
+			f.Begin(der, hs, name("pk::encrypt"), s("pk::algorithm", "RSA"), w("pk::bits", 1024))
 			verify(f, 0x0401)
 		}, map[string]string{
 			"crypto.weak": `["tls_below_1_2","rc4","rsa_below_2048"]`, "tls.cipher": "TLS_RSA_WITH_RC4_128_SHA",
 			"tls.protocol.version": "1.0", "crypto.pqc.key_exchange.status": "classical",
 		}},
 		{"SSH with a hybrid key exchange", func(f *feed) {
-			f.begin(hs, none, name("ssh::handshake"), s("ssh::role", "client"))
-			f.begin(kx, hs, name("ssh::key_exchange"), s("ssh::kex_algorithm", "mlkem768x25519-sha256"))
-			f.begin(der, kx, name("pk::derive"), s("pk::algorithm", "X25519"))
-			f.begin(sig, hs, name("ssh::server_key"), s("ssh::key_algorithm", "ssh-ed25519"))
+			f.Begin(hs, none, name("ssh::handshake"), s("ssh::role", "client"))
+			f.Begin(kx, hs, name("ssh::key_exchange"), s("ssh::kex_algorithm", "mlkem768x25519-sha256"))
+			f.Begin(der, kx, name("pk::derive"), s("pk::algorithm", "X25519"))
+			f.Begin(sig, hs, name("ssh::server_key"), s("ssh::key_algorithm", "ssh-ed25519"))
 		}, map[string]string{
 			"crypto.pqc.key_exchange.status": "hybrid", "crypto.pqc.authentication.status": "classical", "ssh.role": "client",
 		}},
 		{"a lone signature", func(f *feed) {
-			f.begin(pks, none, name("pk::sign"), s("pk::algorithm", "RSA"), w("pk::bits", 1024), s("pk::hash", "SHA1"))
+			f.Begin(pks, none, name("pk::sign"), s("pk::algorithm", "RSA"), w("pk::bits", 1024), s("pk::hash", "SHA1"))
 		}, map[string]string{
 			"crypto.pqc.status": "classical", "crypto.pqc.authentication.status": "classical", "crypto.pqc.key_exchange.status": "",
 			"crypto.weak": `["sha1_signature","rsa_below_2048"]`,
 		}},
 		{"a handshake inside an application's context", func(f *feed) {
-			f.begin(obj, none, name("app::request"))
-			f.begin(hs, obj, name("tls::handshake_client"), w("tls::protocol_version", 0x0304))
-			f.begin(kx, hs, name("tls::key_exchange"), w("tls::group", p256))
-			f.begin(der, kx, name("pk::derive"))
+			f.Begin(obj, none, name("app::request"))
+			f.Begin(hs, obj, name("tls::handshake_client"), w("tls::protocol_version", 0x0304))
+			f.Begin(kx, hs, name("tls::key_exchange"), w("tls::group", p256))
+			f.Begin(der, kx, name("pk::derive"))
 		}, map[string]string{"crypto.pqc.key_exchange.status": "classical", "tls.group.name": ""}},
 	}
 	for _, c := range cases {
@@ -172,8 +172,8 @@ func TestNegotiatedKeyExchangeDecides(t *testing.T) {
 
 func TestExtendedMasterSecretAndStaticAreBooleans(t *testing.T) {
 	f := newFeed(t, Config{})
-	f.begin(hs, none, name("tls::handshake"), w("tls::ext::extended_master_secret", 1))
-	f.begin(der, hs, name("pk::derive"), w("pk::static", 0))
+	f.Begin(hs, none, name("tls::handshake"), w("tls::ext::extended_master_secret", 1))
+	f.Begin(der, hs, name("pk::derive"), w("pk::static", 0))
 	f.finish()
 	for i, key := range []attribute.Key{"tls.extended_master_secret", "pk.static"} {
 		set := attribute.NewSet(f.trees[0].Spans[i].Attributes()...)
@@ -188,7 +188,7 @@ func TestPolicyViolationsAreErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := newFeed(t, Config{Policy: p})
+	f := newFeed(t, Config{Rules: Rules{Policy: p}})
 	client(f, 23, 0x11ec, 23)
 	verify(f, 0x0403)
 	attrs := rootAttributes(t, f)
@@ -206,7 +206,7 @@ func TestPolicyViolationsAreErrors(t *testing.T) {
 		t.Errorf("no violation among the operations %+v", f.trees[0].Operations)
 	}
 
-	f = newFeed(t, Config{Policy: p})
+	f = newFeed(t, Config{Rules: Rules{Policy: p}})
 	client(f, 0x11ec, 0x11ec, 23)
 	if attrs := rootAttributes(t, f); attrs["crypto.policy.violations"] != "" {
 		t.Errorf("a hybrid handshake violates %q", attrs["crypto.policy.violations"])
@@ -238,9 +238,9 @@ func TestUserClasses(t *testing.T) {
 		65535: "regular", 65536: "namespaced", 100000: "namespaced", 1<<32 - 1: "namespaced",
 	} {
 		f := newFeed(t, Config{})
-		f.event(event.Event{Kind: event.ProcessStart, Process: event.Process{Executable: "other", UID: uid}})
-		f.begin(hs, none, name("app::root"))
-		f.begin(kx, hs, name("app::inner"))
+		f.Event(event.Event{Kind: event.ProcessStart, Process: event.Process{Executable: "other", UID: uid}})
+		f.Begin(hs, none, name("app::root"))
+		f.Begin(kx, hs, name("app::inner"))
 		f.finish()
 		root, inner := attributeMap(f.trees[0].Spans[0].Attributes()), attributeMap(f.trees[0].Spans[1].Attributes())
 		if root["crypto.process.user_class"] != want || inner["crypto.process.user_class"] != "" {
@@ -252,16 +252,16 @@ func TestUserClasses(t *testing.T) {
 // A process of which the kernel's record comes again, since the kernel had forgotten it, goes on as it was.
 func TestRecordOfAKnownProcessComesAgain(t *testing.T) {
 	described := 0
-	f := newFeed(t, Config{Describe: func(uint32, event.Process) []attribute.KeyValue {
+	f := newFeed(t, Config{Rules: Rules{Describe: func(uint32, event.Process) []attribute.KeyValue {
 		described++
 		return []attribute.KeyValue{attribute.Int("described", described)}
-	}})
+	}}})
 	record := event.Event{Kind: event.ProcessStart, Process: event.Process{Executable: "prog", StartTime: 7}}
-	f.event(record)
+	f.Event(record)
 	before := described
-	f.begin(hs, none, name("app::root"))
-	f.event(record)
-	f.begin(kx, hs, name("app::inner"))
+	f.Begin(hs, none, name("app::root"))
+	f.Event(record)
+	f.Begin(kx, hs, name("app::inner"))
 	f.finish()
 	if len(f.trees) != 1 || described != before {
 		t.Errorf("%d trees, described %d times more", len(f.trees), described-before)
@@ -269,14 +269,14 @@ func TestRecordOfAKnownProcessComesAgain(t *testing.T) {
 }
 
 func TestDescribedProcessesHaveTheirOwnResource(t *testing.T) {
-	f := newFeed(t, Config{Describe: func(pid uint32, _ event.Process) []attribute.KeyValue {
+	f := newFeed(t, Config{Rules: Rules{Describe: func(pid uint32, _ event.Process) []attribute.KeyValue {
 		return []attribute.KeyValue{attribute.Int("process.pid", int(pid))}
-	}})
-	f.event(event.Event{Kind: event.ProcessStart, Process: event.Process{Executable: "prog", StartTime: 1}})
-	f.begin(hs, none, name("app::root"))
-	f.pid++
-	f.event(event.Event{Kind: event.ProcessStart, Process: event.Process{Executable: "prog"}})
-	f.begin(hs, none, name("app::root"))
+	}}})
+	f.Event(event.Event{Kind: event.ProcessStart, Process: event.Process{Executable: "prog", StartTime: 1}})
+	f.Begin(hs, none, name("app::root"))
+	f.PID++
+	f.Event(event.Event{Kind: event.ProcessStart, Process: event.Process{Executable: "prog"}})
+	f.Begin(hs, none, name("app::root"))
 	f.finish()
 	for i, want := range []int64{10, 11} {
 		if v, _ := f.trees[i].Resource.Set().Value("process.pid"); v.AsInt64() != want {

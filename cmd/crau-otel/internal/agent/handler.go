@@ -16,9 +16,9 @@ import (
 type handler struct {
 	mapper *mapping.Mapper
 	clock  *tracer.Clock
-	synced uint64                         // boot time of the last synchronisation
-	noted  uint64                         // boot time of the last copy of the counters
-	next   atomic.Pointer[mapping.Config] // to be put in force
+	synced uint64                        // boot time of the last synchronisation
+	noted  uint64                        // boot time of the last copy of the counters
+	next   atomic.Pointer[mapping.Rules] // to be put in force
 
 	mu    sync.Mutex
 	stats mapping.Stats

@@ -74,32 +74,34 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 		return nil, err
 	}
 	p.resolver = identity.New(identity.Config{Host: host, Log: log})
-	mapConfig, err := p.mapping(cfg)
+	rules, err := p.rules(cfg)
 	if err != nil {
 		return nil, err
 	}
-	mapConfig.MaxOpenContexts = cfg.Limits.OpenContexts
-	mapConfig.MaxOpenBytes = int(cfg.Limits.OpenBytes)
-	mapConfig.MaxTreeSpans = cfg.Limits.TreeSpans
-	mapConfig.MaxProcesses = cfg.Limits.Processes
-	mapConfig.Resource = host
-	mapConfig.ScopeVersion = a.version
-	mapConfig.Instance = uuid.NewString()
-	mapConfig.Wall = p.handler.clock.Wall
-	mapConfig.Library = a.attachments.library
-	mapConfig.Sink = p.take
-	mapConfig.Log = log
-	p.handler.mapper, err = mapping.New(mapConfig)
+	p.handler.mapper, err = mapping.New(mapping.Config{
+		Rules:           rules,
+		MaxOpenContexts: cfg.Limits.OpenContexts,
+		MaxOpenBytes:    int(cfg.Limits.OpenBytes),
+		MaxTreeSpans:    cfg.Limits.TreeSpans,
+		MaxProcesses:    cfg.Limits.Processes,
+		Resource:        host,
+		ScopeVersion:    a.version,
+		Instance:        uuid.NewString(),
+		Wall:            p.handler.clock.Wall,
+		Library:         a.attachments.library,
+		Sink:            p.take,
+		Log:             log,
+	})
 	return p, err
 }
 
-// mapping returns what of the mapper's configuration may change while it runs.
-func (p *pipeline) mapping(cfg config.Config) (mapping.Config, error) {
+// rules returns the part of the mapper's configuration that may change while it runs.
+func (p *pipeline) rules(cfg config.Config) (mapping.Rules, error) {
 	rules, err := policy.New(cfg.Policy)
 	if err != nil {
-		return mapping.Config{}, fmt.Errorf("policy: %w", err)
+		return mapping.Rules{}, fmt.Errorf("policy: %w", err)
 	}
-	return mapping.Config{
+	return mapping.Rules{
 		IdleTimeout: cfg.Spans.IdleTimeout,
 		Scopes:      cfg.Scopes,
 		AllowKeys:   cfg.Privacy.Keys.Allow,
@@ -111,11 +113,11 @@ func (p *pipeline) mapping(cfg config.Config) (mapping.Config, error) {
 
 // reconfigure puts what may change while it runs in force at the handler's next tick.
 func (p *pipeline) reconfigure(cfg config.Config) error {
-	mapConfig, err := p.mapping(cfg)
+	rules, err := p.rules(cfg)
 	if err != nil {
 		return err
 	}
-	p.handler.next.Store(&mapConfig)
+	p.handler.next.Store(&rules)
 	p.setKeep(cfg)
 	return nil
 }

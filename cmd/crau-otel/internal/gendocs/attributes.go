@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/crau-otel/crau-otel/bpf"
-	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/mapping/registry"
+	"github.com/crau-otel/crau-otel/mapping/schema"
 )
 
 // group is a section of the page: the attributes whose keys start with one of the prefixes.
@@ -31,7 +31,7 @@ var groups = []group{
 }
 
 // has reports whether an attribute belongs to the group.
-func (g *group) has(a mapping.Attribute) bool {
+func (g *group) has(a schema.Attribute) bool {
 	if g.resource != (a.On == onResource) {
 		return false
 	}
@@ -67,9 +67,7 @@ func attributesPage(src *source) (string, error) {
 		"set if it was observed: a missing status is not a good status. Attributes with the stability `semantic",
 		"convention` are named by OpenTelemetry's conventions, the others by this project; the changelog says when",
 		"one changes.")
-	if err := spanNames(p, src); err != nil {
-		return "", err
-	}
+	spanNames(p)
 	if err := grouped(p); err != nil {
 		return "", err
 	}
@@ -84,7 +82,7 @@ func attributesPage(src *source) (string, error) {
 
 func grouped(p *page) error {
 	rows := make([][][]string, len(groups))
-	for _, a := range mapping.Attributes() {
+	for _, a := range schema.Attributes() {
 		i := slices.IndexFunc(groups, func(g group) bool { return g.has(a) })
 		if i < 0 {
 			return fmt.Errorf("%s belongs to no group of attributes", a.Key)
@@ -115,11 +113,7 @@ func spans(on string) string {
 	return strings.Join(names, ", ")
 }
 
-func spanNames(p *page, src *source) error {
-	contexts, err := src.contexts()
-	if err != nil {
-		return err
-	}
+func spanNames(p *page) {
 	p.section("Span names and kinds")
 	p.text(
 		"A span has the registered name of its context. If the library emitted an older name, `crypto.context.name`",
@@ -127,19 +121,18 @@ func spanNames(p *page, src *source) error {
 		"`crypto.context`. The kind of a handshake is client or server by its role, and internal if no role was",
 		"reported. All other spans are internal.")
 	var rows [][]string
-	for _, c := range contexts {
-		var old []string
-		for _, o := range c.old {
-			name := code(o.name)
-			if o.role != "" {
-				name += " (" + o.role + ")"
+	for _, c := range schema.Contexts() {
+		var older []string
+		for _, o := range c.Older {
+			name := code(o)
+			if role := schema.OlderRole(o); role != "" {
+				name += " (" + role + ")"
 			}
-			old = append(old, name)
+			older = append(older, name)
 		}
-		rows = append(rows, []string{code(c.name), strings.Join(old, ", "), code(c.keys...), code(c.holds...)})
+		rows = append(rows, []string{code(c.Name), strings.Join(older, ", "), code(c.Keys...), code(c.Holds...)})
 	}
 	p.table([]string{"span", "older names", "event keys of its own", "holds"}, rows)
-	return nil
 }
 
 func eventKeys(p *page) {
@@ -201,10 +194,10 @@ func policies(p *page, src *source) error {
 
 func words(p *page, src *source) error {
 	for _, set := range []struct{ title, typeName string }{
-		{"Reasons in `crypto.context.end`", "end"},
-		{"Doubts in `crypto.context.parent`", "parentage"},
+		{"Reasons in `crypto.context.end`", "EndReason"},
+		{"Doubts in `crypto.context.parent`", "Parentage"},
 	} {
-		words, err := src.words(modulePath+"/mapping", set.typeName)
+		words, err := src.words(modulePath+"/mapping/shape", set.typeName)
 		if err != nil {
 			return err
 		}

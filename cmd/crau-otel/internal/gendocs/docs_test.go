@@ -11,7 +11,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 
-	"github.com/crau-otel/crau-otel/mapping"
+	"github.com/crau-otel/crau-otel/mapping/schema"
 )
 
 const root = "../../../.."
@@ -40,9 +40,9 @@ func TestGeneratedPagesAreUpToDate(t *testing.T) {
 }
 
 // documented returns the defined attributes by their keys.
-func documented() map[string]mapping.Attribute {
-	all := make(map[string]mapping.Attribute)
-	for _, a := range mapping.Attributes() {
+func documented() map[string]schema.Attribute {
+	all := make(map[string]schema.Attribute)
+	for _, a := range schema.Attributes() {
 		all[string(a.Key)] = a
 	}
 	return all
@@ -51,7 +51,7 @@ func documented() map[string]mapping.Attribute {
 func TestAttributesAreDefinedOnceAndWhole(t *testing.T) {
 	t.Parallel()
 	seen := make(map[attribute.Key]bool)
-	for _, a := range mapping.Attributes() {
+	for _, a := range schema.Attributes() {
 		if seen[a.Key] {
 			t.Errorf("%s is defined twice", a.Key)
 		}

@@ -17,11 +17,12 @@ import (
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/metrics"
 	"github.com/crau-otel/crau-otel/mapping"
+	"github.com/crau-otel/crau-otel/mapping/schema"
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
 const (
-	mappingPath   = modulePath + "/mapping"
+	schemaPath    = modulePath + "/mapping/schema"
 	commandPath   = modulePath + "/cmd/crau-otel"
 	metricsPath   = commandPath + "/internal/metrics"
 	docsPath      = commandPath + "/internal/gendocs"
@@ -30,7 +31,7 @@ const (
 )
 
 // dynamic are the files that may compute attribute keys at run time, from event keys or the rules of a policy.
-var dynamic = []string{"/mapping/datum.go", "/mapping/policy/policy.go"}
+var dynamic = []string{"/mapping/meaning/attributes.go", "/mapping/policy/policy.go"}
 
 // makers collects the attribute keys that a package makes.
 type makers struct {
@@ -87,7 +88,7 @@ func (m *makers) call(call *ast.CallExpr) bool {
 	switch {
 	case f == nil || f.Pkg() == nil:
 		return true
-	case f.Pkg().Path() == mappingPath && f.Name() == "define":
+	case f.Pkg().Path() == schemaPath && f.Name() == "define":
 		return false
 	case strings.HasPrefix(f.Pkg().Path(), semconvPath) && isKeyValue(m.src.info.Types[call].Type):
 		if key, ok := f.Pkg().Scope().Lookup(f.Name() + "Key").(*types.Const); ok {
@@ -151,12 +152,14 @@ func isAttribute(t types.Type, name string) bool {
 // defined returns the keys that mapping defines, and whether each is used: whether the variable that holds the result of
 // define is referred to elsewhere.
 func defined(src *source) map[string]bool {
-	used := make(map[types.Object]bool)
+	used := make(map[string]bool) // by name: each package that uses the variable has an object of its own for it
 	for _, object := range src.info.Uses {
-		used[object] = true
+		if object.Pkg() != nil && object.Pkg().Path() == schemaPath {
+			used[object.Name()] = true
+		}
 	}
 	keys := make(map[string]bool)
-	src.packages[mappingPath].inspect(func(n ast.Node) bool {
+	src.packages[schemaPath].inspect(func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)
 		if !ok {
 			return true
@@ -167,7 +170,7 @@ func defined(src *source) map[string]bool {
 				continue
 			}
 			if f, ok := call.Fun.(*ast.Ident); ok && f.Name == "define" {
-				keys[constant.StringVal(src.info.Types[call.Args[0]].Value)] = used[src.info.Defs[spec.Names[i]]]
+				keys[constant.StringVal(src.info.Types[call.Args[0]].Value)] = used[spec.Names[i].Name]
 			}
 		}
 		return true
@@ -232,7 +235,7 @@ func TestEveryAttributeInTheCodeIsDocumentedAndTheOtherWayRound(t *testing.T) {
 	}
 	for key, place := range used {
 		if _, ok := table[key]; !ok && !ofMetrics[key] {
-			t.Errorf("%s: the attribute %s is in no table: define it in mapping/attributes.go", place, key)
+			t.Errorf("%s: the attribute %s is in no table: define it in mapping/schema/attributes.go", place, key)
 		}
 	}
 	for key, ok := range defined(src) {
@@ -306,23 +309,15 @@ func spanOf(t *testing.T, pairs ...event.Pair) []string {
 
 func TestEventKeysBecomeWhatIsDocumented(t *testing.T) {
 	t.Parallel()
-	src, err := load(root, mappingPath)
-	if err != nil {
-		t.Fatal(err)
-	}
-	contexts, err := src.contexts()
-	if err != nil {
-		t.Fatal(err)
-	}
 	other := make(map[string][]string)
 	for _, k := range keyAttributes {
 		other[k.key] = k.attributes
 	}
 	// Values that have every attribute: X25519 is a curve.
 	values := map[string]uint64{"tls::group": 29, "tls::protocol_version": 0x0304}
-	for _, c := range contexts {
-		name := event.Pair{Key: []byte("name"), Type: event.String, Value: []byte(c.name)}
-		for _, key := range append(slices.Clone(c.keys), "app::level::two") {
+	for _, c := range schema.Contexts() {
+		name := event.Pair{Key: []byte("name"), Type: event.String, Value: []byte(c.Name)}
+		for _, key := range append(slices.Clone(c.Keys), "app::level::two") {
 			want, ok := other[key]
 			if !ok {
 				want = []string{strings.ReplaceAll(key, "::", ".")}
@@ -330,7 +325,7 @@ func TestEventKeysBecomeWhatIsDocumented(t *testing.T) {
 			got := spanOf(t, name, event.Pair{Key: []byte(key), Type: event.Word, Word: values[key]})
 			slices.Sort(got)
 			if got = slices.Compact(got); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
-				t.Errorf("%s: %s becomes %q, documented %q", c.name, key, got, want)
+				t.Errorf("%s: %s becomes %q, documented %q", c.Name, key, got, want)
 			}
 		}
 	}

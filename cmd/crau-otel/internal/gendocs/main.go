@@ -37,7 +37,7 @@ func write(root string) error {
 
 // generate returns the text of each generated page by its name in docs/.
 func generate(root string) (map[string]string, error) {
-	src, err := load(root, modulePath+"/mapping", modulePath+"/mapping/policy")
+	src, err := load(root, modulePath+"/mapping/shape", modulePath+"/mapping/policy")
 	if err != nil {
 		return nil, fmt.Errorf("read source: %w", err)
 	}

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/constant"
-	"go/token"
 	"go/types"
-	"slices"
 	"strings"
 )
 
@@ -43,73 +41,15 @@ func (src *source) words(path, typeName string) ([]word, error) {
 	return words, nil
 }
 
-// context is a registered context, as the schema of mapping describes it.
-type context struct {
-	name  string
-	keys  []string // event keys of its own
-	holds []string // contexts that may open below it
-	old   []oldName
-}
-
-// oldName is another name that libraries emit for a context, with the role that it implies.
-type oldName struct{ name, role string }
-
-// contexts returns the contexts that makeSchemas declares, in its order.
-func (src *source) contexts() ([]*context, error) {
-	body, err := src.packages[modulePath+"/mapping"].function("makeSchemas")
-	if err != nil {
-		return nil, err
-	}
-	var contexts []*context
-	locals := make(map[string]ast.Expr)
-	ast.Inspect(body, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.AssignStmt:
-			if name, ok := n.Lhs[0].(*ast.Ident); ok && n.Tok == token.DEFINE && len(n.Rhs) == 1 {
-				locals[name.Name] = n.Rhs[0]
-			}
-		case *ast.CompositeLit:
-			if name := field(n, "name"); name != nil {
-				contexts = append(contexts, &context{
-					name: src.text(name), keys: src.list(field(n, "keys"), locals), holds: src.list(field(n, "holds"), locals),
-				})
-			}
-		case *ast.CallExpr:
-			if f, ok := n.Fun.(*ast.Ident); ok && f.Name == "old" && len(n.Args) == 3 {
-				for _, c := range contexts {
-					name := src.text(n.Args[0])
-					if c.name == src.text(n.Args[1]) {
-						c.old = append(c.old, oldName{name, src.text(n.Args[2])})
-					}
-					c.holds = slices.DeleteFunc(c.holds, func(held string) bool { return held == name })
-				}
-			}
-		}
-		return true
-	})
-	if contexts == nil {
-		return nil, errors.New("makeSchemas declares no contexts")
-	}
-	return contexts, nil
-}
-
-// list returns the constants of a list: one alone, a literal, a variable that holds one, or a call that puts its
-// arguments together.
-func (src *source) list(e ast.Expr, locals map[string]ast.Expr) []string {
+// list returns the constants of a literal list, or a constant alone.
+func (src *source) list(e ast.Expr) []string {
 	if text := src.text(e); text != "" {
 		return []string{text}
 	}
 	var elements []string
-	switch e := e.(type) {
-	case *ast.CompositeLit:
-		for _, element := range e.Elts {
-			elements = append(elements, src.list(element, locals)...)
-		}
-	case *ast.Ident:
-		return src.list(locals[e.Name], locals)
-	case *ast.CallExpr:
-		for _, arg := range e.Args {
-			elements = append(elements, src.list(arg, locals)...)
+	if list, ok := e.(*ast.CompositeLit); ok {
+		for _, element := range list.Elts {
+			elements = append(elements, src.list(element)...)
 		}
 	}
 	return elements
@@ -147,7 +87,7 @@ func (src *source) policies() ([]policySet, error) {
 				set.rules = append(set.rules, policyRule{
 					name: src.text(field(rule, "Name")), attribute: src.text(field(rule, "Attribute")),
 					operator: src.text(field(rule, "Operator")), span: src.text(field(rule, "Span")),
-					values: src.list(field(rule, "Value"), nil),
+					values: src.list(field(rule, "Value")),
 				})
 			}
 		}

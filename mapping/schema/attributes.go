@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mapping
+package schema
 
 import (
 	"go.opentelemetry.io/otel/attribute"
@@ -36,115 +36,115 @@ func define(key attribute.Key, typ, example, on, when, stability string) attribu
 
 // Of TLS contexts.
 var (
-	attrTLSRole = define("tls.role", "string", "client", "tls::handshake",
+	AttrTLSRole = define("tls.role", "string", "client", "tls::handshake",
 		"Which side this program was: client or server.", ours)
-	attrTLSProtocolName = define(semconv.TLSProtocolNameKey, "string", "tls", "tls::handshake",
+	AttrTLSProtocolName = define(semconv.TLSProtocolNameKey, "string", "tls", "tls::handshake",
 		"The version was told: ssl, tls or dtls.", convention)
-	attrTLSProtocolVersion = define(semconv.TLSProtocolVersionKey, "string", "1.3", "tls::handshake",
+	AttrTLSProtocolVersion = define(semconv.TLSProtocolVersionKey, "string", "1.3", "tls::handshake",
 		"The version was told: the negotiated one.", convention)
-	attrTLSProtocolVersionID = define("tls.protocol.version_id", "int", "772", "tls::handshake",
+	AttrTLSProtocolVersionID = define("tls.protocol.version_id", "int", "772", "tls::handshake",
 		"The version was told: its number on the wire.", ours)
-	attrTLSCipher = define(semconv.TLSCipherKey, "string", "TLS_AES_256_GCM_SHA384", "tls::handshake",
+	AttrTLSCipher = define(semconv.TLSCipherKey, "string", "TLS_AES_256_GCM_SHA384", "tls::handshake",
 		"The cipher suite was told: its IANA name.", convention)
-	attrTLSCipherSuiteID = define("tls.cipher_suite.id", "int", "4866", "tls::handshake",
+	AttrTLSCipherSuiteID = define("tls.cipher_suite.id", "int", "4866", "tls::handshake",
 		"The cipher suite was told: its IANA codepoint.", ours)
-	attrTLSExtendedMasterSecret = define("tls.extended_master_secret", "boolean", "true", "tls::handshake",
+	AttrTLSExtendedMasterSecret = define("tls.extended_master_secret", "boolean", "true", "tls::handshake",
 		"TLS 1.2: whether the extended master secret (RFC 7627) is used.", ours)
-	attrTLSResumed = define(semconv.TLSResumedKey, "boolean", "true", "tls::handshake",
+	AttrTLSResumed = define(semconv.TLSResumedKey, "boolean", "true", "tls::handshake",
 		"A handshake whose version was told looks like a resumption: nobody signed, and no certificate was verified.",
 		convention)
-	attrTLSCurve = define(semconv.TLSCurveKey, "string", "x25519", "tls::key_exchange, tls::handshake",
+	AttrTLSCurve = define(semconv.TLSCurveKey, "string", "x25519", "tls::key_exchange, tls::handshake",
 		"The group is an elliptic curve alone; on a handshake, of the negotiated group.", convention)
-	attrTLSGroupID = define("tls.group.id", "int", "4588", "tls::key_exchange, tls::handshake",
+	AttrTLSGroupID = define("tls.group.id", "int", "4588", "tls::key_exchange, tls::handshake",
 		"The group was told: its IANA codepoint; on a handshake, of the negotiated group.", ours)
-	attrTLSGroupName = define("tls.group.name", "string", "X25519MLKEM768", "tls::key_exchange, tls::handshake",
+	AttrTLSGroupName = define("tls.group.name", "string", "X25519MLKEM768", "tls::key_exchange, tls::handshake",
 		"As tls.group.id: the IANA name, or unknown (0x....).", ours)
-	attrTLSGroupsOffered = define("tls.groups.offered", "string[]", "[X25519MLKEM768, secp256r1]", "tls::handshake",
+	AttrTLSGroupsOffered = define("tls.groups.offered", "string[]", "[X25519MLKEM768, secp256r1]", "tls::handshake",
 		"A client made key shares: the names of their groups in order.", ours)
-	attrTLSNegotiated = define("tls.key_exchange.negotiated", "boolean", "true", "tls::key_exchange",
+	AttrTLSNegotiated = define("tls.key_exchange.negotiated", "boolean", "true", "tls::key_exchange",
 		"Always: whether a shared secret was made with this group; false for a share that was only offered.", ours)
-	attrTLSSignatureSchemeID = define("tls.signature_scheme.id", "int", "1027",
+	AttrTLSSignatureSchemeID = define("tls.signature_scheme.id", "int", "1027",
 		"tls::sign, tls::verify, tls::handshake",
 		"The scheme was told: its IANA codepoint; on a handshake, of the peer's signature, else of the own one.", ours)
-	attrTLSSignatureSchemeName = define("tls.signature_scheme.name", "string", "ecdsa_secp256r1_sha256",
+	AttrTLSSignatureSchemeName = define("tls.signature_scheme.name", "string", "ecdsa_secp256r1_sha256",
 		"tls::sign, tls::verify, tls::handshake", "As tls.signature_scheme.id: the IANA name, or unknown (0x....).", ours)
-	attrTLSKeyExchangeAlgorithm = define("tls.key_exchange_algorithm", "string", "ECDHE", "tls::key_exchange",
+	AttrTLSKeyExchangeAlgorithm = define("tls.key_exchange_algorithm", "string", "ECDHE", "tls::key_exchange",
 		"An older library told the kind of key exchange: ECDHE, DHE, PSK, ECDHE-PSK or DHE-PSK.", ours)
 )
 
 // Of public key operations.
 var (
-	attrPKStatic = define("pk.static", "boolean", "false", "pk::derive", "Whether the key of the derivation is static.",
+	AttrPKStatic = define("pk.static", "boolean", "false", "pk::derive", "Whether the key of the derivation is static.",
 		ours)
 )
 
 // Of the judgement.
 var (
-	attrPQCStatus = define("crypto.pqc.status", "string", "hybrid", "operations",
+	AttrPQCStatus = define("crypto.pqc.status", "string", "hybrid", "operations",
 		"The operation's algorithm, group or scheme was told: post_quantum, hybrid, classical or unknown. "+
 			"A part of a hybrid has the status of the whole.", ours)
-	attrPQCPart = define("crypto.pqc.part", "string", "classical", "operations",
+	AttrPQCPart = define("crypto.pqc.part", "string", "classical", "operations",
 		"The operation is a part of a larger one: the status that it would have alone.", ours)
-	attrPQCKeyExchange = define("crypto.pqc.key_exchange.status", "string", "hybrid", "roots, handshakes",
+	AttrPQCKeyExchange = define("crypto.pqc.key_exchange.status", "string", "hybrid", "roots, handshakes",
 		"A key exchange was seen: post_quantum, hybrid, classical or unknown. Of a handshake only the negotiated one counts.",
 		ours)
-	attrPQCAuthentication = define("crypto.pqc.authentication.status", "string", "classical", "roots, handshakes",
+	AttrPQCAuthentication = define("crypto.pqc.authentication.status", "string", "classical", "roots, handshakes",
 		"A signature was made or verified: the least safe status among them.", ours)
-	attrPQCDowngraded = define("crypto.pqc.downgraded", "boolean", "true", "roots, handshakes",
+	AttrPQCDowngraded = define("crypto.pqc.downgraded", "boolean", "true", "roots, handshakes",
 		"A client offered a post-quantum or hybrid group and got a classical key exchange.", ours)
-	attrWeak = define("crypto.weak", "string[]", "[sha1_signature]", "operations, handshakes, roots",
+	AttrWeak = define("crypto.weak", "string[]", "[sha1_signature]", "operations, handshakes, roots",
 		"Something is weak even without a quantum computer: the reasons, listed below.", ours)
-	attrPolicyViolations = define("crypto.policy.violations", "string[]", "[hybrid-ok/key-exchange]", "all",
+	AttrPolicyViolations = define("crypto.policy.violations", "string[]", "[hybrid-ok/key-exchange]", "all",
 		"The configured policy has rules that the span violates: their names. The span's status is error.", ours)
 )
 
 // Of how a context was seen, rather than what it did.
 var (
-	attrContextID = define("crypto.context.id", "string", "9f86d081884c7d659a2feaa0c55ad001", "all",
+	AttrContextID = define("crypto.context.id", "string", "9f86d081884c7d659a2feaa0c55ad001", "all",
 		"Always: the context and its thread, encrypted under a key of this run of crau-otel.", ours)
-	attrContextName = define("crypto.context.name", "string", "tls::handshake_client", "all",
+	AttrContextName = define("crypto.context.name", "string", "tls::handshake_client", "all",
 		"The library emitted another name than the registry's, which the span has.", ours)
-	attrContextEnd = define("crypto.context.end", "string", "idle", "all",
+	AttrContextEnd = define("crypto.context.end", "string", "idle", "all",
 		"Always: why the end was inferred: idle, process_exit, superseded, session_closed, shutdown or evicted.", ours)
-	attrContextParent = define("crypto.context.parent", "string", "unknown", "all",
+	AttrContextParent = define("crypto.context.parent", "string", "unknown", "all",
 		"The parent is in doubt. Of a root: it named one that is unknown (not open) or cyclic (below a context of the same "+
 			"id); or missing: data came for a context whose opening was not seen. Else inferred: the parent it named cannot "+
 			"be, and the schema decided.", ours)
-	attrContextTruncated = define("crypto.context.truncated", "string[]", "[app.note]", "all",
+	AttrContextTruncated = define("crypto.context.truncated", "string[]", "[app.note]", "all",
 		"Attributes whose value or key was longer than the limit: only the start is here.", ours)
-	attrContextUnreadable = define("crypto.context.unreadable", "string[]", "[app.note]", "all",
+	AttrContextUnreadable = define("crypto.context.unreadable", "string[]", "[app.note]", "all",
 		"Attributes whose value could not be read from the process.", ours)
-	attrIncomplete = define("crypto.incomplete", "boolean", "true", "all",
+	AttrIncomplete = define("crypto.incomplete", "boolean", "true", "all",
 		"Data of this context was lost on its way.", ours)
-	attrHandshakeJoined = define("crypto.handshake.joined", "string", "exact", "tls::handshake",
+	AttrHandshakeJoined = define("crypto.handshake.joined", "string", "exact", "tls::handshake",
 		"The handshake came in pieces: exact (the library told the session) or inferred.", ours)
-	attrHandshakePieces = define("crypto.handshake.pieces", "int", "2", "tls::handshake",
+	AttrHandshakePieces = define("crypto.handshake.pieces", "int", "2", "tls::handshake",
 		"The handshake came in pieces: how many.", ours)
 )
 
 // Of the file whose probes spoke.
 var (
-	attrLibraryName = define("crypto.library.name", "string", "libgnutls.so.30", "roots, and spans of another file than their parent's",
+	AttrLibraryName = define("crypto.library.name", "string", "libgnutls.so.30", "roots, and spans of another file than their parent's",
 		"Always: the library's soname, or the program's name.", ours)
-	attrLibraryPath = define("crypto.library.path", "string", "/usr/lib/x86_64-linux-gnu/libgnutls.so.30",
+	AttrLibraryPath = define("crypto.library.path", "string", "/usr/lib/x86_64-linux-gnu/libgnutls.so.30",
 		"as crypto.library.name", "Always: where it was found, inside its mount namespace.", ours)
-	attrLibraryVersion = define("crypto.library.version", "string", "30.40.3", "as crypto.library.name",
+	AttrLibraryVersion = define("crypto.library.version", "string", "30.40.3", "as crypto.library.name",
 		"The file's name tells it: what follows .so. there.", ours)
-	attrLibraryBuildID = define("crypto.library.build_id", "string", "e8df34c8358ad837c4417d1f2f02ae74aa28ea28",
+	AttrLibraryBuildID = define("crypto.library.build_id", "string", "e8df34c8358ad837c4417d1f2f02ae74aa28ea28",
 		"as crypto.library.name", "The file has a GNU build id.", ours)
-	attrLibraryTrusted = define("crypto.library.trusted", "boolean", "true", "as crypto.library.name",
+	AttrLibraryTrusted = define("crypto.library.trusted", "boolean", "true", "as crypto.library.name",
 		"Always: whether root owns the file and every folder above it, and only root can write there. "+
 			"Anybody can run a program that says what he likes.", ours)
 )
 
 // Of the observed program.
 var (
-	attrUserClass = define("crypto.process.user_class", "string", "regular", "roots",
+	AttrUserClass = define("crypto.process.user_class", "string", "regular", "roots",
 		"Always, unless the kernel's record of the process was lost: root; system (1 to 999, and users that systemd makes "+
 			"up); regular; nobody; namespaced (65536 and above, users of containers).", ours)
-	attrInstance = define("crau.instance.id", "string", "0b8c4f36-79d5-4a3e-9d7c-2f5d2f0e6b6a", "scope",
+	AttrInstance = define("crau.instance.id", "string", "0b8c4f36-79d5-4a3e-9d7c-2f5d2f0e6b6a", "scope",
 		"Always: this run of crau-otel.", ours)
-	attrServiceName = define(semconv.ServiceNameKey, "string", "nginx", "resource",
+	AttrServiceName = define(semconv.ServiceNameKey, "string", "nginx", "resource",
 		"Always: what services in the configuration says, else the executable's name, or unknown_service.", convention)
 	_ = define(semconv.ServiceInstanceIDKey, "string", "3f2a4d0e-2f0c-5f0a-8f5e-0f9f6a5c3b1d", "resource",
 		"The kernel's record of the process arrived: a UUID made of the host, the container or unit, and the executable; with "+
@@ -159,7 +159,7 @@ var (
 		"The process's cgroup tells a unit and no container.", ours)
 	_ = define(semconv.ProcessExecutableBuildIDGNUKey, "string", "e8df34c8358ad837c4417d1f2f02ae74aa28ea28", "resource",
 		"The executable has a GNU build id, and a process that executes it has been looked at.", convention)
-	attrExecutableName = define(semconv.ProcessExecutableNameKey, "string", "nginx", "resource",
+	AttrExecutableName = define(semconv.ProcessExecutableNameKey, "string", "nginx", "resource",
 		"Always, as service.name.", convention)
 	_ = define(semconv.HostNameKey, "string", "web-1", "resource", "Always: the host's name.", convention)
 	_ = define(semconv.HostIDKey, "string", "fdbf79e8af94cb7f9e8df36789187052", "resource",

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package contexts
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/crau-otel/crau-otel/mapping/shape"
+)
+
+// finish ends a tree and hands it up.
+func (t *Tracker) finish(tr *tree, reason shape.EndReason) {
+	if reason == shape.EndEvicted {
+		t.stats.Evicted++
+	}
+	t.handUp(tr, false, reason)
+	tr.stopWaiting()
+	for _, c := range tr.contexts {
+		t.close(c)
+	}
+	t.removeTree(tr)
+}
+
+// finishAll ends the trees of a process in the order in which they began.
+func (t *Tracker) finishAll(p *Process, reason shape.EndReason) {
+	for tr := range p.trees {
+		t.joinLast(tr)
+	}
+	byStart := func(a, b *tree) int { return cmp.Compare(a.root().start, b.root().start) }
+	for _, tr := range slices.SortedFunc(maps.Keys(p.trees), byStart) {
+		t.finish(tr, reason)
+	}
+}
+
+// makeRoom evicts the trees that are idle longest until so many more contexts may open on the thread, and data may be
+// added.
+func (t *Tracker) makeRoom(th *thread, more int) {
+	for t.contexts+more > t.cfg.MaxContexts || t.bytes > t.cfg.MaxBytes {
+		tr := t.trees.Front().Value.(*tree)
+		evicted := tr.thread
+		t.finish(tr, shape.EndEvicted)
+		if evicted != th {
+			t.forgetThread(evicted)
+		}
+	}
+}
+
+// shed hands up the contexts of a tree that were superseded. The tree goes on with the others.
+func (t *Tracker) shed(tr *tree) {
+	t.handUp(tr, true, shape.EndSuperseded)
+	open := tr.contexts[:0]
+	for _, c := range tr.contexts {
+		if !c.superseded {
+			open = append(open, c)
+			continue
+		}
+		if c.parent != nil && c.parent.newest == c { // and so is everything below it
+			c.parent.newest = nil
+		}
+		t.close(c)
+	}
+	clear(tr.contexts[len(open):])
+	tr.contexts = open
+}
+
+// handUp passes a tree, or the superseded part of it, to Config.Finished.
+func (t *Tracker) handUp(tr *tree, part bool, reason shape.EndReason) {
+	f := &t.finished
+	f.reset()
+	f.Process, f.TraceID, f.Events, f.Part = tr.thread.process, tr.traceID, tr.events, part
+	tr.events = 0
+	f.Shape.Head = shape.Head{End: reason, Pieces: tr.pieces.joined}
+	if tr.pieces.joined > 0 {
+		f.Shape.Head.Join = tr.pieces.method
+	}
+	for _, c := range tr.contexts {
+		if !part || c.superseded {
+			c.stretch()
+		}
+	}
+	for i, c := range tr.contexts {
+		c.index = i
+		f.add(c, part && !c.superseded)
+	}
+	carry := t.cfg.Finished(f)
+	if !part {
+		return
+	}
+	for i, c := range tr.contexts {
+		if !c.superseded {
+			c.carry = carry[i]
+		}
+	}
+}
+
+// add appends a context whose parent has been added.
+func (f *Finished) add(c *context, open bool) {
+	parent := int32(-1)
+	if c.parent != nil {
+		parent = int32(c.parent.index)
+	}
+	f.Shape.Traits = append(f.Shape.Traits, shape.Trait{
+		Name: c.name, Parent: parent, Data: int32(len(c.data)), File: c.file, Dropped: int32(c.dropped),
+		Parentage: c.parentage, Superseded: c.superseded, Incomplete: c.incomplete, Open: open, Carry: c.carry,
+	})
+	f.Shape.Data = append(f.Shape.Data, c.data...)
+	f.Contexts = append(f.Contexts, Context{ID: c.id, TID: c.thread.id, SpanID: c.spanID, Start: c.start, End: c.last})
+}
+
+// maxScratch bounds how many contexts and, times ten, pairs a tree may have for its memory to be used again.
+const maxScratch = 1024
+
+// reset empties f and keeps its memory, unless a tree was so large that it would be held for nothing.
+func (f *Finished) reset() {
+	if cap(f.Contexts) > maxScratch || cap(f.Shape.Data) > 10*maxScratch {
+		*f = Finished{}
+	}
+	f.Shape.Traits, f.Shape.Data, f.Contexts = f.Shape.Traits[:0], f.Shape.Data[:0], f.Contexts[:0]
+}
+
+// close forgets a context that was handed up.
+func (t *Tracker) close(c *context) {
+	t.contexts--
+	t.bytes -= c.size()
+	if c.thread.open[c.id] == c {
+		delete(c.thread.open, c.id)
+	}
+	t.pool.putContext(c)
+}
+
+// removeTree forgets a tree whose contexts are closed or belong to another tree.
+func (t *Tracker) removeTree(tr *tree) {
+	t.trees.Remove(tr.age)
+	delete(tr.thread.process.trees, tr)
+	t.pool.putTree(tr)
+}

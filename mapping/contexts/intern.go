@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package contexts
+
+import (
+	"encoding/hex"
+
+	"github.com/crau-otel/crau-otel/mapping/memo"
+	"github.com/crau-otel/crau-otel/mapping/schema"
+	"github.com/crau-otel/crau-otel/mapping/shape"
+	"github.com/crau-otel/crau-otel/mapping/text"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// Limits, so that a program that makes up keys and values costs time and not memory.
+const (
+	maxKeys       = 4096
+	maxTexts      = 4096
+	maxTextLength = 64
+)
+
+// interner keeps one copy of the keys and short texts that come again and again.
+type interner struct {
+	keys     map[string]*key
+	texts    map[string]string
+	excluded func(emitted string) bool
+
+	// What was looked up lately, so that most events need no map.
+	recentKeys  memo.Table[string, *key]
+	recentTexts memo.Table[string, string]
+	recentNames memo.Table[string, schema.Name]
+}
+
+// key is an event key with what the configuration says about it.
+type key struct {
+	schema.Key
+	excluded bool
+}
+
+const recent = 256
+
+func newInterner(excluded func(emitted string) bool) interner {
+	return interner{
+		keys:        make(map[string]*key),
+		texts:       make(map[string]string),
+		excluded:    excluded,
+		recentKeys:  memo.New[string, *key](recent),
+		recentTexts: memo.New[string, string](recent),
+		recentNames: memo.New[string, schema.Name](recent),
+	}
+}
+
+func (in *interner) key(b []byte) *key {
+	hash := memo.Sample(b)
+	if k := memo.GetBytes(&in.recentKeys, hash, b); k != nil {
+		return *k
+	}
+	if k, ok := in.keys[string(b)]; ok {
+		in.recentKeys.Put(hash, string(b), k)
+		return k
+	}
+	emitted := text.Valid(b)
+	k := &key{Key: schema.NewKey(emitted), excluded: in.excluded(emitted)}
+	if len(in.keys) < maxKeys {
+		k.Interned = true
+		in.keys[string(b)] = k
+	}
+	return k
+}
+
+// reconsider asks again which of the known keys are excluded.
+func (in *interner) reconsider() {
+	for _, k := range in.keys {
+		k.excluded = in.excluded(k.Emitted)
+	}
+}
+
+func (in *interner) text(b []byte) string {
+	hash := memo.Sample(b)
+	if s := memo.GetBytes(&in.recentTexts, hash, b); s != nil {
+		return *s
+	}
+	if s, ok := in.texts[string(b)]; ok {
+		in.recentTexts.Put(hash, string(b), s)
+		return s
+	}
+	s := text.Valid(b)
+	if len(b) <= maxTextLength && len(in.texts) < maxTexts {
+		in.texts[string(b)] = s
+	}
+	return s
+}
+
+func (in *interner) name(b []byte) schema.Name {
+	hash := memo.Sample(b)
+	if name := memo.GetBytes(&in.recentNames, hash, b); name != nil {
+		return *name
+	}
+	name := schema.NameOf(in.text(b))
+	if len(b) <= maxTextLength {
+		in.recentNames.Put(hash, string(b), name)
+	}
+	return name
+}
+
+// datum returns the pair with a copy of its value.
+func (in *interner) datum(k *schema.Key, pair *event.Pair) shape.Datum {
+	d := shape.Datum{Key: k, Word: pair.Word, Type: pair.Type, Flags: pair.Flags}
+	switch pair.Type {
+	case event.String:
+		d.Text = in.text(pair.Value)
+	case event.Blob:
+		d.Text = hex.EncodeToString(pair.Value)
+	case event.Word:
+	}
+	return d
+}

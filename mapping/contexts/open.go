@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package contexts
+
+import (
+	"math/rand/v2"
+
+	"github.com/crau-otel/crau-otel/mapping/schema"
+	"github.com/crau-otel/crau-otel/mapping/shape"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// newContext opens a context. A context of the same id that is open already stays what it is: this is another one.
+func (t *Tracker) newContext(th *thread, ev *event.Event) {
+	t.makeRoom(th, 1)
+	newest := th.open[ev.Context]
+	if ev.Parent == ev.Context {
+		t.openSelf(th, ev, newest)
+		return
+	}
+	parent := th.open[ev.Parent]
+	var inferred, c *context
+	if ev.Parent != event.NoParent && th.isStale(parent) {
+		inferred = nearestHolder(th.newest.context, t.nameIn(ev).Context)
+	}
+	switch {
+	case ev.Parent == event.NoParent:
+		c = t.openRoot(th, ev, newest, shape.ParentCertain)
+	case inferred != nil:
+		c = t.openChild(th, ev, newest, inferred)
+		c.parentage = shape.ParentInferred
+	case ev.Parent == 0:
+		c = t.openRoot(th, ev, newest, shape.ParentCertain)
+	case parent == nil:
+		c = t.openRoot(th, ev, newest, shape.ParentUnknown)
+	case newest != nil && parent.isBelow(newest):
+		// A stack that an error path left standing looks like this, too: what opens anew is a root.
+		c = t.openRoot(th, ev, newest, shape.ParentCyclic)
+	default:
+		c = t.openChild(th, ev, newest, parent)
+	}
+	c.linked = len(ev.Pairs) == 0
+	t.addPairs(c, ev)
+}
+
+// openSelf opens a context that names itself as parent. Explicit links and the schema decide where it belongs.
+func (t *Tracker) openSelf(th *thread, ev *event.Event, newest *context) {
+	name := t.nameIn(ev)
+	var c *context
+	switch {
+	case newest != nil && newest.linked && newest.bare():
+		c = newest
+	case name.Text == "":
+		c = t.openTree(th, ev, shape.ParentCertain)
+		if newest != nil {
+			c.outer = newest.ref()
+		}
+	default:
+		if parent := selfParent(newest, name.Context); parent != nil {
+			c = t.openChild(th, ev, nil, parent)
+		} else {
+			c = t.openRoot(th, ev, newest, shape.ParentCertain)
+		}
+	}
+	c.self = true
+	t.addPairs(c, ev)
+}
+
+// settle moves a context that opened on itself without a name to its place, now that its name arrived.
+func (t *Tracker) settle(c *context, name schema.Name) {
+	outer := c.outer.get()
+	c.outer = ref{}
+	if outer == nil || len(c.tree.contexts) > 1 {
+		return
+	}
+	parent := selfParent(outer, name.Context)
+	if parent == nil {
+		if outer.tree.root().id == c.id {
+			t.finish(outer.tree, shape.EndSuperseded)
+		}
+		return
+	}
+	parent.tree.events += c.tree.events
+	t.removeTree(c.tree)
+	parent.adopt(c)
+	c.parentage = shape.ParentCertain
+}
+
+// openRoot opens a context as a new tree. An older tree of the same id is superseded by that.
+func (t *Tracker) openRoot(th *thread, ev *event.Event, newest *context, parentage shape.Parentage) *context {
+	switch {
+	case newest == nil:
+	case newest.tree.root().id == ev.Context:
+		t.supersedeTree(newest.tree)
+	default:
+		newest.supersede()
+	}
+	return t.openTree(th, ev, parentage)
+}
+
+func (t *Tracker) openTree(th *thread, ev *event.Event, parentage shape.Parentage) *context {
+	c := t.open(th, ev)
+	t.plant(c, parentage)
+	return c
+}
+
+// plant makes c the root of a new tree.
+func (t *Tracker) plant(c *context, parentage shape.Parentage) {
+	tr := t.pool.tree()
+	tr.thread, tr.last = c.thread, c.start
+	for !tr.traceID.IsValid() {
+		fillRandom(tr.traceID[:8])
+		fillRandom(tr.traceID[8:])
+	}
+	tr.age = t.trees.PushBack(tr)
+	c.thread.process.trees[tr] = struct{}{}
+	c.tree, c.parentage = tr, parentage
+	tr.contexts = append(tr.contexts, c)
+}
+
+// openChild opens a context below parent. A tree that is full first sheds what was superseded in it.
+func (t *Tracker) openChild(th *thread, ev *event.Event, newest, parent *context) *context {
+	newest.supersede()
+	if tr := parent.tree; len(tr.contexts) >= t.cfg.MaxTreeContexts {
+		parent.newest.supersede()
+		parent.revive() // it must not be shed itself
+		t.shed(tr)
+		if len(tr.contexts) >= t.cfg.MaxTreeContexts {
+			t.finish(tr, shape.EndEvicted)
+			return t.openTree(th, ev, shape.ParentUnknown)
+		}
+	}
+	c := t.open(th, ev)
+	parent.adopt(c)
+	return c
+}
+
+// open makes the context that the event's id refers to from now on.
+func (t *Tracker) open(th *thread, ev *event.Event) *context {
+	c := t.pool.context()
+	c.id, c.file, c.thread, c.start, c.last = ev.Context, ev.File, th, ev.Time, ev.Time
+	for !c.spanID.IsValid() {
+		fillRandom(c.spanID[:])
+	}
+	th.open[ev.Context] = c
+	th.newest = c.ref()
+	t.contexts++
+	return c
+}
+
+func fillRandom(b []byte) {
+	v := rand.Uint64()
+	for i := range b {
+		b[i] = byte(v >> (8 * i))
+	}
+}

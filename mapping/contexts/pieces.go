@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package contexts
+
+import (
+	"slices"
+
+	"github.com/crau-otel/crau-otel/mapping/schema"
+	"github.com/crau-otel/crau-otel/mapping/shape"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// A library that is called again for a handshake that could not finish announces the handshake anew each time. Where
+// its entry point reports the session it was called for, the pieces of a session are joined exactly. Elsewhere a piece
+// is joined, once it is over, to the oldest handshake of its thread and context id that lacks all it brings.
+
+// pieces is what a tree records about the pieces that it was joined from.
+type pieces struct {
+	session uint64 // the library's; 0 if it is not reported
+	joined  int    // besides the first
+	method  shape.JoinMethod
+	has     part // what the handshake has so far; only kept where sessions are not reported
+}
+
+// part is something that a handshake has once. Values are combined as bits.
+type part uint8
+
+const (
+	partOffer   part = 1 << iota // key shares of which no secret was made
+	partVersion                  // the negotiated version
+	partSecret                   // the negotiated key exchange
+	partProof                    // a signature made or verified
+)
+
+// MaxWaiting bounds the unfinished handshakes of one thread and context id that wait for further pieces.
+const MaxWaiting = 64
+
+// session notes which session the thread works on, or ends the handshake of one that is over.
+func (t *Tracker) session(th *thread, ev *event.Event) {
+	if ev.Kind == event.SessionEnter {
+		th.session = ev.Context
+		return
+	}
+	if open, ok := th.process.sessions[ev.Context]; ok {
+		t.finish(open, shape.EndClosed)
+	}
+}
+
+// joinSession lets a handshake whose name just arrived take up the session that its library was called for. It is that
+// session's first piece, or a further piece of the handshake that is open, whose root is then returned.
+func (t *Tracker) joinSession(c *context) *context {
+	th := c.thread
+	if th.session == 0 || !c.name.Context.IsHandshake() || c.newest != nil {
+		return c
+	}
+	session := th.session
+	th.session = 0
+	if c.parent != nil {
+		t.uproot(c) // the parent was left on the library's stack by an error and is unrelated
+	}
+	first, ok := th.process.sessions[session]
+	if !ok {
+		c.tree.pieces = pieces{session: session, method: shape.JoinExact}
+		th.process.sessions[session] = c.tree
+		return c
+	}
+	return t.merge(first, c.tree, shape.JoinExact)
+}
+
+// uproot makes a tree of a context without children that opened below another one. The event that brought its name
+// goes with it.
+func (t *Tracker) uproot(c *context) {
+	old := c.tree
+	i := slices.Index(old.contexts, c)
+	old.contexts = slices.Delete(old.contexts, i, i+1)
+	old.events--
+	if c.parent.newest == c {
+		c.parent.newest = nil
+	}
+	c.parent, c.superseded = nil, false
+	t.plant(c, shape.ParentCertain)
+	c.tree.events, c.tree.last = 1, old.last
+}
+
+// merge moves what a piece has into the handshake it belongs to and returns the root that stands for both.
+func (t *Tracker) merge(first, piece *tree, method shape.JoinMethod) *context {
+	root, merged := first.root(), piece.root()
+	root.newest.supersede()
+	for _, d := range merged.data {
+		t.put(root, d)
+	}
+	for _, c := range piece.contexts[1:] {
+		c.tree = first
+		if c.parent == merged {
+			c.parent = root
+		}
+	}
+	if merged.newest != nil {
+		root.newest = merged.newest
+	}
+	first.contexts = append(first.contexts, piece.contexts[1:]...)
+	first.events += piece.events
+	first.last = max(first.last, piece.last)
+	first.pieces.joined++
+	first.pieces.has |= piece.pieces.has
+	first.pieces.method = method
+	root.last = max(root.last, merged.last)
+	root.superseded = false
+	root.incomplete = root.incomplete || merged.incomplete
+	t.trees.MoveToBack(first.age)
+
+	// The id now refers to the handshake's root, also where its pieces come from another thread.
+	if merged.thread.open[merged.id] == merged {
+		if root.thread.open[root.id] == root {
+			delete(root.thread.open, root.id)
+		}
+		root.id, root.thread = merged.id, merged.thread
+		root.thread.open[root.id] = root
+	}
+	if merged.thread.newest.context == merged {
+		merged.thread.newest = root.ref()
+	}
+	t.contexts--
+	t.bytes -= merged.size()
+	t.pool.putContext(merged)
+	t.removeTree(piece)
+	return root
+}
+
+// supersedeTree is called when a root's id is opened again as a root. A handshake that may get further pieces stays
+// open; anything else is finished.
+func (t *Tracker) supersedeTree(tr *tree) {
+	root := tr.root()
+	switch {
+	case tr.pieces.session != 0, tr.isWaiting():
+	case root.class() == schema.ClassTLSHandshake && root.parentage == shape.ParentCertain && !root.self:
+		t.endPiece(tr)
+	default:
+		t.finish(tr, shape.EndSuperseded)
+	}
+}
+
+// endPiece joins a piece to the oldest handshake that lacks all it brings, or keeps it as the start of another one.
+func (t *Tracker) endPiece(piece *tree) {
+	if first := t.lacking(piece); first != nil {
+		t.merge(first, piece, shape.JoinInferred)
+		return
+	}
+	root := piece.root()
+	waiting := append(root.thread.waiting[root.id], piece)
+	root.thread.waiting[root.id] = waiting
+	if len(waiting) > MaxWaiting {
+		t.finish(waiting[0], shape.EndSuperseded)
+	}
+}
+
+// isWaiting reports whether the tree is a handshake that waits for further pieces.
+func (tr *tree) isWaiting() bool {
+	root := tr.root()
+	return slices.Contains(root.thread.waiting[root.id], tr)
+}
+
+// joinLast joins the last piece of a thread and context id, which no further piece supersedes, if tr is that piece or
+// the handshake it belongs to. It reports whether it did: tr is then changed or removed.
+func (t *Tracker) joinLast(tr *tree) bool {
+	root := tr.root()
+	newest := root.thread.open[root.id]
+	if newest == nil || len(root.thread.waiting[root.id]) == 0 {
+		return false
+	}
+	piece := newest.tree
+	if piece.root() != newest || piece.pieces.session != 0 || newest.self || piece.isWaiting() {
+		return false
+	}
+	first := t.lacking(piece)
+	if first == nil || first != tr && piece != tr {
+		return false
+	}
+	t.merge(first, piece, shape.JoinInferred)
+	return true
+}
+
+// lacking returns the oldest waiting handshake that a piece can belong to, nil if there is none. A piece that brings
+// nothing is the end of one that got no piece yet.
+func (t *Tracker) lacking(piece *tree) *tree {
+	root := piece.root()
+	brings := piece.parts()
+	piece.pieces.has = brings
+	for _, tr := range root.thread.waiting[root.id] {
+		lacks := tr.pieces.has&brings == 0 && (tr.pieces.has != 0 || brings&partOffer == 0)
+		if tr == piece || !lacks || brings == 0 && tr.pieces.joined > 0 {
+			continue
+		}
+		if first := tr.root(); shape.Role(first.name, first.data) == shape.Role(root.name, root.data) {
+			return tr
+		}
+	}
+	return nil
+}
+
+// parts returns what a handshake has so far.
+func (tr *tree) parts() part {
+	var p part
+	for _, c := range tr.contexts {
+		switch c.class() {
+		case schema.ClassTLSHandshake:
+			if shape.Find(c.data, schema.KeyTLSProtocolVersion) != nil {
+				p |= partVersion
+			}
+		case schema.ClassGenerate:
+			if c.within(schema.ClassTLSKeyExchange) != nil {
+				p |= partOffer
+			}
+		case schema.ClassAgreement:
+			p |= partSecret
+		case schema.ClassSignature, schema.ClassTLSSignature:
+			p |= partProof
+		default:
+		}
+	}
+	return p
+}
+
+// stopWaiting removes a tree from those that wait for pieces or belong to a session.
+func (tr *tree) stopWaiting() {
+	root := tr.root()
+	waiting := root.thread.waiting[root.id]
+	if i := slices.Index(waiting, tr); i >= 0 {
+		waiting = slices.Delete(waiting, i, i+1)
+		if len(waiting) == 0 {
+			delete(root.thread.waiting, root.id)
+		} else {
+			root.thread.waiting[root.id] = waiting
+		}
+	}
+	if s := tr.thread.process.sessions; tr.pieces.session != 0 && s[tr.pieces.session] == tr {
+		delete(s, tr.pieces.session)
+	}
+}

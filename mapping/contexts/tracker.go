@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package contexts
+
+import (
+	"container/list"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/crau-otel/crau-otel/mapping/shape"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// Config configures a [Tracker]. All fields are required.
+type Config struct {
+	// IdleTimeout is how long a tree may be without an event before it ends.
+	IdleTimeout time.Duration
+	// MaxContexts bounds the contexts of all open trees.
+	MaxContexts int
+	// MaxBytes bounds the memory of the keys and values of all open trees.
+	MaxBytes int
+	// MaxTreeContexts bounds one tree.
+	MaxTreeContexts int
+	// MaxPairs bounds the pairs of one context; negative means no limit.
+	MaxPairs int
+	// MaxProcesses bounds the processes.
+	MaxProcesses int
+	// Excluded reports whether pairs with this key are to be left out.
+	Excluded func(emitted string) bool
+	// Identify returns the program that a process runs. The record is zero if it did not arrive. Results are compared
+	// with ==: the trees of a process end when its program changes.
+	Identify func(pid uint32, record event.Process) any
+	// Finished receives each finished tree. It returns, for the contexts of a part that stay open, what to carry: see
+	// [shape.Trait.Carry]. f and what it refers to are valid until it returns.
+	Finished func(f *Finished) (carry []any)
+}
+
+// Finished is a tree that ended, or the part of one that was shed.
+type Finished struct {
+	Process *Process
+	TraceID trace.TraceID
+	// Events is how many probe hits the tree was made of, those that an earlier part had excepted.
+	Events int
+	// Part is set if the tree goes on: contexts marked as open in the shape are only there for the others.
+	Part bool
+	// Shape has no executable and no user class: these follow from Process.
+	Shape shape.Shape
+	// Contexts has what the shape leaves out, in the order of Shape.Traits.
+	Contexts []Context
+}
+
+// Context is a context's identity and its times.
+type Context struct {
+	ID         uint64 // as emitted
+	TID        uint32
+	SpanID     trace.SpanID
+	Start, End uint64 // boot time, ns
+}
+
+// Stats counts what the tracker did. Events is the sum of the events of all finished trees, of those still open, and of
+// Sessions.
+type Stats struct {
+	Events       uint64 // probe hits
+	Sessions     uint64 // of those, hits that report a session and belong to no context
+	Excluded     uint64 // pairs whose key is excluded
+	DroppedPairs uint64 // pairs over the limit of a context
+	Evicted      uint64 // trees that were ended by a limit
+	OpenContexts int
+	OpenBytes    int
+	OpenTrees    int
+	Processes    int
+}
+
+// Tracker keeps the open contexts. It is fed from one goroutine.
+type Tracker struct {
+	cfg           Config
+	interner      interner
+	processes     map[uint32]*Process
+	newestProcess *Process   // the one of processes whose event came last; nil if unknown
+	byAge         *list.List // of *Process, the one silent longest first
+	trees         *list.List // of *tree, idle longest first
+	contexts      int        // in all trees
+	bytes         int        // of their data
+	stats         Stats
+	pool          pool
+	finished      Finished // memory for the one that is handed up
+}
+
+// New returns a tracker without contexts.
+func New(cfg Config) *Tracker {
+	return &Tracker{
+		cfg:       cfg,
+		interner:  newInterner(cfg.Excluded),
+		processes: make(map[uint32]*Process),
+		byAge:     list.New(),
+		trees:     list.New(),
+	}
+}
+
+// Reconfigure changes the idle timeout, and asks Excluded and Identify again about the keys and processes known.
+func (t *Tracker) Reconfigure(idleTimeout time.Duration) {
+	t.cfg.IdleTimeout = idleTimeout
+	t.interner.reconsider()
+	for _, p := range t.processes {
+		p.Program = t.cfg.Identify(p.PID, p.Record)
+	}
+}
+
+// Stats returns the counters.
+func (t *Tracker) Stats() Stats {
+	s := t.stats
+	s.OpenContexts, s.OpenBytes, s.OpenTrees, s.Processes = t.contexts, t.bytes, t.trees.Len(), len(t.processes)
+	return s
+}
+
+// Handle processes one event.
+func (t *Tracker) Handle(ev *event.Event) {
+	if p := t.lookup(ev.PID); p != nil && ev.Lost != p.lost {
+		p.noteLost(ev.Lost)
+	}
+	switch ev.Kind {
+	case event.ProcessStart:
+		t.startProcess(ev)
+	case event.ProcessExit:
+		if p := t.lookup(ev.PID); p != nil {
+			t.forget(p, shape.EndExit)
+		}
+	case event.SessionEnter, event.SessionLeave:
+		t.stats.Events++
+		t.stats.Sessions++
+		t.session(t.thread(ev), ev)
+	case event.NewContext:
+		t.stats.Events++
+		t.newContext(t.thread(ev), ev)
+	case event.Data:
+		t.stats.Events++
+		t.data(t.thread(ev), ev)
+	}
+}
+
+// Tick ends the trees that are idle at boot time now, in ns. Every event up to then must have been handled.
+func (t *Tracker) Tick(now uint64) {
+	idle := uint64(t.cfg.IdleTimeout)
+	for e := t.trees.Front(); e != nil; e = t.trees.Front() {
+		tr := e.Value.(*tree)
+		if tr.last+idle > now {
+			return
+		}
+		if t.joinLast(tr) {
+			continue
+		}
+		th := tr.thread
+		t.finish(tr, shape.EndIdle)
+		t.forgetThread(th)
+	}
+}
+
+// Flush ends all trees because crau-otel stops.
+func (t *Tracker) Flush() {
+	for e := t.trees.Front(); e != nil; e = t.trees.Front() {
+		if tr := e.Value.(*tree); !t.joinLast(tr) {
+			t.finish(tr, shape.EndShutdown)
+		}
+	}
+}

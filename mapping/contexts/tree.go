@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package contexts
+
+import (
+	"container/list"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/crau-otel/crau-otel/mapping/schema"
+	"github.com/crau-otel/crau-otel/mapping/shape"
+)
+
+// tree is a root context with everything that opened below it.
+type tree struct {
+	thread   *thread
+	contexts []*context // parents before their children; the first is the root
+	last     uint64     // boot time of the newest event
+	events   int        // probe hits that were not handed up yet
+	traceID  trace.TraceID
+	age      *list.Element // in Tracker.trees
+	pieces   pieces
+}
+
+func (t *tree) root() *context { return t.contexts[0] }
+
+// context is an open context.
+type context struct {
+	tree       *tree
+	thread     *thread // whose table of open contexts has it
+	parent     *context
+	newest     *context // the child that opened last
+	name       schema.Name
+	data       []shape.Datum
+	id         uint64
+	file       uint32 // that opened it
+	start      uint64 // boot time, ns
+	last       uint64 // boot time of its own newest event
+	spanID     trace.SpanID
+	dropped    int  // pairs over the limit
+	superseded bool // another context took its place
+	incomplete bool // some of its data was lost
+	self       bool // it named itself as parent: the id stands for an object, not for a call site
+	linked     bool // a bare new_context gave its parent
+	parentage  shape.Parentage
+	carry      any // what contexts that were shed from below it amounted to
+	index      int // position in the shape that is being made
+
+	// outer is set for a context that opened on itself before its name arrived: the context of that id that was
+	// innermost then.
+	outer ref
+}
+
+// ref refers to a context that may be finished, and its memory in use for another one, by the time it is looked at.
+type ref struct {
+	context *context
+	spanID  trace.SpanID
+}
+
+func (c *context) ref() ref { return ref{c, c.spanID} }
+
+// get returns the context, nil if it is finished.
+func (r ref) get() *context {
+	if r.context == nil || r.context.tree == nil || r.context.spanID != r.spanID {
+		return nil
+	}
+	return r.context
+}
+
+func (c *context) class() schema.Class { return c.name.Context.ClassOf() }
+
+// bare reports whether only the place of the context is known.
+func (c *context) bare() bool { return c.name.Text == "" && len(c.data) == 0 && c.newest == nil }
+
+// size returns about how much memory the context's data takes, in bytes.
+func (c *context) size() (bytes int) {
+	for i := range c.data {
+		bytes += c.data[i].Size()
+	}
+	return bytes
+}
+
+// supersede marks c and the open contexts below it: another context took c's place. c may be nil.
+func (c *context) supersede() {
+	for ; c != nil && !c.superseded; c = c.newest {
+		c.superseded = true
+	}
+}
+
+// revive makes c part of the open branch of its tree again, since something opens below it. Afterwards, as always, the
+// contexts that are not superseded are those that newest leads to from the root.
+func (c *context) revive() {
+	for ; c != nil && c.superseded; c = c.parent {
+		c.superseded = false
+		if p := c.parent; p != nil && p.newest != c {
+			p.newest.supersede()
+			p.newest = c
+		}
+	}
+}
+
+// adopt makes child the newest child of c.
+func (c *context) adopt(child *context) {
+	c.newest.supersede()
+	c.revive()
+	child.parent, c.newest = c, child
+	child.tree = c.tree
+	c.tree.contexts = append(c.tree.contexts, child)
+}
+
+// isBelow reports whether c is ancestor or below it.
+func (c *context) isBelow(ancestor *context) bool {
+	for ; c != nil; c = c.parent {
+		if c == ancestor {
+			return true
+		}
+	}
+	return false
+}
+
+// within returns the nearest context of the class above c, nil if there is none.
+func (c *context) within(class schema.Class) *context {
+	for c = c.parent; c != nil && c.class() != class; c = c.parent {
+	}
+	return c
+}
+
+// stretch lets the contexts above c last at least as long as c.
+func (c *context) stretch() {
+	for p := c.parent; p != nil && p.last < c.last; p = p.parent {
+		p.last = c.last
+	}
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package meaning
+
+import (
+	"math"
+	"strconv"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/crau-otel/crau-otel/mapping/registry"
+	"github.com/crau-otel/crau-otel/mapping/schema"
+	"github.com/crau-otel/crau-otel/mapping/shape"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// appendAttributes appends all attributes of a context but its id: its data, the judgement, and how it was seen.
+func (c *context) appendAttributes(attrs []attribute.KeyValue, head *shape.Head) []attribute.KeyValue {
+	var truncated, unreadable []string
+	for i := range c.data {
+		d := &c.data[i]
+		if d.Flags&event.Fault != 0 {
+			unreadable = append(unreadable, d.Key.Attribute)
+			continue
+		}
+		if d.Flags&(event.Cut|event.KeyCut) != 0 {
+			truncated = append(truncated, d.Key.Attribute)
+		}
+		attrs = appendDatum(attrs, d)
+	}
+	attrs = c.appendJudgement(attrs)
+	if c.Name.Text != "" && c.Name.Text != c.spanName() {
+		attrs = append(attrs, schema.AttrContextName.String(c.Name.Text))
+	}
+	if c.parent == nil && head.Pieces > 0 {
+		attrs = append(attrs, schema.AttrHandshakeJoined.String(string(head.Join)),
+			schema.AttrHandshakePieces.Int(1+head.Pieces))
+	}
+	if truncated != nil {
+		attrs = append(attrs, schema.AttrContextTruncated.StringSlice(truncated))
+	}
+	if unreadable != nil {
+		attrs = append(attrs, schema.AttrContextUnreadable.StringSlice(unreadable))
+	}
+	if c.Incomplete {
+		attrs = append(attrs, schema.AttrIncomplete.Bool(true))
+	}
+	if c.Parentage != shape.ParentCertain {
+		attrs = append(attrs, schema.AttrContextParent.String(string(c.Parentage)))
+	}
+	end := head.End
+	if c.Superseded {
+		end = shape.EndSuperseded
+	}
+	return append(attrs, schema.AttrContextEnd.String(string(end)))
+}
+
+// appendJudgement appends what the operation, and the handshake or root, amounts to.
+func (c *context) appendJudgement(attrs []attribute.KeyValue) []attribute.KeyValue {
+	j := &c.judgement
+	if named := c.Name.Context; named.IsHandshake() && c.get(schema.KeyTLSRole) == nil && named.Role != "" {
+		attrs = append(attrs, schema.AttrTLSRole.String(named.Role))
+	}
+	if c.class() == schema.ClassTLSKeyExchange {
+		attrs = append(attrs, schema.AttrTLSNegotiated.Bool(j.agreed))
+	}
+	if j.status != registry.NotApplicable {
+		attrs = append(attrs, schema.AttrPQCStatus.String(j.status.String()))
+	}
+	if j.part != registry.NotApplicable {
+		attrs = append(attrs, schema.AttrPQCPart.String(j.part.String()))
+	}
+	weak := j.weak
+	if j.summary != nil {
+		attrs = j.summary.appendTo(attrs, c)
+		weak = j.summary.weak
+	}
+	if len(weak) > 0 {
+		attrs = append(attrs, schema.AttrWeak.StringSlice(weak))
+	}
+	return attrs
+}
+
+// appendDatum appends the attributes that a datum stands for: names beside code points, booleans, else key and value.
+func appendDatum(attrs []attribute.KeyValue, d *shape.Datum) []attribute.KeyValue {
+	if d.Type != event.Word {
+		if d.Key.ID == schema.KeyTLSRole {
+			return append(attrs, schema.AttrTLSRole.String(d.Text))
+		}
+		return append(attrs, attribute.KeyValue{Key: attribute.Key(d.Key.Attribute), Value: value(d)})
+	}
+	id := attribute.KeyValue{Value: value(d)}
+	switch d.Key.ID {
+	case schema.KeyTLSGroup:
+		id.Key = schema.AttrTLSGroupID
+		return appendGroup(append(attrs, id), registry.TLSGroup(d.Word))
+	case schema.KeyTLSSignatureAlgorithm:
+		id.Key = schema.AttrTLSSignatureSchemeID
+		return append(attrs, id, schema.AttrTLSSignatureSchemeName.String(registry.TLSSignatureScheme(d.Word).Name))
+	case schema.KeyTLSCipherSuite:
+		id.Key = schema.AttrTLSCipherSuiteID
+		return append(attrs, id, schema.AttrTLSCipher.String(registry.TLSCipherSuite(d.Word).Name))
+	case schema.KeyTLSProtocolVersion:
+		id.Key = schema.AttrTLSProtocolVersionID
+		v := registry.TLSVersion(d.Word)
+		return append(attrs, id, schema.AttrTLSProtocolName.String(v.Protocol),
+			schema.AttrTLSProtocolVersion.String(v.Name))
+	case schema.KeyTLSExtendedMasterSecret:
+		return append(attrs, schema.AttrTLSExtendedMasterSecret.Bool(d.Word != 0))
+	case schema.KeyTLSKeyExchangeAlgorithm:
+		name, _, _ := registry.TLSKeyExchangeAlgorithm(d.Word)
+		return append(attrs, schema.AttrTLSKeyExchangeAlgorithm.String(name))
+	case schema.KeyPKStatic:
+		return append(attrs, schema.AttrPKStatic.Bool(d.Word != 0))
+	}
+	id.Key = attribute.Key(d.Key.Attribute)
+	return append(attrs, id)
+}
+
+func appendGroup(attrs []attribute.KeyValue, g registry.Group) []attribute.KeyValue {
+	attrs = append(attrs, schema.AttrTLSGroupName.String(g.Name))
+	if g.Curve != "" {
+		attrs = append(attrs, schema.AttrTLSCurve.String(g.Curve))
+	}
+	return attrs
+}
+
+// value returns a datum's value. An integer above 2^63-1 becomes a string of its digits.
+func value(d *shape.Datum) attribute.Value {
+	if d.Type != event.Word {
+		return attribute.StringValue(d.Text)
+	}
+	if d.Word > math.MaxInt64 {
+		return attribute.StringValue(strconv.FormatUint(d.Word, 10))
+	}
+	return attribute.Int64Value(int64(d.Word))
+}

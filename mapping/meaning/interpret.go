@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package meaning
+
+import (
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/crau-otel/crau-otel/mapping/schema"
+	"github.com/crau-otel/crau-otel/mapping/shape"
+)
+
+// scratch is memory that is used for one shape after the other.
+type scratch struct {
+	contexts []context
+	meaning  Meaning
+}
+
+// maxScratch bounds how many contexts and, times ten, attributes a tree may have for its memory to be used again.
+const maxScratch = 1024
+
+// context is one context of the shape with what is found out about it.
+type context struct {
+	*shape.Trait
+	data      []shape.Datum
+	parent    *context
+	judgement judgement
+}
+
+// carry is what is known of a context that stays open while contexts below it are shed. It is never changed.
+type carry struct {
+	judgement judgement
+}
+
+// interpret makes the meaning of a shape. It is in the scratch memory.
+func (in *Interpreter) interpret(s *shape.Shape) *Meaning {
+	contexts := in.scratch.load(s)
+	root := &contexts[0]
+	for i := range contexts {
+		contexts[i].judge(&in.judged)
+	}
+	for i := range contexts {
+		if c := &contexts[i]; !c.Open {
+			c.reportUpwards()
+		}
+	}
+	for i := range contexts {
+		if c := &contexts[i]; !c.Open {
+			c.summarize()
+		}
+	}
+	for i := len(contexts) - 1; i >= 0; i-- {
+		if c := &contexts[i]; !c.Open {
+			c.conclude(root)
+		}
+	}
+	m := &in.scratch.meaning
+	for i := range contexts {
+		c := &contexts[i]
+		switch {
+		case c.Open:
+			m.keep(i, len(contexts), c)
+		case !in.hides(c):
+			in.addSpan(m, &s.Head, i, c)
+		}
+	}
+	return m
+}
+
+// load returns the contexts of a shape, and empties the scratch memory's meaning.
+func (sc *scratch) load(s *shape.Shape) []context {
+	m := &sc.meaning
+	if cap(sc.contexts) > maxScratch || cap(m.Attributes) > 10*maxScratch {
+		*sc = scratch{}
+	}
+	clear(sc.contexts)
+	*m = Meaning{Spans: m.Spans[:0], Attributes: m.Attributes[:0], Operations: m.Operations[:0]}
+	sc.contexts = slices.Grow(sc.contexts[:0], len(s.Traits))[:len(s.Traits)]
+	data := s.Data
+	for i := range s.Traits {
+		t, c := &s.Traits[i], &sc.contexts[i]
+		*c = context{Trait: t, data: data[:t.Data]}
+		data = data[t.Data:]
+		if t.Parent >= 0 {
+			c.parent = &sc.contexts[t.Parent]
+		}
+		if earlier, ok := t.Carry.(*carry); ok {
+			c.judgement = earlier.judgement.clone()
+		}
+	}
+	return sc.contexts
+}
+
+// keep notes what is known of context i of n, which stays open.
+func (m *Meaning) keep(i, n int, c *context) {
+	if m.Carry == nil {
+		m.Carry = make([]any, n)
+	}
+	m.Carry[i] = &carry{c.judgement.clone()}
+}
+
+// addSpan adds the span of context i.
+func (in *Interpreter) addSpan(m *Meaning, head *shape.Head, i int, c *context) {
+	start := len(m.Attributes)
+	attrs := c.appendAttributes(m.Attributes, head)
+	if in.rules.Library != nil && (c.parent == nil || c.parent.File != c.File) {
+		attrs = append(attrs, in.rules.Library(c.File)...)
+	}
+	if c.parent == nil && head.UserClass != "" {
+		attrs = append(attrs, schema.AttrUserClass.String(head.UserClass))
+	}
+	span := Span{
+		Name: c.spanName(), Kind: c.kind(), Dropped: int(c.Dropped), Context: i, Parent: in.parentSpan(c),
+		ContextID: len(attrs) - start, Operation: -1,
+	}
+	attrs = append(attrs, attribute.KeyValue{Key: schema.AttrContextID})
+	violations := in.rules.Policy.Check(head.Executable, span.Name, attrs[start:])
+	if violations != nil {
+		attrs = append(attrs, schema.AttrPolicyViolations.StringSlice(violations))
+		span.Status = sdktrace.Status{Code: codes.Error, Description: "violates " + strings.Join(violations, ", ")}
+	}
+	if op, ok := c.operation(head.Executable); ok || violations != nil {
+		if !ok {
+			op = Operation{Executable: head.Executable}
+		}
+		op.Violations = violations
+		span.Operation = len(m.Operations)
+		m.Operations = append(m.Operations, op)
+	}
+	span.AttributesEnd = len(attrs)
+	m.Spans, m.Attributes = append(m.Spans, span), attrs
+	m.Weak = m.Weak || len(c.judgement.weak) > 0
+	m.Downgraded = m.Downgraded || c.judgement.summary != nil && c.judgement.summary.downgraded
+}
+
+// hides reports whether the configured scopes leave c out.
+func (in *Interpreter) hides(c *context) bool {
+	if len(in.rules.Scopes) == 0 {
+		return false
+	}
+	scope, _, _ := strings.Cut(c.Name.Text, "::")
+	return !slices.Contains(in.rules.Scopes, scope)
+}
+
+// parentSpan returns the index of the nearest context above c that is not hidden, -1 if there is none.
+func (in *Interpreter) parentSpan(c *context) int {
+	parent := c.Parent
+	for p := c.parent; p != nil && in.hides(p); p = p.parent {
+		parent = p.Parent
+	}
+	return int(parent)
+}
+
+// unnamed is the span name of a context whose name never arrived.
+const unnamed = "crypto.context"
+
+func (c *context) spanName() string {
+	switch {
+	case c.Name.Context != nil:
+		return c.Name.Context.Name
+	case c.Name.Text != "":
+		return c.Name.Text
+	}
+	return unnamed
+}
+
+// kind returns the span kind, which is that of the role in a handshake.
+func (c *context) kind() trace.SpanKind {
+	if c.Name.Context.IsHandshake() {
+		switch c.role() {
+		case "client":
+			return trace.SpanKindClient
+		case "server":
+			return trace.SpanKindServer
+		}
+	}
+	return trace.SpanKindInternal
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package meaning
+
+import (
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/crau-otel/crau-otel/mapping/policy"
+	"github.com/crau-otel/crau-otel/mapping/shape"
+)
+
+// Rules is what a meaning follows from besides the shape.
+type Rules struct {
+	// Scopes, if any, are the only scopes of contexts that become spans.
+	Scopes []string
+	// Policy decides what is a violation; nil: nothing is.
+	Policy *policy.Policy
+	// Library returns the attributes of a file, by the number that events give. It must always return the same ones.
+	// nil: files have no attributes.
+	Library func(file uint32) []attribute.KeyValue
+}
+
+// Interpreter makes and remembers meanings. It is used from one goroutine.
+type Interpreter struct {
+	rules   Rules
+	cache   cache
+	judged  publicKeys
+	scratch scratch
+}
+
+// New returns an interpreter that remembers nothing yet.
+func New(rules Rules) *Interpreter {
+	return &Interpreter{rules: rules, cache: newCache(), judged: newPublicKeys()}
+}
+
+// SetRules replaces the rules, and forgets all meanings.
+func (in *Interpreter) SetRules(rules Rules) {
+	in.rules = rules
+	in.cache.forget()
+}
+
+// Meaning returns what a shape amounts to. The result is valid until the next call.
+func (in *Interpreter) Meaning(s *shape.Shape) *Meaning {
+	hash := in.cache.hash(s)
+	if m := in.cache.find(hash, s); m != nil {
+		return m
+	}
+	m := in.interpret(s)
+	if remembered := in.cache.remember(hash, s, m); remembered != nil {
+		return remembered
+	}
+	return m
+}

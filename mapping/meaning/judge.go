@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package meaning
+
+import (
+	"slices"
+
+	"github.com/crau-otel/crau-otel/mapping/memo"
+	"github.com/crau-otel/crau-otel/mapping/registry"
+	"github.com/crau-otel/crau-otel/mapping/schema"
+	"github.com/crau-otel/crau-otel/mapping/shape"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// judgement is what a context's own data, and the operations below it, say about its safety.
+type judgement struct {
+	status registry.Status // of the operation; that of the whole if it is a part of a hybrid
+	part   registry.Status // what the status would be alone, if it is a part of a hybrid
+	weak   []string        // reasons, in the registry's words
+
+	// Of a key exchange.
+	agreed    bool            // a shared secret was made below it
+	generated bool            // a key was generated below it
+	secrets   registry.Status // of the operations that made the secret, taken together
+
+	summary *summary // of a root or a handshake
+}
+
+// clone returns a copy whose summary can be changed independently.
+func (j judgement) clone() judgement {
+	if j.summary != nil {
+		s := *j.summary
+		s.weak, s.offered = slices.Clone(s.weak), slices.Clone(s.offered)
+		j.summary = &s
+	}
+	return j
+}
+
+func (c *context) class() schema.Class { return c.Name.Context.ClassOf() }
+
+// role returns which side the program was in a handshake, "" if it is not known.
+func (c *context) role() string { return shape.Role(c.Name, c.data) }
+
+// get returns the readable datum of a key, nil if there is none.
+func (c *context) get(id schema.KeyID) *shape.Datum { return shape.Find(c.data, id) }
+
+// word returns the number that the context has for a key.
+func (c *context) word(id schema.KeyID) (uint64, bool) {
+	if d := c.get(id); d != nil && d.Type == event.Word {
+		return d.Word, true
+	}
+	return 0, false
+}
+
+// text returns the string that the context has for a key, "" if it has none.
+func (c *context) text(id schema.KeyID) string {
+	if d := c.get(id); d != nil && d.Type == event.String {
+		return d.Text
+	}
+	return ""
+}
+
+// within returns the nearest context of the class above c, nil if there is none.
+func (c *context) within(class schema.Class) *context {
+	for c = c.parent; c != nil && c.class() != class; c = c.parent {
+	}
+	return c
+}
+
+// judge judges a context by its own data and by its parent, which must have been judged.
+func (c *context) judge(known *publicKeys) {
+	j := &c.judgement
+	j.status, j.weak = c.judgeAlone(known)
+	j.part = registry.NotApplicable
+	if c.parent == nil || j.status == registry.NotApplicable {
+		return
+	}
+	if whole := c.parent.judgement.status; whole == registry.Hybrid && j.status != registry.Hybrid {
+		j.part, j.status = j.status, registry.Hybrid
+	}
+}
+
+func (c *context) judgeAlone(known *publicKeys) (status registry.Status, weak []string) {
+	switch c.class() {
+	case schema.ClassTLSKeyExchange:
+		if id, ok := c.word(schema.KeyTLSGroup); ok {
+			g := registry.TLSGroup(id)
+			return g.Status, g.Weak
+		}
+		if id, ok := c.word(schema.KeyTLSKeyExchangeAlgorithm); ok {
+			_, status, _ = registry.TLSKeyExchangeAlgorithm(id)
+			return status, nil
+		}
+	case schema.ClassTLSSignature:
+		if id, ok := c.word(schema.KeyTLSSignatureAlgorithm); ok {
+			s := registry.TLSSignatureScheme(id)
+			return s.Status, s.Weak
+		}
+	case schema.ClassSSHKeyExchange:
+		if name := c.text(schema.KeySSHKexAlgorithm); name != "" {
+			return registry.SSHKeyExchange(name)
+		}
+	case schema.ClassSSHKey:
+		if name := c.text(schema.KeySSHKeyAlgorithm); name != "" {
+			return registry.SSHKeyAlgorithm(name)
+		}
+	case schema.ClassGenerate, schema.ClassAgreement, schema.ClassTransport, schema.ClassSignature:
+		of := publicKey{
+			operation: c.Name.Context.Name,
+			algorithm: c.text(schema.KeyPKAlgorithm),
+			curve:     c.text(schema.KeyPKCurve),
+			group:     c.text(schema.KeyPKGroup),
+			hash:      c.text(schema.KeyPKHash),
+		}
+		if of.algorithm == "" && of.curve == "" && of.group == "" {
+			return registry.NotApplicable, nil
+		}
+		of.bits, _ = c.word(schema.KeyPKBits)
+		return known.judge(of)
+	case schema.ClassTLSHandshake:
+		if id, ok := c.word(schema.KeyTLSProtocolVersion); ok {
+			weak = registry.TLSVersion(id).Weak
+		}
+		if id, ok := c.word(schema.KeyTLSCipherSuite); ok {
+			weak = append(slices.Clip(weak), registry.TLSCipherSuite(id).Weak...)
+		}
+		return registry.NotApplicable, weak
+	case schema.ClassSSHHandshake, schema.ClassOther:
+	}
+	return registry.NotApplicable, nil
+}
+
+// reportUpwards notes, at the key exchange that c's operation is part of, what it means for that.
+func (c *context) reportUpwards() {
+	kx := c.within(schema.ClassTLSKeyExchange)
+	if kx == nil {
+		kx = c.within(schema.ClassSSHKeyExchange)
+	}
+	if kx == nil {
+		return
+	}
+	switch c.class() {
+	case schema.ClassGenerate:
+		kx.judgement.generated = true
+	case schema.ClassAgreement:
+		kx.judgement.agreed = true
+		alone := c.judgement.status
+		if c.judgement.part != registry.NotApplicable {
+			alone = c.judgement.part
+		}
+		kx.judgement.secrets = combined(kx.judgement.secrets, alone)
+	default:
+	}
+}
+
+// publicKey is what a public key operation says, for [registry.PublicKey].
+type publicKey struct {
+	operation, algorithm, curve, group, hash string
+	bits                                     uint64
+}
+
+// verdict is what the registry says about it.
+type verdict struct {
+	status registry.Status
+	weak   []string
+}
+
+// publicKeys remembers verdicts, since spellings take long to read and come again and again.
+type publicKeys struct {
+	table memo.Table[publicKey, verdict]
+}
+
+func newPublicKeys() publicKeys { return publicKeys{memo.New[publicKey, verdict](64)} }
+
+func (k *publicKeys) judge(of publicKey) (registry.Status, []string) {
+	hash := memo.Sample(of.algorithm) ^ memo.Sample(of.curve)<<8 ^ memo.Sample(of.group)<<16 ^ memo.Sample(of.hash)<<24 ^
+		memo.Sample(of.operation)<<32 ^ of.bits<<16
+	if v := k.table.Get(hash, of); v != nil {
+		return v.status, v.weak
+	}
+	var v verdict
+	v.status, v.weak = registry.PublicKey(of.operation, of.algorithm, of.curve, of.group, of.hash, of.bits)
+	k.table.Put(hash, of, v)
+	return v.status, v.weak
+}
+
+// severity orders statuses by how much they should worry: what is known to be classical most, then the unknown.
+var severity = [...]int{
+	registry.NotApplicable: 0, registry.PostQuantum: 1, registry.Hybrid: 2, registry.Unknown: 3, registry.Classical: 4,
+}
+
+func worse(a, b registry.Status) registry.Status {
+	if severity[b] > severity[a] {
+		return b
+	}
+	return a
+}
+
+// combined returns the status of one secret made by two operations: a post-quantum one protects a classical one.
+func combined(a, b registry.Status) registry.Status {
+	switch {
+	case a == b, b == registry.NotApplicable:
+		return a
+	case a == registry.NotApplicable:
+		return b
+	case a == registry.Unknown && b == registry.Classical, a == registry.Classical && b == registry.Unknown:
+		return registry.Unknown
+	}
+	return registry.Hybrid
+}
+
+// isSafe reports whether a key exchange of that status withstands a quantum computer.
+func isSafe(s registry.Status) bool { return s == registry.PostQuantum || s == registry.Hybrid }

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package meaning
+
+import (
+	"slices"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/crau-otel/crau-otel/mapping/registry"
+	"github.com/crau-otel/crau-otel/mapping/schema"
+	"github.com/crau-otel/crau-otel/mapping/shape"
+)
+
+// summary is what a handshake, or a root that is none, amounts to.
+type summary struct {
+	keyExchange    registry.Status // the negotiated one's
+	authentication registry.Status // the least safe signature's
+	group          shape.Datum     // of the negotiated key exchange; no key: none
+	offered        []string        // names of the groups a client made shares for
+	offeredSafe    bool            // one of these withstands a quantum computer
+	exchanged      bool            // some operation belongs to the negotiated key exchange
+	agreed         bool            // a TLS 1.3 key exchange made a secret
+	signed         bool            // a signature was made or verified
+	verified       shape.Datum     // scheme of the peer's signature
+	made           shape.Datum     // scheme of the program's own signature
+	weak           []string
+	downgraded     bool
+}
+
+// maxOffered bounds the list of offered groups; TLS libraries make two or three shares.
+const maxOffered = 32
+
+// summarizer returns the context whose summary c goes into: the handshake it belongs to, else its root.
+func (c *context) summarizer() *context {
+	for c.parent != nil && !c.Name.Context.IsHandshake() {
+		c = c.parent
+	}
+	return c
+}
+
+// summarize adds a context to the summary of the handshake or root it belongs to. All contexts must have reported
+// upwards.
+func (c *context) summarize() {
+	to := c.summarizer()
+	if to.judgement.summary == nil {
+		to.judgement.summary = &summary{}
+	}
+	s, j := to.judgement.summary, &c.judgement
+	if c.class() != schema.ClassTLSKeyExchange || j.agreed {
+		s.addWeak(j.weak) // a share that was only offered does no harm
+	}
+	switch c.class() {
+	case schema.ClassTLSKeyExchange:
+		s.addKeyExchange(c)
+	case schema.ClassSSHKeyExchange:
+		s.exchanged = true
+		s.keyExchange = worse(s.keyExchange, j.status)
+	case schema.ClassAgreement, schema.ClassTransport:
+		s.exchanged = true
+		if c.within(schema.ClassTLSKeyExchange) == nil && c.within(schema.ClassSSHKeyExchange) == nil && !c.isPart() {
+			s.keyExchange = worse(s.keyExchange, j.status)
+		}
+	case schema.ClassGenerate:
+		// A client's key for a share that is only offered says nothing about what was negotiated.
+		if kx := c.within(schema.ClassTLSKeyExchange); kx == nil || kx.judgement.agreed || to.role() != "client" {
+			s.exchanged = true
+		}
+	case schema.ClassTLSSignature:
+		s.signed = true
+		s.authentication = worse(s.authentication, j.status)
+		if d := c.get(schema.KeyTLSSignatureAlgorithm); d != nil {
+			if c.Name.Context.Name == "tls::verify" {
+				s.verified = *d
+			} else {
+				s.made = *d
+			}
+		}
+	case schema.ClassSSHKey:
+		s.signed = true
+		s.authentication = worse(s.authentication, j.status)
+	case schema.ClassSignature:
+		s.signed = true
+		// Below tls::sign and tls::verify the scheme decides, unless it is not reported.
+		if p := c.parent; p == nil || p.judgement.status == registry.NotApplicable {
+			s.authentication = worse(s.authentication, j.status)
+		}
+	default:
+	}
+}
+
+// isPart reports whether c's operation is a part of another one.
+func (c *context) isPart() bool { return c.parent != nil && c.parent.class() == schema.ClassAgreement }
+
+func (s *summary) addKeyExchange(c *context) {
+	j := &c.judgement
+	group := c.get(schema.KeyTLSGroup)
+	if j.agreed {
+		s.exchanged, s.agreed = true, true
+		s.keyExchange = j.status
+		if j.status == registry.NotApplicable {
+			s.keyExchange = j.secrets
+		}
+		if group != nil {
+			s.group = *group
+		}
+	}
+	if j.generated && group != nil {
+		g := registry.TLSGroup(group.Word)
+		s.offeredSafe = s.offeredSafe || isSafe(g.Status)
+		if !slices.Contains(s.offered, g.Name) && len(s.offered) < maxOffered {
+			if s.offered == nil {
+				s.offered = make([]string, 0, 4)
+			}
+			s.offered = append(s.offered, g.Name)
+		}
+	}
+}
+
+func (s *summary) addWeak(reasons []string) {
+	for _, reason := range reasons {
+		if !slices.Contains(s.weak, reason) {
+			s.weak = append(s.weak, reason)
+		}
+	}
+}
+
+// conclude closes c's summary, if it has one, and adds it to the root's.
+func (c *context) conclude(root *context) {
+	s := c.judgement.summary
+	if s == nil {
+		return
+	}
+	s.conclude(c)
+	if c == root {
+		return
+	}
+	if root.judgement.summary == nil {
+		root.judgement.summary = &summary{}
+	}
+	root.judgement.summary.absorb(s)
+}
+
+// conclude judges the handshake that c is, when all of it is known.
+func (s *summary) conclude(c *context) {
+	if c.class() != schema.ClassTLSHandshake {
+		return
+	}
+	if version, ok := c.word(schema.KeyTLSProtocolVersion); ok && isBeforeTLS13(version) && (s.exchanged || s.signed) {
+		s.keyExchange = registry.Classical
+	}
+	if c.role() != "client" {
+		s.offered = nil // a server generates only what it answers with
+	}
+	s.downgraded = s.offered != nil && s.offeredSafe && s.keyExchange == registry.Classical
+}
+
+// isBeforeTLS13 reports whether a version is older than TLS 1.3 and DTLS 1.3 (0xfefc; DTLS counts downwards, RFC 9147).
+func isBeforeTLS13(version uint64) bool {
+	return version < 0x0304 || version>>8 == 0xfe && version > 0xfefc
+}
+
+// absorb adds what a handshake inside the tree amounts to.
+func (s *summary) absorb(inner *summary) {
+	s.keyExchange = worse(s.keyExchange, inner.keyExchange)
+	s.authentication = worse(s.authentication, inner.authentication)
+	s.downgraded = s.downgraded || inner.downgraded
+	s.addWeak(inner.weak)
+}
+
+// appendTo appends the attributes of the summary of c.
+func (s *summary) appendTo(attrs []attribute.KeyValue, c *context) []attribute.KeyValue {
+	if s.keyExchange != registry.NotApplicable {
+		attrs = append(attrs, schema.AttrPQCKeyExchange.String(s.keyExchange.String()))
+	}
+	if s.authentication != registry.NotApplicable {
+		attrs = append(attrs, schema.AttrPQCAuthentication.String(s.authentication.String()))
+	}
+	if s.downgraded {
+		attrs = append(attrs, schema.AttrPQCDowngraded.Bool(true))
+	}
+	if c.class() != schema.ClassTLSHandshake {
+		return attrs
+	}
+	if s.group.Key != nil {
+		attrs = appendDatum(attrs, &s.group)
+	}
+	if s.offered != nil {
+		attrs = append(attrs, schema.AttrTLSGroupsOffered.StringSlice(s.offered))
+	}
+	switch {
+	case s.verified.Key != nil:
+		attrs = appendDatum(attrs, &s.verified)
+	case s.made.Key != nil:
+		attrs = appendDatum(attrs, &s.made)
+	}
+	if c.get(schema.KeyTLSProtocolVersion) != nil && !s.signed && (!s.exchanged || s.agreed) {
+		attrs = append(attrs, schema.AttrTLSResumed.Bool(true))
+	}
+	return attrs
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package schema
+
+// Class groups the contexts that the judgement treats alike.
+type Class uint8
+
+// The classes. What no table registers is ClassOther.
+const (
+	ClassOther Class = iota
+	ClassTLSHandshake
+	ClassTLSKeyExchange
+	ClassTLSSignature // tls::sign and tls::verify
+	ClassSSHHandshake
+	ClassSSHKeyExchange
+	ClassSSHKey
+	ClassGenerate  // pk::generate
+	ClassAgreement // pk::derive, encapsulate, decapsulate: makes a shared secret
+	ClassTransport // pk::encrypt, decrypt
+	ClassSignature // pk::sign, pk::verify
+)
+
+// Set is a set of registered contexts, one bit each.
+type Set uint32
+
+// Context describes the contexts of one registered name.
+type Context struct {
+	Name  string // the registered one
+	Class Class
+	Role  string   // client or server, where an older name tells it
+	Keys  []string // keys that belong to the context itself
+	Holds []string // registered names of the contexts that may open below it
+	Older []string // other names that libraries emit
+
+	self  Set
+	below Set // the contexts in Holds
+}
+
+// Name is the name of a context as emitted, "" until it arrives, with its description if it is registered.
+type Name struct {
+	Text    string
+	Context *Context
+}
+
+// NameOf returns the name with its description. It looks into a map: cache what it returns.
+func NameOf(text string) Name { return Name{text, byName[text]} }
+
+// Contexts returns every registered context.
+func Contexts() []Context { return append([]Context(nil), registered...) }
+
+// OlderRole returns the role that an older name tells, "" if none.
+func OlderRole(older string) string { return olderRoles[older] }
+
+// MayHold reports whether a context described by inner may open below one of c. Either may be nil.
+func (c *Context) MayHold(inner *Context) bool {
+	return c != nil && inner != nil && c.below&inner.self != 0
+}
+
+// Owns reports whether the key belongs to contexts of this description. c may be nil.
+func (c *Context) Owns(k *Key) bool { return c != nil && c.self&k.owners != 0 }
+
+// IsHandshake reports whether the context starts a tree unless it was explicitly linked to a parent. c may be nil.
+func (c *Context) IsHandshake() bool {
+	return c != nil && (c.Class == ClassTLSHandshake || c.Class == ClassSSHHandshake)
+}
+
+// ClassOf returns the context's class; c may be nil.
+func (c *Context) ClassOf() Class {
+	if c == nil {
+		return ClassOther
+	}
+	return c.Class
+}
+
+var (
+	agreementContexts = []string{"pk::generate", "pk::derive", "pk::encapsulate", "pk::decapsulate"}
+	signatureKeys     = []string{"pk::algorithm", "pk::curve", "pk::bits", "pk::hash", "pk::rsa_padding"}
+	transportKeys     = []string{"pk::algorithm", "pk::bits", "pk::hash", "pk::rsa_padding"}
+	sshKeyKeys        = []string{"ssh::key_algorithm", "ssh::cert_signature_algorithm", "ssh::rsa_bits"}
+	schemeKeys        = []string{"tls::signature_algorithm"}
+)
+
+// registered has the contexts of the crypto-auditing specification. GnuTLS puts pk contexts directly below a TLS 1.2
+// handshake, so a handshake holds them too; an inner context that also does comes first.
+var registered = []Context{
+	{Name: "pk::sign", Class: ClassSignature, Keys: signatureKeys},
+	{Name: "pk::verify", Class: ClassSignature, Keys: signatureKeys},
+	{Name: "pk::encrypt", Class: ClassTransport, Keys: transportKeys},
+	{Name: "pk::decrypt", Class: ClassTransport, Keys: transportKeys},
+	{
+		Name: "pk::generate", Class: ClassGenerate,
+		Keys: []string{"pk::algorithm", "pk::curve", "pk::group", "pk::bits"},
+	},
+	{
+		Name: "pk::derive", Class: ClassAgreement,
+		Keys: []string{"pk::algorithm", "pk::curve", "pk::group", "pk::bits", "pk::static"},
+	},
+	{
+		Name: "pk::encapsulate", Class: ClassAgreement, Keys: []string{"pk::algorithm"},
+		Holds: []string{"pk::derive", "pk::encapsulate"},
+	},
+	{
+		Name: "pk::decapsulate", Class: ClassAgreement, Keys: []string{"pk::algorithm"},
+		Holds: []string{"pk::derive", "pk::decapsulate"},
+	},
+	{
+		Name: "tls::handshake", Class: ClassTLSHandshake,
+		Keys: []string{
+			"tls::role", "tls::protocol_version", "tls::ciphersuite", "tls::extended_master_secret",
+			"tls::ext::extended_master_secret",
+		},
+		Holds: append([]string{
+			"tls::key_exchange", "tls::sign", "tls::verify", "tls::verify_cert_chain",
+			"pk::sign", "pk::verify", "pk::encrypt", "pk::decrypt",
+		}, agreementContexts...),
+		Older: []string{"tls::handshake_client", "tls::handshake_server"},
+	},
+	{
+		Name: "tls::key_exchange", Class: ClassTLSKeyExchange, Holds: agreementContexts,
+		Keys: []string{"tls::group", "tls::key_exchange_algorithm"},
+	},
+	{
+		Name: "tls::sign", Class: ClassTLSSignature, Keys: schemeKeys, Holds: []string{"pk::sign"},
+		Older: []string{"tls::certificate_sign"},
+	},
+	{
+		Name: "tls::verify", Class: ClassTLSSignature, Keys: schemeKeys, Holds: []string{"pk::verify"},
+		Older: []string{"tls::certificate_verify"},
+	},
+	{Name: "tls::verify_cert_chain", Holds: []string{"pk::verify"}},
+	{
+		Name: "ssh::handshake", Class: ClassSSHHandshake,
+		Keys:  []string{"ssh::role", "ssh::ident_string", "ssh::peer_ident_string"},
+		Holds: []string{"ssh::key_exchange", "ssh::client_key", "ssh::server_key"},
+	},
+	{
+		Name: "ssh::key_exchange", Class: ClassSSHKeyExchange, Holds: agreementContexts,
+		Keys: []string{
+			"ssh::kex_algorithm", "ssh::kex_group", "ssh::key_algorithm", "ssh::c2s_cipher", "ssh::s2c_cipher",
+			"ssh::c2s_mac", "ssh::s2c_mac", "ssh::c2s_compression", "ssh::s2c_compression",
+		},
+	},
+	{Name: "ssh::client_key", Class: ClassSSHKey, Keys: sshKeyKeys, Holds: []string{"pk::sign", "pk::verify"}},
+	{Name: "ssh::server_key", Class: ClassSSHKey, Keys: sshKeyKeys, Holds: []string{"pk::sign", "pk::verify"}},
+}
+
+var olderRoles = map[string]string{"tls::handshake_client": "client", "tls::handshake_server": "server"}
+
+// byName finds descriptions by registered and by older names.
+var byName = index()
+
+func index() map[string]*Context {
+	m := make(map[string]*Context)
+	for i := range registered {
+		registered[i].self = 1 << i
+		m[registered[i].Name] = &registered[i]
+	}
+	for i := range registered {
+		c := &registered[i]
+		for _, held := range c.Holds {
+			c.below |= m[held].self
+		}
+		for _, older := range c.Older {
+			described := *c
+			described.Role = olderRoles[older]
+			m[older] = &described
+		}
+	}
+	return m
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shape
+
+import (
+	"unsafe"
+
+	"github.com/crau-otel/crau-otel/mapping/schema"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// Datum is one key of a context with its value. Two data are equal only if they share the key, which interned keys do.
+type Datum struct {
+	Key   *schema.Key
+	Text  string // a string, or a blob in hexadecimal; valid UTF-8
+	Word  uint64
+	Type  event.Type
+	Flags event.Flags
+}
+
+// Size returns about how much memory the datum takes, in bytes.
+func (d *Datum) Size() int {
+	n := int(unsafe.Sizeof(*d)) + len(d.Text)
+	if !d.Key.Interned {
+		n += int(unsafe.Sizeof(*d.Key)) + 2*len(d.Key.Emitted)
+	}
+	return n
+}
+
+// Find returns the datum of a key whose value is readable, nil if there is none.
+func Find(data []Datum, id schema.KeyID) *Datum {
+	for i := range data {
+		if data[i].Key.ID == id && data[i].Flags&event.Fault == 0 {
+			return &data[i]
+		}
+	}
+	return nil
+}
+
+// Role returns which side a program was in a handshake: what its data say, else what its name says; "" if neither does.
+func Role(name schema.Name, data []Datum) string {
+	if d := Find(data, schema.KeyTLSRole); d != nil {
+		return d.Text
+	}
+	if d := Find(data, schema.KeySSHRole); d != nil {
+		return d.Text
+	}
+	if name.Context != nil {
+		return name.Context.Role
+	}
+	return ""
+}

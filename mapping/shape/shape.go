@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shape
+
+import (
+	"hash/maphash"
+	"slices"
+	"unsafe"
+
+	"github.com/crau-otel/crau-otel/mapping/schema"
+)
+
+// Shape is everything that the meaning of a finished tree, or of the part of one that is shed, follows from.
+type Shape struct {
+	Head   Head
+	Traits []Trait // one per context, parents before their children; the first is the root
+	Data   []Datum // of all contexts, one after the other
+}
+
+// Head is what holds for the tree as a whole.
+type Head struct {
+	Executable string // name of the program
+	UserClass  string // of the process's user; "" if unknown
+	End        EndReason
+	Pieces     int // pieces that were joined to the handshake besides the first
+	Join       JoinMethod
+}
+
+// Trait is one context, apart from its data.
+type Trait struct {
+	Name       schema.Name
+	Parent     int32  // index of the parent in Shape.Traits, -1 for the root
+	Data       int32  // how many of Shape.Data are this context's
+	File       uint32 // file that opened the context
+	Dropped    int32  // pairs over the limit
+	Parentage  Parentage
+	Superseded bool // another context took its place
+	Incomplete bool // some of its data was lost
+	Open       bool // still open: it gives the others their context and becomes no span now
+
+	// Carry is what package meaning returned for this context when contexts below it were shed; nil if none were.
+	Carry any
+}
+
+// EndReason is why the end of a context was inferred: libraries do not report it.
+type EndReason string
+
+// The reasons. Their comments are part of docs/attributes.md.
+const (
+	EndIdle       EndReason = "idle"           // nothing happened in the tree for the idle timeout
+	EndExit       EndReason = "process_exit"   // the process ended
+	EndSuperseded EndReason = "superseded"     // another context took its place
+	EndShutdown   EndReason = "shutdown"       // crau-otel stops
+	EndEvicted    EndReason = "evicted"        // a limit was reached
+	EndClosed     EndReason = "session_closed" // the library was told to forget the session
+)
+
+// Parentage says what is in doubt about the parent that a context names.
+type Parentage string
+
+// The doubts. Their comments are part of docs/attributes.md.
+const (
+	ParentCertain  Parentage = ""         // no doubt: a root by its own word, or a child of the parent it names
+	ParentUnknown  Parentage = "unknown"  // the parent it names is not open
+	ParentCyclic   Parentage = "cyclic"   // the parent it names is below a context of the same id
+	ParentInferred Parentage = "inferred" // the parent it names cannot be: it went where the schema lets it
+	ParentMissing  Parentage = "missing"  // data came for a context that was never opened here
+)
+
+// JoinMethod is how the pieces of a handshake were joined.
+type JoinMethod string
+
+// The methods.
+const (
+	JoinNone     JoinMethod = ""
+	JoinExact    JoinMethod = "exact"    // by the session that the library was called for
+	JoinInferred JoinMethod = "inferred" // by thread, context id, and what the earlier piece lacks
+)
+
+// Equal reports whether two shapes are the same in every respect.
+func (s *Shape) Equal(other *Shape) bool {
+	return s.Head == other.Head && slices.Equal(s.Traits, other.Traits) && slices.Equal(s.Data, other.Data)
+}
+
+// Clone returns a copy with memory of its own.
+func (s *Shape) Clone() Shape {
+	return Shape{Head: s.Head, Traits: slices.Clone(s.Traits), Data: slices.Clone(s.Data)}
+}
+
+// Size returns about how much memory the shape takes, in bytes.
+func (s *Shape) Size() int {
+	size := len(s.Traits) * int(unsafe.Sizeof(Trait{}))
+	for i := range s.Data {
+		size += s.Data[i].Size()
+	}
+	return size
+}
+
+// Hash returns a hash of the shape. Equal text counts as equal only where it is at the same address, as interned text
+// is: hashing addresses takes a tenth of the time of hashing bytes. Shapes with equal hashes may differ.
+func (s *Shape) Hash(seed maphash.Seed) uint64 {
+	const odd = 0x9E3779B97F4A7C15
+	h := maphash.String(seed, s.Head.Executable) + uint64(s.Head.Pieces) + uint64(len(s.Head.End))<<8
+	for i := range s.Traits {
+		t := &s.Traits[i]
+		h = (h ^ h>>29 ^ address(t.Name.Text)) * odd
+		h += uint64(i-int(t.Parent))<<16 + uint64(t.Data)
+	}
+	for i := range s.Data {
+		d := &s.Data[i]
+		h = (h ^ h>>29 ^ address(d.Key.Emitted) ^ address(d.Text)<<20 ^ d.Word) * odd
+	}
+	return h
+}
+
+// address returns where in memory a text is.
+func address(s string) uint64 {
+	return uint64(uintptr(unsafe.Pointer(unsafe.StringData(s)))) //nolint:gosec // a number to tell texts apart by
+}

@@ -49,9 +49,14 @@ func generate(root string) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("accounting.md: %w", err)
 	}
+	configuration, err := splice(root, "configuration.md", map[string]string{"keys": keysTable()})
+	if err != nil {
+		return nil, fmt.Errorf("configuration.md: %w", err)
+	}
 	return map[string]string{
-		"attributes.md": attributes,
-		"metrics.md":    metricsPage(),
-		"accounting.md": accounting,
+		"attributes.md":    attributes,
+		"metrics.md":       metricsPage(),
+		"accounting.md":    accounting,
+		"configuration.md": configuration,
 	}, nil
 }

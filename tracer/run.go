@@ -158,7 +158,7 @@ func (r *run) handle() {
 		r.t.undecodable.Add(1)
 		if time.Since(r.lastWarn) >= warnEvery {
 			r.lastWarn = time.Now()
-			r.t.cfg.Log.Warn("skipped an undecodable record", "error", err, "skipped", r.t.undecodable.Load())
+			r.t.cfg.Log.Warn("skipped a record", "error", err, "skipped", r.t.undecodable.Load())
 		}
 		return
 	}

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
 // handshakes is the last part: GnuTLS makes TLS handshakes with itself, one thread for both ends.
@@ -23,7 +25,7 @@ type handshakes struct {
 	PerEvents float64                      `json:"events_per_handshake"`
 	PerSpans  float64                      `json:"spans_per_handshake"`
 	Subjects  map[string]*handshakeFigures `json:"subjects"`
-	Lost      map[string]map[string]uint64 `json:"lost"`
+	Lost      map[string]map[string]int    `json:"lost"`
 }
 
 type handshakeFigures struct {
@@ -42,7 +44,7 @@ const gnutlsLibrary = "libgnutls.so.30"
 var keys = []string{"ecdsa", "rsa"}
 
 // measureHandshakes returns nothing if there is no GnuTLS with probes.
-func measureHandshakes(cfg config, r *receiver) (all []*handshakes, err error) {
+func measureHandshakes(cfg config, r *harness.Receiver) (all []*handshakes, err error) {
 	library, err := filepath.EvalSymlinks(filepath.Join(cfg.gnutls, "lib", gnutlsLibrary))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -51,7 +53,7 @@ func measureHandshakes(cfg config, r *receiver) (all []*handshakes, err error) {
 		return nil, err
 	}
 	named := filepath.Join(cfg.dir, "gnutls", gnutlsLibrary)
-	if err := copyFile(library, named); err != nil {
+	if err := harness.CopyFile(library, named); err != nil {
 		return nil, err
 	}
 	for _, key := range keys {
@@ -64,14 +66,14 @@ func measureHandshakes(cfg config, r *receiver) (all []*handshakes, err error) {
 	return all, nil
 }
 
-func measureKey(cfg config, r *receiver, key, library string) (*handshakes, error) {
+func measureKey(cfg config, r *harness.Receiver, key, library string) (*handshakes, error) {
 	subjects, err := newSubjects(filepath.Join(cfg.dir, "gnutls", key), []string{library}, cfg.agents, r)
 	if err != nil {
 		return nil, err
 	}
 	h := &handshakes{
 		Key: key, Count: cfg.handshakes,
-		Subjects: make(map[string]*handshakeFigures), Lost: make(map[string]map[string]uint64),
+		Subjects: make(map[string]*handshakeFigures), Lost: make(map[string]map[string]int),
 	}
 	if err := h.rounds(cfg, subjects); err != nil {
 		_ = closeSubjects(subjects)
@@ -81,7 +83,7 @@ func measureKey(cfg config, r *receiver, key, library string) (*handshakes, erro
 		return nil, err
 	}
 	for _, s := range subjects[2:] {
-		h.Lost[s.name] = losses(s.totals)
+		h.Lost[s.name] = s.totals.Lost()
 		all := float64(h.Count * (cfg.gnutlsRounds + 1))
 		h.PerEvents, h.PerSpans = float64(s.totals["hits"])/all, float64(s.totals["spans"])/all
 	}
@@ -153,7 +155,7 @@ func shakeHands(cfg config, key, dir string) (time.Duration, error) {
 	}
 	var before time.Duration
 	if err == nil {
-		before, err = cpuTime(cmd.Process.Pid)
+		before, err = harness.CPUTime(cmd.Process.Pid)
 	}
 	if err == nil {
 		_, err = io.WriteString(in, "\n")

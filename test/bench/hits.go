@@ -10,9 +10,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// generator is a running load program; see load/load.c.
+// generator is a running load program; see testdata/load.c.
 type generator struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
@@ -96,11 +98,11 @@ type hitFigures struct {
 
 // hits is the first part: bursts of probes, as fast as they go.
 type hits struct {
-	Results []*hitResult                 `json:"results"`
-	Lost    map[string]map[string]uint64 `json:"lost"` // by agent and reason
+	Results []*hitResult              `json:"results"`
+	Lost    map[string]map[string]int `json:"lost"` // by agent and reason
 }
 
-func measureHits(cfg config, r *receiver) (_ *hits, err error) {
+func measureHits(cfg config, r *harness.Receiver) (_ *hits, err error) {
 	files := make([]string, 0, 2)
 	for _, site := range []int{1, 5} {
 		file := filepath.Join(cfg.dir, fmt.Sprintf("load%d", site))
@@ -113,7 +115,7 @@ func measureHits(cfg config, r *receiver) (_ *hits, err error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &hits{Lost: make(map[string]map[string]uint64)}
+	h := &hits{Lost: make(map[string]map[string]int)}
 	if err := h.rounds(cfg, subjects); err != nil {
 		_ = closeSubjects(subjects)
 		return nil, err
@@ -122,27 +124,17 @@ func measureHits(cfg config, r *receiver) (_ *hits, err error) {
 		return nil, err
 	}
 	for _, s := range subjects[2:] {
-		h.Lost[s.name] = losses(s.totals)
+		h.Lost[s.name] = s.totals.Lost()
 	}
 	return h, nil
 }
 
 func buildLoad(cfg config, file string, site int) error {
-	args := []string{
-		"-std=gnu11", "-O2", "-g", "-I" + filepath.Join(cfg.root, "examples/include"), "-o", file,
-		filepath.Join(cfg.root, "test/bench/load/load.c"), "-pthread",
-	}
+	args := []string{"-g", filepath.Join(cfg.root, "test/bench/testdata/load.c"), "-pthread"}
 	if site == 1 {
 		args = append(args, "-DCRAU_NOP1")
 	}
-	cc := os.Getenv("CC")
-	if cc == "" {
-		cc = "cc"
-	}
-	if out, err := exec.Command(cc, args...).CombinedOutput(); err != nil { //nolint:gosec // the user's compiler
-		return fmt.Errorf("build load program: %w\n%s", err, out)
-	}
-	return nil
+	return harness.CompileC(cfg.root, file, args...)
 }
 
 func (h *hits) rounds(cfg config, subjects []*subject) error {

@@ -8,12 +8,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
 // config says what to measure and for how long.
@@ -129,15 +130,13 @@ func run() (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(cfg.dir)) }()
 	if len(cfg.agents) == 0 {
 		path := filepath.Join(cfg.dir, "bin", "crau-otel") // not where copies of traced files go
-		cmd := exec.Command("go", "build", "-trimpath", "-o", path, "./cmd/crau-otel")
-		cmd.Dir, cmd.Env = cfg.root, append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build crau-otel: %w\n%s", err, out)
+		if err := harness.BuildAgent(cfg.root, path); err != nil {
+			return err
 		}
 		cfg.agents = []candidate{{"crau-otel", path}}
 	}
 
-	r, err := startReceiver()
+	r, err := harness.NewReceiver(harness.ReceiverConfig{CountOnly: true})
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ var profilesField = regexp.MustCompile(`msg="serving profiles" address=(\S+)`)
 
 // profiles fetches what --pprof serves.
 func (a *agent) profiles(what string, to io.Writer) error {
-	m := profilesField.FindStringSubmatch(a.logText())
+	m := profilesField.FindStringSubmatch(a.Log())
 	if m == nil {
 		return errors.New("crau-otel serves no profiles")
 	}

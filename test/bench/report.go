@@ -184,7 +184,7 @@ func spread(s series) string {
 	return fmt.Sprintf("%.1f (%.1f-%.1f)", s.median(), s.at(0.25), s.at(0.75))
 }
 
-func reasons(lost map[string]uint64) string {
+func reasons(lost map[string]int) string {
 	if len(lost) == 0 {
 		return "none"
 	}

@@ -6,11 +6,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"time"
+
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
 // soak is a long load: what it lost, and whether memory or goroutines grow.
@@ -38,12 +39,12 @@ const (
 )
 
 func measureSoak(cfg config) (*soak, error) {
-	if err := buildSample(cfg); err != nil {
+	if err := harness.BuildSample(cfg.root, cfg.dir); err != nil {
 		return nil, err
 	}
 	l := loads()[0]
 	program := filepath.Join(cfg.dir, "sample")
-	r, err := startReceiver()
+	r, err := harness.NewReceiver(harness.ReceiverConfig{CountOnly: true})
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +59,7 @@ func measureSoak(cfg config) (*soak, error) {
 	}
 	s := &soak{sustained: sustained{Load: l.name, What: l.what, Agent: c.name, Wanted: cfg.rate}, Outage: cfg.outage.Seconds()}
 	err = s.run(cfg, l, a, r)
-	totals, stopErr := a.stop()
+	totals, stopErr := a.Stop()
 	if err = errors.Join(err, stopErr); err != nil {
 		return nil, err
 	}
@@ -67,10 +68,10 @@ func measureSoak(cfg config) (*soak, error) {
 }
 
 // run has the load go, takes samples, and lets the receiver be away when it is to be.
-func (s *soak) run(cfg config, l load, a *agent, r *receiver) error {
+func (s *soak) run(cfg config, l load, a *agent, r *harness.Receiver) error {
 	a.settle(200 * time.Millisecond)
 	var err error
-	if s.RestBytes, _, err = memory(a.pid()); err != nil {
+	if s.RestBytes, _, err = harness.Memory(a.PID()); err != nil {
 		return err
 	}
 	before, start := a.cpu(), time.Now()
@@ -100,7 +101,7 @@ func (s *soak) run(cfg config, l load, a *agent, r *receiver) error {
 		case <-change:
 			changes, up = changes[1:], !up
 			if up {
-				if err := r.listen(); err != nil {
+				if err := r.Listen(); err != nil {
 					return err
 				}
 			} else {
@@ -110,10 +111,10 @@ func (s *soak) run(cfg config, l load, a *agent, r *receiver) error {
 			cpu := a.cpu()
 			m := sample{
 				Seconds: now.Sub(start).Seconds(), Cores: (cpu - last).Seconds() / now.Sub(lastTime).Seconds(),
-				Received: r.spans.Load(), Up: up,
+				Received: r.Accepted.Load(), Up: up,
 			}
 			last, lastTime = cpu, now
-			if m.RSS, _, err = memory(a.pid()); err != nil {
+			if m.RSS, _, err = harness.Memory(a.PID()); err != nil {
 				return err
 			}
 			if m.Goroutines, err = a.goroutines(); err != nil {
@@ -130,7 +131,7 @@ func (s *soak) run(cfg config, l load, a *agent, r *receiver) error {
 	a.settle(200 * time.Millisecond)
 	s.Fired, s.PerSecond = f.hits, float64(f.hits)/f.wall.Seconds()
 	s.spent = a.cpu() - before
-	s.AfterBytes, s.PeakBytes, err = memory(a.pid())
+	s.AfterBytes, s.PeakBytes, err = harness.Memory(a.PID())
 	return err
 }
 
@@ -203,13 +204,4 @@ func (r *report) printSoak(p printer) {
 	p("hits\tspans\treceived\tlost\tagent ns/exported event\tcores\tMiB rest/second third/last third/peak/after\tgoroutines last third/most\n")
 	p("%d\t%d\t%d\t%s\t%.0f\t%.2f\t%.0f/%.0f/%.0f/%.0f/%.0f\t%.0f/%.0f\n", s.Hits, s.Spans, s.Received, reasons(s.Lost), s.AgentNsPerEvent, s.AgentCores,
 		mib(s.RestBytes), middle, last, max(most, mib(s.PeakBytes)), mib(s.AfterBytes), goroutines, mostGoroutines)
-}
-
-// buildSample builds the sample program into the folder of the run.
-func buildSample(cfg config) error {
-	if out, err := exec.Command("make", "-s", "-C", filepath.Join(cfg.root, "examples/sample"),
-		"BIN="+cfg.dir).CombinedOutput(); err != nil {
-		return fmt.Errorf("build sample program: %w\n%s", err, out)
-	}
-	return nil
 }

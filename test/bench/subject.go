@@ -4,11 +4,10 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
 // Names of the subjects that are no agent.
@@ -30,12 +29,12 @@ type subject struct {
 	agent *agent // nil for none and empty
 
 	detach func()
-	totals map[string]uint64 // of the agent, once closed
+	totals harness.Totals // of the agent, once closed
 }
 
 // newSubjects returns none, empty and one subject for each candidate, attached to copies of the files in a folder of
 // its own below dir.
-func newSubjects(dir string, files []string, candidates []candidate, r *receiver) (_ []*subject, err error) {
+func newSubjects(dir string, files []string, candidates []candidate, r *harness.Receiver) (_ []*subject, err error) {
 	all := []*subject{{name: noTracer}, {name: emptyBPF}}
 	defer func() {
 		if err != nil {
@@ -48,7 +47,7 @@ func newSubjects(dir string, files []string, candidates []candidate, r *receiver
 	for i, s := range all {
 		for _, file := range files {
 			to := filepath.Join(dir, s.name, filepath.Base(file))
-			if err := copyFile(file, to); err != nil {
+			if err := harness.CopyFile(file, to); err != nil {
 				return nil, err
 			}
 			s.files = append(s.files, to)
@@ -76,31 +75,11 @@ func closeSubjects(all []*subject) error {
 		}
 		if s.agent != nil {
 			var err error
-			s.totals, err = s.agent.stop()
+			s.totals, err = s.agent.Stop()
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// copyFile makes a copy that shares no inode with the original.
-func copyFile(from, to string) error {
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil { //nolint:gosec // programs for anyone to run
-		return err
-	}
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o755) //nolint:gosec // a program
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(out, in); err != nil {
-		return errors.Join(fmt.Errorf("copy %s: %w", from, err), out.Close())
-	}
-	return out.Close()
 }
 
 // spent returns the agent's CPU time while f runs and until the agent has settled; 0 without an agent.

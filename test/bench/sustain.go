@@ -3,15 +3,15 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
 // load is a stream of events at a fixed rate from two threads.
@@ -39,28 +39,28 @@ func loads() []load {
 
 // sustained is what a load of some seconds cost.
 type sustained struct {
-	Load            string            `json:"load"`
-	What            string            `json:"what"`
-	Agent           string            `json:"agent"`
-	Wanted          float64           `json:"wanted_events_per_second"`
-	PerSecond       float64           `json:"events_per_second"` // fired, to the traced program
-	Hits            uint64            `json:"hits"`
-	Fired           uint64            `json:"fired"` // by the program's own count
-	Exported        uint64            `json:"exported_events"`
-	Spans           uint64            `json:"exported_spans"`
-	Received        uint64            `json:"received_spans"`
-	Lost            map[string]uint64 `json:"lost"`
-	LostShare       float64           `json:"lost_share"`
-	AgentNsPerEvent float64           `json:"agent_ns_per_event"` // that was exported; until all was
-	AgentNsPerSpan  float64           `json:"agent_ns_per_span"`
-	AgentCores      float64           `json:"agent_cores"`           // while the load lasted
-	TracedNsPerHit  float64           `json:"traced_ns_per_event"`   // CPU of the traced program, with its own work and pacing
-	ReceiverNsPer   float64           `json:"receiver_ns_per_event"` // CPU of the harness, an event that was exported
-	BytesPerSpan    float64           `json:"otlp_bytes_per_span"`
-	RestBytes       uint64            `json:"rss_at_rest_bytes"`    // before the load
-	PeakBytes       uint64            `json:"peak_rss_bytes"`       // during the load
-	AfterBytes      uint64            `json:"rss_after_load_bytes"` // some seconds after it
-	RestCPU         float64           `json:"cpu_at_rest_percent"`
+	Load            string         `json:"load"`
+	What            string         `json:"what"`
+	Agent           string         `json:"agent"`
+	Wanted          float64        `json:"wanted_events_per_second"`
+	PerSecond       float64        `json:"events_per_second"` // fired, to the traced program
+	Hits            uint64         `json:"hits"`
+	Fired           uint64         `json:"fired"` // by the program's own count
+	Exported        uint64         `json:"exported_events"`
+	Spans           uint64         `json:"exported_spans"`
+	Received        uint64         `json:"received_spans"`
+	Lost            map[string]int `json:"lost"`
+	LostShare       float64        `json:"lost_share"`
+	AgentNsPerEvent float64        `json:"agent_ns_per_event"` // that was exported; until all was
+	AgentNsPerSpan  float64        `json:"agent_ns_per_span"`
+	AgentCores      float64        `json:"agent_cores"`           // while the load lasted
+	TracedNsPerHit  float64        `json:"traced_ns_per_event"`   // CPU of the traced program, with its own work and pacing
+	ReceiverNsPer   float64        `json:"receiver_ns_per_event"` // CPU of the harness, an event that was exported
+	BytesPerSpan    float64        `json:"otlp_bytes_per_span"`
+	RestBytes       uint64         `json:"rss_at_rest_bytes"`    // before the load
+	PeakBytes       uint64         `json:"peak_rss_bytes"`       // during the load
+	AfterBytes      uint64         `json:"rss_after_load_bytes"` // some seconds after it
+	RestCPU         float64        `json:"cpu_at_rest_percent"`
 
 	spent    time.Duration // CPU time of the agent
 	received time.Duration // CPU time of the harness
@@ -70,13 +70,13 @@ type sustained struct {
 func (s *sustained) exact() bool {
 	sum := s.Exported
 	for _, n := range s.Lost {
-		sum += n
+		sum += uint64(n)
 	}
 	return sum == s.Hits && s.Hits == s.Fired && s.Spans == s.Received
 }
 
 func measureLoads(cfg config) (all []*sustained, err error) {
-	if err := buildSample(cfg); err != nil {
+	if err := harness.BuildSample(cfg.root, cfg.dir); err != nil {
 		return nil, err
 	}
 	if err := buildLoad(cfg, filepath.Join(cfg.dir, "load5"), 5); err != nil {
@@ -102,7 +102,7 @@ func measureLoads(cfg config) (all []*sustained, err error) {
 }
 
 func measureLoad(cfg config, l load, c candidate) (_ *sustained, err error) {
-	r, err := startReceiver()
+	r, err := harness.NewReceiver(harness.ReceiverConfig{CountOnly: true})
 	if err != nil {
 		return nil, err
 	}
@@ -121,10 +121,10 @@ func measureLoad(cfg config, l load, c candidate) (_ *sustained, err error) {
 	}
 	s := &sustained{Load: l.name, What: l.what, Agent: c.name, Wanted: cfg.rate}
 	if err := s.run(cfg, l, a, program); err != nil {
-		_, stopErr := a.stop()
+		_, stopErr := a.Stop()
 		return nil, errors.Join(err, stopErr)
 	}
-	totals, err := a.stop()
+	totals, err := a.Stop()
 	if err != nil {
 		return nil, err
 	}
@@ -133,16 +133,16 @@ func measureLoad(cfg config, l load, c candidate) (_ *sustained, err error) {
 }
 
 // account takes over what crau-otel logged at its end and what arrived.
-func (s *sustained) account(totals map[string]uint64, r *receiver) {
-	s.Hits, s.Exported, s.Spans = totals["hits"], totals["events.exported"], totals["spans"]
-	s.Lost, s.Received = losses(totals), r.spans.Load()
+func (s *sustained) account(totals harness.Totals, r *harness.Receiver) {
+	s.Hits, s.Exported, s.Spans = uint64(totals["hits"]), uint64(totals["events.exported"]), uint64(totals["spans"])
+	s.Lost, s.Received = totals.Lost(), r.Accepted.Load()
 	for _, n := range s.Lost {
 		s.LostShare += float64(n) / float64(s.Hits)
 	}
 	s.AgentNsPerEvent = float64(s.spent) / float64(max(s.Exported, 1))
 	s.ReceiverNsPer = float64(s.received) / float64(max(s.Exported, 1))
 	s.AgentNsPerSpan = float64(s.spent) / float64(max(s.Spans, 1))
-	s.BytesPerSpan = float64(r.bytes.Load()) / float64(max(s.Received, 1))
+	s.BytesPerSpan = float64(r.Bytes.Load()) / float64(max(s.Received, 1))
 }
 
 // run has the load go and looks at the agent before, during and after it.
@@ -153,10 +153,10 @@ func (s *sustained) run(cfg config, l load, a *agent, program string) error {
 	time.Sleep(rest)
 	s.RestCPU = 100 * float64(a.cpu()-idle) / float64(rest)
 	var err error
-	if s.RestBytes, _, err = memory(a.pid()); err != nil {
+	if s.RestBytes, _, err = harness.Memory(a.PID()); err != nil {
 		return err
 	}
-	before, own := a.cpu(), ownCPU()
+	before, own := a.cpu(), harness.OwnCPUTime()
 	profiled := make(chan error, 1)
 	if cfg.profiles == "" {
 		profiled <- nil
@@ -179,8 +179,8 @@ func (s *sustained) run(cfg config, l load, a *agent, program string) error {
 	s.Fired = f.hits
 	s.PerSecond = float64(f.hits) / f.wall.Seconds()
 	s.TracedNsPerHit = float64(f.cpu) / float64(f.hits)
-	s.spent, s.received = a.cpu()-before, ownCPU()-own
-	s.AfterBytes, s.PeakBytes, err = memory(a.pid())
+	s.spent, s.received = a.cpu()-before, harness.OwnCPUTime()-own
+	s.AfterBytes, s.PeakBytes, err = harness.Memory(a.PID())
 	return errors.Join(err, <-profiled)
 }
 
@@ -192,8 +192,6 @@ func fireWords(cfg config, program string) (fired, error) {
 	defer g.Close()
 	return g.do("pace word %d %f %f", 2, cfg.rate, cfg.loadTime.Seconds())
 }
-
-var firedField = regexp.MustCompile(`=(\d+)`)
 
 func fireTrees(cfg config, l load, program string) (f fired, err error) {
 	trees := cfg.rate / float64(l.perTree)
@@ -207,13 +205,10 @@ func fireTrees(cfg config, l load, program string) (f fired, err error) {
 	}
 	f.wall = time.Since(start)
 	f.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	_, counts, _ := bytes.Cut(out, []byte("fired "))
-	for _, m := range firedField.FindAllSubmatch(counts, -1) {
-		n, err := strconv.ParseUint(string(m[1]), 10, 64)
-		if err != nil {
-			return f, err
-		}
-		f.hits += n
+	hits, err := harness.ParseFired(string(out))
+	if err != nil {
+		return f, err
 	}
+	f.hits = uint64(hits)
 	return f, nil
 }

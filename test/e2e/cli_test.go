@@ -3,60 +3,17 @@
 package e2e
 
 import (
-	"bytes"
-	"context"
-	"errors"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// result is how a run of the program ended.
-type result struct {
-	stdout, stderr string
-	code           int // -1 if a signal ended it
-}
-
-// crau runs crau-otel until it ends by itself.
-func crau(t *testing.T, env []string, args ...string) result {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, agentPath, args...)
-	cmd.Env = append(os.Environ(), env...)
-	return finish(t, cmd)
-}
-
-func finish(t *testing.T, cmd *exec.Cmd) result {
-	t.Helper()
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	var exit *exec.ExitError
-	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
-	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
-}
-
-// write writes a file in a folder of the test's own.
-func write(t *testing.T, name, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// What is wrong is told in one line that names it, and nothing else is printed.
-func TestMistakes(t *testing.T) {
+// A mistake is reported in one line that names it, and nothing else is printed.
+func TestMistakesAreNamedInOneLine(t *testing.T) {
+	t.Parallel()
 	unknownKey := write(t, "config.yaml", "exporter: none\nspans:\n  idle: 3s\n")
 	wrongType := write(t, "config.yaml", "limits:\n  open_contexts: many\n")
 	wrongValue := write(t, "config.yaml", "\nring:\n  size: 3MiB\n")
@@ -66,7 +23,7 @@ func TestMistakes(t *testing.T) {
 	noYAML := write(t, "config.yaml", "exporter: [none\n")
 	dir := t.TempDir()
 	for _, c := range []struct {
-		what string
+		name string
 		env  []string
 		args []string
 		want string // a pattern of the whole
@@ -134,7 +91,7 @@ func TestMistakes(t *testing.T) {
 		{"bad output", nil, []string{"probes", "--output", "xml", "x"}, `--output: must be text or json, got "xml"`},
 		{"version of what", nil, []string{"version", "x"}, `unknown command "x" for "crau-otel version"`},
 	} {
-		t.Run(c.what, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			got := crau(t, c.env, c.args...)
 			if got.code != 1 || got.stdout != "" || !regexp.MustCompile(`^crau-otel: `+c.want+"\n$").MatchString(got.stderr) {
 				t.Errorf("exit code %d\nstdout: %s\nstderr: %s\nwant code 1 and stderr %s", got.code, got.stdout, got.stderr, c.want)
@@ -143,8 +100,9 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// These are found once the program may load, before anything is attached.
-func TestMistakesOfOTelVariables(t *testing.T) {
+// These variables are read once the programs are loaded, before anything is attached.
+func TestMistakesInOTelVariablesAreNamed(t *testing.T) {
+	t.Parallel()
 	harness.RequireBPF(t)
 	for _, c := range []struct{ variable, want string }{
 		{"OTEL_BSP_MAX_QUEUE_SIZE=lots", `OTEL_BSP_MAX_QUEUE_SIZE: must be a positive integer, got "lots"`},
@@ -162,7 +120,8 @@ func TestMistakesOfOTelVariables(t *testing.T) {
 	}
 }
 
-func TestNothingToTrace(t *testing.T) {
+func TestRunWithoutAnythingToTraceFails(t *testing.T) {
+	t.Parallel()
 	harness.RequireBPF(t)
 	got := crau(t, nil, "run")
 	if got.code != 1 || got.stdout != "" || !strings.HasPrefix(got.stderr, "crau-otel: nothing to trace: ") ||
@@ -171,7 +130,8 @@ func TestNothingToTrace(t *testing.T) {
 	}
 }
 
-func TestHelp(t *testing.T) {
+func TestHelpExplainsCommandsAndFlags(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{{}, {"--help"}, {"help"}} {
 		got := crau(t, nil, args...)
 		for _, command := range []string{"run", "probes", "version"} {
@@ -188,7 +148,8 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-func TestVersion(t *testing.T) {
+func TestVersionNamesGoAndArchitecture(t *testing.T) {
+	t.Parallel()
 	got := crau(t, nil, "version")
 	want := regexp.MustCompile(`^crau-otel \S+ go1\.\S+ linux/` + runtime.GOARCH + "\n$")
 	if got.code != 0 || got.stderr != "" || !want.MatchString(got.stdout) {

@@ -13,18 +13,20 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// discover starts an agent that finds by itself what it traces, and keeps what it exports.
-func discover(t *testing.T, args ...string) *agent {
+// discover starts an agent with discovery that prints its spans as JSON.
+func discover(t *testing.T, args ...string) *harness.TestAgent {
 	t.Helper()
 	return startAgent(t, []string{"CRAU_DISCOVERY_ENABLED=true"},
-		append(args, "--exporter", "console", "--console-format", "json", "--log-level", "debug")...)
+		append(append(args, asJSON...), "--log-level", "debug")...)
 }
 
-// ofService returns the spans of one service: other programs of this machine may be found, too.
-func ofService(spans []*span, service string) []*span {
-	var own []*span
+// ofService returns the spans of one service. Discovery also finds the programs of other tests.
+func ofService(spans []*harness.Span, service string) []*harness.Span {
+	var own []*harness.Span
 	for _, s := range spans {
 		if s.Resource["service.name"] == service {
 			own = append(own, s)
@@ -39,70 +41,21 @@ func unique(t *testing.T, name string) string {
 	return fmt.Sprintf("%s-%d-%d", name, os.Getpid(), time.Now().UnixNano()%1_000_000)
 }
 
-// install copies a program of this test.
-func install(t *testing.T, from, to string) string {
-	t.Helper()
-	data, err := os.ReadFile(from)
-	if err == nil {
-		err = os.MkdirAll(filepath.Dir(to), 0o755)
-	}
-	if err == nil {
-		err = os.WriteFile(to, data, 0o755)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return to
-}
-
-// build compiles a program or library of testdata with the header of examples.
-func build(t *testing.T, source, to string, flags ...string) string {
-	t.Helper()
-	args := append([]string{"-I../../examples/include", "-O2", "-o", to, source}, flags...)
-	if out, err := exec.Command("cc", args...).CombinedOutput(); err != nil {
-		t.Fatalf("cc %v: %v\n%s", args, err, out)
-	}
-	return to
-}
-
-// start starts a program that runs until the test ends.
-func start(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
-	t.Helper()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	return cmd
-}
-
-// waits starts a sample program that fires nothing until the test ends.
-func waits(t *testing.T, path string) *exec.Cmd {
+// startWaiting starts a sample program that fires nothing.
+func startWaiting(t *testing.T, path string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(path, "--wait")
 	if _, err := cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
-	return start(t, cmd)
+	return harness.StartProgram(t, cmd)
 }
 
-// end ends a sample program and waits until it has.
-func end(t *testing.T, cmd *exec.Cmd) {
-	t.Helper()
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// settled is how long programs fire on after they were found, so that whole handshakes of theirs must be there.
+// settled is how long programs go on after they were found, which is enough for at least ten whole handshakes.
 const settled = 300 * time.Millisecond
 
-func TestProgramsThatAreStartedLaterAreFound(t *testing.T) {
+func TestProgramsStartedLaterAreFound(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		trusted any
@@ -110,7 +63,7 @@ func TestProgramsThatAreStartedLaterAreFound(t *testing.T) {
 	}{
 		{"static, in another root folder", false, func(t *testing.T, service string) *exec.Cmd {
 			root := t.TempDir()
-			install(t, staticPath, filepath.Join(root, service))
+			harness.Copy(t, staticPath, filepath.Join(root, service))
 			cmd := exec.Command("/"+service, "--rate", "100")
 			cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
 			return cmd
@@ -122,23 +75,24 @@ func TestProgramsThatAreStartedLaterAreFound(t *testing.T) {
 			return cmd
 		}},
 		{"deleted as soon as it runs", false, func(t *testing.T, service string) *exec.Cmd {
-			path := install(t, samplePath, filepath.Join(t.TempDir(), service))
+			path := harness.Copy(t, samplePath, filepath.Join(t.TempDir(), service))
 			return exec.Command("sh", "-c", `"$1" --rate 100 & until [ "$(readlink /proc/$!/exe)" = "$1" ]; do :; done; rm "$1"; trap "kill $!; wait; exit 0" TERM; wait`, "sh", path)
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			service := unique(t, "later")
 			a := discover(t)
-			program := start(t, c.command(t, service))
-			a.waitLog("/" + service)
+			program := harness.StartProgram(t, c.command(t, service))
+			a.WaitLog("/" + service)
 			time.Sleep(settled)
-			end(t, program)
-			n := a.stop()
-			n.checkExact(t, n["hits"])
-			roots := trees(t, ofService(consoleSpans(t, a.stdout.Bytes()), service))
+			harness.Finish(t, program)
+			n := a.Stop()
+			n.CheckExact(t, n["hits"])
+			roots := harness.Trees(t, ofService(a.ConsoleSpans(), service))
 			whole := 0
 			for _, root := range roots {
-				if text := root.text(); text == strings.TrimPrefix(clientTree, "\n") || text == strings.TrimPrefix(serverTree, "\n") {
+				if text := root.Text(); text == strings.TrimPrefix(clientTree, "\n") || text == strings.TrimPrefix(serverTree, "\n") {
 					whole++
 				}
 				if got := root.Attributes["crypto.library.trusted"]; c.trusted != nil && got != c.trusted {
@@ -156,18 +110,19 @@ func TestProgramsThatAreStartedLaterAreFound(t *testing.T) {
 	}
 }
 
-func TestDlopenedLibraryIsFound(t *testing.T) {
+func TestLibraryLoadedByDlopenIsFound(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	service := unique(t, "loads")
-	library := build(t, "testdata/library.c", filepath.Join(dir, "libspeaks.so.1.2"), "-shared", "-fPIC")
-	program := build(t, "testdata/loads.c", filepath.Join(dir, service), "-ldl")
+	library := harness.Compile(t, root, filepath.Join(dir, "libspeaks.so.1.2"), "testdata/library.c", "-shared", "-fPIC")
+	program := harness.Compile(t, root, filepath.Join(dir, service), "testdata/loads.c", "-ldl")
 	a := discover(t)
-	cmd := start(t, exec.Command(program, library, "5"))
-	a.waitLog(library)
+	cmd := harness.StartProgram(t, exec.Command(program, library, "5"))
+	a.WaitLog(library)
 	time.Sleep(settled)
 	_ = cmd.Process.Kill()
-	a.stop()
-	roots := trees(t, ofService(consoleSpans(t, a.stdout.Bytes()), service))
+	a.Stop()
+	roots := harness.Trees(t, ofService(a.ConsoleSpans(), service))
 	if len(roots) < 10 {
 		t.Fatalf("%d trees", len(roots))
 	}
@@ -179,31 +134,27 @@ func TestDlopenedLibraryIsFound(t *testing.T) {
 	}
 }
 
-// An upgrade renames the new file over the old one, which old processes go on with.
-func TestFileThatIsReplacedWhileItRuns(t *testing.T) {
+// An upgrade renames the new file over the old one, which running processes still map.
+func TestFileReplacedWhileItRunsStaysAttachedBesideTheNewOne(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	service := unique(t, "upgraded")
-	path := install(t, samplePath, filepath.Join(dir, service))
-	old := start(t, exec.Command(path, "--rate", "100"))
+	path := harness.Copy(t, samplePath, filepath.Join(dir, service))
+	old := harness.StartProgram(t, exec.Command(path, "--rate", "100"))
 	a := discover(t)
-	if err := os.Rename(install(t, staticPath, path+".new"), path); err != nil {
+	if err := os.Rename(harness.Copy(t, staticPath, path+".new"), path); err != nil {
 		t.Fatal(err)
 	}
-	fresh := start(t, exec.Command(path, "--rate", "100"))
-	for range 500 { // the same path once more
-		if strings.Count(a.logText(), "msg=attached file="+path) == 2 {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	fresh := harness.StartProgram(t, exec.Command(path, "--rate", "100"))
+	a.WaitLogs("msg=attached file="+path, 2)
 	time.Sleep(settled)
-	end(t, old)
-	a.waitLog("msg=detached file=" + path) // nobody maps the old file any more, and it is gone
+	harness.Finish(t, old)
+	a.WaitLog("msg=detached file=" + path) // nobody maps the old file any more, and it is gone
 	time.Sleep(settled)
-	end(t, fresh)
-	n := a.stop()
-	n.checkExact(t, n["hits"])
-	spans := ofService(consoleSpans(t, a.stdout.Bytes()), service)
+	harness.Finish(t, fresh)
+	n := a.Stop()
+	n.CheckExact(t, n["hits"])
+	spans := ofService(a.ConsoleSpans(), service)
 	last := make(map[any]time.Time)
 	trees := make(map[any]int)
 	for _, s := range spans {
@@ -232,29 +183,30 @@ func buildID(t *testing.T, path string) string {
 	return id
 }
 
-// Forks before and after a handshake, threads, and two programs at once.
-func TestTwoProgramsAtOnce(t *testing.T) {
+// The programs fork and have threads.
+func TestTwoProgramsAtOnceAreKeptApart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	services := []string{unique(t, "one"), unique(t, "two")}
 	var programs []*exec.Cmd
 	a := discover(t)
 	for _, service := range services {
-		path := install(t, samplePath, filepath.Join(dir, service))
-		waits(t, path) // so that it is found
-		a.waitLog("/" + service)
+		path := harness.Copy(t, samplePath, filepath.Join(dir, service))
+		startWaiting(t, path) // so that it is found
+		a.WaitLog("/" + service)
 		programs = append(programs, exec.Command(path, "--count", "50", "--rate", "0", "--forks", "2", "--threads", "2"))
 	}
 	for _, p := range programs {
-		start(t, p)
+		harness.StartProgram(t, p)
 	}
 	for _, p := range programs {
 		if err := p.Wait(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	n := a.stop()
-	n.checkExact(t, n["hits"])
-	spans := consoleSpans(t, a.stdout.Bytes())
+	n := a.Stop()
+	n.CheckExact(t, n["hits"])
+	spans := a.ConsoleSpans()
 	instances := make(map[any]bool)
 	for _, service := range services {
 		own := ofService(spans, service)
@@ -272,26 +224,27 @@ func TestTwoProgramsAtOnce(t *testing.T) {
 	}
 }
 
-// With --user the agent still finds what other users start.
+// With --user the agent still finds what other users start. It must not log warnings, which programs of other tests could
+// cause: not parallel.
 func TestUserFindsWhatOthersStart(t *testing.T) {
 	service := unique(t, "others")
 	a := discover(t, "--user", "nobody")
 	root := t.TempDir()
-	install(t, staticPath, filepath.Join(root, "private", service))
+	harness.Copy(t, staticPath, filepath.Join(root, "private", service))
 	if err := os.Chmod(filepath.Join(root, "private"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("/private/"+service, "--rate", "100")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
-	program := start(t, cmd)
-	a.waitLog("/" + service)
+	program := harness.StartProgram(t, cmd)
+	a.WaitLog("/" + service)
 	time.Sleep(settled)
-	end(t, program)
-	a.stop()
-	if strings.Contains(a.logText(), "level=WARN") { // what it is not allowed to do any more
+	harness.Finish(t, program)
+	a.Stop()
+	if strings.Contains(a.Log(), "level=WARN") { // what it is not allowed to do any more
 		t.Errorf("there are warnings")
 	}
-	roots := trees(t, ofService(consoleSpans(t, a.stdout.Bytes()), service))
+	roots := harness.Trees(t, ofService(a.ConsoleSpans(), service))
 	if len(roots) < 10 {
 		t.Errorf("%d trees", len(roots))
 	}
@@ -303,33 +256,35 @@ func TestUserFindsWhatOthersStart(t *testing.T) {
 }
 
 func TestDeniedFilesAreNotAttached(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	denied, allowed := unique(t, "denied"), unique(t, "allowed")
-	a := startAgent(t, []string{"CRAU_DISCOVERY_ENABLED=true", "CRAU_DISCOVERY_DENY=" + denied}, "--exporter", "console",
-		"--console-format", "json", "--log-level", "debug")
+	a := startAgent(t, []string{"CRAU_DISCOVERY_ENABLED=true", "CRAU_DISCOVERY_DENY=" + denied},
+		append(asJSON, "--log-level", "debug")...)
 	var programs []*exec.Cmd
 	for _, service := range []string{denied, allowed} {
-		path := install(t, samplePath, filepath.Join(dir, service))
-		programs = append(programs, start(t, exec.Command(path, "--rate", "100")))
+		path := harness.Copy(t, samplePath, filepath.Join(dir, service))
+		programs = append(programs, harness.StartProgram(t, exec.Command(path, "--rate", "100")))
 	}
-	a.waitLog("/" + allowed)
+	a.WaitLog("/" + allowed)
 	time.Sleep(settled)
 	for _, p := range programs {
-		end(t, p)
+		harness.Finish(t, p)
 	}
-	a.stop()
-	spans := consoleSpans(t, a.stdout.Bytes())
+	a.Stop()
+	spans := a.ConsoleSpans()
 	if len(ofService(spans, allowed)) == 0 || len(ofService(spans, denied)) != 0 {
 		t.Errorf("%d spans of the allowed, %d of the denied program", len(ofService(spans, allowed)), len(ofService(spans, denied)))
 	}
 }
 
-// Without a path, probes lists what is on the host, and who has it attached.
-func TestProbesOfTheHost(t *testing.T) {
+// Without a path, probes lists the files on the host and whether they are attached. The agents of other tests of discovery
+// would attach the program: not parallel.
+func TestProbesListsTheFilesOnTheHost(t *testing.T) {
 	dir := t.TempDir()
 	service := unique(t, "listed")
-	path := install(t, samplePath, filepath.Join(dir, service))
-	program := waits(t, path)
+	path := harness.Copy(t, samplePath, filepath.Join(dir, service))
+	program := startWaiting(t, path)
 	type listed struct {
 		Path      string   `json:"path"`
 		BuildID   string   `json:"build_id"`
@@ -370,5 +325,5 @@ func TestProbesOfTheHost(t *testing.T) {
 	if !strings.HasSuffix(text, "  yes\n") || !strings.Contains(text, before.BuildID[:12]) {
 		t.Errorf("as text: %s", text)
 	}
-	a.stop()
+	a.Stop()
 }

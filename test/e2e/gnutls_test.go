@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
 // gnutls is the GnuTLS with probes that examples/gnutls/build.sh made in the folder GNUTLS_CACHE.
@@ -27,7 +29,7 @@ func gnutls(t *testing.T, file string) string {
 
 // handshakes makes TLS handshakes in memory under crau-otel and returns the trees with a handshake at their root. The
 // program makes its certificates before crau-otel attaches.
-func handshakes(t *testing.T, args ...string) []*span {
+func handshakes(t *testing.T, args ...string) []*harness.Span {
 	t.Helper()
 	program := exec.Command(gnutls(t, "bin/handshakes"), append(args, "--wait")...)
 	stdin, err := program.StdinPipe()
@@ -46,7 +48,7 @@ func handshakes(t *testing.T, args ...string) []*span {
 	if !out.Scan() || out.Text() != "waiting" {
 		t.Fatalf("handshakes printed %q, want waiting", out.Text())
 	}
-	a := startAgent(t, nil, "--library", gnutls(t, "lib/libgnutls.so.30"), "--exporter", "console", "--console-format", "json")
+	a := trace(t, gnutls(t, "lib/libgnutls.so.30"))
 	if _, err := stdin.Write([]byte("\n")); err != nil {
 		t.Fatal(err)
 	}
@@ -57,12 +59,12 @@ func handshakes(t *testing.T, args ...string) []*span {
 	if err := program.Wait(); err != nil {
 		t.Fatalf("handshakes %v: %v\n%s", args, err, strings.Join(printed, "\n"))
 	}
-	n := a.stop()
-	n.checkExact(t, n["hits"])
-	roots := trees(t, consoleSpans(t, a.stdout.Bytes()))
+	n := a.Stop()
+	n.CheckExact(t, n["hits"])
+	roots := harness.Trees(t, a.ConsoleSpans())
 	for _, root := range roots {
 		if root.Name != "tls::handshake" {
-			t.Errorf("a root besides the handshakes: %s", root.text())
+			t.Errorf("a root besides the handshakes: %s", root.Text())
 		}
 		if root.Resource["service.name"] != "handshakes" {
 			t.Errorf("service.name is %v", root.Resource["service.name"])
@@ -71,27 +73,27 @@ func handshakes(t *testing.T, args ...string) []*span {
 	return roots
 }
 
-// names returns the names of the spans below s that tell what it did, each once.
-func (s *span) names() []string {
+// namesBelow returns the names of the spans below s, each once.
+func namesBelow(s *harness.Span) []string {
 	var found []string
-	for _, c := range s.children {
-		found = append(append(found, c.Name), c.names()...)
+	for _, c := range s.Children {
+		found = append(append(found, c.Name), namesBelow(c)...)
 	}
 	slices.Sort(found)
 	return slices.Compact(found)
 }
 
-func want(t *testing.T, s *span, attributes map[string]any) {
+func want(t *testing.T, s *harness.Span, attributes map[string]any) {
 	t.Helper()
 	for k, w := range attributes {
 		if got := s.Attributes[k]; fmt.Sprint(got) != fmt.Sprint(w) {
-			t.Errorf("%s is %v, want %v in\n%s", k, got, w, s.text())
+			t.Errorf("%s is %v, want %v in\n%s", k, got, w, s.Text())
 		}
 	}
 }
 
 // byRole splits handshakes into those of clients and of servers.
-func byRole(t *testing.T, roots []*span) (clients, servers []*span) {
+func byRole(t *testing.T, roots []*harness.Span) (clients, servers []*harness.Span) {
 	t.Helper()
 	for _, r := range roots {
 		switch r.Attributes["tls.role"] {
@@ -100,7 +102,7 @@ func byRole(t *testing.T, roots []*span) (clients, servers []*span) {
 		case "server":
 			servers = append(servers, r)
 		default:
-			t.Errorf("a handshake without a role:\n%s", r.text())
+			t.Errorf("a handshake without a role:\n%s", r.Text())
 		}
 	}
 	return clients, servers
@@ -121,13 +123,13 @@ func TestGnuTLSNonBlocking(t *testing.T) {
 						"tls.signature_scheme.name": "ecdsa_secp256r1_sha256", "crypto.context.parent": nil,
 						"crypto.incomplete": nil, "crypto.context.unreadable": nil,
 					})
-					names := r.names()
+					names := namesBelow(r)
 					proof := "tls::sign"
 					if r.Attributes["tls.role"] == "client" {
 						proof = "tls::verify"
 					}
 					if !slices.Contains(names, "pk::derive") || !slices.Contains(names, proof) {
-						t.Errorf("lacks pk::derive or %s:\n%s", proof, r.text())
+						t.Errorf("lacks pk::derive or %s:\n%s", proof, r.Text())
 					}
 					if t.Failed() {
 						return
@@ -167,7 +169,7 @@ func TestGnuTLSKeyExchangeStatus(t *testing.T) {
 				want(t, r, map[string]any{
 					"tls.group.name": c.group, "crypto.pqc.key_exchange.status": c.status, "crypto.pqc.downgraded": c.downgraded,
 				})
-				if got := slices.Contains(r.names(), "pk::decapsulate"); got != c.encapsule {
+				if got := slices.Contains(namesBelow(r), "pk::decapsulate"); got != c.encapsule {
 					t.Errorf("pk::decapsulate: %v, want %v", got, c.encapsule)
 				}
 			}
@@ -222,14 +224,14 @@ func TestGnuTLSLeakyStack(t *testing.T) {
 
 // The client lives for milliseconds; the kernel still says who it was.
 func TestGnuTLSServAndCli(t *testing.T) {
-	a := startAgent(t, nil, "--library", gnutls(t, "lib/libgnutls.so.30"), "--exporter", "console", "--console-format", "json")
+	a := trace(t, gnutls(t, "lib/libgnutls.so.30"))
 	traffic := exec.Command("../../examples/gnutls/traffic.sh")
 	traffic.Env = append(os.Environ(), "GNUTLS_CACHE="+gnutls(t, ""))
 	if out, err := traffic.CombinedOutput(); err != nil {
 		t.Fatalf("traffic.sh: %v\n%s", err, out)
 	}
-	n := a.stop()
-	n.checkExact(t, n["hits"])
+	n := a.Stop()
+	n.CheckExact(t, n["hits"])
 	type side struct {
 		service, role, version string
 	}
@@ -238,7 +240,7 @@ func TestGnuTLSServAndCli(t *testing.T) {
 		{"gnutls-serv", "server", "1.3"}: "tls::sign", {"gnutls-serv", "server", "1.2"}: "tls::sign",
 	}
 	found := 0
-	for _, r := range trees(t, consoleSpans(t, a.stdout.Bytes())) {
+	for _, r := range harness.Trees(t, a.ConsoleSpans()) {
 		if r.Name != "tls::handshake" {
 			continue // gnutls-serv checks its key pair at start
 		}
@@ -248,13 +250,13 @@ func TestGnuTLSServAndCli(t *testing.T) {
 		}
 		name, ok := proof[who]
 		if !ok {
-			t.Errorf("unexpected or repeated handshake of %+v:\n%s", who, r.text())
+			t.Errorf("unexpected or repeated handshake of %+v:\n%s", who, r.Text())
 			continue
 		}
 		delete(proof, who)
-		i := slices.IndexFunc(r.children, func(c *span) bool { return c.Name == name })
-		if i < 0 || r.children[i].Attributes["tls.signature_scheme.id"] == nil {
-			t.Errorf("%+v has no %s with its scheme:\n%s", who, name, r.text())
+		i := slices.IndexFunc(r.Children, func(c *harness.Span) bool { return c.Name == name })
+		if i < 0 || r.Children[i].Attributes["tls.signature_scheme.id"] == nil {
+			t.Errorf("%+v has no %s with its scheme:\n%s", who, name, r.Text())
 		}
 		id := map[string]string{"1.3": "772", "1.2": "771"}[who.version]
 		want(t, r, map[string]any{"tls.protocol.version_id": id})

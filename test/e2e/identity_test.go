@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
 // cgroup makes a cgroup of version 2 with that path and returns its folder.
@@ -38,16 +40,17 @@ func cgroup(t *testing.T, path string) string {
 	return ""
 }
 
-// runIn runs the sample program in a cgroup, for so short that it has ended before anybody could look at it.
-func runIn(t *testing.T, cgroup string) {
+// runIn runs the sample program in a cgroup. It ends before anybody could look at its process.
+func runIn(t *testing.T, cgroup, sample string) {
 	t.Helper()
 	script := `echo $$ > "$1/cgroup.procs" && exec "$2" --count 1 --rate 0`
-	if out, err := exec.Command("sh", "-c", script, "sh", cgroup, samplePath).CombinedOutput(); err != nil {
+	if out, err := exec.Command("sh", "-c", script, "sh", cgroup, sample).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 }
 
-func TestContainerPodAndUnitAreTold(t *testing.T) {
+func TestContainerPodAndUnitAreAttributes(t *testing.T) {
+	t.Parallel()
 	id := strings.Repeat("0123456789abcdef", 4)
 	name := fmt.Sprintf("crau-e2e-%d", os.Getpid())
 	pod := "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod275ecb36_5aa8_4c2a_9c47_d8bb681b9aff.slice/" +
@@ -57,13 +60,15 @@ func TestContainerPodAndUnitAreTold(t *testing.T) {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a := startAgent(t, []string{"OTEL_RESOURCE_ATTRIBUTES=host.id=this-host"}, "--config", config, "--library", samplePath, "--exporter", "console", "--console-format", "json")
-	runIn(t, cgroup(t, "/docker/"+id))
-	runIn(t, cgroup(t, pod))
-	runIn(t, cgroup(t, "/system.slice/"+name+".service"))
-	runIn(t, cgroup(t, "/"))
-	a.stop()
-	roots := trees(t, consoleSpans(t, a.stdout.Bytes()))
+	sample := ownSample(t)
+	a := startAgent(t, []string{"OTEL_RESOURCE_ATTRIBUTES=host.id=this-host"},
+		append(asJSON, "--config", config, "--library", sample)...)
+	runIn(t, cgroup(t, "/docker/"+id), sample)
+	runIn(t, cgroup(t, pod), sample)
+	runIn(t, cgroup(t, "/system.slice/"+name+".service"), sample)
+	runIn(t, cgroup(t, "/"), sample)
+	a.Stop()
+	roots := harness.Trees(t, a.ConsoleSpans())
 	want := []map[string]any{
 		{"service.name": "sample", "container.id": id, "container.runtime.name": "docker"},
 		{
@@ -88,7 +93,7 @@ func TestContainerPodAndUnitAreTold(t *testing.T) {
 		}
 		instances[root.Resource["service.instance.id"]]++
 	}
-	// The same container, though told in two ways here, is one instance.
+	// Two runtimes name the same container: one instance.
 	if len(instances) != 3 {
 		t.Errorf("service.instance.id has the values %v", instances)
 	}

@@ -15,13 +15,13 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// badFile is a path that no probe can be found in, and what is said of it.
+// badFile is a path in which no probe can be found, and the reason that is reported for it.
 type badFile struct{ path, want string }
 
 func badFiles(t *testing.T) []badFile {
 	t.Helper()
 	dir := t.TempDir()
-	at := func(name string) string { return filepath.Join(dir, name) }
+	inDir := func(name string) string { return filepath.Join(dir, name) }
 	program, err := os.ReadFile(samplePath)
 	if err != nil {
 		t.Fatal(err)
@@ -33,61 +33,43 @@ func badFiles(t *testing.T) []badFile {
 	for name, text := range map[string][]byte{
 		"text": []byte("hello\n"), "empty": nil, "magic": []byte("\x7fELF"), "cut": program[:len(program)/2],
 	} {
-		if err := os.WriteFile(at(name), text, 0o644); err != nil {
+		if err := os.WriteFile(inDir(name), text, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := syscall.Mkfifo(at("fifo"), 0o644); err != nil {
+	if err := syscall.Mkfifo(inDir("fifo"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("itself", at("itself")); err != nil {
+	if err := os.Symlink("itself", inDir("itself")); err != nil {
 		t.Fatal(err)
 	}
 	return []badFile{
-		{at("missing"), "no such file or directory"},
-		{at("text"), "not an ELF file"},
-		{at("empty"), "not an ELF file"},
-		{at("magic"), "ELFCLASSNONE is not supported"},
-		{at("cut"), "outside of the file"},
+		{inDir("missing"), "no such file or directory"},
+		{inDir("text"), "not an ELF file"},
+		{inDir("empty"), "not an ELF file"},
+		{inDir("magic"), "ELFCLASSNONE is not supported"},
+		{inDir("cut"), "outside of the file"},
 		{self, "no crypto_auditing probes"},
 		{dir, "not a regular file"},
-		{at("fifo"), "not a regular file"},
+		{inDir("fifo"), "not a regular file"},
 		{"/dev/null", "not a regular file"},
-		{at("itself"), "too many levels of symbolic links"},
+		{inDir("itself"), "too many levels of symbolic links"},
 	}
 }
 
-// line returns the only line of text that holds all parts.
-func line(t *testing.T, text string, parts ...string) string {
-	t.Helper()
-	var found []string
-	for l := range strings.Lines(text) {
-		ok := true
-		for _, p := range parts {
-			ok = ok && strings.Contains(l, p)
-		}
-		if ok {
-			found = append(found, l)
-		}
-	}
-	if len(found) != 1 {
-		t.Errorf("%d lines with %q in\n%s", len(found), parts, text)
-		return ""
-	}
-	return found[0]
-}
-
-func TestBadLibrariesBesideAGoodOne(t *testing.T) {
+func TestBadLibrariesAreNamedAndAGoodOneIsTraced(t *testing.T) {
+	t.Parallel()
 	bad := badFiles(t)
 	args := []string{"--exporter", "console", "--console-format", "json"}
 	for _, b := range bad {
 		args = append(args, "--library", b.path)
 	}
-	a := startAgent(t, nil, append(args, "--library", samplePath)...)
-	hits := runSample(t, "--count", "1", "--rate", "0")
-	a.stop().checkExact(t, hits)
-	checkPairs(t, consoleSpans(t, a.stdout.Bytes()), 1)
-	log := a.logText()
+	sample := ownSample(t)
+	a := startAgent(t, nil, append(args, "--library", sample)...)
+	hits := harness.RunSample(t, sample, "--count", "1", "--rate", "0")
+	a.Stop().CheckExact(t, hits)
+	checkPairs(t, a.ConsoleSpans(), 1)
+	log := a.Log()
 	for _, b := range bad {
 		line(t, log, "level=WARN", "file="+b.path+" ", b.want)
 	}
@@ -97,7 +79,8 @@ func TestBadLibrariesBesideAGoodOne(t *testing.T) {
 	line(t, log, "msg=ready", " files=1 ")
 }
 
-func TestOnlyBadLibraries(t *testing.T) {
+func TestRunWithBadLibrariesAloneFails(t *testing.T) {
+	t.Parallel()
 	harness.RequireBPF(t)
 	bad := badFiles(t)
 	args := []string{"run", "--exporter", "none"}
@@ -118,24 +101,27 @@ func TestOnlyBadLibraries(t *testing.T) {
 	}
 }
 
-// The same file twice, by whatever name, would give every event twice.
-func TestALibraryThatIsNamedTwice(t *testing.T) {
+// A file that were attached twice, under whatever names, would report every event twice.
+func TestLibraryThatIsListedTwiceIsAttachedOnce(t *testing.T) {
+	t.Parallel()
+	sample := ownSample(t)
 	link := filepath.Join(t.TempDir(), "link")
-	if err := os.Symlink(samplePath, link); err != nil {
+	if err := os.Symlink(sample, link); err != nil {
 		t.Fatal(err)
 	}
-	a := startAgent(t, nil, "--library", samplePath, "--library", samplePath, "--library", link, "--exporter", "console",
+	a := startAgent(t, nil, "--library", sample, "--library", sample, "--library", link, "--exporter", "console",
 		"--console-format", "json")
-	hits := runSample(t, "--count", "1", "--rate", "0")
-	a.stop().checkExact(t, hits)
-	checkPairs(t, consoleSpans(t, a.stdout.Bytes()), 1)
-	line(t, a.logText(), "msg=ready", " files=1 ")
+	hits := harness.RunSample(t, sample, "--count", "1", "--rate", "0")
+	a.Stop().CheckExact(t, hits)
+	checkPairs(t, a.ConsoleSpans(), 1)
+	line(t, a.Log(), "msg=ready", " files=1 ")
 }
 
 var siteLine = regexp.MustCompile(`(?m)^  (new_context|word_data|string_data|blob_data|data|new_context_with_data) +` +
 	`0x[0-9a-f]+ +- +-?8@\S+( -?8@\S+)*$`)
 
-func TestProbesText(t *testing.T) {
+func TestProbesListsSitesAsText(t *testing.T) {
+	t.Parallel()
 	got := crau(t, nil, "probes", samplePath)
 	if got.code != 0 || got.stderr != "" {
 		t.Errorf("exit code %d, stderr %s", got.code, got.stderr)
@@ -161,7 +147,8 @@ type listedFile struct {
 	} `json:"sites"`
 }
 
-func TestProbesJSON(t *testing.T) {
+func TestProbesListsSitesAsJSON(t *testing.T) {
+	t.Parallel()
 	got := crau(t, nil, "probes", "--output", "json", samplePath, samplePath)
 	var files []listedFile
 	if err := json.Unmarshal([]byte(got.stdout), &files); err != nil || got.code != 0 || got.stderr != "" {
@@ -190,7 +177,8 @@ func TestProbesJSON(t *testing.T) {
 	}
 }
 
-func TestProbesOfBadFiles(t *testing.T) {
+func TestProbesReportsBadFilesAndListsTheGoodOne(t *testing.T) {
+	t.Parallel()
 	bad := badFiles(t)
 	args := []string{"probes"}
 	for i, b := range bad {

@@ -1,47 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package e2e runs the real program on a real kernel against real programs with probes, and looks at what a user sees.
 package e2e
 
 import (
+	"errors"
+	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// The programs under test, built by TestMain.
+const root = "../.." // of the repository
+
+// The programs under test, built by TestMain. Tests trace copies of the sample program; see ownSample.
 var agentPath, samplePath, staticPath string
 
+// parallel is how many tests run at once: they wait for timeouts of the agent more than they compute.
+const parallel = "6"
+
 func TestMain(m *testing.M) {
-	// What else runs on this machine must not be counted: only the tests of discovery turn it on.
-	os.Setenv("CRAU_DISCOVERY_ENABLED", "false")
+	flag.Parse()
+	if !isSet("test.parallel") {
+		_ = flag.Set("test.parallel", parallel)
+	}
 	agentPath, samplePath, staticPath = os.Getenv("E2E_AGENT"), os.Getenv("E2E_SAMPLE"), os.Getenv("E2E_SAMPLE")
 	if agentPath != "" && samplePath != "" {
-		os.Exit(m.Run()) // built elsewhere, as for the virtual machine of test/vm
+		os.Exit(m.Run()) // built elsewhere, as for the virtual machines of test/vm
 	}
 	dir, err := os.MkdirTemp("", "crau-otel-e2e")
 	if err == nil {
-		// Files of this run's own: whoever else runs the sample program would be traced, too.
 		agentPath = filepath.Join(dir, "crau-otel")
 		samplePath, staticPath = filepath.Join(dir, "sample"), filepath.Join(dir, "sample-static")
-	}
-	for _, cmd := range []*exec.Cmd{
-		exec.Command("go", "build", "-o", agentPath, "../../cmd/crau-otel"),
-		exec.Command("make", "-s", "-C", "../../examples/sample", "BIN="+dir),
-	} {
-		if err == nil {
-			cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-			cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is released
-			err = cmd.Run()
-		}
+		err = errors.Join(harness.BuildAgent(root, agentPath), harness.BuildSample(root, dir))
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "build programs under test:", err)
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	code := m.Run()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
+}
+
+func isSet(name string) (found bool) {
+	flag.Visit(func(f *flag.Flag) { found = found || f.Name == name })
+	return found
 }

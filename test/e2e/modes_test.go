@@ -8,23 +8,26 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
 // runMode runs a mode of the sample program and returns its one tree and the totals.
-func runMode(t *testing.T, mode string, args ...string) (*span, totals) {
+func runMode(t *testing.T, mode string, args ...string) (*harness.Span, harness.TestTotals) {
 	t.Helper()
-	a := startAgent(t, nil, "--library", samplePath, "--exporter", "console", "--console-format", "json")
-	hits := runSample(t, append([]string{"--mode", mode}, args...)...)
-	n := a.stop()
-	n.checkExact(t, hits)
-	roots := trees(t, consoleSpans(t, a.stdout.Bytes()))
+	sample := ownSample(t)
+	a := trace(t, sample)
+	hits := harness.RunSample(t, sample, append([]string{"--mode", mode}, args...)...)
+	n := a.Stop()
+	n.CheckExact(t, hits)
+	roots := harness.Trees(t, a.ConsoleSpans())
 	if len(roots) != 1 {
 		t.Fatalf("%d trees, want 1", len(roots))
 	}
 	return roots[0], n
 }
 
-func wantAttributes(t *testing.T, s *span, want map[string]any) {
+func wantAttributes(t *testing.T, s *harness.Span, want map[string]any) {
 	t.Helper()
 	for k, w := range want {
 		if got := s.Attributes[k]; !reflect.DeepEqual(got, w) {
@@ -32,7 +35,7 @@ func wantAttributes(t *testing.T, s *span, want map[string]any) {
 		}
 	}
 	for k := range s.Attributes {
-		if _, ok := want[k]; !ok && !ofTheRun(k) {
+		if _, ok := want[k]; !ok && !harness.DescribesRun(k) {
 			t.Errorf("unexpected attribute %s = %v", k, s.Attributes[k])
 		}
 	}
@@ -51,6 +54,7 @@ func ramp(n int) string {
 }
 
 func TestArrayOf16ArrivesWhole(t *testing.T) {
+	t.Parallel()
 	root, n := runMode(t, "array16")
 	want := make(map[string]any)
 	for i := range 16 {
@@ -78,6 +82,7 @@ func TestArrayOf16ArrivesWhole(t *testing.T) {
 }
 
 func TestLongStringsArriveCutAndMarked(t *testing.T) {
+	t.Parallel()
 	root, n := runMode(t, "long")
 	key := func(n int) string { return "test." + alphabet(n-6) }
 	wantAttributes(t, root, map[string]any{
@@ -95,6 +100,7 @@ func TestLongStringsArriveCutAndMarked(t *testing.T) {
 }
 
 func TestBytesArriveReadable(t *testing.T) {
+	t.Parallel()
 	root, _ := runMode(t, "bytes")
 	wantAttributes(t, root, map[string]any{
 		"test.latin1":              `caf\xe9 \xff\xfe`,
@@ -113,6 +119,7 @@ func TestBytesArriveReadable(t *testing.T) {
 }
 
 func TestUntouchedPagesArrive(t *testing.T) {
+	t.Parallel()
 	root, n := runMode(t, "cold", "--count", "200")
 	want := map[string]any{
 		"test.crossing_string": "across the border",
@@ -138,32 +145,34 @@ func TestUntouchedPagesArrive(t *testing.T) {
 }
 
 func TestNonsenseFromAProgramIsCounted(t *testing.T) {
+	t.Parallel()
 	root, n := runMode(t, "bad")
 	if root.Name != "test::bad" || root.Attributes["crypto.incomplete"] != true {
-		t.Errorf("root is %s", root.text())
+		t.Errorf("root is %s", root.Text())
 	}
 	for _, key := range []string{"test.before", "test.first", "test.last", "test.after", "test.seventeen"} {
 		if root.Attributes[key] == nil {
 			t.Errorf("%s is missing", key)
 		}
 	}
-	if len(root.children) != 6 {
-		t.Errorf("%d contexts with an array that cannot be read, want 6", len(root.children))
+	if len(root.Children) != 6 {
+		t.Errorf("%d contexts with an array that cannot be read, want 6", len(root.Children))
 	}
 	if n["lost.fault"] == 0 {
 		t.Error("no event counted as lost to a fault")
 	}
 }
 
-func TestDeepAndWideTrees(t *testing.T) {
+func TestDeepAndWideTreesArriveWhole(t *testing.T) {
+	t.Parallel()
 	root, _ := runMode(t, "deep", "--depth", "1000")
 	depth := 0
-	for s := root; ; s = s.children[0] {
+	for s := root; ; s = s.Children[0] {
 		if s.Attributes["test.level"] != json.Number(fmt.Sprint(depth)) {
 			t.Fatalf("level %v at depth %d", s.Attributes["test.level"], depth)
 		}
 		depth++
-		if len(s.children) != 1 {
+		if len(s.Children) != 1 {
 			break
 		}
 	}
@@ -172,10 +181,10 @@ func TestDeepAndWideTrees(t *testing.T) {
 	}
 
 	root, _ = runMode(t, "wide", "--count", "10000")
-	if len(root.children) != 10000 {
-		t.Fatalf("%d children, want 10000", len(root.children))
+	if len(root.Children) != 10000 {
+		t.Fatalf("%d children, want 10000", len(root.Children))
 	}
-	for i, c := range root.children {
+	for i, c := range root.Children {
 		if c.Attributes["test.index"] != json.Number(fmt.Sprint(i)) {
 			t.Fatalf("child %d has index %v", i, c.Attributes["test.index"])
 		}

@@ -8,30 +8,34 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-func TestScopesKeepOnlyTheirs(t *testing.T) {
-	t.Setenv("CRAU_SCOPES", "tls")
-	a := startAgent(t, nil, "--library", samplePath, "--exporter", "console", "--console-format", "json")
-	hits := runSample(t, "--count", "2", "--rate", "0")
-	n := a.stop()
-	n.checkExact(t, hits)
+func TestScopesHideAllOthers(t *testing.T) {
+	t.Parallel()
+	sample := ownSample(t)
+	a := startAgent(t, []string{"CRAU_SCOPES=tls"}, append(asJSON, "--library", sample)...)
+	hits := harness.RunSample(t, sample, "--count", "2", "--rate", "0")
+	n := a.Stop()
+	n.CheckExact(t, hits)
 	if n["lost.hidden"] == 0 {
 		t.Error("no hit was counted as hidden")
 	}
-	roots := trees(t, consoleSpans(t, a.stdout.Bytes()))
+	roots := harness.Trees(t, a.ConsoleSpans())
 	if len(roots) != 4 {
 		t.Fatalf("%d trees, want 4", len(roots))
 	}
 	for _, root := range roots {
-		text := root.text()
+		text := root.Text()
 		if strings.Contains(text, "pk") || root.Attributes["crypto.pqc.key_exchange.status"] != "hybrid" {
 			t.Errorf("with scope tls:\n%s", text)
 		}
 	}
 }
 
-func TestProcessIsPrivateUnlessAskedFor(t *testing.T) {
+func TestProcessIsPrivateUnlessConfigured(t *testing.T) {
+	t.Parallel()
 	private := []string{"process.pid", "process.owner", "process.executable.path", "process.command_args"}
 	for _, mode := range []string{"none", "full"} {
 		t.Run(mode, func(t *testing.T) {
@@ -39,10 +43,11 @@ func TestProcessIsPrivateUnlessAskedFor(t *testing.T) {
 			if err := os.WriteFile(config, []byte("privacy:\n  process: "+mode+"\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			a := startAgent(t, nil, "--config", config, "--library", samplePath, "--exporter", "console", "--console-format", "json")
-			runSample(t, "--count", "2", "--rate", "4", "--role", "client")
-			a.stop()
-			roots := trees(t, consoleSpans(t, a.stdout.Bytes()))
+			sample := ownSample(t)
+			a := startAgent(t, nil, "--config", config, "--library", sample, "--exporter", "console", "--console-format", "json")
+			harness.RunSample(t, sample, "--count", "2", "--rate", "4", "--role", "client")
+			a.Stop()
+			roots := harness.Trees(t, a.ConsoleSpans())
 			if len(roots) != 2 {
 				t.Fatalf("%d trees, want 2", len(roots))
 			}
@@ -51,29 +56,24 @@ func TestProcessIsPrivateUnlessAskedFor(t *testing.T) {
 					t.Errorf("%s is %v with privacy.process: %s", key, got, mode)
 				}
 			}
-			if path := roots[0].Resource["process.executable.path"]; mode == "full" && path != samplePath {
-				t.Errorf("process.executable.path is %v, want %s", path, samplePath)
+			if path := roots[0].Resource["process.executable.path"]; mode == "full" && path != sample {
+				t.Errorf("process.executable.path is %v, want %s", path, sample)
 			}
 		})
 	}
 }
 
-func TestLibraryThatSpokeIsNamed(t *testing.T) {
+func TestLibraryThatReportedIsNamed(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir() // writable by root alone, below one that anybody may write to
 	copied := filepath.Join(dir, "libsample.so.1.2")
-	program, err := os.ReadFile(samplePath)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(copied, program, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	a := startAgent(t, nil, "--library", copied, "--exporter", "console", "--console-format", "json")
+	harness.Copy(t, samplePath, copied)
+	a := trace(t, copied)
 	if out, err := exec.Command(copied, "--count", "1", "--role", "client").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	a.stop()
-	roots := trees(t, consoleSpans(t, a.stdout.Bytes()))
+	a.Stop()
+	roots := harness.Trees(t, a.ConsoleSpans())
 	if len(roots) != 1 {
 		t.Fatalf("%d trees, want 1", len(roots))
 	}
@@ -88,7 +88,7 @@ func TestLibraryThatSpokeIsNamed(t *testing.T) {
 	if id, _ := roots[0].Attributes["crypto.library.build_id"].(string); len(id) != 40 {
 		t.Errorf("crypto.library.build_id is %q, want 40 hex digits", id)
 	}
-	if roots[0].children[0].Attributes["crypto.library.name"] != nil {
+	if roots[0].Children[0].Attributes["crypto.library.name"] != nil {
 		t.Error("a child of the same library repeats its name")
 	}
 }

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/cilium/ebpf/features"
 
@@ -27,7 +25,7 @@ const (
 	capBPF      = 39
 )
 
-// copies copies files into a folder that everybody may read.
+// copies copies programs into a folder that everybody may read.
 func copies(t *testing.T, files ...string) []string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "crau-otel-e2e")
@@ -40,34 +38,20 @@ func copies(t *testing.T, files ...string) []string {
 	}
 	var paths []string
 	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		path := filepath.Join(dir, filepath.Base(f))
-		if err := os.WriteFile(path, text, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		paths = append(paths, path)
+		paths = append(paths, harness.Copy(t, f, filepath.Join(dir, filepath.Base(f))))
 	}
 	return paths
 }
 
-// asNobody returns a command that runs as the user nobody with these capabilities and no others.
-func asNobody(t *testing.T, capabilities []uintptr, path string, args ...string) *exec.Cmd {
-	t.Helper()
-	harness.RequireBPF(t)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Dir = filepath.Dir(path)
-	cmd.SysProcAttr = &syscall.SysProcAttr{
+// asNobody configures crau-otel to run as the user nobody with these capabilities and no others.
+func asNobody(capabilities []uintptr, path string, args ...string) harness.AgentConfig {
+	return harness.AgentConfig{Path: path, Args: args, SysProcAttr: &syscall.SysProcAttr{
 		Credential: &syscall.Credential{Uid: nobody, Gid: nobody}, AmbientCaps: capabilities,
-	}
-	return cmd
+	}}
 }
 
 func TestMissingCapabilitiesAreNamed(t *testing.T) {
+	t.Parallel()
 	paths := copies(t, agentPath, samplePath)
 	for _, c := range []struct {
 		has  []uintptr
@@ -77,7 +61,7 @@ func TestMissingCapabilitiesAreNamed(t *testing.T) {
 		{[]uintptr{capBPF}, "CAP_PERFMON"},
 		{[]uintptr{capPerfmon}, "CAP_BPF"},
 	} {
-		got := finish(t, asNobody(t, c.has, paths[0], "run", "--library", paths[1]))
+		got := finish(t, asNobody(c.has, paths[0], "run", "--library", paths[1]).Command())
 		want := regexp.MustCompile(`^crau-otel: missing capabilities: ` + c.want + `; .*root.*\n$`)
 		if got.code != 1 || got.stdout != "" || !want.MatchString(got.stderr) {
 			t.Errorf("with capabilities %v: exit code %d, stderr %s\nwant one line that names %s", c.has, got.code, got.stderr, c.want)
@@ -86,12 +70,13 @@ func TestMissingCapabilitiesAreNamed(t *testing.T) {
 }
 
 func TestProbesAndVersionNeedNoPrivileges(t *testing.T) {
+	t.Parallel()
 	paths := copies(t, agentPath, samplePath)
-	got := finish(t, asNobody(t, nil, paths[0], "probes", paths[1]))
+	got := finish(t, asNobody(nil, paths[0], "probes", paths[1]).Command())
 	if got.code != 0 || !strings.HasPrefix(got.stdout, paths[1]+": ") {
 		t.Errorf("probes: exit code %d, stderr %s", got.code, got.stderr)
 	}
-	if got := finish(t, asNobody(t, nil, paths[0], "version")); got.code != 0 || !strings.HasPrefix(got.stdout, "crau-otel ") {
+	if got := finish(t, asNobody(nil, paths[0], "version").Command()); got.code != 0 || !strings.HasPrefix(got.stdout, "crau-otel ") {
 		t.Errorf("version: exit code %d, stderr %s", got.code, got.stderr)
 	}
 }
@@ -100,6 +85,7 @@ func TestProbesAndVersionNeedNoPrivileges(t *testing.T) {
 // CAP_SYS_ADMIN alone since CVE-2025-38466. Without CAP_DAC_READ_SEARCH files that are unreadable stay so, which costs those
 // files alone.
 func TestTwoCapabilitiesAreEnough(t *testing.T) {
+	t.Parallel()
 	harness.RequireBPF(t)
 	capabilities := []uintptr{capBPF, capPerfmon}
 	if features.HaveBPFLinkUprobeMulti() != nil {
@@ -110,17 +96,17 @@ func TestTwoCapabilitiesAreEnough(t *testing.T) {
 	if err := os.WriteFile(secret, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a := startCommand(t, asNobody(t, capabilities, paths[0], "run", "--library", secret,
-		"--library", paths[1], "--exporter", "console", "--console-format", "json"))
+	cfg := asNobody(capabilities, paths[0], append(asJSON, "--library", secret, "--library", paths[1])...)
+	a := harness.Start(t, cfg)
 	out, err := exec.Command(paths[1], "--count", "2", "--rate", "0").CombinedOutput() // by another user
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	n := a.stop()
-	n.checkExact(t, n["hits"])
-	checkPairs(t, consoleSpans(t, a.stdout.Bytes()), 2)
-	line(t, a.logText(), "level=WARN", "file="+secret+" ", "permission denied")
-	if n := strings.Count(a.logText(), "level=WARN"); n != 1 {
+	n := a.Stop()
+	n.CheckExact(t, n["hits"])
+	checkPairs(t, a.ConsoleSpans(), 2)
+	line(t, a.Log(), "level=WARN", "file="+secret+" ", "permission denied")
+	if n := strings.Count(a.Log(), "level=WARN"); n != 1 {
 		t.Errorf("%d warnings, want the one of the unreadable file", n)
 	}
 }

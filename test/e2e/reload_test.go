@@ -11,56 +11,57 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// reload writes a configuration, has the agent read it and waits until it says what it made of it.
-func (a *agent) reload(config, text, want string) {
-	a.t.Helper()
+// reload writes a configuration, has the agent read it and waits for a line of its log.
+func reload(t *testing.T, a *harness.TestAgent, config, text, want string) {
+	t.Helper()
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		a.t.Fatal(err)
+		t.Fatal(err)
 	}
-	if err := a.cmd.Process.Signal(syscall.SIGHUP); err != nil {
-		a.t.Fatal(err)
-	}
-	a.waitLog(want)
+	a.Signal(syscall.SIGHUP)
+	a.WaitLog(want)
 }
 
-// While one library comes and goes, a bad file is refused and everything else changes, no event of the other is lost.
-func TestReload(t *testing.T) {
+// One library comes and goes, a bad configuration is refused, and everything else changes.
+func TestReloadLosesNoEventOfWhatStays(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
-	stays := install(t, samplePath, filepath.Join(dir, unique(t, "stays")))
-	goes := install(t, samplePath, filepath.Join(dir, unique(t, "goes")))
+	stays := harness.Copy(t, samplePath, filepath.Join(dir, unique(t, "stays")))
+	goes := harness.Copy(t, samplePath, filepath.Join(dir, unique(t, "goes")))
 	config := filepath.Join(dir, "crau.yaml")
 	both := "libraries: [" + stays + ", " + goes + "]\n"
 	if err := os.WriteFile(config, []byte(both), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a := startAgent(t, nil, "--config", config, "--exporter", "console", "--console-format", "json", "--idle-timeout", "200ms")
+	a := startAgent(t, nil, append(asJSON, "--config", config, "--idle-timeout", "200ms")...)
 
 	const handshakes = 300
-	through := start(t, exec.Command(stays, "--rate", "100", "--count", "300"))
-	a.reload(config, "libraries: [\n", "crau.yaml:")
-	a.reload(config, "libraries: ["+stays+"]\nring: {size: 1MiB}\nlog: {level: debug}\n"+
+	through := harness.StartProgram(t, exec.Command(stays, "--rate", "100", "--count", "300"))
+	reload(t, a, config, "libraries: [\n", "crau.yaml:")
+	reload(t, a, config, "libraries: ["+stays+"]\nring: {size: 1MiB}\nlog: {level: debug}\n"+
 		"services: [{name: renamed, executable: stays-*}]\npolicy: {name: pq-only}\nprivacy: {keys: {deny: [pk::bits]}}\n",
 		"keys=ring.size")
-	a.waitLog("msg=detached file=" + goes)
+	a.WaitLog("msg=detached file=" + goes)
 	if out, err := exec.Command(goes, "--count", "3", "--rate", "0").CombinedOutput(); err != nil { // unseen
 		t.Fatalf("%v\n%s", err, out)
 	}
 	time.Sleep(2 * settled) // trees that are idle for 200 ms end as the configuration says by then
-	a.reload(config, both+"log: {level: debug}\n", "msg=attached file="+goes)
+	reload(t, a, config, both+"log: {level: debug}\n", "msg=attached file="+goes)
 	if out, err := exec.Command(goes, "--count", "2", "--rate", "0").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if err := through.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	n := a.stop()
-	n.checkExact(t, n["hits"])
+	n := a.Stop()
+	n.CheckExact(t, n["hits"])
 
-	var own []*span
+	var own []*harness.Span
 	renamed, violating, denied := 0, 0, 0
-	for _, s := range consoleSpans(t, a.stdout.Bytes()) {
+	for _, s := range a.ConsoleSpans() {
 		if s.Resource["process.executable.name"] != filepath.Base(stays) {
 			continue
 		}
@@ -76,7 +77,7 @@ func TestReload(t *testing.T) {
 			denied++
 		}
 	}
-	roots := trees(t, own)
+	roots := harness.Trees(t, own)
 	if len(roots) != 2*handshakes || len(own) != 2*handshakes*9 {
 		t.Errorf("%d trees of %d spans, want %d of %d", len(roots), len(own), 2*handshakes, 2*handshakes*9)
 	}
@@ -85,19 +86,20 @@ func TestReload(t *testing.T) {
 			t.Errorf("%d of %d spans are %s, want some", got, len(own), what)
 		}
 	}
-	if got := len(trees(t, ofService(consoleSpans(t, a.stdout.Bytes()), filepath.Base(goes)))); got != 4 {
+	if got := len(harness.Trees(t, ofService(a.ConsoleSpans(), filepath.Base(goes)))); got != 4 {
 		t.Errorf("%d trees of what came back, want 4", got)
 	}
-	if refused := line(t, a.logText(), "level=ERROR"); !strings.Contains(refused, "configuration not reloaded") {
+	if refused := line(t, a.Log(), "level=ERROR"); !strings.Contains(refused, "configuration not reloaded") {
 		t.Errorf("the bad file is refused with %s", refused)
 	}
-	if !slices.Contains(strings.Fields(line(t, a.logText(), "level=WARN")), "keys=ring.size") {
+	if !slices.Contains(strings.Fields(line(t, a.Log(), "level=WARN")), "keys=ring.size") {
 		t.Error("the key that takes a restart is not named")
 	}
 }
 
-// Scopes change in the kernel's program, too: what it was not to send comes as soon as it is asked for.
-func TestReloadOfScopes(t *testing.T) {
+// Scopes are filtered in the kernel, too.
+func TestReloadOfScopesHoldsAtOnce(t *testing.T) {
+	t.Parallel()
 	config := filepath.Join(t.TempDir(), "crau.yaml")
 	stages := []struct {
 		scopes string
@@ -106,27 +108,23 @@ func TestReloadOfScopes(t *testing.T) {
 	if err := os.WriteFile(config, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a := startAgent(t, nil, "--config", config, "--library", samplePath, "--exporter", "console", "--console-format", "json",
-		"--idle-timeout", "20ms")
+	sample := ownSample(t)
+	a := trace(t, sample, "--config", config, "--idle-timeout", "20ms")
 	hits, want := 0, 0
 	for _, stage := range stages {
 		if err := os.WriteFile(config, []byte("scopes: "+stage.scopes+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		said := strings.Count(a.logText(), "configuration reloaded")
-		if err := a.cmd.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
-		for strings.Count(a.logText(), "configuration reloaded") == said {
-			time.Sleep(10 * time.Millisecond)
-		}
+		before := strings.Count(a.Log(), "configuration reloaded")
+		a.Signal(syscall.SIGHUP)
+		a.WaitLogs("configuration reloaded", before+1)
 		time.Sleep(settled) // until the mapping's next tick
-		hits += runSample(t, "--count", "1", "--rate", "0")
+		hits += harness.RunSample(t, sample, "--count", "1", "--rate", "0")
 		time.Sleep(settled)
 		want += stage.spans
 	}
-	a.stop().checkExact(t, hits)
-	spans := consoleSpans(t, a.stdout.Bytes())
+	a.Stop().CheckExact(t, hits)
+	spans := a.ConsoleSpans()
 	if len(spans) != want {
 		names := make(map[string]int)
 		for _, s := range spans {

@@ -3,9 +3,12 @@
 package e2e
 
 import (
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
 const clientTree = `
@@ -32,15 +35,16 @@ tls::handshake [server] crypto.pqc.authentication.status=classical crypto.pqc.ke
     pk::sign crypto.pqc.status=classical pk.algorithm=ECDSA pk.bits=256 pk.curve=SECP256R1 pk.hash=SHA256
 `
 
-// checkPairs checks that the spans are n client and n server trees, in turn where that is told.
-func checkPairs(t *testing.T, spans []*span, n int) {
+// checkPairs checks that the spans are the trees of n client and n server handshakes of the sample program.
+func checkPairs(t *testing.T, spans []*harness.Span, n int) {
 	t.Helper()
 	checkPairsOf(t, "sample", spans, n)
 }
 
-func checkPairsOf(t *testing.T, program string, spans []*span, n int) {
+// checkPairsOf is checkPairs for a copy of the sample program under another name.
+func checkPairsOf(t *testing.T, program string, spans []*harness.Span, n int) {
 	t.Helper()
-	roots := trees(t, spans)
+	roots := harness.Trees(t, spans)
 	clients := 0
 	for _, root := range roots {
 		want := serverTree
@@ -48,7 +52,9 @@ func checkPairsOf(t *testing.T, program string, spans []*span, n int) {
 			want = clientTree
 			clients++
 		}
-		wantText(t, root, want)
+		if want = strings.TrimPrefix(want, "\n"); root.Text() != want {
+			t.Errorf("tree differs\ngot:\n%swant:\n%s", root.Text(), want)
+		}
 		if service := root.Resource["service.name"]; service != program {
 			t.Errorf("service.name is %v", service)
 		}
@@ -61,38 +67,45 @@ func checkPairsOf(t *testing.T, program string, spans []*span, n int) {
 	}
 }
 
-func TestStylesOverOTLP(t *testing.T) {
+func TestAllStylesArriveWholeOverOTLP(t *testing.T) {
+	t.Parallel()
 	for _, style := range []string{"explicit", "self", "link"} {
 		t.Run(style, func(t *testing.T) {
-			r := startReceiver(t)
-			a := startAgent(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.endpoint}, "--library", samplePath)
-			hits := runSample(t, "--style", style, "--count", "3", "--rate", "50")
-			a.stop().checkExact(t, hits)
-			checkPairs(t, r.received(), 3)
+			t.Parallel()
+			r := harness.Receive(t, harness.ReceiverConfig{})
+			sample := ownSample(t)
+			a := startAgent(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.Endpoint()}, "--library", sample)
+			hits := harness.RunSample(t, sample, "--style", style, "--count", "3", "--rate", "50")
+			a.Stop().CheckExact(t, hits)
+			checkPairs(t, r.Spans(), 3)
 		})
 	}
 }
 
-// A context value is a call site's: threads, processes and repeated handshakes share it and must not mix.
-func TestConcurrentHandshakes(t *testing.T) {
+// The context value is a call site, which threads, processes and repeated handshakes share.
+func TestConcurrentHandshakesDoNotMix(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{{"--threads", "4"}, {"--forks", "4"}, {"--forks", "2", "--threads", "2"}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
-			a := startAgent(t, nil, "--library", samplePath, "--exporter", "console", "--console-format", "json")
-			hits := runSample(t, append(args, "--rate", "0", "--count", "400")...)
-			a.stop().checkExact(t, hits)
-			checkPairs(t, consoleSpans(t, a.stdout.Bytes()), 400)
+			sample := ownSample(t)
+			a := trace(t, sample)
+			hits := harness.RunSample(t, sample, append(args, "--rate", "0", "--count", "400")...)
+			a.Stop().CheckExact(t, hits)
+			checkPairs(t, a.ConsoleSpans(), 400)
 		})
 	}
 }
 
+// A deadline is part of what holds: not parallel.
 func TestFinishedTreeArrivesSoon(t *testing.T) {
-	r := startReceiver(t)
-	a := startAgent(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.endpoint}, "--library", samplePath)
-	sample := startSample(t, "--count", "0", "--rate", "0.001")
-	defer sample.stop(t)
-	r.waitFor(t, 18, 20*time.Second)
+	r := harness.Receive(t, harness.ReceiverConfig{})
+	sample := ownSample(t)
+	a := startAgent(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.Endpoint()}, "--library", sample)
+	program := harness.StartProgram(t, exec.Command(sample, "--count", "0", "--rate", "0.001"))
+	defer harness.Finish(t, program)
+	arrival := r.WaitSpans(18, 20*time.Second)
 	last := time.Time{}
-	for _, s := range r.received() {
+	for _, s := range r.Spans() {
 		if s.End.After(last) {
 			last = s.End
 		}
@@ -100,17 +113,19 @@ func TestFinishedTreeArrivesSoon(t *testing.T) {
 			t.Errorf("the end was inferred by %v, want idle", s.Attributes["crypto.context.end"])
 		}
 	}
-	if took := r.times[17].Sub(last); took > 3*time.Second {
+	if took := arrival.Sub(last); took > 3*time.Second {
 		t.Errorf("the trees arrived %s after their last event, want at most 3 s", took)
 	}
-	a.stop()
+	a.Stop()
 }
 
-func TestConsoleText(t *testing.T) {
-	a := startAgent(t, nil, "--library", samplePath, "--exporter", "console")
-	runSample(t, "--count", "1", "--role", "server")
-	a.stop()
-	out := a.stdout.String()
+func TestConsoleDrawsTrees(t *testing.T) {
+	t.Parallel()
+	sample := ownSample(t)
+	a := startAgent(t, nil, "--library", sample, "--exporter", "console")
+	harness.RunSample(t, sample, "--count", "1", "--role", "server")
+	a.Stop()
+	out := string(a.Output())
 	for _, want := range []string{
 		"  sample  ended: process_exit\n",
 		"\n├─ tls::key_exchange ",
@@ -128,6 +143,8 @@ func TestConsoleText(t *testing.T) {
 }
 
 func TestTotalsAreLoggedWithoutAnyEvent(t *testing.T) {
-	a := startAgent(t, nil, "--library", samplePath, "--exporter", "none")
-	a.stop().checkExact(t, 0)
+	t.Parallel()
+	sample := ownSample(t)
+	a := startAgent(t, nil, "--library", sample, "--exporter", "none")
+	a.Stop().CheckExact(t, 0)
 }

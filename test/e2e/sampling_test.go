@@ -4,11 +4,13 @@ package e2e
 
 import (
 	"testing"
+
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// Nothing is sampled but the trees that are kept by rule: the metrics count all the same, and what is left out is
-// told to the event.
+// Only trees that a rule keeps are sampled. The metrics count all of them, and the hits of the others are counted as lost.
 func TestSamplingKeepsByRule(t *testing.T) {
+	t.Parallel()
 	const fine, downgraded = 10, 4 // pairs of handshakes
 	for _, c := range []struct {
 		keep  string
@@ -16,25 +18,27 @@ func TestSamplingKeepsByRule(t *testing.T) {
 	}{
 		{"", map[string]int{}},
 		{"violations", map[string]int{"client": downgraded, "server": downgraded}},
-		{"downgrades", map[string]int{"client": downgraded}}, // a server is not told what was offered
+		{"downgrades", map[string]int{"client": downgraded}}, // a server does not report what was offered
 		{"weak", map[string]int{}},
 		{"downgrades,violations", map[string]int{"client": downgraded, "server": downgraded}},
 	} {
 		t.Run("keep="+c.keep, func(t *testing.T) {
-			r := startReceiver(t)
+			t.Parallel()
+			r := harness.Receive(t, harness.ReceiverConfig{})
+			sample := ownSample(t)
 			a := startAgent(t, []string{
-				"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.endpoint, "OTEL_TRACES_SAMPLER=always_off", "CRAU_SAMPLING_KEEP=" + c.keep,
-			}, "--library", samplePath, "--policy", "hybrid-ok")
-			hits := runSample(t, "--count", "10", "--rate", "0")
-			hits += runSample(t, "--count", "4", "--rate", "0", "--group", "23", "--offer", "4588,23")
-			n := a.stop()
-			n.checkExact(t, hits)
+				"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.Endpoint(), "OTEL_TRACES_SAMPLER=always_off", "CRAU_SAMPLING_KEEP=" + c.keep,
+			}, "--library", sample, "--policy", "hybrid-ok")
+			hits := harness.RunSample(t, sample, "--count", "10", "--rate", "0")
+			hits += harness.RunSample(t, sample, "--count", "4", "--rate", "0", "--group", "23", "--offer", "4588,23")
+			n := a.Stop()
+			n.CheckExact(t, hits)
 			if n["lost.sampled_out"] != hits-n["events.exported"] {
 				t.Errorf("what was not exported is not counted as sampled out: %v", n)
 			}
 
 			got := make(map[string]int)
-			for _, root := range trees(t, r.received()) {
+			for _, root := range harness.Trees(t, r.Spans()) {
 				role, _ := root.Attributes["tls.role"].(string)
 				got[role]++
 				if status := root.Attributes["crypto.pqc.key_exchange.status"]; status != "classical" {
@@ -46,8 +50,7 @@ func TestSamplingKeepsByRule(t *testing.T) {
 					t.Errorf("%d trees of a %s were exported, want %d", got[role], role, c.trees[role])
 				}
 			}
-			r.metrics.mu.Lock()
-			defer r.metrics.mu.Unlock()
+			values := r.Metrics.Values()
 			for key, want := range map[string]float64{
 				"crypto.handshake.duration{crypto.operation=tls::handshake,crypto.pqc.status=hybrid,crypto.role=client," +
 					"process.executable.name=sample}": fine,
@@ -56,7 +59,7 @@ func TestSamplingKeepsByRule(t *testing.T) {
 				"crypto.policy.violations{crypto.policy.rule=hybrid-ok/key-exchange,process.executable.name=sample}": 2 * downgraded,
 				"crau_otel.events.lost{reason=sampled_out}":                                                          float64(n["lost.sampled_out"]),
 			} {
-				if got := r.metrics.values[key]; got != want {
+				if got := values[key]; got != want {
 					t.Errorf("%s is %v, want %v", key, got, want)
 				}
 			}

@@ -4,104 +4,100 @@ package e2e
 
 import (
 	"encoding/json"
-	"net"
 	"os"
 	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-func TestSIGTERM(t *testing.T) {
-	a := startAgent(t, nil, "--library", samplePath, "--exporter", "console", "--console-format", "json")
-	hits := runSample(t, "--count", "2", "--rate", "0")
-	a.stopBy(syscall.SIGTERM).checkExact(t, hits)
-	checkPairs(t, consoleSpans(t, a.stdout.Bytes()), 2)
+func TestSIGTERMEndsAsSIGINTDoes(t *testing.T) {
+	t.Parallel()
+	sample := ownSample(t)
+	a := trace(t, sample)
+	hits := harness.RunSample(t, sample, "--count", "2", "--rate", "0")
+	a.StopBy(syscall.SIGTERM).CheckExact(t, hits)
+	checkPairs(t, a.ConsoleSpans(), 2)
 }
 
-// stuck returns a crau-otel whose output nobody reads.
-func stuck(t *testing.T, env ...string) *agent {
+// startStuck starts an agent that traces a file and whose output nobody reads.
+func startStuck(t *testing.T, file string, env ...string) *harness.TestAgent {
 	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.Close() })
-	cmd := agentCommand(t, env, "--library", samplePath, "--exporter", "console")
-	cmd.Stdout = w
-	a := startCommand(t, cmd)
+	a := harness.Start(t, harness.AgentConfig{
+		Path: agentPath, Env: env, Args: []string{"--library", file, "--exporter", "console"}, Stdout: w,
+	})
 	_ = w.Close()
 	return a
 }
 
 func TestSecondSignalEndsAStuckShutdown(t *testing.T) {
-	a := stuck(t, "CRAU_SHUTDOWN_TIMEOUT=5m")
-	runSample(t, "--count", "200", "--rate", "0") // more than a pipe holds
-	if err := a.cmd.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	a.waitLog("interrupt again to end at once")
+	t.Parallel()
+	sample := ownSample(t)
+	a := startStuck(t, sample, "CRAU_SHUTDOWN_TIMEOUT=5m")
+	harness.RunSample(t, sample, "--count", "200", "--rate", "0") // more than a pipe holds
+	a.Signal(syscall.SIGINT)
+	a.WaitLog("interrupt again to end at once")
 	again := time.NewTicker(50 * time.Millisecond) // the line is logged a moment before the signal has that meaning
 	defer again.Stop()
 	timeout := time.After(time.Minute)
 	for ended := false; !ended; {
 		select {
 		case <-again.C:
-			_ = a.cmd.Process.Signal(syscall.SIGINT)
-		case <-a.eof:
+			_ = a.Agent.Signal(syscall.SIGINT) // it may have ended
+		case <-a.Ended():
 			ended = true
 		case <-timeout:
 			t.Fatal("crau-otel still runs")
 		}
 	}
-	_ = a.cmd.Wait()
-	if status, ok := a.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGINT {
-		t.Errorf("crau-otel ended by %v, want by SIGINT", a.cmd.ProcessState)
+	state, _ := a.Wait()
+	if status, ok := state.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGINT {
+		t.Errorf("crau-otel ended by %v, want by SIGINT", state)
 	}
 }
 
-// Without a second signal the time to shut down bounds it, and what was not delivered is counted.
+// Without a second signal the shutdown ends after shutdown.timeout, and what was not delivered is counted. The time is part
+// of what holds: not parallel.
 func TestStuckShutdownEndsInTime(t *testing.T) {
-	a := stuck(t, "CRAU_SHUTDOWN_TIMEOUT=500ms")
-	hits := runSample(t, "--count", "200", "--rate", "0")
+	sample := ownSample(t)
+	a := startStuck(t, sample, "CRAU_SHUTDOWN_TIMEOUT=500ms")
+	hits := harness.RunSample(t, sample, "--count", "200", "--rate", "0")
 	began := time.Now()
-	n := a.stop()
+	n := a.Stop()
 	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("it took %s to shut down", took)
 	}
-	n.checkExact(t, hits)
+	n.CheckExact(t, hits)
 	if n["lost.export_failed"] == 0 {
 		t.Errorf("nothing failed although nobody read: %v", n)
 	}
-	line(t, a.logText(), "level=WARN", "not everything was exported")
+	line(t, a.Log(), "level=WARN", "not everything was exported")
 }
 
-// unused returns an address that nobody listens on.
-func unused(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-func TestCollectorThatIsDown(t *testing.T) {
+func TestEverythingFailsWithoutAReceiver(t *testing.T) {
+	t.Parallel()
+	sample := ownSample(t)
 	a := startAgent(t, []string{
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + unused(t), "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=10", "CRAU_SHUTDOWN_TIMEOUT=1s",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + unusedAddress(t), "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=10", "CRAU_SHUTDOWN_TIMEOUT=1s",
 		"OTEL_METRICS_EXPORTER=none",
-	}, "--library", samplePath)
-	hits := runSample(t, "--count", "20", "--rate", "0")
-	a.waitLog("connection refused")
-	hits += runSample(t, "--count", "20", "--rate", "0") // it goes on
-	n := a.stop()
-	n.checkExact(t, hits)
+	}, "--library", sample)
+	hits := harness.RunSample(t, sample, "--count", "20", "--rate", "0")
+	a.WaitLog("connection refused")
+	hits += harness.RunSample(t, sample, "--count", "20", "--rate", "0") // it goes on
+	n := a.Stop()
+	n.CheckExact(t, hits)
 	if n["lost.export_failed"] != hits || n["spans"] != 0 || n["trees"] != 80 {
 		t.Errorf("%d hits of 80 trees, all of which should have failed: %v", hits, n)
 	}
-	log := a.logText()
+	log := a.Log()
 	line(t, log, "level=WARN", "cannot export spans yet, trying again")
 	line(t, log, "level=WARN", "spans are lost")
 	line(t, log, "level=WARN", "not everything was exported")
@@ -110,31 +106,32 @@ func TestCollectorThatIsDown(t *testing.T) {
 	}
 }
 
-func TestCollectorThatComesUpLater(t *testing.T) {
-	address := unused(t)
-	a := startAgent(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + address}, "--library", samplePath)
-	hits := runSample(t, "--count", "20", "--rate", "0")
-	a.waitLog("cannot export spans yet, trying again")
-	r := startReceiverAt(t, address)
-	r.waitFor(t, 20*18, 30*time.Second)
-	hits += runSample(t, "--count", "1", "--rate", "0")
-	a.stop().checkExact(t, hits)
-	checkPairs(t, r.received(), 21)
-	line(t, a.logText(), "level=INFO", "spans are exported again")
+func TestReceiverThatComesUpLaterGetsEverything(t *testing.T) {
+	t.Parallel()
+	address := unusedAddress(t)
+	sample := ownSample(t)
+	a := startAgent(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + address}, "--library", sample)
+	hits := harness.RunSample(t, sample, "--count", "20", "--rate", "0")
+	a.WaitLog("cannot export spans yet, trying again")
+	r := harness.Receive(t, harness.ReceiverConfig{Address: address})
+	r.WaitSpans(20*18, 30*time.Second)
+	hits += harness.RunSample(t, sample, "--count", "1", "--rate", "0")
+	a.Stop().CheckExact(t, hits)
+	checkPairs(t, r.Spans(), 21)
+	line(t, a.Log(), "level=INFO", "spans are exported again")
 }
 
-func TestLogAsJSON(t *testing.T) {
-	a := startAgent(t, nil, "--library", samplePath, "--library", "/nonexistent", "--exporter", "none", "--log-format", "json")
-	hits := runSample(t, "--count", "1", "--rate", "0")
-	if err := a.cmd.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	<-a.eof
-	if err := a.cmd.Wait(); err != nil {
+func TestLogAsJSONHasTheTotals(t *testing.T) {
+	t.Parallel()
+	sample := ownSample(t)
+	a := startAgent(t, nil, "--library", sample, "--library", "/nonexistent", "--exporter", "none", "--log-format", "json")
+	hits := harness.RunSample(t, sample, "--count", "1", "--rate", "0")
+	a.Signal(syscall.SIGINT)
+	if _, err := a.Wait(); err != nil {
 		t.Fatal(err)
 	}
 	found := make(map[string]map[string]any)
-	for l := range strings.Lines(a.logText()) {
+	for l := range strings.Lines(a.Log()) {
 		var record map[string]any
 		if err := json.Unmarshal([]byte(l), &record); err != nil {
 			t.Errorf("%v: %s", err, l)
@@ -161,11 +158,12 @@ func TestLogAsJSON(t *testing.T) {
 	}
 }
 
-// Who reads logs line by line gets all totals in one.
 func TestTotalsAreOneLine(t *testing.T) {
-	a := startAgent(t, nil, "--library", samplePath, "--exporter", "none")
-	a.stop()
-	totals := line(t, a.logText(), "msg=totals")
+	t.Parallel()
+	sample := ownSample(t)
+	a := startAgent(t, nil, "--library", sample, "--exporter", "none")
+	a.Stop()
+	totals := line(t, a.Log(), "msg=totals")
 	for _, key := range []string{
 		"hits", "spans", "trees", "events.exported", "events.session", "lost.ring_full", "lost.fault", "lost.busy",
 		"lost.malformed", "lost.rate_limited", "lost.queue_full", "lost.export_failed", "lost.sampled_out", "lost.hidden",
@@ -179,12 +177,14 @@ func TestTotalsAreOneLine(t *testing.T) {
 
 var sgr = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
-func TestConsoleColour(t *testing.T) {
+func TestConsoleIsColouredWhereConfigured(t *testing.T) {
+	t.Parallel()
 	for _, when := range []string{"always", "never", "auto"} {
-		a := startAgent(t, nil, "--library", samplePath, "--exporter", "console", "--console-color", when)
-		runSample(t, "--count", "1", "--rate", "0", "--role", "server")
-		a.stop()
-		out := a.stdout.String()
+		sample := ownSample(t)
+		a := startAgent(t, nil, "--library", sample, "--exporter", "console", "--console-color", when)
+		harness.RunSample(t, sample, "--count", "1", "--rate", "0", "--role", "server")
+		a.Stop()
+		out := string(a.Output())
 		if coloured := sgr.MatchString(out); coloured != (when == "always") {
 			t.Errorf("--console-color %s: coloured is %v:\n%q", when, coloured, out)
 		}

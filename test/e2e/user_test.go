@@ -8,12 +8,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// With --user no thread of the program has more than the two capabilities it needs, and it still sees everything.
-func TestUserKeepsOnlyWhatItNeeds(t *testing.T) {
-	a := startAgent(t, nil, "--library", samplePath, "--exporter", "console", "--console-format", "json", "--user", "nobody")
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", a.cmd.Process.Pid))
+// With --user no thread of the program keeps more than two capabilities, and it still traces everything.
+func TestUserKeepsOnlyTheCapabilitiesItNeeds(t *testing.T) {
+	t.Parallel()
+	sample := ownSample(t)
+	a := trace(t, sample, "--user", "nobody")
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", a.PID()))
 	if err != nil || len(tasks) == 0 {
 		t.Fatalf("%d threads, error %v", len(tasks), err)
 	}
@@ -38,7 +42,7 @@ func TestUserKeepsOnlyWhatItNeeds(t *testing.T) {
 			}
 		}
 	}
-	hits := runSample(t, "--count", "2", "--rate", "0")
-	a.stop().checkExact(t, hits)
-	checkPairs(t, consoleSpans(t, a.stdout.Bytes()), 2)
+	hits := harness.RunSample(t, sample, "--count", "2", "--rate", "0")
+	a.Stop().CheckExact(t, hits)
+	checkPairs(t, a.ConsoleSpans(), 2)
 }

@@ -28,9 +28,9 @@ func run(t *testing.T, env []string, name string, args ...string) string {
 
 // inGuest are the tests whose outcome depends on the kernel. Those of the command line do not, and what is a flood
 // elsewhere is none on an emulated processor.
-const inGuest = "TestStyles|TestConcurrent|TestArray|TestLong|TestBytes|TestUntouched|TestNonsense|TestDeep|" +
-	"TestFloodIsAccounted|TestProcessRate|TestScopes|TestProcessIsPrivate|TestLibraryThat|TestMetrics|TestFinished|TestTotals|" +
-	"TestTwoPrograms|TestDenied"
+const inGuest = "TestAllStyles|TestConcurrent|TestArray|TestLong|TestBytes|TestUntouched|TestNonsense|TestDeep|" +
+	"TestFloodIsAccounted|TestProcessRate|TestScopes|TestProcessIsPrivate|TestLibraryThatReported|TestMetrics|TestFinished|" +
+	"TestTotals|TestTwoPrograms|TestDenied"
 
 // TestDebian12 covers what kernel 6.1 lacks: uprobe_multi, bpf_copy_from_user_str and an easy-going verifier.
 func TestDebian12(t *testing.T) {

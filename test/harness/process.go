@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package harness
 
 import (
 	"bytes"
@@ -17,9 +17,9 @@ import (
 // clockTick is the unit of the times in /proc/PID/stat: USER_HZ, 100 on every architecture that crau-otel runs on.
 const clockTick = 10 * time.Millisecond
 
-// cpuTime returns the CPU time that a process has used, in user and kernel mode: to the nanosecond from its threads'
-// schedstat where the kernel has it, else utime and stime in ticks. The former lacks threads that have ended.
-func cpuTime(pid int) (time.Duration, error) {
+// CPUTime returns the CPU time that a process has used in user and kernel mode. It comes in nanoseconds from the schedstat
+// files of the threads that live, or, on kernels without them, in ticks of 10 ms from the process's stat file.
+func CPUTime(pid int) (time.Duration, error) {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil || len(files) == 0 {
 		return cpuTicks(pid)
@@ -62,8 +62,8 @@ func cpuTicks(pid int) (time.Duration, error) {
 	return sum, nil
 }
 
-// ownCPU returns the CPU time of this process, in which the receiver runs.
-func ownCPU() time.Duration {
+// OwnCPUTime returns the CPU time of this process, in which receivers run.
+func OwnCPUTime() time.Duration {
 	var u unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
 		return 0
@@ -71,8 +71,8 @@ func ownCPU() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// memory returns a process's resident memory and the most it ever was, in bytes.
-func memory(pid int) (rss, peak uint64, err error) {
+// Memory returns a process's resident memory and the most it ever was, in bytes.
+func Memory(pid int) (rss, peak uint64, err error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, 0, err
@@ -93,4 +93,10 @@ func memory(pid int) (rss, peak uint64, err error) {
 		}
 	}
 	return rss, peak, nil
+}
+
+// Descriptors returns how many file descriptors a process has open.
+func Descriptors(pid int) (int, error) {
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	return len(entries), err
 }

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"testing"
+
+	"github.com/crau-otel/crau-otel/probes"
+	"github.com/crau-otel/crau-otel/tracer"
+)
+
+// Strings returns the read-only strings of a file and their address, which a tracer takes beside the sites.
+func Strings(t testing.TB, path string) (address uint64, content []byte) {
+	t.Helper()
+	file, err := probes.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if content, err = file.Strings.Read(path); err != nil {
+		t.Fatal(err)
+	}
+	return file.Strings.Address, content
+}
+
+// File attaches every site of a file in this process and returns the cookies of the sites. The attachment ends with the
+// test.
+func File(t testing.TB, tr *tracer.Tracer, path string) (*probes.Attachment, []uint64) {
+	t.Helper()
+	file, err := probes.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cookies := make([]uint64, len(file.Sites))
+	for i, site := range file.Sites {
+		if cookies[i], err = tr.Add(site, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	attachment, err := probes.Attach(path, tr.Program(), tr.Multi(), file.Sites, cookies)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = attachment.Close() })
+	return attachment, cookies
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Totals has the numbers of the line that crau-otel logs at its end, by key. README explains the keys.
+type Totals map[string]int
+
+var numberField = regexp.MustCompile(`([a-z_.]+)=(\d+)\b`)
+
+// ParseTotals finds the line with the totals in a log in text format.
+func ParseTotals(log string) (Totals, error) {
+	for line := range strings.Lines(log) {
+		_, fields, ok := strings.Cut(line, "msg=totals")
+		if !ok {
+			continue
+		}
+		totals := make(Totals)
+		for _, m := range numberField.FindAllStringSubmatch(fields, -1) {
+			n, err := strconv.Atoi(m[2])
+			if err != nil {
+				return nil, fmt.Errorf("parse totals: %w", err)
+			}
+			totals[m[1]] = n
+		}
+		return totals, nil
+	}
+	return nil, errors.New("parse totals: none in the log")
+}
+
+// Lost returns the lost hits by loss reason, without reasons that lost nothing.
+func (n Totals) Lost() map[string]int {
+	lost := make(map[string]int)
+	for key, value := range n {
+		if reason, ok := strings.CutPrefix(key, "lost."); ok && value > 0 {
+			lost[reason] = value
+		}
+	}
+	return lost
+}
+
+// Accounted returns how many hits were exported or counted as lost. It equals hits if the accounting is exact.
+func (n Totals) Accounted() int {
+	sum := n["events.exported"] + n["events.session"]
+	for _, lost := range n.Lost() {
+		sum += lost
+	}
+	return sum
+}
+
+// Exact returns an error unless there were so many hits, all of which were exported or counted as lost.
+func (n Totals) Exact(hits int) error {
+	if n["hits"] != hits || n.Accounted() != hits {
+		return fmt.Errorf("hits %d, exported and counted %d, fired %d: %v", n["hits"], n.Accounted(), hits, n)
+	}
+	return nil
+}

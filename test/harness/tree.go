@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Trees sets the children of the spans and returns the roots, all sorted by start time. It reports as errors of the test
+// spans without their parent, spans that are not inside their parent, ids that came twice and repeated keys.
+func Trees(t testing.TB, spans []*Span) []*Span {
+	t.Helper()
+	byID := make(map[string]*Span)
+	for _, s := range spans {
+		if byID[s.Trace+s.ID] != nil {
+			t.Errorf("span id %s came twice", s.ID)
+		}
+		byID[s.Trace+s.ID] = s
+		s.Children = nil
+		if len(s.Repeated) > 0 {
+			t.Errorf("span %s has keys more than once: %q", s.Name, s.Repeated)
+		}
+	}
+	var roots []*Span
+	for _, s := range spans {
+		if s.Parent == "" {
+			roots = append(roots, s)
+			continue
+		}
+		p := byID[s.Trace+s.Parent]
+		if p == nil {
+			t.Errorf("span %s has no parent", s.Name)
+			continue
+		}
+		if s.Start.Before(p.Start) || s.End.After(p.End) {
+			t.Errorf("span %s (%s to %s) is not inside its parent %s (%s to %s)", s.Name, s.Start, s.End, p.Name,
+				p.Start, p.End)
+		}
+		p.Children = append(p.Children, s)
+	}
+	byStart := func(a, b *Span) int { return a.Start.Compare(b.Start) }
+	for _, s := range spans {
+		slices.SortStableFunc(s.Children, byStart)
+	}
+	slices.SortStableFunc(roots, byStart)
+	return roots
+}
+
+// DescribesRun reports whether an attribute depends on who ran a program and how, not on what the program did.
+func DescribesRun(key string) bool {
+	return key == "crypto.context.id" || key == "crypto.context.end" || key == "crypto.process.user_class" ||
+		strings.HasPrefix(key, "crypto.library.")
+}
+
+// Text draws a tree: a line a span, indented, with its attributes sorted by key. Attributes that describe the run are left
+// out.
+func (s *Span) Text() string {
+	var b strings.Builder
+	s.write(&b, "")
+	return b.String()
+}
+
+func (s *Span) write(b *strings.Builder, indent string) {
+	b.WriteString(indent + s.Name)
+	if s.Kind != "internal" {
+		b.WriteString(" [" + s.Kind + "]")
+	}
+	keys := make([]string, 0, len(s.Attributes))
+	for k := range s.Attributes {
+		if !DescribesRun(k) {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		fmt.Fprintf(b, " %s=%v", k, s.Attributes[k])
+	}
+	b.WriteByte('\n')
+	for _, c := range s.Children {
+		c.write(b, indent+"  ")
+	}
+}

@@ -80,10 +80,7 @@ func (t *Tracker) handUp(tr *tree, part bool, reason shape.EndReason) {
 			c.stretch()
 		}
 	}
-	for i, c := range tr.contexts {
-		c.index = i
-		f.add(c, part && !c.superseded)
-	}
+	f.fill(tr.contexts, part)
 	carry := t.cfg.Finished(f)
 	if !part {
 		return
@@ -95,18 +92,27 @@ func (t *Tracker) handUp(tr *tree, part bool, reason shape.EndReason) {
 	}
 }
 
-// add appends a context whose parent has been added.
-func (f *Finished) add(c *context, open bool) {
-	parent := int32(-1)
-	if c.parent != nil {
-		parent = int32(c.parent.index)
+// fill copies contexts, of which parents come before their children. Of a part, those not superseded stay open.
+func (f *Finished) fill(from []*context, part bool) {
+	n := len(from)
+	traits, contexts := slices.Grow(f.Shape.Traits, n)[:n], slices.Grow(f.Contexts, n)[:n]
+	data := f.Shape.Data
+	for i, c := range from {
+		c.index = int32(i)
+		data = append(data, c.data...)
+		trait := &traits[i]
+		trait.Name, trait.File, trait.Data, trait.Dropped = c.name, c.file, int32(len(c.data)), int32(c.dropped)
+		trait.Parentage, trait.Carry = c.parentage, c.carry
+		trait.Superseded, trait.Incomplete, trait.Open = c.superseded, c.incomplete, part && !c.superseded
+		trait.Parent = -1
+		if c.parent != nil {
+			trait.Parent = c.parent.index
+		}
+		finished := &contexts[i]
+		finished.ID, finished.TID, finished.SpanID = c.id, c.thread.id, c.spanID
+		finished.Start, finished.End = c.start, c.last
 	}
-	f.Shape.Traits = append(f.Shape.Traits, shape.Trait{
-		Name: c.name, Parent: parent, Data: int32(len(c.data)), File: c.file, Dropped: int32(c.dropped),
-		Parentage: c.parentage, Superseded: c.superseded, Incomplete: c.incomplete, Open: open, Carry: c.carry,
-	})
-	f.Shape.Data = append(f.Shape.Data, c.data...)
-	f.Contexts = append(f.Contexts, Context{ID: c.id, TID: c.thread.id, SpanID: c.spanID, Start: c.start, End: c.last})
+	f.Shape.Traits, f.Shape.Data, f.Contexts = traits, data, contexts
 }
 
 // maxScratch bounds how many contexts and, times ten, pairs a tree may have for its memory to be used again.

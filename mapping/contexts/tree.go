@@ -43,8 +43,8 @@ type context struct {
 	self       bool // it named itself as parent: the id stands for an object, not for a call site
 	linked     bool // a bare new_context gave its parent
 	parentage  shape.Parentage
-	carry      any // what contexts that were shed from below it amounted to
-	index      int // position in the shape that is being made
+	carry      any   // what contexts that were shed from below it amounted to
+	index      int32 // position in the shape that is being made
 
 	// outer is set for a context that opened on itself before its name arrived: the context of that id that was
 	// innermost then.

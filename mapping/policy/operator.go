@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 )
 
-// test reports whether what a rule says of an attribute holds of this value.
+// test reports whether a rule's condition is true of an attribute's value.
 type test func(attribute.Value) bool
 
 // operator makes a test of a rule's value.

@@ -12,21 +12,21 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 )
 
-// Config says what violates. Its zero value is a policy without rules.
+// Config configures a [Policy]. The zero value has no rules.
 type Config struct {
-	// Name is the built-in set: none, which has no rules and is also what "" means, hybrid-ok, pq-only or cnsa-2.0.
+	// Name is the built-in set: none (no rules; the default), hybrid-ok, pq-only or cnsa-2.0.
 	Name string `yaml:"name"`
 	// Rules are added to those of the built-in set.
 	Rules []Rule `yaml:"rules"`
 }
 
-// Rule says what is a violation.
+// Rule describes a violation.
 type Rule struct {
-	// Name tells the rule from all others, the built-in set's included.
+	// Name identifies the rule. It must be unique, also among the rules of the built-in set.
 	Name string `yaml:"name"`
 	// Attribute is an attribute's key, such as tls.cipher, or span.name for the name of the span.
 	Attribute string `yaml:"attribute"`
-	// Operator is how the attribute compares with the value:
+	// Operator compares the attribute with the value:
 	//
 	//	equals, not_equals          a string, int or bool
 	//	in, not_in                  a list of these, all of one type
@@ -37,17 +37,17 @@ type Rule struct {
 	Operator string `yaml:"operator"`
 	// Value is a string, int or bool, a non-empty []any of these, or nil, as the operator asks.
 	Value any `yaml:"value"`
-	// Executable is a pattern, as of [path.Match], of the names of the programs that the rule is for; "" means all.
+	// Executable is a [path.Match] pattern of the names of the programs that the rule applies to; "" means all.
 	Executable string `yaml:"executable"`
-	// Span is the name of the spans that the rule is for, such as tls::handshake; "" means all. The operator absent
-	// needs it: all other spans lack the attribute too.
+	// Span is the name of the spans that the rule applies to, such as tls::handshake; "" means all. The operator absent
+	// requires it, since spans of other names lack the attribute too.
 	Span string `yaml:"span"`
 }
 
 // spanName is the attribute of a rule on the span's name.
 const spanName = "span.name"
 
-// A RuleError is what is wrong with one field of a rule.
+// A RuleError reports an invalid field of a rule.
 type RuleError struct {
 	Index int    // of the rule in Config.Rules
 	Field string // as in YAML: name, attribute, operator, value, executable or span
@@ -56,7 +56,7 @@ type RuleError struct {
 
 func (e *RuleError) Error() string { return fmt.Sprintf("rules[%d].%s: %v", e.Index, e.Field, e.Err) }
 
-// Unwrap returns what is wrong, without the place.
+// Unwrap returns the error without the field.
 func (e *RuleError) Unwrap() error { return e.Err }
 
 // Policy is a set of rules, ready for use by any number of goroutines.

@@ -12,8 +12,8 @@ import (
 //go:embed data/*.csv
 var data embed.FS
 
-// readTable returns the rows of a data file without its heading. The files are part of the program, so a bad one
-// is a bug of the program: it panics.
+// readTable returns the rows of a data file without its heading. The files are part of the program: it panics if one is
+// invalid.
 func readTable(file string) [][]string {
 	f, err := data.Open("data/" + file)
 	if err != nil {
@@ -44,11 +44,11 @@ func parseStatus(s string) Status {
 	panic(fmt.Sprintf("registry: parse status %q", s))
 }
 
-// unknownName names a codepoint that no table has.
+// unknownName returns the name of a code point that is in no table.
 func unknownName(id uint64) string { return fmt.Sprintf("unknown (0x%04x)", id) }
 
-// table maps codepoints to what they stand for: by the upper byte, then by the lower. It is looked into for nearly every
-// word of an event, and a map takes 20 ns.
+// table maps code points to entries: by the upper byte, then by the lower. Nearly every word of an event is looked up,
+// and a map would take 20 ns.
 type table[T any] [256]*[256]*T
 
 func newTable[T any](of map[uint16]T) *table[T] {
@@ -64,7 +64,7 @@ func newTable[T any](of map[uint16]T) *table[T] {
 	return &t
 }
 
-// find looks up a word that an event gave as a codepoint, nil if the table does not have it; above 16 bits it is none.
+// find returns the entry of a code point, nil if the table has none. Numbers above 16 bits are no code points.
 func (t *table[T]) find(id uint64) *T {
 	if id > 0xffff || t[id>>8] == nil {
 		return nil

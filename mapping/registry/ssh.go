@@ -4,7 +4,7 @@ package registry
 
 import "strings"
 
-// verdict is what an SSH name stands for.
+// verdict is the judgement of an SSH name.
 type verdict struct {
 	status Status
 	weak   []string

@@ -2,19 +2,19 @@
 
 package registry
 
-// Status says how an algorithm stands against a quantum computer.
+// Status is how an algorithm withstands a quantum computer.
 type Status uint8
 
 const (
-	// NotApplicable is the status where no public key cryptography is involved, or none was observed.
+	// NotApplicable means that no public key cryptography is involved, or none was observed.
 	NotApplicable Status = iota
-	// PostQuantum is designed to withstand a quantum computer.
+	// PostQuantum means designed to withstand a quantum computer.
 	PostQuantum
-	// Hybrid has a post-quantum and a classical part and holds as long as either does.
+	// Hybrid means that a post-quantum and a classical part are combined: secure as long as either is.
 	Hybrid
-	// Classical rests on factoring or discrete logarithms alone.
+	// Classical means that security rests on factoring or discrete logarithms alone.
 	Classical
-	// Unknown is what no table here knows.
+	// Unknown means that no table has the algorithm.
 	Unknown
 )
 
@@ -26,7 +26,7 @@ var statusNames = [...]string{
 	Unknown:       "unknown",
 }
 
-// String returns the status as spans carry it: "post_quantum", "hybrid", "classical", "unknown", or nothing.
+// String returns the status as spans carry it: "post_quantum", "hybrid", "classical", "unknown" or "".
 func (s Status) String() string {
 	if int(s) < len(statusNames) {
 		return statusNames[s]

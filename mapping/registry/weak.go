@@ -2,7 +2,7 @@
 
 package registry
 
-// Reasons why a use of cryptography is weak, quantum computers aside. [WeakReasons] has their meanings.
+// The reasons why a use of cryptography is weak even without a quantum computer. [WeakReasons] has their meanings.
 const (
 	WeakSHA1Signature = "sha1_signature"
 	WeakMD5Signature  = "md5_signature"
@@ -19,10 +19,10 @@ const (
 	WeakAnonymous     = "anonymous"
 )
 
-// WeakReason is one of the fixed words and what it means.
+// WeakReason is one of the reasons and its meaning.
 type WeakReason struct{ Word, Meaning string }
 
-// WeakReasons returns every word that this package uses as a reason, for documentation.
+// WeakReasons returns all reasons, for documentation.
 func WeakReasons() []WeakReason {
 	return []WeakReason{
 		{WeakSHA1Signature, "signature over a SHA-1 digest"},

@@ -4,7 +4,7 @@ package registry
 
 import "strings"
 
-// parts says what an algorithm is made of.
+// parts is the set of kinds of cryptography that an algorithm consists of.
 type parts uint8
 
 const (
@@ -12,7 +12,7 @@ const (
 	postQuantum
 )
 
-// kind is a family of classical algorithms whose keys have a least size.
+// kind is a family of classical algorithms with a minimum key size.
 type kind uint8
 
 const (
@@ -31,7 +31,7 @@ const (
 	md5
 )
 
-// reading is what a spelling says.
+// reading is what was recognised in a spelling.
 type reading struct {
 	parts   parts
 	kind    kind   // of the first classical part
@@ -39,7 +39,7 @@ type reading struct {
 	digests digest
 }
 
-// vocabulary has the names of the known families, in small letters without punctuation. A size that follows a name
+// vocabulary has the names of the known families, in lower case without punctuation. A size that follows a name
 // ("rsa2048", "secp256r1") is not part of it. Broken post-quantum candidates (SIKE, Rainbow) are left out on purpose.
 var vocabulary = newVocabulary([]entry{
 	{reading{parts: classical, kind: rsa}, `rsa rsae rsaes rsassa rsapss rsassapss rsaoaep rsaesoaep rsaencryption
@@ -84,7 +84,7 @@ func newVocabulary(entries []entry) map[string]reading {
 	return v
 }
 
-// join adds what o says: the first kind stays, and its first size.
+// join adds another reading. The first kind stays, and its first size.
 func (r *reading) join(o reading) {
 	r.parts |= o.parts
 	r.digests |= o.digests
@@ -101,8 +101,8 @@ const (
 	maxName     = 3   // words in a name of the vocabulary, such as c-2-pnb
 )
 
-// read cuts a spelling into words (runs of letters or of digits) and joins what those of the vocabulary mean. At every
-// word the longest name wins, so that ML-DSA is not read as DSA. A spelling too long to be a name says nothing.
+// read cuts a spelling into words (runs of letters or of digits) and joins the meanings of those in the vocabulary. At
+// every word the longest name wins, so that ML-DSA is not read as DSA. A spelling too long to be a name is not read.
 func read(spelling string) reading {
 	var r reading
 	if len(spelling) > maxSpelling {
@@ -121,7 +121,7 @@ func read(spelling string) reading {
 	return r
 }
 
-// words is a spelling without punctuation, in small letters, and where its words start.
+// words is a spelling in lower case without punctuation, and the places where its words start.
 type words struct {
 	text  [maxSpelling]byte
 	start [maxSpelling + 1]uint8
@@ -155,7 +155,7 @@ func (w *words) cut(spelling string) {
 	w.start[w.n] = uint8(length)
 }
 
-// name returns the meaning of the longest name that starts at word i and the word behind it.
+// name returns the meaning of the longest name that starts at word i, and the index of the word after it.
 func (w *words) name(i int) (means reading, next int) {
 	for next = min(i+maxName, w.n); next > i; next-- {
 		if means, ok := vocabulary[string(w.text[w.start[i]:w.start[next]])]; ok {
@@ -165,7 +165,7 @@ func (w *words) name(i int) (means reading, next int) {
 	return reading{}, i + 1
 }
 
-// size returns the number that word i is if it can be the size of a key: three to five digits.
+// size returns word i as a number if it can be the size of a key (three to five digits), else 0.
 func (w *words) size(i int) (bits uint64) {
 	if i >= w.n {
 		return 0
@@ -195,7 +195,7 @@ func (r reading) status() Status {
 	return Unknown
 }
 
-// leastBits has what a key of each kind must have, and the reason when it has less.
+// leastBits has the minimum size of each kind of key, and the reason if a key is smaller.
 var leastBits = [...]struct {
 	bits uint64
 	weak string
@@ -206,7 +206,7 @@ var leastBits = [...]struct {
 	ec:  {224, WeakECBelow224},
 }
 
-// weakSize appends the reason when a classical key is too small. The size of a hybrid says nothing of its parts.
+// weakSize appends the reason if a classical key is too small. The size of a hybrid implies nothing about its parts.
 func (r reading) weakSize(weak []string) []string {
 	if least := leastBits[r.kind]; r.parts == classical && r.bits != 0 && r.bits < least.bits {
 		weak = append(weak, least.weak)
@@ -214,7 +214,7 @@ func (r reading) weakSize(weak []string) []string {
 	return weak
 }
 
-// weakDigest appends the reasons when a signature has a broken digest.
+// weakDigest appends the reasons if a signature has a broken digest.
 func (r reading) weakDigest(weak []string) []string {
 	if r.digests&sha1 != 0 {
 		weak = append(weak, WeakSHA1Signature)

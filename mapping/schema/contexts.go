@@ -27,7 +27,7 @@ type Set uint32
 type Context struct {
 	Name  string // the registered one
 	Class Class
-	Role  string   // client or server, where an older name tells it
+	Role  string   // client or server, where an older name implies it
 	Keys  []string // keys that belong to the context itself
 	Holds []string // registered names of the contexts that may open below it
 	Older []string // other names that libraries emit
@@ -48,7 +48,7 @@ func NameOf(text string) Name { return Name{text, byName[text]} }
 // Contexts returns every registered context.
 func Contexts() []Context { return append([]Context(nil), registered...) }
 
-// OlderRole returns the role that an older name tells, "" if none.
+// OlderRole returns the role that an older name implies, "" if it implies none.
 func OlderRole(older string) string { return olderRoles[older] }
 
 // MayHold reports whether a context described by inner may open below one of c. Either may be nil.

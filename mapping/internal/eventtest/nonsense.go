@@ -12,8 +12,8 @@ import (
 // other. It calls tick at random times, and after once an event.
 func Nonsense(seed uint64, src *Source, tick func(now uint64), after func()) {
 	names := []string{
-		"", "tls::handshake", "tls::handshake_client", "tls::handshake_server", "tls::key_exchange", "tls::verify", "pk::derive",
-		"pk::encapsulate", "pk::generate", "app::thing",
+		"", "tls::handshake", "tls::handshake_client", "tls::handshake_server", "tls::key_exchange", "tls::verify",
+		"pk::derive", "pk::encapsulate", "pk::generate", "app::thing",
 	}
 	r := rand.New(rand.NewPCG(seed, 1))
 	ids := 2 + int(seed%6)
@@ -26,7 +26,8 @@ func Nonsense(seed uint64, src *Source, tick func(now uint64), after func()) {
 			pairs = append(pairs, Name(n))
 		}
 		if r.IntN(2) == 0 {
-			pairs = append(pairs, Word("tls::protocol_version", 0x0304), Word("tls::group", 0x11ec), String("pk::algorithm", "ECDH"))
+			pairs = append(pairs, Word("tls::protocol_version", 0x0304), Word("tls::group", 0x11ec),
+				String("pk::algorithm", "ECDH"))
 		}
 		switch r.IntN(12) {
 		case 0:

@@ -97,8 +97,8 @@ func spanText(sp *Span) string {
 	return b.String()
 }
 
-// What a program does for the first time is judged by the configuration of then.
-func TestPatternsFollowTheConfiguration(t *testing.T) {
+// A remembered meaning does not outlive the rules that it was made by.
+func TestRememberedMeaningsFollowTheRules(t *testing.T) {
 	f := newFeed(t, Config{})
 	handshake := func() {
 		f.Open(1, none, name("tls::handshake_client"))
@@ -130,8 +130,8 @@ func TestPatternsFollowTheConfiguration(t *testing.T) {
 	f.finish()
 }
 
-// What was shed earlier goes into what is left, which then is not like a tree that never had more.
-func TestPatternsKnowOfWhatWasShed(t *testing.T) {
+// A tree that shed contexts is not equal to one that never had more: what they amounted to is carried.
+func TestShedContextsCountForThoseThatStay(t *testing.T) {
 	f := newFeed(t, Config{MaxTreeSpans: 3})
 	begin := func() {
 		f.Open(1, none, name("tls::handshake_client"))

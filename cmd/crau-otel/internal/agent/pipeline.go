@@ -42,26 +42,20 @@ type pipeline struct {
 
 func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 	cfg, log := a.cfg, a.log
-	exporter, err := newExporter(ctx, cfg, a.stdout, log)
+	logSDKErrors(log)
+	exporter, err := newExporter(cfg, a.stdout, userAgent(a.version))
 	if err != nil {
 		return nil, err
 	}
 	p := &pipeline{log: log, version: a.version, tracer: a.tracer, handler: &handler{clock: tracer.NewClock()}}
 	p.setKeep(cfg)
-	queueConfig := export.Config{
+	p.queue, err = export.NewQueue(export.Config{
 		Exporter: exporter,
 		MaxBytes: int(cfg.Limits.QueueBytes),
 		Keep:     func(t mapping.Tree) bool { return (*p.keep.Load())(t) },
 		Log:      log,
-	}
-	if o, ok := exporter.(*otlp.Exporter); ok {
-		// What waits takes a third of the memory, and the spans' own is used again.
-		queueConfig.Hold, queueConfig.Release = o.Encode, o.Release
-	}
-	if cfg.Exporter == config.ExporterConsole {
-		queueConfig.MaxBatch = cfg.Limits.TreeSpans // a tree is drawn in one piece
-	}
-	if p.queue, err = export.NewQueue(queueConfig); err != nil {
+	})
+	if err != nil {
 		return nil, errors.Join(err, exporter.Shutdown(ctx))
 	}
 	defer func() {
@@ -94,6 +88,9 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 	})
 	return p, err
 }
+
+// userAgent returns how the agent names itself to receivers.
+func userAgent(version string) string { return "crau-otel/" + version }
 
 // rules returns the part of the mapper's configuration that may change while it runs.
 func (p *pipeline) rules(cfg config.Config) (mapping.Rules, error) {
@@ -156,7 +153,7 @@ func (p *pipeline) newMetrics(
 	case wanted != "" && wanted != "otlp":
 		return nil, fmt.Errorf("OTEL_METRICS_EXPORTER: must be otlp or none, got %q", wanted)
 	}
-	reader, err := newMetricReader(ctx)
+	reader, err := otlp.OpenMetrics(ctx, userAgent(p.version))
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +208,7 @@ func (p *pipeline) close(cfg config.Config) {
 	}
 	ctx, cancel = context.WithTimeout(ctx, lastMetrics)
 	defer cancel()
-	if err := p.metrics.Shutdown(ctx); takesNoMetrics(err) {
+	if err := p.metrics.Shutdown(ctx); otlp.TakesNoMetrics(err) {
 		p.log.Warn(noMetricsHint)
 	} else if err != nil {
 		p.log.Warn("the last metrics were not exported", "error", err)

@@ -5,144 +5,277 @@ package export
 import (
 	"context"
 	"errors"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
-// While a receiver is away, its next try is at most so far off.
-const maxBackoff = 5 * time.Second
+const (
+	// maxBackoff bounds the wait between two tries while a receiver is away and does not say when to come back.
+	maxBackoff = 5 * time.Second
+	// maxRetryAfter bounds the wait that a receiver may ask for.
+	maxRetryAfter = time.Minute
+	// maxSlowTries bounds the tries of a call that is refused without a reason to retry: one refused for its size would
+	// hold up everything else for ever.
+	maxSlowTries = 6
+	// minSplitBytes is the size below which a call is not divided although the receiver refuses its size.
+	minSplitBytes = 1 << 10
+)
 
-// deliver hands trees over and counts what became of each. Trees that are too large together are handed over apart.
+// part is an entry's batch, or a part of it.
+type part struct {
+	*delivery
+
+	batch        Batch
+	spans, bytes int
+}
+
+// delivery is an entry while it is sent.
+type delivery struct {
+	entry
+
+	rejected Count // by a receiver that accepted the rest
+	err      error // why all of the entry is lost
+}
+
+// call is what one call of the exporter sends: whole trees, or a part of one.
+type call struct {
+	parts  []part
+	halved bool // to find out whether a smaller call is accepted
+}
+
+// deliver sends trees and counts what became of each.
 func (q *Queue) deliver(trees []entry) {
-	spans := make([]sdktrace.ReadOnlySpan, 0, q.cfg.MaxBatch)
-	for _, t := range trees {
-		spans = append(spans, t.spans...)
+	deliveries := make([]delivery, len(trees))
+	parts := make([]part, len(trees))
+	for i, e := range trees {
+		deliveries[i].entry = e
+		parts[i] = newPart(&deliveries[i], e.batch)
 	}
-	err := q.send(spans, len(trees) == 1)
-	if len(trees) > 1 && tooLarge(err) {
-		q.deliver(trees[:len(trees)/2])
-		q.deliver(trees[len(trees)/2:])
-		return
+	calls := []call{{parts: parts}}
+	if len(trees) == 1 {
+		calls = q.divide(parts[0])
 	}
-	if q.cfg.Release != nil {
-		q.cfg.Release(spans)
+	q.send(calls)
+	for _, e := range trees {
+		e.batch.Release()
 	}
+	q.settle(deliveries)
+}
+
+// divide returns the calls that a tree needs which may be too large for one.
+func (q *Queue) divide(whole part) (calls []call) {
+	for rest := whole.batch; rest != nil; {
+		var first Batch
+		first, rest = rest.Split(q.cfg.MaxBatch, maxBatchBytes)
+		calls = append(calls, call{parts: []part{newPart(whole.delivery, first)}})
+	}
+	return calls
+}
+
+func newPart(d *delivery, b Batch) part {
+	spans, bytes := b.Size()
+	return part{d, b, spans, bytes}
+}
+
+// send makes calls in their order, and smaller ones in place of those that are refused for their size.
+func (q *Queue) send(calls []call) {
+	tooLarge, refusal := math.MaxInt, error(nil) // the smallest size that was refused, in bytes, and how
+	for len(calls) > 0 {
+		c := calls[0]
+		calls = calls[1:]
+		c.parts = slices.DeleteFunc(c.parts, func(p part) bool { return p.err != nil }) // a tree is lost as a whole
+		if len(c.parts) == 0 {
+			continue
+		}
+		rejected, err := 0, refusal
+		if c.bytes() < tooLarge {
+			rejected, err = q.try(c)
+		}
+		action := actionAfter(err)
+		if action == Split {
+			tooLarge, refusal = min(tooLarge, c.bytes()), err
+		}
+		if action == Split || action == Slow && !c.halved {
+			if first, second, ok := c.halve(action == Slow); ok {
+				calls = slices.Concat([]call{first, second}, calls)
+				continue
+			}
+		}
+		if err != nil {
+			for _, p := range c.parts {
+				p.err = err
+			}
+			continue
+		}
+		if rejected > 0 {
+			c.reject(rejected)
+		}
+		if c.halved {
+			for i := range calls {
+				calls[i].halved = false // it helped, and may help again
+			}
+		}
+	}
+}
+
+// bytes returns about how large the call is.
+func (c call) bytes() (n int) {
+	for _, p := range c.parts {
+		n += p.bytes
+	}
+	return n
+}
+
+// halve returns two calls in place of one, whole trees as long as possible.
+func (c call) halve(halved bool) (first, second call, ok bool) {
+	if n := len(c.parts); n > 1 {
+		return call{c.parts[: n/2 : n/2], halved}, call{c.parts[n/2:], halved}, true
+	}
+	p := c.parts[0]
+	if p.spans < 2 || p.bytes <= minSplitBytes {
+		return call{}, call{}, false
+	}
+	head, tail := p.batch.Split(p.spans/2, p.bytes)
+	if tail == nil {
+		return call{}, call{}, false
+	}
+	return call{[]part{newPart(p.delivery, head)}, halved}, call{[]part{newPart(p.delivery, tail)}, halved}, true
+}
+
+// reject notes that so many spans of the call were rejected. Which ones is not known, so that trees share the loss in
+// proportion to their spans.
+func (c call) reject(spans int) {
+	var all, before uint64
+	for _, p := range c.parts {
+		all += uint64(p.spans)
+	}
+	for _, p := range c.parts {
+		after := before + uint64(p.spans)
+		lost := after*uint64(spans)/all - before*uint64(spans)/all
+		p.rejected.add(Count{Spans: lost})
+		before = after
+	}
+}
+
+// settle counts what became of trees.
+func (q *Queue) settle(deliveries []delivery) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.abandoned {
 		return
 	}
-	for _, t := range trees {
-		q.bytes -= t.bytes
+	q.sending, q.bytes = nil, 0
+	var err error
+	for i := range deliveries {
+		d := &deliveries[i]
+		if d.err != nil {
+			q.stats.Failed.add(d.Count)
+			err = d.err
+			continue
+		}
+		if d.Spans > 0 {
+			d.rejected.Events = d.Events * d.rejected.Spans / d.Spans
+		}
+		q.stats.Failed.add(d.rejected)
+		d.subtract(d.rejected)
+		q.stats.Exported.add(d.Count)
 	}
-	q.batch = q.batch[len(trees):]
-	to := &q.stats.Exported
 	if err != nil {
-		to = &q.stats.Failed
-	}
-	for _, t := range trees {
-		to.sum(t.Count)
-	}
-	if err != nil {
-		q.warn(err)
+		q.warnLost(err)
 	}
 }
 
-// warn logs that spans are lost, at times. The queue is locked.
-func (q *Queue) warn(err error) {
-	if time.Since(q.lastWarn) >= warnEvery {
-		q.lastWarn = time.Now()
+// warnLost logs once in a while that spans are lost. The queue is locked.
+func (q *Queue) warnLost(err error) {
+	if q.lost.due() {
 		q.cfg.Log.Warn("spans are lost: cannot export them", "error", err, "failed_spans", q.stats.Failed.Spans)
 	}
 }
 
-// send hands spans over in calls of at most MaxBatch and maxBatchBytes, and in smaller ones if apart and the receiver refuses the size.
-func (q *Queue) send(spans []sdktrace.ReadOnlySpan, apart bool) error {
-	for len(spans) > 0 {
-		n, bytes := 1, sizeOf(spans[0])
-		for n < min(len(spans), q.cfg.MaxBatch) && bytes+sizeOf(spans[n]) <= maxBatchBytes {
-			bytes += sizeOf(spans[n])
-			n++
-		}
-		err := q.try(spans[:n])
-		if apart && n > 1 && tooLarge(err) {
-			err = errors.Join(q.send(spans[:n/2], apart), q.send(spans[n/2:n], apart))
-		}
-		if err != nil {
-			return err
-		}
-		spans = spans[n:]
+// try calls the exporter until it succeeds, fails for good, or the time to shut down is over. It returns how many spans
+// the receiver rejected. Meanwhile trees wait in the queue as long as there is room.
+func (q *Queue) try(c call) (rejected int, err error) {
+	batches, spans := make([]Batch, len(c.parts)), 0
+	for i, p := range c.parts {
+		batches[i] = p.batch
+		spans += p.spans
 	}
-	return nil
-}
-
-// try calls the exporter until it succeeds, fails for good, or the time to shut down is over. Meanwhile trees wait in
-// the queue as long as there is room.
-func (q *Queue) try(spans []sdktrace.ReadOnlySpan) error {
+	slowTries := maxSlowTries
+	if _, _, ok := c.halve(true); ok && !c.halved {
+		slowTries = 2 // then a smaller call
+	}
 	wait := backoff.NewExponentialBackOff()
 	wait.MaxInterval = maxBackoff
-	for {
-		err := q.call(spans)
+	for slow := 1; ; {
+		err := q.call(batches)
+		var partial *PartialError
+		if errors.As(err, &partial) {
+			q.warnPartial(partial)
+			rejected, err = min(max(0, partial.Rejected), spans), nil
+		}
 		if err == nil && q.failing {
 			q.failing = false
 			q.cfg.Log.Info("spans are exported again", "waiting_spans", q.Stats().Waiting.Spans)
 		}
-		if err == nil || !temporary(err) || q.ctx.Err() != nil {
-			return err
+		delay := wait.NextBackOff()
+		switch action := actionAfter(err); {
+		case err == nil || q.ctx.Err() != nil:
+			return rejected, err
+		case action == Retry:
+			var refused *RefusedError
+			if errors.As(err, &refused) && refused.After > 0 {
+				delay = min(refused.After, maxRetryAfter)
+			}
+		case action == Slow && slow < slowTries:
+			slow++
+		default:
+			return 0, err
 		}
 		if !q.failing {
 			q.failing = true
 			q.cfg.Log.Warn("cannot export spans yet, trying again", "error", err)
 		}
 		select {
-		case <-time.After(wait.NextBackOff()):
+		case <-time.After(delay):
 		case <-q.ctx.Done():
-			return err
+			return 0, err
 		}
 	}
 }
 
-func (q *Queue) call(spans []sdktrace.ReadOnlySpan) error {
+func (q *Queue) warnPartial(partial *PartialError) {
+	if !q.warned.due() {
+		return
+	}
+	if partial.Rejected > 0 {
+		q.cfg.Log.Warn("spans are lost: the receiver rejected a part of a call", "rejected_spans", partial.Rejected,
+			"message", partial.Message)
+		return
+	}
+	q.cfg.Log.Warn("the receiver accepted all spans with a warning", "message", partial.Message)
+}
+
+func (q *Queue) call(batches []Batch) error {
 	if err := q.ctx.Err(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(q.ctx, q.cfg.Timeout)
 	defer cancel()
-	return q.cfg.Exporter.ExportSpans(ctx, spans)
+	return q.cfg.Exporter.Export(ctx, batches)
 }
 
-// temporary reports whether it makes sense to try again: the codes are those of the OTLP specification, "Failures" of
-// OTLP/gRPC.
-func temporary(err error) bool {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return true
-	}
-	switch status.Code(err) {
-	case codes.Canceled, codes.DeadlineExceeded, codes.Aborted, codes.OutOfRange, codes.Unavailable, codes.DataLoss:
-		return true
-	case codes.ResourceExhausted:
-		return throttled(err)
+// actionAfter returns what may help after a call that failed.
+func actionAfter(err error) Action {
+	var refused *RefusedError
+	switch {
+	case errors.As(err, &refused):
+		return refused.Action
+	case errors.Is(err, context.DeadlineExceeded):
+		return Retry
 	default:
-		return false
+		return GiveUp
 	}
-}
-
-// tooLarge reports whether the receiver, or the transport, refused the size of the message.
-func tooLarge(err error) bool {
-	return status.Code(err) == codes.ResourceExhausted && !throttled(err)
-}
-
-// throttled reports whether the receiver asks to come back later.
-func throttled(err error) bool {
-	for _, detail := range status.Convert(err).Details() {
-		if _, ok := detail.(*errdetails.RetryInfo); ok {
-			return true
-		}
-	}
-	return false
 }

@@ -13,26 +13,17 @@ import (
 	"testing"
 	"time"
 
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/durationpb"
-
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
 )
 
-func throttled() error {
-	s, err := status.New(codes.ResourceExhausted, "slow down").WithDetails(&errdetails.RetryInfo{
-		RetryDelay: durationpb.New(time.Millisecond),
-	})
-	if err != nil {
-		panic(err)
-	}
-	return s.Err()
+// refused returns the error of a call that failed.
+func refused(action export.Action, text string) error {
+	return &export.RefusedError{Err: errors.New(text), Action: action}
 }
 
-// The OTLP specification says of each code whether to try again.
+// errAway is the error of a receiver that cannot be reached.
+var errAway = refused(export.Retry, "connection refused")
+
 func TestRetry(t *testing.T) {
 	for _, c := range []struct {
 		err   error
@@ -40,31 +31,18 @@ func TestRetry(t *testing.T) {
 	}{
 		{errors.New("something"), false},
 		{context.DeadlineExceeded, true},
-		{status.Error(codes.Canceled, ""), true},
-		{status.Error(codes.Unknown, ""), false},
-		{status.Error(codes.InvalidArgument, ""), false},
-		{status.Error(codes.DeadlineExceeded, ""), true},
-		{status.Error(codes.NotFound, ""), false},
-		{status.Error(codes.AlreadyExists, ""), false},
-		{status.Error(codes.PermissionDenied, ""), false},
-		{status.Error(codes.Unauthenticated, ""), false},
-		{status.Error(codes.ResourceExhausted, ""), false},
-		{throttled(), true},
-		{status.Error(codes.FailedPrecondition, ""), false},
-		{status.Error(codes.Aborted, ""), true},
-		{status.Error(codes.OutOfRange, ""), true},
-		{status.Error(codes.Unimplemented, ""), false},
-		{status.Error(codes.Internal, ""), false},
-		{status.Error(codes.Unavailable, ""), true},
-		{status.Error(codes.DataLoss, ""), true},
-		{fmt.Errorf("traces export: %w", status.Error(codes.Unavailable, "")), true},
-		{fmt.Errorf("traces export: %w", status.Error(codes.Internal, "")), false},
+		{refused(export.GiveUp, "give up"), false},
+		{refused(export.Retry, "retry"), true},
+		{refused(export.Split, "split"), false}, // there is nothing to divide
+		{refused(export.Slow, "slow"), true},
+		{fmt.Errorf("traces export: %w", refused(export.Retry, "retry")), true},
+		{fmt.Errorf("traces export: %w", refused(export.GiveUp, "give up")), false},
 	} {
 		t.Run(fmt.Sprint(c.err), func(t *testing.T) {
 			t.Parallel()
 			f := newFake()
 			calls := 0
-			f.on = func(context.Context, []sdktrace.ReadOnlySpan) error {
+			f.on = func(context.Context, []export.Batch) error {
 				if calls++; calls == 1 {
 					return c.err
 				}
@@ -88,12 +66,12 @@ func TestReceiverThatComesBack(t *testing.T) {
 	var log bytes.Buffer
 	f := newFake()
 	away := make(chan struct{})
-	f.on = func(context.Context, []sdktrace.ReadOnlySpan) error {
+	f.on = func(context.Context, []export.Batch) error {
 		select {
 		case <-away:
 			return nil
 		default:
-			return status.Error(codes.Unavailable, "connection refused")
+			return errAway
 		}
 	}
 	q := newQueue(t, export.Config{
@@ -112,7 +90,7 @@ func TestReceiverThatComesBack(t *testing.T) {
 		t.Errorf("stats are %+v", got)
 	}
 	for _, want := range []string{
-		`level=WARN msg="cannot export spans yet, trying again" error="rpc error: code = Unavailable desc = connection refused"`,
+		`level=WARN msg="cannot export spans yet, trying again" error="connection refused"`,
 		`level=INFO msg="spans are exported again" waiting_spans=15`,
 	} {
 		if n := strings.Count(log.String(), want); n != 1 {
@@ -124,8 +102,8 @@ func TestReceiverThatComesBack(t *testing.T) {
 func TestShutdownEndsTheRetries(t *testing.T) {
 	var log bytes.Buffer
 	f := newFake()
-	f.on = func(context.Context, []sdktrace.ReadOnlySpan) error {
-		return status.Error(codes.Unavailable, "connection refused")
+	f.on = func(context.Context, []export.Batch) error {
+		return errAway
 	}
 	q := newQueue(t, export.Config{
 		Exporter: f, MaxBatch: 1, Delay: time.Millisecond, Log: slog.New(slog.NewTextHandler(&log, nil)),
@@ -151,8 +129,8 @@ func TestShutdownEndsTheRetries(t *testing.T) {
 func TestLossesAreLoggedOnceInAWhile(t *testing.T) {
 	var log bytes.Buffer
 	f := newFake()
-	f.on = func(context.Context, []sdktrace.ReadOnlySpan) error {
-		return status.Error(codes.Unauthenticated, "who are you")
+	f.on = func(context.Context, []export.Batch) error {
+		return refused(export.GiveUp, "who are you")
 	}
 	q := newQueue(t, export.Config{
 		Exporter: f, MaxBatch: 1, Delay: time.Millisecond, Log: slog.New(slog.NewTextHandler(&log, nil)),
@@ -187,9 +165,10 @@ func TestTooLarge(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%v at most %d", c.put, c.limit), func(t *testing.T) {
 			f := newFake()
-			f.on = func(_ context.Context, spans []sdktrace.ReadOnlySpan) error {
-				if len(spans) > c.limit {
-					return status.Error(codes.ResourceExhausted, "grpc: received message larger than max")
+			f.spanBytes = 32 << 10
+			f.on = func(_ context.Context, batches []export.Batch) error {
+				if len(namesOf(batches)) > c.limit {
+					return refused(export.Split, "grpc: received message larger than max")
 				}
 				return nil
 			}
@@ -208,5 +187,47 @@ func TestTooLarge(t *testing.T) {
 				t.Errorf("calls that were taken have %v spans, want %v", calls, c.calls)
 			}
 		})
+	}
+}
+
+// A receiver that refuses every size is not asked about every span.
+func TestEverySizeIsTooLarge(t *testing.T) {
+	f := newFake()
+	calls := 0
+	f.on = func(context.Context, []export.Batch) error {
+		calls++
+		return refused(export.Split, "message larger than max")
+	}
+	q := newQueue(t, export.Config{Exporter: f, MaxBatch: 2048, Delay: time.Hour})
+	for range 200 {
+		q.Put(wide(9))
+	}
+	if got := closed(t, q); got != (export.Stats{Failed: spans(1800)}) {
+		t.Errorf("stats are %+v", got)
+	}
+	if calls > 20 {
+		t.Errorf("%d calls for 1800 spans, want at most 20", calls)
+	}
+}
+
+// A receiver that refuses the rate without asking to wait is asked again, ever more slowly, and not about single spans.
+func TestRateThatIsTooHigh(t *testing.T) {
+	f := newFake()
+	calls := 0
+	f.on = func(context.Context, []export.Batch) error {
+		if calls++; calls < 4 {
+			return refused(export.Slow, "rate limit exceeded")
+		}
+		return nil
+	}
+	q := newQueue(t, export.Config{Exporter: f, MaxBatch: 2048, Delay: time.Hour})
+	for range 200 {
+		q.Put(wide(9))
+	}
+	if got := closed(t, q); got != (export.Stats{Exported: spans(1800)}) {
+		t.Errorf("stats are %+v", got)
+	}
+	if calls > 6 {
+		t.Errorf("%d calls, want at most 6", calls)
 	}
 }

@@ -4,12 +4,12 @@ package export_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/goleak"
 
@@ -21,38 +21,92 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// fake is an exporter that keeps what it takes. on, if any, decides of each call, which is told in calls first.
+// fake is an exporter that keeps what it accepts. on, if any, decides about each call, which is reported to calls first.
 type fake struct {
-	on    func(ctx context.Context, spans []sdktrace.ReadOnlySpan) error
-	calls chan int // spans of each call, as it begins
-	err   error    // of Shutdown
+	on        func(ctx context.Context, batches []export.Batch) error
+	encode    func(t mapping.Tree) error // if any, decides about each tree
+	calls     chan int                   // spans of each call, as it begins
+	err       error                      // of Shutdown
+	spanBytes int                        // of each batch, per span
 
 	mu        sync.Mutex
 	taken     [][]string // names of the spans, by call
 	shutdowns int
+	released  map[*fakeBatch]int
 }
 
-func newFake() *fake { return &fake{calls: make(chan int, 10000)} }
+func newFake() *fake {
+	return &fake{calls: make(chan int, 10000), spanBytes: 600, released: make(map[*fakeBatch]int)}
+}
 
-// ExportSpans implements [sdktrace.SpanExporter].
-func (f *fake) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
-	f.calls <- len(spans)
-	if f.on != nil {
-		if err := f.on(ctx, spans); err != nil {
-			return err
+// fakeBatch is the names of spans.
+type fakeBatch struct {
+	of    *fake
+	whole *fakeBatch // that this is a part of
+	names []string
+}
+
+func (b *fakeBatch) Size() (spans, bytes int) { return len(b.names), len(b.names) * b.of.spanBytes }
+
+func (b *fakeBatch) Split(spans, bytes int) (first, rest export.Batch) {
+	n := max(1, min(spans, bytes/b.of.spanBytes))
+	if n >= len(b.names) {
+		return b, nil
+	}
+	return &fakeBatch{b.of, b.whole, b.names[:n]}, &fakeBatch{b.of, b.whole, b.names[n:]}
+}
+
+func (b *fakeBatch) Release() {
+	b.of.mu.Lock()
+	defer b.of.mu.Unlock()
+	b.of.released[b.whole]++
+}
+
+// Encode implements [export.Exporter].
+func (f *fake) Encode(t mapping.Tree) (export.Batch, error) {
+	if f.encode != nil {
+		if err := f.encode(t); err != nil {
+			return nil, err
 		}
 	}
-	var names []string
-	for _, s := range spans {
-		names = append(names, s.Name())
+	b := &fakeBatch{of: f}
+	b.whole = b
+	for i := range t.Spans {
+		b.names = append(b.names, t.Spans[i].Name)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.released[b] = 0
+	return b, nil
+}
+
+// namesOf returns the names of the spans in batches.
+func namesOf(batches []export.Batch) (names []string) {
+	for _, b := range batches {
+		names = append(names, b.(*fakeBatch).names...)
+	}
+	return names
+}
+
+// Export implements [export.Exporter].
+func (f *fake) Export(ctx context.Context, batches []export.Batch) error {
+	names := namesOf(batches)
+	f.calls <- len(names)
+	var err error
+	if f.on != nil {
+		err = f.on(ctx, batches)
+	}
+	var partial *export.PartialError
+	if err != nil && !errors.As(err, &partial) {
+		return err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.taken = append(f.taken, names)
-	return nil
+	return err
 }
 
-// Shutdown implements [sdktrace.SpanExporter].
+// Shutdown implements [export.Exporter].
 func (f *fake) Shutdown(context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -82,7 +136,7 @@ func (f *fake) called(t *testing.T) int {
 // blocking makes calls wait until release is called; they do not heed their context.
 func (f *fake) blocking() (release func()) {
 	released := make(chan struct{})
-	f.on = func(context.Context, []sdktrace.ReadOnlySpan) error {
+	f.on = func(context.Context, []export.Batch) error {
 		<-released
 		return nil
 	}

@@ -7,24 +7,20 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
+	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
-// Config says how to export. The zero value of a field means its default, or the OTEL_BSP_* variable that the
+// Config configures a Queue. The zero value of a field means its default, or the OTEL_BSP_* variable that the
 // OpenTelemetry specification gives for it.
 type Config struct {
-	Exporter sdktrace.SpanExporter // required
-	// Hold returns spans that say the same when the memory of those given is used again. A tree that it fails for is
-	// lost. Default: copies.
-	Hold func([]sdktrace.ReadOnlySpan) ([]sdktrace.ReadOnlySpan, error)
-	// Release is given back what Hold returned when the exporter needs it no more; default: nobody is told.
-	Release  func([]sdktrace.ReadOnlySpan)
+	Exporter Exporter                // required
 	Sampler  sdktrace.Sampler        // decides by root; default: every tree
 	Keep     func(mapping.Tree) bool // trees to export although the sampler would leave them out; default: none
 	MaxQueue int                     // spans that may wait; OTEL_BSP_MAX_QUEUE_SIZE, default 131072
@@ -35,31 +31,33 @@ type Config struct {
 	Log      *slog.Logger            // default: discard
 }
 
-// Count is a number of spans and of the probe hits that they were made of.
+// Count is a number of spans and of the probe hits that they were made from.
 type Count struct {
 	Spans, Events uint64
 }
 
-func (c *Count) add(t mapping.Tree) {
-	c.Spans += uint64(len(t.Spans))
-	c.Events += uint64(t.Events)
-}
-
-func (c *Count) sum(other Count) {
+func (c *Count) add(other Count) {
 	c.Spans += other.Spans
 	c.Events += other.Events
 }
 
+func (c *Count) subtract(other Count) {
+	c.Spans -= other.Spans
+	c.Events -= other.Events
+}
+
+func countOf(t *mapping.Tree) Count { return Count{uint64(len(t.Spans)), uint64(t.Events)} }
+
 // Stats counts what became of the trees that were put.
 type Stats struct {
-	Exported   Count // the exporter took them
-	Failed     Count // lost: the exporter refused them, or the time to shut down was over
+	Exported   Count // accepted by the receiver
+	Failed     Count // lost: they could not be encoded, were refused, or the time to shut down was over
 	QueueFull  Count // lost: there was no room in the queue
 	SampledOut Count // left out by the sampler
 	Waiting    Count // in the queue
 }
 
-// Queue hands trees to an exporter from a goroutine of its own. Methods are safe for concurrent use.
+// Queue hands trees to an exporter on a goroutine of its own. Methods are safe for concurrent use.
 type Queue struct {
 	cfg  Config
 	wake chan struct{} // a tree was put, or the queue was closed
@@ -70,29 +68,42 @@ type Queue struct {
 	stop context.CancelFunc
 
 	mu        sync.Mutex
-	trees     []entry
-	batch     []entry // taken by the worker and not counted yet
-	bytes     int     // of trees and batch
-	stats     Stats
+	waiting   waiting
+	sending   []entry // taken by the worker and not counted yet
+	bytes     int     // of sending
+	stats     Stats   // but for Waiting
 	closed    bool
 	abandoned bool // everything was counted although the exporter has not returned
 
-	lastWarn time.Time
-	failing  bool // the worker's own: the last call of the exporter failed and is tried again
+	lost, full, warned occasion // of log lines
+
+	failing bool // the worker's own: the last call of the exporter failed and is tried again
 
 	closeOnce sync.Once
 	closeErr  error
 }
 
 const (
-	// maxBatchBytes bounds a call of the exporter beside MaxBatch, but for a span that is larger alone: receivers take 4 MiB
-	// by default, and a message is in memory several times.
+	// maxBatchBytes bounds a call of the exporter beside MaxBatch, but for a span that is larger alone: receivers accept
+	// 4 MiB by default, and a message is in memory several times.
 	maxBatchBytes = 2 << 20
-	// warnEvery bounds how often losses are logged.
-	warnEvery = 10 * time.Second
+	// logEvery bounds how often log lines of one kind are written.
+	logEvery = 10 * time.Second
 	// grace is how long the exporter may take to notice that the time to shut down is over.
 	grace = 500 * time.Millisecond
 )
+
+// occasion is when a kind of log line was written last.
+type occasion time.Time
+
+// due reports whether a line of the kind may be written, and notes that it is.
+func (o *occasion) due() bool {
+	if time.Since(time.Time(*o)) < logEvery {
+		return false
+	}
+	*o = occasion(time.Now())
+	return true
+}
 
 // NewQueue starts a queue. It ends with Close.
 func NewQueue(cfg Config) (*Queue, error) {
@@ -103,74 +114,80 @@ func NewQueue(cfg Config) (*Queue, error) {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	q := &Queue{cfg: cfg, wake: make(chan struct{}, 1), done: make(chan struct{}), ctx: ctx, stop: stop}
+	q := &Queue{
+		cfg: cfg, wake: make(chan struct{}, 1), done: make(chan struct{}), ctx: ctx, stop: stop,
+		waiting: newWaiting(cfg.MaxQueue, cfg.MaxBytes),
+	}
 	go q.work()
 	return q, nil
 }
 
-// Put takes a finished tree, whose memory may be used again after the call. It never waits for the exporter: what does
-// not fit is counted and dropped.
+// Put adds a finished tree, whose memory may be used again after the call. It never waits for the receiver: a tree that
+// does not fit is counted and dropped.
 func (q *Queue) Put(t mapping.Tree) {
+	count, owner := countOf(&t), ownerOf(&t)
 	if !q.sampled(t) && (q.cfg.Keep == nil || !q.cfg.Keep(t)) {
 		q.mu.Lock()
-		q.stats.SampledOut.add(t)
+		q.stats.SampledOut.add(count)
 		q.mu.Unlock()
 		return
 	}
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.closed || q.bytes >= q.cfg.MaxBytes || q.stats.Waiting.Spans+uint64(len(t.Spans)) > uint64(q.cfg.MaxQueue) {
-		q.stats.QueueFull.add(t)
+	admitted := !q.closed && (q.waiting.fits(count.Spans, q.bytes) || q.waiting.largest(owner, count.Spans, 0) != nil)
+	q.mu.Unlock()
+	if !admitted { // without the cost of encoding
+		q.drop(t.Resource, count)
 		return
 	}
-	spans, err := q.hold(&t)
+	batch, err := q.cfg.Exporter.Encode(t)
 	if err != nil {
-		q.stats.Failed.add(t)
-		q.warn(err)
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.stats.Failed.add(count)
+		q.warnLost(err)
 		return
 	}
-	e := entry{Count: Count{uint64(len(t.Spans)), uint64(t.Events)}, spans: spans, bytes: size(spans)}
-	q.trees = append(q.trees, e)
-	q.bytes += e.bytes
-	q.stats.Waiting.add(t)
-	if len(q.trees) == 1 || q.stats.Waiting.Spans >= uint64(q.cfg.MaxBatch) {
+	_, bytes := batch.Size()
+	if !q.admit(owner, entry{count, batch, bytes}) {
+		batch.Release()
+		q.drop(t.Resource, count)
+	}
+}
+
+// admit lets an owner's tree wait if there is room, or if an owner that uses more can make some.
+func (q *Queue) admit(owner ownerKey, e entry) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return false
+	}
+	for !q.waiting.fits(e.Spans, q.bytes) {
+		largest := q.waiting.largest(owner, e.Spans, e.bytes)
+		if largest == nil || q.bytes >= q.cfg.MaxBytes {
+			return false
+		}
+		evicted := q.waiting.evict(largest)
+		evicted.batch.Release()
+		q.stats.QueueFull.add(evicted.Count)
+	}
+	first := q.waiting.Spans == 0
+	q.waiting.put(owner, e)
+	if first || q.waiting.Spans >= uint64(q.cfg.MaxBatch) {
 		q.signal()
 	}
+	return true
 }
 
-func (q *Queue) hold(t *mapping.Tree) ([]sdktrace.ReadOnlySpan, error) {
-	if q.cfg.Hold == nil {
-		held := t.Clone()
-		return ReadOnly(&held), nil
+// drop counts a tree that there is no room for.
+func (q *Queue) drop(program *sdkresource.Resource, count Count) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.stats.QueueFull.add(count)
+	if !q.closed && q.full.due() {
+		service, _ := program.Set().Value(semconv.ServiceNameKey)
+		q.cfg.Log.Warn("export queue is full, spans are dropped: the receiver is too slow or away",
+			"service", service.AsString(), "dropped_spans", q.stats.QueueFull.Spans)
 	}
-	return q.cfg.Hold(ReadOnly(t))
-}
-
-// entry is a tree that waits.
-type entry struct {
-	Count
-
-	spans []sdktrace.ReadOnlySpan
-	bytes int // of memory, about
-}
-
-func size(spans []sdktrace.ReadOnlySpan) (bytes int) {
-	for _, s := range spans {
-		bytes += sizeOf(s)
-	}
-	return bytes
-}
-
-// sizeOf returns about how much memory a span takes, in bytes: it may tell its own.
-func sizeOf(s sdktrace.ReadOnlySpan) int {
-	if own, ok := s.(interface{ Size() int }); ok {
-		return own.Size()
-	}
-	bytes := 600
-	for _, a := range s.Attributes() {
-		bytes += 64 + len(a.Value.AsString())
-	}
-	return bytes
 }
 
 func (q *Queue) signal() {
@@ -184,7 +201,9 @@ func (q *Queue) signal() {
 func (q *Queue) Stats() Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.stats
+	stats := q.stats
+	stats.Waiting = q.waiting.Count
+	return stats
 }
 
 // Close exports what waits and shuts the exporter down. When ctx ends first, what is left is counted as failed and
@@ -220,15 +239,16 @@ func (q *Queue) close(ctx context.Context) error {
 	}
 }
 
-// abandon counts all that is left as failed, the batch that the exporter has included.
+// abandon counts all that is left as failed, including the trees that the exporter has.
 func (q *Queue) abandon() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.abandoned = true
-	for _, t := range slices.Concat(q.batch, q.trees) {
-		q.stats.Failed.sum(t.Count)
+	for _, e := range q.sending {
+		q.stats.Failed.add(e.Count)
 	}
-	q.batch, q.trees, q.bytes, q.stats.Waiting = nil, nil, 0, Count{}
+	q.stats.Failed.add(q.waiting.Count)
+	q.sending, q.bytes, q.waiting = nil, 0, newWaiting(q.cfg.MaxQueue, q.cfg.MaxBytes)
 }
 
 // work exports until the queue is closed and empty.
@@ -253,7 +273,7 @@ func (q *Queue) fillUp() {
 	defer timer.Stop()
 	for {
 		q.mu.Lock()
-		enough := q.closed || q.stats.Waiting.Spans >= uint64(q.cfg.MaxBatch)
+		enough := q.closed || q.waiting.Spans >= uint64(q.cfg.MaxBatch)
 		q.mu.Unlock()
 		if enough {
 			return
@@ -266,25 +286,15 @@ func (q *Queue) fillUp() {
 	}
 }
 
-// take removes trees for about one batch: whole trees, at least one if there is any.
+// take returns trees for about one call.
 func (q *Queue) take() (batch []entry, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n, spans := 0, 0
-	bytes := 0
-	for n < len(q.trees) && (n == 0 || spans+len(q.trees[n].spans) <= q.cfg.MaxBatch && bytes+q.trees[n].bytes <= maxBatchBytes) {
-		spans += len(q.trees[n].spans)
-		bytes += q.trees[n].bytes
-		n++
+	q.sending = q.waiting.take(q.cfg.MaxBatch, maxBatchBytes)
+	for _, e := range q.sending {
+		q.bytes += e.bytes
 	}
-	batch = slices.Clone(q.trees[:n])
-	q.trees = slices.Delete(q.trees, 0, n)
-	for _, t := range batch {
-		q.stats.Waiting.Spans -= t.Spans
-		q.stats.Waiting.Events -= t.Events
-	}
-	q.batch = batch
-	return batch, q.closed
+	return q.sending, q.closed
 }
 
 // sampled asks the sampler about the tree's first span, which is its root or belongs to the same trace.

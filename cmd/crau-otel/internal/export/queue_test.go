@@ -141,7 +141,7 @@ func TestEveryTreeIsCountedOnce(t *testing.T) {
 	f := newFake()
 	f.calls = make(chan int, 100000)
 	calls := 0
-	f.on = func(context.Context, []sdktrace.ReadOnlySpan) error {
+	f.on = func(context.Context, []export.Batch) error {
 		if calls++; calls%3 == 0 {
 			return errors.New("refused")
 		}
@@ -187,7 +187,7 @@ func TestEveryTreeIsCountedOnce(t *testing.T) {
 func TestATreeFailsAsAWhole(t *testing.T) {
 	f := newFake()
 	calls := 0
-	f.on = func(context.Context, []sdktrace.ReadOnlySpan) error {
+	f.on = func(context.Context, []export.Batch) error {
 		if calls++; calls == 2 {
 			return errors.New("refused")
 		}
@@ -240,7 +240,7 @@ func TestCloseInTime(t *testing.T) {
 	} {
 		f := newFake()
 		f.err = c.shutdown
-		f.on = func(ctx context.Context, _ []sdktrace.ReadOnlySpan) error {
+		f.on = func(ctx context.Context, _ []export.Batch) error {
 			<-ctx.Done()
 			return ctx.Err()
 		}
@@ -322,7 +322,7 @@ func TestPutNeverBlocks(t *testing.T) {
 func TestCallsHaveADeadline(t *testing.T) {
 	f := newFake()
 	var left time.Duration
-	f.on = func(ctx context.Context, _ []sdktrace.ReadOnlySpan) error {
+	f.on = func(ctx context.Context, _ []export.Batch) error {
 		deadline, _ := ctx.Deadline()
 		left = time.Until(deadline)
 		return nil

@@ -10,7 +10,8 @@ import (
 	"sync"
 	"time"
 
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
+	"github.com/crau-otel/crau-otel/mapping"
 )
 
 // The values of [Config.Format].
@@ -32,7 +33,7 @@ type Config struct {
 	Width int
 }
 
-// Exporter is a span exporter that writes each tree with a single Write.
+// Exporter writes trees, each with a single Write, however many spans it has. It implements [export.Exporter].
 type Exporter struct {
 	render func(*node) ([]byte, error)
 
@@ -40,8 +41,6 @@ type Exporter struct {
 	writer io.Writer
 	closed bool
 }
-
-var _ sdktrace.SpanExporter = (*Exporter)(nil)
 
 // New returns an exporter as cfg says. It never closes the writer.
 func New(cfg Config) *Exporter {
@@ -52,19 +51,54 @@ func New(cfg Config) *Exporter {
 	return e
 }
 
-// ExportSpans writes the trees that spans form. A span whose parent is not before it in spans is the root of a tree of
-// its own. The error, of the writer, of ctx or of a shut down exporter, leaves the trees from there on unwritten.
-func (e *Exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
-	for _, root := range forest(spans) {
-		if err := ctx.Err(); err != nil {
-			return err
+// batch is a tree that waits to be drawn.
+type batch struct {
+	tree  mapping.Tree
+	bytes int // of memory, about
+}
+
+// The sizes of a span and of one of its attributes in memory, in bytes, but for their text.
+const (
+	spanBytes      = 400
+	attributeBytes = 64
+)
+
+// Encode returns a copy of the tree. It is drawn when it is exported, so that drawing holds up nobody.
+func (e *Exporter) Encode(t mapping.Tree) (export.Batch, error) {
+	b := &batch{tree: t.Clone()}
+	for i := range b.tree.Spans {
+		b.bytes += spanBytes
+		for _, a := range b.tree.Spans[i].Attributes() {
+			b.bytes += attributeBytes + len(a.Value.AsString())
 		}
-		text, err := e.render(root)
-		if err != nil {
-			return err
-		}
-		if err := e.write(text); err != nil {
-			return err
+	}
+	return b, nil
+}
+
+// Size implements [export.Batch].
+func (b *batch) Size() (spans, bytes int) { return len(b.tree.Spans), b.bytes }
+
+// Split returns b whole: a tree is drawn in one piece.
+func (b *batch) Split(int, int) (first, rest export.Batch) { return b, nil }
+
+// Release implements [export.Batch].
+func (b *batch) Release() {}
+
+// Export writes trees. A span whose parent is not among the spans before it is the root of a tree of its own. After an
+// error, of the writer, of ctx or of an exporter that is shut down, further trees are not written.
+func (e *Exporter) Export(ctx context.Context, batches []export.Batch) error {
+	for _, b := range batches {
+		for _, root := range forest(&b.(*batch).tree) {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			text, err := e.render(root)
+			if err != nil {
+				return err
+			}
+			if err := e.write(text); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -13,7 +13,8 @@ import (
 	"unicode"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/crau-otel/crau-otel/mapping"
 )
 
 // writes keeps each Write apart and fails from the one numbered fail on.
@@ -35,7 +36,7 @@ func TestExportWritesEachTreeOnce(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{FormatText, FormatJSON} {
 		w := &writes{}
-		if err := New(Config{Writer: w, Format: format}).ExportSpans(t.Context(), handshakes().Snapshots()); err != nil {
+		if err := exportTrees(t.Context(), New(Config{Writer: w, Format: format}), handshakes()); err != nil {
 			t.Fatal(err)
 		}
 		if len(w.texts) != 2 || !strings.Contains(w.texts[0], "nginx") || !strings.Contains(w.texts[1], "curl") {
@@ -47,7 +48,7 @@ func TestExportWritesEachTreeOnce(t *testing.T) {
 func TestExportReturnsWriteError(t *testing.T) {
 	t.Parallel()
 	w := &writes{fail: 1, err: errors.New("no space")}
-	err := New(Config{Writer: w}).ExportSpans(t.Context(), handshakes().Snapshots())
+	err := exportTrees(t.Context(), New(Config{Writer: w}), handshakes())
 	if !errors.Is(err, w.err) || len(w.texts) != 1 {
 		t.Errorf("error %v after %d writes", err, len(w.texts))
 	}
@@ -58,7 +59,7 @@ func TestExportStopsWithContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	w := &writes{}
-	if err := New(Config{Writer: w}).ExportSpans(ctx, handshakes().Snapshots()); !errors.Is(err, context.Canceled) || len(w.texts) != 0 {
+	if err := exportTrees(ctx, New(Config{Writer: w}), handshakes()); !errors.Is(err, context.Canceled) || len(w.texts) != 0 {
 		t.Errorf("error %v after %d writes", err, len(w.texts))
 	}
 }
@@ -72,10 +73,10 @@ func TestExportAfterShutdownFails(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := e.ExportSpans(t.Context(), handshakes().Snapshots()); err == nil || len(w.texts) != 0 {
+	if err := exportTrees(t.Context(), e, handshakes()); err == nil || len(w.texts) != 0 {
 		t.Errorf("error %v after %d writes", err, len(w.texts))
 	}
-	if err := e.ExportSpans(t.Context(), nil); err != nil {
+	if err := exportTrees(t.Context(), e, nil); err != nil {
 		t.Errorf("no spans: %v", err)
 	}
 }
@@ -84,11 +85,11 @@ func TestExportConcurrently(t *testing.T) {
 	t.Parallel()
 	w := &writes{}
 	e := New(Config{Writer: w})
-	spans := handshakes().Snapshots()
+	trees := handshakes()
 	var group sync.WaitGroup
 	for range 8 {
 		group.Go(func() {
-			if err := e.ExportSpans(t.Context(), spans); err != nil {
+			if err := exportTrees(t.Context(), e, trees); err != nil {
 				t.Error(err)
 			}
 		})
@@ -108,14 +109,14 @@ func TestForestBrokenLinks(t *testing.T) {
 	self := s.add(-1, "own parent", 0, 0)
 	a := s.add(-1, "cycle a", 0, 0)
 	b := s.add(a, "cycle b", 0, 0)
-	s.spans[self].Parent = s.context(self)
-	s.spans[a].Parent = s.context(b)
-	s.spans = append(s.spans, tracetest.SpanStub{Name: "no ids"}, tracetest.SpanStub{Name: "no ids either"})
+	s.Spans[self].ParentID = s.id(self)
+	s.Spans[a].ParentID = s.id(b)
+	s.Spans = append(s.Spans, mapping.Span{Name: "no ids"}, mapping.Span{Name: "no ids either"})
 
 	var got []string
-	for _, root := range forest(s.spans.Snapshots()) {
+	for _, root := range forest(&s.Tree) {
 		var names []string
-		root.walk(func(n *node, _ []bool) { names = append(names, n.span.Name()) })
+		root.walk(func(n *node, _ []bool) { names = append(names, n.span.Name) })
 		got = append(got, strings.Join(names, " > "))
 	}
 	const want = "root > child; own parent; cycle a > cycle b; no ids; no ids either"
@@ -133,7 +134,7 @@ func TestDeepTreeStaysSmall(t *testing.T) {
 		s.add(i-1, "x", 0, 0)
 	}
 	var b bytes.Buffer
-	if err := New(Config{Writer: &b}).ExportSpans(t.Context(), s.spans.Snapshots()); err != nil {
+	if err := exportTrees(t.Context(), New(Config{Writer: &b}), []mapping.Tree{s.Tree}); err != nil {
 		t.Fatal(err)
 	}
 	if b.Len() > depth*150 {
@@ -172,11 +173,11 @@ func FuzzOutputIsHarmless(f *testing.F) {
 		s := stub{}
 		root := s.add(-1, name, 0, time.Second, attribute.String(key, text), attribute.StringSlice("l", []string{text, name}),
 			attribute.String(endKey, text), attribute.Map("m", attribute.String(key, text)))
-		s.spans[root].Status.Code, s.spans[root].Status.Description = 1, text
+		s.Spans[root].Status.Code, s.Spans[root].Status.Description = 1, text
 		for _, cfg := range []Config{{}, {Color: true}, {Format: FormatJSON}} {
 			var b bytes.Buffer
 			cfg.Writer = &b
-			if err := New(cfg).ExportSpans(t.Context(), s.spans.Snapshots()); err != nil {
+			if err := exportTrees(t.Context(), New(cfg), []mapping.Tree{s.Tree}); err != nil {
 				t.Fatal(err)
 			}
 			out := b.String()

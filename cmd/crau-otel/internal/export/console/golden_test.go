@@ -4,6 +4,7 @@ package console
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -18,8 +19,10 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
+	"github.com/crau-otel/crau-otel/mapping"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -31,34 +34,35 @@ var begin = time.Date(2026, 3, 1, 8, 18, 22, 123_456_789, time.UTC)
 
 // A stub builds the spans of one trace in the order of their calls.
 type stub struct {
+	mapping.Tree
+
 	trace byte
-	spans tracetest.SpanStubs
 }
 
 // add appends a span below parent, the index of an earlier one or -1, and returns its index. The times are offsets.
 func (s *stub) add(parent int, name string, from, to time.Duration, attributes ...attribute.KeyValue) int {
-	n := len(s.spans)
-	span := tracetest.SpanStub{
-		Name:        name,
-		SpanContext: s.context(n),
-		SpanKind:    trace.SpanKindInternal,
-		StartTime:   begin.Add(from),
-		EndTime:     begin.Add(to),
-		Attributes:  attributes,
-		Resource:    resource.NewSchemaless(attribute.String("service.name", "nginx"), attribute.Int("process.pid", 4711)),
+	if s.Spans == nil {
+		s.Resource = resource.NewSchemaless(attribute.String("service.name", "nginx"), attribute.Int("process.pid", 4711))
 	}
+	n := len(s.Spans)
+	span := mapping.Span{
+		Name:    name,
+		TraceID: trace.TraceID{0x4b, 0xf9, 15: s.trace},
+		SpanID:  s.id(n),
+		Kind:    trace.SpanKindInternal,
+		Start:   begin.Add(from),
+		End:     begin.Add(to),
+	}
+	span.SetAttributes(attributes)
 	if parent >= 0 {
-		span.Parent = s.context(parent)
+		span.ParentID = s.id(parent)
 	}
-	s.spans = append(s.spans, span)
+	s.Spans = append(s.Spans, span)
 	return n
 }
 
-func (s *stub) context(n int) trace.SpanContext {
-	return trace.NewSpanContext(trace.SpanContextConfig{
-		TraceID: trace.TraceID{0x4b, 0xf9, 15: s.trace},
-		SpanID:  trace.SpanID{0xa0, 6: byte((n + 1) >> 8), 7: byte(n + 1)},
-	})
+func (s *stub) id(n int) trace.SpanID {
+	return trace.SpanID{0xa0, 6: byte((n + 1) >> 8), 7: byte(n + 1)}
 }
 
 const ms, us = time.Millisecond, time.Microsecond
@@ -74,13 +78,13 @@ func contextID(n int) attribute.KeyValue {
 }
 
 // handshakes are two trees in one call, one of which failed.
-func handshakes() tracetest.SpanStubs {
+func handshakes() []mapping.Tree {
 	s := stub{trace: 1}
 	root := s.add(-1, "tls.handshake", 0, 12_345*us,
 		contextID(1), str("crypto.context.end", "idle"),
 		str("tls.role", "server"), str("tls.protocol_version", "TLS 1.3"), str("tls.group", "X25519MLKEM768"),
 		str("crypto.post_quantum.key_exchange", "hybrid"), str("crypto.post_quantum.authentication", "classical"))
-	s.spans[root].SpanKind = trace.SpanKindServer
+	s.Spans[root].Kind = trace.SpanKindServer
 	kx := s.add(root, "tls.key_exchange", 100*us, 1_302*us, contextID(2), str("crypto.context.end", "superseded"), str("tls.group", "X25519MLKEM768"), num("tls.group.code", 4588))
 	s.add(kx, "pk.generate", 120*us, 212*us, contextID(3), str("pk.algorithm", "X25519"), num("pk.bits", 256))
 	s.add(kx, "pk.encapsulate", 300*us, 353_100*time.Nanosecond, contextID(4), str("pk.algorithm", "ML-KEM-768"))
@@ -92,16 +96,14 @@ func handshakes() tracetest.SpanStubs {
 	root = f.add(-1, "tls.handshake", 1500*ms, 2750*ms, str("crypto.context.end", "process_exit"), str("tls.role", "client"))
 	chain := f.add(root, "tls.verify_cert_chain", 1600*ms, 2*time.Second)
 	f.add(chain, "pk.verify", 1700*ms, 1700*ms)
-	f.spans[chain].Status = sdktrace.Status{Code: codes.Error, Description: "certificate expired"}
-	f.spans[chain+1].Status = sdktrace.Status{Code: codes.Error}
-	for i := range f.spans {
-		f.spans[i].Resource = resource.NewSchemaless(str("service.name", "curl"))
-	}
-	return append(s.spans, f.spans...)
+	f.Spans[chain].Status = sdktrace.Status{Code: codes.Error, Description: "certificate expired"}
+	f.Spans[chain+1].Status = sdktrace.Status{Code: codes.Error}
+	f.Resource = resource.NewSchemaless(str("service.name", "curl"))
+	return []mapping.Tree{s.Tree, f.Tree}
 }
 
 // shapes are trees of unusual form.
-func shapes() tracetest.SpanStubs {
+func shapes() []mapping.Tree {
 	deep := stub{trace: 1}
 	parent := -1
 	for i := range 18 {
@@ -122,14 +124,14 @@ func shapes() tracetest.SpanStubs {
 	orphan.add(-1, "elsewhere", 0, ms)
 	child := orphan.add(0, "orphan", 0, ms)
 	orphan.add(child, "below the orphan", 0, -ms)
-	orphan.spans = orphan.spans[1:]
-	orphan.spans[0].Resource = nil
+	orphan.Spans = orphan.Spans[1:]
+	orphan.Resource = nil
 
-	return append(append(deep.spans, wide.spans...), orphan.spans...)
+	return []mapping.Tree{deep.Tree, wide.Tree, orphan.Tree}
 }
 
 // oddValues are attributes of every type, some of them hostile.
-func oddValues() tracetest.SpanStubs {
+func oddValues() []mapping.Tree {
 	s := stub{trace: 1}
 	root := s.add(-1, "types", 0, 0,
 		str("empty", ""), yes("bool", true), num("int", -1), attribute.Int64("big", math.MaxInt64),
@@ -146,16 +148,16 @@ func oddValues() tracetest.SpanStubs {
 		str("hidden", "a\u200bb"), str("nbsp", "a\u00a0b"), str("invalid", "a\xffb"), str("tag", "\U000e0041"), str("quote", `say "hi"`),
 		str("backslash", `C:\x`), str("like a list", "[1,2]"), str("key=with", "equals"), str("base64", "YWI="), str("\x1b[31mkey", "v"),
 		str("letters", "日本語"))
-	s.spans[hostile].Status = sdktrace.Status{Code: codes.Error, Description: "bad\x1b[0m thing"}
+	s.Spans[hostile].Status = sdktrace.Status{Code: codes.Error, Description: "bad\x1b[0m thing"}
 	s.add(root, "gaps   12 ms  fake=1", 0, us)
 	s.add(root, "", 0, us)
-	s.spans[root].Resource = resource.NewSchemaless(str("service.name", "evil\x1b[2K service"))
-	return s.spans
+	s.Resource = resource.NewSchemaless(str("service.name", "evil\x1b[2K service"))
+	return []mapping.Tree{s.Tree}
 }
 
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	for name, stubs := range map[string]tracetest.SpanStubs{
+	for name, trees := range map[string][]mapping.Tree{
 		"handshakes": handshakes(), "shapes": shapes(), "values": oddValues(),
 	} {
 		for _, test := range []struct {
@@ -175,13 +177,26 @@ func TestGolden(t *testing.T) {
 				if test.cfg.Format != FormatJSON {
 					e.render = newPainter(test.cfg, zone).render
 				}
-				if err := e.ExportSpans(t.Context(), stubs.Snapshots()); err != nil {
+				if err := exportTrees(t.Context(), e, trees); err != nil {
 					t.Fatal(err)
 				}
 				compare(t, filepath.Join("testdata", name+test.suffix), got.Bytes())
 			})
 		}
 	}
+}
+
+// exportTrees encodes and exports trees in one call.
+func exportTrees(ctx context.Context, e *Exporter, trees []mapping.Tree) error {
+	var batches []export.Batch
+	for _, tree := range trees {
+		b, err := e.Encode(tree)
+		if err != nil {
+			return err
+		}
+		batches = append(batches, b)
+	}
+	return e.Export(ctx, batches)
 }
 
 func compare(t *testing.T, name string, got []byte) {
@@ -202,8 +217,8 @@ func compare(t *testing.T, name string, got []byte) {
 
 func TestJSONIsLossless(t *testing.T) {
 	t.Parallel()
-	stubs := oddValues()
-	for _, root := range forest(stubs.Snapshots()) {
+	tree := oddValues()[0]
+	for _, root := range forest(&tree) {
 		text, err := renderJSON(root)
 		if err != nil {
 			t.Fatal(err)
@@ -213,10 +228,10 @@ func TestJSONIsLossless(t *testing.T) {
 			if err := json.Unmarshal(line, &got); err != nil {
 				t.Fatalf("%v in %s", err, line)
 			}
-			if got.Name != stubs[i].Name || !got.Start.Equal(stubs[i].StartTime) {
+			if got.Name != tree.Spans[i].Name || !got.Start.Equal(tree.Spans[i].Start) {
 				t.Errorf("got %+v", got)
 			}
-			for _, a := range stubs[i].Attributes {
+			for _, a := range tree.Spans[i].Attributes() {
 				if s := a.Value; s.Type() == attribute.STRING && a.Key != "invalid" && got.Attributes[string(a.Key)] != s.AsString() {
 					t.Errorf("%q: %q, want %q", a.Key, got.Attributes[string(a.Key)], s.AsString())
 				}

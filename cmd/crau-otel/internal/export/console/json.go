@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
 // record is a span as JSON. The names are those of OTLP where it has the field.
@@ -42,7 +41,7 @@ func renderJSON(root *node) ([]byte, error) {
 	var err error
 	root.walk(func(n *node, _ []bool) {
 		if err == nil {
-			err = encoder.Encode(newRecord(n.span))
+			err = encoder.Encode(newRecord(n))
 		}
 	})
 	if err != nil {
@@ -51,20 +50,21 @@ func renderJSON(root *node) ([]byte, error) {
 	return []byte(escapeJSON(b.String())), nil
 }
 
-func newRecord(span sdktrace.ReadOnlySpan) record {
+func newRecord(n *node) record {
+	span := n.span
 	r := record{
-		TraceID:    span.SpanContext().TraceID().String(),
-		SpanID:     span.SpanContext().SpanID().String(),
-		Name:       span.Name(),
-		Kind:       span.SpanKind().String(),
-		Start:      span.StartTime().UTC(),
-		End:        span.EndTime().UTC(),
-		DurationNS: span.EndTime().Sub(span.StartTime()).Nanoseconds(),
-		Status:     status{strings.ToLower(span.Status().Code.String()), span.Status().Description},
+		TraceID:    span.TraceID.String(),
+		SpanID:     span.SpanID.String(),
+		Name:       span.Name,
+		Kind:       span.Kind.String(),
+		Start:      span.Start.UTC(),
+		End:        span.End.UTC(),
+		DurationNS: span.End.Sub(span.Start).Nanoseconds(),
+		Status:     status{strings.ToLower(span.Status.Code.String()), span.Status.Description},
 		Attributes: object(span.Attributes()),
-		Resource:   object(span.Resource().Attributes()),
+		Resource:   object(n.resource.Attributes()),
 	}
-	if parent := span.Parent().SpanID(); parent.IsValid() {
+	if parent := span.ParentID; parent.IsValid() {
 		r.ParentSpanID = parent.String()
 	}
 	return r

@@ -11,7 +11,8 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/crau-otel/crau-otel/mapping"
 )
 
 const (
@@ -65,10 +66,10 @@ func newPainter(cfg Config, zone *time.Location) *painter {
 // render draws a tree and a blank line after it.
 func (p *painter) render(root *node) ([]byte, error) {
 	var b bytes.Buffer
-	p.header(&b, root.span)
+	p.header(&b, root)
 	names := minNames
 	root.walk(func(n *node, last []bool) {
-		names = max(names, min(columns(branch(last))+columns(Phrase(n.span.Name())), maxNames))
+		names = max(names, min(columns(branch(last))+columns(Phrase(n.span.Name)), maxNames))
 	})
 	root.walk(func(n *node, last []bool) { p.line(&b, n, last, names) })
 	b.WriteByte('\n')
@@ -76,21 +77,21 @@ func (p *painter) render(root *node) ([]byte, error) {
 }
 
 // header writes when, who, how it ended and, for a part of a tree, below which span it belongs.
-func (p *painter) header(b *bytes.Buffer, root sdktrace.ReadOnlySpan) {
+func (p *painter) header(b *bytes.Buffer, root *node) {
 	service := "(no service.name)"
-	if v, ok := root.Resource().Set().Value("service.name"); ok {
+	if v, ok := root.resource.Set().Value("service.name"); ok {
 		service = value(v)
 	}
-	p.paint(b, dim, root.StartTime().In(p.zone).Format(timeLayout))
+	p.paint(b, dim, root.span.Start.In(p.zone).Format(timeLayout))
 	b.WriteString(gap)
 	p.paint(b, bold, service)
-	for _, a := range root.Attributes() {
+	for _, a := range root.span.Attributes() {
 		if a.Key == endKey {
 			p.paint(b, dim, gap+"ended: "+value(a.Value))
 		}
 	}
-	if parent := root.Parent(); parent.SpanID().IsValid() {
-		p.paint(b, dim, gap+"part of: "+parent.SpanID().String())
+	if parent := root.span.ParentID; parent.IsValid() {
+		p.paint(b, dim, gap+"part of: "+parent.String())
 	}
 	b.WriteByte('\n')
 }
@@ -101,15 +102,15 @@ func (p *painter) line(b *bytes.Buffer, n *node, last []bool, names int) {
 	if len(last) == 0 {
 		style = bold
 	}
-	if n.span.Status().Code == codes.Error {
+	if n.span.Status.Code == codes.Error {
 		style = red
 	}
-	bars, name := branch(last), Phrase(n.span.Name())
+	bars, name := branch(last), Phrase(n.span.Name)
 	p.paint(b, dim, bars)
 	p.paint(b, style, name)
 	used := columns(bars) + columns(name)
 	pad(b, names-used)
-	fmt.Fprintf(b, gap+"%*s", durationWidth, duration(n.span.EndTime().Sub(n.span.StartTime())))
+	fmt.Fprintf(b, gap+"%*s", durationWidth, duration(n.span.End.Sub(n.span.Start)))
 
 	start := names + len(gap) + durationWidth
 	at := max(used-names, 0) + start
@@ -140,9 +141,9 @@ type cell struct {
 func (c cell) columns() int { return columns(c.key) + columns(c.text) }
 
 // values returns what to show of a span: an error, the attributes, and bookkeeping last. JSON has all of it.
-func values(span sdktrace.ReadOnlySpan) []cell {
+func values(span *mapping.Span) []cell {
 	var first, last []cell
-	if s := span.Status(); s.Code == codes.Error {
+	if s := span.Status; s.Code == codes.Error {
 		c := cell{key: "error", keyStyle: red, style: red}
 		if s.Description != "" {
 			c.key, c.text = "error: ", value(attribute.StringValue(s.Description))

@@ -3,34 +3,37 @@
 package console
 
 import (
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/crau-otel/crau-otel/mapping"
 )
 
 // A node is a span with the spans below it.
 type node struct {
-	span     sdktrace.ReadOnlySpan
+	span     *mapping.Span
+	resource *sdkresource.Resource
 	children []*node
 }
 
 // forest returns the roots of the trees that spans form, in their order, as are the children of each. Only a span that
 // comes earlier can be a parent, so the links cannot form a cycle whatever the ids are.
-func forest(spans []sdktrace.ReadOnlySpan) []*node {
+func forest(t *mapping.Tree) []*node {
 	type id struct {
 		trace trace.TraceID
 		span  trace.SpanID
 	}
 	var roots []*node
-	seen := make(map[id]*node, len(spans))
-	for _, span := range spans {
-		n := &node{span: span}
-		of, below := span.SpanContext(), span.Parent().SpanID()
-		if parent := seen[id{of.TraceID(), below}]; parent != nil && below.IsValid() {
+	seen := make(map[id]*node, len(t.Spans))
+	for i := range t.Spans {
+		span := &t.Spans[i]
+		n := &node{span: span, resource: t.Resource}
+		if parent := seen[id{span.TraceID, span.ParentID}]; parent != nil && span.ParentID.IsValid() {
 			parent.children = append(parent.children, n)
 		} else {
 			roots = append(roots, n)
 		}
-		seen[id{of.TraceID(), of.SpanID()}] = n
+		seen[id{span.TraceID, span.SpanID}] = n
 	}
 	return roots
 }

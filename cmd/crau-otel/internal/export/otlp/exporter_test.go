@@ -5,6 +5,7 @@ package otlp_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -13,10 +14,12 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
+	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -27,16 +30,16 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// wire is a client that marshals what it is to send, as gRPC does.
+// wire is a connection, and a client of the SDK's, that keeps the bytes that are sent.
 type wire struct {
-	sent           []byte
-	err            error
-	started, ended int
+	sent   []byte
+	err    error
+	closed int
 }
 
-func (w *wire) Start(context.Context) error { w.started++; return w.err }
+func (w *wire) Start(context.Context) error { return nil }
 
-func (w *wire) Stop(context.Context) error { w.ended++; return w.err }
+func (w *wire) Stop(context.Context) error { return nil }
 
 func (w *wire) UploadTraces(_ context.Context, spans []*tracepb.ResourceSpans) error {
 	if w.err != nil {
@@ -47,26 +50,70 @@ func (w *wire) UploadTraces(_ context.Context, spans []*tracepb.ResourceSpans) e
 	return err
 }
 
-type exporter interface {
-	ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error
+func (w *wire) Close() error { w.closed++; return w.err }
+
+func (w *wire) Invoke(_ context.Context, method string, args, _ any, opts ...grpc.CallOption) error {
+	if w.err != nil {
+		return w.err
+	}
+	if method != collector.TraceService_Export_FullMethodName {
+		return fmt.Errorf("method is %s", method)
+	}
+	for _, opt := range opts {
+		if codec, ok := opt.(grpc.ForceCodecV2CallOption); ok {
+			data, err := codec.CodecV2.Marshal(args)
+			if err != nil {
+				return err
+			}
+			w.sent = w.sent[:0]
+			for _, buffer := range data {
+				w.sent = append(w.sent, buffer.ReadOnlyData()...)
+			}
+			data.Free()
+			return nil
+		}
+	}
+	return errors.New("no codec")
 }
 
-func newExporter(t testing.TB, client otlptrace.Client) *otlp.Exporter {
+func newExporter(t testing.TB, connection otlp.Connection) *otlp.Exporter {
 	t.Helper()
-	e, err := otlp.New(t.Context(), client)
+	e, err := otlp.New(otlp.Config{Connection: connection})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return e
 }
 
-// sent returns what a receiver decodes of an exporter's message. The SDK orders resources at random.
-func sent(t *testing.T, w *wire, e exporter, spans []sdktrace.ReadOnlySpan) (*collector.ExportTraceServiceRequest, error) {
-	t.Helper()
-	w.sent = w.sent[:0]
-	if err := e.ExportSpans(t.Context(), spans); err != nil {
-		return nil, err
+// encode encodes trees.
+func encode(e *otlp.Exporter, trees []mapping.Tree) (batches []export.Batch, err error) {
+	for _, t := range trees {
+		b, err := e.Encode(t)
+		if err != nil {
+			return nil, err
+		}
+		batches = append(batches, b)
 	}
+	return batches, nil
+}
+
+// exportTrees exports trees in one call.
+func exportTrees(ctx context.Context, e *otlp.Exporter, trees ...mapping.Tree) error {
+	batches, err := encode(e, trees)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, b := range batches {
+			b.Release()
+		}
+	}()
+	return e.Export(ctx, batches)
+}
+
+// received returns what a receiver decodes of a message. The SDK orders resources at random.
+func received(t *testing.T, w *wire) *collector.ExportTraceServiceRequest {
+	t.Helper()
 	var request collector.ExportTraceServiceRequest
 	if err := proto.Unmarshal(w.sent, &request); err != nil {
 		t.Fatalf("what was sent is no request: %v", err)
@@ -77,25 +124,27 @@ func sent(t *testing.T, w *wire, e exporter, spans []sdktrace.ReadOnlySpan) (*co
 	slices.SortFunc(request.ResourceSpans, func(a, b *tracepb.ResourceSpans) int {
 		return strings.Compare(a.Resource.String(), b.Resource.String())
 	})
-	return &request, nil
+	return &request
 }
 
 // checkSame compares with the SDK's exporter.
-func checkSame(t *testing.T, spans []sdktrace.ReadOnlySpan) {
+func checkSame(t *testing.T, trees ...mapping.Tree) {
 	t.Helper()
 	var ours wire
-	checkSameOf(t, &ours, newExporter(t, &ours), spans)
+	checkSameOf(t, &ours, newExporter(t, &ours), trees...)
 }
 
-func checkSameOf(t *testing.T, ours *wire, e exporter, spans []sdktrace.ReadOnlySpan) {
+func checkSameOf(t *testing.T, ours *wire, e *otlp.Exporter, trees ...mapping.Tree) {
 	t.Helper()
 	var theirs wire
-	got, err := sent(t, ours, e, spans)
-	want, wantErr := sent(t, &theirs, otlptrace.NewUnstarted(&theirs), spans)
+	err, wantErr := exportTrees(t.Context(), e, trees...), otlptrace.NewUnstarted(&theirs).ExportSpans(t.Context(), stubs(trees...))
 	if (err == nil) != (wantErr == nil) {
 		t.Fatalf("error is %v, the SDK's %v", err, wantErr)
 	}
-	if wantErr == nil && !proto.Equal(got, want) {
+	if wantErr != nil {
+		return
+	}
+	if got, want := received(t, ours), received(t, &theirs); !proto.Equal(got, want) {
 		t.Errorf("sent\n%v\nthe SDK sends\n%v", got, want)
 	}
 }
@@ -107,13 +156,13 @@ func TestSameAsTheSDK(t *testing.T) {
 		b := make([]byte, 4000)
 		_, _ = random.Read(b)
 		s := source{b: b}
-		var spans []sdktrace.ReadOnlySpan
-		for range s.byte() % 12 {
-			spans = append(spans, s.span())
+		var trees []mapping.Tree
+		for range 1 + s.byte()%6 {
+			trees = append(trees, s.tree(3))
 		}
-		checkSame(t, spans)
+		checkSame(t, trees...)
 		var w wire
-		if err := otlptrace.NewUnstarted(&w).ExportSpans(t.Context(), spans); err != nil {
+		if err := otlptrace.NewUnstarted(&w).ExportSpans(t.Context(), stubs(trees...)); err != nil {
 			failed++
 		}
 		if t.Failed() {
@@ -130,11 +179,11 @@ func FuzzSameAsTheSDK(f *testing.F) {
 	f.Add([]byte("\x04name\x00 and more of everything that a span can have"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s := source{b: b}
-		spans := []sdktrace.ReadOnlySpan{s.span()}
+		trees := []mapping.Tree{s.tree(3)}
 		for len(s.b) > 0 {
-			spans = append(spans, s.span())
+			trees = append(trees, s.tree(3))
 		}
-		checkSame(t, spans)
+		checkSame(t, trees...)
 	})
 }
 
@@ -143,11 +192,11 @@ func TestLengths(t *testing.T) {
 	for _, around := range []int{0, 127, 128, 1 << 14, 1 << 21} {
 		for n := max(0, around-150); n < around+10; n++ {
 			long := strings.Repeat("x", n)
-			checkSame(t, tracetest.SpanStubs{{Name: long}, {Name: "next"}}.Snapshots())
+			checkSame(t, mapping.Tree{Spans: []mapping.Span{{Name: long}, {Name: "next"}}})
 			if around <= 1<<14 {
-				checkSame(t, tracetest.SpanStubs{
-					{Attributes: []attribute.KeyValue{attribute.String("", long), attribute.StringSlice("k", []string{long, ""})}},
-				}.Snapshots())
+				var span mapping.Span
+				span.SetAttributes([]attribute.KeyValue{attribute.String("", long), attribute.StringSlice("k", []string{long, ""})})
+				checkSame(t, mapping.Tree{Spans: []mapping.Span{span}})
 			}
 			if t.Failed() {
 				t.Fatalf("%d bytes", n)
@@ -158,54 +207,45 @@ func TestLengths(t *testing.T) {
 
 func TestHandshakesAreTheSame(t *testing.T) {
 	checkSame(t, handshake(2048))
-	checkSame(t, append(handshake(3), handshake(2)...)) // equal resources that are two
-	checkSame(t, []sdktrace.ReadOnlySpan{nil, handshake(1)[0], nil})
-}
-
-func TestNothingToSend(t *testing.T) {
-	w := wire{}
-	e := newExporter(t, &w)
-	w.err = errors.New("nothing was to be sent")
-	for _, spans := range [][]sdktrace.ReadOnlySpan{nil, {}, {nil}} {
-		if err := e.ExportSpans(t.Context(), spans); err != nil {
-			t.Errorf("%v: %v", spans, err)
-		}
-	}
+	checkSame(t, handshake(3), handshake(2)) // equal resources that are two
 }
 
 func TestErrors(t *testing.T) {
-	w := wire{err: errors.New("no such host")}
-	if _, err := otlp.New(t.Context(), &w); !errors.Is(err, w.err) {
+	if _, err := otlp.New(otlp.Config{}); err == nil || err.Error() != "otlp: a connection is required" {
 		t.Errorf("error is %v", err)
 	}
-	w.err = nil
+	w := wire{err: status.Error(codes.Unavailable, "connection refused")}
 	e := newExporter(t, &w)
-	w.err = status.Error(codes.Unavailable, "connection refused")
-	if err := e.ExportSpans(t.Context(), handshake(1)); status.Code(err) != codes.Unavailable {
+	if err := exportTrees(t.Context(), e, handshake(1)); status.Code(err) != codes.Unavailable {
 		t.Errorf("error is %v", err)
 	}
-	if err := e.Shutdown(t.Context()); !errors.Is(err, w.err) || w.ended != 1 {
-		t.Errorf("error is %v, stopped %d times", err, w.ended)
+	if err := e.Shutdown(t.Context()); !errors.Is(err, w.err) || w.closed != 1 {
+		t.Errorf("error is %v, closed %d times", err, w.closed)
 	}
 }
 
 // Neither text in a field that is encoded here, nor in one that protobuf encodes, may be anything but UTF-8.
 func TestInvalidUTF8(t *testing.T) {
 	const bad = "\xff"
-	for _, stub := range []tracetest.SpanStub{
-		{Name: bad},
-		{Status: sdktrace.Status{Description: bad}},
-		{Attributes: []attribute.KeyValue{attribute.String(bad, "value")}},
-		{Attributes: []attribute.KeyValue{attribute.String("key", bad)}},
-		{Attributes: []attribute.KeyValue{attribute.StringSlice("key", []string{"fine", bad})}},
-		{Attributes: []attribute.KeyValue{attribute.MapValue(attribute.String("key", bad)).AsMap()[0]}},
-		{Events: []sdktrace.Event{{Name: bad}}},
+	with := func(attrs ...attribute.KeyValue) mapping.Tree {
+		var span mapping.Span
+		span.SetAttributes(attrs)
+		return mapping.Tree{Spans: []mapping.Span{{}, span}}
+	}
+	for _, tree := range []mapping.Tree{
+		{Spans: []mapping.Span{{}, {Name: bad}}},
+		{Spans: []mapping.Span{{Status: sdktrace.Status{Description: bad}}}},
+		with(attribute.String(bad, "value")),
+		with(attribute.String("key", bad)),
+		with(attribute.StringSlice("key", []string{"fine", bad})),
+		with(attribute.Map("map", attribute.String("key", bad))),
+		{Spans: []mapping.Span{{}}, Resource: sdkresource.NewSchemaless(attribute.String("service.name", bad))},
+		{Spans: []mapping.Span{{}}, Scope: instrumentation.Scope{Name: bad}},
 	} {
-		spans := []sdktrace.ReadOnlySpan{handshake(1)[0], stub.Snapshot()}
-		checkSame(t, spans)
+		checkSame(t, handshake(1), tree)
 		var w wire
-		if err := newExporter(t, &w).ExportSpans(t.Context(), spans); status.Code(err) != codes.Internal {
-			t.Errorf("error is %v, want one with code Internal", err)
+		if _, err := newExporter(t, &w).Encode(tree); err == nil {
+			t.Errorf("%+v can be encoded", tree)
 		}
 	}
 }
@@ -214,57 +254,38 @@ func TestInvalidUTF8(t *testing.T) {
 // for bytes: 293 trees of 7 spans, as they leave the mapper, in one message.
 func BenchmarkExport(b *testing.B) {
 	const trees = 293
-	mapped(b, 3, func(i int, tree []sdktrace.ReadOnlySpan) {
+	mapped(b, 3, func(i int, tree mapping.Tree) {
 		if i != 2 {
 			return
 		}
-		var spans []sdktrace.ReadOnlySpan
-		for range trees {
-			spans = append(spans, tree...)
-		}
+		spans := trees * len(tree.Spans)
 		var w wire
-		b.Run("SDK", func(b *testing.B) {
-			theirs := otlptrace.NewUnstarted(&w)
-			b.ReportAllocs()
-			for b.Loop() {
-				if err := theirs.ExportSpans(b.Context(), spans); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(spans)), "ns/span")
-			b.ReportMetric(float64(len(w.sent))/float64(len(spans)), "B/span")
-		})
-		b.Run("ours", func(b *testing.B) {
-			ours := newExporter(b, &w)
-			b.ReportAllocs()
-			for b.Loop() {
-				held := make([]sdktrace.ReadOnlySpan, 0, len(spans))
-				for range trees {
-					one, err := ours.Encode(tree)
-					if err != nil {
+		run := func(name string, f func() error) {
+			b.Run(name, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := f(); err != nil {
 						b.Fatal(err)
 					}
-					held = append(held, one...)
 				}
-				if err := ours.ExportSpans(b.Context(), held); err != nil {
-					b.Fatal(err)
-				}
-				ours.Release(held)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(spans)), "ns/span")
-			b.ReportMetric(float64(len(w.sent))/float64(len(spans)), "B/span")
-		})
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*spans), "ns/span")
+				b.ReportMetric(float64(len(w.sent))/float64(spans), "B/span")
+			})
+		}
+		theirs, all := otlptrace.NewUnstarted(&w), stubs(slices.Repeat([]mapping.Tree{tree}, trees)...)
+		run("SDK", func() error { return theirs.ExportSpans(b.Context(), all) })
+		ours, copies := newExporter(b, &w), slices.Repeat([]mapping.Tree{tree}, trees)
+		run("ours", func() error { return exportTrees(b.Context(), ours, copies...) })
 	})
 }
 
-// mapped gives f the spans of TLS 1.3 clients, straight from the mapper: those of a handshake, then all that is left, tree by
-// tree. They are alike, but for one in nine.
-func mapped(t testing.TB, handshakes int, f func(i int, tree []sdktrace.ReadOnlySpan)) {
+// mapped calls f with trees of TLS 1.3 clients, straight from the mapper. They are alike, but for one in nine.
+func mapped(t testing.TB, handshakes int, f func(i int, tree mapping.Tree)) {
 	t.Helper()
 	trees := 0
 	m, err := mapping.New(mapping.Config{
 		Wall: func(boot uint64) time.Time { return time.Unix(1790000000, int64(boot)) },
-		Sink: func(tree mapping.Tree) { f(trees, export.ReadOnly(&tree)); trees++ },
+		Sink: func(tree mapping.Tree) { f(trees, tree); trees++ },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -301,12 +322,12 @@ func TestMappedSpansAreTheSame(t *testing.T) {
 	var ours wire
 	e := newExporter(t, &ours)
 	of := make(map[uint64]int) // spans by pattern
-	mapped(t, 50, func(_ int, spans []sdktrace.ReadOnlySpan) {
-		for _, s := range spans {
-			number, _, _ := s.(interface{ Pattern() (uint64, int, string) }).Pattern()
+	mapped(t, 50, func(_ int, tree mapping.Tree) {
+		for i := range tree.Spans {
+			number, _, _ := tree.Spans[i].Pattern()
 			of[number]++
 		}
-		checkSameOf(t, &ours, e, spans)
+		checkSameOf(t, &ours, e, tree)
 	})
 	again := 0
 	for number, n := range of {
@@ -319,45 +340,82 @@ func TestMappedSpansAreTheSame(t *testing.T) {
 	}
 }
 
-// Memory of spans that were released serves others, and what waits meanwhile stays as it is: also what is sent twice.
+// Memory of batches that were released serves others, and what waits meanwhile stays as it is: also what is sent twice.
 func TestReleasedMemoryIsUsedAgain(t *testing.T) {
 	var ours, theirs wire
 	e := newExporter(t, &ours)
 	type tree struct {
-		spans []sdktrace.ReadOnlySpan
+		batch export.Batch
 		want  *collector.ExportTraceServiceRequest
 	}
 	var waiting []tree
 	random := rand.New(rand.NewPCG(1, 2))
 	deliver := func(i int) {
-		got, err := sent(t, &ours, e, waiting[i].spans)
-		if err != nil {
+		if err := e.Export(t.Context(), []export.Batch{waiting[i].batch}); err != nil {
 			t.Fatal(err)
 		}
-		if !proto.Equal(got, waiting[i].want) {
+		if got := received(t, &ours); !proto.Equal(got, waiting[i].want) {
 			t.Fatalf("sent\n%v\nthe SDK sends\n%v", got, waiting[i].want)
 		}
 	}
-	mapped(t, 3000, func(_ int, spans []sdktrace.ReadOnlySpan) {
-		want, err := sent(t, &theirs, otlptrace.NewUnstarted(&theirs), spans)
+	mapped(t, 3000, func(_ int, mapped mapping.Tree) {
+		if err := otlptrace.NewUnstarted(&theirs).ExportSpans(t.Context(), stubs(mapped)); err != nil {
+			t.Fatal(err)
+		}
+		batch, err := e.Encode(mapped)
 		if err != nil {
 			t.Fatal(err)
 		}
-		held, err := e.Encode(spans)
-		if err != nil {
-			t.Fatal(err)
-		}
-		waiting = append(waiting, tree{held, want})
+		waiting = append(waiting, tree{batch, received(t, &theirs)})
 		for len(waiting) > 0 && random.IntN(300) < len(waiting) {
 			i := random.IntN(min(len(waiting), 100)) // some stay for long
 			deliver(i)
 			if random.IntN(4) > 0 {
-				e.Release(waiting[i].spans)
+				waiting[i].batch.Release()
 				waiting = slices.Delete(waiting, i, i+1)
 			}
 		}
 	})
 	for i := range waiting {
 		deliver(i)
+	}
+}
+
+// The parts of a batch are sent as the whole would be.
+func TestSplit(t *testing.T) {
+	var ours, theirs wire
+	e := newExporter(t, &ours)
+	tree := handshake(20)
+	whole, err := e.Encode(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, all := whole.Size()
+	for _, limit := range []struct{ spans, bytes, parts int }{
+		{20, 1 << 20, 1}, {100, all, 1}, {19, 1 << 20, 2}, {10, 1 << 20, 2}, {1, 1 << 20, 20}, {3, 1 << 20, 7},
+		{20, 0, 20}, {20, 1000, 9}, {0, 0, 20}, {20, all - 1, 2},
+	} {
+		parts, sent := 0, 0
+		for rest := whole; rest != nil; parts++ {
+			var first export.Batch
+			first, rest = rest.Split(limit.spans, limit.bytes)
+			spans, bytes := first.Size()
+			if spans > max(1, limit.spans) || spans > 1 && bytes > limit.bytes {
+				t.Errorf("%+v: a part of %d spans, %d bytes", limit, spans, bytes)
+			}
+			part := tree
+			part.Spans = tree.Spans[sent : sent+spans]
+			sent += spans
+			if err := errors.Join(e.Export(t.Context(), []export.Batch{first}),
+				otlptrace.NewUnstarted(&theirs).ExportSpans(t.Context(), stubs(part))); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := received(t, &ours), received(t, &theirs); !proto.Equal(got, want) {
+				t.Fatalf("%+v: sent\n%v\nthe SDK sends\n%v", limit, got, want)
+			}
+		}
+		if sent != 20 || parts != limit.parts {
+			t.Errorf("%+v: %d spans in %d parts", limit, sent, parts)
+		}
 	}
 }

@@ -4,11 +4,11 @@ package otlp_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strings"
 	"testing"
 
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -16,9 +16,12 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/otlp"
 )
 
-// server is a receiver that notes what it is sent and answers as it is told.
+// server is a receiver that keeps the newest request and answers as its fields say.
 type server struct {
 	collector.UnimplementedTraceServiceServer
 	answer  *collector.ExportTraceServiceResponse
@@ -43,7 +46,7 @@ func (s *server) HandleRPC(_ context.Context, of stats.RPCStats) {
 	}
 }
 
-// What the environment says of the connection, and what the receiver answers, mean what they mean to the SDK's exporter.
+// The environment decides about the connection, and the receiver's answers are passed on.
 func TestOverGRPC(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -57,38 +60,40 @@ func TestOverGRPC(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+l.Addr().String())
 	t.Setenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "authorization=Bearer%20secret")
 	t.Setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
-	noRetry := otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{})
-	e := newExporter(t, otlptracegrpc.NewClient(noRetry))
-	small := newExporter(t, otlptracegrpc.NewClient(noRetry, otlptracegrpc.WithMaxRequestSize(1000)))
+	e, err := otlp.Open("agent/1.0")
+	if err != nil {
+		t.Fatal(err)
+	}
 	spans := handshake(1000)
 
 	s.answer = &collector.ExportTraceServiceResponse{}
-	if err := e.ExportSpans(t.Context(), spans); err != nil {
+	if err := exportTrees(t.Context(), e, spans); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.headers.Get("authorization"); len(got) != 1 || got[0] != "Bearer secret" {
+	for name, want := range map[string]string{"authorization": "Bearer secret", "content-type": "application/grpc"} {
+		if got := s.headers.Get(name); len(got) != 1 || got[0] != want {
+			t.Errorf("headers are %v", s.headers)
+		}
+	}
+	if got := s.headers.Get("user-agent"); len(got) != 1 || !strings.HasPrefix(got[0], "agent/1.0 ") {
 		t.Errorf("headers are %v", s.headers)
 	}
-	if n := len(s.request.ResourceSpans[0].ScopeSpans[0].Spans); n != len(spans) {
-		t.Errorf("%d spans arrived, want %d", n, len(spans))
+	if n := len(s.request.ResourceSpans[0].ScopeSpans[0].Spans); n != len(spans.Spans) {
+		t.Errorf("%d spans arrived, want %d", n, len(spans.Spans))
 	}
 	if p := s.payload; p.CompressedLength > p.Length/10 {
 		t.Errorf("%d bytes were sent as %d", p.Length, p.CompressedLength)
 	}
 	s.answer.PartialSuccess = &collector.ExportTracePartialSuccess{RejectedSpans: 2, ErrorMessage: "no room"}
-	if err := e.ExportSpans(t.Context(), spans); err == nil || !strings.Contains(err.Error(), "no room (2 spans rejected)") {
+	var partial *export.PartialError
+	if err := exportTrees(t.Context(), e, spans); !errors.As(err, &partial) || *partial != (export.PartialError{Rejected: 2, Message: "no room"}) {
 		t.Errorf("error is %v", err)
 	}
 	s.err = status.Error(codes.PermissionDenied, "who are you")
-	if err := e.ExportSpans(t.Context(), spans); status.Code(err) != codes.PermissionDenied || !strings.HasPrefix(err.Error(), "traces export: ") {
+	if err := exportTrees(t.Context(), e, spans); status.Code(err) != codes.PermissionDenied || !strings.HasPrefix(err.Error(), "traces export: ") {
 		t.Errorf("error is %v", err)
 	}
-	if err := small.ExportSpans(t.Context(), spans); err == nil || !strings.Contains(err.Error(), "exceeded 1000 bytes") {
-		t.Errorf("error is %v", err)
-	}
-	for _, e := range []interface{ Shutdown(context.Context) error }{e, small} {
-		if err := e.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
+	if err := e.Shutdown(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

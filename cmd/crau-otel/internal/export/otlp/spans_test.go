@@ -15,6 +15,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/crau-otel/crau-otel/mapping"
 )
 
 // source makes spans of any bytes: the same bytes make the same spans. At their end it gives zeros.
@@ -44,10 +46,10 @@ func (s *source) text() string {
 	n := min(int(s.byte()), len(s.b))
 	v := string(s.b[:n])
 	s.b = s.b[n:]
-	switch how := s.byte(); {
-	case how%64 == 63:
+	switch kind := s.byte(); {
+	case kind%64 == 63:
 		return v
-	case how%16 == 15:
+	case kind%16 == 15:
 		v = strings.Repeat(v, 300)
 	}
 	return strings.ToValidUTF8(v, "é")
@@ -117,15 +119,9 @@ func (s *source) common() []attribute.KeyValue {
 	})
 }
 
-func (s *source) context() trace.SpanContext {
-	var c trace.SpanContextConfig
-	binary.LittleEndian.PutUint64(c.TraceID[:], s.uint64())
-	binary.LittleEndian.PutUint64(c.SpanID[:], s.uint64())
-	c.TraceFlags, c.Remote = trace.TraceFlags(s.byte()), s.byte()%2 == 1
-	if s.byte()%4 == 3 {
-		c.TraceState, _ = trace.ParseTraceState("vendor=opaque,other=" + string(rune('a'+s.byte()%26)))
-	}
-	return trace.NewSpanContext(c)
+func (s *source) spanID() (id trace.SpanID) {
+	binary.LittleEndian.PutUint64(id[:], s.uint64())
+	return id
 }
 
 func (s *source) time() time.Time {
@@ -139,59 +135,81 @@ func (s *source) time() time.Time {
 	}
 }
 
-func (s *source) span() sdktrace.ReadOnlySpan {
-	stub := tracetest.SpanStub{
-		Name: s.text(), SpanContext: s.context(), Parent: s.context(), SpanKind: trace.SpanKind(s.byte() % 8),
-		StartTime: s.time(), EndTime: s.time(), Attributes: s.common(), DroppedAttributes: s.number(),
-		Status: sdktrace.Status{Code: codes.Code(s.byte() % 4), Description: s.text()},
-	}
-	if s.byte()%4 == 3 {
-		stub.Attributes = append(stub.Attributes, s.attributes(0)...)
-	}
-	if s.byte()%4 == 3 {
-		stub.Events = many(s, func() sdktrace.Event {
-			return sdktrace.Event{Name: s.text(), Attributes: s.attributes(0), DroppedAttributeCount: s.number(), Time: s.time()}
-		})
-		stub.Links = many(s, func() sdktrace.Link {
-			return sdktrace.Link{SpanContext: s.context(), Attributes: s.attributes(0), DroppedAttributeCount: s.number()}
-		})
-		stub.DroppedEvents, stub.DroppedLinks = s.number(), s.number()
-	}
-	if n := s.byte() % 4; n > 0 {
-		stub.Resource = sdkresource.NewWithAttributes("https://schema/resource", attribute.Int("number", int(n)))
+// tree returns a tree of up to n spans.
+func (s *source) tree(n int) mapping.Tree {
+	var t mapping.Tree
+	for range 1 + int(s.byte())%n {
+		span := mapping.Span{
+			Name: s.text(), SpanID: s.spanID(), ParentID: s.spanID(), Kind: trace.SpanKind(s.byte() % 8),
+			Start: s.time(), End: s.time(), DroppedAttributes: s.number(),
+			Status: sdktrace.Status{Code: codes.Code(s.byte() % 4), Description: s.text()},
+		}
+		binary.LittleEndian.PutUint64(span.TraceID[:], s.uint64())
+		attrs := s.common()
+		if s.byte()%4 == 3 {
+			attrs = append(attrs, s.attributes(0)...)
+		}
+		span.SetAttributes(attrs)
+		t.Spans = append(t.Spans, span)
 	}
 	if n := s.byte() % 4; n > 0 {
-		stub.InstrumentationScope = instrumentation.Scope{
+		t.Resource = sdkresource.NewWithAttributes("https://schema/resource", attribute.Int("number", int(n)))
+	}
+	if n := s.byte() % 4; n > 0 {
+		t.Scope = instrumentation.Scope{
 			Name: "scope", Version: string('0' + n), SchemaURL: "https://schema/scope",
 			Attributes: attribute.NewSet(attribute.Bool("odd", n%2 == 1)),
 		}
 	}
-	return stub.Snapshot()
+	return t
 }
 
-// handshake returns n spans as crau-otel makes them of TLS handshakes.
-func handshake(n int) []sdktrace.ReadOnlySpan {
-	resource := sdkresource.NewSchemaless(attribute.String("service.name", "sample"), attribute.String("host.name", "host"))
+// stubs returns trees as the SDK's exporter takes them.
+func stubs(trees ...mapping.Tree) []sdktrace.ReadOnlySpan {
+	var all tracetest.SpanStubs
+	for _, t := range trees {
+		for i := range t.Spans {
+			s := &t.Spans[i]
+			context := func(id trace.SpanID) trace.SpanContext {
+				return trace.NewSpanContext(trace.SpanContextConfig{TraceID: s.TraceID, SpanID: id, TraceFlags: trace.FlagsSampled})
+			}
+			stub := tracetest.SpanStub{
+				Name: s.Name, SpanContext: context(s.SpanID), SpanKind: s.Kind, StartTime: s.Start, EndTime: s.End,
+				Attributes: s.Attributes(), DroppedAttributes: s.DroppedAttributes, Status: s.Status, Resource: t.Resource,
+				InstrumentationScope: t.Scope,
+			}
+			if s.ParentID.IsValid() {
+				stub.Parent = context(s.ParentID)
+			}
+			all = append(all, stub)
+		}
+	}
+	return all.Snapshots()
+}
+
+// handshake returns a tree of n spans as crau-otel makes them of TLS handshakes.
+func handshake(n int) mapping.Tree {
 	start := time.Unix(1790000000, 0)
-	spans := make([]sdktrace.ReadOnlySpan, n)
-	for i := range spans {
-		stub := tracetest.SpanStub{
-			Name:        "tls::key_exchange",
-			SpanContext: trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1, 2}, SpanID: trace.SpanID{byte(i), 1}}),
-			Parent:      trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1, 2}, SpanID: trace.SpanID{3}}),
-			SpanKind:    trace.SpanKindInternal, StartTime: start, EndTime: start.Add(time.Millisecond), Resource: resource,
-			InstrumentationScope: instrumentation.Scope{Name: "github.com/crau-otel/crau-otel", Version: "v1.0.0"},
-			Attributes: []attribute.KeyValue{
-				attribute.Int("tls.group.id", 4588), attribute.String("tls.group.name", "X25519MLKEM768"),
-				attribute.Bool("tls.key_exchange.negotiated", true), attribute.String("crypto.pqc.status", "hybrid"),
-				attribute.String("crypto.context.end", "superseded"),
-				attribute.String("crypto.context.id", "9f86d081884c7d659a2feaa0c55ad001"),
-			},
+	t := mapping.Tree{
+		Resource: sdkresource.NewSchemaless(attribute.String("service.name", "sample"), attribute.String("host.name", "host")),
+		Scope:    instrumentation.Scope{Name: "github.com/crau-otel/crau-otel", Version: "v1.0.0"},
+		Spans:    make([]mapping.Span, n),
+	}
+	for i := range t.Spans {
+		t.Spans[i] = mapping.Span{
+			Name: "tls::key_exchange", TraceID: trace.TraceID{1, 2}, SpanID: trace.SpanID{byte(i), 1}, ParentID: trace.SpanID{3},
+			Kind: trace.SpanKindInternal, Start: start, End: start.Add(time.Millisecond),
+		}
+		attrs := []attribute.KeyValue{
+			attribute.Int("tls.group.id", 4588), attribute.String("tls.group.name", "X25519MLKEM768"),
+			attribute.Bool("tls.key_exchange.negotiated", true), attribute.String("crypto.pqc.status", "hybrid"),
+			attribute.String("crypto.context.end", "superseded"),
+			attribute.String("crypto.context.id", "9f86d081884c7d659a2feaa0c55ad001"),
 		}
 		if i%7 == 0 {
-			stub.Attributes = append(stub.Attributes, attribute.StringSlice("tls.groups.offered", []string{"X25519MLKEM768", "secp256r1"}))
+			attrs = append(attrs, attribute.StringSlice("tls.groups.offered", []string{"X25519MLKEM768", "secp256r1"}))
 		}
-		spans[i] = stub.Snapshot()
+		t.Spans[i].SetAttributes(attrs)
 	}
-	return spans
+	return t
 }

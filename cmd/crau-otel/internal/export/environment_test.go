@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
 )
 
@@ -22,10 +20,10 @@ func TestEnvironment(t *testing.T) {
 	defer release()
 	var left time.Duration
 	wait := f.on
-	f.on = func(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	f.on = func(ctx context.Context, batches []export.Batch) error {
 		deadline, _ := ctx.Deadline()
 		left = time.Until(deadline)
-		return wait(ctx, spans)
+		return wait(ctx, batches)
 	}
 	q := newQueue(t, export.Config{Exporter: f})
 	q.Put(wide(1))

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package export
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/crau-otel/crau-otel/mapping"
+)
+
+// Exporter sends trees somewhere. Encode may be called while Export runs.
+type Exporter interface {
+	// Encode returns a tree in the form in which it waits and is sent. The result shares no memory with the tree.
+	Encode(t mapping.Tree) (Batch, error)
+	// Export sends batches in one call. It returns nil if all spans were accepted, a [*PartialError] if some were, and
+	// a [*RefusedError] to say how to go on. Any other error means that trying again is of no use.
+	Export(ctx context.Context, batches []Batch) error
+	// Shutdown closes connections. It returns when ctx ends, even if closing takes longer.
+	Shutdown(ctx context.Context) error
+}
+
+// Batch is an encoded tree, or a part of one.
+type Batch interface {
+	// Size returns the number of spans and about how many bytes they take, in memory and on the wire.
+	Size() (spans, bytes int)
+	// Split returns a first part with at most so many spans and bytes, but at least one span, and the rest; rest is nil
+	// if there is none or if the batch cannot be divided. The parts use the batch's memory.
+	Split(spans, bytes int) (first, rest Batch)
+	// Release returns the memory of a batch, and of its parts, to the exporter. It is called once, for the batch that
+	// Encode returned.
+	Release()
+}
+
+// PartialError reports that a call was accepted but for some spans; which ones is not known.
+type PartialError struct {
+	Rejected int    // spans; 0: the message is only a warning
+	Message  string // from the receiver
+}
+
+// Error implements error.
+func (e *PartialError) Error() string {
+	return fmt.Sprintf("receiver rejected %d spans: %s", e.Rejected, e.Message)
+}
+
+// RefusedError reports that a call failed, and how to go on.
+type RefusedError struct {
+	Err    error // why
+	Action Action
+	After  time.Duration // with Retry: the receiver asks to wait so long; 0 if it does not
+}
+
+// Error implements error.
+func (e *RefusedError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// Action is what may help after a call that failed.
+type Action int
+
+// The values of Action.
+const (
+	GiveUp Action = iota // nothing helps
+	Retry                // the same call, later
+	Split                // smaller calls: the size was refused
+	Slow                 // the receiver does not say whether the size or the rate was refused
+)
+
+// None is an exporter that discards everything.
+type None struct{}
+
+// Encode implements [Exporter].
+func (None) Encode(t mapping.Tree) (Batch, error) { return discarded(len(t.Spans)), nil }
+
+// Export implements [Exporter].
+func (None) Export(context.Context, []Batch) error { return nil }
+
+// Shutdown implements [Exporter].
+func (None) Shutdown(context.Context) error { return nil }
+
+// discarded is a number of spans.
+type discarded int
+
+func (d discarded) Size() (spans, bytes int)      { return int(d), 0 }
+func (d discarded) Split(int, int) (Batch, Batch) { return d, nil }
+func (d discarded) Release()                      {}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package otlp
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"os"
+	"sync/atomic"
+
+	"google.golang.org/grpc/credentials"
+)
+
+// certificateFiles are the files that a TLS connection is made with. Each may be unset.
+type certificateFiles struct {
+	authorities, certificate, key variable
+}
+
+// readFiles sets the files, which must be usable.
+func (s *settings) readFiles(signal string) error {
+	s.files = certificateFiles{
+		authorities: lookup(signal, "CERTIFICATE"),
+		certificate: lookup(signal, "CLIENT_CERTIFICATE"),
+		key:         lookup(signal, "CLIENT_KEY"),
+	}
+	_, err := s.files.load()
+	return err
+}
+
+// load returns a configuration with the files as they are now.
+func (f *certificateFiles) load() (*tls.Config, error) {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if v := f.authorities; v.value != "" {
+		pem, err := os.ReadFile(v.value)
+		if err != nil {
+			return nil, v.errorf("%v", err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, v.errorf("%s has no certificate in PEM format", v.value)
+		}
+	}
+	switch {
+	case f.certificate.value == "" && f.key.value == "":
+		return cfg, nil
+	case f.key.value == "":
+		return nil, f.certificate.errorf("is set without %s", f.key.name)
+	case f.certificate.value == "":
+		return nil, f.key.errorf("is set without %s", f.certificate.name)
+	}
+	pair, err := tls.LoadX509KeyPair(f.certificate.value, f.key.value)
+	if err != nil {
+		return nil, f.certificate.errorf("cannot be used with %s: %v", f.key.name, err)
+	}
+	cfg.Certificates = []tls.Certificate{pair}
+	return cfg, nil
+}
+
+// fileCredentials are transport credentials from files that may be replaced: each connection uses the files as they are
+// when it is made. Files that cannot be used, such as a certificate whose key is replaced a moment later, leave the
+// previous ones in use.
+type fileCredentials struct {
+	credentials.TransportCredentials // of the files when the agent started
+
+	files *certificateFiles
+	used  *atomic.Pointer[tls.Config] // newest that could be used
+}
+
+func newFileCredentials(files certificateFiles) (credentials.TransportCredentials, error) {
+	cfg, err := files.load()
+	if err != nil {
+		return nil, err
+	}
+	c := &fileCredentials{TransportCredentials: credentials.NewTLS(cfg), files: &files, used: &atomic.Pointer[tls.Config]{}}
+	c.used.Store(cfg)
+	return c, nil
+}
+
+// ClientHandshake implements [credentials.TransportCredentials].
+func (c *fileCredentials) ClientHandshake(ctx context.Context, authority string, conn net.Conn) (
+	net.Conn, credentials.AuthInfo, error,
+) {
+	if cfg, err := c.files.load(); err == nil {
+		c.used.Store(cfg)
+	}
+	return credentials.NewTLS(c.used.Load()).ClientHandshake(ctx, authority, conn)
+}
+
+// Clone implements [credentials.TransportCredentials].
+func (c *fileCredentials) Clone() credentials.TransportCredentials {
+	return &fileCredentials{c.TransportCredentials.Clone(), c.files, c.used}
+}

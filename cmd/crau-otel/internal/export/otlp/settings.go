@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package otlp
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+	"google.golang.org/grpc/metadata"
+)
+
+// settings is what the environment says about the connection of one signal: OpenTelemetry specification, "OpenTelemetry
+// Protocol Exporter". A variable of the signal comes before the one for all signals.
+type settings struct {
+	target   string // host and port
+	tls      bool
+	files    certificateFiles
+	headers  metadata.MD
+	compress bool
+	timeout  time.Duration // 0: none
+}
+
+const (
+	prefix = "OTEL_EXPORTER_OTLP_"
+
+	// The signals, as they stand in names of variables.
+	signalTraces  = "TRACES"
+	signalMetrics = "METRICS"
+
+	defaultTarget  = "localhost:4317"
+	defaultTimeout = 10 * time.Second
+)
+
+// variable is a variable that is set, or the general one of a signal's if neither is.
+type variable struct {
+	name, value string
+}
+
+// errorf returns an error that names the variable.
+func (v variable) errorf(format string, args ...any) error {
+	return fmt.Errorf("%s: %s", v.name, fmt.Sprintf(format, args...))
+}
+
+// lookup returns the variable of a signal that decides.
+func lookup(signal, name string) variable {
+	for _, full := range []string{prefix + signal + "_" + name, prefix + name} {
+		if value := strings.TrimSpace(os.Getenv(full)); value != "" {
+			return variable{full, value}
+		}
+	}
+	return variable{name: prefix + name}
+}
+
+// readSettings returns the settings of a signal. The error joins everything that is wrong with them.
+func readSettings(signal string) (s settings, err error) {
+	var errs []error
+	check := func(err error) {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if v := lookup(signal, "PROTOCOL"); v.value != "" && !strings.EqualFold(v.value, "grpc") {
+		check(v.errorf("only grpc is supported, got %q", v.value))
+	}
+	check(s.readEndpoint(signal))
+	switch v := lookup(signal, "COMPRESSION"); strings.ToLower(v.value) {
+	case "", "none":
+	case "gzip":
+		s.compress = true
+	default:
+		check(v.errorf("must be gzip or none, got %q", v.value))
+	}
+	s.timeout = defaultTimeout
+	if v := lookup(signal, "TIMEOUT"); v.value != "" {
+		ms, err := strconv.ParseUint(v.value, 10, 31)
+		if err != nil {
+			check(v.errorf("must be a number of milliseconds, got %q", v.value))
+		}
+		s.timeout = time.Duration(ms) * time.Millisecond
+	}
+	check(s.readHeaders(signal))
+	if s.tls {
+		check(s.readFiles(signal))
+	}
+	return s, errors.Join(errs...)
+}
+
+// readEndpoint sets the target, and whether it is reached with TLS. Without an endpoint TLS is off, unless the variable
+// INSECURE says otherwise: the specification's default is http://localhost:4317.
+func (s *settings) readEndpoint(signal string) error {
+	insecure := lookup(signal, "INSECURE")
+	switch strings.ToLower(insecure.value) {
+	case "", "true", "false":
+	default:
+		return insecure.errorf("must be true or false, got %q", insecure.value)
+	}
+	v := lookup(signal, "ENDPOINT")
+	if v.value == "" {
+		s.target, s.tls = defaultTarget, strings.EqualFold(insecure.value, "false")
+		return nil
+	}
+	// Parsed later, the error would repeat a password in the endpoint.
+	scheme, _, _ := strings.Cut(v.value, "://")
+	port := "80"
+	switch strings.ToLower(scheme) {
+	case "http":
+	case "https":
+		s.tls, port = true, "443"
+	default:
+		return v.errorf("must start with http:// or https://, got %q", v.value)
+	}
+	u, err := url.Parse(v.value)
+	switch {
+	case err != nil:
+		return v.errorf("%v", err)
+	case u.Hostname() == "":
+		return v.errorf("has no host, got %q", v.value)
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "":
+		return v.errorf("must have only a host and a port after the scheme: OTLP over gRPC has no path, got %q", u.Redacted())
+	}
+	if u.Port() != "" {
+		port = u.Port()
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return v.errorf("port must be 1 to 65535, got %q", v.value)
+		}
+		s.target = u.Host
+		return nil
+	}
+	s.target = strings.TrimSuffix(u.Host, ":") + ":" + port
+	return nil
+}
+
+// readHeaders sets the headers: name=value pairs separated by commas, with percent-encoded values. Errors do not repeat
+// what may be secret.
+func (s *settings) readHeaders(signal string) error {
+	v := lookup(signal, "HEADERS")
+	s.headers = metadata.MD{}
+	for i, header := range strings.Split(v.value, ",") {
+		if header = strings.TrimSpace(header); header == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(header, "=")
+		name = strings.TrimSpace(name)
+		if !ok || !httpguts.ValidHeaderFieldName(name) {
+			return v.errorf("must be name=value pairs, separated by commas; number %d is not", i+1)
+		}
+		value, err := url.PathUnescape(strings.TrimSpace(value))
+		if err != nil || !httpguts.ValidHeaderFieldValue(value) {
+			return v.errorf("the value of %q must be percent-encoded printable text", name)
+		}
+		s.headers.Set(name, strings.TrimSpace(value))
+	}
+	return nil
+}

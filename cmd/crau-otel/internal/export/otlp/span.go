@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package otlp
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/otel/codes"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/crau-otel/crau-otel/mapping"
+)
+
+// Tags of opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto: the field's number and wire type. All
+// numbers are below 16, so that a tag is one byte, except that of Span.flags.
+const (
+	bytesType   = byte(protowire.BytesType)
+	varintType  = byte(protowire.VarintType)
+	fixed64Type = byte(protowire.Fixed64Type)
+
+	tagScopeSpans = 2<<3 | bytesType // ScopeSpans.spans
+
+	tagTraceID    = 1<<3 | bytesType
+	tagSpanID     = 2<<3 | bytesType
+	tagParent     = 4<<3 | bytesType
+	tagName       = 5<<3 | bytesType
+	tagKind       = 6<<3 | varintType
+	tagStart      = 7<<3 | fixed64Type
+	tagEnd        = 8<<3 | fixed64Type
+	tagAttributes = 9<<3 | bytesType
+	tagDropped    = 10<<3 | varintType
+	tagStatus     = 15<<3 | bytesType
+	fieldFlags    = 16 // fixed32
+
+	tagStatusMessage = 2<<3 | bytesType
+	tagStatusCode    = 3<<3 | varintType
+
+	tagKey   = 1<<3 | bytesType // KeyValue
+	tagValue = 2<<3 | bytesType
+
+	tagString = 1<<3 | bytesType // AnyValue
+	tagBool   = 2<<3 | varintType
+	tagInt    = 3<<3 | varintType
+	tagArray  = 5<<3 | bytesType
+
+	tagElement = 1<<3 | bytesType // ArrayValue.values
+)
+
+// spanFlags is the value of Span.flags: every span is sampled, and no parent is remote.
+const spanFlags = uint32(trace.FlagsSampled) | uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK)
+
+var errUTF8 = errors.New("string field contains invalid UTF-8")
+
+// appendSpan appends a span as one element of ScopeSpans.spans, as the SDK's exporter would encode it. It leaves in
+// e.offsets where the parts are that differ among spans of one pattern; own is the index of the attribute that does,
+// -1 if there is none.
+func (e *encoder) appendSpan(b []byte, s *mapping.Span, own int) ([]byte, error) {
+	e.offsets = offsets{}
+	e.invalid = false
+	// The length takes two bytes for nearly every span.
+	b = append(b, tagScopeSpans, 0, 0)
+	start := len(b)
+	b = append(append(b, tagTraceID, byte(len(s.TraceID))), s.TraceID[:]...)
+	b = appendSpanID(b, tagSpanID, s.SpanID)
+	if s.ParentID.IsValid() {
+		b = appendSpanID(b, tagParent, s.ParentID)
+	}
+	if s.Name != "" {
+		b = e.appendText(b, tagName, s.Name)
+	}
+	if kind := spanKind(s.Kind); kind != 0 {
+		b = append(b, tagKind, kind)
+	}
+	if t := max(0, s.Start.UnixNano()); t != 0 {
+		e.offsets.start = len(b) + 1 - start
+		b = protowire.AppendFixed64(append(b, tagStart), uint64(t))
+	}
+	if t := max(0, s.End.UnixNano()); t != 0 {
+		e.offsets.end = len(b) + 1 - start
+		b = protowire.AppendFixed64(append(b, tagEnd), uint64(t))
+	}
+	attrs := s.Attributes()
+	for i := range attrs {
+		b = e.appendAttribute(b, &attrs[i])
+		if i == own {
+			e.offsets.text = len(b) - len(attrs[i].Value.AsString()) - start
+		}
+	}
+	if n := min(max(0, int64(s.DroppedAttributes)), math.MaxUint32); n != 0 {
+		b = protowire.AppendVarint(append(b, tagDropped), uint64(n))
+	}
+	b = e.appendStatus(b, s.Status)
+	b = protowire.AppendFixed32(protowire.AppendTag(b, fieldFlags, protowire.Fixed32Type), spanFlags)
+	if e.invalid {
+		return b, errUTF8
+	}
+	return putLength(b, start), nil
+}
+
+// putLength writes the length of b from start on into the two bytes before start, or into as many as it takes.
+func putLength(b []byte, start int) []byte {
+	n := len(b) - start
+	size := protowire.SizeVarint(uint64(n))
+	if size > 2 {
+		b = slices.Insert(b, start, make([]byte, size-2)...)
+	}
+	if size == 1 {
+		b = slices.Delete(b, start-1, start)
+	}
+	protowire.AppendVarint(b[:start-2], uint64(n))
+	return b
+}
+
+func appendSpanID(b []byte, tag byte, id trace.SpanID) []byte {
+	return append(append(b, tag, byte(len(id))), id[:]...)
+}
+
+// spanKind returns the value of Span.SpanKind.
+func spanKind(kind trace.SpanKind) byte {
+	switch kind {
+	case trace.SpanKindInternal:
+		return byte(tracepb.Span_SPAN_KIND_INTERNAL)
+	case trace.SpanKindServer:
+		return byte(tracepb.Span_SPAN_KIND_SERVER)
+	case trace.SpanKindClient:
+		return byte(tracepb.Span_SPAN_KIND_CLIENT)
+	case trace.SpanKindProducer:
+		return byte(tracepb.Span_SPAN_KIND_PRODUCER)
+	case trace.SpanKindConsumer:
+		return byte(tracepb.Span_SPAN_KIND_CONSUMER)
+	default:
+		return byte(tracepb.Span_SPAN_KIND_UNSPECIFIED)
+	}
+}
+
+func (e *encoder) appendText(b []byte, tag byte, s string) []byte {
+	e.invalid = e.invalid || !utf8.ValidString(s)
+	return append(protowire.AppendVarint(append(b, tag), uint64(len(s))), s...)
+}
+
+// sizeText returns the size of a string field.
+func sizeText(s string) int { return 1 + protowire.SizeBytes(len(s)) }
+
+// appendStatus appends the status, which the SDK always sets.
+func (e *encoder) appendStatus(b []byte, s sdktrace.Status) []byte {
+	var code tracepb.Status_StatusCode
+	switch s.Code {
+	case codes.Ok:
+		code = tracepb.Status_STATUS_CODE_OK
+	case codes.Error:
+		code = tracepb.Status_STATUS_CODE_ERROR
+	default:
+	}
+	size := 0
+	if s.Description != "" {
+		size += sizeText(s.Description)
+	}
+	if code != 0 {
+		size += 2
+	}
+	b = protowire.AppendVarint(append(b, tagStatus), uint64(size))
+	if s.Description != "" {
+		b = e.appendText(b, tagStatusMessage, s.Description)
+	}
+	if code != 0 {
+		b = append(b, tagStatusCode, byte(code))
+	}
+	return b
+}

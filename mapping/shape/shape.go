@@ -34,7 +34,7 @@ type Trait struct {
 	File       uint32 // file that opened the context
 	Dropped    int32  // pairs over the limit
 	Parentage  Parentage
-	Superseded bool // another context took its place
+	Superseded bool // another context replaced it
 	Incomplete bool // some of its data was lost
 	Open       bool // still open: it gives the others their context and becomes no span now
 
@@ -47,12 +47,12 @@ type EndReason string
 
 // The reasons. Their comments are part of docs/attributes.md.
 const (
-	EndIdle       EndReason = "idle"           // nothing happened in the tree for the idle timeout
+	EndIdle       EndReason = "idle"           // no event arrived for the tree during the idle timeout
 	EndExit       EndReason = "process_exit"   // the process ended
-	EndSuperseded EndReason = "superseded"     // another context took its place
-	EndShutdown   EndReason = "shutdown"       // crau-otel stops
+	EndSuperseded EndReason = "superseded"     // another context replaced it
+	EndShutdown   EndReason = "shutdown"       // crau-otel stopped
 	EndEvicted    EndReason = "evicted"        // a limit was reached
-	EndClosed     EndReason = "session_closed" // the library was told to forget the session
+	EndClosed     EndReason = "session_closed" // the program closed the session
 )
 
 // Parentage says what is in doubt about the parent that a context names.
@@ -60,11 +60,11 @@ type Parentage string
 
 // The doubts. Their comments are part of docs/attributes.md.
 const (
-	ParentCertain  Parentage = ""         // no doubt: a root by its own word, or a child of the parent it names
-	ParentUnknown  Parentage = "unknown"  // the parent it names is not open
-	ParentCyclic   Parentage = "cyclic"   // the parent it names is below a context of the same id
-	ParentInferred Parentage = "inferred" // the parent it names cannot be: it went where the schema lets it
-	ParentMissing  Parentage = "missing"  // data came for a context that was never opened here
+	ParentCertain  Parentage = ""         // no doubt: it names no parent, or one that is open
+	ParentUnknown  Parentage = "unknown"  // the named parent is not open
+	ParentCyclic   Parentage = "cyclic"   // the named parent is below a context of the same id
+	ParentInferred Parentage = "inferred" // the named parent is impossible; the schema decided
+	ParentMissing  Parentage = "missing"  // data arrived for a context whose opening was not seen
 )
 
 // JoinMethod is how the pieces of a handshake were joined.
@@ -73,7 +73,7 @@ type JoinMethod string
 // The methods.
 const (
 	JoinNone     JoinMethod = ""
-	JoinExact    JoinMethod = "exact"    // by the session that the library was called for
+	JoinExact    JoinMethod = "exact"    // by the session that the library was called with
 	JoinInferred JoinMethod = "inferred" // by thread, context id, and what the earlier piece lacks
 )
 

@@ -74,7 +74,7 @@ func (s *Source) Enter(session uint64) {
 	s.Event(event.Event{Kind: event.SessionEnter, Context: session})
 }
 
-// Leave reports that the library was told to forget a session.
+// Leave reports that the program closed a session.
 func (s *Source) Leave(session uint64) {
 	s.Event(event.Event{Kind: event.SessionLeave, Context: session})
 }

@@ -87,14 +87,14 @@ func grouped(p *page) error {
 		if i < 0 {
 			return fmt.Errorf("%s belongs to no group of attributes", a.Key)
 		}
-		rows[i] = append(rows[i], []string{code(string(a.Key)), a.Type, code(a.Example), spans(a.On), a.When, a.Stability})
+		rows[i] = append(rows[i], []string{code(string(a.Key)), a.Type, code(a.Example), spans(a.On), a.Meaning, a.Stability})
 	}
 	for i, g := range groups {
 		if rows[i] == nil {
 			continue
 		}
 		p.section(g.title)
-		p.table([]string{"attribute", "type", "example", "on", "when set, and what it says", "stability"}, rows[i])
+		p.table([]string{"attribute", "type", "example", "on", "meaning", "stability"}, rows[i])
 	}
 	p.text(
 		"The resource also has the attributes of `OTEL_RESOURCE_ATTRIBUTES`, except for `service.name` and",

@@ -56,7 +56,7 @@ func TestAttributesAreDefinedOnceAndWhole(t *testing.T) {
 			t.Errorf("%s is defined twice", a.Key)
 		}
 		seen[a.Key] = true
-		if a.Type == "" || a.Example == "" || a.On == "" || a.When == "" || a.Stability == "" {
+		if a.Type == "" || a.Example == "" || a.On == "" || a.Meaning == "" || a.Stability == "" {
 			t.Errorf("%s lacks something: %+v", a.Key, a)
 		}
 	}

@@ -60,7 +60,7 @@ func TestCheck(t *testing.T) {
 	}
 
 	text, stderr, code = runCheck(t, "", nobody)
-	if want := "run would not work here, for want of: CAP_BPF, CAP_PERFMON, trial: load"; code != 1 || stderr != want {
+	if want := "run would not work here; missing: CAP_BPF, CAP_PERFMON, trial: load"; code != 1 || stderr != want {
 		t.Errorf("nobody: exit code %d, %q", code, stderr)
 	}
 	for _, want := range []string{"missing   CAP_BPF ", "missing   CAP_PERFMON ", "degraded  CAP_SYS_PTRACE ", "-> run as root"} {

@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hangups tells SIGHUP apart: a daemon is to read its configuration again, a program in a terminal that was closed is
-// to end.
+// hangups distinguishes the two meanings of SIGHUP: a daemon reloads its configuration, and a program whose terminal
+// was closed ends.
 type hangups struct {
 	signals  chan os.Signal
-	terminal bool // there is one
+	terminal bool // whether the process has a controlling terminal
 }
 
-// catchHangups catches SIGHUP from now on; those that come before they are taken are not lost.
+// catchHangups catches SIGHUP from now on. A signal that arrives before take is called is not lost.
 func catchHangups() *hangups {
 	h := &hangups{signals: make(chan os.Signal, 1), terminal: hasTerminal()}
 	signal.Notify(h.signals, unix.SIGHUP)
@@ -34,7 +34,7 @@ func hasTerminal() bool {
 	return true
 }
 
-// take calls reload for each SIGHUP until ctx is done, or closed once when the terminal is.
+// take calls reload for each SIGHUP until ctx is done. If the terminal was closed, it calls closed once instead.
 func (h *hangups) take(ctx context.Context, reload, closed func()) {
 	for {
 		select {

@@ -9,7 +9,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 )
 
-// newLogger returns the command's logger and the level that it logs from, which may change while it is in use.
+// newLogger returns the command's logger, and its level, which may change while it is in use.
 func newLogger(w io.Writer, cfg config.Log) (*slog.Logger, *slog.LevelVar) {
 	level := &slog.LevelVar{}
 	level.Set(cfg.SlogLevel())

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Crau-otel shows which cryptography the programs on a machine really use, as OpenTelemetry traces.
+// Crau-otel shows which cryptography the programs on a host really use, as OpenTelemetry traces.
 package main
 
 import (

@@ -108,7 +108,7 @@ type jsonSite struct {
 	Arguments string `json:"arguments"`
 }
 
-// writeSitesJSON writes one array, one object a file.
+// writeSitesJSON writes an array with one object per file.
 func writeSitesJSON(w io.Writer, files []*probes.File) error {
 	out := make([]jsonFile, 0, len(files))
 	for _, file := range files {
@@ -130,7 +130,7 @@ func writeSitesJSON(w io.Writer, files []*probes.File) error {
 	return writeJSON(w, out)
 }
 
-// writeJSON writes a list as one array.
+// writeJSON writes a list as an array.
 func writeJSON[T any](w io.Writer, list []T) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")

@@ -30,7 +30,7 @@ func newRunCommand() *cobra.Command {
 				return err
 			}
 			hangups := catchHangups()
-			// The second signal ends the program at once.
+			// A second signal ends the program at once.
 			ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM)
 			defer stop()
 			context.AfterFunc(ctx, stop)
@@ -50,8 +50,8 @@ func newRunCommand() *cobra.Command {
 	return cmd
 }
 
-// limitMemory lets the garbage collector run less often than by default while memory is plenty, which saves a fifth of
-// the agent's CPU time under load (docs/performance.md), and more often near the limit. GOGC and GOMEMLIMIT overrule it.
+// limitMemory makes the garbage collector run less often than by default, which saves a fifth of the agent's CPU time
+// under load (docs/performance.md), and more often near a memory limit. GOGC and GOMEMLIMIT override it.
 func limitMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set when a release is linked. Otherwise the version is that of the module, as the build recorded it.
+// version is set when a release is linked. Otherwise the version is that of the module, from the build information.
 var version string
 
 func newVersionCommand() *cobra.Command {

@@ -65,7 +65,7 @@ func (w *Watch) read(notify func(pid uint32), log *slog.Logger) {
 		case errors.Is(err, ringbuf.ErrClosed):
 			return
 		case err != nil:
-			log.Warn("executed programs are not told any more; they are found later", "error", err)
+			log.Warn("exec notifications stopped; new programs will be found on the next pass", "error", err)
 			return
 		}
 		if len(record.RawSample) >= 4 {

@@ -19,28 +19,28 @@ import (
 type Config struct {
 	// Config is the configuration to start with. It must be valid.
 	Config config.Config
-	// Load reads the configuration again, for [Agent.Reload]; without it a reload changes nothing.
+	// Load reads the configuration again, for [Agent.Reload]. If it is nil, a reload changes nothing.
 	Load func() (config.Config, error)
-	// Version is the agent's own version, which its spans and metrics carry.
+	// Version is the agent's own version, reported with its spans and metrics.
 	Version string
 	// Stdout is where the console exporter writes; nil means [os.Stdout].
 	Stdout *os.File
 	// Log is the agent's log; nil means none.
 	Log *slog.Logger
-	// Level is the level of Log that a reload changes; nil means that it does not.
+	// Level is the level of Log, which a reload can change. If it is nil, the level is fixed.
 	Level *slog.LevelVar
 }
 
 // Agent traces the programs of this host. Its methods are safe for concurrent use, but Run is called once.
 type Agent struct {
-	cfg     config.Config // in force
+	cfg     config.Config // in effect
 	load    func() (config.Config, error)
 	version string
 	stdout  *os.File
 	log     *slog.Logger
 	level   *slog.LevelVar
 	user    privileges.User
-	reloads chan struct{} // at most one, pending
+	reloads chan struct{} // holds at most one pending request
 
 	tracer      *tracer.Tracer
 	attachments *attachments
@@ -126,7 +126,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		a.log.Info("no file with probes is known yet; programs and libraries that come later are traced")
 	}
 	a.attachments.announce()
-	debug.FreeOSMemory() // loading took memory that running does not need
+	debug.FreeOSMemory() // loading needed memory that running does not
 
 	stopFinding := a.discovery.start(a.log)
 	cfg := a.cfg // the goroutine below changes it

@@ -19,24 +19,24 @@ import (
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
-// maxDetached is how many files that are detached can still be described: trees with spans of theirs may be open.
+// maxDetached bounds how many detached files can still be described. Trees with their spans may still be open.
 const maxDetached = 4096
 
-// attachments holds what is attached to the probe sites of files. Methods are safe for concurrent use.
+// attachments attaches files and keeps what is attached. Its methods are safe for concurrent use.
 type attachments struct {
 	tracer *tracer.Tracer
 	log    *slog.Logger
 
 	mu       sync.Mutex
-	level    slog.Level // at which attaching and detaching is logged
+	level    slog.Level // of the log lines about attaching and detaching
 	closed   bool
 	open     map[discover.Key]*attached
 	next     uint32   // number of the next file
-	detached []uint32 // numbers of files that are detached, the first one first
+	detached []uint32 // numbers of detached files, oldest first
 
-	// Apart, since the kernel may take seconds to detach a file and events must not wait for it.
+	// A lock of its own: the kernel may take seconds to detach a file, and events must not wait for that.
 	describing sync.RWMutex
-	libraries  map[uint32][]attribute.KeyValue // what spans say of a file, by the number that its events give
+	libraries  map[uint32][]attribute.KeyValue // attributes of a file, by the file number in events
 }
 
 // attached is a file with attached sites.
@@ -53,7 +53,7 @@ func newAttachments(t *tracer.Tracer, log *slog.Logger) *attachments {
 	}
 }
 
-// add attaches every site of a file. What fails is logged with its name and left out.
+// add attaches every site of a file. Sites that cannot be attached are logged and skipped.
 func (a *attachments) add(f *discover.File) {
 	for _, problem := range f.Probes.Problems {
 		a.log.Warn("probe site skipped", "file", f.Path, "error", problem)
@@ -78,7 +78,7 @@ func (a *attachments) add(f *discover.File) {
 	}
 	attachment, err := probes.Attach(f.AttachPath(), a.tracer.Program(), a.tracer.Multi(), sites, cookies)
 	if err != nil {
-		a.log.Warn("not every probe attached", "file", f.Path, "error", err)
+		a.log.Warn("not all probes attached", "file", f.Path, "error", err)
 	}
 	if attachment == nil {
 		a.release(f.Path, cookies)
@@ -101,8 +101,8 @@ func (a *attachments) remove(key discover.Key) {
 	}
 	delete(a.open, key)
 	if err := file.Close(); err != nil {
-		a.log.Warn("not every probe detached", "file", file.path, "error", err)
-		return // its sites may still fire
+		a.log.Warn("not all probes detached", "file", file.path, "error", err)
+		return // its sites may still be hit
 	}
 	a.release(file.path, file.cookies)
 	a.detached = append(a.detached, file.number)
@@ -115,11 +115,12 @@ func (a *attachments) remove(key discover.Key) {
 
 func (a *attachments) release(path string, cookies []uint64) {
 	if err := a.tracer.Remove(cookies...); err != nil {
-		a.log.Warn("cannot release probe sites", "file", path, "error", err)
+		a.log.Warn("releasing probe sites failed", "file", path, "error", err)
 	}
 }
 
-// addStrings spares the traced programs the reading of a file's string constants. Where that fails, hits only cost more.
+// addStrings copies a file's string constants, so that the BPF program need not read them on every hit. If that fails,
+// hits merely cost more.
 func (a *attachments) addStrings(f *discover.File, number uint32) {
 	strings := f.Probes.Strings
 	if strings.Size == 0 {
@@ -134,7 +135,7 @@ func (a *attachments) addStrings(f *discover.File, number uint32) {
 	}
 }
 
-// announce logs what comes and goes from now on for everybody to see: that it runs is said by then.
+// announce raises the level of later lines about attaching and detaching, since the start has been logged.
 func (a *attachments) announce() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -151,14 +152,14 @@ func (a *attachments) count() (files, sites int) {
 	return len(a.open), sites
 }
 
-// library returns what spans say of the file with that number.
+// library returns the attributes of the file with that number.
 func (a *attachments) library(number uint32) []attribute.KeyValue {
 	a.describing.RLock()
 	defer a.describing.RUnlock()
 	return a.libraries[number]
 }
 
-// describe sets what library returns, and with nil forgets it.
+// describe sets what library returns for a file; nil deletes it.
 func (a *attachments) describe(number uint32, attrs []attribute.KeyValue) {
 	a.describing.Lock()
 	defer a.describing.Unlock()
@@ -169,7 +170,7 @@ func (a *attachments) describe(number uint32, attrs []attribute.KeyValue) {
 	}
 }
 
-// Close detaches everything, for good.
+// Close detaches everything. Nothing can be attached afterwards.
 func (a *attachments) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -14,14 +14,13 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/execs"
 )
 
-// discovery finds files and has them attached and detached.
+// discovery finds files with probes and passes them to the attachments.
 type discovery struct {
 	*discover.Discoverer
-	execs *execs.Watch // nil without it
+	execs *execs.Watch // nil if exec notifications are unavailable
 }
 
-// newDiscovery returns a discovery that has not looked at anything yet. Programs that are executed from now on are not
-// missed.
+// newDiscovery returns a discovery that has not searched yet. From now on it is notified of executed programs.
 func newDiscovery(cfg config.Config, attached *attachments, log *slog.Logger) (*discovery, error) {
 	d := &discovery{}
 	found, err := discover.New(discover.Config{
@@ -35,12 +34,12 @@ func newDiscovery(cfg config.Config, attached *attachments, log *slog.Logger) (*
 		check.WarnAboutBlindSpots(log)
 	}
 	if d.execs, err = execs.Start(found.Notify, log); err != nil {
-		log.Warn("executed programs are not told; they are found a moment later", "error", err)
+		log.Warn("exec notifications unavailable; new programs will be found on the next pass", "error", err)
 	}
 	return d, nil
 }
 
-// changed tells which processes map other files than before.
+// changed returns the processes whose executable memory changed since the last call.
 func (d *discovery) changed(visit func(pid uint32)) error {
 	if d.execs == nil {
 		return errors.ErrUnsupported
@@ -48,7 +47,7 @@ func (d *discovery) changed(visit func(pid uint32)) error {
 	return d.execs.Changed(visit)
 }
 
-// discoveryRules returns what the configuration says of discovery.
+// discoveryRules returns the part of the configuration that discovery can change while it runs.
 func discoveryRules(cfg config.Config) discover.Rules {
 	return discover.Rules{
 		Libraries: cfg.Libraries, Enabled: cfg.Discovery.Enabled,
@@ -59,14 +58,14 @@ func discoveryRules(cfg config.Config) discover.Rules {
 	}
 }
 
-// start goes on finding files until the function that it returns is called.
+// start searches for files in the background until stop is called.
 func (d *discovery) start(log *slog.Logger) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		if err := d.Run(ctx); err != nil {
-			log.Error("discovery has ended; programs and libraries that come now are not traced", "error", err)
+			log.Error("discovery failed; new programs and libraries will not be traced until a restart", "error", err)
 		}
 	}()
 	return func() error {
@@ -76,7 +75,7 @@ func (d *discovery) start(log *slog.Logger) (stop func() error) {
 	}
 }
 
-// Close ends discovery, and with it the right to attach what was found.
+// Close ends discovery and releases the files it holds open.
 func (d *discovery) Close() error {
 	var err error
 	if d.execs != nil {

@@ -8,8 +8,8 @@
 //	the tracer reads the ring ─ handler ─ mapper ─ finished trees ─ metrics and export queue
 //
 // When its context ends, Run detaches the sites, reads what is left in the ring, ends all trees, exports them within
-// shutdown.timeout, and logs the totals: what became of every hit.
+// shutdown.timeout, and logs the totals, which account for every hit.
 //
-// The package has no state of its own outside of an [Agent], but two things are the process's: the user that it becomes
-// with the key user, and OpenTelemetry's error handler.
+// The package has no state outside of an [Agent], except for two things that belong to the process: its user, if the
+// key user is set, and OpenTelemetry's error handler.
 package agent

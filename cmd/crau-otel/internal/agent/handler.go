@@ -12,13 +12,13 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// handler feeds the mapper, keeps the clock in step and the mapper's counters for others to read.
+// handler passes events to the mapper, keeps its clock synchronised, and publishes a copy of its counters.
 type handler struct {
 	mapper *mapping.Mapper
 	clock  *tracer.Clock
 	synced uint64                        // boot time of the last synchronisation
 	noted  uint64                        // boot time of the last copy of the counters
-	next   atomic.Pointer[mapping.Rules] // to be put in force
+	next   atomic.Pointer[mapping.Rules] // rules to apply at the next tick
 
 	mu    sync.Mutex
 	stats mapping.Stats

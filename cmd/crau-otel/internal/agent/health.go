@@ -7,7 +7,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/totals"
 )
 
-// healthOf returns the agent's own metrics, but for the fill level of the ring.
+// healthOf returns the agent's own metrics, except for the fill level of the ring.
 func healthOf(t *totals.Totals) metrics.Health {
 	return metrics.Health{
 		Hits: t.Traced.Hits,

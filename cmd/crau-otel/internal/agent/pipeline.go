@@ -27,14 +27,14 @@ import (
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
-// pipeline is the way of the events from the ring to the exporters.
+// pipeline carries events from the ring to the exporters.
 type pipeline struct {
 	version string // of the agent
 	tracer  *tracer.Tracer
 	handler *handler
 	queue   *export.Queue
 	metrics *metrics.Metrics // nil if they are off
-	// resolver is nil until it is needed.
+	// resolver is nil until newPipeline has made it.
 	resolver *identity.Resolver
 	keep     atomic.Pointer[func(mapping.Tree) bool]
 	log      *slog.Logger
@@ -108,7 +108,7 @@ func (p *pipeline) rules(cfg config.Config) (mapping.Rules, error) {
 	}, nil
 }
 
-// reconfigure puts what may change while it runs in force at the handler's next tick.
+// reconfigure makes the handler apply a new configuration at its next tick, as far as it may change at run time.
 func (p *pipeline) reconfigure(cfg config.Config) error {
 	rules, err := p.rules(cfg)
 	if err != nil {
@@ -119,13 +119,13 @@ func (p *pipeline) reconfigure(cfg config.Config) error {
 	return nil
 }
 
-// setKeep sets which trees are exported although the sampler would leave them out.
+// setKeep sets which trees are exported even if the sampler drops them.
 func (p *pipeline) setKeep(cfg config.Config) {
 	kept := keep(cfg.Sampling.Keep)
 	p.keep.Store(&kept)
 }
 
-// keep returns what tells the trees of these kinds.
+// keep returns a function that reports whether a tree is of one of these kinds.
 func keep(kinds []string) func(mapping.Tree) bool {
 	violations, downgrades, weak := slices.Contains(kinds, config.KeepViolations),
 		slices.Contains(kinds, config.KeepDowngrades), slices.Contains(kinds, config.KeepWeak)
@@ -135,7 +135,7 @@ func keep(kinds []string) func(mapping.Tree) bool {
 	}
 }
 
-// take takes a finished tree: metrics count it whether or not it is sampled.
+// take records a finished tree in the metrics, whether or not it is sampled, and queues it for export.
 func (p *pipeline) take(t mapping.Tree) {
 	if p.metrics != nil {
 		p.metrics.Record(t.Operations)
@@ -143,7 +143,8 @@ func (p *pipeline) take(t mapping.Tree) {
 	p.queue.Put(t)
 }
 
-// newMetrics returns nil where metrics are off: without OTLP spans they are on only if OTEL_METRICS_EXPORTER says so.
+// newMetrics returns nil if metrics are off. With an exporter other than OTLP, only OTEL_METRICS_EXPORTER turns them
+// on.
 func (p *pipeline) newMetrics(
 	ctx context.Context, cfg config.Config, host *sdkresource.Resource, log *slog.Logger,
 ) (*metrics.Metrics, error) {
@@ -181,17 +182,17 @@ func (p *pipeline) newMetrics(
 	return m, err
 }
 
-// totals returns what became of every hit so far.
+// totals returns the account of every hit so far.
 func (p *pipeline) totals() (totals.Totals, error) {
 	traced, err := p.tracer.Stats()
 	return totals.Totals{Traced: traced, Mapped: p.handler.mapped(), Exported: p.queue.Stats()}, err
 }
 
-// lastMetrics is how long the last export of the metrics may take.
+// lastMetrics is the deadline of the last export of metrics.
 const lastMetrics = 2 * time.Second
 
-// close exports what waits, for as long as the configuration lets it. What could not be delivered is counted and
-// logged; it is no error of the program's.
+// close exports what is queued, within shutdown.timeout. Spans that cannot be delivered are counted and logged, and are
+// not an error.
 func (p *pipeline) close(cfg config.Config) {
 	ctx, cancel := context.WithTimeout(context.Background(), cfg.Shutdown.Timeout)
 	defer cancel()
@@ -200,7 +201,7 @@ func (p *pipeline) close(cfg config.Config) {
 	}
 	if p.resolver != nil {
 		if err := p.resolver.Close(); err != nil {
-			p.log.Warn("cannot let go of cgroups", "error", err)
+			p.log.Warn("closing the identity resolver failed", "error", err)
 		}
 	}
 	if p.metrics == nil {

@@ -10,16 +10,16 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 )
 
-// Reload makes the agent read its configuration again, soon after Run has everything attached. What can change without
-// a restart takes effect; if anything is wrong with the configuration, all stays as it was. Reload does not block.
+// Reload makes the agent read its configuration again, as soon as Run has attached what it found at start. What can
+// change without a restart takes effect. An invalid configuration changes nothing. Reload does not block.
 func (a *Agent) Reload() {
 	select {
 	case a.reloads <- struct{}{}:
-	default: // one is already pending, and will read what is there by then
+	default: // a reload is already pending and will read the newest configuration
 	}
 }
 
-// serveReloads reloads when asked to, until ctx is done.
+// serveReloads serves requests to reload until ctx is done.
 func (a *Agent) serveReloads(ctx context.Context) {
 	for {
 		select {
@@ -31,7 +31,7 @@ func (a *Agent) serveReloads(ctx context.Context) {
 	}
 }
 
-// reload applies the configuration as it is now.
+// reload reads the configuration and applies it.
 func (a *Agent) reload() {
 	next, err := a.load()
 	if err != nil {

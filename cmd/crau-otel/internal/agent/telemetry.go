@@ -29,10 +29,10 @@ func newExporter(cfg config.Config, stdout *os.File, userAgent string) (export.E
 	return otlp.Open(userAgent)
 }
 
-// noMetricsHint is the advice for a user whose receiver, like Jaeger, takes no metrics.
+// noMetricsHint is logged if the receiver, like Jaeger, accepts no metrics.
 const noMetricsHint = "the receiver takes no metrics; set OTEL_METRICS_EXPORTER=none"
 
-// logSDKErrors logs the errors that the OpenTelemetry SDK reports by its global handler.
+// logSDKErrors logs the errors that the OpenTelemetry SDK reports through its global handler.
 func logSDKErrors(log *slog.Logger) {
 	var hint sync.Once
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {

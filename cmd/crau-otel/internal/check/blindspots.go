@@ -16,7 +16,7 @@ func WarnAboutBlindSpots(log *slog.Logger) {
 	}
 	held, err := privileges.Held()
 	if err != nil {
-		log.Warn("cannot tell what discovery may look into", "error", err)
+		log.Warn("reading the capabilities failed; discovery may miss processes", "error", err)
 		return
 	}
 	if missing := privileges.Missing(held, privileges.Discovery); missing != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/privileges"
 )
 
-// Facts is what was found out about this host and this process.
+// Facts describes this host and this process.
 type Facts struct {
 	Release  string // of the kernel
 	Version  Version
@@ -31,15 +31,16 @@ type Facts struct {
 	// Features of BPF: [ebpf.ErrNotSupported] if the kernel lacks one, another error if that could not be found out.
 	Programs, Ring, Tracepoints, Cookies, Multi error
 
-	// The trial: to load crau-otel's program, and, if that worked, to attach it to a function of this program and to hit it.
+	// The trial loads crau-otel's program and, if that worked, attaches it to a function of this process and calls
+	// that.
 	Load, Attach error
-	// Watch is why processes that execute programs or map libraries are not told.
+	// Watch is why the kernel cannot report processes that execute programs or map libraries; nil if it can.
 	Watch error
 
 	Paranoid     string // kernel.perf_event_paranoid
 	Unprivileged string // kernel.unprivileged_bpf_disabled
 	Tracefs      bool   // mounted
-	Cgroup       int    // version of the newest hierarchy that is mounted; 0: none is
+	Cgroup       int    // newest mounted version; 0 if none is mounted
 }
 
 // Version is a kernel's major and minor version.
@@ -50,7 +51,7 @@ func (v Version) Less(o Version) bool {
 	return v.Major < o.Major || v.Major == o.Major && v.Minor < o.Minor
 }
 
-// Inode numbers of the first namespaces, as of the kernel's linux/proc_ns.h.
+// Inode numbers of the initial namespaces, from the kernel's linux/proc_ns.h.
 const (
 	firstUsers = "user:[4026531837]"
 	firstPIDs  = "pid:[4026531836]"
@@ -59,7 +60,7 @@ const (
 // HostPIDs reports whether this process is in the host's PID namespace.
 func HostPIDs() bool { return isLink("/proc/self/ns/pid", firstPIDs) }
 
-// Gather finds the facts out. It loads crau-otel's program and attaches it to a function of this program for a moment.
+// Gather collects the facts. It briefly loads crau-otel's program and attaches it to a function of this process.
 func Gather() (Facts, error) {
 	var f Facts
 	var err error

@@ -14,7 +14,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/privileges"
 )
 
-// Status is how well something serves crau-otel.
+// Status is how well a feature of the host supports crau-otel.
 type Status string
 
 // The statuses.
@@ -22,23 +22,23 @@ const (
 	OK       Status = "ok"
 	Degraded Status = "degraded" // run works, with a limit
 	Missing  Status = "missing"  // run does not work
-	Unknown  Status = "unknown"  // could not be found out, for want of something that is missing
+	Unknown  Status = "unknown"  // cannot be found out because something else is missing
 )
 
-// Result is the judgement of one thing.
+// Result is the judgement of one feature.
 type Result struct {
 	Name   string `json:"name"`
 	Status Status `json:"status"`
-	Detail string `json:"detail"`           // what was found, and what it means
+	Detail string `json:"detail"`           // what was found and what that means
 	Remedy string `json:"remedy,omitempty"` // what to do, unless the status is OK
 }
 
 var (
-	oldest    = Version{5, 15} // with cookies for single uprobes
-	sleepable = Version{6, 0}  // first with sleepable uprobes
+	oldest    = Version{5, 15} // the first with cookies for single uprobes
+	sleepable = Version{6, 0}  // the first with sleepable uprobes
 )
 
-// Judge says what the facts mean.
+// Judge returns what the facts mean for crau-otel.
 func Judge(f Facts) Report {
 	r := Report{f.kernel(), f.btf(), f.lockdown(), f.users(), f.pids()}
 	for _, need := range privileges.Needs() {
@@ -52,7 +52,7 @@ func Judge(f Facts) Report {
 		feature("raw tracepoints", f.Tracepoints, "tell when a process executes a program or ends", Missing, "Linux 4.17 or later"),
 		feature("BPF cookies", f.Cookies, "tell the program which probe site was hit", Missing, "Linux 5.15 or later"),
 		f.multi(), f.sleepable(), f.load(), f.attach(), f.watch(), f.paranoid(),
-		Result{"unprivileged_bpf_disabled", OK, f.Unprivileged + ": of no matter to those with CAP_BPF", ""},
+		Result{"unprivileged_bpf_disabled", OK, f.Unprivileged + ": irrelevant with CAP_BPF", ""},
 		Result{"memlock", OK, "no limit counts: since Linux 5.11 BPF memory is charged to the control group", ""},
 		f.tracefs(), f.cgroup())
 }
@@ -63,7 +63,7 @@ func (f *Facts) single() bool { return errors.Is(f.Multi, ebpf.ErrNotSupported) 
 // works reports whether the trial succeeded.
 func (f *Facts) works() bool { return f.Load == nil && f.Attach == nil }
 
-// blocking is the status of what run cannot do without, unless the trial succeeded all the same.
+// blocking returns the status of a missing requirement: Missing, or Degraded if the trial succeeded without it.
 func (f *Facts) blocking() Status {
 	if f.works() {
 		return Degraded
@@ -191,14 +191,14 @@ func (f *Facts) attach() Result {
 func (f *Facts) watch() Result {
 	if f.Watch != nil {
 		return Result{
-			"trial: discovery", Degraded, "processes are asked one by one, " + text(f.Watch),
-			"see to it that the program can be loaded; if it can, please report this",
+			"trial: discovery", Degraded, "each process is examined on every pass: " + text(f.Watch),
+			"read the error; if it does not name a missing capability, please report this",
 		}
 	}
-	return Result{"trial: discovery", OK, "the kernel tells which processes execute programs or load libraries", ""}
+	return Result{"trial: discovery", OK, "the kernel reports which processes execute programs or load libraries", ""}
 }
 
-// failed judges the error of a trial.
+// failed returns the result for the error of a trial.
 func (f *Facts) failed(name string, err error) Result {
 	r := Result{name, Missing, text(err), "see what else is missing; if nothing is, please report this"}
 	if !errors.Is(err, fs.ErrPermission) {
@@ -214,10 +214,10 @@ func (f *Facts) failed(name string, err error) Result {
 }
 
 func (f *Facts) paranoid() Result {
-	r := Result{"perf_event_paranoid", OK, f.Paranoid + ": of no matter to those with CAP_PERFMON", ""}
+	r := Result{"perf_event_paranoid", OK, f.Paranoid + ": irrelevant with CAP_PERFMON", ""}
 	switch {
 	case f.Multi == nil:
-		r.Detail = f.Paranoid + ": of no matter to uprobe_multi"
+		r.Detail = f.Paranoid + ": irrelevant with uprobe_multi"
 	case f.Paranoid > "2":
 		r.Detail = f.Paranoid + ": above 2, Debian's and Ubuntu's kernels let only CAP_SYS_ADMIN attach single uprobes"
 	}
@@ -233,12 +233,12 @@ func (f *Facts) tracefs() Result {
 
 func (f *Facts) cgroup() Result {
 	if f.Cgroup == 0 {
-		return Result{"control groups", Degraded, "not mounted: containers and units are not told", "mount /sys/fs/cgroup"}
+		return Result{"control groups", Degraded, "not mounted: containers and units are not recognised", "mount /sys/fs/cgroup"}
 	}
 	return Result{"control groups", OK, fmt.Sprintf("version %d", f.Cgroup), ""}
 }
 
-// text returns an error in one line, and one of permission without where it came from.
+// text returns an error on one line. Of a permission error it returns only the cause.
 func text(err error) string {
 	if errno := syscall.Errno(0); errors.Is(err, fs.ErrPermission) && errors.As(err, &errno) {
 		return "refused: " + errno.Error()

@@ -51,7 +51,7 @@ func TestJudge(t *testing.T) {
 		"no task iterator": {
 			func(f *Facts) { f.Watch = errors.New("attach task iterator: no") },
 			map[string]Status{"trial: discovery": Degraded},
-			"", "asked one by one, attach task iterator: no",
+			"", "examined on every pass: attach task iterator: no",
 		},
 		"kernel 6.0": {func(f *Facts) { f.Version = Version{6, 0} }, nil, "", ""},
 		"too old a kernel": {
@@ -151,7 +151,7 @@ func TestJudge(t *testing.T) {
 			}
 			err := ""
 			if e := r.Err(); e != nil {
-				err = strings.TrimPrefix(e.Error(), "run would not work here, for want of: ")
+				err = strings.TrimPrefix(e.Error(), "run would not work here; missing: ")
 			}
 			if err != test.err {
 				t.Errorf("error %q, want %q", err, test.err)

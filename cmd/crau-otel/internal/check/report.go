@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Report is the judgement of everything, in the order in which a person should read it.
+// Report is the judgement of every feature, in the order in which to read it.
 type Report []Result
 
 // Err returns an error that names what is missing for run to work, nil if nothing is.
@@ -23,20 +23,20 @@ func (r Report) Err() error {
 	if missing == nil {
 		return nil
 	}
-	return fmt.Errorf("run would not work here, for want of: %s", strings.Join(missing, ", "))
+	return fmt.Errorf("run would not work here; missing: %s", strings.Join(missing, ", "))
 }
 
-// WriteJSON writes one array, one object a result.
+// WriteJSON writes an array with one object per result.
 func (r Report) WriteJSON(w io.Writer) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(r)
 }
 
-// lineWidth is how long lines are, unless a word is longer.
+// lineWidth is the maximum length of lines, unless a word is longer.
 const lineWidth = 110
 
-// WriteText writes lines for a person.
+// WriteText writes the report for people.
 func (r Report) WriteText(w io.Writer) error {
 	width, degraded := 0, 0
 	for _, result := range r {
@@ -55,7 +55,7 @@ func (r Report) WriteText(w io.Writer) error {
 		}
 	}
 	switch {
-	case r.Err() != nil: // which says it all
+	case r.Err() != nil: // printed by the caller
 	case degraded > 0:
 		fmt.Fprintf(&b, "\ncrau-otel runs here, with what is degraded: %d of %d\n", degraded, len(r))
 	default:
@@ -65,7 +65,7 @@ func (r Report) WriteText(w io.Writer) error {
 	return err
 }
 
-// wrap writes text behind a head, and its further lines indented as far as the head reaches.
+// wrap writes text after a head, with continuation lines indented to the head's width.
 func wrap(b *strings.Builder, head string, indent int, text string) {
 	b.WriteString(head)
 	column := indent

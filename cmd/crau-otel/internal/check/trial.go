@@ -25,7 +25,7 @@ func try() (load, attach error) {
 	return t.Close(), attach
 }
 
-// tryWatch asks which processes map code.
+// tryWatch tries to get notifications of executed programs and mapped libraries.
 func tryWatch() error {
 	w, err := execs.Start(func(uint32) {}, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -34,7 +34,7 @@ func tryWatch() error {
 	return errors.Join(w.Changed(func(uint32) {}), w.Close())
 }
 
-// probed is what the trial attaches to.
+// probed is the function that the trial attaches to.
 //
 //go:noinline
 func probed(calls *int) { *calls++ }
@@ -62,7 +62,7 @@ func hit(t *tracer.Tracer) error {
 	return errors.Join(err, a.Close())
 }
 
-// fileOffset returns where in its file the code at an address of this process lies.
+// fileOffset returns the file offset of the code at an address of this process.
 func fileOffset(address uint64) (uint64, error) {
 	f, err := os.Open("/proc/self/maps")
 	if err != nil {

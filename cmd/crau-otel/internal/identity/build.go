@@ -14,18 +14,18 @@ import (
 
 const maxBuilds = 4096
 
-// executable is a file in the kernel's own numbers.
+// executable identifies a file by the kernel's device and inode numbers.
 type executable struct {
 	device uint32
 	inode  uint64
 }
 
-// subject returns the file system that the file is on.
+// subject returns the file system of the file.
 func (e executable) subject() host.Subject {
 	return host.Subject{Device: unix.Mkdev(e.device>>20, e.device&(1<<20-1))} // MAJOR and MINOR of <linux/kdev_t.h>
 }
 
-// builds remembers the build ids of executables.
+// builds caches the build ids of executables.
 type builds struct {
 	helpers *host.Helpers
 	mu      *sync.Mutex
@@ -36,7 +36,7 @@ func newBuilds(helpers *host.Helpers) builds {
 	return builds{helpers, new(sync.Mutex), make(map[executable]string)}
 }
 
-// of returns the build id of what a process executes, "" if it has none or it cannot be read at once.
+// of returns the build id of the executable of a process, "" if it has none or cannot be read immediately.
 func (b *builds) of(pid uint32, p event.Process) string {
 	file := executable{p.ExeDevice, p.ExeInode}
 	b.mu.Lock()
@@ -70,7 +70,7 @@ func (b *builds) remember(file executable, id string) {
 	b.known[file] = id
 }
 
-// readBuildID reads the build id of what a process executes; ok says whether it could be read.
+// readBuildID reads the build id of the executable of a process. ok is false if it could not be read.
 func readBuildID(pid uint32) (id string, ok bool) {
 	f, err := host.Process(pid).OpenExecutable()
 	if err != nil {

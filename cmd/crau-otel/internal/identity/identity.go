@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package identity says what an observed program is: its service, its
-// container, unit or pod, and the build of its executable.
+// Package identity describes observed programs as resources: service, container, unit or pod, and build id.
 package identity
 
 import (
@@ -23,15 +22,15 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// patience is how long events wait for one answer of a process or file system.
+// patience is the longest time that events wait for one answer about a process or from a file system.
 const patience = 20 * time.Millisecond
 
-// unitKey is the systemd unit of a process that is in no container.
+// unitKey names the systemd unit of a process outside of containers.
 const unitKey = attribute.Key("systemd.unit")
 
-// Config says what to tell.
+// Config configures a [Resolver].
 type Config struct {
-	Host *sdkresource.Resource // what all programs of the host have in common
+	Host *sdkresource.Resource // attributes that all programs of the host share
 	Log  *slog.Logger
 }
 
@@ -40,9 +39,9 @@ type Resolver struct {
 	services []config.Service
 	full     bool
 	host     string // host.id, or host.name without it
-	unified  bool   // there are no cgroups of version 1, so that the kernel's record of the cgroup says all
+	unified  bool   // no version 1 cgroups: the cgroup in the kernel's record is sufficient
 	cgroups  *host.Cgroups
-	helpers  *host.Helpers // ask processes and file systems that may not answer
+	helpers  *host.Helpers // read from processes and file systems that may not answer
 	builds   builds
 }
 
@@ -59,20 +58,20 @@ func New(cfg Config) *Resolver {
 	own, err := os.ReadFile("/proc/self/cgroup")
 	r.unified = err == nil && bytes.HasPrefix(own, []byte("0::")) && bytes.Count(own, []byte("\n")) == 1
 	if r.cgroups, err = host.NewCgroups(); err != nil {
-		cfg.Log.Debug("containers of processes that end at once are not told", "error", err)
+		cfg.Log.Debug("cgroup watch unavailable; containers of short-lived processes will be missing", "error", err)
 	}
 	return r
 }
 
-// With returns a resolver that shares what r knows and holds. Its services name programs, the first that matches, and
-// with full it tells what privacy.process: full does, too.
+// With returns a resolver with other rules that shares the state of r. The first service that matches names a program;
+// full adds the attributes of privacy.process: full.
 func (r *Resolver) With(services []config.Service, full bool) *Resolver {
 	with := *r
 	with.services, with.full = services, full
 	return &with
 }
 
-// Close releases what the resolver holds.
+// Close releases the resources of the resolver.
 func (r *Resolver) Close() error {
 	r.helpers.Close()
 	if r.cgroups == nil {
@@ -81,8 +80,8 @@ func (r *Resolver) Close() error {
 	return r.cgroups.Close()
 }
 
-// Describe returns the resource attributes of a process, of which the kernel recorded p. What takes a look at the process
-// itself is left out if it has ended.
+// Describe returns the resource attributes of the process that the kernel recorded as p. Attributes that have to be
+// read from the process are missing if it has ended.
 func (r *Resolver) Describe(pid uint32, p event.Process) []attribute.KeyValue {
 	group := r.cgroup(pid, p)
 	var attrs []attribute.KeyValue
@@ -113,7 +112,7 @@ func (r *Resolver) Describe(pid uint32, p event.Process) []attribute.KeyValue {
 	return append(attrs, semconv.ServiceInstanceID(instance(unique)))
 }
 
-// service returns the name that the configuration gives, "" if none.
+// service returns the name that the configuration gives to a program, or "".
 func (r *Resolver) service(executable, unit string) string {
 	fits := func(pattern, text string) bool {
 		ok, err := path.Match(pattern, text)
@@ -127,7 +126,7 @@ func (r *Resolver) service(executable, unit string) string {
 	return ""
 }
 
-// cgroup goes by the kernel's record where that is enough, and else asks the process if it has not ended.
+// cgroup returns the cgroup of a process from the kernel's record, if that is sufficient, or from /proc.
 func (r *Resolver) cgroup(pid uint32, p event.Process) host.Cgroup {
 	var group host.Cgroup
 	if r.cgroups != nil && p.CgroupID != 0 {
@@ -146,10 +145,10 @@ func (r *Resolver) cgroup(pid uint32, p event.Process) host.Cgroup {
 	return group
 }
 
-// namespace is what the OpenTelemetry resource conventions give for service.instance.id made of what is unique already.
+// namespace is the UUID namespace that OpenTelemetry's conventions define for service.instance.id.
 var namespace = uuid.MustParse("4d63009a-8d0f-11ee-aad7-4c796ed8e320")
 
-// instance returns the service.instance.id that the parts stand for.
+// instance returns the service.instance.id for the parts.
 func instance(parts []string) string {
 	return uuid.NewSHA1(namespace, []byte(strings.Join(parts, "\x00"))).String()
 }

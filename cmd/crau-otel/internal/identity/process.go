@@ -15,8 +15,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// describeProcess returns what privacy.process: full tells of a process: the kernel's record, and what /proc says if
-// the process still runs the same program.
+// describeProcess returns the attributes of privacy.process: full, from the kernel's record and, while the process
+// still runs the same program, from /proc.
 func describeProcess(helpers *host.Helpers, pid uint32, p event.Process) []attribute.KeyValue {
 	owner := strconv.FormatUint(uint64(p.UID), 10)
 	if u, err := user.LookupId(owner); err == nil {
@@ -49,7 +49,7 @@ func describeProcess(helpers *host.Helpers, pid uint32, p event.Process) []attri
 // tick is the unit of times in /proc/PID/stat, in ns: USER_HZ is 100 on amd64 and arm64.
 const tick = 10_000_000
 
-// alive reports whether the process that the kernel recorded has not ended: no other has its number by now.
+// alive reports whether the recorded process still runs, and its id was not reused.
 func alive(pid uint32, p event.Process) bool {
 	ticks, err := host.Process(pid).StartTime()
 	return err == nil && ticks == p.StartTime/tick

@@ -31,17 +31,17 @@ type File struct {
 	Soname    string   `json:"soname,omitempty"`
 	Sites     int      `json:"sites"`
 	Problems  []string `json:"problems,omitempty"`
-	Processes []uint32 `json:"processes"` // that map it; of many, 1024
+	Processes []uint32 `json:"processes"` // that map the file, at most 1024
 	Mappers   int      `json:"process_count"`
 	Container string   `json:"container_id,omitempty"`
 	Unit      string   `json:"systemd_unit,omitempty"`
 	Trusted   bool     `json:"trusted"`
 	Distrust  string   `json:"distrust,omitempty"`
-	Attached  *bool    `json:"attached"` // null if that cannot be told
+	Attached  *bool    `json:"attached"` // null if unknown
 	Reason    string   `json:"reason,omitempty"`
 }
 
-// Take looks for files with probes as run does.
+// Take searches for files with probes in the same way as run does.
 func Take(ctx context.Context, log *slog.Logger) (_ []File, err error) {
 	files := make(map[discover.Key]*discover.File)
 	d, err := discover.New(discover.Config{
@@ -87,10 +87,10 @@ func Take(ctx context.Context, log *slog.Logger) (_ []File, err error) {
 	return list, nil
 }
 
-// attachedSites are the offsets that links of the agent's program are attached to, by the path of their file.
+// attachedSites holds the offsets that agents are attached to, by the path of the file.
 type attachedSites map[string][]uint64
 
-// tracedFiles asks the kernel for the files that any agent on this host is attached to.
+// tracedFiles returns what all agents on this host are attached to, as the kernel reports it.
 func tracedFiles() (attachedSites, error) {
 	sites := make(attachedSites)
 	var links link.Iterator
@@ -98,7 +98,7 @@ func tracedFiles() (attachedSites, error) {
 	for links.Next() {
 		info, err := links.Link.Info()
 		if err != nil {
-			continue // gone by now
+			continue // released in the meantime
 		}
 		if multi := info.UprobeMulti(); multi != nil {
 			offsets, _ := multi.Offsets()
@@ -108,12 +108,12 @@ func tracedFiles() (attachedSites, error) {
 		}
 	}
 	if err := links.Err(); err != nil {
-		return nil, fmt.Errorf("cannot tell, which takes CAP_SYS_ADMIN: %w", err)
+		return nil, fmt.Errorf("list attached files, which needs CAP_SYS_ADMIN: %w", err)
 	}
 	return sites, nil
 }
 
-// has reports whether all sites of a file are among those attached.
+// has reports whether all sites of a file are attached.
 func (a attachedSites) has(f *discover.File) bool {
 	path, err := os.Readlink(f.AttachPath())
 	if err != nil {
@@ -154,7 +154,7 @@ func WriteText(w io.Writer, list []File) error {
 	return tw.Flush()
 }
 
-// pids returns how many processes map the file, and some of them.
+// pids returns the number of processes that map the file, and the ids of some.
 func (f *File) pids() string {
 	if f.Mappers == 0 {
 		return "-"
@@ -178,5 +178,5 @@ func (f *File) unit() string {
 	return "-"
 }
 
-// short returns what is enough to tell an identifier from others.
+// short returns the first characters of an identifier, enough to distinguish it.
 func short(id string) string { return id[:min(12, len(id))] }

@@ -12,7 +12,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/registry"
 )
 
-// series is what tells the series of an instrument apart.
+// series holds the attribute values that identify a series of an instrument.
 type series struct {
 	executable, operation, algorithm, role, rule string
 	status                                       registry.Status
@@ -31,19 +31,19 @@ func (s *series) attributes() attribute.Set {
 	return attribute.NewSet(attrs...)
 }
 
-// counter counts by series and is asked for its totals at each collection: the SDK's own counters take 150 ns to add
-// one, mostly to look at the attributes, and there are six additions to a handshake.
+// counter counts by series and is read at each collection. The SDK's own counters take 150 ns for an addition, mostly
+// to process the attributes, and each handshake needs six.
 type counter struct {
-	limit int // series, the one of those over the limit included; 0: none
+	limit int // maximum number of series, including the overflow series; 0 means no limit
 
 	mu       sync.Mutex
 	known    map[series]*count
-	all      []*count // in the order in which they came, so that what is over the limit stays the same
+	all      []*count // in order of creation, so that the same series stay below the limit
 	overflow *count
-	recent   [recent]*count // series that were counted lately, by place: a look at these takes less than one at known
+	recent   [recent]*count // cache of recently used series, by place; faster than a lookup in known
 }
 
-// recent is how many series are found without a map; a power of two.
+// recent is the size of the cache of series; a power of two.
 const recent = 128
 
 type count struct {
@@ -54,7 +54,7 @@ type count struct {
 
 func (c *counter) register(meter metric.Meter, of Instrument, limit int) error {
 	c.limit, c.known = limit, make(map[series]*count)
-	// As the SDK marks what is over its limit: OpenTelemetry specification, "Cardinality limits".
+	// The overflow attribute that the OpenTelemetry specification defines under "Cardinality limits".
 	c.overflow = &count{option: metric.WithAttributes(attribute.Bool("otel.metric.overflow", true))}
 	_, err := meter.Int64ObservableCounter(of.Name, metric.WithUnit(of.Unit), metric.WithDescription(of.Meaning),
 		metric.WithInt64Callback(c.observe))
@@ -73,7 +73,7 @@ func (c *counter) observe(_ context.Context, o metric.Int64Observer) error {
 	return nil
 }
 
-// place returns where in the recent ones a series belongs.
+// place returns the index of a series in the cache.
 func (s *series) place() int {
 	h := int(s.status)
 	for _, text := range []string{s.operation, s.algorithm, s.role, s.rule} {
@@ -85,7 +85,7 @@ func (s *series) place() int {
 	return h % recent
 }
 
-// add counts one of a series. The counter is locked.
+// add counts one. The caller holds the lock.
 func (c *counter) add(s series) {
 	r := &c.recent[s.place()]
 	if *r != nil && (*r).series == s {

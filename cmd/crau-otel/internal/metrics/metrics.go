@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package metrics counts what the spans tell, whether or not they are sampled, and how crau-otel itself does.
+// Package metrics counts operations, violations and handshakes, sampled or not, and exports the agent's own health.
 package metrics
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
-// Instrument documents one instrument. docs/metrics.md is made of these.
+// Instrument documents one instrument. docs/metrics.md is generated from these.
 type Instrument struct {
 	Name, Type, Unit, Attributes, Meaning string
 }
@@ -52,7 +52,7 @@ var (
 	}
 	spans = Instrument{
 		"crau_otel.spans", "counter", "{span}", "outcome",
-		"Spans by what became of them: exported, failed, queue_full or sampled_out.",
+		"Spans by outcome: exported, failed, queue_full or sampled_out.",
 	}
 	ringFill = Instrument{
 		"crau_otel.ring.fill", "gauge", "1", "", "The part of the ring buffer that waits to be read, 0 to 1.",
@@ -87,7 +87,7 @@ const (
 	keyOutcome    = attribute.Key("outcome")
 )
 
-// Health is how crau-otel does: totals since it started, and what is now.
+// Health is the state of crau-otel: totals since it started, and current values.
 type Health struct {
 	Hits         uint64
 	Lost         map[string]uint64 // events by reason
@@ -96,11 +96,11 @@ type Health struct {
 	RingFill     float64 // 0 to 1
 }
 
-// Config says how to count.
+// Config configures [Metrics].
 type Config struct {
 	Reader    sdkmetric.Reader   // required
 	Resource  *resource.Resource // of crau-otel itself
-	MaxSeries int                // series per instrument; the rest are counted together
+	MaxSeries int                // series per instrument; further ones are counted in one overflow series
 	Health    func() Health      // required; called at each collection
 	Version   string             // of the instrumentation scope
 }
@@ -112,7 +112,7 @@ type Metrics struct {
 	operations counter
 	violations counter
 	handshakes metric.Float64Histogram
-	series     map[series]metric.MeasurementOption // of handshakes
+	series     map[series]metric.MeasurementOption // of handshake durations
 }
 
 // New returns metrics that are collected by cfg.Reader until Shutdown.

@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package privileges knows which capabilities crau-otel needs and why, and gives up all others.
+// Package privileges lists which capabilities crau-otel needs and why, and drops all others.
 package privileges

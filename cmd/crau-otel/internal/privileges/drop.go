@@ -12,19 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Drop makes every thread of this process run as u, without supplementary groups and with no capabilities but those in
-// keep, of which it keeps what it holds. Neither a child of it nor a program that it executes gets any, or gains any by
-// setuid bits or file capabilities. Nothing can be had back. The process no longer dumps core and can be traced and looked
-// into by root only.
+// Drop makes every thread of this process run as u, without supplementary groups, and with only those of its
+// capabilities that are in keep. Programs that it executes inherit none, and cannot gain any by setuid bits or file
+// capabilities. This cannot be undone. The process no longer dumps core, and only root can trace it or read its files
+// under /proc.
 //
-// If u is the zero value, or who the process runs as already, users and groups stay as they are, and no capability is
-// needed for the rest. To become another user takes CAP_SETUID and CAP_SETGID. Without CAP_SETPCAP the bounding set stays;
-// it is of no use then.
+// If u is the zero value or the current user, users and groups do not change, and no capability is needed. To become
+// another user, CAP_SETUID and CAP_SETGID are needed. Without CAP_SETPCAP the bounding set stays, but has no effect.
 //
-// After an error some of it may have happened, and the process should end. In a binary that uses cgo the error is
-// [errors.ErrUnsupported], and nothing has happened: Go knows all threads of static binaries only.
+// After an error the process may be in between and should end. In a binary that uses cgo the error is
+// [errors.ErrUnsupported] and nothing has changed: Go can act on all threads of static binaries only.
 func Drop(u User, keep Set) error {
-	// First, since it takes no capability: so it tells binaries with cgo apart.
+	// This comes first because it needs no capability, so an error means that the binary uses cgo.
 	err := prctl(unix.PR_SET_NO_NEW_PRIVS, 1)
 	if errors.Is(err, errors.ErrUnsupported) {
 		return fmt.Errorf("drop privileges: this binary was built with cgo, not CGO_ENABLED=0: %w", err)
@@ -47,7 +46,7 @@ func Drop(u User, keep Set) error {
 	if err := limit(permitted.covering(keep)); err != nil {
 		return fmt.Errorf("give up capabilities: %w", err)
 	}
-	// The kernel's default for who changed users, but not for who was given ambient capabilities.
+	// The kernel does this when a process changes users, but not when it was started with ambient capabilities.
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("forbid core dumps: %w", err)
 	}
@@ -77,7 +76,7 @@ func emptyBounding() error {
 	return nil
 }
 
-// become changes users and groups. The permitted capabilities stay, none of them effective.
+// become changes users and groups. The permitted capabilities stay, but none is effective.
 func become(u User) error {
 	if u.Spec == "" || u.current() {
 		return nil
@@ -85,7 +84,7 @@ func become(u User) error {
 	if err := prctl(unix.PR_SET_KEEPCAPS, 1); err != nil {
 		return err
 	}
-	// These act on every thread. The groups must go before the right to change them does.
+	// These act on every thread. Groups must change first, while the process may still change them.
 	if err := syscall.Setgroups(nil); err != nil {
 		return fmt.Errorf("leave groups: %w", err)
 	}
@@ -105,14 +104,14 @@ func (u User) current() bool {
 	return r == u.UID && e == u.UID && s == u.UID && rg == u.GID && eg == u.GID && sg == u.GID
 }
 
-// limit makes keep the effective and permitted capabilities and empties the inheritable ones, and thereby the ambient
-// ones, on every thread.
+// limit sets the effective and permitted capabilities of every thread to keep. It empties the inheritable set, and
+// thereby the ambient set.
 func limit(keep Set) error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	low, high := uint32(keep), uint32(keep>>32)
 	data := [2]unix.CapUserData{{Effective: low, Permitted: low}, {Effective: high, Permitted: high}}
 	_, _, errno := syscall.AllThreadsSyscall(syscall.SYS_CAPSET,
-		uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data[0])), 0) //nolint:gosec // what capset(2) takes
+		uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data[0])), 0) //nolint:gosec // arguments of capset(2)
 	if errno != 0 {
 		return errno
 	}

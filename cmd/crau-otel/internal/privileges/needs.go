@@ -15,21 +15,21 @@ type Use string
 // When a capability is needed.
 const (
 	Always        Use = "always"         // nothing works without it
-	SingleUprobes Use = "single uprobes" // to attach on a kernel without uprobe_multi, unless it is an old one
+	SingleUprobes Use = "single uprobes" // to attach without uprobe_multi, on kernels that require it
 	Discovery     Use = "discovery"      // to find programs and libraries; without it some are missed
 )
 
-// Need is a capability that crau-otel makes use of.
+// Need is a capability that crau-otel uses.
 type Need struct {
 	Cap    capability.Cap
 	Use    Use
-	Reason string // what it is needed for: a sentence without its subject, for documentation and crau-otel check
+	Reason string // what it does, without a subject, for crau-otel check: "loads the program"
 }
 
 // Name returns the capability's name as of capabilities(7).
 func (n Need) Name() string { return "CAP_" + strings.ToUpper(n.Cap.String()) }
 
-// Needs returns every capability that crau-otel makes use of. TestNeeds takes them away one by one.
+// Needs returns every capability that crau-otel uses. TestNeeds removes them one by one.
 func Needs() []Need {
 	return []Need{
 		{
@@ -61,8 +61,8 @@ func Needs() []Need {
 	}
 }
 
-// Keep returns the capabilities to keep once everything is set up. Multi says whether the tracer attaches by
-// uprobe_multi, discovery whether files are looked for.
+// Keep returns the capabilities to keep once everything is attached. multi is whether the tracer uses uprobe_multi, and
+// discovery whether it is on.
 func Keep(multi, discovery bool) Set {
 	var keep Set
 	for _, n := range Needs() {
@@ -73,7 +73,7 @@ func Keep(multi, discovery bool) Set {
 	return keep
 }
 
-// Missing returns what is needed for a use and not granted by held.
+// Missing returns the capabilities that a use needs and held does not grant.
 func Missing(held Set, use Use) []Need {
 	var missing []Need
 	for _, n := range Needs() {
@@ -93,7 +93,7 @@ func Names(needs []Need) string {
 	return strings.Join(names, ", ")
 }
 
-// Check returns an error that names what this process lacks for anything to work.
+// Check returns an error that names the missing capabilities without which nothing works.
 func Check() error {
 	held, err := Held()
 	if err != nil {

@@ -24,16 +24,16 @@ func Of(caps ...capability.Cap) Set {
 // Has reports whether c is in the set.
 func (s Set) Has(c capability.Cap) bool { return s&Of(c) != 0 }
 
-// implied are the capabilities that were split off CAP_SYS_ADMIN, which the kernel therefore still takes for them. It
-// does not take it for any other.
+// implied are the capabilities that were split off CAP_SYS_ADMIN. Only for these, the kernel accepts CAP_SYS_ADMIN as
+// well.
 const implied = Set(1<<capability.CAP_BPF | 1<<capability.CAP_PERFMON | 1<<capability.CAP_CHECKPOINT_RESTORE)
 
-// Grants reports whether a process with these capabilities may do what c is for.
+// Grants reports whether a process with these capabilities may do what c permits.
 func (s Set) Grants(c capability.Cap) bool {
 	return s.Has(c) || implied.Has(c) && s.Has(capability.CAP_SYS_ADMIN)
 }
 
-// covering returns the part of the set that grants what it can of wanted.
+// covering returns the part of the set that grants capabilities in wanted.
 func (s Set) covering(wanted Set) Set {
 	kept := s & wanted
 	if (wanted&^s)&implied != 0 {

@@ -11,13 +11,13 @@ import (
 	"strings"
 )
 
-// User is whom to run as. The zero value is whoever started the process.
+// User is the user to run as. The zero value is the user who started the process.
 type User struct {
-	Spec     string // as it was written; empty in the zero value
+	Spec     string // as configured; empty in the zero value
 	UID, GID int
 }
 
-// Parse reads USER[:GROUP], each a name or a number. Without a group it is the user's own. An empty spec is the zero
+// Parse parses USER[:GROUP], each a name or a number. The default group is the user's own. An empty spec gives the zero
 // value.
 func Parse(spec string) (User, error) {
 	if spec == "" {
@@ -73,7 +73,7 @@ func parse(spec string) (User, error) {
 	return u, err
 }
 
-// id returns the number in text, or of the name that it is.
+// id returns the id that text is, or the id of the name that text is.
 func id(text string, lookup func() (string, error)) (int, error) {
 	if strings.Trim(text, "0123456789") == "" {
 		return number(text)
@@ -85,7 +85,7 @@ func id(text string, lookup func() (string, error)) (int, error) {
 	return number(found)
 }
 
-// number returns a user or group id. The largest of 32 bits is none: for the kernel it means no change.
+// number parses a user or group id. The largest 32-bit number is invalid: the kernel reads it as "no change".
 func number(text string) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || n == math.MaxUint32 {

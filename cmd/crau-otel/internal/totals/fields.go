@@ -7,13 +7,13 @@ import "slices"
 // Field is one number of the totals.
 type Field struct {
 	Group   string // events, lost, marked, or empty
-	Name    string // below the group; of a loss its reason, as in the metric crau_otel.events.lost
+	Name    string // within the group; for losses, the loss reason as in the metric crau_otel.events.lost
 	Meaning string // for documentation, in Markdown
 
 	value func(*Totals) uint64
 }
 
-// Key returns the field's name as the log line has it, such as lost.ring_full.
+// Key returns the field's name in the log line, such as lost.ring_full.
 func (f Field) Key() string {
 	if f.Group == "" {
 		return f.Name

@@ -32,7 +32,7 @@ func (t *Totals) Lost() map[string]uint64 {
 	return lost
 }
 
-// Log logs the totals as one line. Fields that are 0 are logged, too, so that nobody has to guess.
+// Log logs the totals as one line, including fields that are 0.
 func (t *Totals) Log(log *slog.Logger) {
 	var args []any
 	for i := 0; i < len(fields); {

@@ -49,16 +49,17 @@ func (b *logBuffer) await(t *testing.T, text string) {
 	}
 }
 
-// running is an agent that runs in the process of a test.
+// running is an agent that runs within the test process.
 type running struct {
 	*Agent
 	log   logBuffer
-	spans string // what the console exporter wrote is in this file
+	spans string // file with the output of the console exporter
 	end   context.CancelFunc
 	ended chan error
 }
 
-// start runs an agent with discovery off, the console exporter and what change changes, until it is ready.
+// start starts an agent with discovery off and the console exporter, as modified by change, and waits until it is
+// ready.
 func start(t *testing.T, change func(*Config)) *running {
 	t.Helper()
 	harness.RequireBPF(t)

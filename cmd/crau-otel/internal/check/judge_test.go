@@ -17,7 +17,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/privileges"
 )
 
-// best are the facts of a host that has everything.
+// best returns the facts of a host that supports everything.
 func best() Facts {
 	return Facts{
 		Release: "6.18.44", Version: Version{6, 18}, HostUsers: true, HostPIDs: true,
@@ -30,7 +30,7 @@ var (
 	errRefused     = fmt.Errorf("load program: %w (MEMLOCK may be too low)", syscall.EPERM)
 )
 
-// old makes the facts those of a kernel before 6.6.
+// old turns facts into those of a kernel before 6.6.
 func old(f *Facts) { f.Release, f.Version, f.Multi = "6.1.0", Version{6, 1}, errUnsupported }
 
 func TestJudge(t *testing.T) {
@@ -39,7 +39,7 @@ func TestJudge(t *testing.T) {
 		change func(f *Facts)
 		want   map[string]Status // of what is not OK
 		err    string
-		text   string // somewhere in it
+		text   string // part of the report
 	}{
 		"everything": {func(*Facts) {}, nil, "", "\ncrau-otel runs here\n"},
 		"kernel 5.15": {

@@ -19,7 +19,7 @@ const (
 	GiB ByteSize = 1 << 30
 )
 
-// units goes from the largest to the smallest. B is last: it also ends the others.
+// units are in descending order. B must be last, because it is a suffix of the others.
 var units = []struct {
 	name  string
 	bytes ByteSize

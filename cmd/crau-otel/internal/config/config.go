@@ -37,12 +37,13 @@ const (
 
 // Config is the configuration of the agent. Its zero value is not valid: start from [Default].
 type Config struct {
-	// Libraries are files whose probes are attached, whatever Discovery finds.
+	// Libraries are files to attach whether or not Discovery finds them.
 	Libraries []string  `yaml:"libraries"`
 	Discovery Discovery `yaml:"discovery"`
 	// Scopes are the scopes of contexts and keys that are traced, such as tls, ssh or pk; all of them if empty.
 	Scopes []string `yaml:"scopes"`
-	// Services name the observed programs; the first that matches does. By default a program is named after its executable.
+	// Services name observed programs; the first that matches counts. By default a program is named after its
+	// executable.
 	Services []Service `yaml:"services"`
 	// Exporter is where spans go: otlp, console or none.
 	Exporter string  `yaml:"exporter"`
@@ -57,24 +58,26 @@ type Config struct {
 	Sampling Sampling      `yaml:"sampling"`
 	Limits   Limits        `yaml:"limits"`
 	Shutdown Shutdown      `yaml:"shutdown"`
-	// User is whom the agent becomes once everything is attached, as name or name:group; nobody else if empty.
+	// User is the user that the agent becomes once everything is attached, as name or name:group; empty means no
+	// change.
 	User string `yaml:"user"`
-	// Pprof is the loopback address, such as 127.0.0.1:6060, on which the agent serves profiles of itself; off if empty.
+	// Pprof is the loopback address, such as 127.0.0.1:6060, on which the agent serves profiles of itself; off if
+	// empty.
 	Pprof string `yaml:"pprof"`
 }
 
-// Discovery configures how files with probes are found. Its patterns have the wildcards * (anything but /), ** (anything)
-// and ? (one character, not /); one without / is compared with the last part only.
+// Discovery configures how files with probes are found. Its patterns have the wildcards * (anything but /), **
+// (anything) and ? (one character, not /); one without / is compared with the last part only.
 type Discovery struct {
-	// Enabled is whether files are looked for at all.
+	// Enabled is whether to search for files.
 	Enabled bool `yaml:"enabled"`
-	// Allow has patterns of the paths of files, as their processes see them, of which one must match; any path if empty.
+	// Allow has patterns of paths of files, as their processes see them. One of them must match, unless there are none.
 	Allow []string `yaml:"allow"`
-	// Deny has patterns of the paths of files that are left out even though allowed.
+	// Deny has patterns of paths of files that are not attached, even if allowed.
 	Deny []string `yaml:"deny"`
-	// DenyExecutables has patterns of the paths of programs whose processes are not looked into.
+	// DenyExecutables has patterns of paths of programs whose processes are not examined.
 	DenyExecutables []string `yaml:"deny_executables"`
-	// DenyCgroups has patterns of the cgroup paths of processes that are not looked into.
+	// DenyCgroups has patterns of cgroup paths whose processes are not examined.
 	DenyCgroups []string `yaml:"deny_cgroups"`
 	// MaxFiles is how many files may be attached at a time, 1 to 65536.
 	MaxFiles int `yaml:"max_files"`
@@ -86,9 +89,9 @@ type Discovery struct {
 	MaxSitesPerContainer int `yaml:"max_sites_per_container"`
 }
 
-// Service names the programs that match all of its patterns, as of [path.Match]; an empty one matches any.
+// Service names the programs that match all of its patterns, which [path.Match] defines. An empty pattern matches any.
 type Service struct {
-	// Name is what service.name says of them.
+	// Name is their service.name.
 	Name string `yaml:"name"`
 	// Executable is a pattern of the executable's name, without its path.
 	Executable string `yaml:"executable"`
@@ -98,7 +101,7 @@ type Service struct {
 
 // Console configures the console exporter.
 type Console struct {
-	// Format is text, for a person, or json, one object a line.
+	// Format is text, for people, or json, one object per line.
 	Format string `yaml:"format"`
 	// Color is auto (only on a terminal), always or never.
 	Color string `yaml:"color"`
@@ -125,28 +128,28 @@ func (l Log) SlogLevel() slog.Level {
 type Ring struct {
 	// Size is a power of two from 64KiB to 1GiB.
 	Size ByteSize `yaml:"size"`
-	// PollInterval is how long an event may wait in the buffer, 100us to 1s. One that fills is read earlier.
+	// PollInterval is how long an event may wait in the buffer, 100us to 1s. A buffer that fills is read earlier.
 	PollInterval time.Duration `yaml:"poll_interval"`
 }
 
 // Spans configures how contexts become spans.
 type Spans struct {
-	// IdleTimeout ends a context that has been silent for so long, 10ms to 1h: no probe marks the end.
+	// IdleTimeout is the silence after which a tree ends, 10ms to 1h, since no probe marks the end.
 	IdleTimeout time.Duration `yaml:"idle_timeout"`
 }
 
 // Privacy configures what leaves the host.
 type Privacy struct {
-	// Process is full to tell a process's id, path, owner and command line, or none.
+	// Process is full, to export a process's id, path, owner and command line, or none.
 	Process string `yaml:"process"`
 	Keys    Keys   `yaml:"keys"`
 }
 
-// Keys chooses event keys as emitted, such as tls::group, by patterns as of [path.Match].
+// Keys selects event keys as emitted, such as tls::group, by patterns that [path.Match] defines.
 type Keys struct {
 	// Allow has the patterns of the keys that are kept; all of them if empty.
 	Allow []string `yaml:"allow"`
-	// Deny has the patterns of the keys that are dropped even though allowed.
+	// Deny has the patterns of the keys that are dropped, even if allowed.
 	Deny []string `yaml:"deny"`
 }
 
@@ -165,22 +168,22 @@ const (
 
 // Sampling configures what OTEL_TRACES_SAMPLER does not decide.
 type Sampling struct {
-	// Keep are the kinds of trees that are exported although the sampler would leave them out: violations of the policy,
+	// Keep are the kinds of trees that are exported even if the sampler drops them: violations of the policy,
 	// downgrades to classical key exchange, weak use.
 	Keep []string `yaml:"keep"`
 }
 
 // Limits bounds what the agent holds. What does not fit is counted as lost.
 type Limits struct {
-	// OpenContexts is the number of contexts not yet ended, 1 to 16777216.
+	// OpenContexts is the number of open contexts, 1 to 16777216.
 	OpenContexts int `yaml:"open_contexts"`
 	// TreeSpans is the number of spans in one tree, 1 to 1048576.
 	TreeSpans int `yaml:"tree_spans"`
 	// Processes is the number of processes with state of their own, 1 to 4194304, which is the kernel's PID_MAX_LIMIT.
 	Processes int `yaml:"processes"`
-	// ProcessRate is the number of events a second that are taken of one process, 1000 to 100000000.
+	// ProcessRate is the number of events a second accepted from one process, 1000 to 100000000.
 	ProcessRate int `yaml:"process_rate"`
-	// OpenBytes is the memory for the keys and values of contexts not yet ended, 1MiB to 64GiB.
+	// OpenBytes is the memory for the keys and values of open contexts, 1MiB to 64GiB.
 	OpenBytes ByteSize `yaml:"open_bytes"`
 	// QueueBytes is the memory for spans that wait for the receiver, 1MiB to 64GiB.
 	QueueBytes ByteSize `yaml:"queue_bytes"`
@@ -192,7 +195,7 @@ type Shutdown struct {
 	Timeout time.Duration `yaml:"timeout"`
 }
 
-// Default returns the configuration that holds where no source says otherwise.
+// Default returns the configuration without any source.
 func Default() Config {
 	return Config{
 		Libraries: []string{},

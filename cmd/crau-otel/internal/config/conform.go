@@ -13,19 +13,19 @@ import (
 	"time"
 )
 
-// sizeForm is what a [ByteSize] must look like, for error texts.
+// sizeForm describes the form of a [ByteSize] in error texts.
 const sizeForm = "a size such as 65536 or 8MiB (units B, KiB, MiB, GiB)"
 
-// plainForm is what a value without a type of its own must look like, for error texts. A version such as 1.3 is the
-// usual mistake: to YAML it is a number.
+// plainForm describes the form of an untyped value in error texts. A version such as 1.3 is the usual mistake, because
+// it is a number in YAML.
 const plainForm = `text (with quotes if it looks like a number, as "1.3"), a whole number, true or false`
 
-// conform returns v, which a source gives for key, as a value that a field of type t takes as it stands: the same map
-// or list with each leaf in its field's type. It adds a problem for each unknown key and each value of another type, and
-// leaves those out. Nothing is converted but text to the types that YAML does not know.
+// conform converts v, the value that a source has for key, to what a field of type t can hold: the same map or list,
+// with each leaf in its field's type. It drops unknown keys and values of other types and adds a problem for each. Only
+// text is converted, to types that YAML does not have.
 func (p *problems) conform(t reflect.Type, key string, v any) any {
 	if v == nil {
-		// A section or list whose lines are all commented out is merely empty.
+		// A section or list whose lines are all commented out counts as empty.
 		if k := t.Kind(); !isSection(t) && k != reflect.Slice && k != reflect.Map {
 			p.add(key, "has no value: give it one or leave the key out")
 		}
@@ -86,7 +86,7 @@ func (p *problems) conformSection(t reflect.Type, key string, v any) any {
 	}, key, m)
 }
 
-// conformMap conforms the values of m to the types that typeOf gives for their names, and leaves out those without one.
+// conformMap conforms the values of m to the types that typeOf returns for their names. It drops names without a type.
 func (p *problems) conformMap(typeOf func(name string) reflect.Type, key string, m map[string]any) any {
 	out := make(map[string]any, len(m))
 	for _, name := range slices.Sorted(maps.Keys(m)) {
@@ -112,7 +112,7 @@ func (p *problems) conformList(t reflect.Type, key string, list []any) any {
 	return out
 }
 
-// conformAny lets text, whole numbers, true and false through, and lists of them.
+// conformAny accepts text, whole numbers, booleans, and lists of these.
 func (p *problems) conformAny(key string, v any) any {
 	list, ok := v.([]any)
 	if !ok {
@@ -147,7 +147,7 @@ func (p *problems) conformText(t reflect.Type, key, s string) any {
 	return out.Elem().Interface()
 }
 
-// setScalar sets out to v if that keeps the value and its kind; a whole number may also become a float.
+// setScalar sets out to v if that preserves the value and its kind. A whole number may also become a float.
 func setScalar(out, v reflect.Value) bool {
 	switch {
 	case out.Kind() == reflect.Bool && v.Kind() == reflect.Bool:
@@ -195,7 +195,7 @@ func (p *problems) refuse(t reflect.Type, key string, v any) {
 	p.add(key, "must be %s, got %s", want, show(v))
 }
 
-// show returns v, as a source gave it, for an error text.
+// show formats a source's value v for an error text.
 func show(v any) string {
 	switch v := v.(type) {
 	case nil:

@@ -64,8 +64,8 @@ func TestConformAny(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		yaml string
-		want any    // nil: refused
-		err  string // without the form that is asked for
+		want any    // nil if rejected
+		err  string // without the description of the form
 	}{
 		{`tls`, "tls", ""},
 		{`"1.3"`, "1.3", ""},

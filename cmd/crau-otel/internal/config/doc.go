@@ -4,9 +4,9 @@
 // file, CRAU_* environment variables and flags.
 //
 // The struct [Config] is the only list of keys: a field's yaml tag names its key, the environment variable of the key
-// a.b_c is CRAU_A_B_C, and [Flags] ties a flag to a key. A new key is a field, its default, its check in the validate
-// method of its section, and its line in crau-otel.yaml; nothing else knows the keys.
+// a.b_c is CRAU_A_B_C, and [Flags] ties a flag to a key. A new key needs a field, a default, a check in the validate
+// method of its section, a description in settings.go, and a line in crau-otel.yaml.
 //
-// A source is refused as a whole when it has an unknown key or a value of another type. Errors name the source (the
-// file's line, the variable or the flag) and the key.
+// A source with an unknown key or a value of another type is rejected as a whole. Errors name the source (the file's
+// line, the variable or the flag) and the key.
 package config

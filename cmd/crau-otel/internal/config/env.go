@@ -15,7 +15,7 @@ const (
 	envPrefix = "CRAU_"
 	// envConfig names the YAML file, as --config does. It is not a key.
 	envConfig = envPrefix + "CONFIG"
-	// envTracesExporter is the OpenTelemetry specification's variable for what the key exporter says.
+	// envTracesExporter is OpenTelemetry's variable for the key exporter.
 	envTracesExporter = "OTEL_TRACES_EXPORTER"
 )
 
@@ -34,10 +34,10 @@ func lookup(environ []string, name string) string {
 	return ""
 }
 
-// standardLayer returns what OpenTelemetry's own variables say of keys. All others are left to the SDK.
+// standardLayer returns the keys that OpenTelemetry's own variables set.
 func standardLayer(environ []string) layer {
 	set, values := places{}, map[string]any{}
-	// The specification reads an empty variable as not set and compares values without case.
+	// By the specification, an empty variable counts as not set, and case does not matter.
 	if exporter := strings.ToLower(strings.TrimSpace(lookup(environ, envTracesExporter))); exporter != "" {
 		set["exporter"], values["exporter"] = envTracesExporter, exporter
 	}
@@ -47,7 +47,7 @@ func standardLayer(environ []string) layer {
 // envLayer returns what environ sets. An empty variable counts as not set, as with OTEL_*.
 func envLayer(environ []string) (layer, error) {
 	types := keyTypes(configType)
-	// Keys have underscores of their own, so a variable's name does not tell where the dots go: look it up.
+	// Keys contain underscores, so the position of the dots cannot be derived from a variable's name.
 	keys := make(map[string]string, len(types))
 	for key := range types {
 		keys[envName(key)] = key
@@ -76,7 +76,8 @@ func envLayer(environ []string) (layer, error) {
 
 func unknownVariable(name string) error {
 	if strings.HasPrefix(name, envPrefix+"OTEL_") {
-		// Kubernetes gives every pod variables named after the namespace's services, crau-otel among them.
+		// Kubernetes sets variables in every pod that are named after the namespace's services. One may be called
+		// crau-otel.
 		return fmt.Errorf("%s: unknown variable: if Kubernetes set it, set enableServiceLinks: false in the pod", name)
 	}
 	return fmt.Errorf("%s: unknown variable: the key limits.open_contexts, for example, is %s",

@@ -14,10 +14,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A document is a parsed YAML file that still knows its lines, which koanf's YAML parser forgets.
+// A document is a parsed YAML file with its line numbers, which koanf's YAML parser does not keep.
 type document struct {
 	name   string
-	root   *yaml.Node // nil if the file holds nothing
+	root   *yaml.Node // nil if the file is empty
 	values map[string]any
 }
 
@@ -40,7 +40,7 @@ func parseDocument(name string, text []byte) (*document, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse %s: %w", name, err)
 	}
-	// The second document has to be absent: a decoder that stops after the first would ignore it silently.
+	// Without this check, a second YAML document in the file would be ignored silently.
 	if err := decoder.Decode(new(yaml.Node)); err == nil {
 		return nil, fmt.Errorf("parse %s: must be one YAML document, got several", name)
 	} else if !errors.Is(err, io.EOF) {
@@ -56,8 +56,8 @@ func parseDocument(name string, text []byte) (*document, error) {
 	return doc, nil
 }
 
-// place returns where the file sets key, as "file:line". Without the key itself, it is the place of the innermost section
-// or list element around it that the file has; without that, it is empty.
+// place returns where the file sets key, as "file:line". If the file does not have the key, place returns the innermost
+// section or list element around it, or "".
 func (d *document) place(key string) string {
 	if line, _ := d.line(key); line > 0 {
 		return fmt.Sprintf("%s:%d", d.name, line)
@@ -65,8 +65,8 @@ func (d *document) place(key string) string {
 	return ""
 }
 
-// line returns the line of key, a path such as policy.rules[2].name, and whether the file has exactly that key. If it
-// has not, the line is that of the innermost section or list element around it, or 0.
+// line returns the line of key, a path such as policy.rules[2].name, and whether the file has exactly that key. If not,
+// the line is that of the innermost section or list element around it, or 0.
 func (d *document) line(key string) (line int, exact bool) {
 	if d.root == nil {
 		return 0, false
@@ -81,7 +81,7 @@ func lineOf(node *yaml.Node, key string) (line int, exact bool) {
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(node.Content); i += 2 {
 			name, value := node.Content[i], node.Content[i+1]
-			// Comparing with the file's own names also finds a name that has a dot in it.
+			// Comparing with the names in the file also finds names that contain a dot.
 			if rest, ok := strings.CutPrefix(key, name.Value); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
 				return lineBelow(value, strings.TrimPrefix(rest, "."), name.Line)
 			}
@@ -95,7 +95,7 @@ func lineOf(node *yaml.Node, key string) (line int, exact bool) {
 	return 0, false
 }
 
-// lineBelow returns the line of the path rest within node, which itself stands at line.
+// lineBelow returns the line of the path rest within node, which is at line.
 func lineBelow(node *yaml.Node, rest string, line int) (int, bool) {
 	if rest == "" {
 		return line, true

@@ -15,8 +15,8 @@ const (
 	keyAnnotation = "crau-otel-key"
 )
 
-// Flags adds the flags of the run command to fs. All take text: [Load] checks it, so that a bad value gives the same
-// error from every source.
+// Flags adds the flags of the run command to fs. All are strings, which [Load] parses, so that an invalid value gives
+// the same error from every source.
 func Flags(fs *pflag.FlagSet) {
 	fs.String(flagConfig, "", "YAML `file` to read ("+envConfig+")")
 
@@ -41,12 +41,12 @@ func Flags(fs *pflag.FlagSet) {
 	text("ring-size", "ring.size", d.Ring.Size.String(), "`size` of the buffer between kernel and agent")
 }
 
-// tie makes the flag name set key.
+// tie makes a flag set a key.
 func tie(fs *pflag.FlagSet, name, key string) {
 	fs.Lookup(name).Annotations = map[string][]string{keyAnnotation: {key}}
 }
 
-// flagLayer returns what the flags of fs set that were given and are tied to a key.
+// flagLayer returns the keys that the given flags of fs set.
 func flagLayer(fs *pflag.FlagSet) (layer, error) {
 	types, set := keyTypes(configType), places{}
 	values, err := posflag.ProviderWithFlag(fs, ".", nil, func(f *pflag.Flag) (string, any) {

@@ -20,7 +20,7 @@ var (
 	textUnmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
-// isText reports whether values of t are read by their own UnmarshalText.
+// isText reports whether t has a method UnmarshalText.
 func isText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textUnmarshalerType) }
 
 // isSection reports whether t has keys of its own.
@@ -50,7 +50,7 @@ func keyTypes(section reflect.Type) map[string]reflect.Type {
 	return types
 }
 
-// fieldNames returns a section's keys for an error text.
+// fieldNames lists a section's keys for an error text.
 func fieldNames(section reflect.Type) string {
 	return strings.Join(slices.Sorted(maps.Keys(fields(section))), ", ")
 }

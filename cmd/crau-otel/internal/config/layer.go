@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// A layer is what one source sets. It is a koanf.Provider.
+// A layer holds the keys that one source sets. It is a koanf.Provider.
 type layer struct {
 	values map[string]any          // nested as in YAML
 	place  func(key string) string // where the source sets key; empty if it does not
@@ -18,20 +18,20 @@ type layer struct {
 // Read returns the values.
 func (l layer) Read() (map[string]any, error) { return l.values, nil }
 
-// ReadBytes is there for koanf.Provider only.
+// ReadBytes is required by koanf.Provider and not used.
 func (layer) ReadBytes() ([]byte, error) { return nil, errors.ErrUnsupported }
 
 // places are the names of the variables or flags that set a key.
 type places map[string]string
 
-// place returns the name of what sets key or, for an element, its list.
+// place returns the name of the variable or flag that sets key; for an element of a list, that of the list.
 func (p places) place(key string) string {
 	list, _, _ := strings.Cut(key, "[")
 	return p[list]
 }
 
-// parse returns what YAML would have given for a field of type t had s stood there; elements of a list are separated by
-// commas. What does not parse stays a string, which conform refuses.
+// parse parses s as YAML would for a field of type t, with commas between the elements of a list. If s cannot be
+// parsed, it is returned as a string, which conform rejects.
 func parse(t reflect.Type, s string) any {
 	var v any
 	var err error

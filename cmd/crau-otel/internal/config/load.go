@@ -12,10 +12,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Load returns the valid configuration that results from the defaults, OTEL_TRACES_EXPORTER, the YAML file that --config
-// or else CRAU_CONFIG names, the CRAU_* variables in environ (in the form of os.Environ) and the flags of fs that were
-// given, the later ones taking precedence. The flags are those of [Flags], already parsed. The error joins everything
-// found wrong.
+// Load returns a valid configuration, or an error that joins everything found wrong. In rising precedence, the sources
+// are the defaults, OTEL_TRACES_EXPORTER, the YAML file that --config or else CRAU_CONFIG names, the CRAU_* variables
+// in environ (in the form of os.Environ), and the given flags of fs, which are those of [Flags], already parsed.
 func Load(fs *pflag.FlagSet, environ []string) (Config, error) {
 	file, errFile := fileLayer(fs, environ)
 	variables, errEnv := envLayer(environ)
@@ -25,7 +24,7 @@ func Load(fs *pflag.FlagSet, environ []string) (Config, error) {
 	layers := []layer{standardLayer(environ), file, variables, flags}
 	merged := koanf.New(".")
 	for i := range layers {
-		// Each on its own: merging would let one layer's value hide another's wrong type.
+		// Each layer is checked on its own, because merging would let one layer's value hide another's wrong type.
 		var p problems
 		layers[i].values, _ = p.conform(configType, "", layers[i].values).(map[string]any)
 		errs = append(errs, attribute(p, layers[i:i+1]), merged.Load(layers[i], nil))
@@ -60,7 +59,7 @@ func fileLayer(fs *pflag.FlagSet, environ []string) (layer, error) {
 	return layer{doc.values, doc.place}, nil
 }
 
-// decode writes conformed values over c. What conform let through cannot fail here; the strict settings make sure.
+// decode writes conformed values to c. It is strict, but values that conform accepted cannot fail.
 func decode(values map[string]any, c *Config) error {
 	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
 		Result:      c,
@@ -78,7 +77,7 @@ func decode(values map[string]any, c *Config) error {
 	return nil
 }
 
-// attribute joins p into one error that says of each where its key is set: by the last of the layers that does.
+// attribute joins problems into one error. Each is prefixed with where its key is set, by the last layer that sets it.
 func attribute(p problems, layers []layer) error {
 	var errs []error
 	for _, problem := range p {

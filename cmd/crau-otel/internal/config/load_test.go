@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// load writes file, unless it is empty, to crau.yaml and loads it together with the environment and the arguments. In
-// the error, the file's directory is left out.
+// load writes file, unless it is empty, to crau.yaml, and loads it with the environment and the arguments. The error is
+// returned without the file's folder.
 func load(t *testing.T, file string, environ []string, args ...string) (Config, error) {
 	t.Helper()
 	dir := t.TempDir()

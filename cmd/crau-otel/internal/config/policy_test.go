@@ -60,7 +60,7 @@ metrics: {max_series: 100}
 	}
 }
 
-// The sample's example of a rule, its comment marks taken off, is one.
+// The example of a rule in crau-otel.yaml is valid without its comment marks.
 func TestSampleRule(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(sampleFile)

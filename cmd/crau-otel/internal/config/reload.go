@@ -7,13 +7,13 @@ import (
 	"slices"
 )
 
-// Reloaded returns c with what may change while the agent runs taken from next, and the keys that next changes although
-// they take a restart.
+// Reloaded returns c with those values of next that may change while the agent runs. restart has the other keys that
+// differ, which need a restart.
 func (c Config) Reloaded(next Config) (now Config, restart []string) {
 	now = c
 	now.Libraries, now.Scopes, now.Services = next.Libraries, next.Scopes, next.Services
 	now.Discovery = next.Discovery
-	now.Discovery.Enabled = c.Discovery.Enabled // the capabilities for it may be gone
+	now.Discovery.Enabled = c.Discovery.Enabled // the capabilities for it may have been dropped
 	now.Spans, now.Policy, now.Privacy, now.Sampling = next.Spans, next.Policy, next.Privacy, next.Sampling
 	now.Log.Level = next.Log.Level
 	restart = differing("", reflect.ValueOf(now), reflect.ValueOf(next))
@@ -21,7 +21,7 @@ func (c Config) Reloaded(next Config) (now Config, restart []string) {
 	return now, restart
 }
 
-// differing returns the keys of a section whose values are not the same in a and b.
+// differing returns the keys of a section whose values differ between a and b.
 func differing(section string, a, b reflect.Value) []string {
 	var keys []string
 	for i := range a.NumField() {

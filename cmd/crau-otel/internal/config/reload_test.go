@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Every key either changes while the agent runs or is named, and never both.
+// Every changed key either takes effect or is named as needing a restart, and never both.
 func TestReloadedChangesOrNamesEveryKey(t *testing.T) {
 	reloadable := []string{
 		"discovery.allow", "discovery.deny", "discovery.deny_cgroups", "discovery.deny_executables", "discovery.max_files",
@@ -34,7 +34,7 @@ func TestReloadedChangesOrNamesEveryKey(t *testing.T) {
 	}
 }
 
-// change gives a key another value than it had.
+// change sets a key to another value.
 func change(section reflect.Value, at, key string) {
 	for i := range section.NumField() {
 		f := section.Type().Field(i)

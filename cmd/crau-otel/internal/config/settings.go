@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Setting documents one key. docs/configuration.md is made from these.
+// Setting documents one key. The table in docs/configuration.md is generated from these.
 type Setting struct {
 	Key      string // such as limits.open_contexts
 	Variable string // the environment variable that sets it; empty if none can

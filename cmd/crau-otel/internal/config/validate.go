@@ -17,7 +17,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/policy"
 )
 
-// Validate returns all that is wrong with c, joined, each error starting with the YAML key; nil if nothing is.
+// Validate returns everything that is wrong with c, as joined errors that each start with the key; nil if c is valid.
 func (c Config) Validate() error {
 	var errs []error
 	for _, p := range c.problems() {
@@ -55,7 +55,7 @@ func (c Config) problems() problems {
 	return p
 }
 
-// validatePprof lets profiles be served on loopback only: they tell what the agent holds in memory.
+// validatePprof accepts loopback addresses only, because profiles reveal what the agent has in memory.
 func validatePprof(p *problems, address string) {
 	if address == "" {
 		return

@@ -57,14 +57,14 @@ func TestServicesAreNamedByTheFirstRuleThatMatches(t *testing.T) {
 	}
 }
 
-// The instance stays the same from run to run, and tells hosts, programs and, if processes are told, processes apart.
+// The instance id is stable between runs. It differs between hosts, between programs and, with full, between processes.
 func TestInstanceIsStable(t *testing.T) {
 	p := event.Process{Executable: "gone", StartTime: 1}
 	describe := func(full bool, pid uint32, p event.Process) string {
 		return value(resolver(t).With(nil, full).Describe(pid, p), "service.instance.id")
 	}
 	first := describe(false, 1<<30, p)
-	if first != "65588882-9183-5417-9fb0-481284b54c49" { // version 5 of host.id, no container or unit, and gone
+	if first != "65588882-9183-5417-9fb0-481284b54c49" { // version 5 UUID of host.id, without container and unit, and the executable gone
 		t.Errorf("instance %s", first)
 	}
 	if other := describe(false, 1<<30-1, p); other != first {
@@ -75,7 +75,7 @@ func TestInstanceIsStable(t *testing.T) {
 	}
 	full := describe(true, 1<<30, p)
 	if other := describe(true, 1<<30-1, p); other == full || full == first {
-		t.Errorf("processes are told as %s and %s", full, other)
+		t.Errorf("two processes have the instances %s and %s", full, other)
 	}
 }
 
@@ -84,7 +84,7 @@ func TestBuildIDIsRememberedByFile(t *testing.T) {
 	pid, path := wait(t, "program")
 	p := event.Process{StartTime: started(t, pid), Executable: filepath.Base(path), ExeInode: 7, ExeDevice: 8}
 	id := ""
-	for range 100 { // the first time it may come too late
+	for range 100 { // the answer may be late the first time
 		if id = value(r.Describe(pid, p), "process.executable.build_id.gnu"); id != "" {
 			break
 		}

@@ -19,7 +19,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// described returns what describeProcess says, by key.
+// described returns the attributes that describeProcess returns, by key.
 func described(pid uint32, p event.Process) map[attribute.Key]any {
 	helpers := host.NewHelpers(host.HelpersConfig{Patience: patience})
 	defer helpers.Close()
@@ -30,7 +30,7 @@ func described(pid uint32, p event.Process) map[attribute.Key]any {
 	return got
 }
 
-// TestMain lets the test program also be a program that waits.
+// TestMain makes the test program usable as a program that waits.
 func TestMain(m *testing.M) {
 	if os.Getenv("CRAU_OTEL_TEST_WAIT") != "" {
 		fmt.Println("waiting")
@@ -65,13 +65,13 @@ func wait(t *testing.T, args ...string) (pid uint32, path string) {
 		_ = stdin.Close()
 		_ = cmd.Wait()
 	})
-	if _, err := bufio.NewReader(stdout).ReadString('\n'); err != nil { // by now it is no longer this program's fork
+	if _, err := bufio.NewReader(stdout).ReadString('\n'); err != nil { // from here on it has executed, and is no longer a fork of this program
 		t.Fatal(err)
 	}
 	return uint32(cmd.Process.Pid), path
 }
 
-// started returns when a process was started, as the kernel's record has it, to the hundredth of a second.
+// started returns the start time of a process as the kernel records it, rounded to hundredths of a second.
 func started(t *testing.T, pid uint32) uint64 {
 	t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -98,7 +98,7 @@ func TestDescribeProcess(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 
-	// Another program by now has that number, or the process is gone: only the kernel's record counts.
+	// If the id was reused or the process has ended, only the kernel's record is used.
 	for _, p := range []struct {
 		pid        uint32
 		started    uint64

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// meter is metrics with a reader that is asked by hand.
+// meter is metrics with a reader that is collected by hand.
 type meter struct {
 	*metrics.Metrics
 	reader *sdkmetric.ManualReader
@@ -100,7 +100,7 @@ func wantSeries(t *testing.T, got, want []string) {
 	}
 }
 
-// handshake is what a client's tree counts.
+// handshake returns the operations of a client's tree.
 func handshake(executable string) []mapping.Operation {
 	return []mapping.Operation{
 		{
@@ -122,7 +122,7 @@ func TestOperations(t *testing.T) {
 	m.Record(handshake("nginx"))
 	m.Record([]mapping.Operation{
 		{Executable: "gpg", Name: "pk::sign"},
-		{Executable: "gpg", Violations: []string{"own"}}, // a span that is no operation
+		{Executable: "gpg", Violations: []string{"own"}}, // a violating span that is not an operation
 	})
 	m.Record(nil)
 	wantSeries(t, m.series(t, "crypto."), []string{
@@ -159,7 +159,7 @@ func TestHandshakeDurations(t *testing.T) {
 	})
 }
 
-// Whoever makes up names gets no more series than the limit; what is over it is counted, together.
+// Made-up names cannot exceed the limit of series; the rest is counted in the overflow series.
 func TestCardinality(t *testing.T) {
 	const limit = 5
 	for _, programs := range []int{limit - 1, limit, limit + 1, 100} {
@@ -228,7 +228,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// The documentation is made of Instruments: what it says of each has to be what is exported.
+// The documentation is generated from Instruments, so these must match what is exported.
 func TestInstrumentsAreAsDocumented(t *testing.T) {
 	m := newMeter(t, 100, func() metrics.Health {
 		return metrics.Health{Lost: map[string]uint64{"fault": 1}, Spans: map[string]uint64{"failed": 1}}

@@ -26,15 +26,15 @@ import (
 // childVariable holds a childConfig and makes TestChild run.
 const childVariable = "PRIVILEGES_CHILD"
 
-// childConfig says what a child is to do.
+// childConfig configures a run of TestChild.
 type childConfig struct {
 	Spec        string // user to become
 	Keep        Set
-	Early, Late string // programs to attach to before and after; without the first, the child says what it can do before
+	Early, Late string // programs to attach to before and after the drop; without Early, the child reports its abilities before the drop
 	Stranger    int    // a process of another user
 }
 
-// lockedThreads is how many threads a child has at least, besides the one that drops.
+// lockedThreads is the minimum number of threads of a child, besides the one that drops.
 const lockedThreads = 8
 
 // counter counts events by process.
@@ -43,8 +43,8 @@ type counter map[string]int
 func (c counter) Handle(ev *event.Event) { c[strconv.Itoa(int(ev.PID))]++ }
 func (c counter) Tick(uint64)            {}
 
-// TestChild drops privileges in a process of its own, for other tests. It tells what it can do then, and when it is told to
-// go on, the events that it saw.
+// TestChild is run by other tests in a process of its own. It drops privileges and reports what it can still do. When
+// it may continue, it reports the events that it received.
 func TestChild(t *testing.T) {
 	encoded := os.Getenv(childVariable)
 	if encoded == "" {
@@ -119,7 +119,7 @@ func TestChild(t *testing.T) {
 	}
 }
 
-// attachByDescriptor attaches to a file the way discovery does.
+// attachByDescriptor attaches to a file through a descriptor, as discovery does.
 func attachByDescriptor(t *testing.T, tr *tracer.Tracer, path string) interface{ Close() error } {
 	t.Helper()
 	file, err := os.Open(path)
@@ -131,7 +131,7 @@ func attachByDescriptor(t *testing.T, tr *tracer.Tracer, path string) interface{
 	return a
 }
 
-// try returns the errors of things that a process may or may not do, without their details, and its child's status.
+// try attempts privileged operations and returns their errors without details, and the status of a child process.
 func try(t *testing.T, cfg childConfig) map[string]string {
 	t.Helper()
 	proc := fmt.Sprintf("/proc/%d/", cfg.Stranger)
@@ -161,7 +161,7 @@ func try(t *testing.T, cfg childConfig) map[string]string {
 	return tried
 }
 
-// outcome returns what the kernel said, empty for success.
+// outcome returns the error number of err, or "" for success.
 func outcome(err error) string {
 	if errno := syscall.Errno(0); errors.As(err, &errno) {
 		return errno.Error()
@@ -179,7 +179,7 @@ func load() error {
 	return tr.Close()
 }
 
-// attachSingle attaches to one site of a file the way that kernels before 6.6 take.
+// attachSingle attaches to one site of a file by a single uprobe, as before Linux 6.6.
 func attachSingle(path string) error {
 	tr, err := tracer.New(tracer.Config{SingleUprobe: true})
 	if err != nil {

@@ -26,14 +26,14 @@ const nobody, stranger = 4242, 4343
 
 const denied, refused, fine = "permission denied", "operation not permitted", ""
 
-// all is what a process of user 4242 may never do.
+// all are the operations that a process of user 4242 may never do.
 var all = map[string]string{
 	"write a file of root's": denied, "give a file away": refused, "become root": refused, "change groups": refused,
 	"regain capabilities": refused, "mount": refused, "signal root": refused,
 	"open own file by descriptor": fine, "read own maps": fine,
 }
 
-// with returns all with more.
+// with returns all, and more.
 func with(more map[string]string) map[string]string {
 	for what, how := range all {
 		more[what] = how
@@ -95,7 +95,7 @@ func TestDrop(t *testing.T) {
 			if info, err := os.Stat(fmt.Sprintf("/proc/%d/environ", c.pid)); err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
 				t.Errorf("others of its user can look into it: %v, %v", info, err)
 			}
-			// What it executes has nothing.
+			// Programs that it executes have no capabilities.
 			want["CapPrm"], want["CapEff"] = none, none
 			compare(t, tried["status of a child"], want)
 
@@ -125,7 +125,7 @@ func TestDropWithoutTheRight(t *testing.T) {
 	}
 }
 
-// TestNeeds takes each capability away and looks for what its reason says.
+// TestNeeds removes each capability and checks that what its reason says no longer works.
 func TestNeeds(t *testing.T) {
 	requireThreads(t)
 	sample := publish(t, harness.Sample(t, "../../../.."))
@@ -154,14 +154,14 @@ func TestNeeds(t *testing.T) {
 	if got := able(Of(capability.CAP_BPF, capability.CAP_PERFMON))["load"]; got != fine {
 		t.Errorf("load with no more than is always needed: %s", got)
 	}
-	// Old kernels do not refuse these.
+	// Old kernels allow these.
 	t.Logf("single uprobes without CAP_SYS_ADMIN: %q", wholeTried["attach single uprobes"])
 	if got := able(Keep(false, false))["attach single uprobes"]; got != fine {
 		t.Errorf("single uprobes: %s", got)
 	}
 }
 
-// requireThreads skips a test where Drop cannot work. In CI it runs without cgo too.
+// requireThreads skips a test in binaries with cgo, where Drop cannot work. CI also runs the tests without cgo.
 func requireThreads(t *testing.T) {
 	t.Helper()
 	harness.RequireBPF(t)
@@ -320,7 +320,7 @@ func startStranger(t *testing.T) int {
 	return cmd.Process.Pid
 }
 
-// read reads the next thing that the child tells.
+// read reads the next report of the child.
 func (c *child) read(t *testing.T, v any) {
 	t.Helper()
 	if err := c.results.Decode(v); err != nil {
@@ -328,7 +328,7 @@ func (c *child) read(t *testing.T, v any) {
 	}
 }
 
-// tell lets the child go on.
+// tell lets the child continue.
 func (c *child) tell(t *testing.T) {
 	t.Helper()
 	if _, err := c.orders.Write([]byte{'\n'}); err != nil {

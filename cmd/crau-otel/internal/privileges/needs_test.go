@@ -60,7 +60,7 @@ func TestCovering(t *testing.T) {
 	admin := Of(capability.CAP_SYS_ADMIN)
 	for _, test := range []struct{ held, wanted, want Set }{
 		{^Set(0), Keep(true, true), Keep(true, true)},
-		{admin, Keep(true, false), admin}, // which stands for both
+		{admin, Keep(true, false), admin}, // which implies both
 		{admin | Of(capability.CAP_BPF), Of(capability.CAP_BPF), Of(capability.CAP_BPF)},
 		{admin, Of(capability.CAP_SYS_PTRACE), 0},
 		{Of(capability.CAP_BPF), Keep(true, true), Of(capability.CAP_BPF)},

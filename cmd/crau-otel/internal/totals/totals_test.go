@@ -15,7 +15,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
-// someTotals is an account in which every number is another one.
+// someTotals returns totals in which all numbers differ.
 func someTotals() Totals {
 	return Totals{
 		Traced: tracer.Stats{
@@ -31,7 +31,7 @@ func someTotals() Totals {
 	}
 }
 
-// Every hit is exported, names a session, or is lost for one reason.
+// Every hit is exported, identifies a session, or is lost for one reason.
 func TestTotalsAddUp(t *testing.T) {
 	n := someTotals()
 	sum := n.Exported.Exported.Events + n.Mapped.Sessions
@@ -73,7 +73,7 @@ func TestTotalsInLog(t *testing.T) {
 	}
 }
 
-// Users and tests search for this line.
+// Users and tests search for this line, so it must not change.
 func TestTotalsLine(t *testing.T) {
 	n := someTotals()
 	var line bytes.Buffer

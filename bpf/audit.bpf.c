@@ -2,9 +2,9 @@
 
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * The program that runs at the probe sites of provider crypto_auditing. The attach cookie of a site is its index in
- * the map `sites`, which describes the site's kind and arguments. Every hit becomes a record in `ring` or is counted
- * as lost.
+ * The program that runs at the probe sites of provider crypto_auditing. The lower half of a site's attach cookie is its
+ * index in the map `sites`, which describes the site's kind and arguments; the upper half is the number of its file.
+ * Every hit becomes a record in `ring` or is counted as lost.
  */
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
@@ -35,7 +35,8 @@ static __always_inline int creates_context(__u8 kind)
 }
 
 /* Assembles the record of a hit in the slot. Returns CRAU_STAT_SENT, or the reason why there is no record. */
-static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *spec, struct slot *s, struct crau_record *head)
+static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *spec, __u32 file, struct slot *s,
+					   struct crau_record *head)
 {
 	__u64 arg[CRAU_MAX_ARGS] = {};
 	__u64 array = 0, length = 0;
@@ -47,7 +48,7 @@ static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *sp
 	}
 	head->context = arg[0];
 	head->parent = 0;
-	head->file = spec->file;
+	head->file = file;
 	head->kind = spec->kind;
 	head->flags = 0;
 	head->pairs = 0;
@@ -115,11 +116,11 @@ static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *sp
 }
 
 /* Records one hit. Returns CRAU_STAT_SENT, or the reason why it was not recorded. */
-static __always_inline enum crau_stat record(void *ctx, const struct crau_spec *spec, struct slot *s, __u64 lost,
-					     __u64 id, __u64 now)
+static __always_inline enum crau_stat record(void *ctx, const struct crau_spec *spec, __u32 file, struct slot *s,
+					     __u64 lost, __u64 id, __u64 now)
 {
 	struct crau_record *head = (struct crau_record *)s->record;
-	enum crau_stat outcome = fill(ctx, spec, s, head);
+	enum crau_stat outcome = fill(ctx, spec, file, s, head);
 	__u32 len = s->len;
 
 	if (outcome != CRAU_STAT_SENT)
@@ -153,7 +154,8 @@ static __always_inline __u32 take_run(struct cpu *cpu)
 SEC("uprobe.multi.s")
 int audit(void *ctx)
 {
-	__u32 zero = 0, index, site = bpf_get_attach_cookie(ctx);
+	__u64 cookie = bpf_get_attach_cookie(ctx);
+	__u32 zero = 0, index, site = cookie, file = cookie >> 32;
 	const struct crau_spec *spec = bpf_map_lookup_elem(&sites, &site);
 	__u64 id = bpf_get_current_pid_tgid();
 	__u64 now = bpf_ktime_get_boot_ns();
@@ -173,12 +175,13 @@ int audit(void *ctx)
 	}
 	r = &cpu->runs[index];
 	s = bpf_map_lookup_elem(&slots, &index);
-	if (!spec || !spec->kind || !s)
+	/* A site's index can be used again while the kernel still detaches the file that had it before. */
+	if (!spec || !spec->kind || spec->file != file || !s)
 		outcome = CRAU_STAT_MALFORMED;
 	else if (!admit(r, id >> 32, id, now, &process))
 		outcome = CRAU_STAT_RATE_LIMITED;
 	else
-		outcome = record(ctx, spec, s, r->lost, id, now);
+		outcome = record(ctx, spec, file, s, r->lost, id, now);
 	if (outcome == CRAU_STAT_SENT)
 		r->sent++;
 	barrier();

@@ -15,7 +15,8 @@ import (
 var ErrTooManySites = errors.New("no room for another probe site")
 
 // Add registers a probe site and returns the cookie to attach it with. file becomes the file number of the site's
-// events.
+// events, and is the upper half of the cookie: if the site's entry is used for another file while the kernel still
+// detaches this one, hits of this site are lost as malformed and not taken for the other file's.
 func (t *Tracer) Add(site probes.Site, file uint32) (cookie uint64, err error) {
 	spec := specification(site, file)
 	t.mu.Lock()
@@ -39,10 +40,11 @@ func (t *Tracer) Add(site probes.Site, file uint32) (cookie uint64, err error) {
 	} else {
 		t.free = t.free[:len(t.free)-1]
 	}
-	return uint64(index), nil
+	return uint64(file)<<32 | uint64(index), nil
 }
 
-// Remove unregisters the sites with these cookies. They must be detached.
+// Remove unregisters the sites with these cookies. Hits from sites that are not fully detached yet are counted as
+// malformed.
 func (t *Tracer) Remove(cookies ...uint64) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -1,7 +1,7 @@
 //go:build ignore
 
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
-/* Tells user space which processes execute programs or map libraries, so that it can look at what they map. */
+/* Reports to user space which processes execute programs or map libraries, so that it can examine what they map. */
 #include "kernel.h"
 
 #include <bpf/bpf_core_read.h>
@@ -9,8 +9,8 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* How long the executions of one file are not told again, in ns: a build that starts a compiler a thousand times a second
- * is not worth a thousand looks. */
+/* Minimum time between two reports of the same executable, in ns. A build that starts a compiler a thousand times a second
+ * need not be examined a thousand times. */
 #define PAUSE (250 * 1000 * 1000ULL)
 
 struct executable {
@@ -22,8 +22,8 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, struct executable);
-	__type(value, __u64);	/* CLOCK_BOOTTIME at which it was told, ns */
-} told SEC(".maps");
+	__type(value, __u64);	/* CLOCK_BOOTTIME of the last report, ns */
+} reported SEC(".maps");
 
 /* Thread group ids, __u32 each. */
 struct {
@@ -32,7 +32,7 @@ struct {
 } execs SEC(".maps");
 
 SEC("raw_tp/sched_process_exec")
-int tell_exec(void *ctx __attribute__((unused)))
+int report_exec(void *ctx __attribute__((unused)))
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct file *file = BPF_CORE_READ(task, mm, exe_file);
@@ -45,19 +45,19 @@ int tell_exec(void *ctx __attribute__((unused)))
 		exe.inode = BPF_CORE_READ(file, f_inode, i_ino);
 		exe.dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
 	}
-	last = bpf_map_lookup_elem(&told, &exe);
+	last = bpf_map_lookup_elem(&reported, &exe);
 	if (last && now - *last < PAUSE)
 		return 0;
 	tgid = bpf_get_current_pid_tgid() >> 32;
-	/* With the ring full, the process is found without being told of, and the next one is told. */
+	/* If the ring is full, the next pass finds the process, and the next execution is reported. */
 	if (!bpf_ringbuf_output(&execs, &tgid, sizeof(tgid), 0))
-		bpf_map_update_elem(&told, &exe, &now, BPF_ANY);
+		bpf_map_update_elem(&reported, &exe, &now, BPF_ANY);
 	return 0;
 }
 
-/* What was executable in a process when it was last asked for. */
+/* The executable memory of a process when the iterator last ran. */
 struct code {
-	__u64 start_time;	/* CLOCK_BOOTTIME, ns: numbers of processes are used again */
+	__u64 start_time;	/* CLOCK_BOOTTIME, ns; tells reused process ids apart */
 	__u64 exec_vm;		/* pages */
 };
 
@@ -68,7 +68,7 @@ struct {
 	__type(value, struct code);
 } seen SEC(".maps");
 
-/* Writes the ids of the processes in which more or less is executable than the last time, __u32 each. */
+/* Writes the ids of the processes whose executable memory changed since the last run, __u32 each. */
 SEC("iter/task")
 int changed_maps(struct bpf_iter__task *ctx)
 {
@@ -79,7 +79,7 @@ int changed_maps(struct bpf_iter__task *ctx)
 
 	if (!task)
 		return 0;
-	/* One thread speaks for the process: the first, unless it has ended. */
+	/* One thread stands for the process: the first, unless it has ended. */
 	mm = BPF_CORE_READ(task, group_leader, mm);
 	if (mm && task->pid != task->tgid)
 		return 0;
@@ -93,7 +93,7 @@ int changed_maps(struct bpf_iter__task *ctx)
 	before = bpf_map_lookup_elem(&seen, &tgid);
 	if (before && before->start_time == now.start_time && before->exec_vm == now.exec_vm)
 		return 0;
-	/* Without room, the kernel grows the buffer and calls again. */
+	/* If the buffer is full, the kernel enlarges it and calls again. */
 	if (!bpf_seq_write(ctx->meta->seq, &tgid, sizeof(tgid)))
 		bpf_map_update_elem(&seen, &tgid, &now, BPF_ANY);
 	return 0;

@@ -30,10 +30,10 @@ type ExecsExecutable struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	ExecsMapExecs        = "execs"
+	ExecsMapReported     = "reported"
 	ExecsMapSeen         = "seen"
-	ExecsMapTold         = "told"
 	ExecsProgChangedMaps = "changed_maps"
-	ExecsProgTellExec    = "tell_exec"
+	ExecsProgReportExec  = "report_exec"
 )
 
 // LoadExecs returns the embedded CollectionSpec for Execs.
@@ -79,16 +79,16 @@ type ExecsSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type ExecsProgramSpecs struct {
 	ChangedMaps *ebpf.ProgramSpec `ebpf:"changed_maps"`
-	TellExec    *ebpf.ProgramSpec `ebpf:"tell_exec"`
+	ReportExec  *ebpf.ProgramSpec `ebpf:"report_exec"`
 }
 
 // ExecsMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ExecsMapSpecs struct {
-	Execs *ebpf.MapSpec `ebpf:"execs"`
-	Seen  *ebpf.MapSpec `ebpf:"seen"`
-	Told  *ebpf.MapSpec `ebpf:"told"`
+	Execs    *ebpf.MapSpec `ebpf:"execs"`
+	Reported *ebpf.MapSpec `ebpf:"reported"`
+	Seen     *ebpf.MapSpec `ebpf:"seen"`
 }
 
 // ExecsVariableSpecs contains global variables before they are loaded into the kernel.
@@ -117,16 +117,16 @@ func (o *ExecsObjects) Close() error {
 //
 // It can be passed to LoadExecsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ExecsMaps struct {
-	Execs *ebpf.Map `ebpf:"execs"`
-	Seen  *ebpf.Map `ebpf:"seen"`
-	Told  *ebpf.Map `ebpf:"told"`
+	Execs    *ebpf.Map `ebpf:"execs"`
+	Reported *ebpf.Map `ebpf:"reported"`
+	Seen     *ebpf.Map `ebpf:"seen"`
 }
 
 func (m *ExecsMaps) Close() error {
 	return _ExecsClose(
 		m.Execs,
+		m.Reported,
 		m.Seen,
-		m.Told,
 	)
 }
 
@@ -141,13 +141,13 @@ type ExecsVariables struct {
 // It can be passed to LoadExecsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ExecsPrograms struct {
 	ChangedMaps *ebpf.Program `ebpf:"changed_maps"`
-	TellExec    *ebpf.Program `ebpf:"tell_exec"`
+	ReportExec  *ebpf.Program `ebpf:"report_exec"`
 }
 
 func (p *ExecsPrograms) Close() error {
 	return _ExecsClose(
 		p.ChangedMaps,
-		p.TellExec,
+		p.ReportExec,
 	)
 }
 

@@ -23,7 +23,7 @@ const (
 
 var headSize, pairSize = binary.Size(bpf.AuditCrauRecord{}), binary.Size(bpf.AuditCrauPair{})
 
-// The limits are part of what users are told.
+// The limits are documented for users.
 func TestLimits(t *testing.T) {
 	if maxPairs != 16 || maxKey != 62 || maxValue != 256 {
 		t.Errorf("limits are %d pairs, %d bytes of key, %d of value; want 16, 62, 256", maxPairs, maxKey, maxValue)
@@ -37,7 +37,7 @@ func head(kind bpf.AuditCrauKind, flags event.Flags, pairs int) bpf.AuditCrauRec
 	}
 }
 
-// encode writes a record as the kernel does.
+// encode encodes a record as the BPF program does.
 func encode(t testing.TB, record bpf.AuditCrauRecord, pairs ...event.Pair) []byte {
 	t.Helper()
 	b, err := binary.Append(nil, binary.LittleEndian, record)
@@ -159,7 +159,7 @@ func TestDecodeLimits(t *testing.T) {
 	}
 }
 
-// A length field whose sum with the others overflows what is there must not be believed.
+// A record is rejected if its length fields add up to more than the record.
 func TestDecodeLengthsPastTheEnd(t *testing.T) {
 	sample := encode(t, head(bpf.AuditCrauKindCRAU_DATA, 0, 1), text("key", "value"))
 	for _, valueLen := range []uint32{6, 13, 255, 256} {
@@ -184,7 +184,7 @@ func TestDecodeTruncated(t *testing.T) {
 			t.Errorf("%d of %d bytes: error is %v", n, unpadded, err)
 		}
 	}
-	for n := unpadded; n <= len(sample)+8; n++ { // the kernel's padding may be there or not
+	for n := unpadded; n <= len(sample)+8; n++ { // with and without the kernel's padding
 		var ev event.Event
 		if err := tracer.Decode(append(sample[:len(sample):len(sample)], make([]byte, 8)...)[:n], &ev); err != nil {
 			t.Errorf("%d bytes: %v", n, err)
@@ -238,8 +238,8 @@ func TestDecodeProcess(t *testing.T) {
 	}
 }
 
-// An event is reused for each record: nothing of an earlier one may be left, and what a handler appends to a key must
-// not run into the value behind it.
+// An event is reused for each record. It must keep nothing of an earlier record, and appending to a key must not
+// overwrite the value behind it.
 func TestDecodeReuse(t *testing.T) {
 	many := make([]event.Pair, maxPairs)
 	for i := range many {
@@ -310,7 +310,7 @@ func FuzzDecode(f *testing.F) {
 		if ev.Kind > event.ProcessExit || len(ev.Pairs) > maxPairs || total > len(sample) {
 			t.Errorf("%d bytes of pairs from a sample of %d: %+v", total, len(sample), ev)
 		}
-		var again event.Event // what lies behind a record is not part of it
+		var again event.Event // bytes behind a record are not part of it
 		if err := tracer.Decode(append(original, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), &again); err != nil {
 			t.Errorf("with bytes behind it: %v", err)
 		}
@@ -320,7 +320,7 @@ func FuzzDecode(f *testing.F) {
 		if ev.Kind == event.ProcessStart {
 			return
 		}
-		// Writing the event down again and reading that gives the same event.
+		// Encoding the event again and decoding the result gives the same event.
 		record := bpf.AuditCrauRecord{
 			Time: ev.Time, Context: ev.Context, Parent: ev.Parent, Tgid: ev.PID, Tid: ev.TID, File: ev.File,
 			Lost: ev.Lost, Kind: sample[36], Flags: uint8(ev.Flags), Pairs: uint16(len(ev.Pairs)),

@@ -119,7 +119,7 @@ func stats(t *testing.T, tr *tracer.Tracer) tracer.Stats {
 	return st
 }
 
-// A ring that fills is read although the reader would sleep longer.
+// A ring that fills is read before the poll interval is over.
 func TestFillingRingWakesTheReader(t *testing.T) {
 	tr := newTracer(t, tracer.Config{PollInterval: time.Hour, RingSize: 1 << 20})
 	sample := harness.Sample(t, "..")
@@ -128,7 +128,7 @@ func TestFillingRingWakesTheReader(t *testing.T) {
 	done := start(t.Context(), tr, got)
 	got.wait(t, "first tick", func(_ []event.Event, ticks []uint64) bool { return len(ticks) > 0 })
 
-	// An eighth, and what comes before a CPU looks: 32 records of 80 bytes.
+	// An eighth of the ring, plus the 32 records of 80 bytes that a CPU may write before it checks the fill level.
 	most := 1<<20/8 + runtime.NumCPU()*32*80
 	_, hits := runSample(t, sample, "--mode", "flood", "--count", "4000")
 	got.wait(t, "all but an eighth of the ring", func(evs []event.Event, _ []uint64) bool {
@@ -144,9 +144,9 @@ func TestFillingRingWakesTheReader(t *testing.T) {
 	ended(t, done)
 }
 
-// What lies in the ring when ctx ends is handled, however much it is and however long the reader would sleep.
+// Everything in the ring when ctx ends is handled, whatever its amount and the poll interval.
 func TestRunDrainsTheRing(t *testing.T) {
-	tr := newTracer(t, tracer.Config{PollInterval: time.Hour, RingSize: 32 << 20}) // an eighth has room for all
+	tr := newTracer(t, tracer.Config{PollInterval: time.Hour, RingSize: 32 << 20}) // an eighth of the ring has room for all records
 	sample := harness.Sample(t, "..")
 	attachment, _ := harness.File(t, tr, sample)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -174,7 +174,7 @@ func TestRunDrainsTheRing(t *testing.T) {
 	}
 }
 
-// Nothing reads the ring: what it has no room for is counted, and so is what a site without a specification says.
+// Nothing reads the ring. Records that do not fit are counted, and so are hits of a site without a specification.
 func TestStatsOfLosses(t *testing.T) {
 	tr := newTracer(t, tracer.Config{RingSize: 64 << 10})
 	sample := harness.Sample(t, "..")
@@ -205,7 +205,7 @@ func TestStatsOfLosses(t *testing.T) {
 	}
 }
 
-// After every loss the next record of the process says how many hits are missing before it.
+// After a loss, the next record of the process has the number of hits missing before it.
 func TestLostHitsAreTold(t *testing.T) {
 	tr := newTracer(t, tracer.Config{ProcessRate: 1})
 	sample := harness.Sample(t, "..")
@@ -226,12 +226,11 @@ func TestLostHitsAreTold(t *testing.T) {
 	}
 	last := got.events[len(got.events)-1]
 	if last.Kind != event.ProcessExit || last.Lost != st.RateLimited {
-		t.Errorf("the exit tells of %d lost hits, want %d: %+v", last.Lost, st.RateLimited, last)
+		t.Errorf("the exit reports %d lost hits, want %d: %+v", last.Lost, st.RateLimited, last)
 	}
 }
 
-// What a CPU remembers of a process is no longer used once a hit of it is lost: each record tells exactly of those
-// before it.
+// A CPU discards its cached state of a process once a hit of it is lost, so that the count in the next record is exact.
 func TestEveryRecordTellsOfTheLossesBeforeIt(t *testing.T) {
 	for name, cfg := range map[string]tracer.Config{
 		"ring":  {RingSize: 64 << 10, PollInterval: 5 * time.Millisecond},
@@ -261,7 +260,7 @@ func TestEveryRecordTellsOfTheLossesBeforeIt(t *testing.T) {
 					continue
 				}
 				if number := ev.Pairs[0].Word; ev.Lost != number-seen {
-					t.Fatalf("event %d, of which %d came before it, tells of %d lost hits", number, seen, ev.Lost)
+					t.Fatalf("event %d, before which %d events arrived, reports %d lost hits", number, seen, ev.Lost)
 				}
 				seen, last = seen+1, ev.Lost
 			}
@@ -316,7 +315,7 @@ func TestAddAndRemove(t *testing.T) {
 	}
 }
 
-// An idle reader waits for the kernel; Close has to wake it.
+// An idle reader waits for the kernel, and Close must wake it.
 func TestCloseEndsRun(t *testing.T) {
 	tr := newTracer(t, tracer.Config{PollInterval: time.Microsecond})
 	got := newRecorder()
@@ -343,9 +342,9 @@ func TestCloseEndsRun(t *testing.T) {
 	}
 }
 
-// Whatever the reader does at that moment, and whoever asks how things stand.
+// Close works in any state of the reader, and while other goroutines read the counters.
 func TestCloseAtAnyTime(t *testing.T) {
-	for i := range 12 { // the last ones find the reader waiting for the kernel
+	for i := range 12 { // in the last rounds the reader waits for the kernel
 		tr := newTracer(t, tracer.Config{PollInterval: time.Microsecond})
 		got := newRecorder()
 		done := start(context.Background(), tr, got)
@@ -370,7 +369,7 @@ func TestCloseAtAnyTime(t *testing.T) {
 // A constructor that fails releases what it opened.
 func TestNewReleasesOnError(t *testing.T) {
 	harness.RequireBPF(t)
-	if tr, err := tracer.New(tracer.Config{}); err != nil { // what is opened once and kept
+	if tr, err := tracer.New(tracer.Config{}); err != nil { // opens what the runtime and the library open once and keep
 		t.Fatal(err)
 	} else if err := tr.Close(); err != nil {
 		t.Fatal(err)

@@ -20,12 +20,12 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// recorder keeps what it is given.
+// recorder is a handler that keeps copies of all events.
 type recorder struct {
 	mu     sync.Mutex
 	events []event.Event
 	ticks  []uint64
-	news   chan struct{} // something came
+	news   chan struct{} // an event arrived
 }
 
 func newRecorder() *recorder { return &recorder{news: make(chan struct{}, 1)} }
@@ -57,7 +57,7 @@ func (r *recorder) tell() {
 	}
 }
 
-// wait waits until enough holds of what came.
+// wait waits until enough returns true for the events so far.
 func (r *recorder) wait(t *testing.T, what string, enough func(events []event.Event, ticks []uint64) bool) {
 	t.Helper()
 	timeout := time.After(20 * time.Second)
@@ -126,7 +126,7 @@ func ended(t *testing.T, done <-chan error) {
 
 var firedField = regexp.MustCompile(`=(\d+)`)
 
-// runSample runs a program and returns its process id and how many probes it says it fired.
+// runSample runs a program and returns its process id and the number of probes that it reports to have fired.
 func runSample(t *testing.T, path string, args ...string) (pid int, hits uint64) {
 	t.Helper()
 	cmd := exec.Command(path, args...)
@@ -148,8 +148,8 @@ func runSample(t *testing.T, path string, args ...string) (pid int, hits uint64)
 	return cmd.Process.Pid, hits
 }
 
-// expected reads a golden file of examples/include: what a debugger saw the sample program fire. The tracer does not
-// tell by which probe data came, and cuts blobs.
+// expected reads a golden file of examples/include, which holds what a debugger saw the sample program fire. Unlike the
+// debugger, the tracer does not distinguish the data probes, and truncates blobs.
 func expected(t *testing.T, name string) []string {
 	t.Helper()
 	text, err := os.ReadFile("../examples/include/testdata/sample-" + name + ".golden")
@@ -170,7 +170,7 @@ func expected(t *testing.T, name string) []string {
 
 var longHex = regexp.MustCompile(fmt.Sprintf(`(\b[0-9a-f]{%d})[0-9a-f]+`, 2*maxValue))
 
-// seen writes events as the golden files do.
+// seen formats events as in the golden files.
 func seen(events []event.Event) []string {
 	contexts := make(map[uint64]int)
 	context := func(v uint64) string {

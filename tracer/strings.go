@@ -17,22 +17,22 @@ const maxStrings = 32 << 20
 // ErrTooManyStrings is returned by AddStrings if the copies of other files' strings leave no room.
 var ErrTooManyStrings = errors.New("no room for another file's strings")
 
-// stringTable has the read-only strings of files: of those the kernel only says where they are. All but find is
-// called with Tracer.mu held.
+// stringTable has copies of the read-only strings of files. Records contain offsets into these copies. All methods
+// except find require Tracer.mu to be held.
 type stringTable struct {
 	files    map[uint32]*fileStrings
 	sites    map[uint32]uint32 // files of sites, by cookie
 	size     int               // bytes of all files
-	released []uint32          // files that have lost their last site; records of theirs may still lie in the ring
+	released []uint32          // files without sites, whose records may still be in the ring
 
-	// What find looks at: a map that nobody changes.
+	// The files that find uses. The map is replaced, never modified.
 	current atomic.Pointer[map[uint32][]byte]
 }
 
 type fileStrings struct {
 	address uint64 // virtual address in the file
 	content []byte
-	room    uint32 // where a string can start
+	room    uint32 // a string can start in this many bytes
 	sites   int
 }
 
@@ -42,7 +42,7 @@ func newStringTable() *stringTable {
 	return s
 }
 
-// add makes the strings of a file known; sites are told of them from now on.
+// add adds the strings of a file. Sites that are added from now on refer to them.
 func (s *stringTable) add(file uint32, address uint64, content []byte) error {
 	old := 0
 	if f := s.files[file]; f != nil {
@@ -57,14 +57,14 @@ func (s *stringTable) add(file uint32, address uint64, content []byte) error {
 	return nil
 }
 
-// room returns in how many of the first bytes a string can start that the content has as much of as is worth reading:
-// its NUL or one byte too many. The kernel reads what starts behind these itself.
+// room returns the number of bytes at the start of content in which a string can begin such that content has all of it
+// that the kernel would read. Strings that begin behind are read by the kernel.
 func room(content []byte) uint32 {
 	const most = int(bpf.AuditCrauLimitCRAU_MAX_VALUE)
 	return uint32(max(0, len(content)-most, bytes.LastIndexByte(content, 0)+1))
 }
 
-// use tells a site where its file's strings are.
+// use sets the location of the file's strings in the specification of a site.
 func (s *stringTable) use(cookie uint32, spec *bpf.AuditCrauSpec) {
 	spec.Strings, spec.StringsLen = 0, 0
 	f := s.files[spec.File]
@@ -76,7 +76,7 @@ func (s *stringTable) use(cookie uint32, spec *bpf.AuditCrauSpec) {
 	s.sites[cookie] = spec.File
 }
 
-// leave says that a site is no more.
+// leave removes a site.
 func (s *stringTable) leave(cookie uint32) {
 	file, ok := s.sites[cookie]
 	if !ok {
@@ -90,7 +90,7 @@ func (s *stringTable) leave(cookie uint32) {
 	}
 }
 
-// forget drops the strings of files that have no site any more.
+// forget drops the strings of files that have no sites.
 func (s *stringTable) forget(files []uint32) {
 	for _, file := range files {
 		if f := s.files[file]; f != nil && f.sites == 0 {
@@ -109,7 +109,7 @@ func (s *stringTable) publish() {
 	s.current.Store(&current)
 }
 
-// find returns what a file has from that offset on.
+// find returns the content of a file's copy from an offset on.
 func (s *stringTable) find(file, offset uint32) ([]byte, bool) {
 	content := (*s.current.Load())[file]
 	if uint64(offset) >= uint64(len(content)) {

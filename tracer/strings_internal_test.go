@@ -48,7 +48,7 @@ func TestStringTable(t *testing.T) {
 		for cookie := range uint32(2) {
 			spec := bpf.AuditCrauSpec{File: file, Strings: 1, StringsLen: 1}
 			if s.use(10*file+cookie, &spec); spec != want {
-				t.Errorf("file %d: site is told %+v, want %+v", file, spec, want)
+				t.Errorf("file %d: the site has %+v, want %+v", file, spec, want)
 			}
 		}
 	}
@@ -99,7 +99,7 @@ func TestStringTableIsBounded(t *testing.T) {
 	if err := s.add(2, 0, []byte("x")); !errors.Is(err, ErrTooManyStrings) {
 		t.Errorf("error is %v", err)
 	}
-	if err := s.add(1, 0, half[:8]); err != nil { // instead of what it had
+	if err := s.add(1, 0, half[:8]); err != nil { // replaces the earlier copy
 		t.Error(err)
 	}
 	if err := s.add(2, 0, half[8:]); err != nil {
@@ -110,7 +110,7 @@ func TestStringTableIsBounded(t *testing.T) {
 	}
 }
 
-// record writes a record with one pair.
+// record encodes a record with one pair.
 func record(t testing.TB, file uint32, pair bpf.AuditCrauPair, key string) []byte {
 	t.Helper()
 	head := bpf.AuditCrauRecord{File: file, Kind: uint8(bpf.AuditCrauKindCRAU_DATA), Pairs: 1}
@@ -125,7 +125,7 @@ func record(t testing.TB, file uint32, pair bpf.AuditCrauPair, key string) []byt
 	return append(b, key...)
 }
 
-// Offsets that the kernel cannot have sent are an error, never a panic or a string of another file.
+// Impossible offsets are an error, and never cause a panic or return a string of another file.
 func TestDecodeUnknownStrings(t *testing.T) {
 	t.Parallel()
 	s := newStringTable()

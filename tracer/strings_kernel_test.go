@@ -22,7 +22,7 @@ import (
 
 const atFlags = event.Flags(bpf.AuditCrauFlagCRAU_KEY_OFFSET | bpf.AuditCrauFlagCRAU_VALUE_OFFSET)
 
-// constants are keys and values of all lengths that matter. None is the end of another: linkers merge those.
+// constants are keys and values of all relevant lengths. None is the end of another, because linkers merge those.
 func constants() (pairs [][2]string) {
 	for _, n := range []int{0, 1, 61, 62, 63, 64, 100} {
 		pairs = append(pairs, [2]string{strings.Repeat("k", n), fmt.Sprintf("key of %d", n)})
@@ -42,9 +42,9 @@ func literal(s string) string {
 	return `"` + b.String() + `"`
 }
 
-// speaker builds a program that fires every constant from read-only memory, in two events and in one array, then each
-// again from memory that can be written: initialised data, data that is read-only once it is relocated, the heap,
-// another library's read-only memory. With an argument it waits for its standard input to end before that.
+// speaker builds a program that fires every constant from read-only memory, in two events and in one array. Then it
+// fires each from other memory: initialised data, data that is read-only after relocation, the heap, and read-only
+// memory of another library. With an argument, it first waits for its standard input to end.
 func speaker(t *testing.T, flags ...string) string {
 	t.Helper()
 	var b strings.Builder
@@ -71,15 +71,15 @@ func speaker(t *testing.T, flags ...string) string {
 	return path
 }
 
-// said is what a run of a program said: the events, how many strings the kernel did not copy, and the counters.
+// said is the result of a run: the events, the number of strings that the kernel did not copy, and the counters.
 type said struct {
 	events []event.Event
 	at     int
 	stats  tracer.Stats
 }
 
-// listen attaches to the program and runs it. prepare registers its strings or does not; meanwhile is called when the
-// program runs but has not fired yet.
+// listen attaches to the program and runs it. prepare may register its strings; meanwhile is called while the program
+// runs and has not fired yet.
 func listen(t *testing.T, cfg tracer.Config, path string, prepare func(*tracer.Tracer), meanwhile func()) said {
 	t.Helper()
 	var got said
@@ -110,7 +110,7 @@ func listen(t *testing.T, cfg tracer.Config, path string, prepare func(*tracer.T
 	if err := attachment.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := tr.Remove(cookies...); err != nil { // what lies in the ring must still be understood
+	if err := tr.Remove(cookies...); err != nil { // records in the ring must still be decoded
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -128,7 +128,7 @@ func listen(t *testing.T, cfg tracer.Config, path string, prepare func(*tracer.T
 	return got
 }
 
-// text says of an event what a user can see of it.
+// text formats what a user can see of an event.
 func (s said) text() []string {
 	var lines []string
 	for _, ev := range s.events {
@@ -143,7 +143,7 @@ func (s said) text() []string {
 
 func nothing() {}
 
-// register has the program's strings found.
+// register registers the program's strings.
 func register(t *testing.T, path string) func(*tracer.Tracer) {
 	t.Helper()
 	address, content := harness.Strings(t, path)
@@ -154,7 +154,7 @@ func register(t *testing.T, path string) func(*tracer.Tracer) {
 	}
 }
 
-// Nothing that is told of an event depends on whether the kernel copied its strings or user space found them.
+// An event is the same whether the kernel copied its strings or user space looked them up.
 func TestStringsAreTheSameFromAnywhere(t *testing.T) {
 	for name, c := range map[string]struct {
 		cfg   tracer.Config
@@ -182,8 +182,8 @@ func compareStrings(t *testing.T, cfg tracer.Config, path string) {
 	if got, want := found.text(), copied.text(); !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	// Of each constant five keys and two values; besides, the value of data, the keys of the constant, of libc and of
-	// what is nowhere. A value whose key is nowhere is not told of.
+	// Each constant gives five keys and two values. In addition there are the value of data, and the keys of the
+	// constant, of libc and at an invalid address. A value whose key is at an invalid address is not reported.
 	if want := 7*len(constants()) + 2 + 5 + 5 + 5; found.at != want {
 		t.Errorf("there are %d references to strings, want %d", found.at, want)
 	}
@@ -192,7 +192,7 @@ func compareStrings(t *testing.T, cfg tracer.Config, path string) {
 		t.Errorf("counters are %+v, want %+v", found.stats, copied.stats)
 	}
 
-	// Against what was written down, in case that both are wrong. The second half is the copy on the heap.
+	// Compare with the expected texts, in case both runs are wrong. The second half is the copy on the heap.
 	for i, p := range constants() {
 		key, value, flags := p[0][:min(len(p[0]), maxKey)], p[1][:min(len(p[1]), maxValue)], event.Flags(0)
 		if len(p[0]) > maxKey {
@@ -210,7 +210,7 @@ func compareStrings(t *testing.T, cfg tracer.Config, path string) {
 	}
 }
 
-// Which scope a key has is decided in the kernel: it reads keys, but not values.
+// The kernel decides about scopes, so it reads keys, but not values.
 func TestStringsWithScopes(t *testing.T) {
 	path := speaker(t)
 	cfg := tracer.Config{Scopes: []string{"pk"}}
@@ -224,7 +224,7 @@ func TestStringsWithScopes(t *testing.T) {
 	}
 }
 
-// What becomes of the file after it was read does not matter: processes that run still have the old one.
+// Replacing the file after it was read changes nothing: running processes still map the old one.
 func TestStringsOfAFileThatIsReplaced(t *testing.T) {
 	for name, change := range map[string]func(path string) error{
 		"deleted": os.Remove,
@@ -250,7 +250,7 @@ func TestStringsOfAFileThatIsReplaced(t *testing.T) {
 	}
 }
 
-// A string that is not wholly in what user space has is read by the kernel.
+// A string that is only partly in the copy is read by the kernel.
 func TestStringsAtTheEnd(t *testing.T) {
 	path := speaker(t)
 	address, content := harness.Strings(t, path)

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package execs tells which processes execute programs, as they do, and in which it has changed what can be executed.
+// Package execs reports processes whose mapped code may have changed: those that execute a program, at once, and those
+// whose executable memory changed, when asked.
+//
+//	w, err := execs.Start(func(pid uint32) { fmt.Println("exec", pid) }, log)
+//	...
+//	err = w.Changed(func(pid uint32) { fmt.Println("maps changed", pid) })
+//
+// It does not report which files are involved: package discover reads the maps of these processes.
 package execs
 
 import (
@@ -18,7 +25,7 @@ import (
 	"github.com/crau-otel/crau-otel/bpf"
 )
 
-// Watch is a program attached to sched_process_exec, and one that goes through all processes.
+// Watch holds a BPF program attached to sched_process_exec and a BPF task iterator.
 type Watch struct {
 	objs   bpf.ExecsObjects
 	link   link.Link
@@ -26,14 +33,14 @@ type Watch struct {
 	reader *ringbuf.Reader
 	done   chan struct{}
 
-	mu     sync.Mutex // guards what follows, and the iterator against being closed while in use
+	mu     sync.Mutex // guards the fields below, and the iterator against being closed while in use
 	closed bool
 	buffer []byte
 }
 
-// Start calls notify, from one goroutine, with the id of each process that executes a program, in the initial PID
-// namespace, until Close. Executions of one file are told four times a second at most, and none may be told for some
-// time where very many come at once. It needs CAP_BPF and CAP_PERFMON.
+// Start calls notify with the id, in the initial PID namespace, of each process that executes a program, until Close.
+// All calls come from one goroutine. Executions of the same file are reported at most four times a second, and a burst
+// of executions may be reported in part. Start needs CAP_BPF and CAP_PERFMON.
 func Start(notify func(pid uint32), log *slog.Logger) (_ *Watch, err error) {
 	w := &Watch{done: make(chan struct{}), buffer: make([]byte, 4096)}
 	if err := bpf.LoadExecsObjects(&w.objs, nil); err != nil {
@@ -50,7 +57,7 @@ func Start(notify func(pid uint32), log *slog.Logger) (_ *Watch, err error) {
 	if w.iter, err = link.AttachIter(link.IterOptions{Program: w.objs.ChangedMaps}); err != nil {
 		return nil, fmt.Errorf("attach task iterator: %w", err)
 	}
-	w.link, err = link.AttachRawTracepoint(link.RawTracepointOptions{Name: "sched_process_exec", Program: w.objs.TellExec})
+	w.link, err = link.AttachRawTracepoint(link.RawTracepointOptions{Name: "sched_process_exec", Program: w.objs.ReportExec})
 	if err != nil {
 		return nil, fmt.Errorf("attach raw tracepoint sched_process_exec: %w", err)
 	}
@@ -74,9 +81,9 @@ func (w *Watch) read(notify func(pid uint32), log *slog.Logger) {
 	}
 }
 
-// Changed calls visit with the id of each process that can execute more or less memory than when Changed was called last,
-// in the initial PID namespace; the first time, with those of all processes that are no kernel threads. It takes the
-// kernel about a microsecond a thread.
+// Changed calls visit with the id, in the initial PID namespace, of each process whose amount of executable memory
+// changed since the last call. The first call reports all processes except kernel threads. It takes the kernel about a
+// microsecond per thread.
 func (w *Watch) Changed(visit func(pid uint32)) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -105,7 +112,7 @@ func (w *Watch) Changed(visit func(pid uint32)) error {
 	}
 }
 
-// Close detaches; when it returns, notify is not called any more.
+// Close detaches the programs. notify is not called after it returns.
 func (w *Watch) Close() error {
 	w.mu.Lock()
 	w.closed = true
@@ -115,7 +122,7 @@ func (w *Watch) Close() error {
 	return err
 }
 
-// release closes what is open.
+// release closes everything that was opened.
 func (w *Watch) release() error {
 	var errs []error
 	if w.link != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// told has the processes that were notified.
+// told collects notifications, by process.
 type told struct {
 	mu   sync.Mutex
 	pids map[uint32]int
@@ -46,7 +46,7 @@ func start(t testing.TB) (*Watch, *told) {
 	return w, n
 }
 
-// copyOf returns a copy of a program, which has an inode of its own.
+// copyOf returns a copy of a program, with its own inode.
 func copyOf(t *testing.T, path string) string {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -64,7 +64,7 @@ func TestExecutedProgramsAreTold(t *testing.T) {
 	w, n := start(t)
 	program := copyOf(t, "/bin/true")
 	var pids []int
-	const runs = 20 // at once, so that most of them are within the pause
+	const runs = 20 // in quick succession, so that most fall into the pause
 	for range runs {
 		cmd := exec.Command(program)
 		if err := cmd.Run(); err != nil {
@@ -79,7 +79,7 @@ func TestExecutedProgramsAreTold(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if n.of(pids[0]) != 1 {
-		t.Errorf("the first process was told %d times", n.of(pids[0]))
+		t.Errorf("the first process was reported %d times", n.of(pids[0]))
 	}
 	if err := w.Close(); err != nil {
 		t.Error(err)
@@ -89,7 +89,7 @@ func TestExecutedProgramsAreTold(t *testing.T) {
 		count += n.of(pid)
 	}
 	if count == runs {
-		t.Error("every execution of the same program was told")
+		t.Error("every execution of the same program was reported")
 	}
 	if err := exec.Command(copyOf(t, "/bin/true")).Run(); err != nil {
 		t.Fatal(err)
@@ -111,7 +111,7 @@ func TestProcessesThatMapMoreAreTold(t *testing.T) {
 	}
 	self := uint32(os.Getpid())
 	if first := changed(); !slices.Contains(first, self) || !slices.Contains(first, uint32(os.Getppid())) || slices.Contains(first, 2) {
-		t.Errorf("at first %v were told, not all processes save the kernel's threads", first)
+		t.Errorf("the first call reported %v, want all processes except kernel threads", first)
 	}
 	if slices.Contains(changed(), self) {
 		t.Error("nothing has changed here")
@@ -138,7 +138,7 @@ func TestProcessesThatMapMoreAreTold(t *testing.T) {
 	}
 }
 
-// BenchmarkChanged asks for changes among 1,000 idle processes, which Discoverer does every 0.75 s.
+// BenchmarkChanged measures Changed with 1,000 idle processes. Discovery calls it every 0.75 s.
 func BenchmarkChanged(b *testing.B) {
 	w, _ := start(b)
 	for range 1000 {

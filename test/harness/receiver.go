@@ -122,6 +122,16 @@ func (r *Receiver) WaitSpans(n int, timeout time.Duration) (time.Time, error) {
 	}
 }
 
+// WaitCalls waits until n calls have begun.
+func (r *Receiver) WaitCalls(n uint64, timeout time.Duration) error {
+	for deadline := time.Now().Add(timeout); r.Calls.Load() < n; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("wait for calls: %d after %s, want %d", r.Calls.Load(), timeout, n)
+		}
+	}
+	return nil
+}
+
 // traceService implements the OTLP trace service.
 type traceService struct {
 	collector.UnimplementedTraceServiceServer

@@ -206,3 +206,11 @@ func Finish(t testing.TB, cmd *exec.Cmd) {
 		t.Fatalf("%s after SIGTERM: %v", cmd.Path, err)
 	}
 }
+
+// WaitCalls waits until n calls have begun.
+func (r *TestReceiver) WaitCalls(n uint64, timeout time.Duration) {
+	r.t.Helper()
+	if err := r.Receiver.WaitCalls(n, timeout); err != nil {
+		r.t.Fatal(err)
+	}
+}

@@ -45,6 +45,8 @@ type process struct {
 	looked time.Time // when its maps were last read
 	due    time.Time // when all of its maps are to be read again
 
+	silence silence
+
 	files   []mapped // by id
 	backlog []sighting
 }

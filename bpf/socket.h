@@ -4,6 +4,7 @@
 #define CRAU_SOCKET_H
 
 #define IPPROTO_TCP 6
+#define TCP_SYN_SENT 2
 #define TCP_LISTEN 10
 #define BPF_SK_STORAGE_GET_F_CREATE 1
 

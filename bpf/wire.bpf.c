@@ -39,7 +39,9 @@ struct conn {
 	__u8 done;	/* the connection's packets are no longer examined */
 	__u8 protocol;	/* CRAU_WIRE_TLS or CRAU_WIRE_SSH; 0: not known yet */
 	__u8 sent;	/* user space knows the connection */
-	__u8 pad;
+	__u8 seen;	/* data was sent or received */
+	__u8 active;	/* the socket's process connected, rather than accepted */
+	__u8 pad[3];
 	struct direction received;
 	struct direction transmitted;
 };
@@ -104,6 +106,7 @@ struct packet {
 #define TCP_FIN 1
 #define TCP_SYN 2
 #define TCP_RST 4
+#define TCP_ACK 16
 
 static __always_inline void count_wire(__u32 stat)
 {
@@ -402,6 +405,15 @@ static __noinline int examine(struct __sk_buff *skb, struct bpf_sock *sk, struct
 
 	if (!sk || sk->state == TCP_LISTEN || parse(skb, &p))
 		return 1;
+	if (p.egress && (p.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
+		if (!c)
+			c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		if (c) { /* a socket can be connected again */
+			__builtin_memset(c, 0, sizeof(*c));
+			c->active = 1;
+		}
+		return 1;
+	}
 	if (!p.len) {
 		if (c && c->sent && p.tcp_flags & (TCP_FIN | TCP_RST)) {
 			d = direction(c, p.egress);
@@ -414,16 +426,19 @@ static __noinline int examine(struct __sk_buff *skb, struct bpf_sock *sk, struct
 		return 1;
 	}
 	if (!c) {
-		tcp = bpf_tcp_sock(sk);
-		if (!tcp)
-			return 1;
 		c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 		if (!c) {
 			count_wire(CRAU_WIRE_NO_STORAGE);
 			return 1;
 		}
+	}
+	if (!c->seen) {
+		c->seen = 1;
 		count_wire(CRAU_WIRE_SEEN);
-		if (tcp->bytes_received || tcp->bytes_acked > 1) {
+		tcp = bpf_tcp_sock(sk);
+		if (!tcp)
+			return 1;
+		if (!c->active && (tcp->bytes_received || tcp->bytes_acked > 1)) {
 			c->done = 1;
 			count_wire(CRAU_WIRE_OLD);
 			return 1;
@@ -434,6 +449,8 @@ static __noinline int examine(struct __sk_buff *skb, struct bpf_sock *sk, struct
 			return 1;
 		}
 	}
+	if (c->active)
+		p.flags |= CRAU_WIRE_CONNECTED;
 	d = direction(c, p.egress);
 	if (d->finished)
 		return 1;
@@ -460,7 +477,7 @@ static __always_inline int look(struct __sk_buff *skb, __u32 egress)
 	if (!sk || sk->protocol != IPPROTO_TCP)
 		return 1;
 	c = bpf_sk_storage_get(&conns, sk, 0, 0);
-	if (c && c->done)
+	if (c && c->done && sk->state != TCP_SYN_SENT)
 		return 1;
 	return examine(skb, sk, c, egress);
 }

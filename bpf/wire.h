@@ -24,6 +24,7 @@ enum crau_wire_flag {
 	CRAU_WIRE_CLOSE = 16,	/* the connection ends: FIN or RST */
 	CRAU_WIRE_LAST = 32,	/* no more of this direction is sent: it is encrypted, or a limit is reached */
 	CRAU_WIRE_OWNER = 64,	/* the record's process sent the packet */
+	CRAU_WIRE_CONNECTED = 128,	/* the socket's process connected, rather than accepted */
 };
 
 /*

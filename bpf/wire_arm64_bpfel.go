@@ -18,7 +18,9 @@ type WireConn struct {
 	Done     uint8
 	Protocol uint8
 	Sent     uint8
-	Pad      uint8
+	Seen     uint8
+	Active   uint8
+	Pad      [3]uint8
 	Received struct {
 		_         structs.HostLayout
 		Bytes     uint32
@@ -139,6 +141,7 @@ const (
 	WireCrauWireFlagCRAU_WIRE_CLOSE      WireCrauWireFlag = 16
 	WireCrauWireFlagCRAU_WIRE_LAST       WireCrauWireFlag = 32
 	WireCrauWireFlagCRAU_WIRE_OWNER      WireCrauWireFlag = 64
+	WireCrauWireFlagCRAU_WIRE_CONNECTED  WireCrauWireFlag = 128
 )
 
 type WireCrauWireLimit uint32

@@ -52,7 +52,7 @@ soak: ## a load of ten minutes, for losses and growing memory; needs root and a 
 	$(GO) run ./test/bench --soak $(SOAK)
 
 .PHONY: generate
-generate: ## rebuild the BPF objects; needs clang-19, llvm-strip-19 and libbpf-dev
+generate: ## make the BPF objects anew; needs clang-19, llvm-strip-19 and libbpf-dev
 	$(GO) generate ./bpf
 
 .PHONY: docs
@@ -64,8 +64,25 @@ lint: bin/golangci-lint ## run the linters
 	bin/golangci-lint run ./...
 	shellcheck .ci/run $$(git ls-files '*.sh')
 
-bin/golangci-lint: tools/go.mod
-	cd tools && $(GO) build -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+.PHONY: dist
+dist: bin/nfpm bin/cyclonedx-gomod ## build the release into bin/dist: binaries, deb, rpm, SBOM, checksums
+	packaging/dist.sh bin/dist $(VERSION)
+
+.PHONY: test-packages
+test-packages: dist sample ## install the packages of the release in chroots of Debian; needs root and debootstrap
+	test/packages/chroot.sh bookworm "$(CACHE)/chroots/bookworm"
+	test/packages/chroot.sh sid "$(CACHE)/chroots/sid"
+	DIST="$(CURDIR)/bin/dist" CHROOTS="$(CACHE)/chroots" $(GO) test -count=1 -v -tags packages ./test/packages
+
+# Tools are built from the module in tools, which pins their versions.
+TOOL_golangci-lint := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+TOOL_nfpm := github.com/goreleaser/nfpm/v2/cmd/nfpm
+TOOL_cyclonedx-gomod := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+TOOL_kubeconform := github.com/yannh/kubeconform/cmd/kubeconform
+TOOL_helm := helm.sh/helm/v3/cmd/helm
+
+bin/golangci-lint bin/nfpm bin/cyclonedx-gomod bin/kubeconform bin/helm: bin/%: tools/go.mod
+	cd tools && $(GO) build -o ../$@ $(TOOL_$*)
 
 .PHONY: clean
 clean: ## remove what was built here

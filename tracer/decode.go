@@ -19,11 +19,8 @@ const (
 	processSize = int(unsafe.Sizeof(bpf.AuditCrauProcess{}))
 )
 
-// Offsets in crau_record.
-const (
-	kindOffset  = int(unsafe.Offsetof(bpf.AuditCrauRecord{}.Kind))
-	flagsOffset = int(unsafe.Offsetof(bpf.AuditCrauRecord{}.Flags))
-)
+// flagsOffset is the offset of crau_record.flags.
+const flagsOffset = int(unsafe.Offsetof(bpf.AuditCrauRecord{}.Flags))
 
 // Flags of a pair that has an offset into the file's strings instead of its key or value.
 const (
@@ -50,7 +47,7 @@ func decode(sample []byte, ev *event.Event, strings *stringTable) error {
 		return fmt.Errorf("decode record of %d bytes: %w", len(sample), errShort)
 	}
 	le := binary.LittleEndian
-	kind := bpf.AuditCrauKind(sample[kindOffset])
+	kind := bpf.AuditCrauKind(sample[36])
 	pairs := int(le.Uint16(sample[38:]))
 	*ev = event.Event{
 		Time:    le.Uint64(sample),

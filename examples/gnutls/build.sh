@@ -69,30 +69,12 @@ require() {
   ((${#packages[@]} == 0)) || die "still missing after installation: ${packages[*]}"
 }
 
-# Prints the mirror that apt is configured with: Debian's own archive if there is one, else any that is not for security
-# updates.
-mirror() {
-  local site
-  # shellcheck disable=SC2016 # apt's own fields
-  local format='$(LABEL)|$(SITE)'
-  if [[ -n ${DEBIAN_MIRROR-} ]]; then
-    echo "$DEBIAN_MIRROR"
-    return
-  fi
-  site=$(apt-get indextargets --format "$format" 'Created-By: Packages' |
-    awk -F'|' '$1 == "Debian" { print $2; exit }')
-  [[ -n $site ]] || site=$(apt-get indextargets --format "$format" 'Created-By: Packages' |
-    awk -F'|' '$2 !~ /security/ { print $2; exit }')
-  [[ -n $site ]] || die "apt has no mirror configured"
-  echo "$site"
-}
-
 # Configures a separate apt under $work/apt, so that the host's package lists do not change.
 apt_setup() {
   local apt=$work/apt key=/usr/share/keyrings/debian-archive-keyring.gpg
   mkdir -p "$apt"/{state/lists/partial,cache/archives/partial}
   : >"$apt/status"
-  printf 'deb-src %s%s %s main\n' "$([[ ! -r $key ]] || echo "[signed-by=$key] ")" "$(mirror)" "$suite" \
+  printf 'deb-src %s%s %s main\n' "$([[ ! -r $key ]] || echo "[signed-by=$key] ")" "$("$here/../../tools/debian-mirror.sh")" "$suite" \
     >"$apt/sources.list"
   # A mirror may be a snapshot whose release file has expired.
   apt_options=(-qq

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dlopener loads the libraries whose paths it reads.
+// dlopener loads the libraries whose paths it is told.
 const dlopener = `
 #include <dlfcn.h>
 #include <stdio.h>

@@ -19,12 +19,9 @@ type fuse struct {
 	device *os.File
 	data   []byte
 
-	mu     sync.Mutex
-	silent bool // opening the file gets no answer
-
-	stuckReads bool // reading the file fails twice and gets no answer from then on
-	reads      int
-	waiting    [][]byte // requests without one
+	mu      sync.Mutex
+	silent  bool     // opening the file gets no answer
+	waiting [][]byte // requests without one
 }
 
 // mountFuse mounts such a file system.
@@ -67,16 +64,9 @@ func (f *fuse) serve() {
 		}
 		request := append([]byte(nil), buffer[:n]...)
 		f.mu.Lock()
-		switch operation := binary.NativeEndian.Uint32(request[4:]); {
-		case f.silent && operation == 14: // FUSE_OPEN
+		if f.silent && binary.NativeEndian.Uint32(request[4:]) == 14 { // FUSE_OPEN
 			f.waiting = append(f.waiting, request)
-		case f.stuckReads && operation == 15: // FUSE_READ
-			if f.reads++; f.reads <= 2 { // the kernel holds no lock while it waits for these
-				f.fail(request, unix.EIO)
-			} else {
-				f.waiting = append(f.waiting, request)
-			}
-		default:
+		} else {
 			f.reply(request)
 		}
 		f.mu.Unlock()
@@ -87,7 +77,7 @@ func (f *fuse) serve() {
 func (f *fuse) answer() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.silent, f.stuckReads = false, false
+	f.silent = false
 	for _, request := range f.waiting {
 		f.reply(request)
 	}
@@ -137,13 +127,6 @@ func (f *fuse) reply(request []byte) {
 	default:
 		status = -int32(unix.ENOSYS)
 	}
-	f.send(request, status, out)
-}
-
-// fail answers a request with an error.
-func (f *fuse) fail(request []byte, err unix.Errno) { f.send(request, -int32(err), nil) }
-
-func (f *fuse) send(request []byte, status int32, out []byte) {
 	header := binary.NativeEndian.AppendUint32(nil, uint32(16+len(out)))
 	header = binary.NativeEndian.AppendUint32(header, uint32(status))
 	header = append(header, request[8:16]...) // the request's number

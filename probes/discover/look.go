@@ -39,9 +39,6 @@ func (s *search) step() bool {
 
 // look finds out what a process maps. Files that are not known go to the backlog, of which each call opens some.
 func (s *search) look(p *process, now time.Time) {
-	if now.Before(p.silence.until) {
-		return // due again then
-	}
 	if len(p.backlog) == 0 || p.stale {
 		p.stale, p.more = false, false
 		s.readMaps(p, now)
@@ -65,10 +62,13 @@ func (s *search) readMaps(p *process, now time.Time) {
 	}
 	p.looked = now
 	var result mapsResult
-	s.askProcess(p, func(step func()) {
-		request.step = step
-		result = request.read()
-	}, func() { s.applyMaps(p, &result) })
+	q := &host.Question{
+		Subject:  p.subject(),
+		Ask:      func() { result = request.read() },
+		Answered: func() { s.applyMaps(p, &result) },
+	}
+	request.step = q.Step
+	s.helpers.Ask(q)
 }
 
 // applyMaps notes what a process maps.
@@ -129,12 +129,14 @@ func (s *search) recall(p *process, found *mapsFile, file *mapped) (known bool) 
 func (s *search) find(p *process, part []sighting) {
 	mounts := host.NewMountKinds()
 	errs := make([]error, len(part))
-	s.askProcess(p, func(step func()) {
+	q := &host.Question{Subject: p.subject()}
+	q.Ask = func() {
 		for i := range part {
 			part[i].fd, errs[i] = part[i].find()
-			step()
+			q.Step()
 		}
-	}, func() {
+	}
+	q.Answered = func() {
 		var questions []*host.Question
 		for i := range part {
 			if errs[i] != nil {
@@ -144,7 +146,8 @@ func (s *search) find(p *process, part []sighting) {
 			questions = append(questions, s.read(p, &part[i], mounts))
 		}
 		s.helpers.Ask(questions...)
-	})
+	}
+	s.helpers.Ask(q)
 }
 
 // read returns the question what is in a file.

@@ -10,6 +10,8 @@ import (
 	"os"
 	"runtime/debug"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/privileges"
 	"github.com/crau-otel/crau-otel/tracer"
@@ -131,6 +133,9 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	stopFinding := a.discovery.start(a.log)
 	cfg := a.cfg // the goroutine below changes it
 	go a.serveReloads(ctx)
+	a.pipeline.handler.note()
+	go feedWatchdog(ctx, a.pipeline.handler, a.log)
+	notify(a.log, daemon.SdNotifyReady)
 	err = a.trace(ctx, func() error { return errors.Join(stopFinding(), a.attachments.Close()) })
 	a.pipeline.handler.flush()
 	a.pipeline.close(cfg)
@@ -144,6 +149,7 @@ func (a *Agent) trace(ctx context.Context, detach func() error) error {
 	reading, drained := context.WithCancel(context.Background())
 	detached := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
+		notify(a.log, daemon.SdNotifyStopping)
 		a.log.Info("stopping: detaching, then exporting what is left; interrupt again to end at once")
 		detached <- detach()
 		drained()

@@ -20,8 +20,9 @@ type handler struct {
 	noted  uint64                        // boot time of the last copy of the counters
 	next   atomic.Pointer[mapping.Rules] // rules to apply at the next tick
 
-	mu    sync.Mutex
-	stats mapping.Stats
+	mu       sync.Mutex
+	stats    mapping.Stats
+	lastNote time.Time
 }
 
 const (
@@ -59,7 +60,14 @@ func (h *handler) flush() {
 func (h *handler) note() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.stats = h.mapper.Stats()
+	h.stats, h.lastNote = h.mapper.Stats(), time.Now()
+}
+
+// stalled returns how long ago the counters were last copied, which happens every second while the reader runs.
+func (h *handler) stalled() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return time.Since(h.lastNote)
 }
 
 // mapped returns the mapper's counters as of at most a second ago.

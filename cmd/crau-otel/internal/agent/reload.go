@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 )
 
@@ -33,6 +35,8 @@ func (a *Agent) serveReloads(ctx context.Context) {
 
 // reload reads the configuration and applies it.
 func (a *Agent) reload() {
+	notifyReloading(a.log)
+	defer notify(a.log, daemon.SdNotifyReady)
 	next, err := a.load()
 	if err != nil {
 		a.log.Error("configuration not reloaded", "error", err)

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Builds the tree of files of the container image into DIR, for the Dockerfile and where no container engine runs.
+#
+#	packaging/image.sh DIR [VERSION]
+set -euo pipefail
+dir=$(realpath -m "${1:?usage: image.sh DIR [VERSION]}")
+cd "$(dirname "$0")/.."
+mkdir -p "$dir/usr/bin" "$dir/etc/crau-otel" "$dir/etc/ssl/certs"
+CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=${2:-devel}" \
+	-o "$dir/usr/bin/crau-otel" ./cmd/crau-otel
+install -m 644 crau-otel.yaml "$dir/etc/crau-otel/crau-otel.yaml"
+# Go looks for the system's certificate authorities here.
+cp /etc/ssl/certs/ca-certificates.crt "$dir/etc/ssl/certs/"

@@ -1,0 +1,11 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# After a removal or purge. The user stays, as files may belong to it (Debian policy 9.2.2 allows both).
+set -e
+
+if [ -d /run/systemd/system ]; then
+	systemctl daemon-reload
+fi
+if [ "${1:-}" = purge ]; then
+	rm -rf /etc/crau-otel
+fi

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build packages
+
+package packages
+
+import (
+	"bufio"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/crau-otel/crau-otel/test/harness"
+)
+
+// unit returns the settings of the unit's [Service] section.
+func (s system) unit(t *testing.T) map[string]string {
+	t.Helper()
+	f, err := os.Open(s.path + "/usr/lib/systemd/system/crau-otel.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	settings := make(map[string]string)
+	for scanner := bufio.NewScanner(f); scanner.Scan(); {
+		if key, value, ok := strings.Cut(scanner.Text(), "="); ok {
+			settings[key] = value
+		}
+	}
+	return settings
+}
+
+// runService runs the service's command with the user, capabilities and notifications of its unit: it has to find, trace
+// and report a program of the host.
+func (s system) runService(t *testing.T) {
+	t.Helper()
+	unit := s.unit(t)
+	var capabilities []string
+	for c := range strings.FieldsSeq(unit["AmbientCapabilities"]) {
+		capabilities = append(capabilities, "+"+strings.ToLower(strings.TrimPrefix(c, "CAP_")))
+	}
+	set := strings.Join(capabilities, ",")
+	args := []string{s.path, "setpriv", "--reuid", unit["User"], "--regid", unit["Group"], "--clear-groups",
+		"--inh-caps", "-all," + set, "--ambient-caps", "-all," + set, "--bounding-set", "-all," + set, "--no-new-privs"}
+	args = append(args, strings.Fields(unit["ExecStart"])...)
+
+	socket := "/run/notify"
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: s.path + socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	if err := os.Chmod(s.path+socket, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	receiver := harness.Receive(t, harness.ReceiverConfig{})
+	cmd := exec.Command("chroot", args...)
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "NOTIFY_SOCKET=" + socket, "OTEL_EXPORTER_OTLP_ENDPOINT=" + receiver.Endpoint(),
+		"WATCHDOG_USEC=" + strconv.Itoa(10_000_000)}
+	var log strings.Builder
+	cmd.Stderr = &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	defer func() { _ = cmd.Process.Kill() }()
+
+	expect := func(state string) {
+		t.Helper()
+		_ = manager.SetReadDeadline(time.Now().Add(60 * time.Second))
+		for buffer := make([]byte, 256); ; {
+			n, err := manager.Read(buffer)
+			if err != nil {
+				t.Fatalf("no state %s: %v\n%s", state, err, &log)
+			}
+			if strings.HasPrefix(string(buffer[:n]), state) {
+				return
+			}
+		}
+	}
+	expect("READY=1")
+	expect("WATCHDOG=1")
+	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "status"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`\nNoNewPrivs:\t1\n`).Match(status) || regexp.MustCompile(`\nUid:\t0\t`).Match(status) {
+		t.Errorf("the service runs as\n%s", status)
+	}
+
+	sample := harness.Sample(t, root)
+	run(t, nil, sample, "--rate", "10", "--count", "20")
+	receiver.WaitSpans(1, 20*time.Second)
+
+	_ = cmd.Process.Signal(syscall.SIGHUP)
+	expect("RELOADING=1")
+	expect("READY=1")
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	expect("STOPPING=1")
+	select {
+	case err := <-ended:
+		if err != nil || !strings.Contains(log.String(), "msg=totals ") {
+			t.Errorf("the service ended with %v\n%s", err, &log)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatalf("the service does not end\n%s", &log)
+	}
+	for _, span := range receiver.Spans() {
+		if span.Resource["service.name"] != filepath.Base(sample) {
+			t.Errorf("a span of %v", span.Resource["service.name"])
+		}
+	}
+}
+
+// TestUnitIsConfined compares the exposure that systemd computes for the unit with the limit that docs/install.md states.
+func TestUnitIsConfined(t *testing.T) {
+	out := run(t, nil, "systemd-analyze", "security", "--offline=yes", "--threshold=20", "--no-pager",
+		filepath.Join(root, "packaging/crau-otel.service"))
+	t.Log(out[strings.LastIndex(strings.TrimSpace(out), "\n")+1:])
+}

@@ -62,7 +62,8 @@ type elfSpec struct {
 	dynamic    []symbolSpec // .dynsym
 	static     []symbolSpec // .symtab
 	rodata     *elf.Section64
-	noSections bool // notes in a PT_NOTE segment instead
+	text       []byte // at textAddr; nops up to textSize follow
+	noSections bool   // notes in a PT_NOTE segment instead
 }
 
 // built is a file with its section headers' places, for tests that break it.
@@ -126,6 +127,14 @@ func (e elfSpec) build(tb testing.TB) built {
 		e.machine = elf.EM_X86_64
 	}
 	out := make([]byte, dataOff+dataSize)
+	copy(out[textOff:], e.text)
+	nop := nop1
+	if e.machine == elf.EM_AARCH64 {
+		nop = nopARM
+	}
+	for i := textOff + len(e.text); i < textOff+textSize; i += len(nop) {
+		copy(out[i:], nop)
+	}
 	place := func(data []byte) (offset, size uint64) {
 		for len(out)%8 != 0 {
 			out = append(out, 0)

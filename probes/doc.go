@@ -14,9 +14,12 @@
 //
 //	file, err := probes.Open("/usr/lib/libgnutls.so.30")
 //	...
-//	cookies[i], err = tracer.Add(file.Sites[i], fileNumber)
+//	sites := tracer.Place(file.Sites)
+//	cookies[i], err = tracer.Add(sites[i], fileNumber)
 //	...
-//	attachment, err := probes.Attach(file.Path, tracer.Program(), tracer.Multi(), file.Sites, cookies)
+//	attachment, err := probes.Attach(file.Path, tracer.Program(), tracer.Multi(), sites, cookies)
+//
+// A site may have several nops, of which one makes hits cheapest on the running kernel: see [TryNops].
 //
 // Registers in operands are offsets into the kernel's saved registers, so the BPF program does not need to know
 // register names.

@@ -12,8 +12,7 @@ import (
 // the instruction (branch_setup_xol_ops and push_setup_xol_ops in arch/x86/kernel/uprobes.c, since Linux 4.15).
 var (
 	endbr64 = []byte{0xf3, 0x0f, 0x1e, 0xfa}
-	testRDI = []byte{0x48, 0x85, 0xff}             // test %rdi,%rdi
-	nop5    = []byte{0x0f, 0x1f, 0x44, 0x00, 0x00} // nopl 0x0(%rax,%rax,1)
+	testRDI = []byte{0x48, 0x85, 0xff} // test %rdi,%rdi
 )
 
 // entryBytes is the number of bytes that entrySkip inspects.

@@ -26,6 +26,8 @@ type Site struct {
 	RefCtrOffset uint64 // file offset of the semaphore, 0 if none
 	Args         []Operand
 	Spec         string // argument string of the note, for listings; for entry points the symbol's name
+
+	fastNops []fastNop // nops of the site, apart from the first; see NopSupport
 }
 
 // File describes the probes of one ELF file.

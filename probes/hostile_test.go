@@ -192,7 +192,9 @@ func TestReadManyNotes(t *testing.T) {
 		}
 		b := e.build(t)
 		// One site for every note, in a text segment that is as large.
+		b.patch(64+8, uint64(len(b.data)-siteOff+textOff))
 		b.patch(64+32, uint64(1<<20))
+		b.data = append(b.data, bytes.Repeat(nop1, n)...)
 		offset := bytes.Index(b.data, []byte(stapOwner)) + 8
 		size := len(noteBytes(stapOwner, stapType, e.notes[0].desc()))
 		for i := range n {

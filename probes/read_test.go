@@ -67,7 +67,10 @@ func TestReadEveryProbe(t *testing.T) {
 				t.Errorf("%s: arguments %+v", p, s.Args)
 			}
 		}
-		want := Site{SessionEnter, textAddr + 0x40, textOff + 0x40, 0, []Operand{{Register, 8, false, 0, first, none, 1, 0}}, "gnutls_handshake"}
+		want := Site{
+			Probe: SessionEnter, Address: textAddr + 0x40, Offset: textOff + 0x40,
+			Args: []Operand{{Register, 8, false, 0, first, none, 1, 0}}, Spec: "gnutls_handshake",
+		}
 		if !reflect.DeepEqual(f.Sites[6], want) {
 			t.Errorf("got %+v, want %+v", f.Sites[6], want)
 		}

@@ -81,6 +81,14 @@ func (im *image) site(n note, base uint64) (pending, error) {
 	if p.Offset, err = im.codeOffset(p.Address); err != nil {
 		return pending{}, err
 	}
+	code, err := im.siteCode(p.Offset)
+	if err != nil {
+		return pending{}, fmt.Errorf("read code: %w", err)
+	}
+	if err := checkNop(im.machine, code); err != nil {
+		return pending{}, err
+	}
+	p.fastNops = fastNops(im.machine, code, p.Offset)
 	if n.semaphore != 0 {
 		// The kernel counts in 16 bits and wants them aligned.
 		p.RefCtrOffset, err = im.fileOffset(n.semaphore+moved, 2, elf.PF_W)

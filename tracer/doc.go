@@ -10,8 +10,10 @@
 //
 //	t, err := tracer.New(tracer.Config{})
 //	...
-//	cookie, err := t.Add(site, fileNumber)
-//	attachment, err := probes.Attach(path, t.Program(), t.Multi(), []probes.Site{site}, []uint64{cookie})
+//	sites := t.Place(file.Sites)
+//	cookies[i], err = t.Add(sites[i], fileNumber)
+//	...
+//	attachment, err := probes.Attach(path, t.Program(), t.Multi(), sites, cookies)
 //	...
 //	err = t.Run(ctx, handler)
 //

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/bpf"
+	"github.com/crau-otel/crau-otel/probes"
 )
 
 // Config configures a Tracer. The zero value selects the defaults.
@@ -43,6 +44,8 @@ type Tracer struct {
 	links       []link.Link
 	multi       bool
 	sleepable   bool
+	tryNops     sync.Once // sets nops
+	nops        probes.NopSupport
 	read        atomic.Uint64
 	undecodable atomic.Uint64
 	cut         atomic.Uint64 // truncated records that the kernel did not count

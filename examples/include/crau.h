@@ -10,8 +10,7 @@
  * Define before including:
  *   CRAU_DISABLE      no probes
  *   CRAU_STACK_DEPTH  contexts that crau_push() can hold per thread: a plain decimal number, 16 unless defined
- *   CRAU_NOP1         x86-64: the classic 1-byte probe site; the choice for kernels before 6.18
- *   CRAU_NOP10        x86-64: the 10-byte probe site that kernels optimise from the fix of the red zone on (see below)
+ *   CRAU_NOP1         x86-64: probe sites of 1 byte instead of 29, at which hits are more expensive on Linux 6.18 and later
  *
  * Two layers:
  *
@@ -136,11 +135,12 @@ static inline unsigned long crau_current(void) { return CRAU_NO_PARENT; }
  * The probe site. Operands are registers and numbers, never memory or symbols, so that readers need no symbol table and the
  * stack pointer may move under them (x86-64's "l" is every general register but that one).
  *
- * Linux 6.18 turns an attached 5-byte nop into a call, which makes a hit cheaper, unless the nop crosses a page: hence the
- * alignment, which skips at most 4 bytes and keeps it within 8. The call pushes its return address onto the stack, where a
- * leaf function may keep variables below the stack pointer (the red zone): hence the two lea, without which tracing corrupts
- * the program. Later kernels step over the red zone themselves, and optimise a 10-byte nop instead. Kernels before 6.18
- * emulate the 1-byte nop but single-step the others, so that a hit takes a few times as long.
+ * On x86-64 a site is a sequence of nops, and a tracer attaches to one of them. The note names the first, a 1-byte nop,
+ * which every kernel emulates and every tracer knows. At the others a hit costs half on kernels that replace an attached
+ * nop by a call: 10-byte nops on the newest kernels, 5-byte nops on Linux 6.18 until then. The latter's call pushes its
+ * return address onto the stack, where a leaf function may keep variables below the stack pointer (the red zone). The two
+ * lea move the stack pointer out of the way. Tracers that know the sequence a 1-byte nop followed by a 10-byte nop, which
+ * libbpf's <usdt.h> emits, find it here, too.
  */
 #if defined __aarch64__
 #define CRAU_SITE_ "990:\tnop\n"
@@ -148,16 +148,12 @@ static inline unsigned long crau_current(void) { return CRAU_NO_PARENT; }
 #elif defined CRAU_NOP1
 #define CRAU_SITE_ "990:\tnop\n"
 #define CRAU_ARG_(x) "nl"((unsigned long)(x))
-#elif defined CRAU_NOP10
-#define CRAU_SITE_          \
-	"\t.p2align 4,,9\n" \
-	"990:\t.byte 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0\n"
-#define CRAU_ARG_(x) "nl"((unsigned long)(x))
 #else
-#define CRAU_SITE_                          \
-	"\tlea -128(%%rsp), %%rsp\n"        \
-	"\t.p2align 3,,4\n"                 \
-	"990:\t.byte 0x0f, 0x1f, 0x44, 0, 0\n" \
+#define CRAU_SITE_                                                  \
+	"990:\tnop\n"                                               \
+	"\t.byte 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0\n"     \
+	"\tlea -128(%%rsp), %%rsp\n"                                \
+	"\t.byte 0x0f, 0x1f, 0x44, 0, 0\n"                          \
 	"\tlea 128(%%rsp), %%rsp\n"
 #define CRAU_ARG_(x) "nl"((unsigned long)(x))
 #endif

@@ -24,6 +24,11 @@ func attachEmpty(files []string) (detach func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("load empty program: %w", err)
 	}
+	nops, err := probes.TryNops(true)
+	if err != nil {
+		_ = prog.Close()
+		return nil, err
+	}
 	var attached []*probes.Attachment
 	detach = func() {
 		for _, a := range attached {
@@ -37,7 +42,7 @@ func attachEmpty(files []string) (detach func(), err error) {
 			detach()
 			return nil, err
 		}
-		a, err := probes.Attach(path, prog, true, file.Sites, make([]uint64, len(file.Sites)))
+		a, err := probes.Attach(path, prog, true, nops.Place(file.Sites), make([]uint64, len(file.Sites)))
 		if err != nil {
 			detach()
 			return nil, fmt.Errorf("attach empty program to %s: %w", path, err)

@@ -30,13 +30,14 @@ func File(t testing.TB, tr *tracer.Tracer, path string) (*probes.Attachment, []u
 	if err != nil {
 		t.Fatal(err)
 	}
-	cookies := make([]uint64, len(file.Sites))
-	for i, site := range file.Sites {
+	sites := tr.Place(file.Sites)
+	cookies := make([]uint64, len(sites))
+	for i, site := range sites {
 		if cookies[i], err = tr.Add(site, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
-	attachment, err := probes.Attach(path, tr.Program(), tr.Multi(), file.Sites, cookies)
+	attachment, err := probes.Attach(path, tr.Program(), tr.Multi(), sites, cookies)
 	if err != nil {
 		t.Fatal(err)
 	}

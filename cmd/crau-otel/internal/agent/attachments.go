@@ -68,7 +68,7 @@ func (a *attachments) add(f *discover.File) {
 	a.addStrings(f, number)
 	var sites []probes.Site
 	var cookies []uint64
-	for _, site := range f.Probes.Sites {
+	for _, site := range a.tracer.Place(f.Probes.Sites) {
 		cookie, err := a.tracer.Add(site, number)
 		if err != nil {
 			a.log.Warn("probe site skipped", "file", f.Path, "probe", site.Probe, "offset", site.Offset, "error", err)

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probes
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+)
+
+// tryHits is the number of hits after which the kernel has replaced a nop, if it does. It does so at the first.
+const tryHits = 3
+
+// nop5Trial and nop10Trial write to the red zone, execute a nop and report whether the red zone is unchanged. They are
+// written in assembly.
+func nop5Trial() (intact bool)
+
+func nop10Trial() (intact bool)
+
+// nopTrials returns the addresses of the two functions. A Go function value would lead to a wrapper instead.
+func nopTrials() (nop5, nop10 uintptr)
+
+// TryNops attaches an empty program to nops of this process to find out how the kernel treats them. It needs the same
+// privileges as [Attach] and takes some 0.1 s. For multi see [Attach].
+func TryNops(multi bool) (NopSupport, error) {
+	spec := &ebpf.ProgramSpec{
+		Name: "empty", Type: ebpf.Kprobe, License: "Dual BSD/GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+	}
+	if multi {
+		spec.AttachType = ebpf.AttachTraceUprobeMulti
+	}
+	prog, err := ebpf.NewProgram(spec)
+	if err != nil {
+		return NopSupport{}, fmt.Errorf("try nops: load program: %w", err)
+	}
+	defer prog.Close()
+	five, ten := nopTrials()
+	var n NopSupport
+	if n.nop5, err = tryNop(prog, multi, five, nop5, nop5Trial); err != nil {
+		return NopSupport{}, fmt.Errorf("try nops: %w", err)
+	}
+	// Kernels that do not replace a 10-byte nop refuse to attach to it, because of its segment prefix.
+	if n.nop10, err = tryNop(prog, multi, ten, nop10, nop10Trial); err != nil {
+		n.nop10 = notReplaced
+	}
+	return n, nil
+}
+
+// tryNop attaches prog to the nop in the function at entry, calls the function, and looks at what the kernel has made of
+// the nop.
+func tryNop(prog *ebpf.Program, multi bool, entry uintptr, nop []byte, call func() bool) (_ replacement, err error) {
+	memory, err := os.Open("/proc/self/mem")
+	if err != nil {
+		return 0, err
+	}
+	defer memory.Close()
+	code := make([]byte, 128)
+	if _, err := memory.ReadAt(code, int64(entry)); err != nil {
+		return 0, fmt.Errorf("read own code: %w", err)
+	}
+	skip := bytes.Index(code, nop)
+	if skip < 0 {
+		return 0, errNoNop
+	}
+	address := uint64(entry) + uint64(skip)
+	offset, err := ownFileOffset(address)
+	if err != nil {
+		return 0, err
+	}
+	site := []Site{{Probe: NewContext, Address: address, Offset: offset}}
+	attachment, err := Attach("/proc/self/exe", prog, multi, site, []uint64{0})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, attachment.Close()) }()
+	intact := true
+	for range tryHits {
+		intact = call() && intact
+	}
+	now := make([]byte, len(nop))
+	if _, err := memory.ReadAt(now, int64(address)); err != nil {
+		return 0, fmt.Errorf("read own code: %w", err)
+	}
+	const breakpoint = 0xcc
+	switch {
+	case now[0] == breakpoint || bytes.Equal(now, nop):
+		return notReplaced, nil
+	case intact:
+		return replacedSafely, nil
+	}
+	return replacedUnsafely, nil
+}
+
+// ownFileOffset returns the offset in this program's file of the code at an address of this process.
+func ownFileOffset(address uint64) (uint64, error) {
+	f, err := os.Open("/proc/self/maps")
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	for sc := bufio.NewScanner(f); sc.Scan(); {
+		var start, end, offset uint64
+		var mode string
+		if _, err := fmt.Sscanf(sc.Text(), "%x-%x %s %x", &start, &end, &mode, &offset); err != nil {
+			return 0, fmt.Errorf("read /proc/self/maps: %w", err)
+		}
+		if start <= address && address < end {
+			return address - start + offset, nil
+		}
+	}
+	return 0, fmt.Errorf("no mapping has the address %#x", address)
+}

@@ -52,7 +52,7 @@ soak: ## a load of ten minutes, for losses and growing memory; needs root and a 
 	$(GO) run ./test/bench --soak $(SOAK)
 
 .PHONY: generate
-generate: ## make the BPF objects anew; needs clang-19, llvm-strip-19 and libbpf-dev
+generate: ## rebuild the BPF objects; needs clang-19, llvm-strip-19 and libbpf-dev
 	$(GO) generate ./bpf
 
 .PHONY: docs

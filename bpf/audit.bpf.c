@@ -18,16 +18,16 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* References to types that no map contains, so that bpf2go generates them. */
-const struct crau_record *unused_record __attribute__((unused));
-const struct crau_pair *unused_pair __attribute__((unused));
-const struct crau_process *unused_process __attribute__((unused));
-const enum crau_limit *unused_limit __attribute__((unused));
-const enum crau_kind *unused_kind __attribute__((unused));
-const enum crau_operand_kind *unused_operand_kind __attribute__((unused));
-const enum crau_pair_type *unused_pair_type __attribute__((unused));
-const enum crau_flag *unused_flag __attribute__((unused));
-const enum crau_wake *unused_wake __attribute__((unused));
-const enum crau_stat *unused_stat __attribute__((unused));
+const struct crau_record *const unused_record __attribute__((unused));
+const struct crau_pair *const unused_pair __attribute__((unused));
+const struct crau_process *const unused_process __attribute__((unused));
+const enum crau_limit *const unused_limit __attribute__((unused));
+const enum crau_kind *const unused_kind __attribute__((unused));
+const enum crau_operand_kind *const unused_operand_kind __attribute__((unused));
+const enum crau_pair_type *const unused_pair_type __attribute__((unused));
+const enum crau_flag *const unused_flag __attribute__((unused));
+const enum crau_wake *const unused_wake __attribute__((unused));
+const enum crau_stat *const unused_stat __attribute__((unused));
 
 static __always_inline int creates_context(__u8 kind)
 {

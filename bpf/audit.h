@@ -32,6 +32,7 @@ enum crau_kind {
 	CRAU_SESSION_LEAVE,	/* context: the session that the library releases */
 	CRAU_PROCESS,		/* struct crau_process: precedes a process's first event */
 	CRAU_EXIT,		/* the last thread of an announced process exits */
+	CRAU_PACKET,		/* struct crau_packet: a packet of a TLS or SSH connection */
 };
 
 enum crau_operand_kind {

@@ -63,6 +63,7 @@ const (
 	AuditCrauKindCRAU_SESSION_LEAVE         AuditCrauKind = 8
 	AuditCrauKindCRAU_PROCESS               AuditCrauKind = 9
 	AuditCrauKindCRAU_EXIT                  AuditCrauKind = 10
+	AuditCrauKindCRAU_PACKET                AuditCrauKind = 11
 )
 
 type AuditCrauLimit uint32

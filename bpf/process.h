@@ -22,7 +22,6 @@ static __always_inline void announce(__u32 tgid, __u32 tid, __u64 now)
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct crau_process *p = bpf_ringbuf_reserve(&ring, sizeof(*p), 0);
 	struct file *exe;
-	__u64 ids;
 
 	if (!p) {
 		count(CRAU_STAT_PROCESS_LOST);
@@ -34,12 +33,12 @@ static __always_inline void announce(__u32 tgid, __u32 tid, __u64 now)
 	p->head.tid = tid;
 	p->head.kind = CRAU_PROCESS;
 	p->start_time = BPF_CORE_READ(task, group_leader, start_boottime);
-	p->cgroup = bpf_get_current_cgroup_id();
-	ids = bpf_get_current_uid_gid();
-	p->uid = (__u32)ids;
-	p->gid = ids >> 32;
+	/* Read from the task, since programs at sockets have no helpers for these. */
+	p->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	p->uid = BPF_CORE_READ(task, cred, uid.val);
+	p->gid = BPF_CORE_READ(task, cred, gid.val);
 	p->ppid = BPF_CORE_READ(task, real_parent, tgid);
-	bpf_get_current_comm(p->comm, sizeof(p->comm));
+	BPF_CORE_READ_INTO(&p->comm, task, comm);
 	exe = BPF_CORE_READ(task, mm, exe_file);
 	if (exe) {
 		p->exe_inode = BPF_CORE_READ(exe, f_inode, i_ino);

@@ -33,8 +33,8 @@ func newContextIDs() (contextIDs, error) {
 	return contextIDs{block: block, recent: memo.New[threadContext, string](1 << 10)}, err
 }
 
-// id returns 32 hex digits that stand for a context and its thread: always the same ones while crau-otel runs, and of
-// no use without the key.
+// id returns 32 hex digits that stand for a context and its thread: always the same while crau-otel runs, and
+// meaningless without the key.
 func (c *contextIDs) id(pid uint32, of *contexts.Context) string {
 	key := threadContext{of.ID, pid, of.TID}
 	hash := of.ID ^ uint64(of.TID)<<32

@@ -29,14 +29,14 @@
 //
 // An event passes the packages below in this order, and comes back to none:
 //
-//		           event              Finished                  Meaning             Tree
-//		Mapper.Handle ──▶ contexts.Tracker ──▶ meaning.Interpreter ──▶ Mapper.tree ──▶ sink
+//			           event              Finished                  Meaning             Tree
+//			Mapper.Handle ──▶ contexts.Tracker ──▶ meaning.Interpreter ──▶ Mapper.tree ──▶ sink
 //
-//	  - contexts decides which open context an event belongs to, and when a tree ends. It hands up the tree's shape
-//	    (names, nesting, data), and beside it the ids and times of the contexts.
-//	  - meaning interprets the shape, and only the shape: span names, attributes, post-quantum statuses, weak reasons,
-//	    policy violations, operations to count. Shapes come again and again, so it remembers meanings.
-//	  - This package combines the two with the process's resource to spans, and encrypts context ids.
+//		  - contexts decides which open context an event belongs to, and when a tree ends. It hands up the tree's shape
+//	     (names, nesting, data), and beside it the ids and times of the contexts.
+//		  - meaning interprets the shape, and only the shape: span names, attributes, post-quantum statuses, weak reasons,
+//	     policy violations, operations to count. Shapes come again and again, so it remembers meanings.
+//		  - This package combines the two with the process's resource to spans, and encrypts context ids.
 //
 // Below these are packages that know nothing of them:
 //
@@ -49,6 +49,6 @@
 //
 // # What it does not do
 //
-// It reads no files and asks no processes: what is to be known of a process or a file beyond the events comes from the
-// hooks [Rules.Describe] and [Config.Library]. It does not export, sample or queue.
+// It reads no files and asks no processes: everything about a process or a file that is not in the events comes from
+// the hooks [Rules.Describe] and [Config.Library]. It does not export, sample or queue.
 package mapping

@@ -19,8 +19,11 @@ const (
 	processSize = int(unsafe.Sizeof(bpf.AuditCrauProcess{}))
 )
 
-// flagsOffset is the offset of crau_record.flags.
-const flagsOffset = int(unsafe.Offsetof(bpf.AuditCrauRecord{}.Flags))
+// Offsets in crau_record.
+const (
+	kindOffset  = int(unsafe.Offsetof(bpf.AuditCrauRecord{}.Kind))
+	flagsOffset = int(unsafe.Offsetof(bpf.AuditCrauRecord{}.Flags))
+)
 
 // Flags of a pair that has an offset into the file's strings instead of its key or value.
 const (
@@ -47,7 +50,7 @@ func decode(sample []byte, ev *event.Event, strings *stringTable) error {
 		return fmt.Errorf("decode record of %d bytes: %w", len(sample), errShort)
 	}
 	le := binary.LittleEndian
-	kind := bpf.AuditCrauKind(sample[36])
+	kind := bpf.AuditCrauKind(sample[kindOffset])
 	pairs := int(le.Uint16(sample[38:]))
 	*ev = event.Event{
 		Time:    le.Uint64(sample),

@@ -154,12 +154,12 @@ func (r *run) handle() {
 	if r.t.cfg.Tap != nil {
 		r.t.cfg.Tap(r.rec.RawSample)
 	}
+	if isPacket(r.rec.RawSample) {
+		r.handlePacket()
+		return
+	}
 	if err := decode(r.rec.RawSample, &r.ev, r.t.strings); err != nil {
-		r.t.undecodable.Add(1)
-		if time.Since(r.lastWarn) >= warnEvery {
-			r.lastWarn = time.Now()
-			r.t.cfg.Log.Warn("skipped a record", "error", err, "skipped", r.t.undecodable.Load())
-		}
+		r.skip(err)
 		return
 	}
 	if r.ev.Kind != event.ProcessStart && r.ev.Kind != event.ProcessExit {
@@ -169,4 +169,13 @@ func (r *run) handle() {
 		}
 	}
 	r.h.Handle(&r.ev)
+}
+
+// skip counts a record that cannot be decoded.
+func (r *run) skip(err error) {
+	r.t.undecodable.Add(1)
+	if time.Since(r.lastWarn) >= warnEvery {
+		r.lastWarn = time.Now()
+		r.t.cfg.Log.Warn("skipped a record", "error", err, "skipped", r.t.undecodable.Load())
+	}
 }

@@ -39,6 +39,7 @@ type Config struct {
 type Tracer struct {
 	cfg         Config
 	objs        bpf.AuditObjects
+	variables   *ebpf.Map // the program's variables that change
 	reader      *ringbuf.Reader
 	wakeups     *wakeups
 	links       []link.Link
@@ -49,6 +50,8 @@ type Tracer struct {
 	read        atomic.Uint64
 	undecodable atomic.Uint64
 	cut         atomic.Uint64 // truncated records that the kernel did not count
+
+	wire *wirePrograms // nil unless AttachWire was called
 
 	mu       sync.Mutex // guards the fields below, and the maps and the reader against being closed while in use
 	free     []uint32   // entries of the site table that were used before and are free
@@ -149,9 +152,14 @@ func (t *Tracer) load() error {
 			return fmt.Errorf("set second_limit: %w", err)
 		}
 	}
-	if err := spec.LoadAndAssign(&t.objs, nil); err != nil {
+	loaded := struct {
+		*bpf.AuditObjects
+		Variables *ebpf.Map `ebpf:".bss"`
+	}{AuditObjects: &t.objs}
+	if err := spec.LoadAndAssign(&loaded, nil); err != nil {
 		return fmt.Errorf("load program: %w", err)
 	}
+	t.variables = loaded.Variables
 	return nil
 }
 
@@ -235,6 +243,12 @@ func (t *Tracer) Close() error {
 	}
 	if t.reader != nil {
 		errs = append(errs, t.reader.Close())
+	}
+	if t.wire != nil {
+		errs = append(errs, t.wire.close())
+	}
+	if t.variables != nil {
+		errs = append(errs, t.variables.Close())
 	}
 	errs = append(errs, t.objs.Close())
 	t.closeErr = errors.Join(errs...)

@@ -41,7 +41,7 @@ static const char usage[] =
 	"  --rate N       handshakes a second, 0: as fast as possible (1)\n"
 	"  --count N      handshakes in all, 0: until SIGINT (0); or what a mode counts\n"
 	"  --role R       client, server or both (both): the trees of a handshake\n"
-	"  --style S      explicit, self or link (explicit): how parents are told\n"
+	"  --style S      explicit, self or link (explicit): how parents are reported\n"
 	"  --version V    1.2 or 1.3 (1.3)\n"
 	"  --group N      negotiated group (4588, X25519MLKEM768; 23 with TLS 1.2, which takes no hybrid ones)\n"
 	"  --offer N,...  groups that a TLS 1.3 client offers, at most 8 (the negotiated one and 23)\n"

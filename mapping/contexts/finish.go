@@ -47,7 +47,7 @@ func (t *Tracker) makeRoom(th *thread, more int) {
 	}
 }
 
-// shed hands up the contexts of a tree that were superseded. The tree goes on with the others.
+// shed hands up the contexts of a tree that were superseded. The others stay in the tree.
 func (t *Tracker) shed(tr *tree) {
 	t.handUp(tr, true, shape.EndSuperseded)
 	open := tr.contexts[:0]

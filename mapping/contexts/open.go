@@ -34,7 +34,7 @@ func (t *Tracker) newContext(th *thread, ev *event.Event) {
 	case parent == nil:
 		c = t.openRoot(th, ev, newest, shape.ParentUnknown)
 	case newest != nil && parent.isBelow(newest):
-		// A stack that an error path left standing looks like this, too: what opens anew is a root.
+		// Contexts that an error path failed to close look the same. The new one is a root.
 		c = t.openRoot(th, ev, newest, shape.ParentCyclic)
 	default:
 		c = t.openChild(th, ev, newest, parent)

@@ -10,7 +10,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// A library that is called again for a handshake that could not finish announces the handshake anew each time. Where
+// A library that is called again for a handshake that could not finish announces the handshake again each time. Where
 // its entry point reports the session it was called for, the pieces of a session are joined exactly. Elsewhere a piece
 // is joined, once it is over, to the oldest handshake of its thread and context id that lacks all it brings.
 

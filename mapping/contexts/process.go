@@ -62,7 +62,7 @@ func (t *Tracker) startProcess(ev *event.Event) {
 	}
 }
 
-// lookup returns a process that is known, nil if it is not.
+// lookup returns the process with that id, nil if there is none.
 func (t *Tracker) lookup(pid uint32) *Process {
 	if p := t.newestProcess; p != nil && p.PID == pid {
 		return p

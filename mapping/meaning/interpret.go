@@ -32,7 +32,7 @@ type context struct {
 	judgement judgement
 }
 
-// carry is what is known of a context that stays open while contexts below it are shed. It is never changed.
+// carry is the state of a context that stays open while contexts below it are shed. It is never modified.
 type carry struct {
 	judgement judgement
 }
@@ -96,7 +96,7 @@ func (sc *scratch) load(s *shape.Shape) []context {
 	return sc.contexts
 }
 
-// keep notes what is known of context i of n, which stays open.
+// keep saves the state of context i of n, which stays open.
 func (m *Meaning) keep(i, n int, c *context) {
 	if m.Carry == nil {
 		m.Carry = make([]any, n)

@@ -16,8 +16,8 @@ const (
 	postQuantum          = "post_quantum"
 )
 
-// What CNSA 2.0 has of signatures and key establishment, in the spellings of GnuTLS, OpenSSL and X.509, in any case.
-// LMS and XMSS are for signing firmware and software; who only sees the operation cannot tell what is signed, so they
+// The signatures and key establishment of CNSA 2.0, in the spellings of GnuTLS, OpenSSL and X.509, in any case.
+// LMS and XMSS are for signing firmware and software; the operation does not show what is signed, so they
 // pass. Their multi-tree forms HSS and XMSS^MT, HashML-DSA, SLH-DSA and all hybrids are not in the suite.
 const (
 	cnsaSignature = `(?i)^(id-)?(ml[-_]?dsa[-_]?87|lms([-_].*)?|xmss([-_]sha.*)?)$`

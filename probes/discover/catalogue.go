@@ -17,7 +17,7 @@ const (
 	maxRefusals = 256     // refused files remembered, per owner
 )
 
-// fact is what is known of an inode.
+// fact records what was found in an inode.
 type fact struct {
 	changed int64
 	entry   *entry // nil if it has no probes
@@ -53,7 +53,7 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 	}
 	e := c.files[f.entry.inode()]
 	if e != nil && (e.refused != "" || !e.same(f.entry)) {
-		c.retire(e) // to be judged anew, or another file by now
+		c.retire(e) // it is judged again, or the inode has another file now
 		e = nil
 	}
 	if e != nil {
@@ -155,7 +155,7 @@ func (c *catalogue) remember(f finding, e *entry) {
 	}
 }
 
-// recall returns what is known of an inode. If ok is false, the file is to be looked at, perhaps once more.
+// recall returns what was found in an inode. If ok is false, the file must be examined, perhaps again.
 func (c *catalogue) recall(i host.Inode, changed int64, by *finder) (e *entry, ok bool) {
 	f, isKnown := c.facts[i]
 	if !isKnown || f.changed != changed {

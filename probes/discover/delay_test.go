@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dlopener loads the libraries whose paths it is told.
+// dlopener loads the libraries whose paths it reads.
 const dlopener = `
 #include <dlfcn.h>
 #include <stdio.h>

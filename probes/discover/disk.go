@@ -97,7 +97,7 @@ func (d *disk) searchLibraries() {
 	}
 }
 
-// warn logs once that a library is of no use.
+// warn logs once that a library cannot be attached.
 func (d *disk) warn(library string, err error) {
 	if _, warned := d.lastProblem[library]; !warned {
 		d.lastProblem[library] = err.Error()

@@ -19,9 +19,12 @@ type fuse struct {
 	device *os.File
 	data   []byte
 
-	mu      sync.Mutex
-	silent  bool     // opening the file gets no answer
-	waiting [][]byte // requests without one
+	mu     sync.Mutex
+	silent bool // opening the file gets no answer
+
+	stuckReads bool // reading the file fails twice and gets no answer from then on
+	reads      int
+	waiting    [][]byte // requests without one
 }
 
 // mountFuse mounts such a file system.
@@ -64,9 +67,16 @@ func (f *fuse) serve() {
 		}
 		request := append([]byte(nil), buffer[:n]...)
 		f.mu.Lock()
-		if f.silent && binary.NativeEndian.Uint32(request[4:]) == 14 { // FUSE_OPEN
+		switch operation := binary.NativeEndian.Uint32(request[4:]); {
+		case f.silent && operation == 14: // FUSE_OPEN
 			f.waiting = append(f.waiting, request)
-		} else {
+		case f.stuckReads && operation == 15: // FUSE_READ
+			if f.reads++; f.reads <= 2 { // the kernel holds no lock while it waits for these
+				f.fail(request, unix.EIO)
+			} else {
+				f.waiting = append(f.waiting, request)
+			}
+		default:
 			f.reply(request)
 		}
 		f.mu.Unlock()
@@ -77,7 +87,7 @@ func (f *fuse) serve() {
 func (f *fuse) answer() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.silent = false
+	f.silent, f.stuckReads = false, false
 	for _, request := range f.waiting {
 		f.reply(request)
 	}
@@ -127,6 +137,13 @@ func (f *fuse) reply(request []byte) {
 	default:
 		status = -int32(unix.ENOSYS)
 	}
+	f.send(request, status, out)
+}
+
+// fail answers a request with an error.
+func (f *fuse) fail(request []byte, err unix.Errno) { f.send(request, -int32(err), nil) }
+
+func (f *fuse) send(request []byte, status int32, out []byte) {
 	header := binary.NativeEndian.AppendUint32(nil, uint32(16+len(out)))
 	header = binary.NativeEndian.AppendUint32(header, uint32(status))
 	header = append(header, request[8:16]...) // the request's number

@@ -39,6 +39,9 @@ func (s *search) step() bool {
 
 // look finds out what a process maps. Files that are not known go to the backlog, of which each call opens some.
 func (s *search) look(p *process, now time.Time) {
+	if now.Before(p.silence.until) {
+		return // due again then
+	}
 	if len(p.backlog) == 0 || p.stale {
 		p.stale, p.more = false, false
 		s.readMaps(p, now)
@@ -62,13 +65,10 @@ func (s *search) readMaps(p *process, now time.Time) {
 	}
 	p.looked = now
 	var result mapsResult
-	q := &host.Question{
-		Subject:  p.subject(),
-		Ask:      func() { result = request.read() },
-		Answered: func() { s.applyMaps(p, &result) },
-	}
-	request.step = q.Step
-	s.helpers.Ask(q)
+	s.askProcess(p, func(step func()) {
+		request.step = step
+		result = request.read()
+	}, func() { s.applyMaps(p, &result) })
 }
 
 // applyMaps notes what a process maps.
@@ -129,14 +129,12 @@ func (s *search) recall(p *process, found *mapsFile, file *mapped) (known bool) 
 func (s *search) find(p *process, part []sighting) {
 	mounts := host.NewMountKinds()
 	errs := make([]error, len(part))
-	q := &host.Question{Subject: p.subject()}
-	q.Ask = func() {
+	s.askProcess(p, func(step func()) {
 		for i := range part {
 			part[i].fd, errs[i] = part[i].find()
-			q.Step()
+			step()
 		}
-	}
-	q.Answered = func() {
+	}, func() {
 		var questions []*host.Question
 		for i := range part {
 			if errs[i] != nil {
@@ -146,8 +144,7 @@ func (s *search) find(p *process, part []sighting) {
 			questions = append(questions, s.read(p, &part[i], mounts))
 		}
 		s.helpers.Ask(questions...)
-	}
-	s.helpers.Ask(q)
+	})
 }
 
 // read returns the question what is in a file.

@@ -15,7 +15,7 @@ type mapped struct {
 	entry *entry // nil if the file has no probes, or is not known yet
 }
 
-// set notes which entry the file is, unless that is known.
+// set records the entry of the file, if it has none yet.
 func (m *mapped) set(e *entry) {
 	if m.entry == nil || m.entry.retired && m.entry != e {
 		m.entry = e
@@ -44,6 +44,8 @@ type process struct {
 	early  bool      // a look was asked for too early
 	looked time.Time // when its maps were last read
 	due    time.Time // when all of its maps are to be read again
+
+	silence silence
 
 	files   []mapped // by id
 	backlog []sighting

@@ -20,9 +20,9 @@ const (
 	handleData    = 24 // after the UUID of the file system
 )
 
-// Underlying returns what identifies the file that the kernel attaches uprobes to. That is the open file itself or, on an
-// overlay, the file beneath, which several overlays can show under different device numbers. mapped is what the maps of
-// a process say of the file, zero if it was not found there.
+// Underlying returns what identifies the file that the kernel attaches uprobes to. That is the open file itself or, on
+// an overlay, the file beneath, which several overlays can show under different device numbers. mapped identifies the
+// file in the maps of a process, and is zero if it was not found there.
 func Underlying(fd int, st *unix.Stat_t, mapped MapID) Inode {
 	inode := Inode{st.Dev, st.Ino}
 	var fs unix.Statfs_t
@@ -45,8 +45,8 @@ func Underlying(fd int, st *unix.Stat_t, mapped MapID) Inode {
 		inode.Device = device
 		return inode
 	}
-	// The file system beneath cannot be seen from here. Overlays that show the same file still have its handle in common.
-	// A copy that was made in one of them keeps the handle, but not the change time.
+	// The file system beneath cannot be seen from here. Overlays that show the same file still have its handle in
+	// common. A copy that was made in one of them keeps the handle, but not the change time.
 	hash := fnv.New64a()
 	hash.Write(data[handleFlags:])
 	hash.Write(binary.LittleEndian.AppendUint64(nil, uint64(st.Ctim.Nano())))

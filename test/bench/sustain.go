@@ -30,7 +30,7 @@ func loads() []load {
 			args: []string{"--style", "self", "--role", "client", "--group", "29", "--offer", "29"},
 		},
 		{
-			name: "trees-single", perTree: 30, what: "the same in 30 events with at most a pair each, as GnuTLS tells it",
+			name: "trees-single", perTree: 30, what: "the same in 30 events with at most a pair each, as GnuTLS reports it",
 			args: []string{"--style", "explicit", "--role", "client", "--group", "29", "--offer", "29"},
 		},
 		{name: "words", what: "words on one long-lived context a thread"},

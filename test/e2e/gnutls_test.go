@@ -206,8 +206,8 @@ func TestGnuTLSResumption(t *testing.T) {
 	}
 }
 
-// GnuTLS forgets to pop contexts off its stack when a handshake fails, and when it decrypts an RSA key exchange. What it
-// then says of parents must not cost a handshake, nor mix two.
+// GnuTLS forgets to pop contexts off its stack when a handshake fails, and when it decrypts an RSA key exchange. The
+// parents that it then reports must not lose a handshake or mix two.
 func TestGnuTLSLeakyStack(t *testing.T) {
 	for _, args := range [][]string{
 		{"--fail=share", "--count", "30"},

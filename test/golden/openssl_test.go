@@ -166,7 +166,7 @@ var scripts = map[string]func(s *script){
 		s.data(b+8, text("app::orphan", "data of a context that was never opened"))
 	},
 
-	// SSH, as OpenSSH with patches tells it.
+	// SSH, as reported by a patched OpenSSH.
 	"openssh": func(s *script) {
 		s.begin(ssl, "ssh::handshake", text("ssh::role", "client"), text("ssh::ident_string", "SSH-2.0-OpenSSH_10.0"))
 		s.data(ssl, text("ssh::peer_ident_string", "SSH-2.0-OpenSSH_9.9"))

@@ -41,7 +41,7 @@ func parseRecording(b []byte) ([]event.Event, error) {
 	}
 	b = b[len(magic):]
 	if size := binary.LittleEndian.Uint32(b); size != headSize {
-		return nil, fmt.Errorf("its records have heads of %d bytes, now they have %d: record anew, see doc.go", size, headSize)
+		return nil, fmt.Errorf("its records have heads of %d bytes, now they have %d: record it again, see doc.go", size, headSize)
 	}
 	var events []event.Event
 	for b = b[4:]; len(b) > 0; {

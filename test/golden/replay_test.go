@@ -12,8 +12,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// Every recording is replayed as it is. Those of GnuTLS are replayed once more without what its entry points say, as from
-// a library that has none: which pieces make up a handshake is then inferred.
+// Every recording is replayed as it is. Those of GnuTLS are replayed once more without what its entry points say, as
+// from a library that has none: which pieces make up a handshake is then inferred.
 func TestReplay(t *testing.T) {
 	paths, err := filepath.Glob(recordingPath("*"))
 	if err != nil || len(paths) < 10 {
@@ -37,7 +37,7 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// However parents are told, the tree is the same.
+// The tree is the same for all ways to report parents.
 func TestStylesGiveTheSameTrees(t *testing.T) {
 	var want string
 	for _, style := range []string{"explicit", "self", "link"} {
@@ -73,7 +73,7 @@ func TestParseRecording(t *testing.T) {
 	}
 	other := slices.Clone(whole)
 	other[len(magic)]++
-	if _, err := parseRecording(other); err == nil || !strings.Contains(err.Error(), "record anew") {
+	if _, err := parseRecording(other); err == nil || !strings.Contains(err.Error(), "record it again") {
 		t.Errorf("a recording with other heads: %v", err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Skip skips a test for want of something, and fails it in CI, where nothing passes by being skipped.
+// Skip skips a test whose requirements are missing. In CI it fails the test, so that nothing passes by being skipped.
 func Skip(t testing.TB, format string, args ...any) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -139,8 +139,8 @@ func (r *TestReceiver) WaitSpans(n int, timeout time.Duration) time.Time {
 	return arrival
 }
 
-// Sample builds the sample program of examples/sample into a folder of the test and returns its path. root is the path of
-// the repository's root.
+// Sample builds the sample program of examples/sample into a folder of the test and returns its path. root is the path
+// of the repository's root.
 func Sample(t testing.TB, root string) string {
 	t.Helper()
 	dir := t.TempDir()

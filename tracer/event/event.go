@@ -29,6 +29,8 @@ const (
 	ProcessStart
 	// ProcessExit reports that the process's last thread exits.
 	ProcessExit
+	// ContextEnd says that Event.Context has ended. Only package wire sees ends.
+	ContextEnd
 )
 
 // Type is the type of a pair's value.
@@ -56,6 +58,9 @@ const (
 	// Lost marks an event with missing pairs: their keys were unreadable, or they were beyond the sixteenth.
 	Lost
 )
+
+// Wire is the file of events that package wire makes of packets.
+const Wire = ^uint32(0)
 
 // NoParent is the parent of a context without a parent.
 const NoParent = ^uint64(0)

@@ -15,7 +15,7 @@ type Exporter interface {
 	// Encode returns a tree in the form in which it waits and is sent. The result shares no memory with the tree.
 	Encode(t mapping.Tree) (Batch, error)
 	// Export sends batches in one call. It returns nil if all spans were accepted, a [*PartialError] if some were, and
-	// a [*RefusedError] to say how to go on. Any other error means that trying again is of no use.
+	// a [*RefusedError] that says how to proceed. Any other error means that a retry cannot succeed.
 	Export(ctx context.Context, batches []Batch) error
 	// Shutdown closes connections. It returns when ctx ends, even if closing takes longer.
 	Shutdown(ctx context.Context) error

@@ -211,7 +211,7 @@ func compare(t *testing.T, name string, got []byte) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("differs from %s (write it anew with -update):\n%s", name, got)
+		t.Errorf("differs from %s (rewrite it with -update):\n%s", name, got)
 	}
 }
 

@@ -41,7 +41,7 @@ func (s *source) uint64() uint64 {
 // number returns numbers of all sizes, the negative ones included.
 func (s *source) number() int { return int(s.uint64() >> (s.byte() % 64)) }
 
-// text returns up to 255 bytes, at times 300 times as many: valid UTF-8, but for one time in 64.
+// text returns up to 255 bytes, sometimes 300 times as many. It is valid UTF-8, except for one time in 64.
 func (s *source) text() string {
 	n := min(int(s.byte()), len(s.b))
 	v := string(s.b[:n])

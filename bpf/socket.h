@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* What programs at sockets are given, as linux/bpf.h lays it out. Fields that are not used have no names. */
+#ifndef CRAU_SOCKET_H
+#define CRAU_SOCKET_H
+
+#define IPPROTO_TCP 6
+#define TCP_SYN_SENT 2
+#define TCP_LISTEN 10
+#define BPF_SK_STORAGE_GET_F_CREATE 1
+
+struct bpf_sock {
+	__u32 unused1[3];
+	__u32 protocol;
+	__u32 unused2[7];
+	__u32 src_port; /* host byte order */
+	__be16 dst_port;
+	__u16 unused3;
+	__u32 unused4[5];
+	__u32 state;
+	__s32 rx_queue_mapping;
+};
+
+struct bpf_tcp_sock {
+	__u32 unused1[4];
+	__u32 rcv_nxt;
+	__u32 snd_nxt;
+	__u32 unused2[14];
+	__u64 bytes_received;
+	__u64 bytes_acked;
+};
+
+struct __sk_buff {
+	__u32 len;
+	__u32 unused1[3];
+	__u32 protocol;
+	__u32 unused2[37];
+	struct bpf_sock *sk;
+};
+
+_Static_assert(__builtin_offsetof(struct bpf_sock, src_port) == 44, "src_port");
+_Static_assert(__builtin_offsetof(struct bpf_sock, state) == 72, "state");
+_Static_assert(__builtin_offsetof(struct bpf_tcp_sock, bytes_received) == 80, "bytes_received");
+_Static_assert(__builtin_offsetof(struct __sk_buff, sk) == 168, "sk");
+
+#endif

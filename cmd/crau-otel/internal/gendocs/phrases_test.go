@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// phrases are expressions that readers of this project stumbled over, with what to write instead.
+var phrases = []struct {
+	pattern *regexp.Regexp
+	instead string
+}{
+	{phrase(`(is|are|was|were|be|been|being|not) told`), "reported, known, notified"},
+	{phrase(`tells (what|which|that|who|how|of|it)`), "says, reports, identifies"},
+	{phrase(`(says?|said|told) of`), "says about, describes"},
+	{phrase(`lets? go of`), "releases, closes"},
+	{phrase(`goes on (to|with|finding)|go on (to|with|finding)`), "continues"},
+	{phrase(`for want of`), "without, because ... is missing"},
+	{phrase(`in the making`), "under construction, unfinished"},
+	{phrase(`puts? (\w+ )?in force`), "applies"},
+	{phrase(`that is known|what is known of|knows of|known of`), "known, knows"},
+	{phrase(`anew`), "again"},
+	{phrase(`of no (matter|use)`), "irrelevant, useless"},
+	{phrase(`(makes?|made) use of`), "uses"},
+	{phrase(`at times`), "sometimes"},
+	{phrase(`how says how|whom it asks|left standing`), "say it plainly"},
+}
+
+func phrase(pattern string) *regexp.Regexp { return regexp.MustCompile(`(?i)\b(` + pattern + `)\b`) }
+
+// commentMarks are what comments start and end with, in the languages of this repository.
+var commentMarks = regexp.MustCompile(`^(//|#+|/\*+|\*)? ?|\*/$`)
+
+// TestPlainEnglish looks for these phrases in all comments, messages and pages. A phrase may be wrapped over two lines.
+func TestPlainEnglish(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command("git", "ls-files", "*.go", "*.c", "*.h", "*.sh", "*.md", "*.yaml", "*.yml", "*Makefile", ".ci/run")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Skip("not a git repository: ", err)
+	}
+	for _, name := range strings.Fields(string(out)) {
+		if strings.HasSuffix(name, "gendocs/phrases_test.go") || strings.Contains(name, "_bpfel.") {
+			continue
+		}
+		content, err := os.ReadFile(filepath.Join(root, name))
+		if os.IsNotExist(err) { // deleted and not committed yet
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text strings.Builder
+		var starts []int // of each line within the text
+		for line := range strings.Lines(string(content)) {
+			starts = append(starts, text.Len())
+			text.WriteString(commentMarks.ReplaceAllString(strings.TrimSpace(line), "") + " ")
+		}
+		for _, p := range phrases {
+			for _, at := range p.pattern.FindAllStringIndex(text.String(), -1) {
+				line, _ := slices.BinarySearch(starts, at[0]+1)
+				t.Errorf("%s:%d: %q: write %s", name, line, text.String()[at[0]:at[1]], p.instead)
+			}
+		}
+	}
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"time"
+
+	"github.com/crau-otel/crau-otel/probes/host"
+)
+
+const (
+	minSilence = 10 * time.Second // after which a process that did not answer is asked again
+	maxSilence = 10 * time.Minute
+)
+
+// silence says for how long a process is set aside because it did not answer.
+type silence struct {
+	until time.Time
+	next  time.Duration // for how long next time; 0 if it has always answered
+}
+
+// askProcess asks a question about a process and applies the answer, perhaps much later. If the answer does not come in
+// time, the process is set aside.
+func (s *search) askProcess(p *process, ask func(step func()), apply func()) {
+	late, skipped := false, false
+	q := &host.Question{Subject: p.subject()}
+	q.Ask = func() { ask(q.Step) }
+	q.Answered = func() {
+		apply()
+		if late && !p.gone {
+			p.silence.until, p.due = time.Time{}, time.Time{} // all of its maps are to be read
+			s.turns.revisit(p)
+		}
+	}
+	q.Skipped = func() { skipped = true }
+	if s.helpers.Ask(q) > 0 {
+		return
+	}
+	late = true
+	s.setAside(p, skipped)
+}
+
+// setAside has a process asked again after a while, which grows each time that it does not answer. blameless is set if
+// the process was not asked because others of its owner do not answer.
+func (s *search) setAside(p *process, blameless bool) {
+	wait := minSilence
+	if !blameless {
+		if p.silence.next == 0 {
+			p.silence.next = minSilence
+			s.log.Warn("process does not answer and is set aside; files that only it maps are not traced until it does",
+				"pid", p.pid, "cgroup", p.cgroup, "executable", s.executableOf(p))
+		}
+		wait = p.silence.next
+		p.silence.next = min(2*wait, maxSilence)
+	}
+	p.silence.until = time.Now().Add(wait)
+	p.due = p.silence.until
+	p.backlog, p.more = nil, false // will be found again
+}
+
+// executableOf returns the path of what a process executes, as the process sees it. It does not block.
+func (s *search) executableOf(p *process) string {
+	path, err := p.pid.Executable()
+	if err != nil {
+		return ""
+	}
+	return p.pid.Root().Within(path)
+}

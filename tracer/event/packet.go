@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+// PacketFlags say what is special about a packet.
+type PacketFlags uint8
+
+const (
+	// Egress marks a packet that was sent, not received.
+	Egress PacketFlags = 1 << iota
+	// StartsTLS marks the packet in which a ClientHello was recognised.
+	StartsTLS
+	// StartsSSH marks a packet that starts with an SSH version string, as the first of its connection.
+	StartsSSH
+	// Early marks a packet that arrived ahead of its connection's first one. It may be neither TLS nor SSH.
+	Early
+	// Close marks a packet that ends the connection, or its direction.
+	Close
+	// Last marks the last packet of its direction that is sent: the next ones are encrypted, or a limit is reached.
+	Last
+	// Owned marks a packet whose process and thread are known.
+	Owned
+	// Connected marks packets of sockets that connected, rather than being accepted.
+	Connected
+)
+
+// Packet is a packet of a connection that opens with TLS or SSH. Its slices are valid until the handler returns.
+type Packet struct {
+	Time     uint64 // CLOCK_BOOTTIME, ns
+	Socket   uint64 // the socket's cookie
+	CgroupID uint64 // of the socket, version 2 hierarchy
+	UID      uint32 // of the socket, in the initial user namespace
+	PID      uint32 // with Owned: process in the initial namespace
+	TID      uint32 // with Owned: thread in the initial namespace
+	Seq      uint32 // sequence number of the payload's first byte
+	StartSeq uint32 // with StartsTLS: sequence number of the ClientHello's first byte
+	PeerSeq  uint32 // with StartsTLS and StartsSSH: the next sequence number of the other direction
+	Flags    PacketFlags
+	Prefix   []byte // with StartsTLS: the first bytes of the ClientHello, which earlier packets had
+	Payload  []byte
+}

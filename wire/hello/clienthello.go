@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hello
+
+import "golang.org/x/crypto/cryptobyte"
+
+// ClientHello is what a client offers. Lists are in the client's order, without GREASE (RFC 8701).
+type ClientHello struct {
+	Versions  []uint16 // best first if the client says so; else the one of TLS 1.2 and older
+	Suites    []uint16 // IANA's TLS Cipher Suites registry
+	Groups    []uint16 // IANA's TLS Supported Groups registry
+	Shares    []uint16 // groups for which the client sent a key share
+	Schemes   []uint16 // IANA's TLS SignatureScheme registry
+	PSK       bool     // offers to take up a session, or another key known to both sides (TLS 1.3)
+	Ticket    bool     // offers to take up a session by a ticket (TLS 1.2)
+	EarlyData bool     // sends data along with the hello
+	ECH       bool     // Encrypted ClientHello, or GREASE for it: this is the outer one
+
+	sessionID []byte
+}
+
+// Extensions (IANA's TLS ExtensionType Values registry).
+const (
+	extSupportedGroups      = 10
+	extSignatureAlgorithms  = 13
+	extExtendedMasterSecret = 23
+	extSessionTicket        = 35
+	extPreSharedKey         = 41
+	extEarlyData            = 42
+	extSupportedVersions    = 43
+	extKeyShare             = 51
+	extEncryptedClientHello = 0xfe0d
+)
+
+// signalling cipher suites say something else than a suite: RFC 5746, RFC 7507.
+const (
+	suiteRenegotiationInfo = 0x00ff
+	suiteFallback          = 0x5600
+)
+
+// parseClientHello returns nil if the message is malformed.
+func parseClientHello(body []byte) *ClientHello {
+	s := cryptobyte.String(body)
+	var legacy uint16
+	var session, suites, compression cryptobyte.String
+	if !s.ReadUint16(&legacy) || !s.Skip(32) || !s.ReadUint8LengthPrefixed(&session) || len(session) > 32 ||
+		!s.ReadUint16LengthPrefixed(&suites) || !s.ReadUint8LengthPrefixed(&compression) || len(compression) == 0 {
+		return nil
+	}
+	h := &ClientHello{sessionID: append([]byte(nil), session...)}
+	var ok bool
+	if h.Suites, ok = codepoints(suites); !ok {
+		return nil
+	}
+	h.Suites = without(h.Suites, suiteRenegotiationInfo, suiteFallback)
+	if !eachExtension(s, h.extension) {
+		return nil
+	}
+	if h.Versions == nil {
+		h.Versions = []uint16{legacy}
+	}
+	return h
+}
+
+// extension reads one extension and reports whether it is well-formed.
+func (h *ClientHello) extension(typ uint16, data cryptobyte.String) (ok bool) {
+	var list cryptobyte.String
+	switch typ {
+	case extSupportedGroups:
+		if !data.ReadUint16LengthPrefixed(&list) {
+			return false
+		}
+		h.Groups, ok = codepoints(list)
+		return ok
+	case extSignatureAlgorithms:
+		if !data.ReadUint16LengthPrefixed(&list) {
+			return false
+		}
+		h.Schemes, ok = codepoints(list)
+		return ok
+	case extSupportedVersions:
+		if !data.ReadUint8LengthPrefixed(&list) {
+			return false
+		}
+		h.Versions, ok = codepoints(list)
+		return ok
+	case extKeyShare:
+		if !data.ReadUint16LengthPrefixed(&list) {
+			return false
+		}
+		for !list.Empty() {
+			var group uint16
+			var share cryptobyte.String
+			if !list.ReadUint16(&group) || !list.ReadUint16LengthPrefixed(&share) {
+				return false
+			}
+			if !grease(group) {
+				h.Shares = append(h.Shares, group)
+			}
+		}
+	case extSessionTicket:
+		h.Ticket = !data.Empty()
+	case extPreSharedKey:
+		h.PSK = true
+	case extEarlyData:
+		h.EarlyData = true
+	case extEncryptedClientHello:
+		h.ECH = true
+	}
+	return true
+}
+
+// eachExtension calls read for each extension of the list that ends a hello, which may be missing.
+func eachExtension(s cryptobyte.String, read func(typ uint16, data cryptobyte.String) bool) bool {
+	if s.Empty() {
+		return true
+	}
+	var list cryptobyte.String
+	if !s.ReadUint16LengthPrefixed(&list) || !s.Empty() {
+		return false
+	}
+	for !list.Empty() {
+		var typ uint16
+		var data cryptobyte.String
+		if !list.ReadUint16(&typ) || !list.ReadUint16LengthPrefixed(&data) || !read(typ, data) {
+			return false
+		}
+	}
+	return true
+}
+
+func without(ids []uint16, leave ...uint16) []uint16 {
+	kept := ids[:0]
+	for _, id := range ids {
+		if id != leave[0] && id != leave[1] {
+			kept = append(kept, id)
+		}
+	}
+	return kept
+}

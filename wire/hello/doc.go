@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package hello decodes the messages that open a TLS or SSH connection and travel in the clear.
+//
+// A [Conn] is one connection, seen from the network. [Conn.Add] takes payload of its two directions, in segments as TCP
+// delivers them: late, repeated, overlapping and in any order. What the connection has said so far is in [Conn.TLS] or
+// [Conn.SSH], and [Conn.State] tells whether more is to be expected:
+//
+//	c := hello.NewConn(hello.ProtocolTLS)
+//	c.Start(hello.FromClient, seq)
+//	c.Add(hello.FromClient, seq, payload)
+//	if c.TLS.ServerHello != nil {
+//		fmt.Println(c.TLS.ServerHello.Version, c.TLS.ServerHello.Group)
+//	}
+//
+// A Conn decodes what protects the connection: versions, cipher suites, groups, signature schemes, alerts, and the lists
+// that SSH negotiates with. It keeps neither names nor addresses, and decrypts nothing. Memory is bounded by [MaxBytes] of
+// each direction. Malformed input ends in [StateMalformed], never in a result.
+package hello

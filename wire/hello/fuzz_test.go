@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hello
+
+import (
+	"os"
+	"testing"
+)
+
+// FuzzConn feeds bytes as segments: of each, one byte for protocol and direction, one for how far it lies from where the
+// last one ended, two for its length.
+func FuzzConn(f *testing.F) {
+	entries, err := os.ReadDir("testdata")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			continue
+		}
+		var seed []byte
+		for _, p := range load(f, e.Name()) {
+			seed = append(seed, byte(p.dir), 0, byte(len(p.data)>>8), byte(len(p.data)))
+			seed = append(seed, p.data...)
+		}
+		f.Add(uint8(ProtocolTLS), seed)
+		f.Add(uint8(ProtocolSSH), seed)
+	}
+	f.Fuzz(func(t *testing.T, protocol uint8, input []byte) {
+		c := NewConn(Protocol(protocol%2 + 1))
+		var seq [2]uint32
+		for len(input) >= 4 {
+			d, n := Direction(input[0]&1), min(int(input[2])<<8|int(input[3]), len(input)-4)
+			at := seq[d] + uint32(int8(input[1]))
+			before := c.State()
+			c.Add(d, at, input[4:4+n])
+			if before != StateOpen && c.State() != before {
+				t.Fatalf("state %d became %d", before, c.State())
+			}
+			seq[d] = at + uint32(n)
+			input = input[4+n:]
+		}
+		for d := range c.sides {
+			s := &c.sides[d]
+			if len(s.buf) > MaxBytes || len(s.ranges) > maxRanges || len(s.messages) > 2*MaxBytes {
+				t.Fatalf("unbounded: %d bytes, %d ranges, %d bytes of messages", len(s.buf), len(s.ranges), len(s.messages))
+			}
+		}
+		if c.State() == StateComplete && c.Protocol == ProtocolTLS && (c.TLS.ServerHello == nil || c.TLS.ClientHello == nil) {
+			t.Fatalf("complete without hellos: %+v", c.TLS)
+		}
+		if c.SSH.Client != nil && c.SSH.Server != nil {
+			Negotiate(c.SSH.Client, c.SSH.Server)
+		}
+	})
+}

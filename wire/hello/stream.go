@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hello
+
+import "slices"
+
+const (
+	// MaxBytes is how much of one direction is looked at.
+	MaxBytes = 16 << 10
+	// maxRanges bounds how many separate pieces of a stream wait for what is missing between them.
+	maxRanges = 64
+)
+
+// stream puts the segments of one direction in order.
+type stream struct {
+	base    uint32 // sequence number of the first byte
+	started bool
+	buf     []byte
+	ranges  []span // what of buf is filled, in order, neither touching nor overlapping
+	cut     bool   // bytes past MaxBytes, or between too many gaps, were left out
+}
+
+// span is a range of bytes of a stream.
+type span struct{ from, to int }
+
+// start sets the sequence number of the first byte.
+func (s *stream) start(seq uint32) {
+	s.base, s.started = seq, true
+}
+
+// add takes a segment. Of bytes that come twice the first copy counts.
+func (s *stream) add(seq uint32, data []byte) {
+	if !s.started {
+		s.start(seq)
+	}
+	from := int(int32(seq - s.base))
+	if from < 0 {
+		if -from >= len(data) {
+			return
+		}
+		data = data[-from:]
+		from = 0
+	}
+	if from+len(data) > MaxBytes {
+		s.cut = true
+		if from >= MaxBytes {
+			return
+		}
+		data = data[:MaxBytes-from]
+	}
+	if len(data) == 0 {
+		return
+	}
+	s.fill(from, data)
+}
+
+// fill copies what of data is new to its place.
+func (s *stream) fill(from int, data []byte) {
+	to := from + len(data)
+	first, _ := slices.BinarySearchFunc(s.ranges, from, func(r span, from int) int { return r.to - from })
+	last := first // one past those that touch or overlap
+	for last < len(s.ranges) && s.ranges[last].from <= to {
+		last++
+	}
+	if first == last && len(s.ranges) >= maxRanges {
+		s.cut = true
+		return
+	}
+	if to > len(s.buf) {
+		s.buf = append(s.buf, make([]byte, to-len(s.buf))...)
+	}
+	at := from
+	merged := span{from, to}
+	for _, r := range s.ranges[first:last] {
+		if at < r.from {
+			copy(s.buf[at:min(r.from, to)], data[at-from:])
+		}
+		at = max(at, min(r.to, to))
+		merged = span{min(merged.from, r.from), max(merged.to, r.to)}
+	}
+	if at < to {
+		copy(s.buf[at:to], data[at-from:])
+	}
+	s.ranges = slices.Replace(s.ranges, first, last, merged)
+}
+
+// bytes returns what there is from the first byte to the first gap.
+func (s *stream) bytes() []byte {
+	if len(s.ranges) == 0 || s.ranges[0].from > 0 {
+		return nil
+	}
+	return s.buf[:s.ranges[0].to]
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hello
+
+import "golang.org/x/crypto/cryptobyte"
+
+// TLS is what a TLS handshake has said in the clear. Fields are nil or zero while unseen.
+type TLS struct {
+	ClientHello *ClientHello // the last one: the second one after a HelloRetryRequest
+	FirstHello  *ClientHello // the one before a HelloRetryRequest
+	Retry       *ServerHello // the HelloRetryRequest
+	ServerHello *ServerHello
+	KeyExchange *ServerKeyExchange // TLS 1.2 and older
+
+	ServerCertificate bool // TLS 1.2 and older: the server sent a certificate
+	ClientCertificate bool // TLS 1.2 and older: the client sent a certificate
+	CertificateAsked  bool // TLS 1.2 and older: the server asked for one
+	ClientKeyExchange bool // TLS 1.2 and older: the client went on after the server's messages
+	Resumed           bool // the ServerHello took up an earlier session
+
+	Alert *Alert // that ended the handshake
+}
+
+// Alert is an alert message.
+type Alert struct {
+	From        Direction
+	Description uint8 // IANA's TLS Alerts registry; 0 if Encrypted
+	Encrypted   bool  // TLS 1.3: the message is encrypted, and too short to be anything else
+}
+
+// Record types (RFC 8446, 5.1) and handshake types (IANA's TLS HandshakeType registry).
+const (
+	recordChangeCipherSpec = 20
+	recordAlert            = 21
+	recordHandshake        = 22
+	recordApplicationData  = 23
+
+	messageHelloRequest       = 0
+	messageClientHello        = 1
+	messageServerHello        = 2
+	messageNewSessionTicket   = 4
+	messageCertificate        = 11
+	messageServerKeyExchange  = 12
+	messageCertificateRequest = 13
+	messageServerHelloDone    = 14
+	messageCertificateVerify  = 15
+	messageClientKeyExchange  = 16
+	messageCertificateStatus  = 22
+	messageSupplementalData   = 23
+)
+
+const (
+	recordHeader  = 5
+	messageHeader = 4
+	maxRecord     = 1<<14 + 2048 // RFC 5246, 6.2.3
+	alertFatal    = 2
+	alertClose    = 0 // close_notify
+	version13     = 0x0304
+
+	// shortestFlight is the least size of a TLS 1.3 client's first encrypted record: a Finished message of 36 bytes, its
+	// type and the tag of 8 bytes. EndOfEarlyData is shorter, an alert needs 11 bytes.
+	shortestFlight = messageHeader + 32 + 1 + 8
+)
+
+// decodeTLS decodes records of both sides as far as they are complete. The server's are decoded once the client has said
+// hello, since what they mean depends on it.
+func (c *Conn) decodeTLS() {
+	for progress := true; progress && c.state == StateOpen; {
+		progress = c.decodeRecord(FromClient)
+		if c.TLS.ClientHello != nil && c.state == StateOpen {
+			progress = c.decodeRecord(FromServer) || progress
+		}
+	}
+}
+
+// decodeRecord decodes one record and reports whether there was one.
+func (c *Conn) decodeRecord(d Direction) bool {
+	s := &c.sides[d]
+	b := s.bytes()[s.read:]
+	if len(b) < recordHeader {
+		return false
+	}
+	typ, length := b[0], int(b[3])<<8|int(b[4])
+	if typ < recordChangeCipherSpec || typ > recordApplicationData || b[1] != 3 || length > maxRecord {
+		c.state = StateMalformed
+		return false
+	}
+	if typ == recordApplicationData && s.protectedRecord(c, d, length) {
+		return false
+	}
+	if len(b) < recordHeader+length {
+		return false
+	}
+	s.read += recordHeader + length
+	body := b[recordHeader : recordHeader+length]
+	switch typ {
+	case recordChangeCipherSpec:
+		c.changeCipherSpec(d)
+	case recordAlert:
+		c.alert(d, body)
+	case recordHandshake:
+		if length == 0 {
+			c.state = StateMalformed // RFC 8446, 5.1
+			return false
+		}
+		if s.sealed {
+			break
+		}
+		s.messages = append(s.messages, body...)
+		c.decodeMessages(d)
+	}
+	return true
+}
+
+// protectedRecord handles the start of a record of application data, which is encrypted, and reports whether the side has
+// nothing more to say. Early data goes before a ClientHello's answer and is skipped.
+func (s *side) protectedRecord(c *Conn, d Direction, length int) bool {
+	t := &c.TLS
+	switch {
+	case t.ServerHello == nil:
+		if d == FromServer || t.ClientHello == nil || !t.ClientHello.EarlyData {
+			c.state = StateMalformed
+			return true
+		}
+		return false
+	case d == FromServer:
+		s.sealed = true
+		return false // its encrypted records are skipped until the client has answered
+	case t.ServerHello.Version == version13 && length < shortestFlight && !t.ClientHello.EarlyData:
+		t.Alert = &Alert{From: FromClient, Encrypted: true}
+		c.state = StateFailed
+		return true
+	case t.ClientHello.EarlyData && t.ServerHello.Version == version13:
+		return false // rejected or late early data cannot be told from the Finished message
+	}
+	c.state = StateComplete
+	return true
+}
+
+// changeCipherSpec handles the message after which a side's records are encrypted. In TLS 1.3 it means nothing.
+func (c *Conn) changeCipherSpec(d Direction) {
+	t := &c.TLS
+	if t.ServerHello == nil || t.ServerHello.Version == version13 {
+		return
+	}
+	c.sides[d].sealed = true
+	if d == FromServer && !t.ServerCertificate && t.KeyExchange == nil && !t.ClientKeyExchange {
+		t.Resumed = true
+	}
+	if c.sides[FromClient].sealed && c.sides[FromServer].sealed {
+		c.state = StateComplete
+	}
+}
+
+// alert handles an alert, which is encrypted if it is not two bytes long.
+func (c *Conn) alert(d Direction, body []byte) {
+	if len(body) != 2 || c.sides[d].sealed || c.TLS.ClientHello == nil {
+		return
+	}
+	if body[0] != alertFatal && body[1] != alertClose {
+		return // a warning, such as unrecognized_name
+	}
+	c.TLS.Alert = &Alert{From: d, Description: body[1]}
+	c.state = StateFailed
+}
+
+// decodeMessages decodes the handshake messages that are complete.
+func (c *Conn) decodeMessages(d Direction) {
+	s := &c.sides[d]
+	for c.state == StateOpen && !s.sealed && len(s.messages) >= messageHeader {
+		if !expected(d, s.messages[0]) {
+			c.state = StateMalformed
+			return
+		}
+		length := int(s.messages[1])<<16 | int(s.messages[2])<<8 | int(s.messages[3])
+		if length > MaxBytes {
+			c.state = StateTooLong
+			return
+		}
+		if len(s.messages) < messageHeader+length {
+			return
+		}
+		typ, body := s.messages[0], s.messages[messageHeader:messageHeader+length]
+		s.messages = s.messages[messageHeader+length:]
+		if !c.message(d, typ, body) {
+			c.state = StateMalformed
+		}
+	}
+}
+
+// expected reports whether a side may send a message of that type before it encrypts.
+func expected(d Direction, typ uint8) bool {
+	if d == FromClient {
+		switch typ {
+		case messageClientHello, messageCertificate, messageClientKeyExchange, messageCertificateVerify, messageSupplementalData:
+			return true
+		}
+		return false
+	}
+	switch typ {
+	case messageHelloRequest, messageServerHello, messageCertificate, messageServerKeyExchange, messageCertificateRequest,
+		messageServerHelloDone, messageNewSessionTicket, messageCertificateStatus, messageSupplementalData:
+		return true
+	}
+	return false
+}
+
+// message decodes an expected handshake message and reports whether it is well-formed and in its place.
+func (c *Conn) message(d Direction, typ uint8, body []byte) bool {
+	t := &c.TLS
+	if d == FromClient {
+		switch typ {
+		case messageClientHello:
+			return c.clientHello(body)
+		case messageCertificate:
+			t.ClientCertificate = len(body) > 3
+		case messageClientKeyExchange:
+			t.ClientKeyExchange = true
+		}
+		return t.ServerHello != nil
+	}
+	switch typ {
+	case messageHelloRequest:
+		return true
+	case messageServerHello:
+		return c.serverHello(body)
+	case messageCertificate:
+		t.ServerCertificate = len(body) > 3
+	case messageServerKeyExchange:
+		t.KeyExchange = parseServerKeyExchange(body, t.ServerHello)
+	case messageCertificateRequest:
+		t.CertificateAsked = true
+	}
+	return t.ServerHello != nil && t.ServerHello.Version != version13
+}
+
+func (c *Conn) clientHello(body []byte) bool {
+	t := &c.TLS
+	if t.ClientHello != nil && (t.Retry == nil || t.FirstHello != nil) || t.ServerHello != nil {
+		return false
+	}
+	h := parseClientHello(body)
+	if h == nil {
+		return false
+	}
+	if t.Retry != nil {
+		t.FirstHello = t.ClientHello
+	}
+	t.ClientHello = h
+	return true
+}
+
+func (c *Conn) serverHello(body []byte) bool {
+	t := &c.TLS
+	h := parseServerHello(body)
+	switch {
+	case h == nil || t.ServerHello != nil:
+		return false
+	case h.Retry:
+		if t.Retry != nil {
+			return false
+		}
+		t.Retry = h
+		return true
+	case t.Retry != nil && t.FirstHello == nil:
+		return false // the client has not answered the retry yet
+	}
+	t.ServerHello = h
+	if h.Version == version13 {
+		t.Resumed = h.PSK
+		c.sides[FromServer].sealed = true
+	}
+	return true
+}
+
+// grease reports whether a codepoint is one of those that say nothing (RFC 8701).
+func grease(id uint16) bool { return id&0x0f0f == 0x0a0a && id>>8 == id&0xff }
+
+// codepoints reads a list of 16-bit numbers without those of GREASE.
+func codepoints(s cryptobyte.String) ([]uint16, bool) {
+	var ids []uint16
+	for !s.Empty() {
+		var id uint16
+		if !s.ReadUint16(&id) {
+			return nil, false
+		}
+		if !grease(id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, true
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire_test
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/crau-otel/crau-otel/test/harness"
+	"github.com/crau-otel/crau-otel/tracer"
+	"github.com/crau-otel/crau-otel/tracer/event"
+	"github.com/crau-otel/crau-otel/wire"
+)
+
+// recorder keeps events as lines.
+type recorder struct {
+	mu     sync.Mutex
+	events map[uint32][]string // by process
+	sensor *wire.Sensor
+}
+
+func (r *recorder) Handle(*event.Event) {}
+
+func (r *recorder) Tick(now uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sensor.Tick(now)
+}
+
+func (r *recorder) packet(p *event.Packet) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sensor.Packet(p)
+}
+
+func (r *recorder) emit(ev *event.Event) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d %x", ev.Kind, ev.Context>>60)
+	for _, p := range ev.Pairs {
+		switch p.Type {
+		case event.Word:
+			fmt.Fprintf(&b, " %s=%d", p.Key, p.Word)
+		case event.String:
+			fmt.Fprintf(&b, " %s=%s", p.Key, p.Value)
+		case event.Blob:
+			fmt.Fprintf(&b, " %s=%x", p.Key, p.Value)
+		}
+	}
+	r.events[ev.PID] = append(r.events[ev.PID], b.String())
+}
+
+// start attaches the programs at sockets and returns what they report.
+func start(t *testing.T) (*recorder, *tracer.Tracer) {
+	t.Helper()
+	harness.RequireBPF(t)
+	tr, err := tracer.New(tracer.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &recorder{events: make(map[uint32][]string)}
+	if r.sensor, err = wire.New(wire.Config{Emit: r.emit}); err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.AttachWire(tracer.WireConfig{Packet: r.packet}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- tr.Run(ctx, r) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if err := tr.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r, tr
+}
+
+// wait returns a process's events once there are so many ends, sorted by context.
+func (r *recorder) wait(t *testing.T, pid uint32, ends int) []string {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		r.mu.Lock()
+		events := slices.Clone(r.events[pid])
+		r.mu.Unlock()
+		n := 0
+		for _, e := range events {
+			if strings.HasPrefix(e, fmt.Sprint(event.ContextEnd)+" ") {
+				n++
+			}
+		}
+		if n >= ends {
+			return events
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d ends:\n%s", n, ends, strings.Join(events, "\n"))
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func TestKernelGoTLS(t *testing.T) {
+	r, tr := start(t)
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hi")) }))
+	defer srv.Close()
+	c, err := tls.Dial("tcp", srv.Listener.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close() //nolint:errcheck // over
+	events := r.wait(t, uint32(os.Getpid()), 2)
+	for _, want := range []string{
+		"tls::role=client", "tls::role=server", "tls::group=4588 tls::negotiated=1", "tls::ciphersuite=4865", "tls::resumed=0",
+	} {
+		n := 0
+		for _, e := range events {
+			if strings.Contains(e, want) {
+				n++
+			}
+		}
+		wanted := 2
+		if strings.Contains(want, "role") {
+			wanted = 1
+		}
+		if n != wanted {
+			t.Errorf("%s: %d times, want %d", want, n, wanted)
+		}
+	}
+	stats, err := tr.WireStats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stats.Sent < 2 || stats.RingFull+stats.RateLimited+stats.NoStorage+stats.RecordsLost > 0 {
+		t.Errorf("%+v", stats)
+	}
+}

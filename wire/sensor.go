@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"container/list"
+	"errors"
+	"time"
+
+	"github.com/crau-otel/crau-otel/tracer/event"
+	"github.com/crau-otel/crau-otel/wire/hello"
+)
+
+// Config says how to follow connections. The zero value of a field means its default.
+type Config struct {
+	// Emit is called with each event. The event and its pairs are reused after the call. Required.
+	Emit func(*event.Event)
+	// MaxConnections bounds the connections followed at a time, each with up to 32 KiB. Past it, the oldest connection of
+	// the owner with the most connections is dropped. Default 4096.
+	MaxConnections int
+	// Timeout is how long a connection may take until it is encrypted. Default 30 s.
+	Timeout time.Duration
+}
+
+// Stats counts what became of connections. Connections is the sum of the others.
+type Stats struct {
+	Connections uint64 // that opened with TLS or SSH
+	Reported    uint64 // emitted, at least in part
+	Unanswered  uint64 // closed or timed out before their process sent anything, or before the hello was complete
+	Malformed   uint64 // neither TLS nor SSH after all
+	TooLong     uint64 // the hello exceeds what is looked at
+	Evicted     uint64 // dropped since a limit was reached
+	Open        uint64 // followed now, and not yet emitted
+}
+
+// owner is whose share of the limit a connection counts against.
+type owner struct {
+	cgroup uint64
+	uid    uint32
+}
+
+// Sensor follows connections. It is for use by one goroutine.
+type Sensor struct {
+	cfg         Config
+	connections map[uint64]*connection // by socket
+	oldest      *list.List             // of *connection
+	owners      map[owner]*list.List   // of *connection, oldest first
+	stats       Stats
+	event       event.Event
+	pairs       []event.Pair
+}
+
+// connection is one socket's.
+type connection struct {
+	socket  uint64
+	owner   owner
+	conn    *hello.Conn // nil while only early packets came
+	egress  hello.Direction
+	early   []segment
+	pid     uint32
+	tid     uint32
+	started uint64 // boot time of the hello, ns
+	last    uint64 // boot time of the latest packet
+	closed  [2]bool
+	emitted emitted
+	age     *list.Element // in Sensor.oldest
+	share   *list.Element // in Sensor.owners
+}
+
+// segment is a packet that arrived ahead of the first one.
+type segment struct {
+	flags event.PacketFlags
+	seq   uint32
+	data  []byte
+}
+
+// maxEarly bounds the packets kept per connection that arrived ahead of the first one.
+const maxEarly = 8
+
+// New returns a sensor that has seen nothing.
+func New(cfg Config) (*Sensor, error) {
+	if cfg.Emit == nil {
+		return nil, errors.New("wire: Emit is required")
+	}
+	if cfg.MaxConnections == 0 {
+		cfg.MaxConnections = 4096
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 30 * time.Second
+	}
+	return &Sensor{
+		cfg: cfg, connections: make(map[uint64]*connection), oldest: list.New(), owners: make(map[owner]*list.List),
+	}, nil
+}
+
+// Stats returns the counters.
+func (s *Sensor) Stats() Stats {
+	stats := s.stats
+	for _, c := range s.connections {
+		if c.conn != nil && !c.emitted.root {
+			stats.Open++
+		}
+	}
+	return stats
+}
+
+// Packet takes one packet.
+func (s *Sensor) Packet(p *event.Packet) {
+	c := s.connections[p.Socket]
+	if p.Flags&(event.StartsTLS|event.StartsSSH) != 0 {
+		if c != nil && c.conn != nil { // the socket was connected again
+			s.end(c)
+			c = nil
+		}
+		if c == nil {
+			c = s.open(p)
+		}
+		s.start(c, p)
+	}
+	if c == nil {
+		if p.Flags&event.Early == 0 {
+			return // reported, or dropped
+		}
+		c = s.open(p)
+	}
+	c.last = p.Time
+	if p.Flags&event.Owned != 0 && c.pid == 0 {
+		c.pid, c.tid = p.PID, p.TID
+	}
+	if c.conn == nil {
+		if len(c.early) < maxEarly {
+			c.early = append(c.early, segment{p.Flags, p.Seq, append([]byte(nil), p.Payload...)})
+		}
+		return
+	}
+	c.add(p.Flags, p.Seq, p.Payload)
+	if p.Flags&event.Close != 0 {
+		c.closed[c.direction(p.Flags)] = true
+	}
+	if c.pid != 0 {
+		s.emit(c)
+	}
+	if c.conn.State() != hello.StateOpen || c.closed[0] && c.closed[1] {
+		s.end(c)
+	}
+}
+
+// start begins to decode a connection.
+func (s *Sensor) start(c *connection, p *event.Packet) {
+	s.stats.Connections++
+	c.started = p.Time
+	sent := p.Flags&event.Egress != 0
+	if p.Flags&event.StartsSSH != 0 {
+		c.conn = hello.NewConn(hello.ProtocolSSH)
+		c.egress = side(p.Flags&event.Connected != 0)
+		c.conn.Start(c.direction(p.Flags), p.Seq)
+	} else {
+		c.conn = hello.NewConn(hello.ProtocolTLS)
+		c.egress = side(sent)
+		c.conn.Start(hello.FromClient, p.StartSeq)
+		c.conn.Add(hello.FromClient, p.StartSeq, p.Prefix)
+	}
+	c.conn.Start(c.direction(p.Flags).Opposite(), p.PeerSeq)
+	for _, e := range c.early {
+		c.add(e.flags, e.seq, e.data)
+	}
+	c.early = nil
+}
+
+// side returns the direction of what a client, or a server, sends.
+func side(client bool) hello.Direction {
+	if client {
+		return hello.FromClient
+	}
+	return hello.FromServer
+}
+
+func (c *connection) direction(flags event.PacketFlags) hello.Direction {
+	if flags&event.Egress != 0 {
+		return c.egress
+	}
+	return c.egress.Opposite()
+}
+
+func (c *connection) add(flags event.PacketFlags, seq uint32, data []byte) {
+	if len(data) > 0 {
+		c.conn.Add(c.direction(flags), seq, data)
+	}
+}
+
+// Tick ends connections that have timed out by the boot time now (ns).
+func (s *Sensor) Tick(now uint64) {
+	for e := s.oldest.Front(); e != nil; e = s.oldest.Front() {
+		c := e.Value.(*connection)
+		if c.opened()+uint64(s.cfg.Timeout) > now {
+			return
+		}
+		s.end(c)
+	}
+}
+
+// Flush ends all connections.
+func (s *Sensor) Flush() {
+	for e := s.oldest.Front(); e != nil; e = s.oldest.Front() {
+		s.end(e.Value.(*connection))
+	}
+}
+
+func (c *connection) opened() uint64 {
+	if c.started != 0 {
+		return c.started
+	}
+	return c.last
+}
+
+// open follows a connection, and makes room for it.
+func (s *Sensor) open(p *event.Packet) *connection {
+	for len(s.connections) >= s.cfg.MaxConnections {
+		s.evict()
+	}
+	c := &connection{socket: p.Socket, owner: owner{p.CgroupID, p.UID}, last: p.Time}
+	s.connections[p.Socket] = c
+	c.age = s.oldest.PushBack(c)
+	share := s.owners[c.owner]
+	if share == nil {
+		share = list.New()
+		s.owners[c.owner] = share
+	}
+	c.share = share.PushBack(c)
+	return c
+}
+
+// evict drops the oldest connection of the owner that has the most.
+func (s *Sensor) evict() {
+	var most *list.List
+	for _, share := range s.owners {
+		if most == nil || share.Len() > most.Len() {
+			most = share
+		}
+	}
+	c := most.Front().Value.(*connection)
+	if c.conn != nil && !c.emitted.root {
+		s.stats.Evicted++
+		c.emitted.counted = true
+	}
+	s.end(c)
+}
+
+// end stops following a connection, and counts what became of it.
+func (s *Sensor) end(c *connection) {
+	delete(s.connections, c.socket)
+	s.oldest.Remove(c.age)
+	share := s.owners[c.owner]
+	share.Remove(c.share)
+	if share.Len() == 0 {
+		delete(s.owners, c.owner)
+	}
+	switch {
+	case c.conn == nil, c.emitted.counted:
+	case c.emitted.root:
+		s.emitEnd(c)
+		s.stats.Reported++
+	case c.conn.State() == hello.StateMalformed:
+		s.stats.Malformed++
+	case c.conn.State() == hello.StateTooLong:
+		s.stats.TooLong++
+	default:
+		s.stats.Unanswered++
+	}
+}

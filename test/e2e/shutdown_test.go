@@ -82,6 +82,29 @@ func TestStuckShutdownEndsInTime(t *testing.T) {
 	line(t, a.Log(), "level=WARN", "not everything was exported")
 }
 
+// A receiver that floods the agent with HTTP/2 PING frames and reads nothing cannot delay its end: spans and metrics share
+// the time. The time is part of what holds: not parallel.
+func TestShutdownEndsInTimeDespiteAFloodOfPings(t *testing.T) {
+	sample := ownSample(t)
+	f := harness.FloodPings(t)
+	a := startAgent(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + f.Address, "CRAU_SHUTDOWN_TIMEOUT=2s"}, "--library", sample)
+	hits := harness.RunSample(t, sample, "--count", "200", "--rate", "0")
+	select {
+	case <-f.Blocked:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the connection still takes PING frames after 20 s")
+	}
+	began := time.Now()
+	n := a.Stop()
+	if took := time.Since(began); took > 4500*time.Millisecond {
+		t.Errorf("it took %s to shut down, want 2 s and what detaching takes", took)
+	}
+	n.CheckExact(t, hits)
+	if n["lost.export_failed"] != hits {
+		t.Errorf("%d hits, not all failed although nobody read: %v", hits, n)
+	}
+}
+
 func TestEverythingFailsWithoutAReceiver(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package otlp_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/resolver/dns"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/otlp"
+	"github.com/crau-otel/crau-otel/test/harness"
+)
+
+func splitHostPort(t *testing.T, address string) (host, port string) {
+	t.Helper()
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return host, port
+}
+
+// nameServer answers every question for an IPv4 address with the one that is set.
+type nameServer struct {
+	conn    net.PacketConn
+	address atomic.Pointer[[4]byte]
+	asked   atomic.Int32
+}
+
+// useNameServer lets the process ask a name server of the test's own.
+func useNameServer(t *testing.T) *nameServer {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	s := &nameServer{conn: conn}
+	go s.serve()
+	old := net.DefaultResolver
+	t.Cleanup(func() { net.DefaultResolver = old })
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "udp", conn.LocalAddr().String())
+	}}
+	dns.SetMinResolutionInterval(10 * time.Millisecond) // gRPC asks at most every 30 s
+	return s
+}
+
+func (s *nameServer) serve() {
+	b := make([]byte, 1500)
+	for {
+		n, from, err := s.conn.ReadFrom(b)
+		if err != nil {
+			return
+		}
+		var m dnsmessage.Message
+		if m.Unpack(b[:n]) != nil || len(m.Questions) != 1 {
+			continue
+		}
+		s.asked.Add(1)
+		m.Response, m.Additionals = true, nil
+		if q := m.Questions[0]; q.Type == dnsmessage.TypeA {
+			m.Answers = []dnsmessage.Resource{{
+				Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 1},
+				Body:   &dnsmessage.AResource{A: *s.address.Load()},
+			}}
+		}
+		if answer, err := m.Pack(); err == nil {
+			_, _ = s.conn.WriteTo(answer, from)
+		}
+	}
+}
+
+// open returns an exporter for an endpoint.
+func open(t *testing.T, endpoint string) *otlp.Exporter {
+	t.Helper()
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+	e, err := otlp.Open("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Shutdown(context.Background()) })
+	return e
+}
+
+// A receiver gets another address: the name is resolved again.
+func TestReceiverThatMoves(t *testing.T) {
+	s := useNameServer(t)
+	s.address.Store(&[4]byte{127, 0, 0, 1})
+	first := harness.Receive(t, harness.ReceiverConfig{})
+	_, port := splitHostPort(t, first.Address())
+	e := open(t, "http://collector.test:"+port)
+	eventually(t, e)
+
+	first.Close()
+	s.address.Store(&[4]byte{127, 0, 0, 2})
+	second := harness.Receive(t, harness.ReceiverConfig{Address: "127.0.0.2:" + port})
+	eventually(t, e)
+	if first.Accepted.Load() != 1 || second.Accepted.Load() != 1 {
+		t.Errorf("%d and %d spans arrived, want 1 and 1", first.Accepted.Load(), second.Accepted.Load())
+	}
+}
+
+// A receiver, or a load balancer before it, closes connections that are idle or old. None of the calls fails for it.
+func TestReceiverThatClosesConnections(t *testing.T) {
+	r := harness.Receive(t, harness.ReceiverConfig{Options: []grpc.ServerOption{grpc.KeepaliveParams(keepalive.ServerParameters{
+		MaxConnectionIdle: 50 * time.Millisecond, MaxConnectionAge: 200 * time.Millisecond, MaxConnectionAgeGrace: time.Second,
+	})}})
+	e := open(t, r.Endpoint())
+	for i := range 10 {
+		if err := exportTrees(t.Context(), e, handshake(1)); err != nil {
+			t.Errorf("call %d: %v", i, err)
+		}
+		time.Sleep(time.Duration(i) * 15 * time.Millisecond)
+	}
+	if n := r.Accepted.Load(); n != 10 {
+		t.Errorf("%d spans arrived, want 10", n)
+	}
+}
+
+// proxy is an HTTP proxy that knows the method CONNECT, and connects to one address whatever it is asked for.
+type proxy struct {
+	target string
+	asked  atomic.Pointer[string]
+}
+
+func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.asked.Store(&r.Host)
+	upstream, err := net.Dial("tcp", p.target)
+	if err != nil || r.Method != http.MethodConnect {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	defer upstream.Close()
+	client, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer client.Close()
+	_, _ = io.WriteString(client, "HTTP/1.1 200 OK\r\n\r\n")
+	go io.Copy(upstream, buffered) //nolint:errcheck // ends with the connections
+	_, _ = io.Copy(client, upstream)
+}
+
+const proxyTarget = "CRAU_TEST_PROXY_TARGET"
+
+// A receiver behind a proxy is reached by HTTPS_PROXY, and directly by NO_PROXY. The variables are read once in a process, so
+// that each case is a process of its own.
+func TestProxy(t *testing.T) {
+	if endpoint := os.Getenv(proxyTarget); endpoint != "" {
+		s := useNameServer(t)
+		s.address.Store(&[4]byte{127, 0, 0, 1})
+		eventually(t, open(t, endpoint))
+		return
+	}
+	r := harness.Receive(t, harness.ReceiverConfig{})
+	_, port := splitHostPort(t, r.Address())
+	p := &proxy{target: r.Address()}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: p, ReadHeaderTimeout: time.Minute}
+	go server.Serve(l) //nolint:errcheck // ends by Close
+	defer server.Close()
+	for _, c := range []struct{ host, noProxy, asked string }{
+		{"elsewhere.test", "", "elsewhere.test:" + port},
+		{"elsewhere.test", "elsewhere.test", ""},
+		{"localhost", "", ""}, // never by a proxy
+	} {
+		p.asked.Store(new(string))
+		before := r.Accepted.Load()
+		cmd := exec.Command(os.Args[0], "-test.run=^TestProxy$")
+		cmd.Env = append(os.Environ(), proxyTarget+"=http://"+c.host+":"+port, "HTTPS_PROXY=http://"+l.Addr().String(),
+			"NO_PROXY="+c.noProxy)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%+v: %v\n%s", c, err, out)
+		}
+		if got := *p.asked.Load(); got != c.asked || r.Accepted.Load() != before+1 {
+			t.Errorf("%+v: the proxy was asked for %q, %d spans arrived", c, got, r.Accepted.Load()-before)
+		}
+	}
+}

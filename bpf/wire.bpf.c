@@ -88,7 +88,7 @@ static __always_inline struct direction *direction(struct conn *c, __u32 egress)
 	return egress ? &c->transmitted : &c->received;
 }
 
-/* What is known of the packet under examination. */
+/* The packet under examination. */
 struct packet {
 	__u32 offset;	/* of the payload */
 	__u32 len;	/* of the payload */

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-var update = flag.Bool("update", false, "record the programs' connections anew; needs openssl, gnutls-cli, ssh and sshd")
+var update = flag.Bool("update", false, "record the programs' connections again; needs openssl, gnutls-cli, ssh and sshd")
 
 // programs are recordings of stock programs. PORT, CERT, KEY and DIR stand for what the recorder makes.
 var programs = []struct {

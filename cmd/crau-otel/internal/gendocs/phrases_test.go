@@ -17,7 +17,7 @@ var phrases = []struct {
 	pattern *regexp.Regexp
 	instead string
 }{
-	{phrase(`(is|are|was|were|be|been|being|not) told`), "reported, known, notified"},
+	{phrase(`(is|are|was|were|been|being) told`), "reported, known, notified"},
 	{phrase(`tells (what|which|that|who|how|of|it)`), "says, reports, identifies"},
 	{phrase(`(says?|said|told) of`), "says about, describes"},
 	{phrase(`lets? go of`), "releases, closes"},
@@ -25,7 +25,7 @@ var phrases = []struct {
 	{phrase(`for want of`), "without, because ... is missing"},
 	{phrase(`in the making`), "under construction, unfinished"},
 	{phrase(`puts? (\w+ )?in force`), "applies"},
-	{phrase(`that is known|what is known of|knows of|known of`), "known, knows"},
+	{phrase(`what is known of|knows of|known of`), "known, knows"},
 	{phrase(`anew`), "again"},
 	{phrase(`of no (matter|use)`), "irrelevant, useless"},
 	{phrase(`(makes?|made) use of`), "uses"},

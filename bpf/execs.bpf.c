@@ -55,10 +55,49 @@ int report_exec(void *ctx __attribute__((unused)))
 	return 0;
 }
 
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+/* Of struct mm_struct: mm_lock_seq is a seqcount_t since Linux 6.13 and an int since 6.4. */
+struct mm_struct___count {
+	int map_count;
+	struct {
+		unsigned int sequence;
+	} mm_lock_seq;
+};
+
+struct mm_struct___int {
+	int mm_lock_seq;
+};
+
+struct vm_area_struct {
+	unsigned long vm_start;
+	unsigned long vm_flags;
+	unsigned long vm_pgoff;
+	struct file *vm_file;
+};
+
+#pragma clang attribute pop
+
+struct bpf_iter_task_vma {
+	__u64 opaque[1];
+} __attribute__((aligned(8)));
+
+#define VM_EXEC 0x4UL
+
+/* A process with more mappings is told by the amount of executable memory only: the memory map is locked while the
+ * mappings are looked at. */
+#define MAX_VMAS 8192
+
+extern int bpf_iter_task_vma_new(struct bpf_iter_task_vma *it, struct task_struct *task, __u64 addr) __ksym __weak;
+extern struct vm_area_struct *bpf_iter_task_vma_next(struct bpf_iter_task_vma *it) __ksym __weak;
+extern void bpf_iter_task_vma_destroy(struct bpf_iter_task_vma *it) __ksym __weak;
+
 /* The executable memory of a process when the iterator last ran. */
 struct code {
 	__u64 start_time;	/* CLOCK_BOOTTIME, ns; tells reused process ids apart */
 	__u64 exec_vm;		/* pages */
+	__u64 changes;		/* changes of the memory map, see map_changes */
+	__u64 hash;		/* of the executable mappings of files; 0 if they were not looked at */
 };
 
 struct {
@@ -68,7 +107,56 @@ struct {
 	__type(value, struct code);
 } seen SEC(".maps");
 
-/* Writes the ids of the processes whose executable memory changed since the last run, __u32 each. */
+/* Returns a number that changes whenever the memory map does, 0 on kernels without one. */
+static __u64 map_changes(struct mm_struct___count *mm)
+{
+	struct mm_struct___int *before_6_13 = (struct mm_struct___int *)mm;
+
+	if (bpf_core_field_exists(mm->mm_lock_seq.sequence))
+		return BPF_CORE_READ(mm, mm_lock_seq.sequence) + 1ULL;
+	if (bpf_core_field_exists(before_6_13->mm_lock_seq))
+		return (__u32)BPF_CORE_READ(before_6_13, mm_lock_seq) + 1ULL;
+	return 0;
+}
+
+static __u64 mix(__u64 hash, __u64 value)
+{
+	hash = (hash ^ value) * 0x9e3779b97f4a7c15ULL;
+	return hash ^ hash >> 29;
+}
+
+/* Returns a hash of the executable mappings of files, 0 if they cannot be looked at now. It does not wait for the lock of
+ * the memory map. */
+static __u64 hash_mappings(struct task_struct *task)
+{
+	struct bpf_iter_task_vma it;
+	struct vm_area_struct *vma;
+	__u64 hash = 1;
+
+	if (bpf_iter_task_vma_new(&it, task, 0)) {
+		bpf_iter_task_vma_destroy(&it);
+		return 0;
+	}
+	while ((vma = bpf_iter_task_vma_next(&it))) {
+		struct file *file;
+
+		if (!(vma->vm_flags & VM_EXEC))
+			continue;
+		file = vma->vm_file;
+		if (!file)
+			continue;
+		hash = mix(hash, vma->vm_start);
+		hash = mix(hash, vma->vm_pgoff);
+		hash = mix(hash, BPF_CORE_READ(file, f_inode, i_ino));
+		hash = mix(hash, BPF_CORE_READ(file, f_inode, i_sb, s_dev));
+	}
+	bpf_iter_task_vma_destroy(&it);
+	return hash | 1;
+}
+
+/* Writes the ids of the processes whose executable memory changed since the last run, __u32 each. The amount of it tells
+ * most changes. A module that is replaced by one of equal size is told by the mappings, which are looked at only after
+ * the memory map has changed, and since Linux 6.7. */
 SEC("iter/task")
 int changed_maps(struct bpf_iter__task *ctx)
 {
@@ -76,6 +164,7 @@ int changed_maps(struct bpf_iter__task *ctx)
 	struct code *before, now = {};
 	struct mm_struct *mm;
 	__u32 tgid;
+	int same;
 
 	if (!task)
 		return 0;
@@ -91,8 +180,20 @@ int changed_maps(struct bpf_iter__task *ctx)
 	now.start_time = BPF_CORE_READ(task, group_leader, start_boottime);
 	now.exec_vm = BPF_CORE_READ(mm, exec_vm);
 	before = bpf_map_lookup_elem(&seen, &tgid);
-	if (before && before->start_time == now.start_time && before->exec_vm == now.exec_vm)
+	same = before && before->start_time == now.start_time && before->exec_vm == now.exec_vm;
+	now.changes = map_changes((struct mm_struct___count *)mm);
+	if (same && before->changes == now.changes)
 		return 0;
+	if (bpf_iter_task_vma_new && BPF_CORE_READ((struct mm_struct___count *)mm, map_count) <= MAX_VMAS) /* the kernel has it */
+		now.hash = hash_mappings(task);
+	if (same) {
+		if (!now.hash)
+			return 0; /* asked again the next time */
+		if (before->hash == now.hash) {
+			before->changes = now.changes;
+			return 0;
+		}
+	}
 	/* If the buffer is full, the kernel enlarges it and calls again. */
 	if (!bpf_seq_write(ctx->meta->seq, &tgid, sizeof(tgid)))
 		bpf_map_update_elem(&seen, &tgid, &now, BPF_ANY);

@@ -17,6 +17,8 @@ type ExecsCode struct {
 	_         structs.HostLayout
 	StartTime uint64
 	ExecVm    uint64
+	Changes   uint64
+	Hash      uint64
 }
 
 type ExecsExecutable struct {

@@ -154,3 +154,58 @@ func BenchmarkChanged(b *testing.B) {
 		}
 	}
 }
+
+// TestReplacedMappingOfEqualSizeIsReported unmaps a file and maps another one of equal size, as dlclose and dlopen do.
+func TestReplacedMappingOfEqualSizeIsReported(t *testing.T) {
+	w, _ := start(t)
+	self := uint32(os.Getpid())
+	reported := func() bool {
+		t.Helper()
+		found := false
+		if err := w.Changed(func(pid uint32) { found = found || pid == self }); err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	mapCode := func(path string) []byte {
+		t.Helper()
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		code, err := unix.Mmap(int(f.Fd()), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_EXEC, unix.MAP_PRIVATE)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return code
+	}
+	one, other := copyOf(t, "/bin/true"), copyOf(t, "/bin/true")
+	code := mapCode(one)
+	if !reported() {
+		t.Error("a new mapping was not reported")
+	}
+	if reported() {
+		t.Error("nothing has changed")
+	}
+	if err := unix.Munmap(code); err != nil {
+		t.Fatal(err)
+	}
+	code = mapCode(other)
+	if !reported() {
+		t.Error("another file of equal size was not reported")
+	}
+	// What is not executable changes the memory map, but is of no interest.
+	data, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reported() {
+		t.Error("a mapping of data was reported")
+	}
+	for _, mapping := range [][]byte{code, data} {
+		if err := unix.Munmap(mapping); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -1,50 +1,67 @@
-#!/bin/sh
+#!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# kernel.sh VERSION CACHE_DIR
-#
-# Prints the path of a Debian kernel image, such as of the newest 6.1 for VERSION 6.1. What is not in CACHE_DIR yet comes from
-# the package that apt would install for linux-image-amd64, but nothing is installed. The image is kept uncompressed: an
-# emulated processor needs six seconds for that.
-set -eu
+# Prints the path of a Debian kernel image. An image that is not in the cache yet is taken out of the package that apt would
+# install for linux-image-ARCH in a suite. Nothing is installed: the package lists are the cache's own, from the mirror that
+# this machine's apt uses.
+set -euo pipefail
 
-[ $# -eq 2 ] || { echo "usage: kernel.sh VERSION CACHE_DIR" >&2; exit 2; }
-version=$1
-mkdir -p "$2"
-cache=$(cd "$2" && pwd)
+[ $# -eq 3 ] || { echo "usage: kernel.sh ARCH SUITE CACHE_DIR" >&2; exit 2; }
+arch=$1 suite=$2
+mkdir -p "$3"
+cache=$(cd "$3" && pwd)
 
-cached() {
-	find "$cache" -maxdepth 1 -name "vmlinux-${version}[.-]*" | sort -V | tail -n 1
+cached() { find "$cache" -maxdepth 1 -name "vmlinux-$suite-$arch-*" | sort -V | tail -n 1; }
+
+# The mirror of Debian's main archive, or of its security archive for a suite such as bullseye-security.
+mirror() {
+	local want='/debian/?$'
+	case $suite in *-security) want='/debian-security/?$' ;; esac
+	apt-get indextargets --format '$(REPO_URI)' | grep -E "$want" | head -n 1
 }
 
-# The newest image that a version of linux-image-amd64 depends on.
-package() {
-	apt-cache show linux-image-amd64 2>/dev/null |
-		sed -n 's/^Depends: \(linux-image-[^ ]*\) .*/\1/p' |
-		grep -F -e "linux-image-$version." -e "linux-image-$version-" | sort -V | tail -n 1
+# apt-get or apt-cache with lists and a cache of their own, for the architecture. Old releases have expired.
+private() {
+	local command=$1
+	shift
+	"$command" -qq -o Dir::State="$work/state" -o Dir::State::status=/dev/null -o Dir::Cache="$work/cache" \
+		-o Dir::Etc::sourcelist="$work/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+		-o APT::Architecture="$arch" -o APT::Architectures="$arch" -o Acquire::Languages=none \
+		-o Acquire::Check-Valid-Until=false -o APT::Sandbox::User=root -o Acquire::Retries=3 "$@"
 }
 
 # Number of the type $2 at the offset $3 of the file $1. Offsets are those of the kernel's x86 boot protocol.
 field() { od -An -t "$2" -j "$3" -N "${2#u}" "$1" | tr -d ' '; }
 
+# Writes an amd64 kernel without its compression, for which an emulated processor needs six seconds.
 uncompress() {
+	local start length payload=$work/payload
 	start=$((($(field "$1" u1 0x1f1) + 1) * 512 + $(field "$1" u4 0x248)))
 	length=$(($(field "$1" u4 0x24c) - 4)) # without the size that follows
-	tail -c "+$((start + 1))" "$1" | head -c "$length" | xz --decompress
+	dd if="$1" of="$payload" iflag=skip_bytes,count_bytes skip="$start" count="$length" bs=1M status=none
+	case $(field "$payload" u4 0) in
+	4247762216) zstd --decompress --quiet --stdout "$payload" ;;
+	*) xz --decompress --stdout <"$payload" ;;
+	esac
 }
 
 if [ -z "$(cached)" ]; then
-	package=$(package)
-	if [ -z "$package" ]; then
-		apt-get update -qq >&2
-		package=$(package)
-	fi
-	[ -n "$package" ] || { echo "kernel.sh: apt has no linux-image-amd64 of version $version" >&2; exit 1; }
 	work=$(mktemp -d "$cache/download.XXXXXX")
 	trap 'rm -rf "$work"' EXIT
-	(cd "$work" && apt-get download -qq -o APT::Sandbox::User=root "$package" >&2)
-	dpkg-deb --fsys-tarfile "$work"/*.deb | tar -x -C "$work" ./boot
-	uncompress "$work"/boot/vmlinuz-* >"$work/vmlinux"
-	mv "$work/vmlinux" "$cache/vmlinux-${package#linux-image-}"
+	mkdir -p "$work"/{state/lists/partial,cache/archives/partial}
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(mirror) $suite main" >"$work/sources.list"
+	private apt-get update >&2
+	package=$(private apt-cache show "linux-image-$arch" | sed -n 's/^Depends: .*\(linux-image-[0-9][^ ,]*\).*/\1/p' | sort -V | tail -n 1)
+	[ -n "$package" ] || { echo "kernel.sh: no linux-image-$arch in $suite" >&2; exit 1; }
+	binary=linux-binary-${package#linux-image-} # has the image since Linux 7, where linux-image depends on it
+	private apt-cache show "$binary" >/dev/null 2>&1 || binary=$package
+	(cd "$work" && private apt-get download "$binary" >&2)
+	dpkg-deb --fsys-tarfile "$work"/*.deb | tar -x -C "$work" --wildcards '*/vmlinuz*'
+	image=$(find "$work" -name 'vmlinuz*' -type f)
+	case $arch in
+	amd64) uncompress "$image" >"$work/vmlinux" ;;
+	*) mv "$image" "$work/vmlinux" ;;
+	esac
+	mv "$work/vmlinux" "$cache/vmlinux-$suite-$arch-${package#linux-image-}"
 fi
 cached

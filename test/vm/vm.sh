@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Runs a command in a virtual machine with a kernel of its own, as root, in a file system that has nothing but the files
-# given. Needs qemu-system-x86, cpio and a C compiler with a static libc; no network and no KVM. What the command prints goes
-# to standard output, its exit status is this script's, or 124 after the time limit, 125 if the machine failed.
+# given. Needs QEMU, cpio and a C compiler with a static libc for the machine's architecture; no network and no KVM. What the
+# command prints goes to standard output. Its exit status is this script's, or 124 after the time limit, 125 if the machine
+# failed.
 set -euo pipefail
 
 usage() {
 	cat <<-END
 		Usage: vm.sh --kernel VMLINUZ [option]... -- /COMMAND [argument]...
+		  --arch ARCH         amd64 or arm64 (amd64)
 		  --file SOURCE:PATH  a file or folder to put at an absolute path
 		  --env NAME=VALUE    for the command
 		  --dir PATH          the command's working directory (/)
@@ -20,11 +22,12 @@ usage() {
 	exit "$1"
 }
 
-kernel='' dir=/ memory=512 cpus=1 limit=120 verbose=false
+kernel='' arch=amd64 dir=/ memory=512 cpus=1 limit=120 verbose=false
 files=() env=(PATH=/bin:/usr/bin:/sbin HOME=/ TMPDIR=/tmp)
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kernel) kernel=$2 ;;
+	--arch) arch=$2 ;;
 	--file) files+=("$2") ;;
 	--env) env+=("$2") ;;
 	--dir) dir=$2 ;;
@@ -42,13 +45,33 @@ if [ -z "$kernel" ] || [ $# -eq 0 ]; then
 	usage 125 >&2
 fi
 
+# The first port is the console, the second what the command prints. arm64's board has one, so the other is a PCI card.
+case $arch in
+amd64)
+	cc=${CC:-cc}
+	machine=(qemu-system-x86_64 -cpu max)
+	ports=(-serial stdio)
+	console='console=ttyS0 reboot=t mitigations=off'
+	;;
+arm64)
+	cc=aarch64-linux-gnu-gcc
+	machine=(qemu-system-aarch64 -M virt -cpu max,pauth-impdef=on)
+	ports=(-device pci-serial,chardev=out -chardev stdio,id=out,signal=off)
+	console='console=ttyAMA0'
+	;;
+*)
+	echo "vm.sh: unknown architecture $arch" >&2
+	usage 125 >&2
+	;;
+esac
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 125' ERR
 
 root=$work/root
 mkdir -p "$root"/{vm,dev,proc,sys,tmp,bin}
-${CC:-cc} -std=gnu11 -Wall -Wextra -Werror -O2 -static -o "$root/init" "$(dirname "$0")/init/init.c"
+"$cc" -std=gnu11 -Wall -Wextra -Werror -O2 -static -o "$root/init" "$(dirname "$0")/init/init.c"
 for file in "${files[@]}"; do
 	mkdir -p "$root/$(dirname "${file##*:}")"
 	cp -RL "${file%:*}" "$root/${file##*:}"
@@ -59,13 +82,11 @@ printf '%s\0' "$dir" >"$root/vm/dir"
 (cd "$root" && find . | cpio --create --format=newc --owner=0:0 --quiet) >"$work/initrd"
 rm -r "$root"
 
-# The first port is the console, the second what the command prints.
 code=0
-timeout --kill-after=5 "$limit" qemu-system-x86_64 \
-	-accel tcg -cpu max -smp "$cpus" -m "$memory" -nodefaults -nographic -no-reboot \
-	-kernel "$kernel" -initrd "$work/initrd" \
-	-append 'console=ttyS0 panic=-1 reboot=t mitigations=off' \
-	-serial "file:$work/console" -serial stdio </dev/null || code=$?
+timeout --kill-after=5 "$limit" "${machine[@]}" \
+	-accel tcg -smp "$cpus" -m "$memory" -nodefaults -nographic -no-reboot \
+	-kernel "$kernel" -initrd "$work/initrd" -append "$console panic=-1" \
+	-serial "file:$work/console" "${ports[@]}" </dev/null || code=$?
 
 status=$(sed -n 's/^vm: exit status \([0-9]*\).*/\1/p' "$work/console" | tail -n 1)
 if $verbose || [ -z "$status" ]; then

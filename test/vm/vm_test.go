@@ -2,10 +2,10 @@
 
 //go:build vm
 
-// Package vm runs the tests of test/e2e on another kernel than this machine's.
 package vm
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,8 +13,103 @@ import (
 	"testing"
 )
 
-// run runs a command, shows what it prints on standard error, and returns what it prints on standard output.
-func run(t *testing.T, env []string, name string, args ...string) string {
+// dependOnKernel are the tests of test/e2e whose outcome depends on the kernel.
+const dependOnKernel = "TestAllStyles|TestConcurrent|TestArray|TestLong|TestBytes|TestUntouched|TestNonsense|TestDeep|" +
+	"TestFloodIsAccounted|TestProcessRate|TestScopes|TestProcessIsPrivate|TestLibraryThatReported|TestMetrics|" +
+	"TestFinished|TestTotals|TestTwoPrograms|TestDenied"
+
+// wholeTrees are tests that show that all probes arrive with all their arguments, on processors for which the tests of
+// dependOnKernel take too long.
+const wholeTrees = "TestAllStyles|TestArray|TestLong|TestBytes|TestUntouched|TestTotals|TestTwoPrograms"
+
+// machine is one line of the matrix.
+type machine struct {
+	suite string // of Debian, whose kernel it runs
+	arch  string
+	// tests is a pattern of test/e2e. Empty: the kernel is too old, and crau-otel must refuse to run and name it.
+	tests   string
+	seconds int // limit
+	why     string
+}
+
+var matrix = []machine{
+	{"bullseye", "amd64", "", 60, "5.10: the oldest kernel that Debian still ships has no attach cookies"},
+	{"bookworm", "amd64", dependOnKernel, 900, "6.1: no uprobe_multi, no bpf_copy_from_user_str, a strict verifier"},
+	{"trixie", "amd64", wholeTrees, 300, "6.12: uprobe_multi"},
+	{"sid", "amd64", wholeTrees, 300, "the newest kernel of Debian"},
+	{"bookworm", "arm64", wholeTrees, 420, "6.1 on arm64: single uprobes"},
+	{"trixie", "arm64", wholeTrees, 420, "6.12 on arm64: uprobe_multi"},
+}
+
+func TestMatrix(t *testing.T) {
+	cache := os.Getenv("VM_CACHE")
+	if cache == "" {
+		t.Fatal("VM_CACHE, the folder for kernels, is not set: make test-vm sets it")
+	}
+	dir := t.TempDir() // not that of a subtest, since machines of one architecture share programs
+	programs := make(map[string][]string)
+	for _, m := range matrix {
+		t.Run(m.suite+" "+m.arch, func(t *testing.T) {
+			t.Log(m.why)
+			if programs[m.arch] == nil {
+				programs[m.arch] = build(t, m.arch, filepath.Join(dir, m.arch))
+			}
+			kernel := output(t, nil, "./kernel.sh", m.arch, m.suite, cache)
+			t.Log(filepath.Base(kernel))
+			args := []string{"--kernel", kernel, "--arch", m.arch, "--memory", "1024", "--cpus", "2",
+				"--timeout", fmt.Sprint(m.seconds)}
+			for _, program := range programs[m.arch] {
+				args = append(args, "--file", program+":/bin/"+filepath.Base(program))
+			}
+			if m.tests == "" {
+				refuses(t, append(args, "--", "/bin/crau-otel", "run", "--library", "/bin/sample-static", "--exporter", "none"))
+				return
+			}
+			run(t, append(args, "--env", "E2E_AGENT=/bin/crau-otel", "--env", "E2E_SAMPLE=/bin/sample-static", "--env", "CI=true",
+				"--", "/bin/e2e.test", "-test.v", "-test.parallel=1", "-test.timeout="+fmt.Sprint(m.seconds)+"s",
+				"-test.run="+m.tests))
+		})
+	}
+}
+
+// refuses runs a command that must fail and name what the kernel lacks.
+func refuses(t *testing.T, args []string) {
+	t.Helper()
+	out, err := exec.Command("./vm.sh", args...).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "5.15") {
+		t.Errorf("%v: want a refusal that names the oldest kernel that works:\n%s", err, out)
+	}
+	t.Logf("%s", out)
+}
+
+func run(t *testing.T, args []string) {
+	t.Helper()
+	cmd := exec.Command("./vm.sh", args...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// build builds the agent, the tests and the sample program for an architecture.
+func build(t *testing.T, arch, dir string) []string {
+	t.Helper()
+	agent, tests, sample := filepath.Join(dir, "crau-otel"), filepath.Join(dir, "e2e.test"), filepath.Join(dir, "sample-static")
+	env := []string{"CGO_ENABLED=0", "GOARCH=" + arch}
+	if arch == "arm64" {
+		env = append(env, "CC=aarch64-linux-gnu-gcc")
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	output(t, env, "go", "build", "-o", agent, "../../cmd/crau-otel")
+	output(t, env, "go", "test", "-c", "-o", tests, "../e2e")
+	output(t, env, "make", "-s", "-C", "../../examples/sample", "BIN="+dir, sample)
+	return []string{agent, tests, sample}
+}
+
+// output runs a command and returns what it prints on standard output.
+func output(t *testing.T, env []string, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), env...)
@@ -24,34 +119,4 @@ func run(t *testing.T, env []string, name string, args ...string) string {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
 	return strings.TrimSpace(string(out))
-}
-
-// inGuest are the tests whose outcome depends on the kernel. Those of the command line do not, and what is a flood
-// elsewhere is none on an emulated processor.
-const inGuest = "TestAllStyles|TestConcurrent|TestArray|TestLong|TestBytes|TestUntouched|TestNonsense|TestDeep|" +
-	"TestFloodIsAccounted|TestProcessRate|TestScopes|TestProcessIsPrivate|TestLibraryThatReported|TestMetrics|TestFinished|" +
-	"TestTotals|TestTwoPrograms|TestDenied"
-
-// TestDebian12 covers what kernel 6.1 lacks: uprobe_multi, bpf_copy_from_user_str and an easy-going verifier.
-func TestDebian12(t *testing.T) {
-	cache := os.Getenv("VM_CACHE")
-	if cache == "" {
-		t.Fatal("VM_CACHE, the folder for kernels, is not set: make test-vm sets it")
-	}
-	kernel := run(t, nil, "./kernel.sh", "6.1", cache)
-	dir := t.TempDir()
-	agent, tests, sample := filepath.Join(dir, "crau-otel"), filepath.Join(dir, "e2e.test"), filepath.Join(dir, "sample-static")
-	static := []string{"CGO_ENABLED=0"}
-	run(t, static, "go", "build", "-o", agent, "../../cmd/crau-otel")
-	run(t, static, "go", "test", "-c", "-o", tests, "../e2e")
-	run(t, nil, "make", "-s", "-C", "../../examples/sample", "BIN="+dir, sample)
-
-	cmd := exec.Command("./vm.sh", "--kernel", kernel, "--memory", "1024", "--cpus", "2", "--timeout", "900",
-		"--file", agent+":/bin/crau-otel", "--file", sample+":/bin/sample", "--file", tests+":/bin/e2e.test",
-		"--env", "E2E_AGENT=/bin/crau-otel", "--env", "E2E_SAMPLE=/bin/sample", "--env", "CI=true",
-		"--", "/bin/e2e.test", "-test.v", "-test.timeout=14m", "-test.run="+inGuest)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	if err := cmd.Run(); err != nil {
-		t.Fatal(err)
-	}
 }

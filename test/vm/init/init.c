@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The first process of the virtual machine: runs the command in /vm/argv, with what it prints going to the second serial
- * port, tells its exit status on the first, the console, and stops the machine. Each of the files in /vm is a list of
- * strings that end with a NUL byte.
+ * The first process of the virtual machine. It runs the command in /vm/argv, whose output goes to the second serial port,
+ * prints its exit status on the first, the console, and stops the machine. Each file in /vm is a list of strings that end
+ * with a NUL byte.
  */
 
 #define _GNU_SOURCE
@@ -23,6 +23,13 @@
 #include <unistd.h>
 
 #define MAX_STRINGS 256
+
+/* The second serial port of QEMU's machines. */
+#ifdef __aarch64__
+#define OUTPUT "/dev/ttyS0"
+#else
+#define OUTPUT "/dev/ttyS1"
+#endif
 
 static void stop(const char *format, int value)
 {
@@ -89,10 +96,10 @@ static char **strings(const char *path)
 static void run(char **argv, char **env, const char *dir)
 {
 	struct termios raw;
-	int in = open("/dev/null", O_RDONLY), out = open("/dev/ttyS1", O_WRONLY | O_NOCTTY);
+	int in = open("/dev/null", O_RDONLY), out = open(OUTPUT, O_WRONLY | O_NOCTTY);
 
 	if (in < 0 || out < 0 || tcgetattr(out, &raw))
-		fail("/dev/ttyS1");
+		fail(OUTPUT);
 	cfmakeraw(&raw);
 	tcsetattr(out, TCSANOW, &raw);
 	if (chdir(dir))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
@@ -157,6 +158,10 @@ func (t *Tracer) load() error {
 		Variables *ebpf.Map `ebpf:".bss"`
 	}{AuditObjects: &t.objs}
 	if err := spec.LoadAndAssign(&loaded, nil); err != nil {
+		// Older kernels fail in ways that do not say so, such as with EPERM by RLIMIT_MEMLOCK.
+		if errors.Is(features.HaveProgramHelper(ebpf.Kprobe, asm.FnGetAttachCookie), ebpf.ErrNotSupported) {
+			return fmt.Errorf("load program: this kernel has no attach cookies, Linux 5.15 or newer is needed: %w", err)
+		}
 		return fmt.Errorf("load program: %w", err)
 	}
 	t.variables = loaded.Variables

@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	sdkresource "go.opentelemetry.io/otel/sdk/resource"
+
 	"github.com/crau-otel/crau-otel/mapping/internal/eventtest"
 	"github.com/crau-otel/crau-otel/mapping/schema"
 	"github.com/crau-otel/crau-otel/tracer/event"
@@ -55,6 +58,9 @@ func (f *feed) finish() []string {
 		events += tree.Events
 		spans += len(tree.Spans)
 		texts = append(texts, treeText(f.t, tree.Spans))
+		for i := range tree.Spans {
+			wantKeysOnce(f.t, tree.Spans[i].Attributes())
+		}
 	}
 	st := f.m.Stats()
 	if uint64(f.Hits) != st.Events || uint64(events)+st.Sessions+st.Hidden != st.Events || uint64(spans) != st.Spans {
@@ -107,5 +113,21 @@ func wantTrees(t *testing.T, got []string, want ...string) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %d trees:\n%s\nwant %d:\n%s", len(got), strings.Join(got, "\n"), len(want), strings.Join(want, "\n"))
+	}
+}
+
+func resourceOf(attrs ...attribute.KeyValue) *sdkresource.Resource {
+	return sdkresource.NewSchemaless(attrs...)
+}
+
+// wantKeysOnce checks that no key comes twice, which OTLP forbids and backends resolve as they like.
+func wantKeysOnce(t testing.TB, attrs []attribute.KeyValue) {
+	t.Helper()
+	seen := make(map[attribute.Key]bool)
+	for _, a := range attrs {
+		if seen[a.Key] || a.Key == "" {
+			t.Errorf("the attribute %q is there twice, or has no name: %v", a.Key, attrs)
+		}
+		seen[a.Key] = true
 	}
 }

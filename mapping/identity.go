@@ -27,14 +27,14 @@ func (m *Mapper) identify(pid uint32, p event.Process) *identity {
 	if name == "" {
 		name = p.Comm
 	}
-	name = text.Valid([]byte(name))
+	name = text.Name(name)
 	service := name
 	if service == "" {
 		service = unknownService
 	}
 	attrs := []attribute.KeyValue{schema.AttrServiceName.String(service), schema.AttrExecutableName.String(service)}
 	if m.cfg.Rules.Describe != nil && p != (event.Process{}) {
-		attrs = append(attrs, m.cfg.Rules.Describe(pid, p)...)
+		attrs = append(attrs, text.Attributes(m.cfg.Rules.Describe(pid, p))...)
 	}
 	program := sdkresource.NewSchemaless(attrs...)
 	if known, ok := m.identities[program.Equivalent()]; ok {

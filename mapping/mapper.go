@@ -16,6 +16,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/contexts"
 	"github.com/crau-otel/crau-otel/mapping/meaning"
 	"github.com/crau-otel/crau-otel/mapping/schema"
+	"github.com/crau-otel/crau-otel/mapping/text"
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
@@ -72,6 +73,7 @@ type Stats struct {
 	Sessions          uint64 // of those, hits that report a session and make no span
 	Hidden            uint64 // of those, hits of trees that the configured scopes leave out
 	ExcludedPairs     uint64 // pairs whose key the configuration leaves out
+	ReservedKeys      uint64 // pairs whose attribute has a reserved name: crypto.emitted.*
 	Spans             uint64 // spans passed to the sink
 	Trees             uint64 // trees that ended
 	Evicted           uint64 // trees that were ended by a limit
@@ -94,6 +96,10 @@ func New(cfg Config) (*Mapper, error) {
 	setDefault(&cfg.MaxProcesses, 8192)
 	setDefault(&cfg.Resource, sdkresource.Empty())
 	setDefault(&cfg.Log, slog.New(slog.DiscardHandler))
+	cfg.Resource = sdkresource.NewWithAttributes(cfg.Resource.SchemaURL(), text.Attributes(cfg.Resource.Attributes())...)
+	if library := cfg.Library; library != nil {
+		cfg.Library = func(file uint32) []attribute.KeyValue { return text.Attributes(library(file)) }
+	}
 	ids, err := newContextIDs()
 	if err != nil {
 		return nil, fmt.Errorf("make context id key: %w", err)
@@ -169,6 +175,8 @@ func (m *Mapper) finished(f *contexts.Finished) (carry []any) {
 	f.Shape.Head.Executable = program.executable
 	f.Shape.Head.UserClass = userClass(f.Process.Record)
 	meant := m.meanings.Meaning(&f.Shape)
+	f.Process.Signed |= meant.Signed
+	m.stats.ReservedKeys += uint64(meant.Reserved)
 	if !f.Part {
 		m.stats.Trees++
 	}

@@ -136,7 +136,7 @@ func TestKeyGoesToTheContextWhoseSchemaHasIt(t *testing.T) {
 	f.Open(obj, obj, name("tls::key_exchange"))
 	f.Data(obj, w("tls::protocol_version", 0x0303), w("tls::group", 23), w("app::note", 7))
 	wantTrees(t, f.finish(), `
-tls::handshake tls.protocol.version_id=771 tls.protocol.name=tls tls.protocol.version=1.2 tls.resumed=true
+tls::handshake tls.protocol.version_id=771 tls.protocol.name=tls tls.protocol.version=1.2
   tls::key_exchange tls.group.id=23 tls.group.name=secp256r1 tls.curve=secp256r1 app.note=7 tls.key_exchange.negotiated=false crypto.pqc.status=classical
 `)
 }

@@ -3,6 +3,7 @@
 package mapping
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -86,12 +87,12 @@ func TestNegotiatedKeyExchangeDecides(t *testing.T) {
 			"crypto.pqc.key_exchange.status": "unknown", "tls.group.id": "30583", "tls.group.name": "unknown (0x7777)",
 			"crypto.pqc.downgraded": "",
 		}},
-		{"client resumes by PSK alone", func(f *feed) { client(f, 0, hybrid, p256) }, map[string]string{
-			"crypto.pqc.key_exchange.status": "", "crypto.pqc.downgraded": "", "tls.resumed": "true", "tls.group.name": "",
+		{"client uses a PSK alone", func(f *feed) { client(f, 0, hybrid, p256) }, map[string]string{
+			"crypto.pqc.key_exchange.status": "", "crypto.pqc.downgraded": "", "tls.resumed": "", "tls.group.name": "",
 			"crypto.pqc.authentication.status": "", "tls.groups.offered": `["X25519MLKEM768","secp256r1"]`,
 		}},
-		{"client resumes with a key exchange", func(f *feed) { client(f, hybrid, hybrid) }, map[string]string{
-			"crypto.pqc.key_exchange.status": "hybrid", "tls.resumed": "true", "crypto.pqc.authentication.status": "",
+		{"client uses a PSK with a key exchange", func(f *feed) { client(f, hybrid, hybrid) }, map[string]string{
+			"crypto.pqc.key_exchange.status": "hybrid", "tls.resumed": "", "crypto.pqc.authentication.status": "",
 		}},
 		{"client offers hybrid, gets TLS 1.2", func(f *feed) {
 			f.Begin(hs, none, name("tls::handshake_client"))
@@ -129,9 +130,18 @@ func TestNegotiatedKeyExchangeDecides(t *testing.T) {
 		}, map[string]string{
 			"crypto.pqc.key_exchange.status": "classical", "tls.resumed": "", "crypto.weak": `["sha1_signature"]`,
 		}},
-		{"TLS 1.2 resumed", func(f *feed) {
+		{"TLS 1.2 resumed, or with a PSK", func(f *feed) {
 			f.Begin(hs, none, name("tls::handshake_server"), w("tls::protocol_version", 0x0303))
+		}, map[string]string{"crypto.pqc.key_exchange.status": "", "tls.resumed": ""}},
+		{"TLS 1.2 resumed, with a cipher suite that has signatures", func(f *feed) {
+			f.Begin(hs, none, name("tls::handshake_server"), w("tls::protocol_version", 0x0303), w("tls::ciphersuite", 0xc02f))
 		}, map[string]string{"crypto.pqc.key_exchange.status": "", "tls.resumed": "true"}},
+		{"an unknown version", func(f *feed) {
+			f.Begin(hs, none, name("tls::handshake_server"), w("tls::protocol_version", 0x7f1c))
+		}, map[string]string{
+			"tls.protocol.name": "", "tls.protocol.version": "unknown (0x7f1c)", "tls.protocol.version_id": "32540",
+			"tls.resumed": "",
+		}},
 		{"TLS 1.0 with RC4", func(f *feed) {
 			f.Begin(hs, none, name("tls::handshake"), s("tls::role", "client"), w("tls::protocol_version", 0x0301), w("tls::ciphersuite", 0x0005))
 			f.Begin(der, hs, name("pk::encrypt"), s("pk::algorithm", "RSA"), w("pk::bits", 1024))
@@ -147,6 +157,25 @@ func TestNegotiatedKeyExchangeDecides(t *testing.T) {
 			f.Begin(sig, hs, name("ssh::server_key"), s("ssh::key_algorithm", "ssh-ed25519"))
 		}, map[string]string{
 			"crypto.pqc.key_exchange.status": "hybrid", "crypto.pqc.authentication.status": "classical", "ssh.role": "client",
+		}},
+		{"SSH with weak ciphers, MACs and keys", func(f *feed) {
+			f.Begin(hs, none, name("ssh::handshake"), s("ssh::role", "server"))
+			f.Begin(kx, hs, name("ssh::key_exchange"), s("ssh::kex_algorithm", "diffie-hellman-group1-sha1"),
+				s("ssh::c2s_cipher", "3des-cbc"), s("ssh::s2c_cipher", "arcfour128"), s("ssh::c2s_mac", "hmac-md5"),
+				s("ssh::s2c_mac", "hmac-sha1-etm@openssh.com"))
+			f.Begin(sig, hs, name("ssh::client_key"), s("ssh::key_algorithm", "rsa-sha2-256"), w("ssh::rsa_bits", 1024))
+			f.Begin(sig, hs, name("ssh::server_key"), s("ssh::key_algorithm", "ssh-dss"))
+		}, map[string]string{
+			"crypto.weak": `["dh_below_2048","3des","ssh_cbc","rc4","md5_mac","sha1_mac","rsa_below_2048","sha1_signature"]`,
+		}},
+		{"SSH with no cipher at all", func(f *feed) {
+			f.Begin(hs, none, name("ssh::handshake"))
+			f.Begin(kx, hs, name("ssh::key_exchange"), s("ssh::c2s_cipher", "none"), s("ssh::s2c_cipher", "none"))
+		}, map[string]string{"crypto.weak": `["null_cipher"]`}},
+		{"a derivation alone, as OpenSSL reports it under TLS 1.2", func(f *feed) {
+			f.Open(obj, obj, name("pk::derive"), s("pk::algorithm", "X25519"))
+		}, map[string]string{
+			"crypto.pqc.status": "classical", "crypto.pqc.downgraded": "", "tls.protocol.version": "", "tls.resumed": "",
 		}},
 		{"a lone signature", func(f *feed) {
 			f.Begin(pks, none, name("pk::sign"), s("pk::algorithm", "RSA"), w("pk::bits", 1024), s("pk::hash", "SHA1"))
@@ -167,6 +196,125 @@ func TestNegotiatedKeyExchangeDecides(t *testing.T) {
 			c.emit(f)
 			wantAttrs(t, rootAttributes(t, f), c.want)
 		})
+	}
+}
+
+// No library reports a resumption. A handshake without signature is one only where an external pre-shared key, an
+// anonymous or a static RSA key exchange, or lost events cannot look the same.
+func TestResumptionIsNotGuessed(t *testing.T) {
+	full := func(f *feed, role string, version uint64) {
+		f.Open(hs, none, name("tls::handshake"), s("tls::role", role), w("tls::protocol_version", version))
+		f.Open(sig, hs, name("tls::verify"), w("tls::signature_algorithm", 0x0403))
+		f.m.Flush()
+	}
+	short := func(f *feed, role string, version uint64, more ...event.Pair) {
+		f.Open(hs, none, name("tls::handshake"), s("tls::role", role), w("tls::protocol_version", version))
+		f.Data(hs, more...)
+	}
+	for _, c := range []struct {
+		what    string
+		emit    func(f *feed)
+		resumed string
+	}{
+		{"TLS 1.3 after a full handshake", func(f *feed) { full(f, "client", 0x0304); short(f, "client", 0x0304) }, "true"},
+		{"TLS 1.3 with key exchange after a full handshake", func(f *feed) {
+			full(f, "client", 0x0304)
+			short(f, "client", 0x0304)
+			f.Open(kx, hs, name("tls::key_exchange"), w("tls::group", 23))
+			f.Open(der, kx, name("pk::derive"))
+		}, "true"},
+		{"TLS 1.3, external PSK", func(f *feed) { short(f, "client", 0x0304) }, ""},
+		{"TLS 1.3 after a full handshake as server", func(f *feed) { full(f, "server", 0x0304); short(f, "client", 0x0304) }, ""},
+		{"TLS 1.2 after a full handshake", func(f *feed) { full(f, "server", 0x0303); short(f, "server", 0x0303) }, "true"},
+		{"TLS 1.2, external PSK", func(f *feed) { short(f, "server", 0x0303) }, ""},
+		{"TLS 1.2, cipher suite with PSK", func(f *feed) {
+			full(f, "server", 0x0303)
+			short(f, "server", 0x0303, w("tls::ciphersuite", 0x00a8))
+		}, ""},
+		{"TLS 1.2, PSK reported as key exchange", func(f *feed) {
+			full(f, "server", 0x0303)
+			short(f, "server", 0x0303)
+			f.Open(kx, hs, name("tls::key_exchange"), w("tls::key_exchange_algorithm", 2))
+		}, ""},
+		{"TLS 1.2, anonymous", func(f *feed) { short(f, "server", 0x0303, w("tls::ciphersuite", 0xc018)) }, ""},
+		{"TLS 1.2, anonymous, key exchange seen", func(f *feed) {
+			full(f, "server", 0x0303)
+			short(f, "server", 0x0303)
+			f.Open(kx, hs, name("tls::key_exchange"), w("tls::group", 23))
+			f.Open(der, kx, name("pk::derive"))
+		}, ""},
+		{"TLS 1.2, static RSA", func(f *feed) { short(f, "server", 0x0303, w("tls::ciphersuite", 0x009c)) }, ""},
+		{"events were lost", func(f *feed) {
+			full(f, "server", 0x0303)
+			f.Event(event.Event{
+				Kind: event.NewContext, Context: hs, Parent: none, Flags: event.Lost,
+				Pairs: []event.Pair{name("tls::handshake_server"), w("tls::protocol_version", 0x0303)},
+			})
+		}, ""},
+		{"another program by exec", func(f *feed) {
+			full(f, "client", 0x0304)
+			f.Event(event.Event{Kind: event.ProcessStart, Process: event.Process{Executable: "other"}})
+			short(f, "client", 0x0304)
+		}, ""},
+	} {
+		f := newFeed(t, Config{})
+		c.emit(f)
+		f.finish()
+		root := f.trees[len(f.trees)-1].Spans[0]
+		if got := attributeMap(root.Attributes())["tls.resumed"]; got != c.resumed {
+			t.Errorf("%s: tls.resumed is %q, want %q", c.what, got, c.resumed)
+		}
+	}
+}
+
+func TestOperationsOfHandshakesHaveTheirProtocol(t *testing.T) {
+	const hybrid, p256 = 0x11ec, 23
+	for _, c := range []struct {
+		emit       func(f *feed)
+		want       string
+		downgraded bool
+	}{
+		{func(f *feed) { client(f, p256, hybrid, p256) }, "tls 1.3", true},
+		{func(f *feed) { client(f, hybrid, hybrid, p256) }, "tls 1.3", false},
+		{func(f *feed) { f.Open(hs, none, name("tls::handshake"), w("tls::protocol_version", 0xfefd)) }, "dtls 1.2", false},
+		{func(f *feed) { f.Open(hs, none, name("tls::handshake"), w("tls::protocol_version", 0x7f1c)) }, " unknown", false},
+		{func(f *feed) { f.Open(hs, none, name("tls::handshake"), w("tls::protocol_version", 1<<40)) }, " unknown", false},
+		{func(f *feed) { f.Open(hs, none, name("tls::handshake")) }, " ", false},
+		{func(f *feed) { f.Open(hs, none, name("ssh::handshake")) }, "ssh ", false},
+	} {
+		f := newFeed(t, Config{})
+		c.emit(f)
+		f.finish()
+		op := f.trees[0].Operations[0]
+		if got := op.ProtocolName + " " + op.ProtocolVersion; got != c.want || op.Downgraded != c.downgraded {
+			t.Errorf("%q downgraded %v, want %q %v", got, op.Downgraded, c.want, c.downgraded)
+		}
+	}
+}
+
+// What a program makes up cannot make more series of a metric than a few.
+func TestOperationsHaveBoundedValues(t *testing.T) {
+	f := newFeed(t, Config{})
+	for i := range 3000 {
+		made := fmt.Sprint("made-up-", i)
+		f.Open(hs, none, name("tls::handshake"), s("tls::role", made), w("tls::protocol_version", uint64(0x8000+i)))
+		f.Open(kx, hs, name("tls::key_exchange"), w("tls::group", uint64(0x7000+i)))
+		f.Open(der, kx, name("pk::derive"), s("pk::algorithm", made))
+		f.Open(sig, hs, name("tls::verify"), w("tls::signature_algorithm", uint64(0x7000+i)))
+		f.Open(obj, none, name("ssh::handshake"), s("ssh::role", made))
+		f.Open(kx, obj, name("ssh::key_exchange"), s("ssh::kex_algorithm", made))
+		f.Open(sig, obj, name("ssh::client_key"), s("ssh::key_algorithm", made))
+		f.m.Flush()
+	}
+	series := make(map[string]bool)
+	for _, tree := range f.trees {
+		for _, op := range tree.Operations {
+			op.Duration = 0
+			series[fmt.Sprintf("%+v", op)] = true
+		}
+	}
+	if len(series) > 10 {
+		t.Errorf("%d different operations", len(series))
 	}
 }
 

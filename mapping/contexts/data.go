@@ -62,8 +62,8 @@ func (t *Tracker) addPairs(innermost *context, ev *event.Event) {
 // put adds a datum to c. It replaces an earlier value of the same key.
 func (t *Tracker) put(c *context, d shape.Datum) {
 	for i := range c.data {
-		if c.data[i].Key == d.Key {
-			t.bytes += len(d.Text) - len(c.data[i].Text)
+		if d.Key.Same(c.data[i].Key) {
+			t.bytes += d.Size() - c.data[i].Size()
 			c.data[i] = d
 			return
 		}

@@ -71,7 +71,7 @@ func (t *Tracker) handUp(tr *tree, part bool, reason shape.EndReason) {
 	f.reset()
 	f.Process, f.TraceID, f.Events, f.Part = tr.thread.process, tr.traceID, tr.events, part
 	tr.events = 0
-	f.Shape.Head = shape.Head{End: reason, Pieces: tr.pieces.joined}
+	f.Shape.Head = shape.Head{End: reason, Pieces: tr.pieces.joined, Signed: tr.thread.process.Signed}
 	if tr.pieces.joined > 0 {
 		f.Shape.Head.Join = tr.pieces.method
 	}

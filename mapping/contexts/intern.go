@@ -59,11 +59,14 @@ func (in *interner) key(b []byte) *key {
 		in.recentKeys.Put(hash, string(b), k)
 		return k
 	}
-	emitted := text.Valid(b)
+	emitted := text.Name(b)
+	if emitted != string(b) {
+		return in.key([]byte(emitted)) // also what a program gets that emits the escapes
+	}
 	k := &key{Key: schema.NewKey(emitted), excluded: in.excluded(emitted)}
 	if len(in.keys) < maxKeys {
 		k.Interned = true
-		in.keys[string(b)] = k
+		in.keys[emitted] = k
 	}
 	return k
 }
@@ -96,7 +99,7 @@ func (in *interner) name(b []byte) schema.Name {
 	if name := memo.GetBytes(&in.recentNames, hash, b); name != nil {
 		return *name
 	}
-	name := schema.NameOf(in.text(b))
+	name := schema.NameOf(text.Name(in.text(b)))
 	if len(b) <= maxTextLength {
 		in.recentNames.Put(hash, string(b), name)
 	}

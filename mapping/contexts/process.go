@@ -15,6 +15,9 @@ type Process struct {
 	Record  event.Process // zero until it arrives
 	Program any           // what Config.Identify returned
 
+	// Signed has the sides on which a TLS handshake of the process had a signature. Config.Finished sets it.
+	Signed shape.Sides
+
 	threads      map[uint32]*thread
 	newestThread *thread // the one of threads whose event came last; nil if unknown
 	// sessions has the unfinished handshakes by the library's session, where the library reports it.
@@ -58,7 +61,7 @@ func (t *Tracker) startProcess(ev *event.Event) {
 	program := t.cfg.Identify(ev.PID, ev.Process)
 	if p.Program != program {
 		t.finishAll(p, shape.EndExit)
-		p.Program = program
+		p.Program, p.Signed = program, 0
 	}
 }
 

@@ -19,14 +19,26 @@ func (c *context) appendAttributes(attrs []attribute.KeyValue, head *shape.Head)
 	var truncated, unreadable []string
 	for i := range c.data {
 		d := &c.data[i]
+		misplaced := d.Key.Interpreted() && !c.Name.Context.Interprets(d.Key)
+		key := attribute.Key(d.Key.Attribute)
+		if misplaced {
+			key = attribute.Key(schema.ReservedAttribute(d.Key.Emitted))
+		}
+		if misplaced || d.Key.Reserved {
+			c.reserved++
+		}
 		if d.Flags&event.Fault != 0 {
-			unreadable = append(unreadable, d.Key.Attribute)
+			unreadable = append(unreadable, string(key))
 			continue
 		}
 		if d.Flags&(event.Cut|event.KeyCut) != 0 {
-			truncated = append(truncated, d.Key.Attribute)
+			truncated = append(truncated, string(key))
 		}
-		attrs = appendDatum(attrs, d)
+		if misplaced {
+			attrs = append(attrs, attribute.KeyValue{Key: key, Value: value(d)})
+		} else {
+			attrs = appendDatum(attrs, d)
+		}
 	}
 	attrs = c.appendJudgement(attrs)
 	if c.Name.Text != "" && c.Name.Text != c.spanName() {
@@ -103,8 +115,10 @@ func appendDatum(attrs []attribute.KeyValue, d *shape.Datum) []attribute.KeyValu
 	case schema.KeyTLSProtocolVersion:
 		id.Key = schema.AttrTLSProtocolVersionID
 		v := registry.TLSVersion(d.Word)
-		return append(attrs, id, schema.AttrTLSProtocolName.String(v.Protocol),
-			schema.AttrTLSProtocolVersion.String(v.Name))
+		if attrs = append(attrs, id); v.Protocol != "" {
+			attrs = append(attrs, schema.AttrTLSProtocolName.String(v.Protocol))
+		}
+		return append(attrs, schema.AttrTLSProtocolVersion.String(v.Name))
 	case schema.KeyTLSExtendedMasterSecret:
 		return append(attrs, schema.AttrTLSExtendedMasterSecret.Bool(d.Word != 0))
 	case schema.KeyTLSKeyExchangeAlgorithm:

@@ -98,11 +98,13 @@ func (c *context) judgeAlone(known *publicKeys) (status registry.Status, weak []
 		}
 	case schema.ClassSSHKeyExchange:
 		if name := c.text(schema.KeySSHKexAlgorithm); name != "" {
-			return registry.SSHKeyExchange(name)
+			status, weak = registry.SSHKeyExchange(name)
 		}
+		return status, c.judgeSSHTransport(slices.Clip(weak))
 	case schema.ClassSSHKey:
+		bits, _ := c.word(schema.KeySSHRSABits)
 		if name := c.text(schema.KeySSHKeyAlgorithm); name != "" {
-			return registry.SSHKeyAlgorithm(name)
+			return registry.SSHKeyAlgorithm(name, bits)
 		}
 	case schema.ClassGenerate, schema.ClassAgreement, schema.ClassTransport, schema.ClassSignature:
 		of := publicKey{
@@ -128,6 +130,22 @@ func (c *context) judgeAlone(known *publicKeys) (status registry.Status, weak []
 	case schema.ClassSSHHandshake, schema.ClassOther:
 	}
 	return registry.NotApplicable, nil
+}
+
+// judgeSSHTransport appends the reasons why the ciphers and MACs that an SSH key exchange negotiated are weak.
+func (c *context) judgeSSHTransport(weak []string) []string {
+	add := func(id schema.KeyID, reasons func(name string) []string) {
+		for _, reason := range reasons(c.text(id)) {
+			if !slices.Contains(weak, reason) {
+				weak = append(weak, reason)
+			}
+		}
+	}
+	add(schema.KeySSHCipherC2S, registry.SSHCipher)
+	add(schema.KeySSHCipherS2C, registry.SSHCipher)
+	add(schema.KeySSHMACC2S, registry.SSHMAC)
+	add(schema.KeySSHMACS2C, registry.SSHMAC)
+	return weak
 }
 
 // reportUpwards notes, at the key exchange that c's operation is part of, what it means for that.

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/crau-otel/crau-otel/mapping/registry"
+	"github.com/crau-otel/crau-otel/mapping/shape"
 )
 
 // Meaning is what a shape amounts to. It is read only.
@@ -21,6 +22,10 @@ type Meaning struct {
 	Operations []Operation          // without durations
 	// Downgraded and Weak report whether any span says so.
 	Downgraded, Weak bool
+	// Signed has the sides on which the tree has a TLS handshake with a signature.
+	Signed shape.Sides
+	// Reserved is how many pairs have attributes with reserved names: see [schema.ReservedAttribute].
+	Reserved int
 	// Carry has, for each context of the shape that stays open, what the next part's shape is to carry; nil if all end.
 	Carry []any
 	// Template is not 0 if the meaning is remembered: it is the number of the first span, the next ones follow. Equal
@@ -42,17 +47,22 @@ type Span struct {
 }
 
 // Operation is one use of cryptography, for counting, or a span that is none and violates the policy: it has no name.
+// Each field but Executable and Violations has one of a bounded number of values, whatever a program reports.
 type Operation struct {
 	Executable string
 	Name       string // the span's: pk::sign
-	Algorithm  string // name of the group, scheme or algorithm; "" if unknown
+	Algorithm  string // registered name of the group, scheme or algorithm; "other", "unknown"; "" if not reported
 	Role       string // of the handshake it belongs to: client, server or ""
 	Status     registry.Status
 	Violations []string // names of the rules of the policy that it violates
 
-	// Handshake is set for handshakes, which have a duration and no algorithm; Status is their key exchange's.
-	Handshake bool
-	Duration  time.Duration
+	// Handshake is set for handshakes, which have no algorithm. Status is that of their key exchange. The fields below
+	// are only set for handshakes.
+	Handshake       bool
+	Duration        time.Duration
+	ProtocolName    string // ssl, tls, dtls or ssh; "" if not reported or unknown
+	ProtocolVersion string // 1.3 and the like, "unknown", or "" if not reported
+	Downgraded      bool   // a safer key exchange was offered
 }
 
 // clone returns a copy with memory of its own, but for what no meaning ever changes.

@@ -5,44 +5,82 @@ package meaning
 import (
 	"github.com/crau-otel/crau-otel/mapping/registry"
 	"github.com/crau-otel/crau-otel/mapping/schema"
+	"github.com/crau-otel/crau-otel/mapping/shape"
 )
 
 // operation returns what to count for a context, without its duration. ok is false for one that is no operation, such
 // as a share that was only offered and the making of its key.
 func (c *context) operation(executable string) (op Operation, ok bool) {
 	j := &c.judgement
-	op = Operation{Executable: executable, Name: c.spanName(), Role: c.summarizer().role(), Status: j.status}
+	handshake := c.summarizer()
+	op = Operation{Executable: executable, Name: c.spanName(), Role: handshake.sideName(), Status: j.status}
 	switch c.class() {
 	case schema.ClassTLSHandshake, schema.ClassSSHHandshake:
 		op.Handshake = true
+		op.ProtocolName, op.ProtocolVersion = c.protocol()
 		if j.summary != nil {
-			op.Status = j.summary.keyExchange
+			op.Status, op.Downgraded = j.summary.keyExchange, j.summary.downgraded
 		}
 		return op, true
 	case schema.ClassTLSKeyExchange:
 		if id, ok := c.word(schema.KeyTLSGroup); ok {
-			op.Algorithm = registry.TLSGroup(id).Name
+			op.Algorithm = registry.TLSGroupName(id)
 		}
 		return op, j.agreed
 	case schema.ClassTLSSignature:
 		if id, ok := c.word(schema.KeyTLSSignatureAlgorithm); ok {
-			op.Algorithm = registry.TLSSignatureScheme(id).Name
+			op.Algorithm = registry.TLSSignatureSchemeName(id)
 		}
 		return op, true
 	case schema.ClassSSHKeyExchange:
-		op.Algorithm = c.text(schema.KeySSHKexAlgorithm)
+		op.Algorithm = registry.SSHKeyExchangeName(c.text(schema.KeySSHKexAlgorithm))
 		return op, true
 	case schema.ClassSSHKey:
-		op.Algorithm = c.text(schema.KeySSHKeyAlgorithm)
+		op.Algorithm = registry.SSHKeyAlgorithmName(c.text(schema.KeySSHKeyAlgorithm))
 		return op, true
 	case schema.ClassGenerate:
-		op.Algorithm = c.text(schema.KeyPKAlgorithm)
+		op.Algorithm = registry.PublicKeyName(c.text(schema.KeyPKAlgorithm))
 		kx := c.within(schema.ClassTLSKeyExchange)
 		return op, kx == nil || kx.judgement.agreed
 	case schema.ClassAgreement, schema.ClassTransport, schema.ClassSignature:
-		op.Algorithm = c.text(schema.KeyPKAlgorithm)
+		op.Algorithm = registry.PublicKeyName(c.text(schema.KeyPKAlgorithm))
 		return op, true
 	case schema.ClassOther:
 	}
 	return op, false
+}
+
+// sideName returns the role in a handshake if it is one of the two that exist, else "".
+func (c *context) sideName() string {
+	switch role := c.role(); role {
+	case "client", "server":
+		return role
+	}
+	return ""
+}
+
+// side returns the role as a set, which is empty if the role is unknown.
+func (c *context) side() shape.Sides {
+	switch c.sideName() {
+	case "client":
+		return shape.SideClient
+	case "server":
+		return shape.SideServer
+	}
+	return 0
+}
+
+// protocol returns the protocol of a handshake and its version, as far as they are known.
+func (c *context) protocol() (name, version string) {
+	if c.class() == schema.ClassSSHHandshake {
+		return "ssh", ""
+	}
+	id, ok := c.word(schema.KeyTLSProtocolVersion)
+	if !ok {
+		return "", ""
+	}
+	if v := registry.TLSVersion(id); v.Protocol != "" {
+		return v.Protocol, v.Name
+	}
+	return "", registry.UnknownName
 }

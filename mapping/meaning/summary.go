@@ -22,6 +22,7 @@ type summary struct {
 	exchanged      bool            // some operation belongs to the negotiated key exchange
 	agreed         bool            // a TLS 1.3 key exchange made a secret
 	signed         bool            // a signature was made or verified
+	psk            bool            // a pre-shared key was reported
 	verified       shape.Datum     // scheme of the peer's signature
 	made           shape.Datum     // scheme of the program's own signature
 	weak           []string
@@ -95,6 +96,10 @@ func (c *context) isPart() bool { return c.parent != nil && c.parent.class() == 
 func (s *summary) addKeyExchange(c *context) {
 	j := &c.judgement
 	group := c.get(schema.KeyTLSGroup)
+	if id, ok := c.word(schema.KeyTLSKeyExchangeAlgorithm); ok {
+		_, _, psk := registry.TLSKeyExchangeAlgorithm(id)
+		s.psk = s.psk || psk
+	}
 	if j.agreed {
 		s.exchanged, s.agreed = true, true
 		s.keyExchange = j.status
@@ -194,8 +199,28 @@ func (s *summary) appendTo(attrs []attribute.KeyValue, c *context) []attribute.K
 	case s.made.Key != nil:
 		attrs = appendDatum(attrs, &s.made)
 	}
-	if c.get(schema.KeyTLSProtocolVersion) != nil && !s.signed && (!s.exchanged || s.agreed) {
+	if s.isResumption(c) {
 		attrs = append(attrs, schema.AttrTLSResumed.Bool(true))
 	}
 	return attrs
+}
+
+// isResumption reports whether a TLS handshake can only be a resumption. No library reports it: it looks like a full
+// handshake from which something is missing. So do handshakes with an external pre-shared key, and those of which events
+// were lost. A process that signed or verified before on the same side is taken not to use external keys.
+func (s *summary) isResumption(c *context) bool {
+	version, ok := c.word(schema.KeyTLSProtocolVersion)
+	if !ok || s.signed || c.Incomplete || registry.TLSVersion(version).Protocol == "" {
+		return false
+	}
+	if !isBeforeTLS13(version) {
+		return c.resumable && (!s.exchanged || s.agreed)
+	}
+	if s.exchanged || s.psk {
+		return false
+	}
+	if id, ok := c.word(schema.KeyTLSCipherSuite); ok {
+		return registry.TLSCipherSuiteSigns(id)
+	}
+	return c.resumable
 }

@@ -173,7 +173,7 @@ func FuzzPublicKey(f *testing.F) {
 			t.Errorf("upper case: %v %v, was %v %v", status2, weak2, status, weak)
 		}
 		registry.SSHKeyExchange(algorithm)
-		registry.SSHKeyAlgorithm(algorithm)
+		registry.SSHKeyAlgorithm(algorithm, bits)
 	})
 }
 

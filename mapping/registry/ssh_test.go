@@ -80,7 +80,7 @@ func TestSSHKeyAlgorithm(t *testing.T) {
 		"null": {registry.Unknown, nil},
 		"":     {registry.Unknown, nil},
 	} {
-		status, weak := registry.SSHKeyAlgorithm(name)
+		status, weak := registry.SSHKeyAlgorithm(name, 0)
 		want.check(t, name, status, weak)
 	}
 }

@@ -149,6 +149,14 @@ func TLSCipherSuite(id uint64) Suite {
 	return Suite{Name: unknownName(id)}
 }
 
+// TLSCipherSuiteSigns reports whether a full handshake with a cipher suite has a signature of the server. It is false
+// for those of TLS 1.3, whose names do not say.
+func TLSCipherSuiteSigns(id uint64) bool {
+	s := suites.find(id)
+	return s != nil && slices.ContainsFunc([]string{"DHE_RSA", "DHE_DSS", "ECDHE_RSA", "ECDHE_ECDSA"},
+		func(keyExchange string) bool { return strings.HasPrefix(s.Name, "TLS_"+keyExchange+"_") })
+}
+
 // Version is a protocol version as the wire has it.
 type Version struct {
 	Protocol string // "tls", "ssl", "dtls"; empty if unknown

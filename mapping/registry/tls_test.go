@@ -269,6 +269,12 @@ func TestWeakReasons(t *testing.T) {
 		_, weak := registry.PublicKey("pk::sign", algorithm, "", "", "SHA1", 1)
 		use(weak)
 	}
+	for _, cipher := range []string{"none", "3des-cbc"} {
+		use(registry.SSHCipher(cipher))
+	}
+	for _, mac := range []string{"hmac-md5", "hmac-sha1"} {
+		use(registry.SSHMAC(mac))
+	}
 	for _, reason := range registry.WeakReasons() {
 		if !used[reason.Word] || reason.Meaning == "" {
 			t.Errorf("%+v is never used or has no meaning", reason)
@@ -289,7 +295,7 @@ func TestLookupsDoNotAllocate(t *testing.T) {
 		"version":      func() { registry.TLSVersion(0x0301) },
 		"key exchange": func() { registry.TLSKeyExchangeAlgorithm(3) },
 		"ssh kex":      func() { registry.SSHKeyExchange("sntrup761x25519-sha512@openssh.com") },
-		"ssh key":      func() { registry.SSHKeyAlgorithm("ssh-rsa-cert-v01@openssh.com") },
+		"ssh key":      func() { registry.SSHKeyAlgorithm("ssh-rsa-cert-v01@openssh.com", 0) },
 		"public key":   func() { registry.PublicKey("pk::sign", "EC/ECDSA", "SECP256R1", "", "SHA256", 256) },
 	} {
 		if n := testing.AllocsPerRun(100, lookup); n != 0 {

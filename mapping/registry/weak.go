@@ -17,6 +17,9 @@ const (
 	WeakDES           = "des"
 	Weak3DES          = "3des"
 	WeakAnonymous     = "anonymous"
+	WeakSSHCBC        = "ssh_cbc"
+	WeakMD5MAC        = "md5_mac"
+	WeakSHA1MAC       = "sha1_mac"
 )
 
 // WeakReason is one of the reasons and its meaning.
@@ -32,11 +35,14 @@ func WeakReasons() []WeakReason {
 		{WeakDHBelow2048, "finite-field Diffie-Hellman prime of less than 2048 bits"},
 		{WeakECBelow224, "elliptic curve of less than 224 bits"},
 		{WeakTLSBelow12, "SSL, TLS 1.0 or 1.1, or DTLS before 1.2"},
-		{WeakNullCipher, "cipher suite that does not encrypt"},
+		{WeakNullCipher, "cipher suite or SSH cipher that does not encrypt"},
 		{WeakExportCipher, "cipher suite weakened for the export rules of the 1990s (40-bit keys)"},
-		{WeakRC4, "cipher suite with RC4"},
-		{WeakDES, "cipher suite with single DES"},
-		{Weak3DES, "cipher suite with triple DES (64-bit blocks)"},
+		{WeakRC4, "cipher suite or SSH cipher with RC4"},
+		{WeakDES, "cipher suite or SSH cipher with single DES"},
+		{Weak3DES, "cipher suite or SSH cipher with triple DES (64-bit blocks)"},
 		{WeakAnonymous, "cipher suite that authenticates nobody"},
+		{WeakSSHCBC, "SSH cipher in CBC mode"},
+		{WeakMD5MAC, "SSH MAC with MD5"},
+		{WeakSHA1MAC, "SSH MAC with SHA-1"},
 	}
 }

@@ -51,7 +51,9 @@ var (
 	AttrTLSExtendedMasterSecret = define("tls.extended_master_secret", "boolean", "true", "tls::handshake",
 		"Whether TLS 1.2 uses the extended master secret (RFC 7627).", ours)
 	AttrTLSResumed = define(semconv.TLSResumedKey, "boolean", "true", "tls::handshake",
-		"The handshake looks like a resumption: its version was reported, but no signature and no verified certificate.",
+		"The handshake must be a resumption: its version was reported, but no signature and no verified certificate; and the "+
+			"cipher suite is one with signatures, or an earlier handshake of the process on this side had one. Absent where an "+
+			"external pre-shared key would look the same.",
 		convention)
 	AttrTLSCurve = define(semconv.TLSCurveKey, "string", "x25519", "tls::key_exchange, tls::handshake",
 		"The elliptic curve, if the group is one and nothing else. On a handshake, of the negotiated group.", convention)
@@ -122,6 +124,12 @@ var (
 	AttrHandshakePieces = define("crypto.handshake.pieces", "int", "2", "tls::handshake",
 		"The number of pieces. Set if there were several.", ours)
 )
+
+// AttrEmitted stands for the attributes of event keys that must not become attributes of their own names.
+var AttrEmitted = define("crypto.emitted.*", "any", "nginx", "all",
+	"An event key that could be mistaken for an attribute of crau-otel or of another key: it contains a dot, is in a "+
+		"namespace of crau-otel, or is a TLS key that the span's context does not have. The key follows the prefix as it was "+
+		"emitted: crypto.emitted.service::name.", ours)
 
 // Attributes of the file whose probes reported the context.
 var (

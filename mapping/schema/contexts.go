@@ -59,6 +59,10 @@ func (c *Context) MayHold(inner *Context) bool {
 // Owns reports whether the key belongs to contexts of this description. c may be nil.
 func (c *Context) Owns(k *Key) bool { return c != nil && c.self&k.owners != 0 }
 
+// Interprets reports whether a context of this description gives the key its meaning: it lists the key, or is not
+// registered itself. c may be nil.
+func (c *Context) Interprets(k *Key) bool { return c == nil || c.self&k.owners != 0 }
+
 // IsHandshake reports whether the context starts a tree unless it was explicitly linked to a parent. c may be nil.
 func (c *Context) IsHandshake() bool {
 	return c != nil && (c.Class == ClassTLSHandshake || c.Class == ClassSSHHandshake)

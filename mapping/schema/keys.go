@@ -2,7 +2,10 @@
 
 package schema
 
-import "strings"
+import (
+	"strings"
+	"sync"
+)
 
 // KeyName is the event key under which a context's name arrives.
 const KeyName = "name"
@@ -30,6 +33,10 @@ const (
 	KeySSHKexAlgorithm
 	KeySSHKeyAlgorithm
 	KeySSHRSABits
+	KeySSHCipherC2S
+	KeySSHCipherS2C
+	KeySSHMACC2S
+	KeySSHMACS2C
 )
 
 var keyIDs = map[string]KeyID{
@@ -51,6 +58,10 @@ var keyIDs = map[string]KeyID{
 	"ssh::kex_algorithm":               KeySSHKexAlgorithm,
 	"ssh::key_algorithm":               KeySSHKeyAlgorithm,
 	"ssh::rsa_bits":                    KeySSHRSABits,
+	"ssh::c2s_cipher":                  KeySSHCipherC2S,
+	"ssh::s2c_cipher":                  KeySSHCipherS2C,
+	"ssh::c2s_mac":                     KeySSHMACC2S,
+	"ssh::s2c_mac":                     KeySSHMACS2C,
 }
 
 // Key is an event key. It does not change once it is in use.
@@ -59,17 +70,74 @@ type Key struct {
 	Attribute string // tls.group
 	ID        KeyID
 	Interned  bool // one copy serves all contexts
+	Reserved  bool // the attribute is the one of [ReservedAttribute]
 	owners    Set  // the contexts that list the key
 }
 
 // NewKey returns the key with an emitted name, which must be valid UTF-8.
 func NewKey(emitted string) Key {
-	return Key{
+	k := Key{
 		Emitted:   emitted,
 		Attribute: strings.ReplaceAll(emitted, "::", "."),
 		ID:        keyIDs[emitted],
 		owners:    keyOwners[emitted],
 	}
+	if k.owners == 0 && isReserved(emitted, k.Attribute) {
+		k.Attribute, k.Reserved = ReservedAttribute(emitted), true
+	}
+	return k
+}
+
+// ReservedAttribute returns the attribute of a key that must not become the attribute of its own name. It keeps the
+// emitted name as it is, so that different keys have different attributes.
+func ReservedAttribute(emitted string) string {
+	return strings.TrimSuffix(string(AttrEmitted), "*") + emitted
+}
+
+// isReserved reports whether a key that no context lists could be mistaken for an attribute of crau-otel, or for one of
+// another key: "pk.x" and "pk::x" would become the same.
+func isReserved(emitted, attribute string) bool {
+	if emitted == "" || strings.Contains(emitted, ".") {
+		return true
+	}
+	scope, _, _ := strings.Cut(attribute, ".")
+	r := reserved()
+	return r.namespaces[scope] || r.attributes[attribute]
+}
+
+// reserved has the attributes that crau-otel defines, and the namespaces in which it, and no library, defines any.
+var reserved = sync.OnceValue(func() (r struct{ attributes, namespaces map[string]bool }) {
+	libraries := make(map[string]bool) // scopes of their keys
+	for key := range keyOwners {
+		scope, _, _ := strings.Cut(key, "::")
+		libraries[scope] = true
+	}
+	r.attributes, r.namespaces = make(map[string]bool), map[string]bool{"otel": true}
+	for _, a := range documented {
+		scope, _, _ := strings.Cut(string(a.Key), ".")
+		r.attributes[string(a.Key)] = true
+		if !libraries[scope] {
+			r.namespaces[scope] = true
+		}
+	}
+	return r
+})
+
+// Interpreted reports whether the key's value becomes something else than its own attribute: a name beside a code
+// point, a boolean, a role. That holds only where a context lists the key.
+func (k *Key) Interpreted() bool {
+	switch k.ID {
+	case KeyTLSRole, KeyTLSProtocolVersion, KeyTLSCipherSuite, KeyTLSExtendedMasterSecret, KeyTLSGroup,
+		KeyTLSSignatureAlgorithm, KeyTLSKeyExchangeAlgorithm, KeyPKStatic:
+		return true
+	}
+	return false
+}
+
+// Same reports whether two keys are one: keys that are not interned exist more than once, and one key has two names.
+func (k *Key) Same(other *Key) bool {
+	return k == other || k.ID == KeyTLSExtendedMasterSecret && other.ID == k.ID ||
+		!k.Interned && k.Emitted == other.Emitted
 }
 
 // keyOwners has, by key, the contexts that list it.

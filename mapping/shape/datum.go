@@ -27,7 +27,8 @@ func (d *Datum) Size() int {
 	return n
 }
 
-// Find returns the datum of a key whose value is readable, nil if there is none.
+// Find returns the datum of a key whose value is readable, nil if there is none. Whether the context lists the key is for
+// the caller to know.
 func Find(data []Datum, id schema.KeyID) *Datum {
 	for i := range data {
 		if data[i].Key.ID == id && data[i].Flags&event.Fault == 0 {
@@ -39,7 +40,7 @@ func Find(data []Datum, id schema.KeyID) *Datum {
 
 // Role returns which side a program was in a handshake: what its data say, else what its name says; "" if neither does.
 func Role(name schema.Name, data []Datum) string {
-	if d := Find(data, schema.KeyTLSRole); d != nil {
+	if d := Find(data, schema.KeyTLSRole); d != nil && name.Context.Interprets(d.Key) {
 		return d.Text
 	}
 	if d := Find(data, schema.KeySSHRole); d != nil {

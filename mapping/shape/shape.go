@@ -24,7 +24,17 @@ type Head struct {
 	End        EndReason
 	Pieces     int // pieces that were joined to the handshake besides the first
 	Join       JoinMethod
+	Signed     Sides // sides on which an earlier TLS handshake of the process had a signature
 }
+
+// Sides is a set of roles in a handshake.
+type Sides uint8
+
+// The roles.
+const (
+	SideClient Sides = 1 << iota
+	SideServer
+)
 
 // Trait is one context, apart from its data.
 type Trait struct {

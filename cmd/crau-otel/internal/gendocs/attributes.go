@@ -23,7 +23,7 @@ var groups = []group{
 	{title: "TLS", prefixes: []string{"tls."}},
 	{title: "Public key operations", prefixes: []string{"pk."}},
 	{title: "Judgement", prefixes: []string{"crypto.pqc.", "crypto.weak", "crypto.policy."}},
-	{title: "How the context was seen", prefixes: []string{"crypto.context.", "crypto.incomplete", "crypto.handshake."}},
+	{title: "How the context was seen", prefixes: []string{"crypto.context.", "crypto.incomplete", "crypto.emitted.", "crypto.handshake."}},
 	{title: "The file that reported it", prefixes: []string{"crypto.library."}},
 	{title: "The user of the process", prefixes: []string{"crypto.process."}},
 	{title: "Scope: the agent", prefixes: []string{"crau."}},
@@ -148,7 +148,9 @@ func eventKeys(p *page) {
 		"Every other key, registered or not, becomes the attribute of its name, with a dot for each `::`:",
 		"`pk::algorithm` becomes `pk.algorithm`. A number becomes an int (above 2^63-1, a string of its digits), a",
 		"string a string, and a blob a string of hexadecimal digits. Bytes of a string or key that are not UTF-8",
-		"are written as `\\xHH`. A key that is reported again for the same context replaces the earlier value.",
+		"are written as `\\xHH`, and characters of a key or name that do not print as escapes such as `\\n`. A key that",
+		"is reported again for the same context replaces the earlier value. A key that could be mistaken for an",
+		"attribute of crau-otel or of another key becomes `crypto.emitted.` with the key as it was emitted.",
 		fmt.Sprintf("A key is cut after %d bytes and a value after %d; `crypto.context.truncated` then names the attribute.",
 			bpf.AuditCrauLimitCRAU_MAX_KEY, bpf.AuditCrauLimitCRAU_MAX_VALUE))
 }

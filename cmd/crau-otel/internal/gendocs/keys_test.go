@@ -31,7 +31,7 @@ const (
 )
 
 // dynamic are the files that may compute attribute keys at run time, from event keys or the rules of a policy.
-var dynamic = []string{"/mapping/meaning/attributes.go", "/mapping/policy/policy.go"}
+var dynamic = []string{"/mapping/meaning/attributes.go", "/mapping/policy/policy.go", "/mapping/text/text.go"}
 
 // makers collects the attribute keys that a package makes.
 type makers struct {

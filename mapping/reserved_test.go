@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mapping
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/crau-otel/crau-otel/mapping/schema"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// spellings returns the event keys that would become an attribute by writing each :: as a dot.
+func spellings(key string) []string {
+	parts := strings.Split(key, ".")
+	all := []string{parts[0]}
+	for _, part := range parts[1:] {
+		var longer []string
+		for _, s := range all {
+			longer = append(longer, s+"::"+part, s+"."+part)
+		}
+		all = longer
+	}
+	return all
+}
+
+// forge maps a handshake in which every context has the pairs, too.
+func forge(t *testing.T, pairs ...event.Pair) *feed {
+	t.Helper()
+	f := newFeed(t, Config{
+		Library: func(uint32) []attribute.KeyValue { return Library{Name: "libtls.so", Trusted: false}.Attributes() },
+	})
+	with := func(own ...event.Pair) []event.Pair { return append(append([]event.Pair(nil), pairs...), own...) }
+	f.Begin(hs, none, with(name("tls::handshake_client"), w("tls::protocol_version", 0x0301))...)
+	f.Begin(kx, hs, with(name("tls::key_exchange"), w("tls::group", 23))...)
+	f.Begin(gen, kx, with(name("pk::generate"), s("pk::algorithm", "EC"))...)
+	f.Begin(der, kx, with(name("pk::derive"), s("pk::algorithm", "EC"))...)
+	f.Begin(sig, hs, with(name("tls::verify"), w("tls::signature_algorithm", 0x0403))...)
+	f.Begin(obj, none, with(name("ssh::handshake"), s("ssh::role", "server"))...)
+	f.Begin(pks, none, with(name("app::thing"))...)
+	f.finish()
+	return f
+}
+
+// An event key never becomes an attribute that crau-otel defines, whatever its spelling, unless a table of the schema
+// says that it does.
+func TestNoEventKeyBecomesAnAttributeOfOurs(t *testing.T) {
+	keys := []string{"pk.x", "otel.status_code", "crypto.made.up", "process.made_up", ""}
+	for _, a := range schema.Attributes() {
+		keys = append(keys, string(a.Key))
+	}
+	for _, key := range keys {
+		for _, emitted := range spellings(key) {
+			k := schema.NewKey(emitted)
+			if listed(emitted) || emitted == "pk::x" {
+				continue
+			}
+			if !k.Reserved || k.Attribute != "crypto.emitted."+emitted {
+				t.Errorf("%q becomes %q", emitted, k.Attribute)
+			}
+			f := forge(t, s(emitted, "forged"), w(emitted, 7), s("pk::x", "x"))
+			for _, tree := range f.trees {
+				for i := range tree.Spans {
+					attrs := attributeMap(tree.Spans[i].Attributes())
+					if got := attrs[key]; got == "forged" || got == "7" {
+						t.Errorf("%q forged %s on %s", emitted, key, tree.Spans[i].Name)
+					}
+				}
+			}
+			if st := f.m.Stats(); st.ReservedKeys != 7 {
+				t.Errorf("%q: %d reserved keys counted, want 7", emitted, st.ReservedKeys)
+			}
+		}
+	}
+}
+
+func listed(emitted string) bool {
+	for _, c := range schema.Contexts() {
+		for _, key := range c.Keys {
+			if key == emitted {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func TestReservedKeysKeepTheirValues(t *testing.T) {
+	f := newFeed(t, Config{})
+	f.Open(hs, none, name("tls::handshake"), s("service.name", "nginx"), s("crypto::pqc.status", "hybrid"),
+		w("tls::group", 0x11ec), s("pk.x", "dot"), s("pk::x", "colons"))
+	wantAttrs(t, rootAttributes(t, f), map[string]string{
+		"crypto.emitted.service.name": "nginx", "crypto.emitted.crypto::pqc.status": "hybrid", "crypto.pqc.status": "",
+		"crypto.emitted.tls::group": "4588", "tls.group.name": "", "crypto.emitted.pk.x": "dot", "pk.x": "colons",
+	})
+}
+
+// A group or scheme that somebody adds to a handshake is not the negotiated one.
+func TestHandshakeTakesItsGroupFromTheKeyExchange(t *testing.T) {
+	f := newFeed(t, Config{})
+	client(f, 23, 23)
+	verify(f, 0x0403)
+	f.Data(hs, w("tls::group", 0x11ec), w("tls::signature_algorithm", 0x0905))
+	f.finish()
+	wantAttrs(t, attributeMap(f.trees[0].Spans[0].Attributes()), map[string]string{
+		"tls.group.name": "secp256r1", "tls.signature_scheme.name": "ecdsa_secp256r1_sha256",
+	})
+}
+
+// One secret has two keys, and keys past the limit of those that are interned exist more than once.
+func TestKeysThatAreTheSameReplaceEachOther(t *testing.T) {
+	f := newFeed(t, Config{})
+	f.Open(hs, none, name("tls::handshake"), w("tls::ext::extended_master_secret", 1), w("tls::extended_master_secret", 0))
+	for i := range 5000 {
+		f.Open(obj, none, w(fmt.Sprint("app::filler", i), 1))
+	}
+	f.Open(kx, none, name("app::late"), w("app::new", 1), w("app::new", 2), w("app::\xff", 3), w(`app::\xff`, 4))
+	f.finish()
+	wantAttrs(t, attributeMap(f.trees[len(f.trees)-1].Spans[0].Attributes()), map[string]string{
+		"app.new": "2", `app.\xff`: "4",
+	})
+}
+
+func FuzzKeysOnce(f *testing.F) {
+	f.Add("crypto.pqc.status", "tls::group", "pk::derive", uint64(23))
+	f.Add("tls::role", "tls.role", "tls::handshake", uint64(1))
+	f.Add("crypto::emitted::x", "crypto.emitted.x", "crypto::emitted", uint64(0))
+	f.Add("a:::b", "a::.b", "", uint64(0))
+	f.Fuzz(func(t *testing.T, one, other, context string, word uint64) {
+		f := newFeed(t, Config{})
+		for i, named := range []string{context, "tls::handshake", "tls::key_exchange", "pk::derive", "ssh::key_exchange"} {
+			f.Open(hs+uint64(i), hs+uint64(i)-1, name(named), w(one, word), s(other, one), s(one, other), w(other, word))
+		}
+		f.finish()
+	})
+}

@@ -84,8 +84,8 @@ struct bpf_iter_task_vma {
 
 #define VM_EXEC 0x4UL
 
-/* A process with more mappings is told by the amount of executable memory only: the memory map is locked while the
- * mappings are looked at. */
+/* Of a process with more mappings only the amount of executable memory is compared: the memory map is locked while the
+ * mappings are examined. */
 #define MAX_VMAS 8192
 
 extern int bpf_iter_task_vma_new(struct bpf_iter_task_vma *it, struct task_struct *task, __u64 addr) __ksym __weak;
@@ -154,9 +154,9 @@ static __u64 hash_mappings(struct task_struct *task)
 	return hash | 1;
 }
 
-/* Writes the ids of the processes whose executable memory changed since the last run, __u32 each. The amount of it tells
- * most changes. A module that is replaced by one of equal size is told by the mappings, which are looked at only after
- * the memory map has changed, and since Linux 6.7. */
+/* Writes the ids of the processes whose executable memory changed since the last run, __u32 each. Most changes
+ * show in its amount. A module that is replaced by one of equal size shows in the mappings, which are examined only after
+ * the memory map has changed, and only since Linux 6.7. */
 SEC("iter/task")
 int changed_maps(struct bpf_iter__task *ctx)
 {

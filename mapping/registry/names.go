@@ -128,7 +128,7 @@ func TLSSignatureSchemeName(id uint64) string {
 	return UnknownName
 }
 
-// gssKeyExchanges are the families of RFC 4462 and RFC 8732. A method's name goes on with a digest of the mechanism.
+// gssKeyExchanges are the families of RFC 4462 and RFC 8732. A method's name ends in a digest of the mechanism.
 var gssKeyExchanges = []string{
 	"gss-group1-sha1", "gss-group14-sha1", "gss-group14-sha256", "gss-group15-sha512", "gss-group16-sha512",
 	"gss-group17-sha512", "gss-group18-sha512", "gss-gex-sha1", "gss-nistp256-sha256", "gss-nistp384-sha384",

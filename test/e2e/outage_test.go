@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"context"
+	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -114,6 +116,33 @@ func TestReceiverThatRefusesTheSizeGetsSmallerBatches(t *testing.T) {
 	a := startExporting(t, sample, r.Endpoint())
 	hits := harness.RunSample(t, sample, "--count", "20", "--rate", "0")
 	checkAllArrives(t, a, r, hits, 20)
+}
+
+// A program that makes more trees than a slow receiver takes loses its own, not those of a program beside it.
+func TestProgramThatFillsTheQueueCostsOthersNothing(t *testing.T) {
+	t.Parallel()
+	flood, victim := harness.Copy(t, samplePath, filepath.Join(t.TempDir(), "flood")), harness.Copy(t, samplePath, filepath.Join(t.TempDir(), "victim"))
+	r := harness.Receive(t, harness.ReceiverConfig{Answer: harness.Delay(100 * time.Millisecond)})
+	a := startAgent(t, []string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.Endpoint(), "OTEL_METRICS_EXPORTER=none", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=50",
+		"OTEL_BSP_MAX_QUEUE_SIZE=2000", "CRAU_SPANS_IDLE_TIMEOUT=100ms", "CRAU_SHUTDOWN_TIMEOUT=30s",
+	}, "--library", flood, "--library", victim)
+	cmd := harness.StartProgram(t, exec.Command(flood, "--count", "1000000", "--rate", "500"))
+	harness.RunSample(t, victim, "--count", "100", "--rate", "20")
+	harness.Finish(t, cmd)
+	line(t, a.Log(), "level=WARN", "export queue is full", "service=flood")
+	n := a.Stop()
+	n.CheckExact(t, n["hits"])
+	if n["lost.queue_full"] == 0 {
+		t.Errorf("nothing was lost: the flood is no flood: %v", n)
+	}
+	var others []*harness.Span
+	for _, s := range r.Spans() {
+		if s.Resource["service.name"] == "victim" {
+			others = append(others, s)
+		}
+	}
+	checkPairsOf(t, "victim", others, 100)
 }
 
 // checkAllArrives waits for so many pairs of handshakes, stops the agent and checks that nothing was lost.

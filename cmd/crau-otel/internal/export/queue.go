@@ -136,6 +136,8 @@ func (q *Queue) Put(t mapping.Tree) {
 	admitted := !q.closed && (q.waiting.fits(count.Spans, q.bytes) || q.waiting.largest(owner, count.Spans, 0) != nil)
 	q.mu.Unlock()
 	if !admitted { // without the cost of encoding
+		q.mu.Lock()
+		defer q.mu.Unlock()
 		q.drop(t.Resource, count)
 		return
 	}
@@ -148,16 +150,16 @@ func (q *Queue) Put(t mapping.Tree) {
 		return
 	}
 	_, bytes := batch.Size()
-	if !q.admit(owner, entry{count, batch, bytes}) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.admit(owner, t.Resource, entry{count, batch, bytes}) {
 		batch.Release()
 		q.drop(t.Resource, count)
 	}
 }
 
-// admit lets an owner's tree wait if there is room, or if an owner that uses more can make some.
-func (q *Queue) admit(owner ownerKey, e entry) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+// admit lets an owner's tree wait if there is room, or if an owner that uses more can make some. The queue is locked.
+func (q *Queue) admit(owner ownerKey, program *sdkresource.Resource, e entry) bool {
 	if q.closed {
 		return false
 	}
@@ -168,20 +170,18 @@ func (q *Queue) admit(owner ownerKey, e entry) bool {
 		}
 		evicted := q.waiting.evict(largest)
 		evicted.batch.Release()
-		q.stats.QueueFull.add(evicted.Count)
+		q.drop(largest.program, evicted.Count)
 	}
 	first := q.waiting.Spans == 0
-	q.waiting.put(owner, e)
+	q.waiting.put(owner, program, e)
 	if first || q.waiting.Spans >= uint64(q.cfg.MaxBatch) {
 		q.signal()
 	}
 	return true
 }
 
-// drop counts a tree that there is no room for.
+// drop counts a program's tree that there is no room for. The queue is locked.
 func (q *Queue) drop(program *sdkresource.Resource, count Count) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	q.stats.QueueFull.add(count)
 	if !q.closed && q.full.due() {
 		service, _ := program.Set().Value(semconv.ServiceNameKey)

@@ -6,6 +6,7 @@ import (
 	"container/heap"
 
 	"go.opentelemetry.io/otel/attribute"
+	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 
 	"github.com/crau-otel/crau-otel/mapping"
 )
@@ -39,10 +40,11 @@ func ownerOf(t *mapping.Tree) ownerKey { return t.Resource.Equivalent() }
 // share is what waits of one owner; never empty.
 type share struct {
 	owner   ownerKey
-	entries []entry // oldest first
-	use     int64   // see waiting.weight
-	index   int     // in waiting.most
-	credit  int     // bytes that may leave before the next owner's turn
+	program *sdkresource.Resource // of the first tree, for the log
+	entries []entry               // oldest first
+	use     int64                 // see waiting.weight
+	index   int                   // in waiting.most
+	credit  int                   // bytes that may leave before the next owner's turn
 }
 
 // turnBytes is how much of an owner is taken before the next one's turn. Trees of one owner share a resource, which is
@@ -81,10 +83,10 @@ func (w *waiting) largest(owner ownerKey, spans uint64, bytes int) *share {
 }
 
 // put appends an owner's newest tree.
-func (w *waiting) put(owner ownerKey, e entry) {
+func (w *waiting) put(owner ownerKey, program *sdkresource.Resource, e entry) {
 	s, ok := w.shares[owner]
 	if !ok {
-		s = &share{owner: owner, credit: turnBytes}
+		s = &share{owner: owner, program: program, credit: turnBytes}
 		w.shares[owner] = s
 		w.turns = append(w.turns, s)
 		heap.Push(&w.most, s)

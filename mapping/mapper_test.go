@@ -277,7 +277,7 @@ func TestLimitsEvictAndCount(t *testing.T) {
 	f.finish()
 }
 
-// Values may be long and never the same: what they take is bounded, whether many contexts have them or one tree.
+// Memory for long values that never repeat is bounded, whether they belong to many contexts or to one tree.
 func TestMemoryOfDataEvicts(t *testing.T) {
 	const limit = 1 << 20
 	for _, way := range []string{"roots", "one tree", "one context"} {

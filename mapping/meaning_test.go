@@ -397,7 +397,7 @@ func TestUserClasses(t *testing.T) {
 	}
 }
 
-// A process of which the kernel's record comes again, since the kernel had forgotten it, goes on as it was.
+// The kernel may forget a process and send its record again. The process keeps its state.
 func TestRecordOfAKnownProcessComesAgain(t *testing.T) {
 	described := 0
 	f := newFeed(t, Config{Rules: Rules{Describe: func(uint32, event.Process) []attribute.KeyValue {

@@ -7,7 +7,7 @@
 // times that shapes leave out. What the names and values mean is of no interest here, except where the schema decides
 // about nesting.
 //
-// An event goes one way through the files:
+// An event passes through the files in this order:
 //
 //	tracker.go   which process and thread it is from
 //	open.go      new_context: a new tree, a child, or a context that is open already
@@ -28,5 +28,5 @@
 //
 // Contexts, bytes of data, contexts of one tree, pairs of one context and processes are bounded. A tree that is ended
 // by a limit says so, and is counted. A tree that reaches its own limit first sheds the contexts that are superseded:
-// they are handed up as a part, and the tree goes on.
+// they are handed up as a part, and the tree stays open.
 package contexts

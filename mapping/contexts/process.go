@@ -47,7 +47,7 @@ type thread struct {
 	newest ref
 	// session is the one that the library was last called for, until a handshake takes it up; 0 if none.
 	session uint64
-	// waiting has, by the id of their roots, handshakes that may go on in further pieces, oldest first.
+	// waiting has, by the id of their roots, handshakes that may get further pieces, oldest first.
 	waiting map[uint64][]*tree
 }
 

@@ -42,7 +42,7 @@ type Finished struct {
 	TraceID trace.TraceID
 	// Events is how many probe hits the tree was made of, those that an earlier part had excepted.
 	Events int
-	// Part is set if the tree goes on: contexts marked as open in the shape are only there for the others.
+	// Part is set if the tree stays open: contexts marked as open in the shape are only there for the others.
 	Part bool
 	// Shape has no executable and no user class: these follow from Process.
 	Shape shape.Shape

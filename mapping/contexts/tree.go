@@ -51,7 +51,7 @@ type context struct {
 	outer ref
 }
 
-// ref refers to a context that may be finished, and its memory in use for another one, by the time it is looked at.
+// ref refers to a context that may be finished, and its memory reused for another one, when the reference is used.
 type ref struct {
 	context *context
 	spanID  trace.SpanID

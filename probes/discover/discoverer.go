@@ -28,7 +28,7 @@ type Discoverer struct {
 	reload    *rules // asked for by Reload, not yet applied
 }
 
-// New returns a Discoverer that has not looked at anything yet. It must be closed.
+// New returns a Discoverer that has not searched yet. It must be closed.
 func New(cfg Config) (*Discoverer, error) {
 	cfg.setDefaults()
 	compiled, err := compileRules(cfg.Rules)

@@ -150,7 +150,7 @@ func (d *disk) readCache() {
 	}
 }
 
-// searchFolder looks at the libraries of a folder that are not known yet, if the folder has changed.
+// searchFolder examines the new libraries of a folder, if the folder has changed.
 func (d *disk) searchFolder(name string, now time.Time) {
 	root := d.search.view.root
 	fd, err := root.Find(root.Base + name)
@@ -215,7 +215,7 @@ func isTriplet(name string) bool {
 	return strings.Contains(name, "-linux-gnu") || strings.Contains(name, "-linux-musl")
 }
 
-// isUnknown reports whether a file that link leads to has to be looked at, and whom that asks.
+// isUnknown reports whether the file that link leads to must be examined, and the subject of that question.
 func (d *disk) isUnknown(in *folder, file, link string, now time.Time) (host.Subject, bool) {
 	if !d.search.rules.wants(file) {
 		return host.Subject{}, false

@@ -180,7 +180,7 @@ func TestReload(t *testing.T) {
 	w.await(t, soon, "+"+asked, "+"+mapped, "-"+asked, "+"+denied)
 	reload(Rules{Libraries: []string{mapped}})
 	w.await(t, soon, "+"+asked, "+"+mapped, "-"+asked, "+"+denied, "-"+denied)
-	// One library stays through all of it; its process may be looked into or not.
+	// One library stays throughout, whether or not its process may be examined.
 	log := append(w.history(), "+"+asked)
 	reload(Rules{Enabled: true, Allow: allow, Libraries: []string{mapped, asked}, DenyExecutables: []string{filepath.Base(os.Args[0])}})
 	w.await(t, soon, log...)

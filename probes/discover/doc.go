@@ -15,7 +15,7 @@
 // # Where files are found
 //
 // On the host's disk, before anything runs them: the libraries that [Rules] name, what glibc's cache of libraries lists,
-// and the usual library folders. And in the memory maps of every process. A process is looked at when [Discoverer.Notify]
+// and the usual library folders. And in the memory maps of every process. A process is examined when [Discoverer.Notify]
 // names it, when its executable mappings have changed, which [Config.Changed] says or else one read of /proc/PID/statm
 // per process and pass, and every two minutes in any case.
 //
@@ -24,7 +24,7 @@
 // The types depend on each other in this order, top to bottom:
 //
 //   - [Discoverer] schedules passes over processes and disk, and calls Found and Gone (run.go, notify.go).
-//   - search makes a pass and looks at one process after the other (search.go, look.go, maps.go); disk looks at the
+//   - search makes a pass and examines one process after the other (search.go, look.go, maps.go); disk examines the
 //     host's disk (disk.go).
 //   - processes is the table of processes, turns says which of them is next (processes.go, turns.go).
 //   - catalogue knows the files, and decides by rules and quotas which of them are reported (catalogue.go, entry.go).

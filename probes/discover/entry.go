@@ -46,7 +46,7 @@ type finding struct {
 	changed int64
 	entry   *entry // nil if the file has no probes
 	reason  error  // why it has none
-	err     error  // the file could not be looked at; nothing else is set then
+	err     error  // the file could not be examined; nothing else is set then
 }
 
 // discard closes what the finding holds open.

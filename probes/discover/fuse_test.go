@@ -83,7 +83,7 @@ func (f *fuse) serve() {
 	}
 }
 
-// answer answers everything, now and from now on.
+// answer answers all waiting and future requests.
 func (f *fuse) answer() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -252,7 +252,7 @@ func TestLimits(t *testing.T) {
 	for i := range 8 {
 		_ = os.Remove(filepath.Join(dir, fmt.Sprintf("%02d.so", i)))
 	}
-	w.scan(t) // room for more, which is used when the process is looked at again
+	w.scan(t) // there is room for more, which is used when the process is examined again
 	for _, p := range w.search.processes.table {
 		p.due = p.looked
 	}

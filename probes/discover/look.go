@@ -18,7 +18,7 @@ const (
 	maxMapped  = 1 << 19 // files without probes that are remembered for the processes of one owner
 )
 
-// step looks at the process whose turn it is. It returns false if there is none.
+// step examines the process whose turn it is. It returns false if there is none.
 func (s *search) step() bool {
 	p, q := s.turns.next()
 	if p == nil {
@@ -113,7 +113,7 @@ func (s *search) applyMaps(p *process, result *mapsResult) {
 	p.setFiles(files)
 }
 
-// recall fills in the entry of a mapped file. It returns false if the file has to be looked at.
+// recall fills in the entry of a mapped file. It returns false if the file must be examined.
 func (s *search) recall(p *process, found *mapsFile, file *mapped) (known bool) {
 	if found.err != nil {
 		return false

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	maxNotified = 8192                  // processes that wait to be looked at
-	cooldown    = 50 * time.Millisecond // between two looks at a process that were asked for
+	maxNotified = 8192                  // processes that wait to be examined
+	cooldown    = 50 * time.Millisecond // minimum time between two requested examinations of a process
 )
 
 // inbox collects notifications from other goroutines.
@@ -39,7 +39,7 @@ func (b *inbox) add(pid host.Process) {
 	b.nudge()
 }
 
-// nudge wakes whoever waits for the inbox.
+// nudge wakes the goroutine that waits for the inbox.
 func (b *inbox) nudge() {
 	select {
 	case b.wake <- struct{}{}:
@@ -56,14 +56,14 @@ func (b *inbox) empty() (pids map[host.Process]struct{}, overflow bool) {
 	return pids, overflow
 }
 
-// followUps are processes that are looked at once more a moment after a notification: what was reported may have been
-// only the first of many files.
+// followUps are processes that are examined once more shortly after a notification, because that may have been about
+// the first of many files.
 type followUps struct {
 	search  *search
 	pending map[*process]struct{}
 }
 
-// visit has notified processes looked at.
+// visit schedules notified processes for examination.
 func (f *followUps) visit(pids map[host.Process]struct{}, overflow bool, now time.Time) {
 	s := f.search
 	if overflow { // a pass finds what was not noted
@@ -88,7 +88,7 @@ func (f *followUps) visit(pids map[host.Process]struct{}, overflow bool, now tim
 	}
 }
 
-// again has those processes looked at once more whose time has come.
+// again schedules the follow-ups that are due.
 func (f *followUps) again(now time.Time) {
 	for p := range f.pending {
 		switch {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// TestNotifyStorm notifies far more often than anything can be looked at, of
+// TestNotifyStorm notifies far more often than processes can be examined, of
 // processes that are there and of others.
 func TestNotifyStorm(t *testing.T) {
 	t.Parallel()
@@ -47,7 +47,7 @@ func TestNotifyStorm(t *testing.T) {
 	}
 }
 
-// TestShortLived runs programs that end while they are looked at.
+// TestShortLived runs programs that end while they are examined.
 func TestShortLived(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)

@@ -23,7 +23,7 @@ type owner struct {
 	name      string
 	processes int
 	reported  quota // files first seen in its processes
-	refusals  int   // likewise, but refused
+	refusals  int   // refused files first seen in its processes
 	mapped    int   // files that its processes map
 	warned    bool  // that a file was refused
 

@@ -40,7 +40,7 @@ type process struct {
 	gone   bool
 	queued bool
 	stale  bool      // its maps are to be read again
-	more   bool      // likewise, but after the backlog
+	more   bool      // its maps are to be read again after the backlog
 	early  bool      // a look was asked for too early
 	looked time.Time // when its maps were last read
 	due    time.Time // when all of its maps are to be read again
@@ -51,7 +51,7 @@ type process struct {
 	backlog []sighting
 }
 
-// subject returns whom questions about the process ask.
+// subject returns the subject of questions about the process.
 func (p *process) subject() host.Subject {
 	return host.Subject{Process: p.pid, Owner: p.owner.name}
 }

@@ -173,7 +173,7 @@ func TestChanged(t *testing.T) {
 	w.expect(t, "+"+path, "-"+path)
 }
 
-// TestDeleted deletes a file before it was looked at.
+// TestDeleted deletes a file before it was examined.
 func TestDeleted(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)
@@ -311,7 +311,7 @@ func TestMappersOfOld(t *testing.T) {
 	w.scan(t)
 	w.expect(t)
 	w.mu.Lock()
-	w.search.rules.Libraries = []string{path} // unlike Reload, which has all processes looked at again
+	w.search.rules.Libraries = []string{path} // unlike Reload, which makes all processes be examined again
 	w.mu.Unlock()
 	w.scan(t)
 	w.expect(t, "+"+path)

@@ -192,7 +192,7 @@ func (ps *processes) memory(p *process) (host.Memory, error) {
 	return p.pid.Memory(ps.buffer)
 }
 
-// check has a process looked at again if it may map other files than before.
+// check schedules a process for examination if it may map other files than before.
 func (ps *processes) check(p *process, now time.Time) {
 	memory, err := ps.memory(p)
 	if err != nil {

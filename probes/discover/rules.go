@@ -75,7 +75,7 @@ func compileRules(r Rules) (*rules, error) {
 	return compiled, errors.Join(errs...)
 }
 
-// wants reports whether a file with that path may be looked at.
+// wants reports whether a file with that path may be examined.
 func (r *rules) wants(path string) bool {
 	return r.Enabled && (len(r.allow) == 0 || match(r.allow, path)) && !match(r.deny, path)
 }

@@ -98,14 +98,14 @@ func (d *Discoverer) Run(ctx context.Context) error {
 	return nil
 }
 
-// hasWork reports whether there are processes to look at.
+// hasWork reports whether there are processes to examine.
 func (d *Discoverer) hasWork() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.search.turns.ready) > 0
 }
 
-// step looks at one process and delivers what was found. It returns false if there was no process to look at.
+// step examines one process and delivers what was found. It returns false if there was none.
 func (d *Discoverer) step() bool {
 	d.mu.Lock()
 	more := d.search.step()
@@ -115,11 +115,11 @@ func (d *Discoverer) step() bool {
 	return more
 }
 
-// Notify says that a process has executed a program or mapped a file. The process is looked at now, and once more a
-// moment later. Notify never waits. It may be called often: a process is looked at 20 times a second at most.
+// Notify reports that a process has executed a program or mapped a file. The process is examined now, and once more a
+// moment later. Notify never waits. It may be called often: a process is examined 20 times a second at most.
 func (d *Discoverer) Notify(pid uint32) { d.inbox.add(host.Process(pid)) }
 
-// notified has the processes looked at that Notify was called for, and applies what Reload asked for. It returns whether
+// notified schedules the processes that Notify was called for, and applies new rules of Reload. It returns whether
 // some are to be followed up.
 func (d *Discoverer) notified() bool {
 	pids, overflow := d.inbox.empty()
@@ -132,7 +132,7 @@ func (d *Discoverer) notified() bool {
 	return pending
 }
 
-// followUp looks at processes once more. It returns whether some are left.
+// followUp schedules the follow-ups that are due. It reports whether some are left.
 func (d *Discoverer) followUp() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	rotation         = 2 * time.Minute // after which every process has been looked at again
+	rotation         = 2 * time.Minute // after which every process has been examined again
 	minCheckInterval = 2 * time.Second // between two times that the path of one file is resolved
 )
 
@@ -89,7 +89,7 @@ func (s *search) close() error {
 	return errors.Join(append(errs, s.processes.close(), s.view.folder.Close())...)
 }
 
-// setRules applies other rules: files that are not wanted any more are retired, and all processes looked at again.
+// setRules applies new rules: it retires files that they exclude, and schedules all processes for examination.
 func (s *search) setRules(r *rules) {
 	s.rules, s.catalogue.rules = r, r
 	s.disk = newDisk(s)
@@ -132,7 +132,7 @@ func (s *search) pass(now time.Time) error {
 	return nil
 }
 
-// visitChanged has those processes looked at that Config.Changed reports. It returns false if that does not work.
+// visitChanged schedules the processes that Config.Changed reports. It returns false if that fails.
 func (s *search) visitChanged(now time.Time) bool {
 	if s.changed == nil {
 		return false
@@ -187,7 +187,7 @@ func (s *search) retireUnmapped(now time.Time) {
 	s.helpers.Ask(questions...)
 }
 
-// rootOf returns the root folder that the entry's path starts from, and whom resolving the path asks.
+// rootOf returns the root folder of the entry's path, and the subject of resolving that path.
 func (s *search) rootOf(e *entry) (host.Root, host.Subject, bool) {
 	if e.namespace == s.view.namespace || e.namespace == 0 {
 		return s.view.root, host.Subject{Device: e.Key.Device}, true

@@ -40,7 +40,7 @@ func (s *search) askProcess(p *process, ask func(step func()), apply func()) {
 	s.setAside(p, skipped)
 }
 
-// setAside has a process asked again after a while, which grows each time that it does not answer. blameless is set if
+// setAside postpones questions about a process. The delay grows each time that it does not answer. blameless is set if
 // the process was not asked because others of its owner do not answer.
 func (s *search) setAside(p *process, blameless bool) {
 	wait := minSilence

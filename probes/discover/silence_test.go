@@ -60,7 +60,7 @@ func logger() (*slog.Logger, *logged) {
 	return slog.New(slog.NewTextHandler(l, nil)), l
 }
 
-// TestProcessThatDoesNotAnswer has a process keep its memory map locked: it is named once, all others are looked at, and
+// TestProcessThatDoesNotAnswer keeps the memory map of a process locked: it is named once, all others are examined, and
 // its own files are found as soon as it lets go.
 func TestProcessThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()

@@ -8,14 +8,14 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// queue has the processes of one owner that are to be looked at.
+// queue holds the processes of one owner that are to be examined.
 type queue struct {
 	owner     *owner
 	processes []*process
 	ready     bool // is in turns.ready
 }
 
-// turns decides which process is looked at next. Owners take turns, whatever the number of their processes, and wait
+// turns decides which process is examined next. Owners take turns, whatever the number of their processes, and wait
 // once they have used up their share of time.
 type turns struct {
 	owners map[string]*owner
@@ -38,13 +38,13 @@ func (t *turns) owner(cgroup string) *owner {
 	return o
 }
 
-// revisit has a process looked at again when it is its owner's turn.
+// revisit schedules another examination of a process for its owner's turn.
 func (t *turns) revisit(p *process) {
 	p.stale = true
 	t.enqueue(p)
 }
 
-// enqueue has a process looked at when it is its owner's turn.
+// enqueue schedules the examination of a process for its owner's turn.
 func (t *turns) enqueue(p *process) {
 	if p.queued || p.gone {
 		return
@@ -59,7 +59,7 @@ func (t *turns) enqueue(p *process) {
 	t.admit(q, time.Now())
 }
 
-// admit lets an owner take part in the turns if it has something to look at and has not used up its share of time.
+// admit adds an owner to the turns if it has processes to examine and has not used up its share of time.
 func (t *turns) admit(q *queue, now time.Time) {
 	if !q.ready && len(q.processes) > 0 && q.owner.affordable(now) {
 		q.ready = true
@@ -67,8 +67,8 @@ func (t *turns) admit(q *queue, now time.Time) {
 	}
 }
 
-// next removes and returns the process whose turn it is, and its queue. Both are nil if there is none. The queue is to be
-// admitted again afterwards.
+// next removes and returns the process whose turn it is, and its queue. Both are nil if there is none. The queue is to
+// be admitted again afterwards.
 func (t *turns) next() (*process, *queue) {
 	if len(t.ready) == 0 {
 		return nil, nil

@@ -18,11 +18,11 @@ const (
 	maxAnswered     = 4096 // devices remembered to have answered
 
 	maxStuckDevices   = 16 // questions about file systems that may be stuck at a time
-	maxStuckProcesses = 64 // likewise, about processes
+	maxStuckProcesses = 64 // questions about processes without an answer
 	maxStuckOfOwner   = 4  // of these, about processes of one owner
 )
 
-// Subject is who has to answer a question: a process or, if Process is 0, a file system.
+// Subject is what a question is about, and depends on for an answer: a process or, if Process is 0, a file system.
 type Subject struct {
 	Process Process
 	Owner   string // owner of the process, see [OwnerPath]
@@ -72,7 +72,7 @@ type Helpers struct {
 	closed    bool
 	idle      []chan *job          // one per thread that waits for work
 	stuck     map[Subject]int      // questions that are not answered yet
-	byOwner   map[string]int       // likewise, those about processes
+	byOwner   map[string]int       // questions about processes, by owner
 	devices   int                  // sum of stuck over file systems
 	processes int                  // sum of stuck over processes
 	answered  map[Subject]struct{} // file systems that have answered once

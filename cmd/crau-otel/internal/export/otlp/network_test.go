@@ -155,8 +155,8 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 const proxyTarget = "CRAU_TEST_PROXY_TARGET"
 
-// A receiver behind a proxy is reached by HTTPS_PROXY, and directly by NO_PROXY. The variables are read once in a process, so
-// that each case is a process of its own.
+// A receiver behind a proxy is reached by HTTPS_PROXY, and directly by NO_PROXY. The variables are read once in a
+// process, so that each case is a process of its own.
 func TestProxy(t *testing.T) {
 	if endpoint := os.Getenv(proxyTarget); endpoint != "" {
 		s := useNameServer(t)
@@ -177,7 +177,7 @@ func TestProxy(t *testing.T) {
 	for _, c := range []struct{ host, noProxy, asked string }{
 		{"elsewhere.test", "", "elsewhere.test:" + port},
 		{"elsewhere.test", "elsewhere.test", ""},
-		{"localhost", "", ""}, // never by a proxy
+		{"localhost", "", ""}, // loopback never uses a proxy
 	} {
 		p.asked.Store(new(string))
 		before := r.Accepted.Load()

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -263,4 +264,28 @@ func TestReadCrossCompiled(t *testing.T) {
 		t.Fatalf("%s: %v, problems %v", f.Machine, got, f.Problems)
 	}
 	checkCompiled(t, path, f, false)
+}
+
+const foldedSource = `
+#include "crau.h"
+__attribute__((noinline)) void weak(unsigned long c, const char *k) { CRAU_WORD_DATA(c, k, 1024); }
+__attribute__((noinline)) void strong(unsigned long c, const char *k) { CRAU_WORD_DATA(c, k, 4096); }
+int main(int argc, char **argv) { (void)argv; weak(argc, "app::weak"); strong(argc, "app::strong"); CRAU_NEW_CONTEXT(argc, -1); return 0; }
+`
+
+// The linker makes one function of two whose constants are only in the notes.
+func TestReadFoldedFunctions(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("ld.gold"); err != nil {
+		missing(t, err)
+	}
+	f, err := Open(compileSource(t, foldedSource, "-ffunction-sections", "-fuse-ld=gold", "-Wl,--icf=all"))
+	if err != nil || !slices.Equal(probesOf(f.Sites), []Probe{NewContext}) || len(f.Problems) != 1 {
+		t.Fatalf("got %+v, %v", f, err)
+	}
+	for _, want := range []string{"another note of this place differs", "8@$1024", "8@$4096"} {
+		if !strings.Contains(f.Problems[0].Error(), want) {
+			t.Errorf("%v; want %q", f.Problems[0], want)
+		}
+	}
 }

@@ -218,17 +218,53 @@ func TestReadManyNotes(t *testing.T) {
 
 func TestReadManySymbols(t *testing.T) {
 	t.Parallel()
-	var e elfSpec
-	for i := range maxWantedSymbols + 1 {
-		e.notes = append(e.notes, ours("new_context", sitePC+uint64(i), fmt.Sprintf("8@s%02d(%%rip) 8@$1", i)))
-		e.static = append(e.static, symbolSpec{fmt.Sprintf("s%02d", i), dataAddr, 0, 2})
+	for _, n := range []int{33, maxWantedSymbols, maxWantedSymbols + 1} {
+		e := elfSpec{static: []symbolSpec{{"other", dataAddr, 0, 2}}}
+		for i := range n {
+			e.notes = append(e.notes, ours("new_context", sitePC+uint64(i), fmt.Sprintf("8@s%04d(%%rip) 8@$1", i)))
+			e.static = append(e.static, symbolSpec{fmt.Sprintf("s%04d", i), dataAddr, 0, 2})
+		}
+		b := e.build(t)
+		b.patch(64+8, uint64(len(b.data)-siteOff+textOff))
+		b.patch(64+32, uint64(1<<20))
+		b.data = append(b.data, bytes.Repeat(nop1, n)...)
+		f, err := b.read()
+		if err != nil || len(f.Sites) != min(n, maxWantedSymbols) || len(f.Problems) != n-len(f.Sites) {
+			t.Errorf("%d symbols: %d sites, %v", n, len(f.Sites), f.Problems)
+		}
+		if n > maxWantedSymbols && !strings.Contains(f.Problems[0].Error(), `"s1024": 1025 symbols in the operands of one file, the most is 1024`) {
+			t.Error(f.Problems[0])
+		}
 	}
-	if f, err := e.build(t).read(); err == nil || len(f.Problems) != maxProblems+1 || !strings.Contains(err.Error(), "33 symbols in the operands") {
-		t.Errorf("got %+v, %v", f, err)
+}
+
+// What cannot be resolved concerns the sites that need it, and no others.
+func TestReadSymbolsThatEndAlike(t *testing.T) {
+	t.Parallel()
+	object := elf.ST_INFO(elf.STB_LOCAL, elf.STT_OBJECT)
+	e := elfSpec{notes: []noteSpec{
+		ours("new_context", sitePC, "8@%rdi 8@state(%rip)"),
+		ours("new_context", sitePC+1, "8@%rdi 8@x(%rip)"),
+		ours("new_context", sitePC+2, "8@%rdi 8@twice(%rip)"),
+		ours("new_context", sitePC+3, "8@%rdi 8@%rsi"),
+	}, static: []symbolSpec{{"state", dataAddr, object, 2}, {"x", dataAddr + 8, object, 2}, {"twice", dataAddr, object, 2}, {"twice", dataAddr + 8, object, 2}}}
+	for i := range 300 {
+		e.static = append(e.static, symbolSpec{fmt.Sprintf("of_%d_state", i), dataAddr + 16, object, 2})
 	}
-	e.notes = e.notes[1:]
-	if f, err := e.build(t).read(); err != nil || len(f.Sites) != maxWantedSymbols {
-		t.Errorf("got %+v, %v", f, err)
+	for range maxSymbolMatches / 3 {
+		e.static = append(e.static, symbolSpec{"x", dataAddr + 8, object, 2})
+	}
+	f, err := e.build(t).read()
+	if err != nil || len(f.Sites) != 2 || len(f.Problems) != 2 {
+		t.Fatalf("%d sites, %v, %v", len(f.Sites), f.Problems, err)
+	}
+	if got := f.Sites[0].Args[1]; got.Value != dataAddr-sitePC {
+		t.Errorf("state is at %+v", got)
+	}
+	for i, want := range []string{`"x": more than 21845 strings end like this`, `"twice": several symbols have this name`} {
+		if !strings.Contains(f.Problems[i].Error(), want) {
+			t.Errorf("problem %q, want %q", f.Problems[i], want)
+		}
 	}
 }
 

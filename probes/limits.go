@@ -15,8 +15,9 @@ const (
 	maxDynamic       = 4096    // entries of PT_DYNAMIC that are read
 	maxSymbols       = 2 << 20 // entries of one symbol table
 	maxSymbolStrings = 64 << 20
-	maxWantedSymbols = 32       // distinct symbols that the operands of one file name
-	maxSymbolMatches = 256      // occurrences of wanted names in a string table
+	maxWantedSymbols = 1024     // distinct symbols in the operands of one file
+	maxSymbolSearch  = 4 << 30  // bytes of the string table searched, once for each symbol
+	maxSymbolMatches = 1 << 16  // occurrences of wanted names in a string table
 	maxSessionSites  = 16       // entry points of one file, all symbol versions counted
 	maxStrings       = 8 << 20  // bytes of .rodata; OpenSSL's libcrypto has 0.4 MiB
 	maxCode          = 16 << 20 // bytes of an executable segment searched for branches

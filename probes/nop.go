@@ -168,6 +168,15 @@ func (n NopSupport) Place(sites []Site) []Site {
 	return placed
 }
 
+// Offsets returns the file offsets of all nops of the site, one of which it is attached at.
+func (s Site) Offsets() []uint64 {
+	offsets := []uint64{s.Offset}
+	for _, nop := range s.fastNops {
+		offsets = append(offsets, s.Offset+uint64(nop.skip))
+	}
+	return offsets
+}
+
 // HasFastNops reports whether the site has a nop that Place may move it to.
 func (s Site) HasFastNops() bool { return len(s.fastNops) > 0 }
 

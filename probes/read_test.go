@@ -168,11 +168,37 @@ func TestReadMisaligned(t *testing.T) {
 func TestReadDuplicates(t *testing.T) {
 	t.Parallel()
 	f, err := elfSpec{notes: []noteSpec{
-		ours("new_context", sitePC, "8@%rdi 8@%rsi"), ours("new_context", sitePC, "8@%rdi 8@%rdx"),
-		ours("data", sitePC, "8@%rdi 8@%rsi 8@%rdx"), ours("new_context", sitePC+1, "8@%rdi 8@%rsi"),
+		ours("new_context", sitePC, "8@%rdi 8@%rsi"), ours("new_context", sitePC, "8@%rdi 8@%rsi"),
+		ours("new_context", sitePC, "%rdi  8@%rsi"), ours("new_context", sitePC+1, "8@%rdi 8@%rsi"),
 	}}.build(t).read()
-	if err != nil || len(f.Sites) != 3 || f.Problems != nil || f.Sites[0].Spec != "8@%rdi 8@%rsi" {
+	if err != nil || len(f.Sites) != 2 || f.Problems != nil || f.Sites[0].Spec != "8@%rdi 8@%rsi" {
 		t.Errorf("got %+v, %v", f, err)
+	}
+}
+
+// Which of several notes of one place is meant is not known, so none of them is used.
+func TestReadNotesThatDiffer(t *testing.T) {
+	t.Parallel()
+	for name, other := range map[string]noteSpec{
+		"constant":   ours("word_data", sitePC, "8@%rdi 8@%rsi 8@$4096"),
+		"register":   ours("word_data", sitePC, "8@%rdi 8@%rdx 8@$1024"),
+		"probe":      ours("string_data", sitePC, "8@%rdi 8@%rsi 8@$1024"),
+		"unknown":    ours("new_probe", sitePC, "8@%rdi 8@%rsi 8@$1024"),
+		"unreadable": ours("word_data", sitePC, "8@%rdi 8@%rsi 8@%xmm1"),
+	} {
+		first := ours("word_data", sitePC, "8@%rdi 8@%rsi 8@$1024")
+		for _, notes := range [][]noteSpec{{first, other}, {other, first}, {first, first, other}} {
+			notes = append(notes, ours("new_context", sitePC+1, "8@%rdi 8@%rsi"))
+			f, err := elfSpec{notes: notes}.build(t).read()
+			if err != nil || len(f.Sites) != 1 || f.Sites[0].Probe != NewContext || len(f.Problems) != 1 {
+				t.Fatalf("%s: %+v, %v", name, f, err)
+			}
+			for _, want := range []string{"another note of this place differs: ", `8@$1024"`, other.args} {
+				if !strings.Contains(f.Problems[0].Error(), want) {
+					t.Errorf("%s: %v; want %q", name, f.Problems, want)
+				}
+			}
+		}
 	}
 }
 

@@ -16,48 +16,61 @@ type entryPoint struct {
 	probe  Probe
 }
 
-// entryPoints are the functions of libraries that tell which session the calling thread works on, from the call until
-// the next one, and which sessions are no more.
+// entryPoints are library functions that show which session the calling thread works on until the next call, and which
+// sessions end.
 var entryPoints = []entryPoint{
 	{"gnutls_handshake", SessionEnter}, // int gnutls_handshake(gnutls_session_t session)
 	{"gnutls_deinit", SessionLeave},    // void gnutls_deinit(gnutls_session_t session)
 }
 
-// pending is a site whose operands may lack the addresses of symbols.
-type pending struct {
+// place is one place in the code, described by one note or by several.
+type place struct {
 	Site
-	operands []operand
+	note     note
+	operands []operand // may lack the addresses of symbols
+	err      error     // why the note is unusable
+	other    *note     // a note that describes the place differently
 }
 
-// sites turns notes into sites and drops duplicates.
+// sites turns notes into sites. Identical notes of one place become one site. If the notes of a place differ, the linker
+// has folded functions whose code is the same (--icf=all). Which of them is executed is not known at a hit, so the place
+// is not used.
 func (im *image) sites(notes []note, failed *problems) []Site {
 	var base uint64
 	if s := im.section(".stapsdt.base"); s != nil {
 		base = s.Addr
 	}
-	type key struct {
-		probe  Probe
-		offset uint64
-	}
-	seen := make(map[key]bool)
-	var parsed []pending
+	byOffset := make(map[uint64]int)
+	var places []place
 	for _, n := range notes {
-		p, err := im.site(n, base)
-		if err != nil {
+		p := place{note: n}
+		if err := im.locate(&p, base); err != nil {
 			failed.add(fmt.Errorf("%q at %#x: %w", n.name, n.pc, err))
 			continue
 		}
-		if k := (key{p.Probe, p.Offset}); !seen[k] {
-			seen[k] = true
-			parsed = append(parsed, p)
+		p.err = im.parse(&p, base)
+		if i, again := byOffset[p.Offset]; again {
+			if places[i].other == nil && !places[i].equal(p) {
+				places[i].other = &n
+			}
+			continue
 		}
+		byOffset[p.Offset] = len(places)
+		places = append(places, p)
 	}
 
-	lookup := im.operandSymbols(parsed)
-	sites := make([]Site, 0, len(parsed))
-	for _, p := range parsed {
-		if err := p.resolve(lookup); err != nil {
-			failed.add(fmt.Errorf("%s at %#x: %w", p.Probe, p.Address, err))
+	lookup := im.operandSymbols(places)
+	sites := make([]Site, 0, len(places))
+	for _, p := range places {
+		err := p.err
+		switch {
+		case p.other != nil:
+			err = fmt.Errorf("another note of this place differs: %s %q and %s %q", p.note.name, p.note.spec, p.other.name, p.other.spec)
+		case err == nil:
+			err = p.resolve(lookup)
+		}
+		if err != nil {
+			failed.add(fmt.Errorf("%q at %#x: %w", p.note.name, p.note.pc, err))
 			continue
 		}
 		sites = append(sites, p.Site)
@@ -65,47 +78,62 @@ func (im *image) sites(notes []note, failed *problems) []Site {
 	return sites
 }
 
-// site checks one note and translates its addresses. base is where the section .stapsdt.base is now: prelink moves a
-// file without rewriting notes, which therefore record where it was.
-func (im *image) site(n note, base uint64) (pending, error) {
-	probe, known := usdtProbe(n.name)
-	if !known {
-		return pending{}, errors.New("unknown probe")
+// equal reports whether two notes of one place say the same.
+func (p place) equal(q place) bool {
+	if p.err != nil || q.err != nil {
+		return p.note.name == q.note.name && p.note.spec == q.note.spec
 	}
-	var moved uint64
-	if base != 0 && n.base != 0 {
-		moved = base - n.base
-	}
-	p := pending{Site: Site{Probe: probe, Address: n.pc + moved, Spec: n.spec}}
-	var err error
+	return p.Probe == q.Probe && p.RefCtrOffset == q.RefCtrOffset && slices.Equal(p.operands, q.operands)
+}
+
+// locate finds the place of a note and checks that there is a nop. base is the present address of the section
+// .stapsdt.base. Prelink moves a file without changing its notes, so each note has the address that the section had.
+func (im *image) locate(p *place, base uint64) (err error) {
+	p.Address = p.note.pc + moved(p.note, base)
 	if p.Offset, err = im.codeOffset(p.Address); err != nil {
-		return pending{}, err
+		return err
 	}
 	code, err := im.siteCode(p.Offset)
 	if err != nil {
-		return pending{}, fmt.Errorf("read code: %w", err)
-	}
-	if err := checkNop(im.machine, code); err != nil {
-		return pending{}, err
+		return fmt.Errorf("read code: %w", err)
 	}
 	p.fastNops = fastNops(im.machine, code, p.Offset)
+	return checkNop(im.machine, code)
+}
+
+// moved returns by how much prelink has moved the file since the note was written.
+func moved(n note, base uint64) uint64 {
+	if base == 0 || n.base == 0 {
+		return 0
+	}
+	return base - n.base
+}
+
+// parse parses everything in a note but its location.
+func (im *image) parse(p *place, base uint64) (err error) {
+	n := p.note
+	known := false
+	if p.Probe, known = usdtProbe(n.name); !known {
+		return errors.New("unknown probe")
+	}
+	p.Spec = n.spec
 	if n.semaphore != 0 {
-		// The kernel counts in 16 bits and wants them aligned.
-		p.RefCtrOffset, err = im.fileOffset(n.semaphore+moved, 2, elf.PF_W)
+		// The kernel increments 16 bits, which must be aligned.
+		p.RefCtrOffset, err = im.fileOffset(n.semaphore+moved(n, base), 2, elf.PF_W)
 		if err != nil {
-			return pending{}, fmt.Errorf("semaphore: %w", err)
+			return fmt.Errorf("semaphore: %w", err)
 		}
 		if p.RefCtrOffset == 0 || p.RefCtrOffset%2 != 0 {
-			return pending{}, fmt.Errorf("semaphore at file offset %#x, which is none", p.RefCtrOffset)
+			return fmt.Errorf("invalid semaphore at file offset %#x", p.RefCtrOffset)
 		}
 	}
 	if p.operands, err = parseOperands(im.machine, n.spec); err != nil {
-		return pending{}, err
+		return err
 	}
-	if want := probeTable[probe].arguments; len(p.operands) != want {
-		return pending{}, fmt.Errorf("%d arguments, want %d", len(p.operands), want)
+	if want := probeTable[p.Probe].arguments; len(p.operands) != want {
+		return fmt.Errorf("%d arguments, want %d", len(p.operands), want)
 	}
-	return p, nil
+	return nil
 }
 
 // codeOffset translates the address of an instruction to a file offset.
@@ -124,29 +152,31 @@ func (im *image) codeOffset(address uint64) (uint64, error) {
 	return offset, nil
 }
 
-// symbolLookup returns the address of a symbol by name.
+// symbolLookup returns the address of the symbol with a name.
 type symbolLookup func(name string) (uint64, error)
 
-// operandSymbols looks up all the symbols that operands name, at once.
-func (im *image) operandSymbols(parsed []pending) symbolLookup {
+// operandSymbols looks up the symbols in the operands of all places at once.
+func (im *image) operandSymbols(places []place) symbolLookup {
+	var names []string
 	wanted := make(map[string]bool)
-	for _, p := range parsed {
+	for _, p := range places {
+		if p.err != nil || p.other != nil {
+			continue
+		}
 		for _, o := range p.operands {
-			if o.symbol != "" {
+			if o.symbol != "" && !wanted[o.symbol] {
 				wanted[o.symbol] = true
+				names = append(names, o.symbol)
 			}
 		}
 	}
-	if len(wanted) > maxWantedSymbols {
-		return func(string) (uint64, error) {
-			return 0, fmt.Errorf("%d symbols in the operands of one file, the most is %d", len(wanted), maxWantedSymbols)
-		}
-	}
-	names := slices.Collect(maps.Keys(wanted))
 	static, staticErr := im.symbols(elf.SHT_SYMTAB, names)
 	dynamic, dynamicErr := im.symbols(elf.SHT_DYNSYM, names)
 	return func(name string) (uint64, error) {
-		found := append(slices.Clone(static[name]), dynamic[name]...)
+		found := append(slices.Clone(static.found[name]), dynamic.found[name]...)
+		if err := errors.Join(static.failed[name], dynamic.failed[name]); err != nil {
+			return 0, err // some may be missing in found
+		}
 		if len(found) == 0 {
 			return 0, errors.Join(errors.New("not in the symbol tables"), staticErr, dynamicErr)
 		}
@@ -160,7 +190,7 @@ func (im *image) operandSymbols(parsed []pending) symbolLookup {
 }
 
 // resolve completes the operands with the addresses of their symbols.
-func (p *pending) resolve(lookup symbolLookup) error {
+func (p *place) resolve(lookup symbolLookup) error {
 	p.Args = make([]Operand, len(p.operands))
 	for i, o := range p.operands {
 		if o.symbol == "" {
@@ -185,10 +215,10 @@ func (im *image) sessionSites(failed *problems) []Site {
 	}
 	for _, table := range []elf.SectionType{elf.SHT_DYNSYM, elf.SHT_SYMTAB} {
 		found, err := im.symbols(table, names)
-		if err != nil {
+		if err := errors.Join(append(slices.Collect(maps.Values(found.failed)), err)...); err != nil {
 			failed.add(fmt.Errorf("find library entry points: %w", err))
 		}
-		if sites := im.entrySites(found, table == elf.SHT_DYNSYM, failed); len(sites) > 0 {
+		if sites := im.entrySites(found.found, table == elf.SHT_DYNSYM, failed); len(sites) > 0 {
 			return sites
 		}
 	}

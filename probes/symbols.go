@@ -20,57 +20,64 @@ type symbol struct {
 // symbolChunk is the number of bytes of a table that are read at a time, a multiple of the size of a symbol.
 const symbolChunk = 24 << 13
 
-// symbols looks the names up in the file's first table of that type. Several symbols can share a name: local ones,
-// and versions of an exported one.
+// symbolSet is the result of looking up symbols by name. Several symbols can share a name: local ones, and versions of an
+// exported one.
+type symbolSet struct {
+	found  map[string][]symbol
+	failed map[string]error // names that were not or not completely looked up
+}
+
+// symbols looks up names in the file's first symbol table of a type.
 //
-// It goes the other way round than usual, from the places where the names stand in the string table to the symbols
-// that point there: that needs little memory however large the tables are, and mostly not even a look at the symbols.
-func (im *image) symbols(kind elf.SectionType, names []string) (map[string][]symbol, error) {
-	at := slices.IndexFunc(im.sections, func(s section) bool { return elf.SectionType(s.Type) == kind })
-	if at < 0 || len(names) == 0 {
-		return nil, nil
+// It first searches the string table for the names, and then the symbol table for symbols that refer to one of these
+// occurrences. This needs little memory for tables of any size, and usually no second step.
+func (im *image) symbols(kind elf.SectionType, names []string) (set symbolSet, err error) {
+	index := slices.IndexFunc(im.sections, func(s section) bool { return elf.SectionType(s.Type) == kind })
+	if index < 0 || len(names) == 0 {
+		return set, nil
 	}
-	table := im.sections[at]
+	table := im.sections[index]
 	if table.Entsize != elf.Sym64Size {
-		return nil, fmt.Errorf("%s: entry size %d, want %d", kind, table.Entsize, elf.Sym64Size)
+		return set, fmt.Errorf("%s: entry size %d, want %d", kind, table.Entsize, elf.Sym64Size)
 	}
 	if table.Size/elf.Sym64Size > maxSymbols {
-		return nil, fmt.Errorf("%s: %d symbols, the most is %d", kind, table.Size/elf.Sym64Size, maxSymbols)
+		return set, fmt.Errorf("%s: %d symbols, the most is %d", kind, table.Size/elf.Sym64Size, maxSymbols)
 	}
 	if uint64(table.Link) >= uint64(len(im.sections)) {
-		return nil, fmt.Errorf("%s: string table is section %d of %d", kind, table.Link, len(im.sections))
+		return set, fmt.Errorf("%s: string table is section %d of %d", kind, table.Link, len(im.sections))
 	}
-	places, err := im.findStrings(im.sections[table.Link], names)
+	set.failed = make(map[string]error)
+	occurrences, err := im.findStrings(im.sections[table.Link], names, set.failed)
 	if err != nil {
-		return nil, fmt.Errorf("%s: search string table: %w", kind, err)
+		return symbolSet{}, fmt.Errorf("%s: search string table: %w", kind, err)
 	}
-	if len(places) == 0 {
-		return nil, nil
+	if len(occurrences) == 0 {
+		return set, nil
 	}
 
-	found := make(map[string][]symbol)
+	set.found = make(map[string][]symbol)
 	buffer := make([]byte, symbolChunk)
 	end := table.Size / elf.Sym64Size * elf.Sym64Size
 	for done := uint64(0); done < end; done += symbolChunk {
 		if table.Off > im.size || done > im.size-table.Off {
-			return nil, fmt.Errorf("%s: %w", kind, errOutside)
+			return symbolSet{}, fmt.Errorf("%s: %w", kind, errOutside)
 		}
 		data := buffer[:min(symbolChunk, end-done)]
 		if err := im.readInto(data, table.Off+done); err != nil {
-			return nil, fmt.Errorf("%s: %w", kind, err)
+			return symbolSet{}, fmt.Errorf("%s: %w", kind, err)
 		}
 		for ; len(data) > 0; data = data[elf.Sym64Size:] {
-			name, wanted := places[binary.LittleEndian.Uint32(data)]
+			name, wanted := occurrences[binary.LittleEndian.Uint32(data)]
 			if !wanted {
 				continue
 			}
 			s, usable := decodeSymbol(data)
-			if usable && len(found[name]) < maxSessionSites && !slices.Contains(found[name], s) {
-				found[name] = append(found[name], s)
+			if usable && len(set.found[name]) < maxSessionSites && !slices.Contains(set.found[name], s) {
+				set.found[name] = append(set.found[name], s)
 			}
 		}
 	}
-	return found, nil
+	return set, nil
 }
 
 // decodeSymbol reports whether the symbol is an address within the file.
@@ -95,37 +102,50 @@ func decodeSymbol(data []byte) (symbol, bool) {
 	}, true
 }
 
-// findStrings returns where in a string table the names stand. A name can also be the tail of a longer string, since
-// linkers merge those.
-func (im *image) findStrings(table section, names []string) (map[uint32]string, error) {
+// findStrings returns the offsets in a string table at which the names are. A name can also be the end of a longer string,
+// because linkers merge these; whether a symbol refers to it is only known from the symbol table. Names beyond the limits
+// are added to failed; the limits shrink with the size of the table and the number of names.
+func (im *image) findStrings(table section, names []string, failed map[string]error) (map[uint32]string, error) {
 	if table.Size > maxSymbolStrings {
 		return nil, fmt.Errorf("%d bytes, the most is %d", table.Size, maxSymbolStrings)
 	}
 	if table.Off > im.size || table.Size > im.size-table.Off {
 		return nil, errOutside
 	}
-	places := make(map[uint32]string)
+	if limit := min(maxWantedSymbols, max(1, maxSymbolSearch/max(1, table.Size))); uint64(len(names)) > limit {
+		for _, name := range names[limit:] {
+			failed[name] = fmt.Errorf("%d symbols in the operands of one file, the most is %d", len(names), limit)
+		}
+		names = names[:limit]
+	}
+	maxPerName := maxSymbolMatches / max(1, len(names))
+	count := make(map[string]int)
+	occurrences := make(map[uint32]string)
 	buffer := make([]byte, min(symbolChunk+maxNameLength, table.Size))
 	for done := uint64(0); done < table.Size; done += symbolChunk {
-		// Chunks overlap by the longest name, which may stand on a border.
+		// Chunks overlap by the length of the longest name, so that one contains a name across their border.
 		data := buffer[:min(symbolChunk+maxNameLength, table.Size-done)]
 		if err := im.readInto(data, table.Off+done); err != nil {
 			return nil, err
 		}
 		for _, name := range names {
 			needle := append([]byte(name), 0)
-			for from := 0; ; {
+			for from := 0; failed[name] == nil; {
 				i := bytes.Index(data[from:], needle)
 				if i < 0 {
 					break
 				}
-				places[uint32(done)+uint32(from+i)] = name
+				offset := uint32(done) + uint32(from+i)
 				from += i + len(needle)
-			}
-			if len(places) > maxSymbolMatches {
-				return nil, fmt.Errorf("wanted names stand there more than %d times", maxSymbolMatches)
+				if _, again := occurrences[offset]; again {
+					continue // in the overlap
+				}
+				if count[name]++; count[name] > maxPerName {
+					failed[name] = fmt.Errorf("more than %d strings end like this", maxPerName)
+				}
+				occurrences[offset] = name
 			}
 		}
 	}
-	return places, nil
+	return occurrences, nil
 }

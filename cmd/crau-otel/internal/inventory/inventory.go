@@ -119,7 +119,9 @@ func (a attachedSites) has(f *discover.File) bool {
 	if err != nil {
 		return false
 	}
-	return !slices.ContainsFunc(f.Probes.Sites, func(s probes.Site) bool { return !slices.Contains(a[path], s.Offset) })
+	return !slices.ContainsFunc(f.Probes.Sites, func(s probes.Site) bool {
+		return !slices.ContainsFunc(s.Offsets(), func(offset uint64) bool { return slices.Contains(a[path], offset) })
+	})
 }
 
 // WriteText writes a table for people.

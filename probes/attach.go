@@ -10,6 +10,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 )
 
 // Attachment is a program attached to sites of one file. Its methods must not be called concurrently.
@@ -47,16 +48,20 @@ func (a *Attachment) Close() error {
 // must have been loaded with attach type [ebpf.AttachNone].
 //
 // If only some sites can be attached, Attach returns an Attachment for these and an error that names up to 16 of the
-// others. If none can be attached, the Attachment is nil.
+// others. If none can be attached, the Attachment is nil. Files for another machine are refused with
+// [ErrUnsupported].
 func Attach(path string, prog *ebpf.Program, multi bool, sites []Site, cookies []uint64) (*Attachment, error) {
 	if len(sites) == 0 || len(sites) != len(cookies) {
 		return nil, fmt.Errorf("attach to %s: %d sites and %d cookies", path, len(sites), len(cookies))
+	}
+	if err := checkNativeFile(path); err != nil {
+		return nil, fmt.Errorf("attach to %s: %w", path, err)
 	}
 	executable, err := link.OpenExecutable(path)
 	if err != nil {
 		return nil, fmt.Errorf("attach to %s: %w", path, err)
 	}
-	t := attacher{executable: executable, prog: prog, attachment: &Attachment{}}
+	t := attacher{executable: executable, prog: prog, uprobeMulti: multi, attachment: &Attachment{}}
 	// cilium/ebpf looks up a symbol if the offset is 0.
 	good := make([]Site, 0, len(sites))
 	goodCookies := make([]uint64, 0, len(sites))
@@ -86,10 +91,11 @@ func Attach(path string, prog *ebpf.Program, multi bool, sites []Site, cookies [
 
 // attacher holds the state of one call of Attach.
 type attacher struct {
-	executable *link.Executable
-	prog       *ebpf.Program
-	attachment *Attachment
-	failed     problems
+	executable  *link.Executable
+	prog        *ebpf.Program
+	uprobeMulti bool
+	attachment  *Attachment
+	failed      problems
 }
 
 func (t *attacher) fail(s Site, err error) {
@@ -122,7 +128,7 @@ func (t *attacher) multi(sites []Site, cookies []uint64) {
 		// Not caused by a site: every part would fail in the same way.
 		t.failed.add(fmt.Errorf("%d sites: %w", len(sites), err))
 	case len(sites) == 1:
-		t.fail(sites[0], err)
+		t.fail(sites[0], t.explain(sites[0], err))
 	default:
 		half := len(sites) / 2
 		t.multi(sites[:half], cookies[:half])
@@ -142,9 +148,31 @@ func (t *attacher) single(sites []Site, cookies []uint64) {
 			Address: s.Offset, Cookie: cookies[i], RefCtrOffset: s.RefCtrOffset,
 		})
 		if err != nil {
-			t.fail(s, err)
+			t.fail(s, t.explain(s, err))
 			continue
 		}
 		t.add(l, 1)
 	}
+}
+
+// errOtherTracer is returned for a site that another tracer has attached to without its semaphore. The kernel
+// requires all uprobes of one place to agree about the semaphore.
+var errOtherTracer = errors.New("another tracer is attached to the site and does not count in its semaphore")
+
+// explain returns the cause of an error of attaching to a site. EINVAL has several, and the libraries guess.
+func (t *attacher) explain(s Site, err error) error {
+	if s.RefCtrOffset == 0 || !errors.Is(err, unix.EINVAL) {
+		return err
+	}
+	var l link.Link
+	var without error
+	if t.uprobeMulti {
+		l, without = t.executable.UprobeMulti(nil, t.prog, &link.UprobeMultiOptions{Addresses: []uint64{s.Offset}})
+	} else {
+		l, without = t.executable.Uprobe("", t.prog, &link.UprobeOptions{Address: s.Offset})
+	}
+	if without != nil {
+		return err
+	}
+	return errors.Join(fmt.Errorf("%w: %w", errOtherTracer, unix.EINVAL), l.Close())
 }

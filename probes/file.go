@@ -89,9 +89,9 @@ func openRegular(path string) (_ *os.File, err error) {
 	return f, nil
 }
 
-// Read reads a file of size bytes. path is used in errors only. Besides [ErrNotELF] and [ErrNoProbes], Read returns
-// errors for ELF files that are damaged or of a kind that cannot be attached to. If the file has notes but none is
-// usable, Read returns the File with its Problems, and an error that joins them.
+// Read reads a file of size bytes. path is used in errors only. Besides [ErrNotELF], [ErrNoProbes] and
+// [ErrUnsupported], Read returns errors for ELF files that are damaged or neither programs nor shared objects. If the
+// file has notes but none is usable, Read returns the File with its Problems, and an error that joins them.
 func Read(r io.ReaderAt, size int64, path string) (*File, error) {
 	im, err := newImage(r, size)
 	if err != nil {

@@ -42,17 +42,17 @@ func newImage(r io.ReaderAt, size int64) (*image, error) {
 		return nil, ErrNotELF
 	}
 	if class := elf.Class(ident[elf.EI_CLASS]); class != elf.ELFCLASS64 {
-		return nil, fmt.Errorf("%s is not supported, only ELFCLASS64", class)
+		return nil, im.unsupported(ident, class.String())
 	}
 	if data := elf.Data(ident[elf.EI_DATA]); data != elf.ELFDATA2LSB {
-		return nil, fmt.Errorf("%s is not supported, only ELFDATA2LSB", data)
+		return nil, im.unsupported(ident, data.String())
 	}
 	if err := im.decode(0, uint64(binary.Size(im.header)), &im.header); err != nil {
 		return nil, fmt.Errorf("read ELF header: %w", err)
 	}
 	im.machine = elf.Machine(im.header.Machine)
 	if im.machine != elf.EM_X86_64 && im.machine != elf.EM_AARCH64 {
-		return nil, fmt.Errorf("machine %s is not supported", im.machine)
+		return nil, im.unsupported(ident, "machine "+im.machine.String())
 	}
 	if kind := elf.Type(im.header.Type); kind != elf.ET_EXEC && kind != elf.ET_DYN {
 		return nil, fmt.Errorf("%s is neither an executable nor a shared object", kind)

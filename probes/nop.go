@@ -44,9 +44,9 @@ func (im *image) siteCode(offset uint64) ([]byte, error) {
 	return im.read(offset, min(length, siteBytes, im.size-offset))
 }
 
-// checkNop returns an error unless the code starts with a nop. The kernel emulates or single-steps a nop under a uprobe
-// correctly wherever it is. The location of a stale or forged note may be in the middle of an instruction, which a
-// breakpoint there would change.
+// checkNop returns an error unless the code starts with a nop. The kernel emulates or single-steps a nop under a
+// uprobe correctly wherever it is. The location of a stale or forged note may be in the middle of an instruction,
+// which a breakpoint there would change.
 func checkNop(machine elf.Machine, code []byte) error {
 	is := nopLength(code) > 0
 	if machine == elf.EM_AARCH64 {
@@ -58,8 +58,8 @@ func checkNop(machine elf.Machine, code []byte) error {
 	return nil
 }
 
-// nopLength returns the length of the x86-64 nop that the code starts with, or 0: 0x90 or 0f 1f /0, with any number of
-// operand-size and segment prefixes.
+// nopLength returns the length of the x86-64 nop that the code starts with, or 0: 0x90 or 0f 1f /0, with any number
+// of operand-size and segment prefixes.
 func nopLength(code []byte) int {
 	code = code[:min(len(code), 15)] // the longest instruction
 	n := 0
@@ -94,18 +94,18 @@ func nopLength(code []byte) int {
 	return n
 }
 
-// fastNop is a further nop of a site that the kernel may be able to replace by a call or jump, which makes hits cheaper
-// than a breakpoint.
+// fastNop is a further nop of a site that the kernel may be able to replace by a call or jump, which makes hits
+// cheaper than a breakpoint.
 type fastNop struct {
 	skip   int  // bytes from the start of the site
 	length int  // 5 or 10
 	safe   bool // the stack pointer is below the red zone
 }
 
-// fastNops returns the further nops of a site that starts with a 1-byte nop. <usdt.h> of libbpf emits one 5-byte nop (since
-// December 2025) or one 10-byte nop (since July 2026) behind it; crau.h emits a 10-byte nop, and a 5-byte nop between
-// instructions that move the stack pointer. Offsets and lengths are for offset, the file offset of the site: kernels do
-// not replace a nop that crosses a page.
+// fastNops returns the further nops of a site that starts with a 1-byte nop. <usdt.h> of libbpf emits one 5-byte nop
+// (since December 2025) or one 10-byte nop (since July 2026) behind it; crau.h emits a 10-byte nop, and a 5-byte nop
+// between instructions that move the stack pointer. Offsets and lengths are for offset, the file offset of the site:
+// kernels do not replace a nop that crosses a page.
 func fastNops(machine elf.Machine, code []byte, offset uint64) []fastNop {
 	if machine != elf.EM_X86_64 || !bytes.HasPrefix(code, nop1) {
 		return nil
@@ -134,8 +134,8 @@ func fastNops(machine elf.Machine, code []byte, offset uint64) []fastNop {
 	}
 }
 
-// NopSupport describes how the running kernel treats uprobes on longer nops. The zero value means that hits of these are not
-// cheaper than hits of a 1-byte nop, as on kernels before 6.18. See [TryNops].
+// NopSupport describes how the running kernel treats uprobes on longer nops. The zero value means that hits of these
+// are not cheaper than hits of a 1-byte nop, as on kernels before 6.18. See [TryNops].
 type NopSupport struct {
 	nop5, nop10 replacement
 }
@@ -149,8 +149,8 @@ const (
 	replacedSafely               // hits leave the red zone intact
 )
 
-// Place returns the sites, each of them moved to the nop where a hit is cheapest on the running kernel, and harmless for
-// the traced program. Sites with a single nop stay where they are.
+// Place returns the sites, each of them moved to the nop where a hit is cheapest on the running kernel, and harmless
+// for the traced program. Sites with a single nop stay where they are.
 func (n NopSupport) Place(sites []Site) []Site {
 	placed := slices.Clone(sites)
 	for i, s := range placed {

@@ -10,10 +10,11 @@ import (
 )
 
 const (
-	stapOwner  = "stapsdt" // _SDT_NOTE_NAME of <sys/sdt.h>
-	stapType   = 3         // _SDT_NOTE_TYPE
-	gnuBuildID = 3         // NT_GNU_BUILD_ID
-	maxBuildID = 64        // bytes; the kernel takes at most 20
+	noteSection = ".note.stapsdt"
+	stapOwner   = "stapsdt" // _SDT_NOTE_NAME of <sys/sdt.h>
+	stapType    = 3         // _SDT_NOTE_TYPE
+	gnuBuildID  = 3         // NT_GNU_BUILD_ID
+	maxBuildID  = 64        // bytes; the kernel takes at most 20
 )
 
 // note is an undecoded note of provider crypto_auditing.
@@ -96,7 +97,7 @@ func (im *image) notes(failed *problems) []note {
 		return found
 	}
 	for i, s := range im.sections {
-		if s.name == ".note.stapsdt" && elf.SectionType(s.Type) == elf.SHT_NOTE {
+		if s.name == noteSection && elf.SectionType(s.Type) == elf.SHT_NOTE {
 			read(fmt.Sprintf("section %d", i), s.Off, s.Size, 4)
 		}
 	}

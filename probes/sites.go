@@ -16,8 +16,8 @@ type entryPoint struct {
 	probe  Probe
 }
 
-// entryPoints are library functions that show which session the calling thread works on until the next call, and which
-// sessions end.
+// entryPoints are library functions that show which session the calling thread works on until the next call, and
+// which sessions end.
 var entryPoints = []entryPoint{
 	{"gnutls_handshake", SessionEnter}, // int gnutls_handshake(gnutls_session_t session)
 	{"gnutls_deinit", SessionLeave},    // void gnutls_deinit(gnutls_session_t session)
@@ -32,9 +32,9 @@ type place struct {
 	other    *note     // a note that describes the place differently
 }
 
-// sites turns notes into sites. Identical notes of one place become one site. If the notes of a place differ, the linker
-// has folded functions whose code is the same (--icf=all). Which of them is executed is not known at a hit, so the place
-// is not used.
+// sites turns notes into sites. Identical notes of one place become one site. If the notes of a place differ, the
+// linker has folded functions whose code is the same (--icf=all). Which of them is executed is not known at a hit, so
+// the place is not used.
 func (im *image) sites(notes []note, failed *problems) []Site {
 	var base uint64
 	if s := im.section(".stapsdt.base"); s != nil {

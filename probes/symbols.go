@@ -20,8 +20,8 @@ type symbol struct {
 // symbolChunk is the number of bytes of a table that are read at a time, a multiple of the size of a symbol.
 const symbolChunk = 24 << 13
 
-// symbolSet is the result of looking up symbols by name. Several symbols can share a name: local ones, and versions of an
-// exported one.
+// symbolSet is the result of looking up symbols by name. Several symbols can share a name: local ones, and versions
+// of an exported one.
 type symbolSet struct {
 	found  map[string][]symbol
 	failed map[string]error // names that were not or not completely looked up
@@ -102,9 +102,9 @@ func decodeSymbol(data []byte) (symbol, bool) {
 	}, true
 }
 
-// findStrings returns the offsets in a string table at which the names are. A name can also be the end of a longer string,
-// because linkers merge these; whether a symbol refers to it is only known from the symbol table. Names beyond the limits
-// are added to failed; the limits shrink with the size of the table and the number of names.
+// findStrings returns the offsets in a string table at which the names are. A name can also be the end of a longer
+// string, because linkers merge these; whether a symbol refers to it is only known from the symbol table. Names
+// beyond the limits are added to failed; the limits shrink with the size of the table and the number of names.
 func (im *image) findStrings(table section, names []string, failed map[string]error) (map[uint32]string, error) {
 	if table.Size > maxSymbolStrings {
 		return nil, fmt.Errorf("%d bytes, the most is %d", table.Size, maxSymbolStrings)

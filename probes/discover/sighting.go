@@ -72,6 +72,9 @@ func (s *sighting) read(fd int, mounts *host.MountKinds) (f finding) {
 		sites: len(file.Sites), buildID: file.BuildID, soname: file.Soname, problems: file.Problems,
 		namespace: s.namespace, base: s.root.Base,
 	}
+	if err == nil {
+		err = file.CheckNative()
+	}
 	if err != nil {
 		e.refused = err.Error()
 	}

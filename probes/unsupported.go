@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probes
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+)
+
+// ErrUnsupported is returned, wrapped with the reason and the path, for an ELF file that may have probes but is of a
+// kind that cannot be attached to: 32-bit, big-endian, or for another machine.
+var ErrUnsupported = errors.New("cannot be attached to")
+
+// nativeMachine is the machine that this program runs on.
+func nativeMachine() elf.Machine {
+	if runtime.GOARCH == "arm64" {
+		return elf.EM_AARCH64
+	}
+	return elf.EM_X86_64
+}
+
+// CheckNative returns an error that wraps [ErrUnsupported] if the file is for another machine than this one. The
+// kernel accepts uprobes on such a file, but no process of this machine executes it.
+func (f *File) CheckNative() error {
+	if native := nativeMachine(); f.Machine != native {
+		return fmt.Errorf("%s: %s file on %s: %w", f.Path, f.Machine, native, ErrUnsupported)
+	}
+	return nil
+}
+
+// checkNativeFile is CheckNative for the file at path, which may be /proc/self/fd/N.
+func checkNativeFile(path string) error {
+	f, err := openRegular(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	header := make([]byte, binary.Size(elf.Header32{}))
+	if _, err := f.ReadAt(header, 0); errors.Is(err, io.EOF) || err == nil && !bytes.HasPrefix(header, []byte(elf.ELFMAG)) {
+		return ErrNotELF
+	} else if err != nil {
+		return err
+	}
+	if class := elf.Class(header[elf.EI_CLASS]); class != elf.ELFCLASS64 {
+		return fmt.Errorf("%s: %w", class, ErrUnsupported)
+	}
+	return (&File{Path: path, Machine: elf.Machine(byteOrder(header).Uint16(header[18:]))}).CheckNative()
+}
+
+// byteOrder returns the byte order of the file that starts with ident.
+func byteOrder(ident []byte) binary.ByteOrder {
+	if elf.Data(ident[elf.EI_DATA]) == elf.ELFDATA2MSB {
+		return binary.BigEndian
+	}
+	return binary.LittleEndian
+}
+
+// unsupported returns the error for a file of a kind that newImage does not support: [ErrNoProbes] if the file has no
+// note of the provider, else [ErrUnsupported]. Whether a damaged file has such a note is not known.
+func (im *image) unsupported(ident []byte, kind string) error {
+	if found, err := im.mentionsProvider(ident); err == nil && !found {
+		return ErrNoProbes
+	}
+	return fmt.Errorf("%s is not supported, only 64-bit little-endian x86-64 and arm64: file %w", kind, ErrUnsupported)
+}
+
+// mentionsProvider reports whether the file, of any class and byte order, has a note section with the provider's
+// name.
+func (im *image) mentionsProvider(ident []byte) (bool, error) {
+	order := byteOrder(ident)
+	decode := func(offset, length uint64, into any) error {
+		data, err := im.read(offset, length)
+		if err == nil {
+			_, err = binary.Decode(data, order, into)
+		}
+		return err
+	}
+	var sections []elf.Section64
+	var names uint64 // section with the names
+	if elf.Class(ident[elf.EI_CLASS]) == elf.ELFCLASS64 {
+		var header elf.Header64
+		if err := decode(0, uint64(binary.Size(header)), &header); err != nil {
+			return false, err
+		}
+		sections, names = make([]elf.Section64, min(header.Shnum, maxSections)), uint64(header.Shstrndx)
+		if err := decode(header.Shoff, uint64(binary.Size(sections)), sections); err != nil {
+			return false, err
+		}
+	} else {
+		var header elf.Header32
+		if err := decode(0, uint64(binary.Size(header)), &header); err != nil {
+			return false, err
+		}
+		short := make([]elf.Section32, min(header.Shnum, maxSections))
+		if err := decode(uint64(header.Shoff), uint64(binary.Size(short)), short); err != nil {
+			return false, err
+		}
+		names = uint64(header.Shstrndx)
+		for _, s := range short {
+			sections = append(sections, elf.Section64{Name: s.Name, Type: s.Type, Off: uint64(s.Off), Size: uint64(s.Size)})
+		}
+	}
+	if names >= uint64(len(sections)) || sections[names].Size > maxSectionNames {
+		return false, errors.New("no section names")
+	}
+	text, err := im.read(sections[names].Off, sections[names].Size)
+	if err != nil {
+		return false, err
+	}
+	budget := uint64(maxNoteBytes)
+	for _, s := range sections {
+		if elf.SectionType(s.Type) != elf.SHT_NOTE || uint64(s.Name) >= uint64(len(text)) {
+			continue
+		}
+		if name, _ := cString(text[s.Name:], maxNameLength); name != noteSection {
+			continue
+		}
+		if s.Size > budget {
+			return false, fmt.Errorf("more than %d bytes of notes", maxNoteBytes)
+		}
+		budget -= s.Size
+		notes, err := im.read(s.Off, s.Size)
+		if err != nil {
+			return false, err
+		}
+		if bytes.Contains(notes, []byte(provider+"\x00")) {
+			return true, nil
+		}
+	}
+	return false, nil
+}

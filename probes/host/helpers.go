@@ -72,7 +72,7 @@ type Helpers struct {
 	closed    bool
 	idle      []chan *job          // one per thread that waits for work
 	stuck     map[Subject]int      // questions that are not answered yet
-	byOwner   map[string]int       // questions about processes, by owner
+	byOwner   map[string]int       // unanswered questions about processes, by owner
 	devices   int                  // sum of stuck over file systems
 	processes int                  // sum of stuck over processes
 	answered  map[Subject]struct{} // file systems that have answered once

@@ -110,18 +110,6 @@ func (p *pkg) inspect(visit func(ast.Node) bool) {
 	}
 }
 
-// function returns the body of a function of the package.
-func (p *pkg) function(name string) (*ast.BlockStmt, error) {
-	for _, file := range p.files {
-		for _, decl := range file.Decls {
-			if f, ok := decl.(*ast.FuncDecl); ok && f.Name.Name == name {
-				return f.Body, nil
-			}
-		}
-	}
-	return nil, fmt.Errorf("%s: no function %s", p.types.Path(), name)
-}
-
 // variable returns the value that a variable of the package is declared with.
 func (p *pkg) variable(name string) (value ast.Expr, err error) {
 	err = fmt.Errorf("%s: no variable %s with a value", p.types.Path(), name)

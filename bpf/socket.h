@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* What programs at sockets are given, as linux/bpf.h lays it out. Fields that are not used have no names. */
+/* The context of programs at sockets, in the layout of linux/bpf.h. Unused fields have no names. */
 #ifndef CRAU_SOCKET_H
 #define CRAU_SOCKET_H
 

@@ -52,7 +52,7 @@ var pieces = map[string]func(f *feed){
 	},
 }
 
-// wantHandshakes checks that there are n trees, all of the same spans and joined of two pieces in the way told.
+// wantHandshakes checks that there are n trees, all with these spans and joined from two pieces by that method.
 func wantHandshakes(t *testing.T, f *feed, n int, by string, names string) {
 	t.Helper()
 	texts := f.finish()

@@ -7,7 +7,7 @@ import (
 	"github.com/crau-otel/crau-otel/wire/hello"
 )
 
-// emitted is what of a connection was emitted.
+// emitted records which events of a connection were emitted.
 type emitted struct {
 	root, answer, keyExchange, proof, alert, counted bool
 }

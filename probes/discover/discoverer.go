@@ -22,7 +22,7 @@ type Discoverer struct {
 	closed  bool
 	scanned bool
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the fields below
 	search    *search
 	followUps *followUps
 	reload    *rules // asked for by Reload, not yet applied

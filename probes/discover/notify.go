@@ -18,7 +18,7 @@ const (
 type inbox struct {
 	wake chan struct{} // capacity 1
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	pids     map[host.Process]struct{}
 	overflow bool // some were not noted
 }

@@ -28,8 +28,8 @@ var (
 	podUID = regexp.MustCompile(`(?:^|-)pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?$`)
 )
 
-// runtimes maps the names that runtimes put before an identifier to the runtimes. conmon only watches over a container,
-// so its names are missing on purpose.
+// runtimes maps the prefixes of container identifiers to runtimes. conmon is deliberately missing, because it monitors
+// a container and does not run in it.
 var runtimes = map[string]string{
 	"docker":         "docker",
 	"cri-containerd": "containerd",
@@ -87,7 +87,8 @@ func parts(path string) func(yield func(int, string) bool) {
 	}
 }
 
-// identifier returns the container's identifier in a part of a path, and the runtime if the part or its parent names it.
+// identifier returns the container's identifier in a part of a path, and the runtime if the part or its parent names
+// it.
 func identifier(part, parent string) (id, runtime string) {
 	name, scope := strings.CutSuffix(part, ".scope")
 	if containerID.MatchString(name) && !scope {

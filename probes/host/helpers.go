@@ -68,7 +68,7 @@ type Helpers struct {
 	patience time.Duration
 	lateness chan struct{} // signals that late is not empty; capacity 1
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the fields below
 	closed    bool
 	idle      []chan *job          // one per thread that waits for work
 	stuck     map[Subject]int      // questions that are not answered yet
@@ -314,7 +314,7 @@ type job struct {
 	questions []*Question
 	done      chan struct{}
 
-	mu        sync.Mutex // guards what follows; taken before that of helpers
+	mu        sync.Mutex // guards the fields below; taken before that of helpers
 	begun     int
 	abandoned bool
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestHelpersLeaveStuckQuestionBehind has one question of five that is not answered in time.
+// TestHelpersLeaveStuckQuestionBehind asks five questions, one of which is not answered in time.
 func TestHelpersLeaveStuckQuestionBehind(t *testing.T) {
 	t.Parallel()
 	h := NewHelpers(HelpersConfig{Patience: 50 * time.Millisecond})
@@ -61,7 +61,7 @@ func TestHelpersWaitForProgress(t *testing.T) {
 	}
 }
 
-// stuckHelpers asks questions that are answered only once release is closed.
+// ask asks questions that are answered only once release is closed.
 func ask(h *Helpers, release <-chan struct{}, answered *[]Subject, subjects ...Subject) {
 	var questions []*Question
 	for _, s := range subjects {
@@ -78,7 +78,7 @@ func ask(h *Helpers, release <-chan struct{}, answered *[]Subject, subjects ...S
 	h.Ask(questions...)
 }
 
-// TestFileSystemsThatDoNotAnswer asks file systems that do not answer.
+// TestFileSystemsThatDoNotAnswer asks questions about file systems that do not answer.
 func TestFileSystemsThatDoNotAnswer(t *testing.T) {
 	t.Parallel()
 	h := NewHelpers(HelpersConfig{Patience: 5 * time.Millisecond})
@@ -122,7 +122,8 @@ func TestFileSystemsThatDoNotAnswer(t *testing.T) {
 	expect(remote(100), remote(50))
 }
 
-// TestProcessesThatDoNotAnswer asks processes of one owner that do not answer: other owners' and file systems do.
+// TestProcessesThatDoNotAnswer asks about processes of one owner, which do not answer. Questions about processes of
+// other owners and about file systems are still answered.
 func TestProcessesThatDoNotAnswer(t *testing.T) {
 	t.Parallel()
 	h := NewHelpers(HelpersConfig{Patience: 5 * time.Millisecond})

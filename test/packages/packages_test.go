@@ -2,8 +2,8 @@
 
 //go:build packages
 
-// Package packages installs what make dist built into Debian systems below a folder of their own, and runs it there as its
-// systemd unit would.
+// Package packages installs what make dist built into Debian systems below a folder of their own, and runs it there as
+// its systemd unit would.
 package packages
 
 import (
@@ -84,7 +84,7 @@ func (s system) exists(path string) bool {
 	return err == nil
 }
 
-// released returns the file of the release whose name ends so.
+// released returns the file of the release with a suffix.
 func released(t *testing.T, suffix string) string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(variable(t, "DIST"), "*"+suffix))

@@ -21,7 +21,7 @@ const (
 	ProtocolSSH                     // SSH 2.0
 )
 
-// State is how far a connection's opening is known.
+// State is the state of decoding a connection's opening.
 type State uint8
 
 const (

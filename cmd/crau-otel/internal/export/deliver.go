@@ -65,7 +65,7 @@ func (q *Queue) deliver(trees []entry) {
 	q.settle(deliveries)
 }
 
-// divide returns the calls that a tree needs which may be too large for one.
+// divide returns the calls for a tree, which may be too large for one call.
 func (q *Queue) divide(whole part) (calls []call) {
 	for rest := whole.batch; rest != nil; {
 		var first Batch

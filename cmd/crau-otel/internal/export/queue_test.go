@@ -235,7 +235,7 @@ func TestCloseInTime(t *testing.T) {
 		want     string
 	}{
 		{nil, "context deadline exceeded"},
-		{context.DeadlineExceeded, "context deadline exceeded"}, // it needs no saying twice
+		{context.DeadlineExceeded, "context deadline exceeded"}, // the cause is not repeated
 		{errors.New("cannot hang up"), "context deadline exceeded\ncannot hang up"},
 	} {
 		f := newFake()
@@ -264,7 +264,7 @@ func TestCloseInTime(t *testing.T) {
 	}
 }
 
-// A terminal that was stopped blocks a write for ever, whatever the context says.
+// A write to a stopped terminal blocks forever and ignores the context.
 func TestCloseInTimeWithAStuckExporter(t *testing.T) {
 	f := newFake()
 	release := f.blocking()

@@ -37,7 +37,7 @@ type Config struct {
 type Exporter struct {
 	render func(*node) ([]byte, error)
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	writer io.Writer
 	closed bool
 }

@@ -35,7 +35,7 @@ type Connection interface {
 type Exporter struct {
 	cfg Config
 
-	mu        sync.Mutex // guards what follows, all of it Encode's
+	mu        sync.Mutex // guards the fields below, all of it Encode's
 	encoder   encoder
 	origins   memo.Table[originPointer, *origin]
 	scratch   []byte

@@ -122,7 +122,7 @@ func eventually(t *testing.T, e *otlp.Exporter) {
 	t.Fatalf("still after 20 s: %v", err)
 }
 
-// Certificates are renewed on disk while the agent runs: the next connection uses those that are there then.
+// If certificates are renewed on disk while the agent runs, the next connection uses the new ones.
 func TestRenewedCertificatesAreUsed(t *testing.T) {
 	dir := t.TempDir()
 	f := certificateFiles{filepath.Join(dir, "ca.pem"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")}

@@ -72,6 +72,7 @@ type Stats struct {
 	Events            uint64 // probe hits
 	Sessions          uint64 // of those, hits that report a session and make no span
 	Hidden            uint64 // of those, hits of trees that the configured scopes leave out
+	ForeignPairs      uint64 // pairs for contexts that another file opened: crypto.foreign.*
 	ExcludedPairs     uint64 // pairs whose key the configuration leaves out
 	ReservedKeys      uint64 // pairs whose attribute has a reserved name: crypto.emitted.*
 	Spans             uint64 // spans passed to the sink
@@ -154,6 +155,7 @@ func setDefault[T comparable](field *T, value T) {
 func (m *Mapper) Stats() Stats {
 	s, tracked := m.stats, m.tracker.Stats()
 	s.Events, s.Sessions, s.ExcludedPairs = tracked.Events, tracked.Sessions, tracked.Excluded
+	s.ForeignPairs = tracked.ForeignPairs
 	s.Evicted, s.DroppedAttributes = tracked.Evicted, tracked.DroppedPairs
 	s.OpenContexts, s.OpenBytes, s.OpenTrees = tracked.OpenContexts, tracked.OpenBytes, tracked.OpenTrees
 	s.Processes = tracked.Processes

@@ -11,8 +11,14 @@ import (
 // data adds the event's pairs to its context.
 func (t *Tracker) data(th *thread, ev *event.Event) {
 	t.makeRoom(th, 0)
-	c := th.open[ev.Context]
-	if c == nil && th.isStale(nil) {
+	c := th.ownContext(ev.Context, ev.File)
+	if c == nil {
+		if foreign := th.open[ev.Context]; foreign != nil {
+			t.addForeign(foreign, ev)
+			return
+		}
+	}
+	if c == nil && th.isStale(nil) && th.newest.context.file == ev.File {
 		c = th.newest.context
 	}
 	if c == nil {
@@ -59,19 +65,50 @@ func (t *Tracker) addPairs(innermost *context, ev *event.Event) {
 	}
 }
 
-// put adds a datum to c. It replaces an earlier value of the same key.
+// maxForeign bounds the pairs of other files in one context, which take no room from its own.
+const maxForeign = 16
+
+// addForeign adds the event's pairs to a context that another file opened. They are kept apart: a file cannot change what
+// another one reports, nor name its contexts.
+func (t *Tracker) addForeign(c *context, ev *event.Event) {
+	tr := c.tree
+	tr.events++
+	tr.last = ev.Time
+	t.trees.MoveToBack(tr.age)
+	for i := range ev.Pairs {
+		pair := &ev.Pairs[i]
+		k := t.interner.key(pair.Key)
+		if k.excluded {
+			t.stats.Excluded++
+			continue
+		}
+		t.stats.ForeignPairs++
+		d := t.interner.datum(&k.Key, pair)
+		d.Foreign, d.File = true, ev.File
+		t.put(c, d)
+	}
+}
+
+// put adds a datum to c. It replaces an earlier value of the same key, an own one only by an own one.
 func (t *Tracker) put(c *context, d shape.Datum) {
 	for i := range c.data {
-		if d.Key.Same(c.data[i].Key) {
+		if d.Key.Same(c.data[i].Key) && d.Foreign == c.data[i].Foreign {
 			t.bytes += d.Size() - c.data[i].Size()
 			c.data[i] = d
 			return
 		}
 	}
-	if limit := t.cfg.MaxPairs; limit >= 0 && len(c.data) >= limit {
+	limit, has := t.cfg.MaxPairs, len(c.data)-c.foreign
+	if d.Foreign {
+		limit, has = maxForeign, c.foreign
+	}
+	if limit >= 0 && has >= limit {
 		c.dropped++
 		t.stats.DroppedPairs++
 		return
+	}
+	if d.Foreign {
+		c.foreign++
 	}
 	c.data = append(c.data, d)
 	t.bytes += d.Size()

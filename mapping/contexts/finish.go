@@ -130,9 +130,7 @@ func (f *Finished) reset() {
 func (t *Tracker) close(c *context) {
 	t.contexts--
 	t.bytes -= c.size()
-	if c.thread.open[c.id] == c {
-		delete(c.thread.open, c.id)
-	}
+	c.thread.removeContext(c)
 	t.pool.putContext(c)
 }
 

@@ -21,18 +21,18 @@ const (
 
 // interner keeps one copy of the keys and short texts that come again and again.
 type interner struct {
-	keys     map[string]*key
+	keys     map[string]*eventKey
 	texts    map[string]string
 	excluded func(emitted string) bool
 
 	// What was looked up lately, so that most events need no map.
-	recentKeys  memo.Table[string, *key]
+	recentKeys  memo.Table[string, *eventKey]
 	recentTexts memo.Table[string, string]
 	recentNames memo.Table[string, schema.Name]
 }
 
-// key is an event key with what the configuration says about it.
-type key struct {
+// eventKey is an event key with what the configuration says about it.
+type eventKey struct {
 	schema.Key
 	excluded bool
 }
@@ -41,16 +41,16 @@ const recent = 256
 
 func newInterner(excluded func(emitted string) bool) interner {
 	return interner{
-		keys:        make(map[string]*key),
+		keys:        make(map[string]*eventKey),
 		texts:       make(map[string]string),
 		excluded:    excluded,
-		recentKeys:  memo.New[string, *key](recent),
+		recentKeys:  memo.New[string, *eventKey](recent),
 		recentTexts: memo.New[string, string](recent),
 		recentNames: memo.New[string, schema.Name](recent),
 	}
 }
 
-func (in *interner) key(b []byte) *key {
+func (in *interner) key(b []byte) *eventKey {
 	hash := memo.Sample(b)
 	if k := memo.GetBytes(&in.recentKeys, hash, b); k != nil {
 		return *k
@@ -63,7 +63,7 @@ func (in *interner) key(b []byte) *key {
 	if emitted != string(b) {
 		return in.key([]byte(emitted)) // also what a program gets that emits the escapes
 	}
-	k := &key{Key: schema.NewKey(emitted), excluded: in.excluded(emitted)}
+	k := &eventKey{Key: schema.NewKey(emitted), excluded: in.excluded(emitted)}
 	if len(in.keys) < maxKeys {
 		k.Interned = true
 		in.keys[emitted] = k

@@ -84,8 +84,15 @@ func checkTrees(t *testing.T, tracker *Tracker, seed uint64) {
 		seen := make(map[*context]bool)
 		for i, c := range tr.contexts {
 			seen[c] = true
+			foreign := 0
 			for i := range c.data {
 				bytes += c.data[i].Size()
+				if c.data[i].Foreign {
+					foreign++
+				}
+			}
+			if foreign != c.foreign || foreign > maxForeign {
+				t.Fatalf("seed %d: %d foreign pairs, %d counted", seed, foreign, c.foreign)
 			}
 			switch {
 			case c.tree != tr:
@@ -102,8 +109,12 @@ func checkTrees(t *testing.T, tracker *Tracker, seed uint64) {
 	for _, p := range tracker.processes {
 		for _, th := range p.threads {
 			for id, c := range th.open {
-				if c.tree == nil || c.id != id || c.thread != th {
-					t.Fatalf("seed %d: an id refers to a context that is not open, or to another one", seed)
+				files := make(map[uint32]bool)
+				for ; c != nil; c = c.sameID {
+					if c.tree == nil || c.id != id || c.thread != th || files[c.file] {
+						t.Fatalf("seed %d: an id refers to a context that is not open, or to another one", seed)
+					}
+					files[c.file] = true
 				}
 			}
 		}

@@ -13,12 +13,12 @@ import (
 // newContext opens a context. A context of the same id that is open already stays what it is: this is another one.
 func (t *Tracker) newContext(th *thread, ev *event.Event) {
 	t.makeRoom(th, 1)
-	newest := th.open[ev.Context]
+	newest := th.ownContext(ev.Context, ev.File)
 	if ev.Parent == ev.Context {
 		t.openSelf(th, ev, newest)
 		return
 	}
-	parent := th.open[ev.Parent]
+	parent := th.contextFor(ev.Parent, ev.File)
 	var inferred, c *context
 	if ev.Parent != event.NoParent && th.isStale(parent) {
 		inferred = nearestHolder(th.newest.context, t.nameIn(ev).Context)
@@ -43,13 +43,19 @@ func (t *Tracker) newContext(th *thread, ev *event.Event) {
 	t.addPairs(c, ev)
 }
 
-// openSelf opens a context that names itself as parent. Explicit links and the schema decide where it belongs.
-func (t *Tracker) openSelf(th *thread, ev *event.Event, newest *context) {
-	name := t.nameIn(ev)
+// openSelf opens a context that names itself as parent. Explicit links and the schema decide where it belongs: also below
+// what another file opened with that id, own being the newest of the event's own file. A context that was linked and got
+// no data yet belongs to the file that opens it on itself: so a TLS library hands its context to a crypto library.
+func (t *Tracker) openSelf(th *thread, ev *event.Event, own *context) {
+	name, newest := t.nameIn(ev), own
+	if own == nil {
+		newest = th.open[ev.Context]
+	}
 	var c *context
 	switch {
 	case newest != nil && newest.linked && newest.bare():
 		c = newest
+		c.file = ev.File
 	case name.Text == "":
 		c = t.openTree(th, ev, shape.ParentCertain)
 		if newest != nil {
@@ -59,7 +65,7 @@ func (t *Tracker) openSelf(th *thread, ev *event.Event, newest *context) {
 		if parent := selfParent(newest, name.Context); parent != nil {
 			c = t.openChild(th, ev, nil, parent)
 		} else {
-			c = t.openRoot(th, ev, newest, shape.ParentCertain)
+			c = t.openRoot(th, ev, own, shape.ParentCertain)
 		}
 	}
 	c.self = true
@@ -75,7 +81,7 @@ func (t *Tracker) settle(c *context, name schema.Name) {
 	}
 	parent := selfParent(outer, name.Context)
 	if parent == nil {
-		if outer.tree.root().id == c.id {
+		if outer.tree.root().key() == c.key() {
 			t.finish(outer.tree, shape.EndSuperseded)
 		}
 		return
@@ -90,7 +96,7 @@ func (t *Tracker) settle(c *context, name schema.Name) {
 func (t *Tracker) openRoot(th *thread, ev *event.Event, newest *context, parentage shape.Parentage) *context {
 	switch {
 	case newest == nil:
-	case newest.tree.root().id == ev.Context:
+	case newest.tree.root().key() == newest.key():
 		t.supersedeTree(newest.tree)
 	default:
 		newest.supersede()
@@ -142,7 +148,7 @@ func (t *Tracker) open(th *thread, ev *event.Event) *context {
 	for !c.spanID.IsValid() {
 		fillRandom(c.spanID[:])
 	}
-	th.open[ev.Context] = c
+	th.setContext(c)
 	th.newest = c.ref()
 	t.contexts++
 	return c

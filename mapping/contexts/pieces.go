@@ -16,8 +16,8 @@ import (
 
 // pieces is what a tree records about the pieces that it was joined from.
 type pieces struct {
-	session uint64 // the library's; 0 if it is not reported
-	joined  int    // besides the first
+	session key // the library's; the id is 0 if it is not reported
+	joined  int // besides the first
 	method  shape.JoinMethod
 	has     part // what the handshake has so far; only kept where sessions are not reported
 }
@@ -38,10 +38,10 @@ const MaxWaiting = 64
 // session notes which session the thread works on, or ends the handshake of one that is over.
 func (t *Tracker) session(th *thread, ev *event.Event) {
 	if ev.Kind == event.SessionEnter {
-		th.session = ev.Context
+		th.session = key{ev.Context, ev.File}
 		return
 	}
-	if open, ok := th.process.sessions[ev.Context]; ok {
+	if open, ok := th.process.sessions[key{ev.Context, ev.File}]; ok {
 		t.finish(open, shape.EndClosed)
 	}
 }
@@ -50,11 +50,11 @@ func (t *Tracker) session(th *thread, ev *event.Event) {
 // session's first piece, or a further piece of the handshake that is open, whose root is then returned.
 func (t *Tracker) joinSession(c *context) *context {
 	th := c.thread
-	if th.session == 0 || !c.name.Context.IsHandshake() || c.newest != nil {
+	if th.session.id == 0 || th.session.file != c.file || !c.name.Context.IsHandshake() || c.newest != nil {
 		return c
 	}
 	session := th.session
-	th.session = 0
+	th.session = key{}
 	if c.parent != nil {
 		t.uproot(c) // the parent was left on the library's stack by an error and is unrelated
 	}
@@ -110,12 +110,11 @@ func (t *Tracker) merge(first, piece *tree, method shape.JoinMethod) *context {
 	t.trees.MoveToBack(first.age)
 
 	// The id now refers to the handshake's root, also where its pieces come from another thread.
-	if merged.thread.open[merged.id] == merged {
-		if root.thread.open[root.id] == root {
-			delete(root.thread.open, root.id)
-		}
+	if merged.thread.ownContext(merged.id, merged.file) == merged {
+		merged.thread.removeContext(merged)
+		root.thread.removeContext(root)
 		root.id, root.thread = merged.id, merged.thread
-		root.thread.open[root.id] = root
+		root.thread.setContext(root)
 	}
 	if merged.thread.newest.context == merged {
 		merged.thread.newest = root.ref()
@@ -132,7 +131,7 @@ func (t *Tracker) merge(first, piece *tree, method shape.JoinMethod) *context {
 func (t *Tracker) supersedeTree(tr *tree) {
 	root := tr.root()
 	switch {
-	case tr.pieces.session != 0, tr.isWaiting():
+	case tr.pieces.session.id != 0, tr.isWaiting():
 	case root.class() == schema.ClassTLSHandshake && root.parentage == shape.ParentCertain && !root.self:
 		t.endPiece(tr)
 	default:
@@ -147,8 +146,8 @@ func (t *Tracker) endPiece(piece *tree) {
 		return
 	}
 	root := piece.root()
-	waiting := append(root.thread.waiting[root.id], piece)
-	root.thread.waiting[root.id] = waiting
+	waiting := append(root.thread.waiting[root.key()], piece)
+	root.thread.waiting[root.key()] = waiting
 	if len(waiting) > MaxWaiting {
 		t.finish(waiting[0], shape.EndSuperseded)
 	}
@@ -157,19 +156,19 @@ func (t *Tracker) endPiece(piece *tree) {
 // isWaiting reports whether the tree is a handshake that waits for further pieces.
 func (tr *tree) isWaiting() bool {
 	root := tr.root()
-	return slices.Contains(root.thread.waiting[root.id], tr)
+	return slices.Contains(root.thread.waiting[root.key()], tr)
 }
 
 // joinLast joins the last piece of a thread and context id, which no further piece supersedes, if tr is that piece or
 // the handshake it belongs to. It reports whether it did: tr is then changed or removed.
 func (t *Tracker) joinLast(tr *tree) bool {
 	root := tr.root()
-	newest := root.thread.open[root.id]
-	if newest == nil || len(root.thread.waiting[root.id]) == 0 {
+	newest := root.thread.ownContext(root.id, root.file)
+	if newest == nil || len(root.thread.waiting[root.key()]) == 0 {
 		return false
 	}
 	piece := newest.tree
-	if piece.root() != newest || piece.pieces.session != 0 || newest.self || piece.isWaiting() {
+	if piece.root() != newest || piece.pieces.session.id != 0 || newest.self || piece.isWaiting() {
 		return false
 	}
 	first := t.lacking(piece)
@@ -186,7 +185,7 @@ func (t *Tracker) lacking(piece *tree) *tree {
 	root := piece.root()
 	brings := piece.parts()
 	piece.pieces.has = brings
-	for _, tr := range root.thread.waiting[root.id] {
+	for _, tr := range root.thread.waiting[root.key()] {
 		lacks := tr.pieces.has&brings == 0 && (tr.pieces.has != 0 || brings&partOffer == 0)
 		if tr == piece || !lacks || brings == 0 && tr.pieces.joined > 0 {
 			continue
@@ -224,16 +223,16 @@ func (tr *tree) parts() part {
 // stopWaiting removes a tree from those that wait for pieces or belong to a session.
 func (tr *tree) stopWaiting() {
 	root := tr.root()
-	waiting := root.thread.waiting[root.id]
+	waiting := root.thread.waiting[root.key()]
 	if i := slices.Index(waiting, tr); i >= 0 {
 		waiting = slices.Delete(waiting, i, i+1)
 		if len(waiting) == 0 {
-			delete(root.thread.waiting, root.id)
+			delete(root.thread.waiting, root.key())
 		} else {
-			root.thread.waiting[root.id] = waiting
+			root.thread.waiting[root.key()] = waiting
 		}
 	}
-	if s := tr.thread.process.sessions; tr.pieces.session != 0 && s[tr.pieces.session] == tr {
+	if s := tr.thread.process.sessions; tr.pieces.session.id != 0 && s[tr.pieces.session] == tr {
 		delete(s, tr.pieces.session)
 	}
 }

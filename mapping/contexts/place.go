@@ -10,10 +10,10 @@ import "github.com/crau-otel/crau-otel/mapping/schema"
 // or never existed.
 func (th *thread) isStale(parent *context) bool {
 	newest := th.newest.get()
-	if newest == nil || newest.tree.pieces.session == 0 {
+	if newest == nil || newest.tree.pieces.session.id == 0 {
 		return false
 	}
-	return parent == nil || parent.tree != newest.tree && parent.tree.pieces.session != 0
+	return parent == nil || parent.tree != newest.tree && parent.tree.pieces.session.id != 0
 }
 
 // nearestHolder returns the nearest context, from c upwards, that may hold one of the description; nil if none may.
@@ -46,13 +46,13 @@ func selfParent(innermost *context, of *schema.Context) *context {
 	return nil
 }
 
-// keyOwner finds the context that a key emitted for an id belongs to: the nearest one of the id whose schema lists the
-// key, else the innermost.
+// keyOwner finds the context that a key emitted for an id belongs to: the nearest one of the id and file whose schema
+// lists the key, else the innermost.
 func keyOwner(innermost *context, k *schema.Key) *context {
 	if innermost.parent == nil || innermost.parent.id != innermost.id {
 		return innermost
 	}
-	for c := innermost; c != nil && c.id == innermost.id; c = c.parent {
+	for c := innermost; c != nil && c.key() == innermost.key(); c = c.parent {
 		if c.name.Context.Owns(k) {
 			return c
 		}

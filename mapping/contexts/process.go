@@ -21,7 +21,7 @@ type Process struct {
 	threads      map[uint32]*thread
 	newestThread *thread // the one of threads whose event came last; nil if unknown
 	// sessions has the unfinished handshakes by the library's session, where the library reports it.
-	sessions map[uint64]*tree
+	sessions map[key]*tree
 	trees    map[*tree]struct{} // unfinished
 	age      *list.Element      // in Tracker.byAge
 	lost     uint64             // hits that the kernel lost so far
@@ -41,14 +41,14 @@ func (p *Process) noteLost(lost uint64) {
 type thread struct {
 	id      uint32
 	process *Process
-	// open has the newest context of every id in an unfinished tree.
+	// open has, by id, the context of an unfinished tree that opened last. Those of other files follow it.
 	open map[uint64]*context
 	// newest is the context that opened last.
 	newest ref
-	// session is the one that the library was last called for, until a handshake takes it up; 0 if none.
-	session uint64
-	// waiting has, by the id of their roots, handshakes that may get further pieces, oldest first.
-	waiting map[uint64][]*tree
+	// session is the one that a library was last called for, until a handshake takes it up; 0 if none.
+	session key
+	// waiting has, by the id and file of their roots, handshakes that may get further pieces, oldest first.
+	waiting map[key][]*tree
 }
 
 // startProcess notes who a process is, or became by an exec.
@@ -90,7 +90,7 @@ func (t *Tracker) process(pid uint32) *Process {
 		PID:      pid,
 		threads:  make(map[uint32]*thread),
 		trees:    make(map[*tree]struct{}),
-		sessions: make(map[uint64]*tree),
+		sessions: make(map[key]*tree),
 	}
 	p.Program = t.cfg.Identify(pid, event.Process{})
 	p.age = t.byAge.PushBack(p)
@@ -116,7 +116,7 @@ func (t *Tracker) thread(ev *event.Event) *thread {
 	th, ok := p.threads[ev.TID]
 	if !ok {
 		th = &thread{
-			id: ev.TID, process: p, open: make(map[uint64]*context), waiting: make(map[uint64][]*tree),
+			id: ev.TID, process: p, open: make(map[uint64]*context), waiting: make(map[key][]*tree),
 		}
 		p.threads[ev.TID] = th
 	}

@@ -64,6 +64,7 @@ type Stats struct {
 	Events       uint64 // probe hits
 	Sessions     uint64 // of those, hits that report a session and belong to no context
 	Excluded     uint64 // pairs whose key is excluded
+	ForeignPairs uint64 // pairs for contexts that another file opened
 	DroppedPairs uint64 // pairs over the limit of a context
 	Evicted      uint64 // trees that were ended by a limit
 	OpenContexts int

@@ -30,6 +30,7 @@ type context struct {
 	thread     *thread // whose table of open contexts has it
 	parent     *context
 	newest     *context // the child that opened last
+	sameID     *context // the context of another file with the same id and thread
 	name       schema.Name
 	data       []shape.Datum
 	id         uint64
@@ -37,6 +38,7 @@ type context struct {
 	start      uint64 // boot time, ns
 	last       uint64 // boot time of its own newest event
 	spanID     trace.SpanID
+	foreign    int  // of data, pairs of other files
 	dropped    int  // pairs over the limit
 	superseded bool // another context took its place
 	incomplete bool // some of its data was lost

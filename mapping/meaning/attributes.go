@@ -21,10 +21,13 @@ func (c *context) appendAttributes(attrs []attribute.KeyValue, head *shape.Head)
 		d := &c.data[i]
 		misplaced := d.Key.Interpreted() && !c.Name.Context.Interprets(d.Key)
 		key := attribute.Key(d.Key.Attribute)
-		if misplaced {
+		switch {
+		case d.Foreign:
+			key = attribute.Key(schema.ForeignAttribute(d.Key.Emitted))
+		case misplaced:
 			key = attribute.Key(schema.ReservedAttribute(d.Key.Emitted))
-		}
-		if misplaced || d.Key.Reserved {
+			c.reserved++
+		case d.Key.Reserved:
 			c.reserved++
 		}
 		if d.Flags&event.Fault != 0 {
@@ -34,7 +37,7 @@ func (c *context) appendAttributes(attrs []attribute.KeyValue, head *shape.Head)
 		if d.Flags&(event.Cut|event.KeyCut) != 0 {
 			truncated = append(truncated, string(key))
 		}
-		if misplaced {
+		if misplaced || d.Foreign {
 			attrs = append(attrs, attribute.KeyValue{Key: key, Value: value(d)})
 		} else {
 			attrs = appendDatum(attrs, d)

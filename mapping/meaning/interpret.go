@@ -29,6 +29,9 @@ type context struct {
 	*shape.Trait
 	data      []shape.Datum
 	parent    *context
+	above     *context // the parent, unless c does not count for it: see inherit
+	top       *context // the uppermost context that c counts for
+	trusted   bool     // only root can write the file that opened the context
 	judgement judgement
 	resumable bool // the process signed or verified in an earlier handshake of this side
 	reserved  int  // data whose attributes have reserved names
@@ -42,13 +45,14 @@ type carry struct {
 // interpret makes the meaning of a shape. It is in the scratch memory.
 func (in *Interpreter) interpret(s *shape.Shape) *Meaning {
 	contexts := in.scratch.load(s)
-	root := &contexts[0]
 	for i := range contexts {
+		in.place(&contexts[i])
 		contexts[i].judge(&in.judged)
 	}
 	for i := range contexts {
 		if c := &contexts[i]; !c.Open {
 			c.reportUpwards()
+			in.judgeTrust(&contexts[0], c)
 		}
 	}
 	for i := range contexts {
@@ -58,7 +62,7 @@ func (in *Interpreter) interpret(s *shape.Shape) *Meaning {
 	}
 	for i := len(contexts) - 1; i >= 0; i-- {
 		if c := &contexts[i]; !c.Open {
-			c.conclude(root)
+			c.conclude()
 		}
 	}
 	m := &in.scratch.meaning
@@ -114,6 +118,7 @@ func (in *Interpreter) addSpan(m *Meaning, head *shape.Head, i int, c *context) 
 	if in.rules.Library != nil && (c.parent == nil || c.parent.File != c.File) {
 		attrs = append(attrs, in.rules.Library(c.File)...)
 	}
+	attrs = in.appendTrust(attrs, c)
 	if c.parent == nil && head.UserClass != "" {
 		attrs = append(attrs, schema.AttrUserClass.String(head.UserClass))
 	}

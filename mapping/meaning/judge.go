@@ -24,6 +24,8 @@ type judgement struct {
 	secrets   registry.Status // of the operations that made the secret, taken together
 
 	summary *summary // of a root or a handshake
+
+	untrusted bool // of the root: a file that contributed to the tree is not trusted
 }
 
 // clone returns a copy whose summary can be changed independently.
@@ -60,9 +62,9 @@ func (c *context) text(id schema.KeyID) string {
 	return ""
 }
 
-// within returns the nearest context of the class above c, nil if there is none.
+// within returns the nearest context of the class above c that c counts for, nil if there is none.
 func (c *context) within(class schema.Class) *context {
-	for c = c.parent; c != nil && c.class() != class; c = c.parent {
+	for c = c.above; c != nil && c.class() != class; c = c.above {
 	}
 	return c
 }
@@ -72,10 +74,10 @@ func (c *context) judge(known *publicKeys) {
 	j := &c.judgement
 	j.status, j.weak = c.judgeAlone(known)
 	j.part = registry.NotApplicable
-	if c.parent == nil || j.status == registry.NotApplicable {
+	if c.above == nil || j.status == registry.NotApplicable || c.trusted && !c.above.trusted {
 		return
 	}
-	if whole := c.parent.judgement.status; whole == registry.Hybrid && j.status != registry.Hybrid {
+	if whole := c.above.judgement.status; whole == registry.Hybrid && j.status != registry.Hybrid {
 		j.part, j.status = j.status, registry.Hybrid
 	}
 }

@@ -32,10 +32,11 @@ type summary struct {
 // maxOffered bounds the list of offered groups; TLS libraries make two or three shares.
 const maxOffered = 32
 
-// summarizer returns the context whose summary c goes into: the handshake it belongs to, else its root.
+// summarizer returns the context whose summary c goes into: the handshake it belongs to, else the uppermost context that
+// it counts for.
 func (c *context) summarizer() *context {
-	for c.parent != nil && !c.Name.Context.IsHandshake() {
-		c = c.parent
+	for c.above != nil && !c.Name.Context.IsHandshake() {
+		c = c.above
 	}
 	return c
 }
@@ -83,7 +84,7 @@ func (c *context) summarize() {
 	case schema.ClassSignature:
 		s.signed = true
 		// Below tls::sign and tls::verify the scheme decides, unless it is not reported.
-		if p := c.parent; p == nil || p.judgement.status == registry.NotApplicable {
+		if p := c.above; p == nil || p.judgement.status == registry.NotApplicable {
 			s.authentication = worse(s.authentication, j.status)
 		}
 	default:
@@ -91,7 +92,7 @@ func (c *context) summarize() {
 }
 
 // isPart reports whether c's operation is a part of another one.
-func (c *context) isPart() bool { return c.parent != nil && c.parent.class() == schema.ClassAgreement }
+func (c *context) isPart() bool { return c.above != nil && c.above.class() == schema.ClassAgreement }
 
 func (s *summary) addKeyExchange(c *context) {
 	j := &c.judgement
@@ -130,9 +131,10 @@ func (s *summary) addWeak(reasons []string) {
 	}
 }
 
-// conclude closes c's summary, if it has one, and adds it to the root's.
-func (c *context) conclude(root *context) {
-	s := c.judgement.summary
+// conclude closes c's summary, if it has one, and adds it to that of the root, or of the uppermost context that c counts
+// for.
+func (c *context) conclude() {
+	s, root := c.judgement.summary, c.top
 	if s == nil {
 		return
 	}

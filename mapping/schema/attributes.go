@@ -131,6 +131,21 @@ var AttrEmitted = define("crypto.emitted.*", "any", "nginx", "all",
 		"namespace of crau-otel, or is a TLS key that the span's context does not have. The key follows the prefix as it was "+
 		"emitted: crypto.emitted.service::name.", ours)
 
+// Attributes of contexts and trees to which several files contributed.
+var (
+	// AttrForeign stands for the attributes of what other files than its opener add to a context.
+	AttrForeign = define("crypto.foreign.*", "any", "server", "all",
+		"A value that another file added to a context which it did not open. It does not count for the judgement. The key "+
+			"follows the prefix as it was emitted: crypto.foreign.tls::role.", ours)
+	AttrForeignLibraries = define("crypto.context.foreign_libraries", "string[]", "[/usr/bin/app]", "all",
+		"The files that added such values: their crypto.library.path.", ours)
+	AttrContextForeign = define("crypto.context.foreign", "boolean", "true", "all but roots",
+		"The file that opened the context is not trusted, and that of its parent is: the context does not count for those "+
+			"above it.", ours)
+	AttrAllTrusted = define("crypto.library.all_trusted", "boolean", "false", "roots",
+		"Whether crypto.library.trusted is true of every file that contributed to the tree. Always set.", ours)
+)
+
 // Attributes of the file whose probes reported the context.
 var (
 	AttrLibraryName = define("crypto.library.name", "string", "libgnutls.so.30",

@@ -94,6 +94,11 @@ func ReservedAttribute(emitted string) string {
 	return strings.TrimSuffix(string(AttrEmitted), "*") + emitted
 }
 
+// ForeignAttribute returns the attribute of a key that another file than the context's opener added.
+func ForeignAttribute(emitted string) string {
+	return strings.TrimSuffix(string(AttrForeign), "*") + emitted
+}
+
 // isReserved reports whether a key that no context lists could be mistaken for an attribute of crau-otel, or for one of
 // another key: "pk.x" and "pk::x" would become the same.
 func isReserved(emitted, attribute string) bool {

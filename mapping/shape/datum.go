@@ -16,6 +16,10 @@ type Datum struct {
 	Word  uint64
 	Type  event.Type
 	Flags event.Flags
+
+	// Foreign is set if another file than the context's opener added the datum; File is that file, otherwise 0.
+	Foreign bool
+	File    uint32
 }
 
 // Size returns about how much memory the datum takes, in bytes.
@@ -27,11 +31,11 @@ func (d *Datum) Size() int {
 	return n
 }
 
-// Find returns the datum of a key whose value is readable, nil if there is none. Whether the context lists the key is for
+// Find returns the datum of a key whose value is readable, nil if there is none. Foreign data do not count. Whether the context lists the key is for
 // the caller to know.
 func Find(data []Datum, id schema.KeyID) *Datum {
 	for i := range data {
-		if data[i].Key.ID == id && data[i].Flags&event.Fault == 0 {
+		if data[i].Key.ID == id && data[i].Flags&event.Fault == 0 && !data[i].Foreign {
 			return &data[i]
 		}
 	}

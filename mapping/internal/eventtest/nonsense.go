@@ -21,6 +21,9 @@ func Nonsense(seed uint64, src *Source, tick func(now uint64), after func()) {
 	for range 2000 {
 		src.PID = 10 + uint32(r.IntN(3))
 		src.TID = 100*src.PID + uint32(r.IntN(2))
+		if r.IntN(4) == 0 {
+			src.File = uint32(r.IntN(3))
+		}
 		var pairs []event.Pair
 		if n := names[r.IntN(len(names))]; n != "" {
 			pairs = append(pairs, Name(n))

@@ -24,7 +24,7 @@ var groups = []group{
 	{title: "Public key operations", prefixes: []string{"pk."}},
 	{title: "Judgement", prefixes: []string{"crypto.pqc.", "crypto.weak", "crypto.policy."}},
 	{title: "How the context was seen", prefixes: []string{"crypto.context.", "crypto.incomplete", "crypto.emitted.", "crypto.handshake."}},
-	{title: "The file that reported it", prefixes: []string{"crypto.library."}},
+	{title: "The file that reported it", prefixes: []string{"crypto.library.", "crypto.foreign."}},
 	{title: "The user of the process", prefixes: []string{"crypto.process."}},
 	{title: "Scope: the agent", prefixes: []string{"crau."}},
 	{title: "Resource: the observed program", prefixes: []string{""}, resource: true},

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package meaning
+
+import (
+	"slices"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/crau-otel/crau-otel/mapping/schema"
+)
+
+// Several files can contribute to one tree: a program opens a context around a handshake of a TLS library, which calls a
+// crypto library. What a file reports is only as credible as the file. Therefore:
+//
+//   - A context counts for the ones above it, unless its file is less trusted than theirs: then it is marked, and judged
+//     as if it were a root.
+//   - Data that a file adds to another file's context never count. They become attributes with a prefix.
+//   - A tree is as trusted as the least trusted file that contributed to it, in whatever way.
+//
+// Trust is that of crypto.library.trusted. It says nothing about the process that calls the library.
+
+// isTrusted reports whether only root can write a file. Without knowledge of files all are alike.
+func (in *Interpreter) isTrusted(file uint32) bool {
+	if in.rules.Library == nil {
+		return true
+	}
+	return slices.Contains(in.rules.Library(file), schema.AttrLibraryTrusted.Bool(true))
+}
+
+// place decides whether a context counts for those above it, which must have been placed.
+func (in *Interpreter) place(c *context) {
+	c.above, c.top = c.parent, c
+	if c.parent != nil && c.parent.File == c.File {
+		c.trusted = c.parent.trusted
+	} else {
+		c.trusted = in.isTrusted(c.File)
+	}
+	if c.parent != nil && c.parent.trusted && !c.trusted {
+		c.above = nil
+	}
+	if c.above != nil {
+		c.top = c.above.top
+	}
+}
+
+// judgeTrust notes at the root if a context, or a file that added data to it, is not trusted.
+func (in *Interpreter) judgeTrust(root, c *context) {
+	untrusted := !c.trusted
+	for i := range c.data {
+		untrusted = untrusted || c.data[i].Foreign && !in.isTrusted(c.data[i].File)
+	}
+	root.judgement.untrusted = root.judgement.untrusted || untrusted
+}
+
+// appendTrust appends what is to be known about the files that contributed.
+func (in *Interpreter) appendTrust(attrs []attribute.KeyValue, c *context) []attribute.KeyValue {
+	if c.parent != nil && c.above == nil {
+		attrs = append(attrs, schema.AttrContextForeign.Bool(true))
+	}
+	if in.rules.Library == nil {
+		return attrs
+	}
+	var others []string
+	for i := range c.data {
+		d := &c.data[i]
+		if !d.Foreign {
+			continue
+		}
+		for _, a := range in.rules.Library(d.File) {
+			if path := a.Value.AsString(); a.Key == schema.AttrLibraryPath && !slices.Contains(others, path) {
+				others = append(others, path)
+			}
+		}
+	}
+	if others != nil {
+		attrs = append(attrs, schema.AttrForeignLibraries.StringSlice(others))
+	}
+	if c.parent == nil {
+		attrs = append(attrs, schema.AttrAllTrusted.Bool(!c.judgement.untrusted))
+	}
+	return attrs
+}

@@ -51,7 +51,7 @@ func startWaiting(t *testing.T, path string) *exec.Cmd {
 	return harness.StartProgram(t, cmd)
 }
 
-// settled is how long programs go on after they were found, which is enough for at least ten whole handshakes.
+// settled is how long programs continue after they were found, long enough for ten whole handshakes.
 const settled = 300 * time.Millisecond
 
 func TestProgramsStartedLaterAreFound(t *testing.T) {
@@ -102,7 +102,7 @@ func TestProgramsStartedLaterAreFound(t *testing.T) {
 					t.Errorf("crypto.library.name is %v", got)
 				}
 			}
-			// Of the first handshakes some may be missed, or part of one.
+			// Some of the first handshakes may be missed, in whole or in part.
 			if whole < 10 || whole < len(roots)-2 {
 				t.Errorf("%d whole trees of %d", whole, len(roots))
 			}
@@ -149,7 +149,7 @@ func TestFileReplacedWhileItRunsStaysAttachedBesideTheNewOne(t *testing.T) {
 	a.WaitLogs("msg=attached file="+path, 2)
 	time.Sleep(settled)
 	harness.Finish(t, old)
-	a.WaitLog("msg=detached file=" + path) // nobody maps the old file any more, and it is gone
+	a.WaitLog("msg=detached file=" + path) // no process maps the old file any more
 	time.Sleep(settled)
 	harness.Finish(t, fresh)
 	n := a.Stop()
@@ -224,8 +224,8 @@ func TestTwoProgramsAtOnceAreKeptApart(t *testing.T) {
 	}
 }
 
-// With --user the agent still finds what other users start. It must not log warnings, which programs of other tests could
-// cause: not parallel.
+// With --user the agent still finds what other users start. It must not log warnings, which programs of other tests
+// could cause: not parallel.
 func TestUserFindsWhatOthersStart(t *testing.T) {
 	service := unique(t, "others")
 	a := discover(t, "--user", "nobody")
@@ -241,7 +241,7 @@ func TestUserFindsWhatOthersStart(t *testing.T) {
 	time.Sleep(settled)
 	harness.Finish(t, program)
 	a.Stop()
-	if strings.Contains(a.Log(), "level=WARN") { // what it is not allowed to do any more
+	if strings.Contains(a.Log(), "level=WARN") { // about operations that it is no longer allowed
 		t.Errorf("there are warnings")
 	}
 	roots := harness.Trees(t, ofService(a.ConsoleSpans(), service))
@@ -278,8 +278,8 @@ func TestDeniedFilesAreNotAttached(t *testing.T) {
 	}
 }
 
-// Without a path, probes lists the files on the host and whether they are attached. The agents of other tests of discovery
-// would attach the program: not parallel.
+// Without a path, probes lists the files on the host and whether they are attached. The agents of other tests of
+// discovery would attach the program: not parallel.
 func TestProbesListsTheFilesOnTheHost(t *testing.T) {
 	dir := t.TempDir()
 	service := unique(t, "listed")

@@ -101,7 +101,7 @@ func TestRunWithBadLibrariesAloneFails(t *testing.T) {
 	}
 }
 
-// A file that were attached twice, under whatever names, would report every event twice.
+// A file that is attached twice, under different names, would report every event twice.
 func TestLibraryThatIsListedTwiceIsAttachedOnce(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)

@@ -29,7 +29,7 @@ func checkPeak(t *testing.T, a *harness.TestAgent) {
 
 // The tests in this file measure memory under loads that take all the CPU time there is: not parallel.
 
-// More processes than the agent remembers, each with a handshake of its own, most of them gone at once.
+// More processes than the agent keeps state of, each with one handshake, most of them short-lived.
 func TestMemoryStaysBoundedWithTenThousandProcesses(t *testing.T) {
 	const processes, each = 10_000, 500
 	r := harness.Receive(t, harness.ReceiverConfig{})
@@ -48,8 +48,8 @@ func TestMemoryStaysBoundedWithTenThousandProcesses(t *testing.T) {
 	t.Logf("of %d hits %d were exported: %v", hits, n["events.exported"], n)
 }
 
-// Contexts without end, below one that never ends and below none, full of long keys and values that never repeat: with a
-// receiver, and with none, so that everything waits.
+// A program opens contexts endlessly, some below one that never ends, and fills them with long keys and values that
+// never repeat. Without a receiver, all spans wait.
 func TestMemoryStaysBoundedUnderHostility(t *testing.T) {
 	for name, away := range map[string]bool{"receiver": false, "no receiver": true} {
 		t.Run(name, func(t *testing.T) {

@@ -91,7 +91,7 @@ func TestLongStringsArriveCutAndMarked(t *testing.T) {
 		"test.string_256":          alphabet(256),
 		"test.string_257":          alphabet(256),
 		"test.string_5000":         alphabet(256),
-		key(62):                    json.Number("100"), // the longer keys are the same once cut, and the last one holds
+		key(62):                    json.Number("100"), // longer keys are equal once cut, and the last value counts
 		"crypto.context.truncated": []any{"test.string_257", "test.string_5000", key(62)},
 	})
 	if n["marked.truncated"] != 5 {

@@ -15,7 +15,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// reload writes a configuration, has the agent read it and waits for a line of its log.
+// reload writes a configuration, makes the agent read it and waits for a line of its log.
 func reload(t *testing.T, a *harness.TestAgent, config, text, want string) {
 	t.Helper()
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
@@ -48,7 +48,7 @@ func TestReloadLosesNoEventOfWhatStays(t *testing.T) {
 	if out, err := exec.Command(goes, "--count", "3", "--rate", "0").CombinedOutput(); err != nil { // unseen
 		t.Fatalf("%v\n%s", err, out)
 	}
-	time.Sleep(2 * settled) // trees that are idle for 200 ms end as the configuration says by then
+	time.Sleep(2 * settled) // the new idle timeout of 200 ms has passed
 	reload(t, a, config, both+"log: {level: debug}\n", "msg=attached file="+goes)
 	if out, err := exec.Command(goes, "--count", "2", "--rate", "0").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -96,7 +96,7 @@ func TestConcurrentHandshakesDoNotMix(t *testing.T) {
 	}
 }
 
-// A deadline is part of what holds: not parallel.
+// It has a deadline: not parallel.
 func TestFinishedTreeArrivesSoon(t *testing.T) {
 	r := harness.Receive(t, harness.ReceiverConfig{})
 	sample := ownSample(t)

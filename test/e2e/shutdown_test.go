@@ -64,8 +64,8 @@ func TestSecondSignalEndsAStuckShutdown(t *testing.T) {
 	}
 }
 
-// Without a second signal the shutdown ends after shutdown.timeout, and what was not delivered is counted. The time is part
-// of what holds: not parallel.
+// Without a second signal the shutdown ends after shutdown.timeout, and what was not delivered is counted. It
+// measures time: not parallel.
 func TestStuckShutdownEndsInTime(t *testing.T) {
 	sample := ownSample(t)
 	a := startStuck(t, sample, "CRAU_SHUTDOWN_TIMEOUT=500ms")
@@ -82,8 +82,8 @@ func TestStuckShutdownEndsInTime(t *testing.T) {
 	line(t, a.Log(), "level=WARN", "not everything was exported")
 }
 
-// A receiver that floods the agent with HTTP/2 PING frames and reads nothing cannot delay its end: spans and metrics share
-// the time. The time is part of what holds: not parallel.
+// A receiver that floods the agent with HTTP/2 PING frames and reads nothing cannot delay its end: spans and metrics
+// share the time. It measures time: not parallel.
 func TestShutdownEndsInTimeDespiteAFloodOfPings(t *testing.T) {
 	sample := ownSample(t)
 	f := harness.FloodPings(t)
@@ -114,7 +114,7 @@ func TestEverythingFailsWithoutAReceiver(t *testing.T) {
 	}, "--library", sample)
 	hits := harness.RunSample(t, sample, "--count", "20", "--rate", "0")
 	a.WaitLog("connection refused")
-	hits += harness.RunSample(t, sample, "--count", "20", "--rate", "0") // it goes on
+	hits += harness.RunSample(t, sample, "--count", "20", "--rate", "0") // it continues
 	n := a.Stop()
 	n.CheckExact(t, hits)
 	if n["lost.export_failed"] != hits || n["spans"] != 0 || n["trees"] != 80 {

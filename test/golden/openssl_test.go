@@ -8,7 +8,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// script writes down the events of a process, a microsecond apart.
+// script collects the events of a process, one microsecond apart.
 type script struct {
 	events []event.Event
 	tid    uint32
@@ -91,13 +91,13 @@ func (s *script) server(ctx uint64) {
 
 // scripts are sequences as OpenSSL's upstream work emits them, or could.
 var scripts = map[string]func(s *script){
-	// One SSL object stands for everything; what belongs where follows from the names.
+	// One SSL object is the context of everything; the hierarchy follows from the names.
 	"openssl-self": func(s *script) {
 		s.client(ssl)
 		s.server(ssl + 0x1000)
 	},
 
-	// libcrypto has objects of its own. A bare new_context says whose they are.
+	// libcrypto uses objects of its own, which a bare new_context links to the SSL object.
 	"openssl-links": func(s *script) {
 		kx, evp := uint64(ssl+0x100), uint64(ssl+0x200)
 		s.begin(ssl, "tls::handshake", text("tls::role", "client"))
@@ -110,34 +110,34 @@ var scripts = map[string]func(s *script){
 		s.begin(kx, "tls::key_exchange", word("tls::group", mlkem))
 		s.link(evp, kx)
 		s.begin(evp, "pk::decapsulate", text("pk::algorithm", "X25519MLKEM768"))
-		s.begin(evp, "pk::derive", text("pk::algorithm", "X25519")) // a part, on the part's own object
+		s.begin(evp, "pk::derive", text("pk::algorithm", "X25519")) // a part of the hybrid, with an object of its own
 		s.link(evp, ssl)
 		s.begin(evp, "tls::verify", word("tls::signature_algorithm", ecdsa))
 		s.begin(evp, "pk::verify", text("pk::algorithm", "EC"), word("pk::bits", 256), text("pk::hash", "SHA2-256"))
-		s.begin(evp+0x10, "pk::sign", text("pk::algorithm", "ML-DSA-65")) // nobody said whose
+		s.begin(evp+0x10, "pk::sign", text("pk::algorithm", "ML-DSA-65")) // not linked to anything
 	},
 
-	// Sessions go on after their handshake: tickets, key updates, and what the library tells at the very end.
+	// Sessions continue after the handshake, with tickets, key updates, and data that the library reports at the end.
 	"openssl-data-after-handshake": func(s *script) {
 		s.client(ssl)
 		s.data(ssl, text("tls::ticket", "new"))
-		s.data(ssl, word("tls::extended_master_secret", 1)) // the handshake's, whatever is open inside
+		s.data(ssl, word("tls::extended_master_secret", 1)) // belongs to the handshake, even while other contexts are open in it
 		s.data(ssl, word("openssl::key_updates", 3), text("pk::hash", "SHA2-384"))
 	},
 
-	// SSL_clear and connect again, then the object is freed and its address becomes a server's.
+	// SSL_clear and another connection; then the object is freed, and a server reuses its address.
 	"openssl-two-handshakes": func(s *script) {
 		s.client(ssl)
 		s.client(ssl)
 		s.server(ssl)
 	},
 
-	// Programs without an object at hand use a constant: on each thread it is another context.
+	// Code without an object uses a constant, which is a different context on each thread.
 	"openssl-constant": func(s *script) {
 		s.client(1)
 		s.tid++
 		s.server(1)
-		s.begin(1, "pk::generate", text("pk::algorithm", "ML-KEM-768")) // still below the last handshake's
+		s.begin(1, "pk::generate", text("pk::algorithm", "ML-KEM-768")) // still below the previous handshake
 		s.tid--
 		s.begin(1, "pk::verify", text("pk::algorithm", "RSA"), word("pk::bits", 1024), text("pk::hash", "SHA1"))
 		s.tid += 2
@@ -145,7 +145,7 @@ var scripts = map[string]func(s *script){
 		s.begin(1, "pk::sign", text("pk::algorithm", "ED25519"))
 	},
 
-	// No handshake was seen to begin, as of one that was under way when crau-otel was started.
+	// The start of the handshake was not seen, as if crau-otel had been started in the middle of it.
 	"openssl-late": func(s *script) {
 		s.data(ssl, word("tls::protocol_version", tls13))
 		s.begin(ssl, "tls::verify", word("tls::signature_algorithm", ecdsa))
@@ -153,7 +153,7 @@ var scripts = map[string]func(s *script){
 		s.client(ssl)
 	},
 
-	// Parents that make no sense.
+	// Impossible parents.
 	"openssl-nonsense": func(s *script) {
 		a, b := uint64(ssl), uint64(ssl+8)
 		s.link(a, b) // not open

@@ -19,7 +19,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// quiet drops the events: the samples are what is wanted.
+// quiet drops the events; only the samples are recorded.
 type quiet struct{}
 
 func (quiet) Handle(*event.Event) {}
@@ -69,7 +69,7 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// record runs a program that prints a line when it is ready and waits for one, and writes down what it says from then on
+// record runs a program that prints a line when it is ready and waits for one, and records what it reports from then on
 // through the probes of a file.
 func record(t *testing.T, name, file string, program *exec.Cmd) {
 	stdin, err := program.StdinPipe()

@@ -13,8 +13,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// A recording is its magic, the size of a record's head as it was then, and records, each after its length; all numbers
-// are little endian and of 32 bits.
+// A recording consists of the magic, the size of a record's head at the time of recording, and the records, each
+// preceded by its length. All numbers are 32-bit little endian.
 const magic = "crau-otel ring\n\x01"
 
 var headSize = uint32(binary.Size(bpf.AuditCrauRecord{}))

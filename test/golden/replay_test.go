@@ -12,8 +12,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// Every recording is replayed as it is. Those of GnuTLS are replayed once more without what its entry points say, as
-// from a library that has none: which pieces make up a handshake is then inferred.
+// Every recording is replayed as it is. Those of GnuTLS are also replayed without the events of its entry points, so
+// that the pieces of a handshake are joined by inference.
 func TestReplay(t *testing.T) {
 	paths, err := filepath.Glob(recordingPath("*"))
 	if err != nil || len(paths) < 10 {

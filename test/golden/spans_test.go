@@ -21,8 +21,8 @@ import (
 
 var update = flag.Bool("update", false, "write what came out as the new expectation")
 
-// output is all that came out, as JSON that is the same in every run: ids are numbered in order, times are relative to
-// the first event's.
+// output holds the results in a form that is the same in every run: ids are numbered in order, and times are relative
+// to the first event.
 type output struct {
 	Trees  []outTree `json:"trees"`
 	Counts counts    `json:"counts"`
@@ -63,7 +63,7 @@ func (n numbers) of(key string) int {
 	return n[key]
 }
 
-// replay feeds events to a mapper as the program does and returns what came out.
+// replay feeds events to a mapper as crau-otel does, and returns the results.
 func replay(t *testing.T, events []event.Event) output {
 	t.Helper()
 	var trees []mapping.Tree
@@ -86,7 +86,7 @@ func replay(t *testing.T, events []event.Event) output {
 	return out
 }
 
-// stable returns trees in the order in which they began: those that end together do so in no particular order.
+// stable returns trees sorted by their start, since trees that end together end in no particular order.
 func stable(t *testing.T, trees []mapping.Tree, start time.Time) output {
 	t.Helper()
 	slices.SortStableFunc(trees, func(a, b mapping.Tree) int { return a.Spans[0].Start.Compare(b.Spans[0].Start) })
@@ -127,7 +127,7 @@ func stable(t *testing.T, trees []mapping.Tree, start time.Time) output {
 	return out
 }
 
-// check checks what holds for every tree.
+// check checks the invariants of trees.
 func check(t *testing.T, out output, events []event.Event) {
 	t.Helper()
 	hits, exported := uint64(0), uint64(0)
@@ -168,7 +168,7 @@ func object(attributes []attribute.KeyValue) map[string]any {
 	return o
 }
 
-// compare compares what came out with testdata/name.json.
+// compare compares the output with testdata/name.json.
 func compare(t *testing.T, name string, out output) {
 	t.Helper()
 	var got bytes.Buffer
@@ -203,7 +203,7 @@ func compare(t *testing.T, name string, out output) {
 	t.Errorf("%s differs from line %d on\ngot:\n%s\nwant:\n%s", path, first+1, around(gotLines), around(wantLines))
 }
 
-// shape draws a tree without what depends on how its events came: ids, times, contexts.
+// shape formats a tree without ids, times and contexts, which depend on the way its events were reported.
 func (o outTree) shape() string {
 	depth := make(map[int]int)
 	var b strings.Builder

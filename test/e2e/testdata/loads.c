@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loads the library of its first argument after as many seconds as its second says, and has it speak. */
+/* Loads the library in its first argument after the seconds in its second, and makes it fire its probes. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>

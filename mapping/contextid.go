@@ -17,7 +17,7 @@ import (
 type contextIDs struct {
 	block  cipher.Block
 	buffer [aes.BlockSize]byte
-	recent memo.Table[threadContext, string] // contexts are call sites or objects and come again
+	recent memo.Table[threadContext, string] // contexts are call sites or objects, so ids repeat
 }
 
 type threadContext struct {

@@ -12,13 +12,13 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/meaning"
 )
 
-// scratch is memory that is used for one tree after the other.
+// scratch is memory that each tree reuses.
 type scratch struct {
 	spans      []Span
 	operations []Operation
 }
 
-// maxScratch bounds how many spans a tree may have for its memory to be used again.
+// maxScratch is the largest number of spans of a tree whose memory is reused.
 const maxScratch = 1024
 
 // tree combines a tree's meaning with its ids, times and resource. It is in the scratch memory.

@@ -68,8 +68,8 @@ func (t *Tracker) addPairs(innermost *context, ev *event.Event) {
 // maxForeign bounds the pairs of other files in one context, which take no room from its own.
 const maxForeign = 16
 
-// addForeign adds the event's pairs to a context that another file opened. They are kept apart: a file cannot change what
-// another one reports, nor name its contexts.
+// addForeign adds the event's pairs to a context that another file opened. They are kept apart: a file cannot change
+// what another one reports, nor name its contexts.
 func (t *Tracker) addForeign(c *context, ev *event.Event) {
 	tr := c.tree
 	tr.events++
@@ -89,7 +89,8 @@ func (t *Tracker) addForeign(c *context, ev *event.Event) {
 	}
 }
 
-// put adds a datum to c. It replaces an earlier value of the same key, an own one only by an own one.
+// put adds a datum to c. It replaces an earlier value of the same key, but a value from another file never replaces one
+// from the file that opened the context.
 func (t *Tracker) put(c *context, d shape.Datum) {
 	for i := range c.data {
 		if d.Key.Same(c.data[i].Key) && d.Foreign == c.data[i].Foreign {
@@ -114,7 +115,7 @@ func (t *Tracker) put(c *context, d shape.Datum) {
 	t.bytes += d.Size()
 }
 
-// nameIn returns the name that the event gives its context, if it gives one.
+// nameIn returns the name of the context, if the event reports it.
 func (t *Tracker) nameIn(ev *event.Event) schema.Name {
 	for i := range ev.Pairs {
 		if isName(&ev.Pairs[i]) {

@@ -10,7 +10,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/shape"
 )
 
-// finish ends a tree and hands it up.
+// finish ends a tree and passes it to Config.Finished.
 func (t *Tracker) finish(tr *tree, reason shape.EndReason) {
 	if reason == shape.EndEvicted {
 		t.stats.Evicted++
@@ -34,7 +34,7 @@ func (t *Tracker) finishAll(p *Process, reason shape.EndReason) {
 	}
 }
 
-// makeRoom evicts the trees that are idle longest until so many more contexts may open on the thread, and data may be
+// makeRoom evicts the trees that are idle longest until the thread can open so many more contexts, and data can be
 // added.
 func (t *Tracker) makeRoom(th *thread, more int) {
 	for t.contexts+more > t.cfg.MaxContexts || t.bytes > t.cfg.MaxBytes {
@@ -56,7 +56,7 @@ func (t *Tracker) shed(tr *tree) {
 			open = append(open, c)
 			continue
 		}
-		if c.parent != nil && c.parent.newest == c { // and so is everything below it
+		if c.parent != nil && c.parent.newest == c { // everything below it is superseded as well
 			c.parent.newest = nil
 		}
 		t.close(c)
@@ -115,10 +115,11 @@ func (f *Finished) fill(from []*context, part bool) {
 	f.Shape.Traits, f.Shape.Data, f.Contexts = traits, data, contexts
 }
 
-// maxScratch bounds how many contexts and, times ten, pairs a tree may have for its memory to be used again.
+// maxScratch is the largest number of contexts, and a tenth of the largest number of pairs, of a tree whose memory is
+// reused.
 const maxScratch = 1024
 
-// reset empties f and keeps its memory, unless a tree was so large that it would be held for nothing.
+// reset empties f. It keeps the memory for reuse, unless the tree was unusually large.
 func (f *Finished) reset() {
 	if cap(f.Contexts) > maxScratch || cap(f.Shape.Data) > 10*maxScratch {
 		*f = Finished{}
@@ -126,7 +127,7 @@ func (f *Finished) reset() {
 	f.Shape.Traits, f.Shape.Data, f.Contexts = f.Shape.Traits[:0], f.Shape.Data[:0], f.Contexts[:0]
 }
 
-// close forgets a context that was handed up.
+// close removes a context that was passed on.
 func (t *Tracker) close(c *context) {
 	t.contexts--
 	t.bytes -= c.size()

@@ -12,20 +12,20 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// Limits, so that a program that makes up keys and values costs time and not memory.
+// Limits: a program that makes up keys and values may cost time, but not memory.
 const (
 	maxKeys       = 4096
 	maxTexts      = 4096
 	maxTextLength = 64
 )
 
-// interner keeps one copy of the keys and short texts that come again and again.
+// interner keeps one copy of the keys and short texts that repeat.
 type interner struct {
 	keys     map[string]*eventKey
 	texts    map[string]string
 	excluded func(emitted string) bool
 
-	// What was looked up lately, so that most events need no map.
+	// Caches of recent lookups, so that most events need no map lookup.
 	recentKeys  memo.Table[string, *eventKey]
 	recentTexts memo.Table[string, string]
 	recentNames memo.Table[string, schema.Name]
@@ -61,7 +61,7 @@ func (in *interner) key(b []byte) *eventKey {
 	}
 	emitted := text.Name(b)
 	if emitted != string(b) {
-		return in.key([]byte(emitted)) // also what a program gets that emits the escapes
+		return in.key([]byte(emitted)) // a program that emits the escapes gets the same key
 	}
 	k := &eventKey{Key: schema.NewKey(emitted), excluded: in.excluded(emitted)}
 	if len(in.keys) < maxKeys {
@@ -71,7 +71,7 @@ func (in *interner) key(b []byte) *eventKey {
 	return k
 }
 
-// reconsider asks again which of the known keys are excluded.
+// reconsider determines again which of the known keys are excluded.
 func (in *interner) reconsider() {
 	for _, k := range in.keys {
 		k.excluded = in.excluded(k.Emitted)

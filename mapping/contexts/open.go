@@ -10,7 +10,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// newContext opens a context. A context of the same id that is open already stays what it is: this is another one.
+// newContext opens a context. It is always a new one, even if a context of the same id is open.
 func (t *Tracker) newContext(th *thread, ev *event.Event) {
 	t.makeRoom(th, 1)
 	newest := th.ownContext(ev.Context, ev.File)
@@ -43,9 +43,10 @@ func (t *Tracker) newContext(th *thread, ev *event.Event) {
 	t.addPairs(c, ev)
 }
 
-// openSelf opens a context that names itself as parent. Explicit links and the schema decide where it belongs: also below
-// what another file opened with that id, own being the newest of the event's own file. A context that was linked and got
-// no data yet belongs to the file that opens it on itself: so a TLS library hands its context to a crypto library.
+// openSelf opens a context that names itself as parent. Explicit links and the schema decide about its place, which may
+// be below a context that another file opened with that id. own is the newest context of the event's own file. A linked
+// context without data passes to the file that opens it on itself, since that is how a TLS library hands its context to
+// a crypto library.
 func (t *Tracker) openSelf(th *thread, ev *event.Event, own *context) {
 	name, newest := t.nameIn(ev), own
 	if own == nil {
@@ -72,7 +73,7 @@ func (t *Tracker) openSelf(th *thread, ev *event.Event, own *context) {
 	t.addPairs(c, ev)
 }
 
-// settle moves a context that opened on itself without a name to its place, now that its name arrived.
+// settle moves a context that opened on itself without a name to its place, once its name has arrived.
 func (t *Tracker) settle(c *context, name schema.Name) {
 	outer := c.outer.get()
 	c.outer = ref{}
@@ -92,7 +93,7 @@ func (t *Tracker) settle(c *context, name schema.Name) {
 	c.parentage = shape.ParentCertain
 }
 
-// openRoot opens a context as a new tree. An older tree of the same id is superseded by that.
+// openRoot opens a context as a new tree, which supersedes an older tree of the same id.
 func (t *Tracker) openRoot(th *thread, ev *event.Event, newest *context, parentage shape.Parentage) *context {
 	switch {
 	case newest == nil:
@@ -124,12 +125,12 @@ func (t *Tracker) plant(c *context, parentage shape.Parentage) {
 	tr.contexts = append(tr.contexts, c)
 }
 
-// openChild opens a context below parent. A tree that is full first sheds what was superseded in it.
+// openChild opens a context below parent. A full tree first sheds its superseded contexts.
 func (t *Tracker) openChild(th *thread, ev *event.Event, newest, parent *context) *context {
 	newest.supersede()
 	if tr := parent.tree; len(tr.contexts) >= t.cfg.MaxTreeContexts {
 		parent.newest.supersede()
-		parent.revive() // it must not be shed itself
+		parent.revive() // otherwise it could be shed itself
 		t.shed(tr)
 		if len(tr.contexts) >= t.cfg.MaxTreeContexts {
 			t.finish(tr, shape.EndEvicted)
@@ -141,7 +142,7 @@ func (t *Tracker) openChild(th *thread, ev *event.Event, newest, parent *context
 	return c
 }
 
-// open makes the context that the event's id refers to from now on.
+// open creates the context that the event's id refers to from now on.
 func (t *Tracker) open(th *thread, ev *event.Event) *context {
 	c := t.pool.context()
 	c.id, c.file, c.thread, c.start, c.last = ev.Context, ev.File, th, ev.Time, ev.Time

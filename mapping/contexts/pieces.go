@@ -35,7 +35,7 @@ const (
 // MaxWaiting bounds the unfinished handshakes of one thread and context id that wait for further pieces.
 const MaxWaiting = 64
 
-// session notes which session the thread works on, or ends the handshake of one that is over.
+// session records which session the thread works on, or ends the handshake of a session that was closed.
 func (t *Tracker) session(th *thread, ev *event.Event) {
 	if ev.Kind == event.SessionEnter {
 		th.session = key{ev.Context, ev.File}
@@ -46,8 +46,8 @@ func (t *Tracker) session(th *thread, ev *event.Event) {
 	}
 }
 
-// joinSession lets a handshake whose name just arrived take up the session that its library was called for. It is that
-// session's first piece, or a further piece of the handshake that is open, whose root is then returned.
+// joinSession assigns a handshake whose name just arrived to the session that its library was called for. The handshake
+// is the session's first piece, or a further piece of the session's open handshake, whose root is then returned.
 func (t *Tracker) joinSession(c *context) *context {
 	th := c.thread
 	if th.session.id == 0 || th.session.file != c.file || !c.name.Context.IsHandshake() || c.newest != nil {
@@ -67,8 +67,7 @@ func (t *Tracker) joinSession(c *context) *context {
 	return t.merge(first, c.tree, shape.JoinExact)
 }
 
-// uproot makes a tree of a context without children that opened below another one. The event that brought its name
-// goes with it.
+// uproot makes a child context without children the root of a new tree. The event with its name is counted there.
 func (t *Tracker) uproot(c *context) {
 	old := c.tree
 	i := slices.Index(old.contexts, c)
@@ -82,7 +81,7 @@ func (t *Tracker) uproot(c *context) {
 	c.tree.events, c.tree.last = 1, old.last
 }
 
-// merge moves what a piece has into the handshake it belongs to and returns the root that stands for both.
+// merge moves the contents of a piece into its handshake and returns the root of both.
 func (t *Tracker) merge(first, piece *tree, method shape.JoinMethod) *context {
 	root, merged := first.root(), piece.root()
 	root.newest.supersede()
@@ -109,7 +108,7 @@ func (t *Tracker) merge(first, piece *tree, method shape.JoinMethod) *context {
 	root.incomplete = root.incomplete || merged.incomplete
 	t.trees.MoveToBack(first.age)
 
-	// The id now refers to the handshake's root, also where its pieces come from another thread.
+	// The id now refers to the handshake's root, even if its pieces come from different threads.
 	if merged.thread.ownContext(merged.id, merged.file) == merged {
 		merged.thread.removeContext(merged)
 		root.thread.removeContext(root)
@@ -179,8 +178,8 @@ func (t *Tracker) joinLast(tr *tree) bool {
 	return true
 }
 
-// lacking returns the oldest waiting handshake that a piece can belong to, nil if there is none. A piece that brings
-// nothing is the end of one that got no piece yet.
+// lacking returns the oldest waiting handshake that a piece can belong to, nil if there is none. An empty piece ends a
+// handshake that has no other piece yet.
 func (t *Tracker) lacking(piece *tree) *tree {
 	root := piece.root()
 	brings := piece.parts()

@@ -27,14 +27,14 @@ type Process struct {
 	lost     uint64             // hits that the kernel lost so far
 }
 
-// noteLost marks the open trees when hits were lost: any of them may lack some.
+// noteLost marks all open trees if hits were lost, because any of them may lack some.
 func (p *Process) noteLost(lost uint64) {
 	if lost > p.lost {
 		for t := range p.trees {
 			t.root().incomplete = true
 		}
 	}
-	p.lost = lost // less than before if the kernel forgot the process meanwhile
+	p.lost = lost // smaller than before if the kernel forgot the process in between
 }
 
 // thread scopes context ids: the same id on another thread is another context.
@@ -45,13 +45,13 @@ type thread struct {
 	open map[uint64]*context
 	// newest is the context that opened last.
 	newest ref
-	// session is the one that a library was last called for, until a handshake takes it up; 0 if none.
+	// session is the session that a library was last called for, until a handshake is assigned to it; 0 if none.
 	session key
 	// waiting has, by the id and file of their roots, handshakes that may get further pieces, oldest first.
 	waiting map[key][]*tree
 }
 
-// startProcess notes who a process is, or became by an exec.
+// startProcess records the identity of a process, which changes with an exec.
 func (t *Tracker) startProcess(ev *event.Event) {
 	p := t.process(ev.PID)
 	if p.Record.Runs(ev.Process) {
@@ -77,7 +77,8 @@ func (t *Tracker) lookup(pid uint32) *Process {
 	return p
 }
 
-// process returns a process, which is then the one heard of last. Over the limit the one silent longest is evicted.
+// process returns the process with that id and marks it as the most recently active. Beyond the limit, the process that
+// is silent longest is evicted.
 func (t *Tracker) process(pid uint32) *Process {
 	if p := t.lookup(pid); p != nil {
 		t.byAge.MoveToBack(p.age)

@@ -40,13 +40,13 @@ type Config struct {
 type Finished struct {
 	Process *Process
 	TraceID trace.TraceID
-	// Events is how many probe hits the tree was made of, those that an earlier part had excepted.
+	// Events is the number of probe hits the tree was made of, without those of earlier parts.
 	Events int
 	// Part is set if the tree stays open: contexts marked as open in the shape are only there for the others.
 	Part bool
 	// Shape has no executable and no user class: these follow from Process.
 	Shape shape.Shape
-	// Contexts has what the shape leaves out, in the order of Shape.Traits.
+	// Contexts has identities and times, which are not in the shape, in the order of Shape.Traits.
 	Contexts []Context
 }
 

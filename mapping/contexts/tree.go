@@ -27,7 +27,7 @@ func (t *tree) root() *context { return t.contexts[0] }
 // context is an open context.
 type context struct {
 	tree       *tree
-	thread     *thread // whose table of open contexts has it
+	thread     *thread // thread whose table has the context
 	parent     *context
 	newest     *context // the child that opened last
 	sameID     *context // the context of another file with the same id and thread
@@ -40,12 +40,12 @@ type context struct {
 	spanID     trace.SpanID
 	foreign    int  // of data, pairs of other files
 	dropped    int  // pairs over the limit
-	superseded bool // another context took its place
+	superseded bool // another context replaced it
 	incomplete bool // some of its data was lost
 	self       bool // it named itself as parent: the id stands for an object, not for a call site
 	linked     bool // a bare new_context gave its parent
 	parentage  shape.Parentage
-	carry      any   // what contexts that were shed from below it amounted to
+	carry      any   // summary of contexts that were shed from below it; see shape.Trait.Carry
 	index      int32 // position in the shape that is being made
 
 	// outer is set for a context that opened on itself before its name arrived: the context of that id that was
@@ -71,7 +71,7 @@ func (r ref) get() *context {
 
 func (c *context) class() schema.Class { return c.name.Context.ClassOf() }
 
-// bare reports whether only the place of the context is known.
+// bare reports whether only the position of the context is known, and no data.
 func (c *context) bare() bool { return c.name.Text == "" && len(c.data) == 0 && c.newest == nil }
 
 // size returns about how much memory the context's data takes, in bytes.
@@ -82,7 +82,7 @@ func (c *context) size() (bytes int) {
 	return bytes
 }
 
-// supersede marks c and the open contexts below it: another context took c's place. c may be nil.
+// supersede marks c and the open contexts below it as replaced by another context. c may be nil.
 func (c *context) supersede() {
 	for ; c != nil && !c.superseded; c = c.newest {
 		c.superseded = true

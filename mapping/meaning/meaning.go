@@ -33,7 +33,7 @@ type Meaning struct {
 	Template uint64
 }
 
-// Span is what a span will be, but for its ids, its times and the value of one attribute.
+// Span is a span without its ids, its times and the value of one attribute.
 type Span struct {
 	Name          string
 	Kind          trace.SpanKind
@@ -65,7 +65,7 @@ type Operation struct {
 	Downgraded      bool   // a safer key exchange was offered
 }
 
-// clone returns a copy with memory of its own, but for what no meaning ever changes.
+// clone returns a copy that shares only immutable data.
 func (m *Meaning) clone() Meaning {
 	c := *m
 	c.Spans, c.Attributes = slices.Clone(m.Spans), slices.Clone(m.Attributes)

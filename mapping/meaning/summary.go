@@ -12,7 +12,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/shape"
 )
 
-// summary is what a handshake, or a root that is none, amounts to.
+// summary sums up a handshake, or a root that is not a handshake.
 type summary struct {
 	keyExchange    registry.Status // the negotiated one's
 	authentication registry.Status // the least safe signature's
@@ -32,8 +32,8 @@ type summary struct {
 // maxOffered bounds the list of offered groups; TLS libraries make two or three shares.
 const maxOffered = 32
 
-// summarizer returns the context whose summary c goes into: the handshake it belongs to, else the uppermost context that
-// it counts for.
+// summarizer returns the context whose summary includes c: the handshake that c belongs to, else the uppermost context
+// that c counts for.
 func (c *context) summarizer() *context {
 	for c.above != nil && !c.Name.Context.IsHandshake() {
 		c = c.above
@@ -50,7 +50,7 @@ func (c *context) summarize() {
 	}
 	s, j := to.judgement.summary, &c.judgement
 	if c.class() != schema.ClassTLSKeyExchange || j.agreed {
-		s.addWeak(j.weak) // a share that was only offered does no harm
+		s.addWeak(j.weak) // shares that were only offered are not counted
 	}
 	switch c.class() {
 	case schema.ClassTLSKeyExchange:
@@ -131,8 +131,8 @@ func (s *summary) addWeak(reasons []string) {
 	}
 }
 
-// conclude closes c's summary, if it has one, and adds it to that of the root, or of the uppermost context that c counts
-// for.
+// conclude closes c's summary, if it has one, and adds it to that of the root, or of the uppermost context that c
+// counts for.
 func (c *context) conclude() {
 	s, root := c.judgement.summary, c.top
 	if s == nil {
@@ -148,7 +148,7 @@ func (c *context) conclude() {
 	root.judgement.summary.absorb(s)
 }
 
-// conclude judges the handshake that c is, when all of it is known.
+// conclude judges the handshake c once everything below it has been summarized.
 func (s *summary) conclude(c *context) {
 	if c.class() != schema.ClassTLSHandshake {
 		return
@@ -157,7 +157,7 @@ func (s *summary) conclude(c *context) {
 		s.keyExchange = registry.Classical
 	}
 	if c.role() != "client" {
-		s.offered = nil // a server generates only what it answers with
+		s.offered = nil // a server only generates the share that it answers with
 	}
 	s.downgraded = s.offered != nil && s.offeredSafe && s.keyExchange == registry.Classical
 }
@@ -167,7 +167,7 @@ func isBeforeTLS13(version uint64) bool {
 	return version < 0x0304 || version>>8 == 0xfe && version > 0xfefc
 }
 
-// absorb adds what a handshake inside the tree amounts to.
+// absorb adds the summary of a handshake inside the tree.
 func (s *summary) absorb(inner *summary) {
 	s.keyExchange = worse(s.keyExchange, inner.keyExchange)
 	s.authentication = worse(s.authentication, inner.authentication)
@@ -207,9 +207,9 @@ func (s *summary) appendTo(attrs []attribute.KeyValue, c *context) []attribute.K
 	return attrs
 }
 
-// isResumption reports whether a TLS handshake can only be a resumption. No library reports it: it looks like a full
-// handshake from which something is missing. So do handshakes with an external pre-shared key, and those of which events
-// were lost. A process that signed or verified before on the same side is taken not to use external keys.
+// isResumption reports whether a TLS handshake can only be a resumption. No library reports resumptions: they look like
+// full handshakes from which something is missing. Handshakes with an external pre-shared key, and those that lost
+// events, look the same. A process that signed or verified before on the same side is assumed not to use external keys.
 func (s *summary) isResumption(c *context) bool {
 	version, ok := c.word(schema.KeyTLSProtocolVersion)
 	if !ok || s.signed || c.Incomplete || registry.TLSVersion(version).Protocol == "" {

@@ -20,7 +20,7 @@ import (
 //
 // Trust is that of crypto.library.trusted. It says nothing about the process that calls the library.
 
-// isTrusted reports whether only root can write a file. Without knowledge of files all are alike.
+// isTrusted reports whether only root can write a file. If nothing is known about files, all count as trusted.
 func (in *Interpreter) isTrusted(file uint32) bool {
 	if in.rules.Library == nil {
 		return true
@@ -44,7 +44,7 @@ func (in *Interpreter) place(c *context) {
 	}
 }
 
-// judgeTrust notes at the root if a context, or a file that added data to it, is not trusted.
+// judgeTrust marks the root if the file of a context, or a file that added data to it, is not trusted.
 func (in *Interpreter) judgeTrust(root, c *context) {
 	untrusted := !c.trusted
 	for i := range c.data {
@@ -53,7 +53,7 @@ func (in *Interpreter) judgeTrust(root, c *context) {
 	root.judgement.untrusted = root.judgement.untrusted || untrusted
 }
 
-// appendTrust appends what is to be known about the files that contributed.
+// appendTrust appends the attributes about the files that contributed.
 func (in *Interpreter) appendTrust(attrs []attribute.KeyValue, c *context) []attribute.KeyValue {
 	if c.parent != nil && c.above == nil {
 		attrs = append(attrs, schema.AttrContextForeign.Bool(true))

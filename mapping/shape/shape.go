@@ -10,7 +10,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/schema"
 )
 
-// Shape is everything that the meaning of a finished tree, or of the part of one that is shed, follows from.
+// Shape is everything that determines the meaning of a finished tree, or of the part of a tree that is shed.
 type Shape struct {
 	Head   Head
 	Traits []Trait // one per context, parents before their children; the first is the root
@@ -46,7 +46,7 @@ type Trait struct {
 	Parentage  Parentage
 	Superseded bool // another context replaced it
 	Incomplete bool // some of its data was lost
-	Open       bool // still open: it gives the others their context and becomes no span now
+	Open       bool // still open: needed to judge the others, and not a span yet
 
 	// Carry is what package meaning returned for this context when contexts below it were shed; nil if none were.
 	Carry any

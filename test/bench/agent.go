@@ -31,7 +31,7 @@ func (a *agent) cpu() time.Duration {
 	return d
 }
 
-// settle waits until crau-otel is idle: it used less than one in twenty of its time for a while.
+// settle waits until crau-otel is idle, which is when it has used less than 5% of a CPU for a while.
 func (a *agent) settle(quiet time.Duration) {
 	const atMost = 10 * time.Second
 	last := a.cpu()

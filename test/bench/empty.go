@@ -11,8 +11,7 @@ import (
 	"github.com/crau-otel/crau-otel/probes"
 )
 
-// attachEmpty attaches a program that only returns to every probe site of the files: the floor of what any tracer
-// costs.
+// attachEmpty attaches a program that returns at once to every probe site of the files. No tracer can cost less.
 func attachEmpty(files []string) (detach func(), err error) {
 	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name:         "empty",

@@ -35,7 +35,7 @@ func startGenerator(path string) (*generator, error) {
 	return g, g.cmd.Start()
 }
 
-// fired is what a command of the load program did and cost.
+// fired is the result of a command of the load program.
 type fired struct {
 	hits      uint64
 	cpu, wall time.Duration // CPU time is summed over the threads
@@ -56,7 +56,7 @@ func (g *generator) Close() {
 	_ = g.cmd.Wait()
 }
 
-// shape is what a burst is made of.
+// shape describes a burst.
 type shape struct {
 	Kind    string `json:"kind"`
 	Site    int    `json:"site_bytes"`
@@ -80,7 +80,7 @@ func shapes() (all []shape) {
 	return all
 }
 
-// hitResult is what bursts of a shape cost under each subject.
+// hitResult has the cost of bursts of a shape under each subject.
 type hitResult struct {
 	shape
 	Subjects map[string]*hitFigures `json:"subjects"`
@@ -96,7 +96,7 @@ type hitFigures struct {
 	AgentNsPer series `json:"agent_ns_per_event,omitzero"`
 }
 
-// hits is the first part: bursts of probes, as fast as they go.
+// hits is the part with bursts of probes at full speed.
 type hits struct {
 	Results []*hitResult              `json:"results"`
 	Lost    map[string]map[string]int `json:"lost"` // by agent and reason
@@ -160,7 +160,7 @@ func (h *hits) rounds(cfg config, subjects []*subject) error {
 		}
 		h.Results = append(h.Results, result)
 	}
-	for round := -1; round < cfg.hitRounds; round++ { // the first warms up
+	for round := -1; round < cfg.hitRounds; round++ { // the first round warms up and is not counted
 		cfg.progress("hits", round, cfg.hitRounds)
 		for _, result := range h.Results {
 			if err := result.round(round, subjects, generators); err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// config says what to measure and for how long.
+// config selects what to measure and for how long.
 type config struct {
 	root   string // of the repository
 	dir    string // for programs, removed at the end
@@ -120,7 +120,7 @@ func run() (err error) {
 	if err != nil {
 		return err
 	}
-	debug.SetGCPercent(1000) // the receiver is part of this program and shares the processors with what is measured
+	debug.SetGCPercent(1000) // the receiver in this program shares the processors with what is measured
 	if os.Geteuid() != 0 {
 		return errors.New("attaching probes needs root")
 	}
@@ -129,7 +129,7 @@ func run() (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(cfg.dir)) }()
 	if len(cfg.agents) == 0 {
-		path := filepath.Join(cfg.dir, "bin", "crau-otel") // not where copies of traced files go
+		path := filepath.Join(cfg.dir, "bin", "crau-otel") // a folder without traced files
 		if err := harness.BuildAgent(cfg.root, path); err != nil {
 			return err
 		}
@@ -179,7 +179,7 @@ func (cfg *config) measures(part string) bool {
 	return slices.Contains(strings.Split(cfg.parts, ","), part)
 }
 
-// progress says on a terminal, or wherever standard error goes, what is being measured.
+// progress reports on standard error what is being measured.
 func (cfg *config) progress(what string, round, rounds int) {
 	if what == "" {
 		fmt.Fprint(os.Stderr, "\r\033[K")

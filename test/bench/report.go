@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// report is all that was measured.
+// report has all results.
 type report struct {
 	Machine string        `json:"machine"`
 	Time    string        `json:"time"`
@@ -27,7 +27,7 @@ type report struct {
 	Limits  []limit       `json:"limits"`
 }
 
-// limit is a figure that is to stay below a bound.
+// limit is a figure with its upper bound.
 type limit struct {
 	What  string  `json:"what"`
 	Agent string  `json:"agent"`
@@ -36,7 +36,7 @@ type limit struct {
 	Kept  bool    `json:"kept"`
 }
 
-// machine names what was measured on, without the name of the host.
+// machine describes the machine, without the name of the host.
 func machine() string {
 	model := runtime.GOARCH
 	if f, err := os.Open("/proc/cpuinfo"); err == nil {

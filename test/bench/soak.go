@@ -14,7 +14,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// soak is a long load: what it lost, and whether memory or goroutines grow.
+// soak is the result of a long load: what was lost, and whether memory or goroutines grow.
 type soak struct {
 	sustained
 	Seconds float64  `json:"seconds"`
@@ -22,7 +22,7 @@ type soak struct {
 	Samples []sample `json:"samples"`
 }
 
-// sample is how crau-otel does at one time.
+// sample is the state of crau-otel at one time.
 type sample struct {
 	Seconds    float64 `json:"seconds"` // since the load started
 	RSS        uint64  `json:"rss_bytes"`
@@ -32,7 +32,7 @@ type sample struct {
 	Up         bool    `json:"receiver_up"`
 }
 
-// What a soak may do. A sample now and then is taken while the queue is full, hence medians of a third of the time.
+// Limits of a soak. They apply to medians of a third of the time, since some samples are taken while the queue is full.
 const (
 	growthLimit    = 1.15 // of the resident set, from the second third of the time to the last
 	goroutineLimit = 5
@@ -67,7 +67,7 @@ func measureSoak(cfg config) (*soak, error) {
 	return s, nil
 }
 
-// run has the load go, takes samples, and lets the receiver be away when it is to be.
+// run runs the load, takes samples, and stops the receiver during the outages.
 func (s *soak) run(cfg config, l load, a *agent, r *harness.Receiver) error {
 	a.settle(200 * time.Millisecond)
 	var err error
@@ -127,7 +127,7 @@ func (s *soak) run(cfg config, l load, a *agent, r *harness.Receiver) error {
 	}
 	s.Seconds = time.Since(start).Seconds()
 	s.AgentCores = (a.cpu() - before).Seconds() / f.wall.Seconds()
-	time.Sleep(3 * time.Second) // trees end when they have been idle for two
+	time.Sleep(3 * time.Second) // trees end after being idle for two seconds
 	a.settle(200 * time.Millisecond)
 	s.Fired, s.PerSecond = f.hits, float64(f.hits)/f.wall.Seconds()
 	s.spent = a.cpu() - before
@@ -135,8 +135,8 @@ func (s *soak) run(cfg config, l load, a *agent, r *harness.Receiver) error {
 	return err
 }
 
-// outages returns when the receiver comes and goes, since the start: it is away at the start and once more from the
-// middle of the rest on.
+// outages returns when the receiver starts and stops, from the start of the load. It is away at the start, and again
+// from the middle of the remaining time.
 func outages(cfg config) []time.Duration {
 	if cfg.outage == 0 {
 		return nil
@@ -187,7 +187,7 @@ func (s *soak) judge(add func(what, agent string, got, most float64)) {
 	}
 }
 
-// exactlyReceived is exact, but that what a receiver took and could not answer any more is sent to it again.
+// exactlyReceived is like exact, but allows spans to arrive twice if the receiver was stopped before it could answer.
 func (s *soak) exactlyReceived() bool {
 	again := s.sustained
 	if s.Outage > 0 && s.Received > s.Spans {

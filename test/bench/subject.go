@@ -10,7 +10,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// Names of the subjects that are no agent.
+// Names of the subjects without an agent.
 const (
 	noTracer = "none"
 	emptyBPF = "empty"
@@ -21,8 +21,8 @@ type candidate struct {
 	name, path string
 }
 
-// subject is one thing to compare. Each has copies of the traced files of its own, since probes are attached to files:
-// so all stay attached through a run and rounds may be short.
+// subject is one of the things to compare. Each has its own copies of the traced files, because probes are attached to
+// files. All subjects therefore stay attached during a run, and rounds can be short.
 type subject struct {
 	name  string
 	files []string

@@ -18,7 +18,8 @@ import (
 type load struct {
 	name string
 	what string
-	// perTree is how many events a tree of the sample program is; 0: the load program's words on one context a thread.
+	// perTree is the number of events in a tree of the sample program. 0 means the load program, with one context per
+	// thread.
 	perTree int
 	args    []string // of the sample program
 }
@@ -37,7 +38,7 @@ func loads() []load {
 	}
 }
 
-// sustained is what a load of some seconds cost.
+// sustained is the result of a load of some seconds.
 type sustained struct {
 	Load            string         `json:"load"`
 	What            string         `json:"what"`
@@ -51,7 +52,7 @@ type sustained struct {
 	Received        uint64         `json:"received_spans"`
 	Lost            map[string]int `json:"lost"`
 	LostShare       float64        `json:"lost_share"`
-	AgentNsPerEvent float64        `json:"agent_ns_per_event"` // that was exported; until all was
+	AgentNsPerEvent float64        `json:"agent_ns_per_event"` // per exported event, until everything is exported
 	AgentNsPerSpan  float64        `json:"agent_ns_per_span"`
 	AgentCores      float64        `json:"agent_cores"`           // while the load lasted
 	TracedNsPerHit  float64        `json:"traced_ns_per_event"`   // CPU of the traced program, with its own work and pacing
@@ -132,7 +133,7 @@ func measureLoad(cfg config, l load, c candidate) (_ *sustained, err error) {
 	return s, nil
 }
 
-// account takes over what crau-otel logged at its end and what arrived.
+// account fills in the totals that crau-otel logged at its end, and what arrived.
 func (s *sustained) account(totals harness.Totals, r *harness.Receiver) {
 	s.Hits, s.Exported, s.Spans = uint64(totals["hits"]), uint64(totals["events.exported"]), uint64(totals["spans"])
 	s.Lost, s.Received = totals.Lost(), r.Accepted.Load()
@@ -145,7 +146,7 @@ func (s *sustained) account(totals harness.Totals, r *harness.Receiver) {
 	s.BytesPerSpan = float64(r.Bytes.Load()) / float64(max(s.Received, 1))
 }
 
-// run has the load go and looks at the agent before, during and after it.
+// run runs the load and observes the agent before, during and after it.
 func (s *sustained) run(cfg config, l load, a *agent, program string) error {
 	const rest = time.Second
 	a.settle(200 * time.Millisecond)

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// TestImageHasAllThatRunNeeds builds the container image's files as the Dockerfile does and runs them with nothing beside
-// them but /proc and /sys, as a container in the host's PID namespace would.
+// TestImageHasAllThatRunNeeds builds the files of the container image as the Dockerfile does, and runs crau-otel with
+// nothing but these, /proc and /sys, like a container in the host's PID namespace.
 func TestImageHasAllThatRunNeeds(t *testing.T) {
 	s := system{filepath.Join(t.TempDir(), "image")}
 	run(t, nil, filepath.Join(root, "packaging/image.sh"), s.path, "v1.2.3")

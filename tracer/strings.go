@@ -14,51 +14,95 @@ import (
 // maxStrings is the number of bytes for the copies of all files' strings.
 const maxStrings = 32 << 20
 
+// ownerStrings and sharedStrings are the parts of maxStrings for the files of one owner and of all owners. The rest
+// is for files without an owner, which only root can write.
+const (
+	ownerStrings  = maxStrings / 4
+	sharedStrings = maxStrings / 4 * 3
+)
+
 // ErrTooManyStrings is returned by AddStrings if the copies of other files' strings leave no room.
 var ErrTooManyStrings = errors.New("no room for another file's strings")
 
 // stringTable has copies of the read-only strings of files. Records contain offsets into these copies. All methods
 // except find require Tracer.mu to be held.
+//
+// A copy belongs to the file number for which it was added. It is used by sites that are added from then on until all
+// of them have been removed, and never again, so that no offset is resolved in the copy of another file even if a
+// number should be used twice.
 type stringTable struct {
 	files    map[uint32]*fileStrings
-	sites    map[uint32]uint32 // files of sites, by cookie
-	size     int               // bytes of all files
-	released []uint32          // files without sites, whose records may still be in the ring
+	sites    map[uint32]*fileStrings // files of sites, by cookie
+	size     int                     // bytes of all files
+	owned    map[string]int          // bytes of all files of an owner
+	released []uint32                // files without sites, whose records may still be in the ring
 
 	// The files that find uses. The map is replaced, never modified.
 	current atomic.Pointer[map[uint32][]byte]
 }
 
 type fileStrings struct {
-	address uint64 // virtual address in the file
-	content []byte
-	room    uint32 // a string can start in this many bytes
-	sites   int
+	number   uint32
+	owner    string
+	address  uint64 // virtual address in the file
+	content  []byte
+	room     uint32 // a string can start in this many bytes
+	sites    int
+	released bool // all sites have been removed
 }
 
 func newStringTable() *stringTable {
-	s := &stringTable{files: make(map[uint32]*fileStrings), sites: make(map[uint32]uint32)}
+	s := &stringTable{files: make(map[uint32]*fileStrings), sites: make(map[uint32]*fileStrings), owned: make(map[string]int)}
 	s.publish()
 	return s
 }
 
 // add adds the strings of a file. Sites that are added from now on refer to them.
-func (s *stringTable) add(file uint32, address uint64, content []byte) error {
-	old := 0
-	if f := s.files[file]; f != nil {
-		old = len(f.content)
+func (s *stringTable) add(file uint32, owner string, address uint64, content []byte) error {
+	if s.files[file] != nil {
+		return fmt.Errorf("the file number %d is in use", file)
 	}
-	if s.size-old+len(content) > maxStrings {
-		return fmt.Errorf("%w: the limit is %d bytes", ErrTooManyStrings, maxStrings)
+	if !s.fits(owner, len(content)) {
+		s.dropUnused()
 	}
-	s.size += len(content) - old
-	s.files[file] = &fileStrings{address: address, content: content, room: room(content)}
+	if !s.fits(owner, len(content)) {
+		return fmt.Errorf("%w: the limit is %d bytes, of one owner %d", ErrTooManyStrings, maxStrings, ownerStrings)
+	}
+	s.size += len(content)
+	s.owned[owner] += len(content)
+	s.files[file] = &fileStrings{number: file, owner: owner, address: address, content: content, room: room(content)}
 	s.publish()
 	return nil
 }
 
-// room returns the number of bytes at the start of content in which a string can begin such that content has all of it
-// that the kernel would read. Strings that begin behind are read by the kernel.
+// fits reports whether there is room for more bytes of an owner.
+func (s *stringTable) fits(owner string, more int) bool {
+	if owner == "" {
+		return s.size+more <= maxStrings
+	}
+	return s.owned[owner]+more <= ownerStrings && s.size-s.owned[""]+more <= sharedStrings && s.size+more <= maxStrings
+}
+
+// dropUnused drops the copies to which no site was added, as when attaching the file failed. A site that is yet to
+// come is read by the kernel.
+func (s *stringTable) dropUnused() {
+	for _, f := range s.files {
+		if f.sites == 0 && !f.released {
+			s.drop(f)
+		}
+	}
+}
+
+func (s *stringTable) drop(f *fileStrings) {
+	s.size -= len(f.content)
+	if s.owned[f.owner] -= len(f.content); s.owned[f.owner] == 0 {
+		delete(s.owned, f.owner)
+	}
+	delete(s.files, f.number)
+}
+
+// room returns the number of bytes at the start of content in which a string can begin such that content has all of
+// it that the kernel would read. Strings that begin behind are read by the kernel.
 func room(content []byte) uint32 {
 	const most = int(bpf.AuditCrauLimitCRAU_MAX_VALUE)
 	return uint32(max(0, len(content)-most, bytes.LastIndexByte(content, 0)+1))
@@ -68,34 +112,32 @@ func room(content []byte) uint32 {
 func (s *stringTable) use(cookie uint32, spec *bpf.AuditCrauSpec) {
 	spec.Strings, spec.StringsLen = 0, 0
 	f := s.files[spec.File]
-	if f == nil {
+	if f == nil || f.released {
 		return
 	}
 	spec.Strings, spec.StringsLen = f.address, f.room
 	f.sites++
-	s.sites[cookie] = spec.File
+	s.sites[cookie] = f
 }
 
 // leave removes a site.
 func (s *stringTable) leave(cookie uint32) {
-	file, ok := s.sites[cookie]
+	f, ok := s.sites[cookie]
 	if !ok {
 		return
 	}
 	delete(s.sites, cookie)
-	if f := s.files[file]; f != nil {
-		if f.sites--; f.sites == 0 {
-			s.released = append(s.released, file)
-		}
+	if f.sites--; f.sites == 0 {
+		f.released = true
+		s.released = append(s.released, f.number)
 	}
 }
 
-// forget drops the strings of files that have no sites.
+// forget drops the strings of released files.
 func (s *stringTable) forget(files []uint32) {
 	for _, file := range files {
-		if f := s.files[file]; f != nil && f.sites == 0 {
-			s.size -= len(f.content)
-			delete(s.files, file)
+		if f := s.files[file]; f != nil && f.released {
+			s.drop(f)
 		}
 	}
 	s.publish()

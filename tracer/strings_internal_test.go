@@ -38,7 +38,7 @@ func TestRoom(t *testing.T) {
 func TestStringTable(t *testing.T) {
 	t.Parallel()
 	s := newStringTable()
-	if err := s.add(1, 0x1000, []byte("one\x00")); err != nil {
+	if err := s.add(1, "", 0x1000, []byte("one\x00")); err != nil {
 		t.Fatal(err)
 	}
 	for file, want := range map[uint32]bpf.AuditCrauSpec{
@@ -75,10 +75,13 @@ func TestStringTable(t *testing.T) {
 	if _, ok := s.find(1, 0); !ok {
 		t.Error("the strings are gone before the ring was read")
 	}
-	s.use(12, &bpf.AuditCrauSpec{File: 1})
-	s.forget(s.released)
-	if _, ok := s.find(1, 0); !ok {
-		t.Error("the strings of a file that has a site again are gone")
+	// A number that is used again does not get the strings of another file.
+	again := bpf.AuditCrauSpec{File: 1}
+	if s.use(12, &again); again != (bpf.AuditCrauSpec{File: 1}) {
+		t.Errorf("a site added after the last one was removed refers to strings: %+v", again)
+	}
+	if err := s.add(1, "", 0x2000, []byte("two\x00")); err == nil {
+		t.Error("two files have one number")
 	}
 	s.leave(12)
 	s.forget([]uint32{1, 1, 7})
@@ -87,26 +90,78 @@ func TestStringTable(t *testing.T) {
 	}
 }
 
+// used adds a file with a site.
+func (s *stringTable) used(file uint32, owner string, content []byte) error {
+	err := s.add(file, owner, 0, content)
+	s.use(file, &bpf.AuditCrauSpec{File: file})
+	return err
+}
+
 func TestStringTableIsBounded(t *testing.T) {
 	t.Parallel()
 	s := newStringTable()
 	half := make([]byte, maxStrings/2)
 	for file := range uint32(2) {
-		if err := s.add(file, 0, half); err != nil {
+		if err := s.used(file, "", half); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.add(2, 0, []byte("x")); !errors.Is(err, ErrTooManyStrings) {
+	if err := s.used(2, "", []byte("x")); !errors.Is(err, ErrTooManyStrings) {
 		t.Errorf("error is %v", err)
 	}
-	if err := s.add(1, 0, half[:8]); err != nil { // replaces the earlier copy
+	s.leave(1)
+	s.forget(s.released)
+	if err := s.used(3, "", half[:8]); err != nil {
 		t.Error(err)
 	}
-	if err := s.add(2, 0, half[8:]); err != nil {
+	if err := s.used(4, "", half[8:]); err != nil {
 		t.Error(err)
 	}
 	if s.size != maxStrings {
 		t.Errorf("%d bytes, want %d", s.size, maxStrings)
+	}
+}
+
+// Whatever other owners do, there is room for a file of an owner's first share, and for files of root.
+func TestStringTableHasSharesForOwners(t *testing.T) {
+	t.Parallel()
+	s := newStringTable()
+	for file, c := range []struct {
+		owner string
+		bytes int
+		room  bool
+	}{
+		{"/user-1.slice", ownerStrings, true},
+		{"/user-1.slice", 1, false},
+		{"/user-2.slice", ownerStrings, true},
+		{"/user-3.slice", ownerStrings - 1, true},
+		{"/user-4.slice", 2, false},
+		{"/user-4.slice", 1, true},
+		{"", maxStrings - sharedStrings, true},
+		{"", 1, false},
+	} {
+		if err := s.used(uint32(file), c.owner, make([]byte, c.bytes)); (err == nil) != c.room {
+			t.Errorf("%d: %d bytes of %q: %v", file, c.bytes, c.owner, err)
+		}
+	}
+	s.leave(0)
+	s.forget(s.released)
+	if err := s.used(100, "/user-5.slice", make([]byte, ownerStrings)); err != nil {
+		t.Error(err)
+	}
+}
+
+// Files that could not be attached after their strings had been added do not use up the room.
+func TestStringTableDropsUnusedFiles(t *testing.T) {
+	t.Parallel()
+	s := newStringTable()
+	for file := range uint32(10) {
+		if err := s.add(file, "/user-1.slice", 0, make([]byte, ownerStrings)); err != nil {
+			t.Fatalf("file %d: %v", file, err)
+		}
+	}
+	if len(s.files) != 1 || s.size != ownerStrings || s.owned["/user-1.slice"] != ownerStrings {
+		t.Errorf("%d files of %d bytes, owners %v", len(s.files), s.size, s.owned)
 	}
 }
 
@@ -129,7 +184,7 @@ func record(t testing.TB, file uint32, pair bpf.AuditCrauPair, key string) []byt
 func TestDecodeUnknownStrings(t *testing.T) {
 	t.Parallel()
 	s := newStringTable()
-	if err := s.add(1, 0, []byte("key\x00value\x00")); err != nil {
+	if err := s.add(1, "", 0, []byte("key\x00value\x00")); err != nil {
 		t.Fatal(err)
 	}
 	both := uint8(keyOffset | valueOffset)
@@ -165,7 +220,7 @@ func TestDecodeUnknownStrings(t *testing.T) {
 
 func TestDecodeStringsDoesNotAllocate(t *testing.T) {
 	s := newStringTable()
-	if err := s.add(1, 0, []byte("key\x00value\x00")); err != nil {
+	if err := s.add(1, "", 0, []byte("key\x00value\x00")); err != nil {
 		t.Fatal(err)
 	}
 	sample := record(t, 1, bpf.AuditCrauPair{Type: 1, Flags: uint8(keyOffset | valueOffset), Word: 4}, "\x00\x00\x00\x00")

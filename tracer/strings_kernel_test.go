@@ -148,7 +148,7 @@ func register(t *testing.T, path string) func(*tracer.Tracer) {
 	t.Helper()
 	address, content := harness.Strings(t, path)
 	return func(tr *tracer.Tracer) {
-		if err := tr.AddStrings(0, address, content); err != nil {
+		if err := tr.AddStrings(0, "", address, content); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -257,7 +257,7 @@ func TestStringsAtTheEnd(t *testing.T) {
 	want := listen(t, tracer.Config{}, path, func(*tracer.Tracer) {}, nothing)
 	with := func(bytes int) said {
 		got := listen(t, tracer.Config{}, path, func(tr *tracer.Tracer) {
-			if err := tr.AddStrings(0, address, content[:bytes:bytes]); err != nil {
+			if err := tr.AddStrings(0, "", address, content[:bytes:bytes]); err != nil {
 				t.Fatal(err)
 			}
 		}, nothing)

@@ -214,11 +214,14 @@ func (t *Tracer) Multi() bool { return t.multi }
 // virtual address of the file that is mapped read-only in every process. For sites of the file that are added
 // afterwards, the program does not read keys and strings in that range from the traced process, which is the most
 // expensive part of a hit. The copy is freed when the last of these sites is removed and their records have been
-// read. The copies of all files have room for 32 MiB.
-func (t *Tracer) AddStrings(file uint32, address uint64, content []byte) error {
+// read. A file number must not be used for two files.
+//
+// The copies of all files have room for 32 MiB. A quarter of that is for the files of one owner at most, and a
+// quarter is reserved for files with owner "", which only root can write.
+func (t *Tracer) AddStrings(file uint32, owner string, address uint64, content []byte) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.strings.add(file, address, content)
+	return t.strings.add(file, owner, address, content)
 }
 
 // RingFill returns the number of unread bytes in the ring and its capacity. After Close there are no unread bytes.

@@ -16,6 +16,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/probes"
 	"github.com/crau-otel/crau-otel/probes/discover"
+	"github.com/crau-otel/crau-otel/probes/host"
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
@@ -128,7 +129,11 @@ func (a *attachments) addStrings(f *discover.File, number uint32) {
 	}
 	content, err := strings.Read(f.AttachPath())
 	if err == nil {
-		err = a.tracer.AddStrings(number, strings.Address, content)
+		owner := "" // a part of the room is reserved for files that only root can write
+		if !f.Trusted {
+			owner = host.OwnerPath(f.Cgroup)
+		}
+		err = a.tracer.AddStrings(number, owner, strings.Address, content)
 	}
 	if err != nil {
 		a.log.Debug("strings are read from the traced programs", "file", f.Path, "error", err)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Where the files that the builder makes have what.
+// The layout of the files that the builder makes.
 const (
 	textAddr, textOff, textSize = 0x401000, 0x200, 0x80
 	dataAddr, dataOff, dataSize = 0x603280, 0x280, 0x40
@@ -22,10 +22,10 @@ const (
 type noteSpec struct {
 	provider, name, args string
 	pc, base, semaphore  uint64
-	raw                  []byte // descriptor as it is, instead of all that
+	raw                  []byte // the descriptor, instead of the fields above
 }
 
-// ours is a good note of our provider.
+// ours is a valid note of our provider.
 func ours(name string, pc uint64, args string) noteSpec {
 	return noteSpec{provider: provider, name: name, args: args, pc: pc, base: baseAddr}
 }
@@ -66,7 +66,7 @@ type elfSpec struct {
 	noSections bool   // notes in a PT_NOTE segment instead
 }
 
-// built is a file with its section headers' places, for tests that break it.
+// built is a file with the positions of its section headers, for tests that damage it.
 type built struct {
 	data     []byte
 	sections map[string]int // offset of the header

@@ -227,8 +227,8 @@ func checkCompiled(t *testing.T, path string, f *File, semaphores bool) {
 	}
 }
 
-// TestReadCrossCompiled needs a cross compiler, which CI need not have. The header comes from the build machine: it
-// names no architecture.
+// TestReadCrossCompiled needs a cross compiler, and is skipped without one even in CI. It uses the header of the build
+// machine, which does not depend on the architecture.
 func TestReadCrossCompiled(t *testing.T) {
 	t.Parallel()
 	const compiler = "aarch64-linux-gnu-gcc"

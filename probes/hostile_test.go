@@ -100,7 +100,7 @@ func TestReadTruncated(t *testing.T) {
 				if n < 4 && !errors.Is(err, ErrNotELF) {
 					t.Errorf("%d bytes: %v", n, err)
 				}
-				// A file that shrinks after its size was taken.
+				// A file that shrinks after its size was read.
 				f, err = Read(bytes.NewReader(data[:n]), int64(len(data)), "shrunk")
 				checkFile(t, f, err, int64(len(data)))
 			}
@@ -156,7 +156,7 @@ func (s sparse) ReadAt(p []byte, offset int64) (int, error) {
 	return len(p), nil
 }
 
-// TestReadLimits gives files sizes that must not be believed.
+// TestReadLimits reads files whose headers claim impossible sizes.
 func TestReadLimits(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

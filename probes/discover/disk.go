@@ -32,7 +32,7 @@ type disk struct {
 	lastProblem map[string]string // of the libraries that are always reported
 }
 
-// stamp changes with a file or folder.
+// stamp identifies a version of a file or folder: it changes when that does.
 type stamp struct {
 	inode   host.Inode
 	changed int64

@@ -25,7 +25,7 @@ var slice = strings.ReplaceAll(pod, "-", "_")
 func TestParseCgroup(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]Cgroup{
-		// Docker: with the driver cgroupfs, systemd, rootless, and as the parent of kind's and Docker's own containers.
+		// Docker with the cgroupfs and systemd drivers, rootless Docker, and containers inside kind and Docker.
 		"/docker/" + id1:                         {ContainerID: id1, Runtime: "docker"},
 		"/system.slice/docker-" + id1 + ".scope": {ContainerID: id1, Runtime: "docker", Unit: "docker-" + id1 + ".scope"},
 		"/docker/" + id1 + "/docker/" + id2:      {ContainerID: id2, Runtime: "docker"},
@@ -54,7 +54,7 @@ func TestParseCgroup(t *testing.T) {
 		"/system.slice/crio-conmon-" + id2 + ".scope":    {Unit: "crio-conmon-" + id2 + ".scope"},
 		"/kubepods/burstable/pod" + pod + "/crio-" + id2: {ContainerID: id2, Runtime: "cri-o", PodUID: pod},
 
-		// Podman: rootful, rootless, cgroupfs, and its monitor.
+		// Podman as root, rootless, with cgroupfs, and its monitor.
 		"/machine.slice/libpod-" + id1 + ".scope":                                                     {ContainerID: id1, Runtime: "podman", Unit: "libpod-" + id1 + ".scope"},
 		"/machine.slice/libpod-" + id1 + ".scope/container":                                           {ContainerID: id1, Runtime: "podman", Unit: "libpod-" + id1 + ".scope"},
 		"/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + id1 + ".scope/container": {ContainerID: id1, Runtime: "podman", Unit: "libpod-" + id1 + ".scope"},
@@ -62,7 +62,7 @@ func TestParseCgroup(t *testing.T) {
 		"/machine.slice/libpod-conmon-" + id1 + ".scope":                                              {Unit: "libpod-conmon-" + id1 + ".scope"},
 		"/system.slice/web.service/libpod-payload-" + id1:                                             {ContainerID: id1, Runtime: "podman", Unit: "web.service"},
 
-		// containerd by itself, and Amazon's.
+		// containerd without Kubernetes, and Amazon ECS.
 		"/system.slice/nerdctl-" + id1 + ".scope":                                           {ContainerID: id1, Runtime: "containerd", Unit: "nerdctl-" + id1 + ".scope"},
 		"/default/" + id1:                                                                   {ContainerID: id1},
 		"/ecs/cluster/5a0d5ceddf6c44c1928d367a815d890f/" + id1:                              {ContainerID: id1},
@@ -83,7 +83,7 @@ func TestParseCgroup(t *testing.T) {
 		"/machine.slice/machine-qemu\\x2d1.scope/libvirt/emulator":                       {Unit: "machine-qemu\\x2d1.scope"},
 		"/system.slice": {}, "/user.slice/user-1000.slice": {}, "/": {}, "": {}, "//": {}, "/.service": {}, ":": {},
 
-		// No identifiers.
+		// Names that look like containers but have no valid identifier.
 		"/system.slice/docker-" + id1[1:] + ".scope": {Unit: "docker-" + id1[1:] + ".scope"},
 		"/docker/" + id1 + "0":                       {},
 		"/docker/" + strings.ToUpper(id1):            {},

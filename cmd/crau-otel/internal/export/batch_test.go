@@ -20,7 +20,7 @@ func TestQueueBytes(t *testing.T) {
 	release := f.blocking()
 	q := newQueue(t, export.Config{Exporter: f, MaxBytes: 1000, MaxBatch: 1, Delay: time.Millisecond})
 	q.Put(wide(1))
-	f.called(t) // it is with the exporter, and counts
+	f.called(t) // the exporter has it, and it still counts
 	for range 5 {
 		q.Put(wide(1))
 	}

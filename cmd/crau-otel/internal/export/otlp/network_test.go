@@ -112,7 +112,7 @@ func TestReceiverThatMoves(t *testing.T) {
 	}
 }
 
-// A receiver, or a load balancer before it, closes connections that are idle or old. None of the calls fails for it.
+// A receiver, or a load balancer before it, closes connections that are idle or old. No call fails because of that.
 func TestReceiverThatClosesConnections(t *testing.T) {
 	r := harness.Receive(t, harness.ReceiverConfig{Options: []grpc.ServerOption{grpc.KeepaliveParams(keepalive.ServerParameters{
 		MaxConnectionIdle: 50 * time.Millisecond, MaxConnectionAge: 200 * time.Millisecond, MaxConnectionAgeGrace: time.Second,

@@ -14,8 +14,8 @@ import (
 )
 
 // refusal returns what a call that failed means. The codes are those of the OTLP specification, "OTLP/gRPC Response",
-// "Failures". It does not want RESOURCE_EXHAUSTED without RetryInfo tried again; many receivers answer so to a rate
-// that is too high, and some to a message that is too large.
+// "Failures". It says not to retry RESOURCE_EXHAUSTED without RetryInfo, but many receivers use that for a
+// rate that is too high, and some for a message that is too large.
 func refusal(err error) *export.RefusedError {
 	s := status.Convert(err)
 	after, asked := retryDelay(s)

@@ -25,6 +25,8 @@ type Tree struct {
 	Resource *sdkresource.Resource
 	// Scope is the instrumentation scope of every span.
 	Scope instrumentation.Scope
+	// Owner identifies whose share of limits the tree counts against; empty if it is not known.
+	Owner string
 	// Spans has parents before their children, and the root first.
 	Spans []Span
 	// Events is the number of probe hits that the tree was made from.

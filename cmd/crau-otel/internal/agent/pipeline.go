@@ -138,7 +138,7 @@ func keep(kinds []string) func(mapping.Tree) bool {
 // take records a finished tree in the metrics, whether or not it is sampled, and queues it for export.
 func (p *pipeline) take(t mapping.Tree) {
 	if p.metrics != nil {
-		p.metrics.Record(t.Operations)
+		p.metrics.Record(t)
 	}
 	p.queue.Put(t)
 }

@@ -32,10 +32,18 @@ type waiting struct {
 	turns  []*share // the first is next
 }
 
-// ownerKey identifies an owner: programs with one resource.
-type ownerKey = attribute.Distinct
+// ownerKey identifies an owner, or the programs with one resource where the owner is not known.
+type ownerKey struct {
+	owner    string
+	programs attribute.Distinct
+}
 
-func ownerOf(t *mapping.Tree) ownerKey { return t.Resource.Equivalent() }
+func ownerOf(t *mapping.Tree) ownerKey {
+	if t.Owner != "" {
+		return ownerKey{owner: t.Owner}
+	}
+	return ownerKey{programs: t.Resource.Equivalent()}
+}
 
 // share is what waits of one owner; never empty.
 type share struct {

@@ -15,6 +15,9 @@ var described = []struct{ key, meaning string }{
 	{"crypto.algorithm", "The name of the group, signature scheme or algorithm, if the library reported it."},
 	{"crypto.role", "client or server, in operations that belong to a handshake."},
 	{"crypto.pqc.status", "post_quantum, hybrid, classical or unknown. Operations have their own status, handshakes their key exchange's; none if there is no key exchange, as in a resumption."},
+	{"tls.protocol.name", "`tls`, `dtls` or `ssl`: the protocol of a handshake, if the library reported it."},
+	{"tls.protocol.version", "`1.3` and the like: the protocol's version, `unknown` for a number that no registry has."},
+	{"crypto.pqc.downgraded", "true if a client offered a post-quantum or hybrid group and got a classical key exchange."},
 	{"crypto.policy.rule", "The name of the violated rule."},
 	{"reason", "Why events were lost. [Accounting](accounting.md) has the meanings."},
 	{"outcome", "What happened to spans: exported, failed, queue_full or sampled_out."},
@@ -52,7 +55,9 @@ func metricsPage() string {
 	p.table([]string{"attribute", "meaning"}, rows)
 	p.text(
 		"An attribute without a value is omitted. An instrument has at most `metrics.max_series` series; what",
-		"exceeds them is counted in one series with the single attribute `otel.metric.overflow`.")
+		"exceeds them is counted in one series with the single attribute `otel.metric.overflow`. An owner, which is a",
+		"service or a user, may add series only while it has fewer than are free: nobody who makes up names of",
+		"programs uses up the series of others.")
 	p.section("Resource")
 	rows = nil
 	for _, a := range agentResource {

@@ -5,57 +5,32 @@ package metrics
 import (
 	"context"
 	"sync"
+	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
-	"github.com/crau-otel/crau-otel/mapping/registry"
+	"github.com/crau-otel/crau-otel/mapping/memo"
 )
-
-// series holds the attribute values that identify a series of an instrument.
-type series struct {
-	executable, operation, algorithm, role, rule string
-	status                                       registry.Status
-}
-
-func (s *series) attributes() attribute.Set {
-	var attrs []attribute.KeyValue
-	for _, a := range []attribute.KeyValue{
-		keyExecutable.String(s.executable), keyOperation.String(s.operation), keyAlgorithm.String(s.algorithm),
-		keyRole.String(s.role), keyStatus.String(s.status.String()), keyRule.String(s.rule),
-	} {
-		if a.Value.AsString() != "" {
-			attrs = append(attrs, a)
-		}
-	}
-	return attribute.NewSet(attrs...)
-}
 
 // counter counts by series and is read at each collection. The SDK's own counters take 150 ns for an addition, mostly
 // to process the attributes, and each handshake needs six.
 type counter struct {
-	limit int // maximum number of series, including the overflow series; 0 means no limit
-
 	mu       sync.Mutex
+	shares   shares
 	known    map[series]*count
-	all      []*count // in order of creation, so that the same series stay below the limit
+	all      []*count // in order of creation
 	overflow *count
-	recent   [recent]*count // cache of recently used series, by place; faster than a lookup in known
+	recent   memo.Table[series, *count] // faster than a lookup in known
 }
 
-// recent is the size of the cache of series; a power of two.
-const recent = 128
-
 type count struct {
-	series
 	option metric.ObserveOption
 	n      int64
 }
 
 func (c *counter) register(meter metric.Meter, of Instrument, limit int) error {
-	c.limit, c.known = limit, make(map[series]*count)
-	// The overflow attribute that the OpenTelemetry specification defines under "Cardinality limits".
-	c.overflow = &count{option: metric.WithAttributes(attribute.Bool("otel.metric.overflow", true))}
+	c.shares, c.known, c.recent = newShares(limit), make(map[series]*count), memo.New[series, *count](recentSeries)
+	c.overflow = &count{option: metric.WithAttributes(overflow)}
 	_, err := meter.Int64ObservableCounter(of.Name, metric.WithUnit(of.Unit), metric.WithDescription(of.Meaning),
 		metric.WithInt64Callback(c.observe))
 	return err
@@ -73,41 +48,58 @@ func (c *counter) observe(_ context.Context, o metric.Int64Observer) error {
 	return nil
 }
 
-// place returns the index of a series in the cache.
-func (s *series) place() int {
-	h := int(s.status)
-	for _, text := range []string{s.operation, s.algorithm, s.role, s.rule} {
-		h *= 31
-		if n := len(text); n > 0 {
-			h += n ^ int(text[0])<<1 ^ int(text[n-1])<<3
-		}
-	}
-	return h % recent
-}
-
 // add counts one. The caller holds the lock.
-func (c *counter) add(s series) {
-	r := &c.recent[s.place()]
-	if *r != nil && (*r).series == s {
-		(*r).n++
+func (c *counter) add(owner string, s series) {
+	hash := s.hash()
+	if n := c.recent.Get(hash, s); n != nil {
+		(*n).n++
 		return
 	}
-	n := c.count(s)
+	n := c.count(owner, s)
 	n.n++
 	if n != c.overflow {
-		*r = n
+		c.recent.Put(hash, s, n)
 	}
 }
 
-func (c *counter) count(s series) *count {
+func (c *counter) count(owner string, s series) *count {
 	if n, ok := c.known[s]; ok {
 		return n
 	}
-	if c.limit > 0 && len(c.all) >= c.limit-1 {
+	if !c.shares.admit(owner) {
 		return c.overflow
 	}
-	n := &count{series: s, option: metric.WithAttributeSet(s.attributes())}
+	n := &count{option: metric.WithAttributeSet(s.attributes())}
 	c.known[s] = n
 	c.all = append(c.all, n)
 	return n
+}
+
+// histogram is the SDK's, with series that are admitted by shares.
+type histogram struct {
+	metric.Float64Histogram
+
+	shares   shares
+	known    map[series]metric.MeasurementOption
+	overflow metric.MeasurementOption
+}
+
+func (h *histogram) register(meter metric.Meter, of Instrument, limit int) (err error) {
+	h.shares, h.known = newShares(limit), make(map[series]metric.MeasurementOption)
+	h.overflow = metric.WithAttributes(overflow)
+	h.Float64Histogram, err = meter.Float64Histogram(of.Name, metric.WithUnit(of.Unit), metric.WithDescription(of.Meaning),
+		metric.WithExplicitBucketBoundaries(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10))
+	return err
+}
+
+func (h *histogram) record(owner string, s series, d time.Duration) {
+	option, ok := h.known[s]
+	if !ok {
+		option = h.overflow
+		if h.shares.admit(owner) {
+			option = metric.WithAttributeSet(s.attributes())
+			h.known[s] = option
+		}
+	}
+	h.Record(context.Background(), d.Seconds(), option)
 }

@@ -7,84 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 
-	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/totals"
 	"github.com/crau-otel/crau-otel/mapping"
-)
-
-// Instrument documents one instrument. docs/metrics.md is generated from these.
-type Instrument struct {
-	Name, Type, Unit, Attributes, Meaning string
-}
-
-// The instruments, in the order of their documentation.
-var (
-	operations = Instrument{
-		"crypto.operations", "counter", "{operation}",
-		"process.executable.name, crypto.operation, crypto.algorithm, crypto.role, crypto.pqc.status",
-		"Uses of cryptography: negotiated key exchanges, signatures made and verified, public key operations. " +
-			"Shares that were only offered, and the making of their keys, are not counted.",
-	}
-	violations = Instrument{
-		"crypto.policy.violations", "counter", "{violation}",
-		"process.executable.name, crypto.policy.rule", "Spans that violate a rule of the policy.",
-	}
-	handshakes = Instrument{
-		"crypto.handshake.duration", "histogram", "s",
-		"process.executable.name, crypto.operation, crypto.role, crypto.pqc.status",
-		"Time from a handshake's first event to its last; the status is its key exchange's.",
-	}
-	hits = Instrument{
-		"crau_otel.hits", "counter", "{hit}", "", "Probe hits, as the kernel counted them.",
-	}
-	lost = Instrument{
-		"crau_otel.events.lost", "counter", "{event}", "reason",
-		"Probe hits that no exported span contains: " + lossReasons() + ".",
-	}
-	openContexts = Instrument{
-		"crau_otel.contexts.open", "gauge", "{context}", "", "Contexts in unfinished trees.",
-	}
-	spans = Instrument{
-		"crau_otel.spans", "counter", "{span}", "outcome",
-		"Spans by outcome: exported, failed, queue_full or sampled_out.",
-	}
-	ringFill = Instrument{
-		"crau_otel.ring.fill", "gauge", "1", "", "The part of the ring buffer that waits to be read, 0 to 1.",
-	}
-)
-
-// lossReasons lists the loss reasons for documentation.
-func lossReasons() string {
-	reasons := totals.LossReasons()
-	names := make([]string, len(reasons))
-	for i, r := range reasons {
-		names[i] = r.Name
-	}
-	last := len(names) - 1
-	return strings.Join(names[:last], ", ") + " or " + names[last]
-}
-
-// Instruments returns every instrument.
-func Instruments() []Instrument {
-	return []Instrument{operations, violations, handshakes, hits, lost, openContexts, spans, ringFill}
-}
-
-// The attributes of the instruments.
-const (
-	keyExecutable = attribute.Key("process.executable.name")
-	keyOperation  = attribute.Key("crypto.operation")
-	keyAlgorithm  = attribute.Key("crypto.algorithm")
-	keyRole       = attribute.Key("crypto.role")
-	keyStatus     = attribute.Key("crypto.pqc.status")
-	keyRule       = attribute.Key("crypto.policy.rule")
-	keyReason     = attribute.Key("reason")
-	keyOutcome    = attribute.Key("outcome")
 )
 
 // Health is the state of crau-otel: totals since it started, and current values.
@@ -108,26 +36,22 @@ type Config struct {
 // Metrics records operations. Record is called from one goroutine.
 type Metrics struct {
 	provider   *sdkmetric.MeterProvider
-	maxSeries  int
 	operations counter
 	violations counter
-	handshakes metric.Float64Histogram
-	series     map[series]metric.MeasurementOption // of handshake durations
+	handshakes histogram
 }
 
 // New returns metrics that are collected by cfg.Reader until Shutdown.
 func New(cfg Config) (*Metrics, error) {
 	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(cfg.Reader), sdkmetric.WithResource(cfg.Resource),
-		sdkmetric.WithCardinalityLimit(cfg.MaxSeries))
+		sdkmetric.WithCardinalityLimit(0)) // none: shares limits the series
 	meter := provider.Meter(mapping.ScopeName, metric.WithInstrumentationVersion(cfg.Version))
-	m := &Metrics{provider: provider, maxSeries: cfg.MaxSeries, series: make(map[series]metric.MeasurementOption)}
+	m := &Metrics{provider: provider}
 
 	var errs [4]error
 	errs[0] = m.operations.register(meter, operations, cfg.MaxSeries)
 	errs[1] = m.violations.register(meter, violations, cfg.MaxSeries)
-	m.handshakes, errs[2] = meter.Float64Histogram(handshakes.Name, metric.WithUnit(handshakes.Unit),
-		metric.WithDescription(handshakes.Meaning), metric.WithExplicitBucketBoundaries(
-			0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10))
+	errs[2] = m.handshakes.register(meter, handshakes, cfg.MaxSeries)
 	errs[3] = observe(meter, cfg.Health)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, fmt.Errorf("make instruments: %w", err)
@@ -168,38 +92,28 @@ func observe(meter metric.Meter, health func() Health) error {
 }
 
 // Record counts the operations of a tree.
-func (m *Metrics) Record(ops []mapping.Operation) {
+func (m *Metrics) Record(t mapping.Tree) {
 	m.operations.mu.Lock()
 	defer m.operations.mu.Unlock()
 	m.violations.mu.Lock()
 	defer m.violations.mu.Unlock()
-	for i := range ops {
-		op := &ops[i]
+	for i := range t.Operations {
+		op := &t.Operations[i]
+		owner := t.Owner
+		if owner == "" {
+			owner = op.Executable
+		}
 		for _, rule := range op.Violations {
-			m.violations.add(series{executable: op.Executable, rule: rule})
+			m.violations.add(owner, series{executable: op.Executable, rule: rule})
 		}
-		if op.Name == "" {
-			continue
-		}
-		s := series{executable: op.Executable, operation: op.Name, algorithm: op.Algorithm, role: op.Role, status: op.Status}
-		if op.Handshake {
-			m.handshakes.Record(context.Background(), op.Duration.Seconds(), m.option(s))
-		} else {
-			m.operations.add(s)
+		switch {
+		case op.Name == "":
+		case op.Handshake:
+			m.handshakes.record(owner, seriesOf(op), op.Duration)
+		default:
+			m.operations.add(owner, seriesOf(op))
 		}
 	}
-}
-
-// option returns the attributes of a series of handshakes.
-func (m *Metrics) option(s series) metric.MeasurementOption {
-	if o, ok := m.series[s]; ok {
-		return o
-	}
-	o := metric.WithAttributeSet(s.attributes())
-	if len(m.series) < m.maxSeries {
-		m.series[s] = o
-	}
-	return o
 }
 
 // Shutdown exports what was counted and ends the collection.

@@ -100,11 +100,14 @@ func wantSeries(t *testing.T, got, want []string) {
 	}
 }
 
+func tree(ops []mapping.Operation) mapping.Tree { return mapping.Tree{Operations: ops} }
+
 // handshake returns the operations of a client's tree.
 func handshake(executable string) []mapping.Operation {
 	return []mapping.Operation{
 		{
 			Executable: executable, Name: "tls::handshake", Role: "client", Status: registry.Hybrid, Handshake: true,
+			ProtocolName: "tls", ProtocolVersion: "1.3", Downgraded: executable == "curl",
 			Duration: 3 * time.Millisecond, Violations: []string{"pq-only/key-exchange", "own"},
 		},
 		{Executable: executable, Name: "tls::key_exchange", Algorithm: "X25519MLKEM768", Role: "client", Status: registry.Hybrid},
@@ -117,19 +120,19 @@ func handshake(executable string) []mapping.Operation {
 
 func TestOperations(t *testing.T) {
 	m := newMeter(t, 100, nil)
-	m.Record(handshake("curl"))
-	m.Record(handshake("curl"))
-	m.Record(handshake("nginx"))
-	m.Record([]mapping.Operation{
+	m.Record(tree(handshake("curl")))
+	m.Record(tree(handshake("curl")))
+	m.Record(tree(handshake("nginx")))
+	m.Record(tree([]mapping.Operation{
 		{Executable: "gpg", Name: "pk::sign"},
 		{Executable: "gpg", Violations: []string{"own"}}, // a violating span that is not an operation
-	})
-	m.Record(nil)
+	}))
+	m.Record(mapping.Tree{})
 	wantSeries(t, m.series(t, "crypto."), []string{
+		"crypto.handshake.duration{crypto.operation=tls::handshake,crypto.pqc.downgraded=true,crypto.pqc.status=hybrid," +
+			"crypto.role=client,process.executable.name=curl,tls.protocol.name=tls,tls.protocol.version=1.3} 2 values, sum 0.006, buckets [0 0 0 2 0 0 0 0 0 0 0 0 0 0 0]",
 		"crypto.handshake.duration{crypto.operation=tls::handshake,crypto.pqc.status=hybrid,crypto.role=client," +
-			"process.executable.name=curl} 2 values, sum 0.006, buckets [0 0 0 2 0 0 0 0 0 0 0 0 0 0 0]",
-		"crypto.handshake.duration{crypto.operation=tls::handshake,crypto.pqc.status=hybrid,crypto.role=client," +
-			"process.executable.name=nginx} 1 values, sum 0.003, buckets [0 0 0 1 0 0 0 0 0 0 0 0 0 0 0]",
+			"process.executable.name=nginx,tls.protocol.name=tls,tls.protocol.version=1.3} 1 values, sum 0.003, buckets [0 0 0 1 0 0 0 0 0 0 0 0 0 0 0]",
 		"crypto.operations{crypto.algorithm=X25519MLKEM768,crypto.operation=tls::key_exchange,crypto.pqc.status=hybrid," +
 			"crypto.role=client,process.executable.name=curl} 2",
 		"crypto.operations{crypto.algorithm=X25519MLKEM768,crypto.operation=tls::key_exchange,crypto.pqc.status=hybrid," +
@@ -151,7 +154,7 @@ func TestOperations(t *testing.T) {
 func TestHandshakeDurations(t *testing.T) {
 	m := newMeter(t, 100, nil)
 	for _, d := range []time.Duration{0, 500 * time.Microsecond, 500*time.Microsecond + 1, 10 * time.Second, time.Minute} {
-		m.Record([]mapping.Operation{{Executable: "x", Name: "tls::handshake", Handshake: true, Duration: d}})
+		m.Record(tree([]mapping.Operation{{Executable: "x", Name: "tls::handshake", Handshake: true, Duration: d}}))
 	}
 	wantSeries(t, m.series(t, "crypto."), []string{
 		"crypto.handshake.duration{crypto.operation=tls::handshake,process.executable.name=x} 5 values, sum 70.001000001, " +
@@ -167,10 +170,10 @@ func TestCardinality(t *testing.T) {
 			m := newMeter(t, limit, nil)
 			for round := range 2 {
 				for i := range programs {
-					m.Record([]mapping.Operation{
+					m.Record(tree([]mapping.Operation{
 						{Executable: fmt.Sprintf("p%03d", i), Name: "pk::sign", Violations: []string{"own"}},
 						{Executable: fmt.Sprintf("p%03d", i), Name: "tls::handshake", Handshake: true, Duration: time.Second},
-					})
+					}))
 				}
 				own := min(programs, limit-1)
 				for prefix, format := range map[string]string{
@@ -233,7 +236,7 @@ func TestInstrumentsAreAsDocumented(t *testing.T) {
 	m := newMeter(t, 100, func() metrics.Health {
 		return metrics.Health{Lost: map[string]uint64{"fault": 1}, Spans: map[string]uint64{"failed": 1}}
 	})
-	m.Record(handshake("curl"))
+	m.Record(tree(handshake("curl")))
 	rm := m.collect(t)
 	if got := rm.Resource.String(); got != "service.name=crau-otel" {
 		t.Errorf("resource is %s", got)
@@ -301,5 +304,38 @@ func TestShutdown(t *testing.T) {
 	var rm metricdata.ResourceMetrics
 	if err := m.reader.Collect(t.Context(), &rm); !errors.Is(err, sdkmetric.ErrReaderShutdown) {
 		t.Errorf("collected after the shutdown: %v, %+v", err, rm)
+	}
+}
+
+// A user who makes up names, of programs or of anything else, leaves series for others who come later.
+func TestMadeUpNamesLeaveSeriesForOthers(t *testing.T) {
+	const limit = 100
+	m := newMeter(t, limit, nil)
+	record := func(owner, executable, algorithm string) {
+		m.Record(mapping.Tree{Owner: owner, Operations: []mapping.Operation{
+			{Executable: executable, Name: "pk::sign", Algorithm: algorithm, Violations: []string{algorithm}},
+			{Executable: executable, Name: "tls::handshake", Role: algorithm, Handshake: true},
+		}})
+	}
+	for i := range 3000 {
+		record("uid 1000", "evil", fmt.Sprintf("A%d", i))
+		record("uid 1001", fmt.Sprintf("p%d", i), "RSA")
+		record("", "made-up", fmt.Sprintf("B%d", i))
+	}
+	for range 50 {
+		record("uid 1002", "victim", "ECDSA")
+		record("system.slice/sshd.service", "sshd", "ECDSA")
+	}
+	for _, instrument := range []string{"crypto.operations", "crypto.policy.violations", "crypto.handshake.duration"} {
+		lines := m.series(t, instrument)
+		for _, name := range []string{"victim", "sshd"} {
+			i := slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, "process.executable.name="+name) })
+			if i < 0 || !strings.Contains(lines[i], "} 50") {
+				t.Errorf("%s of %s: %d of %d series", instrument, name, i, len(lines))
+			}
+		}
+		if len(lines) > limit || !slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, "overflow=true} 8") }) {
+			t.Errorf("%s: %d series:\n%s", instrument, len(lines), strings.Join(lines, "\n"))
+		}
 	}
 }

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+import (
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/totals"
+)
+
+// Instrument documents one instrument. docs/metrics.md is generated from these.
+type Instrument struct {
+	Name, Type, Unit, Attributes, Meaning string
+}
+
+// The instruments, in the order of their documentation.
+var (
+	operations = Instrument{
+		"crypto.operations", "counter", "{operation}",
+		"process.executable.name, crypto.operation, crypto.algorithm, crypto.role, crypto.pqc.status",
+		"Uses of cryptography: negotiated key exchanges, signatures made and verified, public key operations. " +
+			"Shares that were only offered, and the making of their keys, are not counted.",
+	}
+	violations = Instrument{
+		"crypto.policy.violations", "counter", "{violation}",
+		"process.executable.name, crypto.policy.rule", "Spans that violate a rule of the policy.",
+	}
+	handshakes = Instrument{
+		"crypto.handshake.duration", "histogram", "s",
+		"process.executable.name, crypto.operation, crypto.role, crypto.pqc.status, tls.protocol.name, tls.protocol.version, " +
+			"crypto.pqc.downgraded",
+		"Time from a handshake's first event to its last; the status is its key exchange's.",
+	}
+	hits = Instrument{
+		"crau_otel.hits", "counter", "{hit}", "", "Probe hits, as the kernel counted them.",
+	}
+	lost = Instrument{
+		"crau_otel.events.lost", "counter", "{event}", "reason",
+		"Probe hits that no exported span contains: " + lossReasons() + ".",
+	}
+	openContexts = Instrument{
+		"crau_otel.contexts.open", "gauge", "{context}", "", "Contexts in unfinished trees.",
+	}
+	spans = Instrument{
+		"crau_otel.spans", "counter", "{span}", "outcome",
+		"Spans by outcome: exported, failed, queue_full or sampled_out.",
+	}
+	ringFill = Instrument{
+		"crau_otel.ring.fill", "gauge", "1", "", "The part of the ring buffer that waits to be read, 0 to 1.",
+	}
+)
+
+// lossReasons lists the loss reasons for documentation.
+func lossReasons() string {
+	reasons := totals.LossReasons()
+	names := make([]string, len(reasons))
+	for i, r := range reasons {
+		names[i] = r.Name
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
+
+// Instruments returns every instrument.
+func Instruments() []Instrument {
+	return []Instrument{operations, violations, handshakes, hits, lost, openContexts, spans, ringFill}
+}
+
+// The attributes of the instruments.
+const (
+	keyExecutable = attribute.Key("process.executable.name")
+	keyOperation  = attribute.Key("crypto.operation")
+	keyAlgorithm  = attribute.Key("crypto.algorithm")
+	keyRole       = attribute.Key("crypto.role")
+	keyStatus     = attribute.Key("crypto.pqc.status")
+	keyProtocol   = attribute.Key("tls.protocol.name")
+	keyVersion    = attribute.Key("tls.protocol.version")
+	keyDowngraded = attribute.Key("crypto.pqc.downgraded")
+	keyRule       = attribute.Key("crypto.policy.rule")
+	keyReason     = attribute.Key("reason")
+	keyOutcome    = attribute.Key("outcome")
+)

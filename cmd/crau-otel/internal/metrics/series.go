@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+import (
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/crau-otel/crau-otel/mapping"
+	"github.com/crau-otel/crau-otel/mapping/memo"
+	"github.com/crau-otel/crau-otel/mapping/registry"
+)
+
+// series holds the attribute values that identify a series of an instrument.
+type series struct {
+	executable, operation, algorithm, role, rule string
+	status                                       registry.Status
+
+	// Of handshakes.
+	protocol, version string
+	downgraded        bool
+}
+
+// seriesOf returns the series of an operation that has a name.
+func seriesOf(op *mapping.Operation) series {
+	s := series{executable: op.Executable, operation: op.Name, algorithm: op.Algorithm, role: op.Role, status: op.Status}
+	if op.Handshake {
+		s.version, s.downgraded = op.ProtocolVersion, op.Downgraded
+		if op.ProtocolName != "ssh" { // which the operation's name says
+			s.protocol = op.ProtocolName
+		}
+	}
+	return s
+}
+
+func (s *series) attributes() attribute.Set {
+	var attrs []attribute.KeyValue
+	for _, a := range []attribute.KeyValue{
+		keyExecutable.String(s.executable), keyOperation.String(s.operation), keyAlgorithm.String(s.algorithm),
+		keyRole.String(s.role), keyStatus.String(s.status.String()), keyRule.String(s.rule), keyProtocol.String(s.protocol),
+		keyVersion.String(s.version),
+	} {
+		if a.Value.AsString() != "" {
+			attrs = append(attrs, a)
+		}
+	}
+	if s.downgraded {
+		attrs = append(attrs, keyDowngraded.Bool(true))
+	}
+	return attribute.NewSet(attrs...)
+}
+
+// hash returns a hash without the executable's bytes: series that are used in turn differ in something else.
+func (s *series) hash() uint64 {
+	h := uint64(s.status)
+	for _, text := range []string{s.operation, s.algorithm, s.role, s.rule} {
+		h = h*31 + memo.Sample(text)
+	}
+	return h
+}
+
+// recentSeries is how many series are found without a map.
+const recentSeries = 128
+
+// overflow is the attribute that marks what is over a limit: OpenTelemetry specification, "Cardinality limits".
+var overflow = attribute.Bool("otel.metric.overflow", true)
+
+// shares limits the series of an instrument.
+type shares struct {
+	limit   int // of series, the one for overflow included; 0: none
+	total   int
+	byOwner map[string]int
+}
+
+func newShares(limit int) shares { return shares{limit: limit, byOwner: make(map[string]int)} }
+
+// admit reports whether an owner may have one more series, and counts it: it must have fewer than are free.
+func (s *shares) admit(owner string) bool {
+	if s.limit > 0 && s.byOwner[owner] >= s.limit-1-s.total {
+		return false
+	}
+	s.byOwner[owner]++
+	s.total++
+	return true
+}

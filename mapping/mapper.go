@@ -27,15 +27,15 @@ const ScopeName = "github.com/crau-otel/crau-otel"
 type Config struct {
 	// Rules may change later.
 	Rules Rules
-	// MaxOpenContexts bounds the contexts of all open trees; past it the tree that is idle longest is evicted.
-	// Default 65536.
+	// MaxOpenContexts bounds the contexts of all open trees. Past it, the owner with the most loses the tree that is idle
+	// longest. Default 65536.
 	MaxOpenContexts int
-	// MaxOpenBytes bounds the memory of the keys and values of all open trees; past it the tree that is idle longest is
-	// evicted. Default 16 MiB.
+	// MaxOpenBytes bounds the memory of the keys and values of all open trees, likewise. Default 16 MiB.
 	MaxOpenBytes int
 	// MaxTreeSpans bounds one tree: a context past it starts a new tree. Default 4096.
 	MaxTreeSpans int
-	// MaxProcesses bounds the processes; past it the one that is silent longest is evicted. Default 8192.
+	// MaxProcesses bounds the processes. Past it, the owner with the most loses the one that is silent longest.
+	// Default 8192.
 	MaxProcesses int
 	// Resource is what the resources of all observed programs have in common; default empty.
 	Resource *sdkresource.Resource
@@ -48,6 +48,9 @@ type Config struct {
 	// Library, if any, returns the attributes of a file by the number that events give, nil if the file is unknown. It
 	// must always return the same ones for a file.
 	Library func(file uint32) []attribute.KeyValue
+	// Owner, if any, returns whose share of the limits a process counts against. The record is zero if it did not arrive.
+	// Default [contexts.OwnerByUser].
+	Owner func(pid uint32, record event.Process) Owner
 	// Sink receives each finished tree, on the goroutine that feeds the mapper. Required.
 	Sink func(Tree)
 	// Log receives warnings; default none.
@@ -69,20 +72,22 @@ type Mapper struct {
 // Stats counts what the mapper did. Events is the sum of the events of all trees passed to the sink, of those still
 // open, of Sessions and of Hidden.
 type Stats struct {
-	Events            uint64 // probe hits
-	Sessions          uint64 // of those, hits that report a session and make no span
-	Hidden            uint64 // of those, hits of trees that the configured scopes leave out
-	ForeignPairs      uint64 // pairs for contexts that another file opened: crypto.foreign.*
-	ExcludedPairs     uint64 // pairs whose key the configuration leaves out
-	ReservedKeys      uint64 // pairs whose attribute has a reserved name: crypto.emitted.*
-	Spans             uint64 // spans passed to the sink
-	Trees             uint64 // trees that ended
-	Evicted           uint64 // trees that were ended by a limit
-	DroppedAttributes uint64 // attributes over the limit of a span
-	OpenContexts      int    // contexts in open trees now
-	OpenBytes         int    // memory of their keys and values now
-	OpenTrees         int    // open trees now
-	Processes         int    // processes known now
+	Events            uint64             // probe hits
+	Sessions          uint64             // of those, hits that report a session and make no span
+	Hidden            uint64             // of those, hits of trees that the configured scopes leave out
+	ForeignPairs      uint64             // pairs for contexts that another file opened: crypto.foreign.*
+	ExcludedPairs     uint64             // pairs whose key the configuration leaves out
+	ReservedKeys      uint64             // pairs whose attribute has a reserved name: crypto.emitted.*
+	Spans             uint64             // spans passed to the sink
+	Trees             uint64             // trees that ended
+	Evicted           uint64             // trees that were ended by a limit
+	Evictions         contexts.Evictions // of those, by limit and class of owner
+	DroppedAttributes uint64             // attributes over the limit of a span
+	OpenContexts      int                // contexts in open trees now
+	OpenBytes         int                // memory of their keys and values now
+	OpenTrees         int                // open trees now
+	Processes         int                // processes known now
+	Owners            int                // owners of these
 }
 
 // New returns a mapper without trees.
@@ -95,6 +100,9 @@ func New(cfg Config) (*Mapper, error) {
 	setDefault(&cfg.MaxOpenBytes, 16<<20)
 	setDefault(&cfg.MaxTreeSpans, 4096)
 	setDefault(&cfg.MaxProcesses, 8192)
+	if cfg.Owner == nil {
+		cfg.Owner = contexts.OwnerByUser
+	}
 	setDefault(&cfg.Resource, sdkresource.Empty())
 	setDefault(&cfg.Log, slog.New(slog.DiscardHandler))
 	cfg.Resource = sdkresource.NewWithAttributes(cfg.Resource.SchemaURL(), text.Attributes(cfg.Resource.Attributes())...)
@@ -123,6 +131,7 @@ func New(cfg Config) (*Mapper, error) {
 		MaxTreeContexts: cfg.MaxTreeSpans,
 		MaxPairs:        sdktrace.NewSpanLimits().AttributeCountLimit,
 		MaxProcesses:    cfg.MaxProcesses,
+		Owner:           cfg.Owner,
 		Excluded:        func(emitted string) bool { return m.cfg.Rules.excludes(emitted) },
 		Identify:        func(pid uint32, record event.Process) any { return m.identify(pid, record) },
 		Finished:        m.finished,
@@ -156,9 +165,9 @@ func (m *Mapper) Stats() Stats {
 	s, tracked := m.stats, m.tracker.Stats()
 	s.Events, s.Sessions, s.ExcludedPairs = tracked.Events, tracked.Sessions, tracked.Excluded
 	s.ForeignPairs = tracked.ForeignPairs
-	s.Evicted, s.DroppedAttributes = tracked.Evicted, tracked.DroppedPairs
+	s.Evicted, s.Evictions, s.DroppedAttributes = tracked.Evictions.Total(), tracked.Evictions, tracked.DroppedPairs
 	s.OpenContexts, s.OpenBytes, s.OpenTrees = tracked.OpenContexts, tracked.OpenBytes, tracked.OpenTrees
-	s.Processes = tracked.Processes
+	s.Processes, s.Owners = tracked.Processes, tracked.Owners
 	return s
 }
 

@@ -12,11 +12,15 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/crau-otel/crau-otel/mapping/contexts"
 	"github.com/crau-otel/crau-otel/mapping/meaning"
 )
 
 // Operation is one use of cryptography, for counting.
 type Operation = meaning.Operation
+
+// Owner is whose share of the limits a process counts against.
+type Owner = contexts.Owner
 
 // Tree is a finished tree: a trace, or the part of a trace that is finished. Its Spans and Operations are valid during
 // the call of Config.Sink only; [Tree.Clone] returns a copy that can be kept.

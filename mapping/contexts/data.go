@@ -38,7 +38,7 @@ func (t *Tracker) addPairs(innermost *context, ev *event.Event) {
 	tr := innermost.tree
 	tr.events++
 	tr.last = ev.Time
-	t.trees.MoveToBack(tr.age)
+	t.touch(tr)
 	if ev.Flags&event.Lost != 0 {
 		innermost.incomplete = true
 	}
@@ -74,7 +74,7 @@ func (t *Tracker) addForeign(c *context, ev *event.Event) {
 	tr := c.tree
 	tr.events++
 	tr.last = ev.Time
-	t.trees.MoveToBack(tr.age)
+	t.touch(tr)
 	for i := range ev.Pairs {
 		pair := &ev.Pairs[i]
 		k := t.interner.key(pair.Key)
@@ -94,7 +94,7 @@ func (t *Tracker) addForeign(c *context, ev *event.Event) {
 func (t *Tracker) put(c *context, d shape.Datum) {
 	for i := range c.data {
 		if d.Key.Same(c.data[i].Key) && d.Foreign == c.data[i].Foreign {
-			t.bytes += d.Size() - c.data[i].Size()
+			t.use(c.tree.owner, 0, d.Size()-c.data[i].Size())
 			c.data[i] = d
 			return
 		}
@@ -112,7 +112,7 @@ func (t *Tracker) put(c *context, d shape.Datum) {
 		c.foreign++
 	}
 	c.data = append(c.data, d)
-	t.bytes += d.Size()
+	t.use(c.tree.owner, 0, d.Size())
 }
 
 // nameIn returns the name of the context, if the event reports it.

@@ -12,9 +12,6 @@ import (
 
 // finish ends a tree and passes it to Config.Finished.
 func (t *Tracker) finish(tr *tree, reason shape.EndReason) {
-	if reason == shape.EndEvicted {
-		t.stats.Evicted++
-	}
 	t.handUp(tr, false, reason)
 	tr.stopWaiting()
 	for _, c := range tr.contexts {
@@ -23,32 +20,41 @@ func (t *Tracker) finish(tr *tree, reason shape.EndReason) {
 	t.removeTree(tr)
 }
 
-// finishAll ends the trees of a process in the order in which they began.
-func (t *Tracker) finishAll(p *Process, reason shape.EndReason) {
+// finishAll ends the trees of a process in the order in which they began, and returns how many these were.
+func (t *Tracker) finishAll(p *Process, reason shape.EndReason) (trees int) {
 	for tr := range p.trees {
 		t.joinLast(tr)
 	}
 	byStart := func(a, b *tree) int { return cmp.Compare(a.root().start, b.root().start) }
 	for _, tr := range slices.SortedFunc(maps.Keys(p.trees), byStart) {
 		t.finish(tr, reason)
+		trees++
 	}
+	return trees
 }
 
-// makeRoom evicts the trees that are idle longest until the thread can open so many more contexts, and data can be
-// added.
-func (t *Tracker) makeRoom(th *thread, more int) {
-	for t.contexts+more > t.cfg.MaxContexts || t.bytes > t.cfg.MaxBytes {
-		tr := t.trees.Front().Value.(*tree)
-		evicted := tr.thread
-		t.finish(tr, shape.EndEvicted)
-		if evicted != th {
-			t.forgetThread(evicted)
+// evict ends a tree because of a limit.
+func (t *Tracker) evict(tr *tree, limit Limit) {
+	t.stats.Evictions[limit][tr.owner.Class]++
+	t.finish(tr, shape.EndEvicted)
+}
+
+// leastShed is the part of a tree, as a divisor, that must be superseded for it to be shed: else a tree of many open
+// contexts would be copied for each new one.
+const leastShed = 8
+
+// shed hands up the superseded contexts of a tree. The others stay in it. It does nothing if these are nearly all
+// there are.
+func (t *Tracker) shed(tr *tree) {
+	superseded := 0
+	for _, c := range tr.contexts {
+		if c.superseded {
+			superseded++
 		}
 	}
-}
-
-// shed hands up the contexts of a tree that were superseded. The others stay in the tree.
-func (t *Tracker) shed(tr *tree) {
+	if superseded*leastShed < len(tr.contexts) {
+		return
+	}
 	t.handUp(tr, true, shape.EndSuperseded)
 	open := tr.contexts[:0]
 	for _, c := range tr.contexts {
@@ -79,6 +85,9 @@ func (t *Tracker) handUp(tr *tree, part bool, reason shape.EndReason) {
 		if !part || c.superseded {
 			c.stretch()
 		}
+	}
+	if tr.isIncomplete() {
+		tr.root().incomplete = true
 	}
 	f.fill(tr.contexts, part)
 	carry := t.cfg.Finished(f)
@@ -129,15 +138,25 @@ func (f *Finished) reset() {
 
 // close removes a context that was passed on.
 func (t *Tracker) close(c *context) {
-	t.contexts--
-	t.bytes -= c.size()
+	t.use(c.tree.owner, -1, -c.size())
 	c.thread.removeContext(c)
 	t.pool.putContext(c)
 }
 
 // removeTree forgets a tree whose contexts are closed or belong to another tree.
 func (t *Tracker) removeTree(tr *tree) {
-	t.trees.Remove(tr.age)
+	t.trees.remove(tr)
+	tr.owner.trees.remove(tr)
+	t.rerank(tr.owner)
 	delete(tr.thread.process.trees, tr)
 	t.pool.putTree(tr)
 }
+
+// touch notes that a tree got an event.
+func (t *Tracker) touch(tr *tree) {
+	t.trees.moveToBack(tr)
+	tr.owner.trees.moveToBack(tr)
+}
+
+// isIncomplete reports whether hits of the process were lost while the tree was open.
+func (tr *tree) isIncomplete() bool { return tr.losses < tr.thread.process.losses }

@@ -3,6 +3,7 @@
 package contexts
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -15,6 +16,9 @@ func newTest(seed uint64, finished func(*Finished)) (*Tracker, *eventtest.Source
 	t := New(Config{
 		IdleTimeout: 2 * time.Second, MaxContexts: 12 + int(seed%20), MaxTreeContexts: 2 + int(seed%7), MaxProcesses: 2,
 		MaxBytes: 1000 + 100*int(seed%30), MaxPairs: 128,
+		Owner: func(pid uint32, _ event.Process) Owner {
+			return Owner{fmt.Sprint(pid % 3), OwnerClass(pid % 3)}
+		},
 		Excluded: func(string) bool { return false },
 		Identify: func(uint32, event.Process) any { return nil },
 		Finished: func(f *Finished) []any {
@@ -75,8 +79,7 @@ func checkFinished(t *testing.T, f *Finished, seed uint64) {
 func checkTrees(t *testing.T, tracker *Tracker, seed uint64) {
 	t.Helper()
 	contexts, bytes := 0, 0
-	for e := tracker.trees.Front(); e != nil; e = e.Next() {
-		tr := e.Value.(*tree)
+	for tr := tracker.trees.front; tr != nil; tr = tr.links[byIdle].after {
 		contexts += len(tr.contexts)
 		if len(tr.contexts) == 0 || tr.root().parent != nil {
 			t.Fatalf("seed %d: a tree without a root", seed)
@@ -119,11 +122,44 @@ func checkTrees(t *testing.T, tracker *Tracker, seed uint64) {
 			}
 		}
 	}
-	if bytes != tracker.bytes {
-		t.Fatalf("seed %d: %d bytes of data in the trees, %d counted", seed, bytes, tracker.bytes)
+	if st := tracker.Stats(); bytes != st.OpenBytes || contexts != st.OpenContexts {
+		t.Fatalf("seed %d: %d contexts and %d bytes in the trees, counted %+v", seed, contexts, bytes, st)
 	}
-	if contexts != tracker.contexts {
-		t.Fatalf("seed %d: %d contexts in the trees, %d counted", seed, contexts, tracker.contexts)
+	checkOwners(t, tracker, seed)
+}
+
+// checkOwners checks that what owners use adds up, and that rankings are in order.
+func checkOwners(t *testing.T, tracker *Tracker, seed uint64) {
+	t.Helper()
+	for _, g := range []*owners{&tracker.root, &tracker.others} {
+		var sum usage
+		for i, r := range g.byMemory.ranks {
+			o := r.owner
+			var contexts, bytes, trees int
+			for tr := o.trees.front; tr != nil; tr = tr.links[byOwner].after {
+				trees++
+				contexts += len(tr.contexts)
+				for _, c := range tr.contexts {
+					bytes += c.size()
+				}
+			}
+			if contexts != o.contexts || bytes != o.bytes || trees != o.trees.n || o.usage.processes != o.processes.Len() {
+				t.Fatalf("seed %d: an owner has %d contexts and %d bytes in %d trees: %+v", seed, contexts, bytes, trees, o.usage)
+			}
+			if r.use != tracker.memory(o) || r.index != i || r.use > g.byMemory.top().memoryRank.use {
+				t.Fatalf("seed %d: an owner has another rank than it should", seed)
+			}
+			sum.add(contexts, bytes)
+			sum.processes += o.usage.processes
+		}
+		for i, r := range g.byProcesses.ranks {
+			if r.use != uint64(r.owner.usage.processes) || r.index != i || r.use > g.byProcesses.ranks[0].use {
+				t.Fatalf("seed %d: an owner has another rank by processes than it should", seed)
+			}
+		}
+		if sum != g.usage || len(g.byMemory.ranks) != len(g.byProcesses.ranks) {
+			t.Fatalf("seed %d: owners use %+v, counted %+v", seed, sum, g.usage)
+		}
 	}
 }
 
@@ -134,5 +170,17 @@ func TestThreadsWithNothingOpenAreForgotten(t *testing.T) {
 	tracker.Tick(src.Now + 2*eventtest.Second)
 	if len(tracker.processes[src.PID].threads) != 0 {
 		t.Error("the thread is remembered although nothing of it is open")
+	}
+}
+
+// Threads that only report sessions have nothing that could become idle.
+func TestThreadsWithSessionsOnlyAreBounded(t *testing.T) {
+	t.Parallel()
+	tracker, src := newTest(10, func(*Finished) {})
+	for src.TID = range uint32(10_000) {
+		src.Enter(7)
+	}
+	if n := len(tracker.processes[src.PID].threads); n > 2*maxIdleThreads {
+		t.Errorf("%d threads are remembered", n)
 	}
 }

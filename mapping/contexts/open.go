@@ -88,6 +88,7 @@ func (t *Tracker) settle(c *context, name schema.Name) {
 		return
 	}
 	parent.tree.events += c.tree.events
+	c.incomplete = c.incomplete || c.tree.isIncomplete()
 	t.removeTree(c.tree)
 	parent.adopt(c)
 	c.parentage = shape.ParentCertain
@@ -119,7 +120,9 @@ func (t *Tracker) plant(c *context, parentage shape.Parentage) {
 		fillRandom(tr.traceID[:8])
 		fillRandom(tr.traceID[8:])
 	}
-	tr.age = t.trees.PushBack(tr)
+	tr.owner, tr.losses = c.thread.process.owner, c.thread.process.losses
+	t.trees.pushBack(tr)
+	tr.owner.trees.pushBack(tr)
 	c.thread.process.trees[tr] = struct{}{}
 	c.tree, c.parentage = tr, parentage
 	tr.contexts = append(tr.contexts, c)
@@ -133,7 +136,7 @@ func (t *Tracker) openChild(th *thread, ev *event.Event, newest, parent *context
 		parent.revive() // otherwise it could be shed itself
 		t.shed(tr)
 		if len(tr.contexts) >= t.cfg.MaxTreeContexts {
-			t.finish(tr, shape.EndEvicted)
+			t.evict(tr, LimitTree)
 			return t.openTree(th, ev, shape.ParentUnknown)
 		}
 	}
@@ -151,7 +154,7 @@ func (t *Tracker) open(th *thread, ev *event.Event) *context {
 	}
 	th.setContext(c)
 	th.newest = c.ref()
-	t.contexts++
+	t.use(th.process.owner, 1, 0)
 	return c
 }
 

@@ -100,13 +100,14 @@ func (t *Tracker) merge(first, piece *tree, method shape.JoinMethod) *context {
 	first.contexts = append(first.contexts, piece.contexts[1:]...)
 	first.events += piece.events
 	first.last = max(first.last, piece.last)
+	first.losses = min(first.losses, piece.losses)
 	first.pieces.joined++
 	first.pieces.has |= piece.pieces.has
 	first.pieces.method = method
 	root.last = max(root.last, merged.last)
 	root.superseded = false
 	root.incomplete = root.incomplete || merged.incomplete
-	t.trees.MoveToBack(first.age)
+	t.touch(first)
 
 	// The id now refers to the handshake's root, even if its pieces come from different threads.
 	if merged.thread.ownContext(merged.id, merged.file) == merged {
@@ -118,8 +119,7 @@ func (t *Tracker) merge(first, piece *tree, method shape.JoinMethod) *context {
 	if merged.thread.newest.context == merged {
 		merged.thread.newest = root.ref()
 	}
-	t.contexts--
-	t.bytes -= merged.size()
+	t.use(first.owner, -1, -merged.size())
 	t.pool.putContext(merged)
 	t.removeTree(piece)
 	return root

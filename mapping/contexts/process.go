@@ -19,20 +19,21 @@ type Process struct {
 	Signed shape.Sides
 
 	threads      map[uint32]*thread
+	sweepAt      int     // number of threads at which those without contexts are removed
 	newestThread *thread // the one of threads whose event came last; nil if unknown
 	// sessions has the unfinished handshakes by the library's session, where the library reports it.
 	sessions map[key]*tree
 	trees    map[*tree]struct{} // unfinished
-	age      *list.Element      // in Tracker.byAge
-	lost     uint64             // hits that the kernel lost so far
+	owner    *owner
+	age      *list.Element // in owner.processes
+	lost     uint64        // hits that the kernel lost so far
+	losses   int           // how often that number grew
 }
 
-// noteLost marks all open trees if hits were lost, because any of them may lack some.
+// noteLost notes that hits were lost: any tree that is open may lack some.
 func (p *Process) noteLost(lost uint64) {
 	if lost > p.lost {
-		for t := range p.trees {
-			t.root().incomplete = true
-		}
+		p.losses++
 	}
 	p.lost = lost // smaller than before if the kernel forgot the process in between
 }
@@ -53,15 +54,19 @@ type thread struct {
 
 // startProcess records the identity of a process, which changes with an exec.
 func (t *Tracker) startProcess(ev *event.Event) {
-	p := t.process(ev.PID)
+	p := t.process(ev.PID, ev.Process)
 	if p.Record.Runs(ev.Process) {
-		return // the kernel had forgotten the process, and reports it again
+		return // it was announced just now, or again since the kernel had forgotten it
 	}
-	p.Record = ev.Process
-	program := t.cfg.Identify(ev.PID, ev.Process)
-	if p.Program != program {
+	program, o := t.cfg.Identify(ev.PID, ev.Process), t.owner(ev.PID, ev.Process)
+	if p.Program != program || p.owner != o {
 		t.finishAll(p, shape.EndExit)
 		p.Program, p.Signed = program, 0
+	}
+	p.Record = ev.Process // not before: the trees that ended are of who it was
+	if p.owner != o {
+		t.removeProcess(p)
+		t.addProcess(p, o)
 	}
 }
 
@@ -77,15 +82,17 @@ func (t *Tracker) lookup(pid uint32) *Process {
 	return p
 }
 
-// process returns the process with that id and marks it as the most recently active. Beyond the limit, the process that
-// is silent longest is evicted.
-func (t *Tracker) process(pid uint32) *Process {
+// process returns the process with that id and marks it as the most recently active. A new process gets the record.
+func (t *Tracker) process(pid uint32, record event.Process) *Process {
 	if p := t.lookup(pid); p != nil {
-		t.byAge.MoveToBack(p.age)
+		p.owner.processes.MoveToBack(p.age)
 		return p
 	}
-	if len(t.processes) >= t.cfg.MaxProcesses {
-		t.forget(t.byAge.Front().Value.(*Process), shape.EndEvicted)
+	o := t.owner(pid, record)
+	for len(t.processes) >= t.cfg.MaxProcesses ||
+		o.Class != ClassRoot && t.others.usage.processes >= allowed(t.cfg.MaxProcesses) {
+		t.evictProcess(t.processVictim(o))
+		o = t.owner(pid, record) // it may have been the owner's only one
 	}
 	p := &Process{
 		PID:      pid,
@@ -93,16 +100,28 @@ func (t *Tracker) process(pid uint32) *Process {
 		trees:    make(map[*tree]struct{}),
 		sessions: make(map[key]*tree),
 	}
-	p.Program = t.cfg.Identify(pid, event.Process{})
-	p.age = t.byAge.PushBack(p)
+	p.Record = record
+	p.Program = t.cfg.Identify(pid, record)
+	t.addProcess(p, o)
 	t.processes[pid] = p
 	return p
 }
 
-// forget ends a process's trees and removes it.
-func (t *Tracker) forget(p *Process, reason shape.EndReason) {
-	t.finishAll(p, reason)
-	t.byAge.Remove(p.age)
+// exitProcess ends the trees of a process that ended, and removes it.
+func (t *Tracker) exitProcess(p *Process) {
+	t.finishAll(p, shape.EndExit)
+	t.forget(p)
+}
+
+// evictProcess evicts the trees of a process, and removes it.
+func (t *Tracker) evictProcess(p *Process) {
+	t.stats.Evictions[LimitProcesses][p.owner.Class] += uint64(t.finishAll(p, shape.EndEvicted))
+	t.forget(p)
+}
+
+// forget removes a process without trees.
+func (t *Tracker) forget(p *Process) {
+	t.removeProcess(p)
 	delete(t.processes, p.PID)
 	if t.newestProcess == p {
 		t.newestProcess = nil
@@ -110,12 +129,15 @@ func (t *Tracker) forget(p *Process, reason shape.EndReason) {
 }
 
 func (t *Tracker) thread(ev *event.Event) *thread {
-	p := t.process(ev.PID)
+	p := t.process(ev.PID, event.Process{})
 	if th := p.newestThread; th != nil && th.id == ev.TID {
 		return th
 	}
 	th, ok := p.threads[ev.TID]
 	if !ok {
+		if len(p.threads) >= p.sweepAt {
+			p.sweepThreads()
+		}
 		th = &thread{
 			id: ev.TID, process: p, open: make(map[uint64]*context), waiting: make(map[key][]*tree),
 		}
@@ -123,6 +145,21 @@ func (t *Tracker) thread(ev *event.Event) *thread {
 	}
 	p.newestThread = th
 	return th
+}
+
+// maxIdleThreads is about how many threads without an open context are kept.
+const maxIdleThreads = 256
+
+// sweepThreads removes the threads that have nothing open, such as those that only reported sessions. Its cost is spread
+// over the threads that come until the next time.
+func (p *Process) sweepThreads() {
+	for id, th := range p.threads {
+		if len(th.open) == 0 {
+			delete(p.threads, id)
+		}
+	}
+	p.newestThread = nil
+	p.sweepAt = 2*len(p.threads) + maxIdleThreads
 }
 
 // forgetThread removes a thread that has nothing open: the kernel does not report the exit of threads.

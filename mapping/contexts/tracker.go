@@ -3,7 +3,6 @@
 package contexts
 
 import (
-	"container/list"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -16,7 +15,8 @@ import (
 type Config struct {
 	// IdleTimeout is how long a tree may be without an event before it ends.
 	IdleTimeout time.Duration
-	// MaxContexts bounds the contexts of all open trees.
+	// MaxContexts bounds the contexts of all open trees. For this limit and those of bytes and processes, every owner has a
+	// share: see owner.go.
 	MaxContexts int
 	// MaxBytes bounds the memory of the keys and values of all open trees.
 	MaxBytes int
@@ -26,6 +26,8 @@ type Config struct {
 	MaxPairs int
 	// MaxProcesses bounds the processes.
 	MaxProcesses int
+	// Owner returns whose share of the limits a process counts against. The record is zero if it did not arrive.
+	Owner func(pid uint32, record event.Process) Owner
 	// Excluded reports whether pairs with this key are to be left out.
 	Excluded func(emitted string) bool
 	// Identify returns the program that a process runs. The record is zero if it did not arrive. Results are compared
@@ -66,11 +68,12 @@ type Stats struct {
 	Excluded     uint64 // pairs whose key is excluded
 	ForeignPairs uint64 // pairs for contexts that another file opened
 	DroppedPairs uint64 // pairs over the limit of a context
-	Evicted      uint64 // trees that were ended by a limit
+	Evictions    Evictions
 	OpenContexts int
 	OpenBytes    int
 	OpenTrees    int
 	Processes    int
+	Owners       int // of processes
 }
 
 // Tracker keeps the open contexts. It is fed from one goroutine.
@@ -78,11 +81,10 @@ type Tracker struct {
 	cfg           Config
 	interner      interner
 	processes     map[uint32]*Process
-	newestProcess *Process   // the one of processes whose event came last; nil if unknown
-	byAge         *list.List // of *Process, the one silent longest first
-	trees         *list.List // of *tree, idle longest first
-	contexts      int        // in all trees
-	bytes         int        // of their data
+	newestProcess *Process         // the one of processes whose event came last; nil if unknown
+	owners        map[Owner]*owner // those with processes
+	root, others  owners           // of class root, and of other classes
+	trees         treeList         // idle longest first
 	stats         Stats
 	pool          pool
 	finished      Finished // memory for the one that is handed up
@@ -94,8 +96,7 @@ func New(cfg Config) *Tracker {
 		cfg:       cfg,
 		interner:  newInterner(cfg.Excluded),
 		processes: make(map[uint32]*Process),
-		byAge:     list.New(),
-		trees:     list.New(),
+		owners:    make(map[Owner]*owner),
 	}
 }
 
@@ -111,7 +112,8 @@ func (t *Tracker) Reconfigure(idleTimeout time.Duration) {
 // Stats returns the counters.
 func (t *Tracker) Stats() Stats {
 	s := t.stats
-	s.OpenContexts, s.OpenBytes, s.OpenTrees, s.Processes = t.contexts, t.bytes, t.trees.Len(), len(t.processes)
+	s.OpenContexts, s.OpenBytes = t.root.contexts+t.others.contexts, t.root.bytes+t.others.bytes
+	s.OpenTrees, s.Processes, s.Owners = t.trees.n, len(t.processes), len(t.owners)
 	return s
 }
 
@@ -125,7 +127,7 @@ func (t *Tracker) Handle(ev *event.Event) {
 		t.startProcess(ev)
 	case event.ProcessExit:
 		if p := t.lookup(ev.PID); p != nil {
-			t.forget(p, shape.EndExit)
+			t.exitProcess(p)
 		}
 	case event.SessionEnter, event.SessionLeave:
 		t.stats.Events++
@@ -133,18 +135,21 @@ func (t *Tracker) Handle(ev *event.Event) {
 		t.session(t.thread(ev), ev)
 	case event.NewContext:
 		t.stats.Events++
-		t.newContext(t.thread(ev), ev)
+		th := t.thread(ev)
+		t.newContext(th, ev)
+		t.rerank(th.process.owner)
 	case event.Data:
 		t.stats.Events++
-		t.data(t.thread(ev), ev)
+		th := t.thread(ev)
+		t.data(th, ev)
+		t.rerank(th.process.owner)
 	}
 }
 
 // Tick ends the trees that are idle at boot time now, in ns. Every event up to then must have been handled.
 func (t *Tracker) Tick(now uint64) {
 	idle := uint64(t.cfg.IdleTimeout)
-	for e := t.trees.Front(); e != nil; e = t.trees.Front() {
-		tr := e.Value.(*tree)
+	for tr := t.trees.front; tr != nil; tr = t.trees.front {
 		if tr.last+idle > now {
 			return
 		}
@@ -159,8 +164,8 @@ func (t *Tracker) Tick(now uint64) {
 
 // Flush ends all trees because crau-otel stops.
 func (t *Tracker) Flush() {
-	for e := t.trees.Front(); e != nil; e = t.trees.Front() {
-		if tr := e.Value.(*tree); !t.joinLast(tr) {
+	for tr := t.trees.front; tr != nil; tr = t.trees.front {
+		if !t.joinLast(tr) {
 			t.finish(tr, shape.EndShutdown)
 		}
 	}

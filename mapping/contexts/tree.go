@@ -3,8 +3,6 @@
 package contexts
 
 import (
-	"container/list"
-
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/crau-otel/crau-otel/mapping/schema"
@@ -18,8 +16,10 @@ type tree struct {
 	last     uint64     // boot time of the newest event
 	events   int        // probe hits that were not handed up yet
 	traceID  trace.TraceID
-	age      *list.Element // in Tracker.trees
+	owner    *owner
+	links    [listKinds]links
 	pieces   pieces
+	losses   int // Process.losses when the tree began
 }
 
 func (t *tree) root() *context { return t.contexts[0] }

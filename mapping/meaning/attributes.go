@@ -57,7 +57,7 @@ func (c *context) appendAttributes(attrs []attribute.KeyValue, head *shape.Head)
 	if unreadable != nil {
 		attrs = append(attrs, schema.AttrContextUnreadable.StringSlice(unreadable))
 	}
-	if c.Incomplete {
+	if c.Incomplete || c.parent == nil && head.End == shape.EndEvicted {
 		attrs = append(attrs, schema.AttrIncomplete.Bool(true))
 	}
 	if c.Parentage != shape.ParentCertain {

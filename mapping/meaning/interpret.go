@@ -62,7 +62,7 @@ func (in *Interpreter) interpret(s *shape.Shape) *Meaning {
 	}
 	for i := len(contexts) - 1; i >= 0; i-- {
 		if c := &contexts[i]; !c.Open {
-			c.conclude()
+			c.conclude(s.Head.End == shape.EndEvicted)
 		}
 	}
 	m := &in.scratch.meaning

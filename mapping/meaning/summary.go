@@ -27,6 +27,7 @@ type summary struct {
 	made           shape.Datum     // scheme of the program's own signature
 	weak           []string
 	downgraded     bool
+	missing        []string // what an incomplete handshake lacks
 }
 
 // maxOffered bounds the list of offered groups; TLS libraries make two or three shares.
@@ -131,14 +132,17 @@ func (s *summary) addWeak(reasons []string) {
 	}
 }
 
-// conclude closes c's summary, if it has one, and adds it to that of the root, or of the uppermost context that c
-// counts for.
-func (c *context) conclude() {
+// conclude closes c's summary, if it has one, and adds it to that of the root, or of the uppermost context that c counts
+// for.
+func (c *context) conclude(evicted bool) {
 	s, root := c.judgement.summary, c.top
 	if s == nil {
 		return
 	}
 	s.conclude(c)
+	if c.Name.Context.IsHandshake() && (evicted || c.Incomplete) {
+		s.noteMissing(c, evicted)
+	}
 	if c == root {
 		return
 	}
@@ -160,6 +164,26 @@ func (s *summary) conclude(c *context) {
 		s.offered = nil // a server only generates the share that it answers with
 	}
 	s.downgraded = s.offered != nil && s.offeredSafe && s.keyExchange == registry.Classical
+}
+
+// noteMissing notes what a handshake lacks of which events were lost, or which was evicted before it was over. In an
+// evicted one what is missing is unknown, since it may well have been reported later.
+func (s *summary) noteMissing(c *context, evicted bool) {
+	if c.class() == schema.ClassTLSHandshake && c.get(schema.KeyTLSProtocolVersion) == nil {
+		s.missing = append(s.missing, "protocol_version")
+	}
+	for _, part := range []struct {
+		status *registry.Status
+		name   string
+	}{{&s.keyExchange, "key_exchange"}, {&s.authentication, "authentication"}} {
+		if *part.status != registry.NotApplicable {
+			continue
+		}
+		s.missing = append(s.missing, part.name)
+		if evicted {
+			*part.status = registry.Unknown
+		}
+	}
 }
 
 // isBeforeTLS13 reports whether a version is older than TLS 1.3 and DTLS 1.3 (0xfefc; DTLS counts downwards, RFC 9147).
@@ -185,6 +209,9 @@ func (s *summary) appendTo(attrs []attribute.KeyValue, c *context) []attribute.K
 	}
 	if s.downgraded {
 		attrs = append(attrs, schema.AttrPQCDowngraded.Bool(true))
+	}
+	if s.missing != nil {
+		attrs = append(attrs, schema.AttrIncompleteMissing.StringSlice(s.missing))
 	}
 	if c.class() != schema.ClassTLSHandshake {
 		return attrs
@@ -212,7 +239,7 @@ func (s *summary) appendTo(attrs []attribute.KeyValue, c *context) []attribute.K
 // events, look the same. A process that signed or verified before on the same side is assumed not to use external keys.
 func (s *summary) isResumption(c *context) bool {
 	version, ok := c.word(schema.KeyTLSProtocolVersion)
-	if !ok || s.signed || c.Incomplete || registry.TLSVersion(version).Protocol == "" {
+	if !ok || s.signed || s.missing != nil || registry.TLSVersion(version).Protocol == "" {
 		return false
 	}
 	if !isBeforeTLS13(version) {

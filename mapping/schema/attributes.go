@@ -118,7 +118,10 @@ var (
 	AttrContextUnreadable = define("crypto.context.unreadable", "string[]", "[app.note]", "all",
 		"The attributes whose value could not be read from the process.", ours)
 	AttrIncomplete = define("crypto.incomplete", "boolean", "true", "all",
-		"Data of this context was lost.", ours)
+		"Data of this context was lost. On roots, also: the tree was evicted before it was over.", ours)
+	AttrIncompleteMissing = define("crypto.incomplete.missing", "string[]", "[key_exchange, authentication]", "handshakes",
+		"What an incomplete handshake lacks: protocol_version, key_exchange, authentication. The status of an evicted one is "+
+			"then unknown.", ours)
 	AttrHandshakeJoined = define("crypto.handshake.joined", "string", "exact", "tls::handshake",
 		"How the pieces of a handshake were joined: exact (by its session) or inferred. Set if there were several.", ours)
 	AttrHandshakePieces = define("crypto.handshake.pieces", "int", "2", "tls::handshake",

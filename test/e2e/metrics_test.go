@@ -23,7 +23,7 @@ func TestMetricsArriveOverOTLP(t *testing.T) {
 		"crypto.operations{crypto.algorithm=ecdsa_secp256r1_sha256,crypto.operation=tls::sign,crypto.pqc.status=classical," +
 			"crypto.role=server,process.executable.name=sample}": 5,
 		"crypto.handshake.duration{crypto.operation=tls::handshake,crypto.pqc.status=hybrid,crypto.role=server," +
-			"process.executable.name=sample}": 5,
+			"process.executable.name=sample,tls.protocol.name=tls,tls.protocol.version=1.3}": 5,
 		"crypto.policy.violations{crypto.policy.rule=pq-only/key-exchange,process.executable.name=sample}": 10,
 		"crau_otel.hits{}":                        float64(hits),
 		"crau_otel.events.lost{reason=ring_full}": 0,

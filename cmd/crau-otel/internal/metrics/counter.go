@@ -4,6 +4,7 @@ package metrics
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -75,31 +76,38 @@ func (c *counter) count(owner string, s series) *count {
 	return n
 }
 
-// histogram is the SDK's, with series that are admitted by shares.
+// histogram is one of the SDK's with series that are admitted by shares. The overflow series has an instrument of its own,
+// in a scope of its own: once the SDK sees its attribute, it adds every new series to it.
 type histogram struct {
-	metric.Float64Histogram
+	admitted, rest metric.Float64Histogram
 
 	shares   shares
 	known    map[series]metric.MeasurementOption
 	overflow metric.MeasurementOption
 }
 
-func (h *histogram) register(meter metric.Meter, of Instrument, limit int) (err error) {
+func (h *histogram) register(meter, overflowMeter metric.Meter, of Instrument, limit int) error {
 	h.shares, h.known = newShares(limit), make(map[series]metric.MeasurementOption)
 	h.overflow = metric.WithAttributes(overflow)
-	h.Float64Histogram, err = meter.Float64Histogram(of.Name, metric.WithUnit(of.Unit), metric.WithDescription(of.Meaning),
-		metric.WithExplicitBucketBoundaries(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10))
-	return err
+	options := []metric.Float64HistogramOption{
+		metric.WithUnit(of.Unit), metric.WithDescription(of.Meaning),
+		metric.WithExplicitBucketBoundaries(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+	}
+	var errs [2]error
+	h.admitted, errs[0] = meter.Float64Histogram(of.Name, options...)
+	h.rest, errs[1] = overflowMeter.Float64Histogram(of.Name, options...)
+	return errors.Join(errs[:]...)
 }
 
 func (h *histogram) record(owner string, s series, d time.Duration) {
 	option, ok := h.known[s]
 	if !ok {
-		option = h.overflow
-		if h.shares.admit(owner) {
-			option = metric.WithAttributeSet(s.attributes())
-			h.known[s] = option
+		if !h.shares.admit(owner) {
+			h.rest.Record(context.Background(), d.Seconds(), h.overflow)
+			return
 		}
+		option = metric.WithAttributeSet(s.attributes())
+		h.known[s] = option
 	}
-	h.Record(context.Background(), d.Seconds(), option)
+	h.admitted.Record(context.Background(), d.Seconds(), option)
 }

@@ -46,12 +46,14 @@ func New(cfg Config) (*Metrics, error) {
 	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(cfg.Reader), sdkmetric.WithResource(cfg.Resource),
 		sdkmetric.WithCardinalityLimit(0)) // none: shares limits the series
 	meter := provider.Meter(mapping.ScopeName, metric.WithInstrumentationVersion(cfg.Version))
+	overflowMeter := provider.Meter(mapping.ScopeName, metric.WithInstrumentationVersion(cfg.Version),
+		metric.WithInstrumentationAttributes(overflow))
 	m := &Metrics{provider: provider}
 
 	var errs [4]error
 	errs[0] = m.operations.register(meter, operations, cfg.MaxSeries)
 	errs[1] = m.violations.register(meter, violations, cfg.MaxSeries)
-	errs[2] = m.handshakes.register(meter, handshakes, cfg.MaxSeries)
+	errs[2] = m.handshakes.register(meter, overflowMeter, handshakes, cfg.MaxSeries)
 	errs[3] = observe(meter, cfg.Health)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, fmt.Errorf("make instruments: %w", err)

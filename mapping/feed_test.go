@@ -96,7 +96,8 @@ func treeText(t testing.TB, spans []Span) string {
 			b.WriteString(" [" + k + "]")
 		}
 		for _, a := range sp.Attributes() {
-			if a.Key == schema.AttrContextID || a.Key == schema.AttrContextEnd || a.Key == schema.AttrUserClass {
+			if a.Key == schema.AttrContextID || a.Key == schema.AttrContextEnd || a.Key == schema.AttrUserClass ||
+				a == schema.AttrSource.String("probe") {
 				continue
 			}
 			fmt.Fprintf(&b, " %s=%s", a.Key, a.Value.String())

@@ -74,7 +74,7 @@ func (s *Sensor) emitTLS(c *connection) {
 		if !c.emitted.answer {
 			s.offer(t)
 		}
-		s.text("tls::alert_from", alertSide(t.Alert.From))
+		s.text("tls::alert_side", alertSide(t.Alert.From))
 		if !t.Alert.Encrypted {
 			s.word("tls::alert", uint64(t.Alert.Description))
 		}

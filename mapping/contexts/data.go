@@ -21,6 +21,10 @@ func (t *Tracker) data(th *thread, ev *event.Event) {
 	if c == nil && th.isStale(nil) && th.newest.context.file == ev.File {
 		c = th.newest.context
 	}
+	if c == nil && fromWire(ev) {
+		t.forgetThread(th)
+		return // the tree was evicted, or is part of a library's
+	}
 	if c == nil {
 		t.makeRoom(th, 1)
 		c = t.openRoot(th, ev, nil, shape.ParentMissing)
@@ -36,7 +40,9 @@ func (t *Tracker) data(th *thread, ev *event.Event) {
 // addPairs adds the event's pairs to the contexts they belong to, innermost being the newest of the event's id.
 func (t *Tracker) addPairs(innermost *context, ev *event.Event) {
 	tr := innermost.tree
-	tr.events++
+	if !fromWire(ev) {
+		tr.events++
+	}
 	tr.last = ev.Time
 	t.touch(tr)
 	if ev.Flags&event.Lost != 0 {

@@ -8,10 +8,20 @@ import (
 	"slices"
 
 	"github.com/crau-otel/crau-otel/mapping/shape"
+	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
 // finish ends a tree and passes it to Config.Finished.
 func (t *Tracker) finish(tr *tree, reason shape.EndReason) {
+	if tr.partner != nil {
+		wire := tr
+		if tr.root().file != event.Wire {
+			wire = tr.partner
+		}
+		if t.complete(wire) && wire == tr {
+			return // the library's tree is still open
+		}
+	}
 	t.handUp(tr, false, reason)
 	tr.stopWaiting()
 	for _, c := range tr.contexts {
@@ -27,8 +37,10 @@ func (t *Tracker) finishAll(p *Process, reason shape.EndReason) (trees int) {
 	}
 	byStart := func(a, b *tree) int { return cmp.Compare(a.root().start, b.root().start) }
 	for _, tr := range slices.SortedFunc(maps.Keys(p.trees), byStart) {
-		t.finish(tr, reason)
-		trees++
+		if _, open := p.trees[tr]; open { // it may have become part of another one
+			t.finish(tr, reason)
+			trees++
+		}
 	}
 	return trees
 }
@@ -77,7 +89,7 @@ func (t *Tracker) handUp(tr *tree, part bool, reason shape.EndReason) {
 	f.reset()
 	f.Process, f.TraceID, f.Events, f.Part = tr.thread.process, tr.traceID, tr.events, part
 	tr.events = 0
-	f.Shape.Head = shape.Head{End: reason, Pieces: tr.pieces.joined, Signed: tr.thread.process.Signed}
+	f.Shape.Head = shape.Head{End: reason, Pieces: tr.pieces.joined, Signed: tr.thread.process.Signed, Wire: tr.wire}
 	if tr.pieces.joined > 0 {
 		f.Shape.Head.Join = tr.pieces.method
 	}
@@ -140,11 +152,15 @@ func (f *Finished) reset() {
 func (t *Tracker) close(c *context) {
 	t.use(c.tree.owner, -1, -c.size())
 	c.thread.removeContext(c)
+	if c.thread.id&wireThread != 0 {
+		t.forgetThread(c.thread)
+	}
 	t.pool.putContext(c)
 }
 
 // removeTree forgets a tree whose contexts are closed or belong to another tree.
 func (t *Tracker) removeTree(tr *tree) {
+	tr.part()
 	t.trees.remove(tr)
 	tr.owner.trees.remove(tr)
 	t.rerank(tr.owner)
@@ -159,4 +175,7 @@ func (t *Tracker) touch(tr *tree) {
 }
 
 // isIncomplete reports whether hits of the process were lost while the tree was open.
-func (tr *tree) isIncomplete() bool { return tr.losses < tr.thread.process.losses }
+// What the wire reports is no hit.
+func (tr *tree) isIncomplete() bool {
+	return tr.losses < tr.thread.process.losses && tr.root().file != event.Wire
+}

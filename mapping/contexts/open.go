@@ -41,6 +41,9 @@ func (t *Tracker) newContext(th *thread, ev *event.Event) {
 	}
 	c.linked = len(ev.Pairs) == 0
 	t.addPairs(c, ev)
+	if fromWire(ev) && c.parent == nil {
+		t.findPartner(c)
+	}
 }
 
 // openSelf opens a context that names itself as parent. Explicit links and the schema decide about its place, which may

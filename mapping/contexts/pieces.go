@@ -104,6 +104,10 @@ func (t *Tracker) merge(first, piece *tree, method shape.JoinMethod) *context {
 	first.pieces.joined++
 	first.pieces.has |= piece.pieces.has
 	first.pieces.method = method
+	if first.partner == nil && piece.partner != nil {
+		first.partner, piece.partner.partner = piece.partner, first
+		piece.partner = nil
+	}
 	root.last = max(root.last, merged.last)
 	root.superseded = false
 	root.incomplete = root.incomplete || merged.incomplete

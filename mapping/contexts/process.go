@@ -129,19 +129,22 @@ func (t *Tracker) forget(p *Process) {
 }
 
 func (t *Tracker) thread(ev *event.Event) *thread {
-	p := t.process(ev.PID, event.Process{})
-	if th := p.newestThread; th != nil && th.id == ev.TID {
+	p, id := t.process(ev.PID, event.Process{}), ev.TID
+	if fromWire(ev) {
+		id |= wireThread
+	}
+	if th := p.newestThread; th != nil && th.id == id {
 		return th
 	}
-	th, ok := p.threads[ev.TID]
+	th, ok := p.threads[id]
 	if !ok {
 		if len(p.threads) >= p.sweepAt {
 			p.sweepThreads()
 		}
 		th = &thread{
-			id: ev.TID, process: p, open: make(map[uint64]*context), waiting: make(map[key][]*tree),
+			id: id, process: p, open: make(map[uint64]*context), waiting: make(map[key][]*tree),
 		}
-		p.threads[ev.TID] = th
+		p.threads[id] = th
 	}
 	p.newestThread = th
 	return th

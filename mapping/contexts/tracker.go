@@ -119,7 +119,7 @@ func (t *Tracker) Stats() Stats {
 
 // Handle processes one event.
 func (t *Tracker) Handle(ev *event.Event) {
-	if p := t.lookup(ev.PID); p != nil && ev.Lost != p.lost {
+	if p := t.lookup(ev.PID); p != nil && ev.Lost != p.lost && !fromWire(ev) {
 		p.noteLost(ev.Lost)
 	}
 	switch ev.Kind {
@@ -134,15 +134,26 @@ func (t *Tracker) Handle(ev *event.Event) {
 		t.stats.Sessions++
 		t.session(t.thread(ev), ev)
 	case event.NewContext:
-		t.stats.Events++
+		t.countHit(ev)
 		th := t.thread(ev)
 		t.newContext(th, ev)
 		t.rerank(th.process.owner)
 	case event.Data:
-		t.stats.Events++
+		t.countHit(ev)
 		th := t.thread(ev)
 		t.data(th, ev)
 		t.rerank(th.process.owner)
+	case event.ContextEnd:
+		th := t.thread(ev)
+		t.endWire(th, ev)
+		t.rerank(th.process.owner)
+	}
+}
+
+// countHit counts an event that is a probe hit.
+func (t *Tracker) countHit(ev *event.Event) {
+	if !fromWire(ev) {
+		t.stats.Events++
 	}
 }
 

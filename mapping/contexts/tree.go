@@ -19,7 +19,9 @@ type tree struct {
 	owner    *owner
 	links    [listKinds]links
 	pieces   pieces
-	losses   int // Process.losses when the tree began
+	losses   int              // Process.losses when the tree began
+	partner  *tree            // the other tree of a handshake that both a library and package wire report
+	wire     shape.JoinMethod // how the wire's part was joined, if it was
 }
 
 func (t *tree) root() *context { return t.contexts[0] }

@@ -73,6 +73,9 @@ func (c *context) appendAttributes(attrs []attribute.KeyValue, head *shape.Head)
 // appendJudgement appends what the operation, and the handshake or root, amounts to.
 func (c *context) appendJudgement(attrs []attribute.KeyValue) []attribute.KeyValue {
 	j := &c.judgement
+	if reason, _ := c.failure(); reason != "" {
+		attrs = append(attrs, schema.AttrErrorType.String(reason))
+	}
 	if named := c.Name.Context; named.IsHandshake() && c.get(schema.KeyTLSRole) == nil && named.Role != "" {
 		attrs = append(attrs, schema.AttrTLSRole.String(named.Role))
 	}
@@ -99,8 +102,15 @@ func (c *context) appendJudgement(attrs []attribute.KeyValue) []attribute.KeyVal
 // appendDatum appends the attributes that a datum stands for: names beside code points, booleans, else key and value.
 func appendDatum(attrs []attribute.KeyValue, d *shape.Datum) []attribute.KeyValue {
 	if d.Type != event.Word {
-		if d.Key.ID == schema.KeyTLSRole {
+		switch d.Key.ID {
+		case schema.KeyTLSRole:
 			return append(attrs, schema.AttrTLSRole.String(d.Text))
+		case schema.KeyTLSAlertSide:
+			return append(attrs, schema.AttrTLSAlertSide.String(d.Text))
+		case schema.KeyTLSOfferedGroups:
+			return attrs // the summary has them
+		case schema.KeyTLSOfferedShares:
+			return append(attrs, schema.AttrTLSSharesOffered.StringSlice(groupNames(d)))
 		}
 		return append(attrs, attribute.KeyValue{Key: attribute.Key(d.Key.Attribute), Value: value(d)})
 	}
@@ -127,6 +137,18 @@ func appendDatum(attrs []attribute.KeyValue, d *shape.Datum) []attribute.KeyValu
 	case schema.KeyTLSKeyExchangeAlgorithm:
 		name, _, _ := registry.TLSKeyExchangeAlgorithm(d.Word)
 		return append(attrs, schema.AttrTLSKeyExchangeAlgorithm.String(name))
+	case schema.KeyTLSNegotiated, schema.KeyTLSResumed, schema.KeyTLSUnanswered:
+		return attrs // the judgement has them
+	case schema.KeyTLSPrimeBits:
+		id.Key = schema.AttrTLSPrimeBits
+		return append(attrs, id)
+	case schema.KeyTLSAlert:
+		id.Key = schema.AttrTLSAlertCode
+		return append(attrs, id)
+	case schema.KeyTLSRetried:
+		return append(attrs, schema.AttrTLSRetried.Bool(d.Word != 0))
+	case schema.KeyTLSECHOffered:
+		return append(attrs, schema.AttrTLSECHOffered.Bool(d.Word != 0))
 	case schema.KeyPKStatic:
 		return append(attrs, schema.AttrPKStatic.Bool(d.Word != 0))
 	}

@@ -119,6 +119,9 @@ func (in *Interpreter) addSpan(m *Meaning, head *shape.Head, i int, c *context) 
 		attrs = append(attrs, in.rules.Library(c.File)...)
 	}
 	attrs = in.appendTrust(attrs, c)
+	if c.parent == nil {
+		attrs = c.appendSource(attrs, head)
+	}
 	if c.parent == nil && head.UserClass != "" {
 		attrs = append(attrs, schema.AttrUserClass.String(head.UserClass))
 	}
@@ -126,11 +129,19 @@ func (in *Interpreter) addSpan(m *Meaning, head *shape.Head, i int, c *context) 
 		Name: c.spanName(), Kind: c.kind(), Dropped: int(c.Dropped), Context: i, Parent: in.parentSpan(c),
 		ContextID: len(attrs) - start, Operation: -1,
 	}
+	failure, side := c.failure()
+	if failure != "" {
+		span.Status = sdktrace.Status{Code: codes.Error, Description: failed(failure, side)}
+	}
 	attrs = append(attrs, attribute.KeyValue{Key: schema.AttrContextID})
 	violations := in.rules.Policy.Check(head.Executable, span.Name, attrs[start:])
 	if violations != nil {
 		attrs = append(attrs, schema.AttrPolicyViolations.StringSlice(violations))
-		span.Status = sdktrace.Status{Code: codes.Error, Description: "violates " + strings.Join(violations, ", ")}
+		span.Status.Code = codes.Error
+		if failure != "" {
+			span.Status.Description += "; "
+		}
+		span.Status.Description += "violates " + strings.Join(violations, ", ")
 	}
 	if op, ok := c.operation(head.Executable); ok || violations != nil {
 		if !ok {

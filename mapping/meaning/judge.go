@@ -74,6 +74,11 @@ func (c *context) judge(known *publicKeys) {
 	j := &c.judgement
 	j.status, j.weak = c.judgeAlone(known)
 	j.part = registry.NotApplicable
+	if c.class() == schema.ClassTLSKeyExchange {
+		if negotiated, ok := c.word(schema.KeyTLSNegotiated); ok && negotiated != 0 {
+			j.agreed = true
+		}
+	}
 	if c.above == nil || j.status == registry.NotApplicable || c.trusted && !c.above.trusted {
 		return
 	}
@@ -89,9 +94,12 @@ func (c *context) judgeAlone(known *publicKeys) (status registry.Status, weak []
 			g := registry.TLSGroup(id)
 			return g.Status, g.Weak
 		}
+		if bits, ok := c.word(schema.KeyTLSPrimeBits); ok && bits < 2048 {
+			weak = []string{registry.WeakDHBelow2048}
+		}
 		if id, ok := c.word(schema.KeyTLSKeyExchangeAlgorithm); ok {
 			_, status, _ = registry.TLSKeyExchangeAlgorithm(id)
-			return status, nil
+			return status, weak
 		}
 	case schema.ClassTLSSignature:
 		if id, ok := c.word(schema.KeyTLSSignatureAlgorithm); ok {

@@ -10,6 +10,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/registry"
 	"github.com/crau-otel/crau-otel/mapping/schema"
 	"github.com/crau-otel/crau-otel/mapping/shape"
+	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
 // summary sums up a handshake, or a root that is not a handshake.
@@ -163,6 +164,7 @@ func (s *summary) conclude(c *context) {
 	if c.role() != "client" {
 		s.offered = nil // a server only generates the share that it answers with
 	}
+	s.addOffer(c)
 	s.downgraded = s.offered != nil && s.offeredSafe && s.keyExchange == registry.Classical
 }
 
@@ -234,10 +236,13 @@ func (s *summary) appendTo(attrs []attribute.KeyValue, c *context) []attribute.K
 	return attrs
 }
 
-// isResumption reports whether a TLS handshake can only be a resumption. No library reports resumptions: they look like
+// isResumption reports whether a TLS handshake can only be a resumption. No library reports resumptions, the wire does: they look like
 // full handshakes from which something is missing. Handshakes with an external pre-shared key, and those that lost
 // events, look the same. A process that signed or verified before on the same side is assumed not to use external keys.
 func (s *summary) isResumption(c *context) bool {
+	if resumed, ok := c.word(schema.KeyTLSResumed); ok || c.File == event.Wire {
+		return resumed != 0 // the wire shows it
+	}
 	version, ok := c.word(schema.KeyTLSProtocolVersion)
 	if !ok || s.signed || s.missing != nil || registry.TLSVersion(version).Protocol == "" {
 		return false

@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/crau-otel/crau-otel/mapping/schema"
+	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
 // Several files can contribute to one tree: a program opens a context around a handshake of a TLS library, which calls a
@@ -22,7 +23,7 @@ import (
 
 // isTrusted reports whether only root can write a file. If nothing is known about files, all count as trusted.
 func (in *Interpreter) isTrusted(file uint32) bool {
-	if in.rules.Library == nil {
+	if in.rules.Library == nil || file == event.Wire { // no program decides what the kernel reads from a connection
 		return true
 	}
 	return slices.Contains(in.rules.Library(file), schema.AttrLibraryTrusted.Bool(true))

@@ -62,7 +62,24 @@ var (
 	AttrTLSGroupName = define("tls.group.name", "string", "X25519MLKEM768", "tls::key_exchange, tls::handshake",
 		"The IANA name for tls.group.id, or unknown (0x....).", ours)
 	AttrTLSGroupsOffered = define("tls.groups.offered", "string[]", "[X25519MLKEM768, secp256r1]", "tls::handshake",
-		"The groups of the key shares that a client made, in order.", ours)
+		"The groups that the client offered, in order. Where only a library's probes report the handshake, those of the key "+
+			"shares that a client made.", ours)
+	AttrTLSSharesOffered = define("tls.key_shares.offered", "string[]", "[X25519MLKEM768, x25519]", "tls::handshake",
+		"The groups for which the client sent key shares in its first hello. From the wire.", ours)
+	AttrTLSRetried = define("tls.hello_retry_request", "boolean", "true", "tls::handshake",
+		"The server asked for another key share with a HelloRetryRequest. From the wire.", ours)
+	AttrTLSECHOffered = define("tls.ech.offered", "boolean", "true", "tls::handshake",
+		"The client sent an Encrypted ClientHello, or GREASE for one: what it offers to the server inside is not seen. "+
+			"From the wire.", ours)
+	AttrTLSPrimeBits = define("tls.dh.prime_bits", "int", "2048", "tls::key_exchange",
+		"The size of the prime of a finite-field key exchange of TLS 1.2 and older. From the wire.", ours)
+	AttrErrorType = define(semconv.ErrorTypeKey, "string", "handshake_failure", "tls::handshake",
+		"Why the handshake failed: the IANA name of the alert; encrypted_alert, the client gave up behind the ServerHello of "+
+			"TLS 1.3; or unanswered, no ServerHello came. The span's status is error. From the wire.", convention)
+	AttrTLSAlertCode = define("tls.alert.code", "int", "40", "tls::handshake",
+		"The alert's IANA code point. Set if an alert was seen in the clear. From the wire.", ours)
+	AttrTLSAlertSide = define("tls.alert.side", "string", "server", "tls::handshake",
+		"Which side sent the alert: client or server. From the wire.", ours)
 	AttrTLSNegotiated = define("tls.key_exchange.negotiated", "boolean", "true", "tls::key_exchange",
 		"Whether a shared secret was made with this group; false for a share that was only offered. Always set.", ours)
 	AttrTLSSignatureSchemeID = define("tls.signature_scheme.id", "int", "1027",
@@ -108,7 +125,8 @@ var (
 	AttrContextName = define("crypto.context.name", "string", "tls::handshake_client", "all",
 		"The name that the library emitted, if it is not the registered one.", ours)
 	AttrContextEnd = define("crypto.context.end", "string", "idle", "all",
-		"Why the end was inferred: idle, process_exit, superseded, session_closed, shutdown or evicted. Always set.", ours)
+		"Why the end was inferred: idle, process_exit, superseded, observed, session_closed, shutdown or "+
+			"evicted. Always set.", ours)
 	AttrContextParent = define("crypto.context.parent", "string", "unknown", "all",
 		"Why the parent is in doubt. On a root: unknown (the named parent is not open), cyclic (it is below a context of the "+
 			"same id), or missing (data came for a context whose opening was not seen). On others: inferred (the named parent "+
@@ -162,6 +180,16 @@ var (
 	AttrLibraryTrusted = define("crypto.library.trusted", "boolean", "true", "as crypto.library.name",
 		"Whether root owns the file and every folder above it, and only root can write there. Always set. "+
 			"Anybody can run a program that reports what they like.", ours)
+)
+
+// Attributes of who reported a tree.
+var (
+	AttrSource = define("crypto.source", "string", "probe+wire", "roots",
+		"Who reported the tree: probe, a library with probes; wire, the packets of the connection; or probe+wire, both. "+
+			"Always set.", ours)
+	AttrSourceJoined = define("crypto.source.joined", "string", "exact", "roots",
+		"How the reports of the library and of the wire were joined: exact, the hello was sent inside the library's call for "+
+			"the session; or inferred, by thread, role and time. Set if crypto.source is probe+wire.", ours)
 )
 
 // Attributes of the observed program.

@@ -23,6 +23,16 @@ const (
 	KeyTLSGroup
 	KeyTLSSignatureAlgorithm
 	KeyTLSKeyExchangeAlgorithm
+	KeyTLSOfferedGroups
+	KeyTLSOfferedShares
+	KeyTLSNegotiated
+	KeyTLSPrimeBits
+	KeyTLSResumed
+	KeyTLSRetried
+	KeyTLSECHOffered
+	KeyTLSAlert
+	KeyTLSAlertSide
+	KeyTLSUnanswered
 	KeyPKAlgorithm
 	KeyPKCurve
 	KeyPKGroup
@@ -48,6 +58,16 @@ var keyIDs = map[string]KeyID{
 	"tls::group":                       KeyTLSGroup,
 	"tls::signature_algorithm":         KeyTLSSignatureAlgorithm,
 	"tls::key_exchange_algorithm":      KeyTLSKeyExchangeAlgorithm,
+	"tls::offered_groups":              KeyTLSOfferedGroups,
+	"tls::offered_shares":              KeyTLSOfferedShares,
+	"tls::negotiated":                  KeyTLSNegotiated,
+	"tls::prime_bits":                  KeyTLSPrimeBits,
+	"tls::resumed":                     KeyTLSResumed,
+	"tls::retried":                     KeyTLSRetried,
+	"tls::ech_offered":                 KeyTLSECHOffered,
+	"tls::alert":                       KeyTLSAlert,
+	"tls::alert_side":                  KeyTLSAlertSide,
+	"tls::unanswered":                  KeyTLSUnanswered,
 	"pk::algorithm":                    KeyPKAlgorithm,
 	"pk::curve":                        KeyPKCurve,
 	"pk::group":                        KeyPKGroup,

@@ -24,7 +24,8 @@ type Head struct {
 	End        EndReason
 	Pieces     int // pieces that were joined to the handshake besides the first
 	Join       JoinMethod
-	Signed     Sides // sides on which an earlier TLS handshake of the process had a signature
+	Signed     Sides      // sides on which an earlier TLS handshake of the process had a signature
+	Wire       JoinMethod // how what the wire shows was joined to what a library reports; JoinNone: it was not
 }
 
 // Sides is a set of roles in a handshake.
@@ -62,6 +63,7 @@ const (
 	EndSuperseded EndReason = "superseded"     // another context replaced it
 	EndShutdown   EndReason = "shutdown"       // crau-otel stopped
 	EndEvicted    EndReason = "evicted"        // a limit was reached
+	EndObserved   EndReason = "observed"       // the connection showed the end: it is encrypted, failed or closed
 	EndClosed     EndReason = "session_closed" // the program closed the session
 )
 

@@ -52,6 +52,7 @@ func Trees(t testing.TB, spans []*Span) []*Span {
 // DescribesRun reports whether an attribute depends on who ran a program and how, not on what the program did.
 func DescribesRun(key string) bool {
 	return key == "crypto.context.id" || key == "crypto.context.end" || key == "crypto.process.user_class" ||
+		key == "crypto.source" ||
 		strings.HasPrefix(key, "crypto.library.")
 }
 

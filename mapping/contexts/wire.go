@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package contexts
+
+import (
+	"slices"
+
+	"github.com/crau-otel/crau-otel/mapping/schema"
+	"github.com/crau-otel/crau-otel/mapping/shape"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// Package wire reports handshakes that it sees at the socket. Where the library that makes a handshake has probes, both
+// report the same one: the hello is sent on the thread, and while the library's handshake is open there. The two trees are
+// then partners. When either ends, the wire's completes the other with what only the wire shows, unless the two contradict
+// each other: then they stay two.
+
+// wireThread marks the id of the thread that contexts of package wire live on. Kernel thread ids are smaller, so no
+// program's event can name these contexts.
+const wireThread = 1 << 31
+
+// fromWire reports whether package wire emitted the event.
+func fromWire(ev *event.Event) bool { return ev.File == event.Wire }
+
+// findPartner looks for the handshake that a library has open on the thread while the wire's handshake c began.
+func (t *Tracker) findPartner(c *context) {
+	if c.class() != schema.ClassTLSHandshake || c.tree.partner != nil {
+		return
+	}
+	th, ok := c.thread.process.threads[c.thread.id&^wireThread]
+	if !ok {
+		return
+	}
+	newest := th.newest.get()
+	if newest == nil {
+		return
+	}
+	tr := newest.tree
+	root := tr.root()
+	role := shape.Role(root.name, root.data)
+	if root.class() != schema.ClassTLSHandshake || tr.partner != nil || tr.wire != shape.JoinNone ||
+		role != shape.Role(c.name, c.data) {
+		return
+	}
+	// A client that knows the version already has got its answer: what it sends now opens another connection.
+	if role == "client" && shape.Find(root.data, schema.KeyTLSProtocolVersion) != nil {
+		return
+	}
+	tr.partner, c.tree.partner = c.tree, tr
+}
+
+// part dissolves a partnership.
+func (tr *tree) part() {
+	if tr.partner != nil {
+		tr.partner.partner = nil
+		tr.partner = nil
+	}
+}
+
+// complete moves what the wire's tree has, and its partner lacks, to the partner. It reports whether the two agree; else
+// they are no partners any more.
+func (t *Tracker) complete(wire *tree) bool {
+	library := wire.partner
+	if !agree(library, wire) {
+		wire.part()
+		return false
+	}
+	root, seen := library.root(), wire.root()
+	for _, d := range seen.data {
+		if !slices.ContainsFunc(root.data, func(have shape.Datum) bool { return have.Key.Same(d.Key) && !have.Foreign }) {
+			t.put(root, d)
+		}
+	}
+	library.wire = shape.JoinInferred
+	if library.pieces.session.id != 0 {
+		library.wire = shape.JoinExact
+	}
+	// A library that reports no key exchange, as GnuTLS under TLS 1.2, gets the wire's.
+	lacking := !slices.ContainsFunc(library.contexts, isKeyExchange)
+	for _, c := range wire.contexts[1:] {
+		if lacking && isKeyExchange(c) && c.parent == seen {
+			c.tree, c.parent = library, root
+			library.contexts = append(library.contexts, c)
+			continue
+		}
+		t.close(c)
+	}
+	root.last = max(root.last, seen.last)
+	t.close(seen)
+	wire.contexts = wire.contexts[:0]
+	th := wire.thread
+	t.removeTree(wire)
+	t.forgetThread(th)
+	return true
+}
+
+func isKeyExchange(c *context) bool { return c.class() == schema.ClassTLSKeyExchange }
+
+// agree reports whether nothing that a library says contradicts what the wire shows.
+func agree(library, wire *tree) bool {
+	root, seen := library.root(), wire.root()
+	for _, id := range []schema.KeyID{schema.KeyTLSProtocolVersion, schema.KeyTLSCipherSuite} {
+		a, b := shape.Find(root.data, id), shape.Find(seen.data, id)
+		if a != nil && b != nil && a.Word != b.Word {
+			return false
+		}
+	}
+	var reported []uint64
+	for _, c := range library.contexts {
+		if d := shape.Find(c.data, schema.KeyTLSGroup); d != nil && isKeyExchange(c) {
+			reported = append(reported, d.Word)
+		}
+	}
+	for _, c := range wire.contexts {
+		if d := shape.Find(c.data, schema.KeyTLSGroup); d != nil && reported != nil && !slices.Contains(reported, d.Word) {
+			return false
+		}
+	}
+	return true
+}
+
+// endWire ends the tree of a handshake that package wire reports the end of.
+func (t *Tracker) endWire(th *thread, ev *event.Event) {
+	c := th.ownContext(ev.Context, ev.File)
+	if c == nil {
+		return // evicted, or part of a library's tree
+	}
+	c.last = max(c.last, ev.Time)
+	t.finish(c.tree, shape.EndObserved)
+	t.forgetThread(th)
+}

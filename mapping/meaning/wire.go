@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package meaning
+
+import (
+	"encoding/hex"
+	"slices"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/crau-otel/crau-otel/mapping/registry"
+	"github.com/crau-otel/crau-otel/mapping/schema"
+	"github.com/crau-otel/crau-otel/mapping/shape"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// Values of crypto.source.
+const (
+	sourceProbe = "probe"
+	sourceWire  = "wire"
+	sourceBoth  = "probe+wire"
+)
+
+// source returns who reported a root.
+func (c *context) source(head *shape.Head) string {
+	switch {
+	case c.File == event.Wire:
+		return sourceWire
+	case head.Wire != shape.JoinNone:
+		return sourceBoth
+	}
+	return sourceProbe
+}
+
+// appendSource appends who reported a root, and how what two reported was joined.
+func (c *context) appendSource(attrs []attribute.KeyValue, head *shape.Head) []attribute.KeyValue {
+	attrs = append(attrs, schema.AttrSource.String(c.source(head)))
+	if head.Wire != shape.JoinNone {
+		attrs = append(attrs, schema.AttrSourceJoined.String(string(head.Wire)))
+	}
+	return attrs
+}
+
+// Values of error.type besides the names of alerts.
+const (
+	errorEncryptedAlert = "encrypted_alert" // TLS 1.3 encrypts a client's alerts behind the ServerHello
+	errorUnanswered     = "unanswered"      // the connection ended, or stayed silent, before the ServerHello
+)
+
+// failure returns why a handshake failed, "" if it is not known to have failed, and which side gave up, "" if unknown.
+func (c *context) failure() (reason, side string) {
+	if c.class() != schema.ClassTLSHandshake {
+		return "", ""
+	}
+	if side = c.text(schema.KeyTLSAlertSide); side != "" {
+		if id, ok := c.word(schema.KeyTLSAlert); ok {
+			return registry.TLSAlert(id), side
+		}
+		return errorEncryptedAlert, side
+	}
+	if _, ok := c.word(schema.KeyTLSUnanswered); ok {
+		return errorUnanswered, ""
+	}
+	return "", ""
+}
+
+// failed describes a failure for the span's status.
+func failed(reason, side string) string {
+	if side == "" {
+		return "handshake failed: " + reason
+	}
+	return "handshake failed: " + reason + " from the " + side
+}
+
+// groupIDs returns the groups that a list of code points in hexadecimal has.
+func groupIDs(d *shape.Datum) []uint64 {
+	raw, err := hex.DecodeString(d.Text)
+	if err != nil || d.Type != event.Blob {
+		return nil
+	}
+	var ids []uint64
+	for ; len(raw) >= 2; raw = raw[2:] {
+		ids = append(ids, uint64(raw[0])<<8|uint64(raw[1]))
+	}
+	return ids
+}
+
+// addOffer replaces the groups of the key shares that a library made by all that the client offered.
+func (s *summary) addOffer(c *context) {
+	d := c.get(schema.KeyTLSOfferedGroups)
+	if d == nil {
+		return
+	}
+	s.offered, s.offeredSafe = nil, false
+	for _, id := range groupIDs(d) {
+		g := registry.TLSGroup(id)
+		s.offeredSafe = s.offeredSafe || isSafe(g.Status)
+		if !slices.Contains(s.offered, g.Name) && len(s.offered) < maxOffered {
+			s.offered = append(s.offered, g.Name)
+		}
+	}
+}
+
+// groupNames returns the names of a list of groups.
+func groupNames(d *shape.Datum) []string {
+	var names []string
+	for _, id := range groupIDs(d) {
+		if len(names) < maxOffered {
+			names = append(names, registry.TLSGroup(id).Name)
+		}
+	}
+	return names
+}

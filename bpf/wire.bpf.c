@@ -143,10 +143,18 @@ static __always_inline int parse(struct __sk_buff *skb, struct packet *p)
 static __always_inline int excluded(struct bpf_sock *sk)
 {
 	__u16 local = sk->src_port, remote = bpf_ntohs(sk->dst_port);
-	__u64 cgroup = bpf_sk_cgroup_id(sk);
+	__u64 cgroup;
 
-	return bpf_map_lookup_elem(&excluded_ports, &local) || bpf_map_lookup_elem(&excluded_ports, &remote) ||
-	       bpf_map_lookup_elem(&excluded_cgroups, &cgroup);
+	if (bpf_map_lookup_elem(&excluded_ports, &local) || bpf_map_lookup_elem(&excluded_ports, &remote))
+		return 1;
+	for (int level = 0; level < CRAU_WIRE_LEVELS; level++) {
+		cgroup = bpf_sk_ancestor_cgroup_id(sk, level);
+		if (!cgroup)
+			break;
+		if (bpf_map_lookup_elem(&excluded_cgroups, &cgroup))
+			return 1;
+	}
+	return 0;
 }
 
 /* Whether the owner of the connection may have another record. */

@@ -13,6 +13,7 @@ enum crau_wire_limit {
 	CRAU_WIRE_OWNERS = 4096,	/* owners whose share of the ring is remembered */
 	CRAU_WIRE_PORTS = 256,		/* excluded ports */
 	CRAU_WIRE_CGROUPS = 1024,	/* excluded cgroups */
+	CRAU_WIRE_LEVELS = 16,		/* levels of the hierarchy at which a cgroup can be excluded */
 };
 
 /* Flags of a packet's record. */

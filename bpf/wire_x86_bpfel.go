@@ -154,6 +154,7 @@ const (
 	WireCrauWireLimitCRAU_WIRE_OWNERS  WireCrauWireLimit = 4096
 	WireCrauWireLimitCRAU_WIRE_PORTS   WireCrauWireLimit = 256
 	WireCrauWireLimitCRAU_WIRE_CGROUPS WireCrauWireLimit = 1024
+	WireCrauWireLimitCRAU_WIRE_LEVELS  WireCrauWireLimit = 16
 )
 
 type WireCrauWireOwner struct {

@@ -111,8 +111,7 @@ var registered = []Context{
 		Name: "tls::handshake", Class: ClassTLSHandshake,
 		Keys: []string{
 			"tls::role", "tls::protocol_version", "tls::ciphersuite", "tls::extended_master_secret",
-			"tls::ext::extended_master_secret", "tls::offered_groups", "tls::offered_shares", "tls::resumed", "tls::retried",
-			"tls::ech_offered", "tls::alert", "tls::alert_side", "tls::unanswered",
+			"tls::ext::extended_master_secret",
 		},
 		Holds: append([]string{
 			"tls::key_exchange", "tls::sign", "tls::verify", "tls::verify_cert_chain",
@@ -122,7 +121,7 @@ var registered = []Context{
 	},
 	{
 		Name: "tls::key_exchange", Class: ClassTLSKeyExchange, Holds: agreementContexts,
-		Keys: []string{"tls::group", "tls::key_exchange_algorithm", "tls::negotiated", "tls::prime_bits"},
+		Keys: []string{"tls::group", "tls::key_exchange_algorithm"},
 	},
 	{
 		Name: "tls::sign", Class: ClassTLSSignature, Keys: schemeKeys, Holds: []string{"pk::sign"},

@@ -31,7 +31,8 @@ type AgentConfig struct {
 	// Args follow `crau-otel run`.
 	Args []string
 	// Env is the agent's configuration by variables. Variables for crau-otel or OpenTelemetry in the environment of the
-	// caller do not reach the agent, and discovery is off unless CRAU_DISCOVERY_ENABLED says otherwise.
+	// caller do not reach the agent, discovery is off unless CRAU_DISCOVERY_ENABLED
+	// says otherwise, and the wire unless CRAU_WIRE_ENABLED does.
 	Env []string
 	// Stdout receives the agent's standard output. Nil keeps it for Output.
 	Stdout *os.File
@@ -52,7 +53,7 @@ func privateEnvironment() []string {
 	configures := func(variable string) bool {
 		return strings.HasPrefix(variable, "CRAU_") || strings.HasPrefix(variable, "OTEL_")
 	}
-	return append(slices.DeleteFunc(os.Environ(), configures), "CRAU_DISCOVERY_ENABLED=false")
+	return append(slices.DeleteFunc(os.Environ(), configures), "CRAU_DISCOVERY_ENABLED=false", "CRAU_WIRE_ENABLED=false")
 }
 
 // Agent is a running crau-otel.

@@ -131,7 +131,7 @@ func (s *side) protectedRecord(c *Conn, d Direction, length int) bool {
 		c.state = StateFailed
 		return true
 	case t.ClientHello.EarlyData && t.ServerHello.Version == version13:
-		return false // rejected or late early data cannot be told from the Finished message
+		return false // rejected or late early data looks like the Finished message
 	}
 	c.state = StateComplete
 	return true

@@ -75,7 +75,7 @@ func New(c Config) (*Agent, error) {
 	if a.user, err = privileges.Parse(a.cfg.User); err != nil {
 		return nil, fmt.Errorf("user: %w", err)
 	}
-	if len(a.cfg.Libraries) == 0 && !a.cfg.Discovery.Enabled {
+	if len(a.cfg.Libraries) == 0 && !a.cfg.Discovery.Enabled && !a.cfg.Wire.Enabled {
 		return nil, errors.New("nothing to trace: discovery is off; name a library or program with --library PATH or the key libraries")
 	}
 	a.tracer, err = tracer.New(tracer.Config{
@@ -104,7 +104,8 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		return err
 	}
 	files, sites := a.attachments.count()
-	if sites == 0 && !a.cfg.Discovery.Enabled {
+	onWire := a.attachWire()
+	if sites == 0 && !a.cfg.Discovery.Enabled && !onWire {
 		return errors.New("nothing attached: no file has a usable crypto_auditing probe")
 	}
 	if a.cfg.User != "" {
@@ -123,7 +124,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		return err
 	}
 	a.log.Info("ready", "files", files, "sites", sites, "exporter", a.cfg.Exporter, "uprobe_multi", a.tracer.Multi(),
-		"discovery", a.cfg.Discovery.Enabled)
+		"discovery", a.cfg.Discovery.Enabled, "wire", onWire)
 	if sites == 0 {
 		a.log.Info("no file with probes is known yet; programs and libraries that come later are traced")
 	}
@@ -136,7 +137,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	a.pipeline.handler.note()
 	go feedWatchdog(ctx, a.pipeline.handler, a.log)
 	notify(a.log, daemon.SdNotifyReady)
-	err = a.trace(ctx, func() error { return errors.Join(stopFinding(), a.attachments.Close()) })
+	err = a.trace(ctx, func() error { return errors.Join(stopFinding(), a.attachments.Close(), a.tracer.DetachWire()) })
 	a.pipeline.handler.flush()
 	a.pipeline.close(cfg)
 	total, statsErr := a.pipeline.totals()

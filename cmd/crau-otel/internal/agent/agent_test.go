@@ -144,7 +144,7 @@ func TestReloadChangesTheLevel(t *testing.T) {
 func TestNewRefusesNothingToTrace(t *testing.T) {
 	harness.RequireBPF(t)
 	c := config.Default()
-	c.Discovery.Enabled = false
+	c.Discovery.Enabled, c.Wire.Enabled = false, false
 	if _, err := New(Config{Config: c}); err == nil || !strings.HasPrefix(err.Error(), "nothing to trace: ") {
 		t.Errorf("error is %v", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/tracer"
 	"github.com/crau-otel/crau-otel/tracer/event"
+	"github.com/crau-otel/crau-otel/wire"
 )
 
 // handler passes events to the mapper, keeps its clock synchronised, and publishes a copy of its counters.
@@ -19,9 +20,11 @@ type handler struct {
 	synced uint64                        // boot time of the last synchronisation
 	noted  uint64                        // boot time of the last copy of the counters
 	next   atomic.Pointer[mapping.Rules] // rules to apply at the next tick
+	sensor *wire.Sensor
 
 	mu       sync.Mutex
 	stats    mapping.Stats
+	wire     wire.Stats
 	lastNote time.Time
 }
 
@@ -35,6 +38,9 @@ const (
 // Handle implements [tracer.Handler].
 func (h *handler) Handle(ev *event.Event) { h.mapper.Handle(ev) }
 
+// packet passes a packet to the sensor, whose events go to the mapper.
+func (h *handler) packet(p *event.Packet) { h.sensor.Packet(p) }
+
 // Tick implements [tracer.Handler].
 func (h *handler) Tick(now uint64) {
 	if now-h.synced >= syncEvery {
@@ -44,6 +50,7 @@ func (h *handler) Tick(now uint64) {
 	if next := h.next.Swap(nil); next != nil {
 		h.mapper.Reconfigure(*next)
 	}
+	h.sensor.Tick(now)
 	h.mapper.Tick(now)
 	if now-h.noted >= noteEvery {
 		h.note()
@@ -53,6 +60,7 @@ func (h *handler) Tick(now uint64) {
 
 // flush ends every tree.
 func (h *handler) flush() {
+	h.sensor.Flush()
 	h.mapper.Flush()
 	h.note()
 }
@@ -60,7 +68,7 @@ func (h *handler) flush() {
 func (h *handler) note() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.stats, h.lastNote = h.mapper.Stats(), time.Now()
+	h.stats, h.wire, h.lastNote = h.mapper.Stats(), h.sensor.Stats(), time.Now()
 }
 
 // stalled returns how long ago the counters were last copied, which happens every second while the reader runs.
@@ -70,9 +78,9 @@ func (h *handler) stalled() time.Duration {
 	return time.Since(h.lastNote)
 }
 
-// mapped returns the mapper's counters as of at most a second ago.
-func (h *handler) mapped() mapping.Stats {
+// mapped returns the mapper's and the sensor's counters as of at most a second ago.
+func (h *handler) mapped() (mapping.Stats, wire.Stats) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.stats
+	return h.stats, h.wire
 }

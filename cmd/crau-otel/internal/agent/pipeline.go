@@ -25,6 +25,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/mapping/policy"
 	"github.com/crau-otel/crau-otel/tracer"
+	"github.com/crau-otel/crau-otel/wire"
 )
 
 // pipeline carries events from the ring to the exporters.
@@ -86,6 +87,10 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 		Sink:            p.take,
 		Log:             log,
 	})
+	if err != nil {
+		return nil, err
+	}
+	p.handler.sensor, err = wire.New(wire.Config{Emit: p.handler.mapper.Handle})
 	return p, err
 }
 
@@ -185,7 +190,11 @@ func (p *pipeline) newMetrics(
 // totals returns the account of every hit so far.
 func (p *pipeline) totals() (totals.Totals, error) {
 	traced, err := p.tracer.Stats()
-	return totals.Totals{Traced: traced, Mapped: p.handler.mapped(), Exported: p.queue.Stats()}, err
+	connections, wireErr := p.tracer.WireStats()
+	mapped, handshakes := p.handler.mapped()
+	return totals.Totals{
+		Traced: traced, Connections: connections, Handshakes: handshakes, Mapped: mapped, Exported: p.queue.Stats(),
+	}, errors.Join(err, wireErr)
 }
 
 // lastMetrics is the deadline of the last export of metrics.

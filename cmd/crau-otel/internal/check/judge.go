@@ -127,7 +127,7 @@ func (f *Facts) capability(n privileges.Need) Result {
 		return r
 	}
 	switch n.Use {
-	case privileges.Discovery:
+	case privileges.Discovery, privileges.Wire:
 		r.Status = Degraded
 	case privileges.SingleUprobes:
 		if f.works() {

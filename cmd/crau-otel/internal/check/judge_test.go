@@ -18,10 +18,13 @@ import (
 )
 
 // best returns the facts of a host that supports everything.
+// netAdmin is what reading handshakes from connections needs. It is not kept.
+var netAdmin = privileges.Of(capability.CAP_NET_ADMIN)
+
 func best() Facts {
 	return Facts{
 		Release: "6.18.44", Version: Version{6, 18}, HostUsers: true, HostPIDs: true,
-		Held: privileges.Keep(true, true), Paranoid: "2", Unprivileged: "2", Cgroup: 2,
+		Held: privileges.Keep(true, true) | netAdmin, Paranoid: "2", Unprivileged: "2", Cgroup: 2,
 	}
 }
 
@@ -64,7 +67,7 @@ func TestJudge(t *testing.T) {
 		"an old kernel with everything ported back": {
 			func(f *Facts) { f.Version = Version{5, 14} },
 			map[string]Status{"kernel": Degraded, "sleepable uprobes": Degraded},
-			"", "what is degraded: 2 of 24",
+			"", "what is degraded: 2 of 25",
 		},
 		"no BTF": {
 			func(f *Facts) { f.BTF, f.Load = fs.ErrNotExist, errors.New("apply CO-RE relocations:\n  no BTF") },
@@ -92,23 +95,27 @@ func TestJudge(t *testing.T) {
 			},
 			map[string]Status{
 				"CAP_BPF": Missing, "CAP_PERFMON": Missing, "CAP_SYS_PTRACE": Degraded, "CAP_DAC_READ_SEARCH": Degraded,
-				"CAP_CHECKPOINT_RESTORE": Degraded, "BPF programs": Unknown, "ring buffer": Unknown, "raw tracepoints": Unknown,
+				"CAP_NET_ADMIN": Degraded, "CAP_CHECKPOINT_RESTORE": Degraded, "BPF programs": Unknown, "ring buffer": Unknown, "raw tracepoints": Unknown,
 				"BPF cookies": Unknown, "uprobe_multi": Unknown, "trial: load": Missing, "trial: attach": Unknown,
 			},
 			"CAP_BPF, CAP_PERFMON, trial: load", "-> see to what else is missing\n",
 		},
+		"no wire": {
+			func(f *Facts) { f.Held = privileges.Keep(true, true) },
+			map[string]Status{"CAP_NET_ADMIN": Degraded}, "", "without it only libraries",
+		},
 		"no discovery": {
-			func(f *Facts) { f.Held = privileges.Keep(true, false) },
+			func(f *Facts) { f.Held = privileges.Keep(true, false) | netAdmin },
 			map[string]Status{"CAP_SYS_PTRACE": Degraded, "CAP_DAC_READ_SEARCH": Degraded, "CAP_CHECKPOINT_RESTORE": Degraded},
-			"", "what is degraded: 3 of 24",
+			"", "what is degraded: 3 of 25",
 		},
 		"admin only": {
-			func(f *Facts) { f.Held = privileges.Of(capability.CAP_SYS_ADMIN) },
+			func(f *Facts) { f.Held = privileges.Of(capability.CAP_SYS_ADMIN) | netAdmin },
 			map[string]Status{"CAP_SYS_PTRACE": Degraded, "CAP_DAC_READ_SEARCH": Degraded},
 			"", "",
 		},
 		"single uprobes": {
-			func(f *Facts) { old(f); f.Held = privileges.Keep(false, true) },
+			func(f *Facts) { old(f); f.Held = privileges.Keep(false, true) | netAdmin },
 			map[string]Status{"uprobe_multi": Degraded},
 			"", "CAP_SYS_ADMIN              attaches single uprobes",
 		},

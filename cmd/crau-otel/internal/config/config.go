@@ -40,6 +40,7 @@ type Config struct {
 	// Libraries are files to attach whether or not Discovery finds them.
 	Libraries []string  `yaml:"libraries"`
 	Discovery Discovery `yaml:"discovery"`
+	Wire      Wire      `yaml:"wire"`
 	// Scopes are the scopes of contexts and keys that are traced, such as tls, ssh or pk; all of them if empty.
 	Scopes []string `yaml:"scopes"`
 	// Services name observed programs; the first that matches counts. By default a program is named after its
@@ -87,6 +88,17 @@ type Discovery struct {
 	MaxSites int `yaml:"max_sites"`
 	// MaxSitesPerContainer is how many of them may be in files first seen in one container or unit, 1 to 16384.
 	MaxSitesPerContainer int `yaml:"max_sites_per_container"`
+}
+
+// Wire configures how handshakes are read from the packets that open connections.
+type Wire struct {
+	// Enabled is whether to read them.
+	Enabled bool `yaml:"enabled"`
+	// DenyPorts are local and remote ports whose connections are not examined, 1 to 65535 each and at most 256.
+	DenyPorts []int `yaml:"deny_ports"`
+	// DenyCgroups are cgroups, as paths in the version 2 hierarchy, whose connections are not examined, including those
+	// of the cgroups below them; at most 1024.
+	DenyCgroups []string `yaml:"deny_cgroups"`
 }
 
 // Service names the programs that match all of its patterns, which [path.Match] defines. An empty pattern matches any.
@@ -204,6 +216,7 @@ func Default() Config {
 			Allow:   []string{}, Deny: []string{}, DenyExecutables: []string{}, DenyCgroups: []string{},
 			MaxFiles: 1024, MaxFilesPerContainer: 64, MaxSites: 8192, MaxSitesPerContainer: 2048,
 		},
+		Wire:     Wire{Enabled: true, DenyPorts: []int{}, DenyCgroups: []string{}},
 		Scopes:   []string{},
 		Services: []Service{},
 		Exporter: ExporterOTLP,

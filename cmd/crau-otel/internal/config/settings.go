@@ -30,6 +30,12 @@ var meanings = []struct{ key, meaning string }{
 	{"discovery.max_files_per_container", "Of these, how many may first be seen in one container or systemd unit."},
 	{"discovery.max_sites", "Probe sites attached at a time, 1 to 16384."},
 	{"discovery.max_sites_per_container", "Of these, how many may be in files first seen in one container or unit."},
+	{"wire.enabled", "Whether to read TLS and SSH handshakes from connections, whatever library: see [The wire](wire.md)."},
+	{"wire.deny_ports", "Ports, local or remote, whose connections are not examined."},
+	{
+		"wire.deny_cgroups",
+		"Cgroups whose connections are not examined, such as `/system.slice/backup.service`, with those below them.",
+	},
 	{"scopes", "Scopes of the contexts and keys to trace, such as `tls`, `ssh` and `pk`; empty means all."},
 	{
 		"services",

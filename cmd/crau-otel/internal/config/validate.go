@@ -34,6 +34,7 @@ func (c Config) problems() problems {
 		}
 	}
 	c.Discovery.validate(&p)
+	c.Wire.validate(&p)
 	validateScopes(&p, c.Scopes)
 	for i, service := range c.Services {
 		service.validate(&p, fmt.Sprintf("services[%d]", i))
@@ -95,6 +96,24 @@ func (d Discovery) validate(p *problems) {
 	inRange(p, "discovery.max_files_per_container", d.MaxFilesPerContainer, 1, 1<<16)
 	inRange(p, "discovery.max_sites", d.MaxSites, 1, 1<<14)
 	inRange(p, "discovery.max_sites_per_container", d.MaxSitesPerContainer, 1, 1<<14)
+}
+
+const (
+	maxDeniedPorts   = 256
+	maxDeniedCgroups = 1024
+)
+
+func (w Wire) validate(p *problems) {
+	inRange(p, "number of wire.deny_ports", len(w.DenyPorts), 0, maxDeniedPorts)
+	inRange(p, "number of wire.deny_cgroups", len(w.DenyCgroups), 0, maxDeniedCgroups)
+	for i, port := range w.DenyPorts {
+		inRange(p, fmt.Sprintf("wire.deny_ports[%d]", i), port, 1, 65535)
+	}
+	for i, cgroup := range w.DenyCgroups {
+		if !path.IsAbs(cgroup) || path.Clean(cgroup) != cgroup {
+			p.add(fmt.Sprintf("wire.deny_cgroups[%d]", i), "must be a path such as /system.slice/backup.service, got %q", cgroup)
+		}
+	}
 }
 
 // maxScopes bounds the list of scopes.

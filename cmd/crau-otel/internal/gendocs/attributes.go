@@ -20,10 +20,10 @@ type group struct {
 }
 
 var groups = []group{
-	{title: "TLS", prefixes: []string{"tls."}},
+	{title: "TLS", prefixes: []string{"tls.", "error."}},
 	{title: "Public key operations", prefixes: []string{"pk."}},
 	{title: "Judgement", prefixes: []string{"crypto.pqc.", "crypto.weak", "crypto.policy."}},
-	{title: "How the context was seen", prefixes: []string{"crypto.context.", "crypto.incomplete", "crypto.emitted.", "crypto.handshake."}},
+	{title: "How the context was seen", prefixes: []string{"crypto.context.", "crypto.incomplete", "crypto.source", "crypto.emitted.", "crypto.handshake."}},
 	{title: "The file that reported it", prefixes: []string{"crypto.library.", "crypto.foreign."}},
 	{title: "The user of the process", prefixes: []string{"crypto.process."}},
 	{title: "Scope: the agent", prefixes: []string{"crau."}},

@@ -16,6 +16,7 @@ type Use string
 const (
 	Always        Use = "always"         // nothing works without it
 	SingleUprobes Use = "single uprobes" // to attach without uprobe_multi, on kernels that require it
+	Wire          Use = "wire"           // to read handshakes from connections
 	Discovery     Use = "discovery"      // to find programs and libraries; without it some are missed
 )
 
@@ -44,6 +45,11 @@ func Needs() []Need {
 			capability.CAP_SYS_ADMIN, SingleUprobes,
 			"attaches single uprobes, the only way before Linux 6.6: kernels with the fix of CVE-2025-38466 (5.15.189, 6.1.146) " +
 				"refuse them to others, as Debian's and Ubuntu's do with kernel.perf_event_paranoid above 2",
+		},
+		{
+			capability.CAP_NET_ADMIN, Wire,
+			"attaches the programs that read handshakes from connections, before --user takes effect: without it only libraries " +
+				"with probes are seen",
 		},
 		{
 			capability.CAP_SYS_PTRACE, Discovery,

@@ -25,6 +25,9 @@ const (
 	groupEvents = "events"
 	groupLost   = "lost"
 	groupMarked = "marked"
+
+	// groupConnections has the account of connections: seen is the sum of the others.
+	groupConnections = "connections"
 )
 
 // fields are the numbers in the order in which they are logged and documented.
@@ -104,6 +107,56 @@ var fields = []Field{
 		"Keys beyond `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, of spans that were exported without them.",
 		func(t *Totals) uint64 { return t.Mapped.DroppedAttributes },
 	},
+	{
+		groupConnections, "seen", "TCP connections that sent or received data while `wire.enabled`; the sum of the next ones.",
+		func(t *Totals) uint64 { return t.Connections.Seen },
+	},
+	{
+		groupConnections, "reported", "Connections whose TLS or SSH handshake made a tree, or part of one.",
+		func(t *Totals) uint64 { return t.Handshakes.Reported },
+	},
+	{
+		groupConnections, "other", "Connections that showed neither TLS nor SSH.",
+		func(t *Totals) uint64 { return t.otherConnections() },
+	},
+	{
+		groupConnections, "old", "Connections that had sent or received data before the agent started.",
+		func(t *Totals) uint64 { return t.Connections.Old },
+	},
+	{
+		groupConnections, "denied", "Connections that `wire.deny_ports` or `wire.deny_cgroups` excludes.",
+		func(t *Totals) uint64 { return t.Connections.Excluded },
+	},
+	{
+		groupConnections, "ring_full", "TLS or SSH, but the buffer between kernel and agent was full.",
+		func(t *Totals) uint64 { return t.Connections.RingFull },
+	},
+	{
+		groupConnections, "rate_limited", "TLS or SSH, but the user and cgroup exceeded their share of a buffer that was half full.",
+		func(t *Totals) uint64 { return t.Connections.RateLimited },
+	},
+	{
+		groupConnections, "unanswered", "TLS or SSH, but the connection ended before its process sent anything.",
+		func(t *Totals) uint64 { return t.Handshakes.Unanswered },
+	},
+	{
+		groupConnections, "malformed", "What started like TLS or SSH was neither.",
+		func(t *Totals) uint64 { return t.Handshakes.Malformed },
+	},
+	{
+		groupConnections, "too_long", "The hello did not fit the first 32 packets and 16 KiB.",
+		func(t *Totals) uint64 { return t.Handshakes.TooLong },
+	},
+	{
+		groupConnections, "evicted", "Too many connections had sent a hello and got no answer yet.",
+		func(t *Totals) uint64 { return t.Handshakes.Evicted },
+	},
+}
+
+// otherConnections returns the connections that were not recognised. Some may still show what they are.
+func (t *Totals) otherConnections() uint64 {
+	c := &t.Connections
+	return c.Seen - c.Sent - c.Old - c.Excluded - c.RingFull - c.RateLimited
 }
 
 // Fields returns every number of the totals, in the order in which they are logged.

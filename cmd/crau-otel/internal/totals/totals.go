@@ -12,13 +12,16 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/tracer"
+	"github.com/crau-otel/crau-otel/wire"
 )
 
 // Totals are the counters of a run, from the kernel to the exporter.
 type Totals struct {
-	Traced   tracer.Stats
-	Mapped   mapping.Stats
-	Exported export.Stats
+	Traced      tracer.Stats
+	Connections tracer.WireStats
+	Handshakes  wire.Stats
+	Mapped      mapping.Stats
+	Exported    export.Stats
 }
 
 // Lost returns the hits that no exported span contains, by loss reason.
@@ -32,20 +35,27 @@ func (t *Totals) Lost() map[string]uint64 {
 	return lost
 }
 
-// Log logs the totals as one line, including fields that are 0.
+// Log logs the totals as one line, and, if connections were examined, their account as another, including fields that are 0.
 func (t *Totals) Log(log *slog.Logger) {
 	var args []any
+	connections := make([]any, 0, 2*len(fields))
 	for i := 0; i < len(fields); {
 		group := fields[i].Group
 		var values []any
 		for ; i < len(fields) && fields[i].Group == group; i++ {
 			values = append(values, fields[i].Name, fields[i].value(t))
 		}
-		if group == "" {
+		switch group {
+		case "":
 			args = append(args, values...)
-		} else {
+		case groupConnections:
+			connections = append(connections, values...)
+		default:
 			args = append(args, slog.Group(group, values...))
 		}
 	}
 	log.Info("totals", args...)
+	if t.Connections != (tracer.WireStats{}) {
+		log.Info("connections", connections...)
+	}
 }

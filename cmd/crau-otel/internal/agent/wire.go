@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"errors"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/tracer"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// attachWire attaches the programs that read handshakes from connections, and reports whether it did. Where it cannot,
+// libraries with probes are traced all the same.
+func (a *Agent) attachWire() bool {
+	cfg := a.cfg.Wire
+	wanted := func(scope string) bool { return scope == "tls" || scope == "ssh" }
+	if !cfg.Enabled || len(a.cfg.Scopes) > 0 && !slices.ContainsFunc(a.cfg.Scopes, wanted) {
+		return false
+	}
+	ports := make([]uint16, len(cfg.DenyPorts))
+	for i, port := range cfg.DenyPorts {
+		ports[i] = uint16(port)
+	}
+	err := a.tracer.AttachWire(tracer.WireConfig{
+		Packet:          func(p *event.Packet) { a.pipeline.handler.packet(p) },
+		ExcludedPorts:   ports,
+		ExcludedCgroups: cfg.DenyCgroups,
+	})
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, unix.EPERM):
+		a.log.Warn("handshakes are not read from connections, only from libraries with probes; grant CAP_NET_ADMIN, or set "+
+			"wire.enabled to false", "error", err)
+	default:
+		a.log.Warn("handshakes are not read from connections, only from libraries with probes", "error", err)
+	}
+	return false
+}

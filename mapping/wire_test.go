@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mapping
+
+import (
+	"testing"
+	"time"
+
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// wireRoot and wireGroup are contexts of one connection, as package wire numbers them.
+const (
+	wireRoot  = 1<<60 | 7
+	wireGroup = 2<<60 | 7
+)
+
+func word(key string, value uint64) event.Pair {
+	return event.Pair{Key: []byte(key), Type: event.Word, Word: value}
+}
+
+func blob(key string, value string) event.Pair {
+	return event.Pair{Key: []byte(key), Type: event.Blob, Value: []byte(value), Word: uint64(len(value))}
+}
+
+func str(key, value string) event.Pair {
+	return event.Pair{Key: []byte(key), Type: event.String, Value: []byte(value)}
+}
+
+// onWire returns an event of package wire.
+func onWire(kind event.Kind, context, parent uint64, pairs ...event.Pair) event.Event {
+	return event.Event{Kind: kind, PID: 1, TID: 1, Context: context, Parent: parent, File: event.Wire, Pairs: pairs}
+}
+
+// wireHandshake is a client's handshake: it offers X25519MLKEM768 and x25519, and gets the group.
+func wireHandshake(group uint64) []event.Event {
+	return []event.Event{
+		onWire(event.NewContext, wireRoot, event.NoParent, str("name", "tls::handshake"), str("tls::role", "client")),
+		onWire(event.Data, wireRoot, 0, blob("tls::offered_groups", "\x11\xec\x00\x1d"), word("tls::protocol_version", 0x0304),
+			word("tls::ciphersuite", 0x1301)),
+		onWire(event.NewContext, wireGroup, wireRoot, str("name", "tls::key_exchange"), word("tls::group", group),
+			word("tls::negotiated", 1)),
+		onWire(event.Data, wireRoot, 0, word("tls::resumed", 0)),
+	}
+}
+
+// libraryHandshake is the same handshake, as far as a library with probes reports it before the hello is sent, and after.
+func libraryHandshake(group uint64) (before, after []event.Event) {
+	library := func(kind event.Kind, context, parent uint64, pairs ...event.Pair) event.Event {
+		return event.Event{Kind: kind, PID: 1, TID: 1, Context: context, Parent: parent, Pairs: pairs}
+	}
+	return []event.Event{
+			library(event.SessionEnter, 99, 0),
+			library(event.NewContext, 10, event.NoParent, str("name", "tls::handshake_client")),
+		}, []event.Event{
+			library(event.Data, 10, 0, word("tls::protocol_version", 0x0304)),
+			library(event.NewContext, 11, 10, str("name", "tls::key_exchange"), word("tls::group", group)),
+			library(event.NewContext, 12, 11, str("name", "pk::derive"), str("pk::algorithm", "ECDH"), str("pk::curve", "X25519")),
+		}
+}
+
+// mapAll returns the trees of events, and what the mapper counted.
+func mapAll(t *testing.T, events ...event.Event) ([]Tree, Stats) {
+	t.Helper()
+	var trees []Tree
+	m, err := New(Config{Wall: func(boot uint64) time.Time { return time.Unix(0, int64(boot)) }, Sink: func(tr Tree) { trees = append(trees, tr.Clone()) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range events {
+		events[i].Time = uint64(i + 1)
+		m.Handle(&events[i])
+	}
+	m.Flush()
+	return trees, m.Stats()
+}
+
+func checkRoot(t *testing.T, tree *Tree, want map[string]string) {
+	t.Helper()
+	got := attributeMap(tree.Spans[0].Attributes())
+	for key, value := range want {
+		if got[key] != value {
+			t.Errorf("%s is %q, want %q", key, got[key], value)
+		}
+	}
+}
+
+func TestWireAlone(t *testing.T) {
+	t.Parallel()
+	for group, want := range map[uint64]map[string]string{
+		0x11ec: {
+			"crypto.pqc.key_exchange.status": "hybrid", "crypto.pqc.downgraded": "", "tls.resumed": "", "crypto.source": "wire",
+			"crypto.pqc.authentication.status": "", "tls.groups.offered": `["X25519MLKEM768","x25519"]`,
+		},
+		0x001d: {"crypto.pqc.key_exchange.status": "classical", "crypto.pqc.downgraded": "true"},
+	} {
+		trees, stats := mapAll(t, append(wireHandshake(group), onWire(event.ContextEnd, wireRoot, 0))...)
+		if len(trees) != 1 || stats.Events != 0 || trees[0].Events != 0 {
+			t.Fatalf("%d trees, %+v", len(trees), stats)
+		}
+		checkRoot(t, &trees[0], want)
+		checkRoot(t, &trees[0], map[string]string{"crypto.context.end": "observed"})
+	}
+}
+
+func TestWireResumption(t *testing.T) {
+	t.Parallel()
+	trees, _ := mapAll(
+		t,
+		onWire(event.NewContext, wireRoot, event.NoParent, str("name", "tls::handshake"), str("tls::role", "server")),
+		onWire(event.Data, wireRoot, 0, blob("tls::offered_groups", "\x11\xec"), word("tls::protocol_version", 0x0304)),
+		onWire(event.Data, wireRoot, 0, word("tls::resumed", 1)),
+	)
+	checkRoot(t, &trees[0], map[string]string{
+		"tls.resumed": "true", "crypto.pqc.key_exchange.status": "", "tls.group.name": "", "crypto.pqc.downgraded": "",
+	})
+}
+
+func TestWireFailure(t *testing.T) {
+	t.Parallel()
+	trees, _ := mapAll(
+		t,
+		onWire(event.NewContext, wireRoot, event.NoParent, str("name", "tls::handshake"), str("tls::role", "client")),
+		onWire(event.Data, wireRoot, 0, str("tls::alert_side", "server"), word("tls::alert", 40)),
+	)
+	checkRoot(t, &trees[0], map[string]string{"error.type": "handshake_failure", "tls.alert.side": "server", "tls.alert.code": "40"})
+	if got := trees[0].Spans[0].Status.Description; got != "handshake failed: handshake_failure from the server" {
+		t.Errorf("status %q", got)
+	}
+}
+
+// One handshake that both report is one tree, whichever report ends first.
+func TestWireCompletesALibrarysHandshake(t *testing.T) {
+	t.Parallel()
+	before, after := libraryHandshake(0x001d)
+	seen := wireHandshake(0x001d)
+	end := onWire(event.ContextEnd, wireRoot, 0)
+	for name, events := range map[string][]event.Event{
+		"the wire's ends first":     concat(before, seen, after, []event.Event{end}),
+		"the library's ends first":  concat(before, seen, after),
+		"the wire's ends in middle": concat(before, seen, []event.Event{end}, after),
+	} {
+		trees, stats := mapAll(t, events...)
+		if len(trees) != 1 || stats.Events != uint64(len(before)+len(after)) || stats.OpenContexts != 0 || stats.OpenBytes != 0 {
+			t.Fatalf("%s: %d trees, %+v", name, len(trees), stats)
+		}
+		checkRoot(t, &trees[0], map[string]string{
+			"crypto.source": "probe+wire", "crypto.source.joined": "exact", "tls.cipher": "TLS_AES_128_GCM_SHA256",
+			"tls.groups.offered": `["X25519MLKEM768","x25519"]`, "crypto.pqc.downgraded": "true",
+		})
+		if len(trees[0].Spans) != 3 {
+			t.Errorf("%s: %d spans", name, len(trees[0].Spans))
+		}
+	}
+}
+
+// Reports that contradict each other stay two trees.
+func TestWireAndLibraryThatDisagreeStayApart(t *testing.T) {
+	t.Parallel()
+	before, after := libraryHandshake(0x001d)
+	trees, _ := mapAll(t, concat(before, wireHandshake(0x11ec), after)...)
+	if len(trees) != 2 {
+		t.Fatalf("%d trees", len(trees))
+	}
+	for i := range trees {
+		checkRoot(t, &trees[i], map[string]string{"crypto.source.joined": ""})
+	}
+}
+
+// No program can name a connection's context.
+func TestWireContextsAreOutOfReach(t *testing.T) {
+	t.Parallel()
+	events := append(wireHandshake(0x11ec), event.Event{
+		Kind: event.Data, PID: 1, TID: 1, Context: wireRoot, File: 3, Pairs: []event.Pair{word("tls::ciphersuite", 1)},
+	})
+	trees, _ := mapAll(t, events...)
+	for i := range trees {
+		if attributeMap(trees[i].Spans[0].Attributes())["crypto.source"] == "wire" {
+			checkRoot(t, &trees[i], map[string]string{"tls.cipher": "TLS_AES_128_GCM_SHA256"})
+		}
+	}
+	if len(trees) != 2 {
+		t.Errorf("%d trees", len(trees))
+	}
+}
+
+func concat(parts ...[]event.Event) []event.Event {
+	var all []event.Event
+	for _, part := range parts {
+		all = append(all, part...)
+	}
+	return all
+}

@@ -17,6 +17,7 @@ type Discoverer struct {
 	gone     func(Key)
 	interval time.Duration
 	inbox    *inbox
+	holder   *holder
 
 	running sync.Mutex // held by Scan and Run; guards the next two
 	closed  bool
@@ -39,8 +40,9 @@ func New(cfg Config) (*Discoverer, error) {
 	if err != nil {
 		return nil, err
 	}
+	in := newInbox()
 	return &Discoverer{
-		found: cfg.Found, gone: cfg.Gone, interval: cfg.Interval, inbox: newInbox(),
+		found: cfg.Found, gone: cfg.Gone, interval: cfg.Interval, inbox: in, holder: newHolder(in, s.helpers),
 		search: s, followUps: &followUps{s, make(map[*process]struct{})},
 	}, nil
 }
@@ -54,6 +56,8 @@ func (d *Discoverer) Close() error {
 		return nil
 	}
 	d.closed = true
+	d.holder.close()
+	d.inbox.close()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.search.close()

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/crau-otel/crau-otel/probes/discover/loader"
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
@@ -123,7 +124,7 @@ func (d *disk) searchFolders(now time.Time) {
 // readCache reads the loader's cache if it has changed.
 func (d *disk) readCache() {
 	root := d.search.view.root
-	fd, err := root.Find(root.Base + cachePath)
+	fd, err := root.Find(root.Base + loader.CachePath)
 	if err != nil {
 		return // musl has none
 	}
@@ -137,17 +138,21 @@ func (d *disk) readCache() {
 		return
 	}
 	d.cache = now
-	if st.Size > maxCacheSize {
+	if st.Size > loader.MaxCacheSize {
 		d.search.log.Warn("loader's cache is too large to read", "size", st.Size)
 		return
 	}
 	data, err := os.ReadFile(host.DescriptorPath(fd))
-	if err == nil {
-		d.cached, err = cachedFolders(data)
-	}
 	if err != nil {
 		d.search.log.Warn("loader's cache not read", "error", err)
+		return
 	}
+	cache, err := loader.ParseCache(data)
+	if err != nil {
+		d.search.log.Warn("loader's cache not read", "error", err)
+		return
+	}
+	d.cached = cache.Folders()
 }
 
 // searchFolder examines the new libraries of a folder, if the folder has changed.
@@ -165,7 +170,7 @@ func (d *disk) searchFolder(name string, now time.Time) {
 	current := stamp{host.Inode{Device: st.Dev, Number: st.Ino}, st.Ctim.Nano()}
 	f := d.folders[current.inode]
 	if f == nil {
-		if len(d.folders) >= maxFolders {
+		if len(d.folders) >= loader.MaxFolders {
 			return
 		}
 		f = &folder{}

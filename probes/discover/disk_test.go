@@ -6,10 +6,10 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 	"time"
+
+	"github.com/crau-otel/crau-otel/probes/discover/loader"
 )
 
 // loaderCache makes a cache of glibc's.
@@ -32,50 +32,6 @@ func loaderCache(libraries ...string) []byte {
 	return append(append(data, entries...), strings...)
 }
 
-func TestCachedFolders(t *testing.T) {
-	t.Parallel()
-	good := loaderCache("/usr/lib/liba.so.1", "/opt/b/lib/libb.so", "/usr/lib/libc.so", "relative/libd.so")
-	old := append([]byte("ld.so-1.7.0\x00\x01\x00\x00\x00"+strings.Repeat("x", 12)), good...)
-	for name, test := range map[string]struct {
-		data []byte
-		want []string
-		err  string
-	}{
-		"new format":      {good, []string{"/usr/lib", "/opt/b/lib"}, ""},
-		"both formats":    {old, []string{"/usr/lib", "/opt/b/lib"}, ""},
-		"empty":           {nil, nil, "unknown format"},
-		"no header":       {good[:47], nil, "header is incomplete"},
-		"too short":       {good[:48+24*4-1], nil, "4 entries do not fit"},
-		"no strings":      {good[:48+24*4], nil, ""},
-		"strings cut off": {good[:len(good)-1], []string{"/usr/lib", "/opt/b/lib"}, ""},
-	} {
-		got, err := cachedFolders(test.data)
-		if !slices.Equal(got, test.want) || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
-			t.Errorf("%s: got %q, %v", name, got, err)
-		}
-	}
-	if data, err := os.ReadFile(cachePath); err == nil { // of this machine
-		if got, err := cachedFolders(data); len(got) == 0 || err != nil {
-			t.Errorf("%s: got %q, %v", cachePath, got, err)
-		}
-	}
-}
-
-func FuzzCachedFolders(f *testing.F) {
-	f.Add(loaderCache("/usr/lib/liba.so.1", "/opt/b/lib/libb.so"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := cachedFolders(data)
-		if err != nil && got != nil || len(got) > maxFolders {
-			t.Errorf("got %d folders, %v", len(got), err)
-		}
-		for _, folder := range got {
-			if !filepath.IsAbs(folder) {
-				t.Errorf("got %q", folder)
-			}
-		}
-	})
-}
-
 // TestDisk finds libraries that no process maps, as they come and go.
 func TestDisk(t *testing.T) {
 	t.Parallel()
@@ -85,7 +41,7 @@ func TestDisk(t *testing.T) {
 	sample(t, "sample", host, "usr/lib/not-a-library")
 	sample(t, "sample", host, "usr/lib/deeper/libdeeper.so")
 	sample(t, "sample", host, "opt/other/libthird.so")
-	write(t, filepath.Join(host, cachePath), loaderCache("/opt/app/lib/libsecond.so"))
+	write(t, filepath.Join(host, loader.CachePath), loaderCache("/opt/app/lib/libsecond.so"))
 	for link, target := range map[string]string{
 		"lib":                                    "usr/lib",
 		"usr/lib/x86_64-linux-gnu/libfirst.so.1": "libfirst.so.1.2",

@@ -25,7 +25,7 @@ func (s *search) step() bool {
 		return false
 	}
 	start := time.Now()
-	if !p.gone {
+	if !p.gone || p.program != nil {
 		s.look(p, start)
 	}
 	end := time.Now()
@@ -41,6 +41,13 @@ func (s *search) step() bool {
 func (s *search) look(p *process, now time.Time) {
 	if now.Before(p.silence.until) {
 		return // due again then
+	}
+	if exe := p.program; exe != nil {
+		p.program = nil
+		s.resolver.resolve(p, exe, now)
+	}
+	if p.gone {
+		return
 	}
 	if len(p.backlog) == 0 || p.stale {
 		p.stale, p.more = false, false

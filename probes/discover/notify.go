@@ -11,16 +11,25 @@ import (
 
 const (
 	maxNotified = 8192                  // processes that wait to be examined
-	cooldown    = 50 * time.Millisecond // minimum time between two requested examinations of a process
+	cooldown    = 50 * time.Millisecond // between two looks at a process that were asked for
 )
 
 // inbox collects notifications from other goroutines.
 type inbox struct {
 	wake chan struct{} // capacity 1
 
-	mu       sync.Mutex // guards the fields below
+	mu       sync.Mutex // guards what follows
 	pids     map[host.Process]struct{}
-	overflow bool // some were not noted
+	programs []*program // that were executed
+	overflow bool       // some were not noted
+	missed   uint64     // programs that had ended before they could be looked at
+}
+
+// notes is what an inbox has collected.
+type notes struct {
+	pids     map[host.Process]struct{}
+	programs []*program
+	overflow bool
 }
 
 func newInbox() *inbox {
@@ -39,7 +48,27 @@ func (b *inbox) add(pid host.Process) {
 	b.nudge()
 }
 
-// nudge wakes the goroutine that waits for the inbox.
+// addProgram notes an executed program. It returns false if there are too many, and notes only the process.
+func (b *inbox) addProgram(p *program) bool {
+	b.add(p.pid)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.programs) >= maxPrograms {
+		return false
+	}
+	b.programs = append(b.programs, p)
+	b.nudge()
+	return true
+}
+
+// miss counts a program that had ended before it could be looked at.
+func (b *inbox) miss() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.missed++
+}
+
+// nudge wakes whoever waits for the inbox.
 func (b *inbox) nudge() {
 	select {
 	case b.wake <- struct{}{}:
@@ -48,25 +77,43 @@ func (b *inbox) nudge() {
 }
 
 // empty removes and returns what was noted.
-func (b *inbox) empty() (pids map[host.Process]struct{}, overflow bool) {
+func (b *inbox) empty() notes {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	pids, overflow = b.pids, b.overflow
-	b.pids, b.overflow = make(map[host.Process]struct{}), false
-	return pids, overflow
+	n := notes{b.pids, b.programs, b.overflow}
+	b.pids, b.programs, b.overflow = make(map[host.Process]struct{}), nil, false
+	return n
 }
 
-// followUps are processes that are examined once more shortly after a notification, because that may have been about
-// the first of many files.
+// close releases what was noted.
+func (b *inbox) close() {
+	for _, p := range b.empty().programs {
+		p.close()
+	}
+}
+
+// followUps are processes that are examined once more a moment after a notification: what was reported may have been
+// only the first of many files.
 type followUps struct {
 	search  *search
 	pending map[*process]struct{}
 }
 
-// visit schedules notified processes for examination.
-func (f *followUps) visit(pids map[host.Process]struct{}, overflow bool, now time.Time) {
+// visit has notified processes looked at.
+func (f *followUps) visit(n notes, now time.Time) {
 	s := f.search
-	if overflow { // a pass finds what was not noted
+	for _, exe := range n.programs {
+		p := s.processes.table[exe.pid]
+		if p == nil {
+			p = s.processes.add(exe.pid, exe.cgroup)
+		}
+		if p.program != nil { // it executes one program after the other
+			p.program.close()
+		}
+		p.program = exe
+		s.turns.revisit(p)
+	}
+	if n.overflow { // a pass finds what was not noted
 		for _, p := range s.processes.table {
 			s.processes.check(p, now)
 		}
@@ -74,11 +121,11 @@ func (f *followUps) visit(pids map[host.Process]struct{}, overflow bool, now tim
 			s.log.Warn("processes not listed", "error", err)
 		}
 	}
-	for pid := range pids {
+	for pid := range n.pids {
 		p := s.processes.table[pid]
 		switch {
 		case p == nil:
-			p = s.processes.add(pid)
+			p = s.processes.add(pid, "")
 		case now.Sub(p.looked) < cooldown:
 			p.early = true
 		default:
@@ -88,7 +135,7 @@ func (f *followUps) visit(pids map[host.Process]struct{}, overflow bool, now tim
 	}
 }
 
-// again schedules the follow-ups that are due.
+// again has those processes examined once more whose time has come.
 func (f *followUps) again(now time.Time) {
 	for p := range f.pending {
 		switch {

@@ -46,6 +46,7 @@ type process struct {
 	due    time.Time // when all of its maps are to be read again
 
 	silence silence
+	program *program // executed, not yet resolved
 
 	files   []mapped // by id
 	backlog []sighting

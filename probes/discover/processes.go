@@ -72,6 +72,9 @@ func openLoad() *os.File {
 func (ps *processes) close() error {
 	for _, p := range ps.table {
 		ps.unwatch(p)
+		if p.program != nil {
+			p.program.close()
+		}
 	}
 	var err error
 	if ps.load != nil {
@@ -113,7 +116,7 @@ func (ps *processes) list() error {
 		if p := ps.table[pid]; p != nil {
 			p.round = ps.round
 		} else {
-			ps.add(pid)
+			ps.add(pid, "")
 		}
 	})
 	if err != nil {
@@ -127,11 +130,13 @@ func (ps *processes) list() error {
 	return nil
 }
 
-// add starts to watch a process.
-func (ps *processes) add(pid host.Process) *process {
-	p := &process{pid: pid, statm: -1, round: ps.round}
+// add starts to watch a process. cgroup is the process's if it is known.
+func (ps *processes) add(pid host.Process, cgroup string) *process {
+	p := &process{pid: pid, statm: -1, round: ps.round, cgroup: cgroup}
 	ps.table[pid] = p
-	p.cgroup, _ = pid.CgroupPath()
+	if cgroup == "" {
+		p.cgroup, _ = pid.CgroupPath()
+	}
 	p.owner = ps.turns.owner(p.cgroup)
 	p.owner.processes++
 	ps.watch(p)

@@ -98,14 +98,14 @@ func (d *Discoverer) Run(ctx context.Context) error {
 	return nil
 }
 
-// hasWork reports whether there are processes to examine.
+// hasWork reports whether there are processes to look at.
 func (d *Discoverer) hasWork() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.search.turns.ready) > 0
 }
 
-// step examines one process and delivers what was found. It returns false if there was none.
+// step looks at one process and delivers what was found. It returns false if there was no process to look at.
 func (d *Discoverer) step() bool {
 	d.mu.Lock()
 	more := d.search.step()
@@ -115,24 +115,30 @@ func (d *Discoverer) step() bool {
 	return more
 }
 
-// Notify reports that a process has executed a program or mapped a file. The process is examined now, and once more a
-// moment later. Notify never waits. It may be called often: a process is examined 20 times a second at most.
-func (d *Discoverer) Notify(pid uint32) { d.inbox.add(host.Process(pid)) }
+// Notify says that a process has executed a program. The files that the program will map are looked at now, as the
+// program's file names them, and what it maps a moment later. Notify never waits. It may be called often: the maps of a
+// process are read 20 times a second at most.
+func (d *Discoverer) Notify(pid uint32) {
+	select {
+	case d.holder.executed <- host.Process(pid):
+	default:
+		d.inbox.add(host.Process(pid))
+	}
+}
 
-// notified schedules the processes that Notify was called for, and applies new rules of Reload. It returns whether
+// notified has the processes looked at that Notify was called for, and applies what Reload asked for. It returns whether
 // some are to be followed up.
 func (d *Discoverer) notified() bool {
-	pids, overflow := d.inbox.empty()
 	d.mu.Lock()
 	d.applyReload()
-	d.followUps.visit(pids, overflow, time.Now())
+	d.followUps.visit(d.inbox.empty(), time.Now())
 	pending := len(d.followUps.pending) > 0
 	d.mu.Unlock()
 	d.deliver()
 	return pending
 }
 
-// followUp schedules the follow-ups that are due. It reports whether some are left.
+// followUp looks at processes once more. It returns whether some are left.
 func (d *Discoverer) followUp() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -61,6 +61,7 @@ type search struct {
 	catalogue *catalogue
 	turns     *turns
 	processes *processes
+	resolver  *resolver
 	disk      *disk
 	changed   func(visit func(pid uint32)) error // nil if that is not possible
 	swept     time.Time                          // when old facts were dropped
@@ -79,6 +80,7 @@ func newSearch(cfg *Config, r *rules) (*search, error) {
 	}
 	s.helpers = host.NewHelpers(host.HelpersConfig{Log: cfg.Log})
 	s.catalogue = newCatalogue(cfg.Log, r)
+	s.resolver = newResolver(s)
 	s.disk = newDisk(s)
 	return s, nil
 }
@@ -92,6 +94,7 @@ func (s *search) close() error {
 // setRules applies new rules: it retires files that they exclude, and schedules all processes for examination.
 func (s *search) setRules(r *rules) {
 	s.rules, s.catalogue.rules = r, r
+	clear(s.resolver.resolved)
 	s.disk = newDisk(s)
 	for _, e := range s.catalogue.files {
 		e.explicit = false // unless the path still leads there
@@ -146,7 +149,7 @@ func (s *search) visitChanged(now time.Time) bool {
 		if p := s.processes.table[host.Process(pid)]; p != nil {
 			s.turns.revisit(p)
 		} else {
-			s.processes.add(host.Process(pid))
+			s.processes.add(host.Process(pid), "")
 		}
 	})
 	if err != nil {

@@ -20,8 +20,8 @@ type silence struct {
 }
 
 // askProcess asks a question about a process and applies the answer, perhaps much later. If the answer does not come in
-// time, the process is set aside.
-func (s *search) askProcess(p *process, ask func(step func()), apply func()) {
+// time, the process is set aside. It returns false if the process is not asked, so that there will be no answer.
+func (s *search) askProcess(p *process, ask func(step func()), apply func()) (asked bool) {
 	late, skipped := false, false
 	q := &host.Question{Subject: p.subject()}
 	q.Ask = func() { ask(q.Step) }
@@ -34,10 +34,11 @@ func (s *search) askProcess(p *process, ask func(step func()), apply func()) {
 	}
 	q.Skipped = func() { skipped = true }
 	if s.helpers.Ask(q) > 0 {
-		return
+		return true
 	}
 	late = true
 	s.setAside(p, skipped)
+	return !skipped
 }
 
 // setAside postpones questions about a process. The delay grows each time that it does not answer. blameless is set if

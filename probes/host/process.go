@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -72,6 +73,26 @@ func (p Process) CommandLine() ([]string, error) {
 		return nil, nil // a kernel thread, or a process that has ended
 	}
 	return strings.Split(string(bytes.TrimSuffix(line, []byte{0})), "\x00"), nil
+}
+
+// maxEnvironment bounds what is read of a process's environment, in bytes.
+const maxEnvironment = 256 << 10
+
+// Environment returns the values of some of the process's environment variables, as they were when it was executed. It
+// blocks while the process keeps its memory map locked.
+func (p Process) Environment(names ...string) map[string]string {
+	data, err := readSmall(p.Path("environ"), make([]byte, maxEnvironment))
+	values := make(map[string]string)
+	if err != nil {
+		return values
+	}
+	for variable := range bytes.SplitSeq(data, []byte{0}) {
+		name, value, _ := bytes.Cut(variable, []byte{'='})
+		if slices.Contains(names, string(name)) {
+			values[string(name)] = string(value)
+		}
+	}
+	return values
 }
 
 // StartTime returns when the process started, in ticks of 10 ms since boot. With the process's number it identifies the

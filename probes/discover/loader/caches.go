@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"fmt"
+	"io"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/probes/host"
+)
+
+// maxCaches is how many caches are remembered, of which each can have several hundred KiB.
+const maxCaches = 16
+
+// Caches remembers glibc's caches of libraries of several root folders. It may be used by several goroutines.
+type Caches struct {
+	mu     sync.Mutex
+	caches map[cacheKey]*Cache // nil if it cannot be parsed
+}
+
+type cacheKey struct {
+	inode   host.Inode
+	changed int64
+}
+
+// NewCaches returns an empty Caches.
+func NewCaches() *Caches { return &Caches{caches: make(map[cacheKey]*Cache)} }
+
+// of returns the cache of a root folder, nil if there is none.
+func (c *Caches) of(o opener) *Cache {
+	readable, st, err := o.open(CachePath)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(readable)
+	key := cacheKey{host.Inode{Device: st.Dev, Number: st.Ino}, st.Ctim.Nano()}
+	if c != nil {
+		c.mu.Lock()
+		known, ok := c.caches[key]
+		c.mu.Unlock()
+		if ok {
+			return known
+		}
+	}
+	data, err := io.ReadAll(io.LimitReader(io.NewSectionReader(host.Reader(readable), 0, st.Size), MaxCacheSize))
+	if err != nil {
+		return nil
+	}
+	parsed, _ := ParseCache(data)
+	if c != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if len(c.caches) >= maxCaches {
+			clear(c.caches)
+		}
+		c.caches[key] = parsed
+	}
+	return parsed
+}
+
+// opener opens files in a root folder.
+type opener struct {
+	root   int
+	viewer host.Process
+	mounts *host.MountKinds
+}
+
+// open opens a regular file for reading.
+func (o opener) open(name string) (readable int, st unix.Stat_t, err error) {
+	fd, err := host.FindBeneath(o.root, name)
+	if err != nil {
+		return -1, st, err
+	}
+	defer unix.Close(fd)
+	return host.OpenRegular(fd, o.viewer, o.mounts)
+}
+
+// read reads the beginning of a file.
+func (o opener) read(name string, limit int64) ([]byte, error) {
+	readable, _, err := o.open(name)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", name, err)
+	}
+	defer unix.Close(readable)
+	return io.ReadAll(io.NewSectionReader(host.Reader(readable), 0, limit))
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/crau-otel/crau-otel/probes/host"
+)
+
+// copyRoot copies what a dynamic program needs of this machine into another root folder.
+func copyRoot(t *testing.T, root string) {
+	t.Helper()
+	for _, file := range []string{"/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6"} {
+		if out, err := exec.Command("sh", "-c", fmt.Sprintf("mkdir -p %[1]s%[2]s && cp -L %[3]s %[1]s%[2]s/", root, filepath.Dir(file), file)).CombinedOutput(); err != nil {
+			missing(t, "%v: %s", err, out)
+		}
+	}
+}
+
+// TestShortLivedProgramsAreResolved runs a program once, which ends before its maps can be read: its libraries are found
+// by what its file says, however they are named.
+func TestShortLivedProgramsAreResolved(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	const user = `void fire(void); int main(void) { fire(); return 0; }`
+	for name, test := range map[string]struct {
+		folder string // of the library
+		flags  []string
+		env    []string
+	}{
+		"rpath":           {"/opt/a/lib", []string{"-Wl,--disable-new-dtags,-rpath,/opt/a/lib"}, nil},
+		"runpath":         {"/opt/b/lib", []string{"-Wl,--enable-new-dtags,-rpath,/opt/b/lib"}, nil},
+		"origin":          {"/opt/c/lib", []string{"-Wl,-rpath,$ORIGIN/../lib"}, nil},
+		"environment":     {"/opt/d/lib", nil, []string{"LD_LIBRARY_PATH=/nowhere:/opt/d/lib"}},
+		"loader's cache":  {"/opt/e/lib", nil, nil},
+		"default folders": {"/usr/lib", nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			root := filepath.Join(dir, "root")
+			build := t.TempDir()
+			compile(t, build, "libfire.so", library, "-shared", "-fPIC", "-Wl,-soname,libfire.so")
+			binary := compile(t, build, "user", user, append(test.flags, "-L", build, "-lfire")...)
+			if out, err := exec.Command("sh", "-c", fmt.Sprintf("mkdir -p %[1]s/opt/c/bin %[1]s%[2]s && cp %[3]s %[1]s/opt/c/bin/user && cp %[4]s/libfire.so %[1]s%[2]s/",
+				root, test.folder, binary, build)).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			copyRoot(t, root)
+			if name == "loader's cache" {
+				write(t, filepath.Join(root, "etc/ld.so.cache"), loaderCache("/opt/e/lib/libfire.so"))
+			}
+			w := discover(t, Config{Rules: Rules{Enabled: true}, Interval: time.Hour}, root, test.folder)
+			w.scan(t)
+			cmd := exec.Command("/opt/c/bin/user")
+			cmd.Env = test.env
+			cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
+			p := runHeld(t, cmd)
+			w.inbox.addProgram(p)
+			w.run(t)
+			w.await(t, soon, "+"+filepath.Join(test.folder, "libfire.so"))
+			if f := w.file(t, filepath.Join(test.folder, "libfire.so")); f.Key.Inode != inodeOf(t, filepath.Join(root, f.Path)) {
+				t.Errorf("got %+v", f.Key)
+			}
+		})
+	}
+}
+
+// runHeld executes a program, holds it as a Discoverer does, and kills it before its loader has run.
+func runHeld(t *testing.T, cmd *exec.Cmd) *program {
+	t.Helper()
+	cmd.SysProcAttr.Ptrace = true // stops it
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p, err := hold(host.Process(cmd.Process.Pid), "/")
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	if err != nil {
+		t.Fatalf("hold the program: %v", err)
+	}
+	return p
+}
+
+// TestMissedPrograms counts programs that have ended before they can be looked at.
+func TestMissedPrograms(t *testing.T) {
+	t.Parallel()
+	w := discover(t, Config{})
+	cmd := exec.Command("true")
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	w.Notify(uint32(cmd.Process.Pid))
+	for deadline := time.Now().Add(soon); w.Stats().MissedPrograms != 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("got %+v", w.Stats())
+		}
+	}
+}

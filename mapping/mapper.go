@@ -140,7 +140,10 @@ func New(cfg Config) (*Mapper, error) {
 }
 
 func (m *Mapper) meaningRules() meaning.Rules {
-	return meaning.Rules{Scopes: m.cfg.Rules.Scopes, Policy: m.cfg.Rules.Policy, Library: m.cfg.Library}
+	return meaning.Rules{
+		Scopes: m.cfg.Rules.Scopes, Policy: m.cfg.Rules.Policy, Library: m.cfg.Library,
+		MaxValueLength: sdktrace.NewSpanLimits().AttributeValueLengthLimit,
+	}
 }
 
 // Reconfigure replaces the rules, also for trees that are open and for known processes. Call it from the goroutine that

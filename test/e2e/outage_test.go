@@ -156,3 +156,17 @@ func checkAllArrives(t *testing.T, a *harness.TestAgent, r *harness.TestReceiver
 	}
 	checkPairs(t, r.Spans(), pairs)
 }
+
+// OTEL_SDK_DISABLED turns everything off that is exported, and the log says so.
+func TestDisabledSDKExportsNothing(t *testing.T) {
+	t.Parallel()
+	sample := ownSample(t)
+	r := harness.Receive(t, harness.ReceiverConfig{})
+	a := startExporting(t, sample, r.Endpoint(), "OTEL_SDK_DISABLED=True", "OTEL_METRICS_EXPORTER=otlp")
+	hits := harness.RunSample(t, sample, "--count", "2", "--rate", "0")
+	a.Stop().CheckExact(t, hits)
+	if n := r.Calls.Load(); n != 0 || len(r.Metrics.Values()) != 0 {
+		t.Errorf("%d calls and metrics %v, want none", n, r.Metrics.Values())
+	}
+	line(t, a.Log(), "level=WARN", "nothing is exported", "OTEL_SDK_DISABLED")
+}

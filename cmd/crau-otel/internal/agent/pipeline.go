@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -44,6 +45,13 @@ type pipeline struct {
 func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 	cfg, log := a.cfg, a.log
 	logSDKErrors(log)
+	if err := export.CheckVariables(os.Getenv); err != nil {
+		return nil, err
+	}
+	if isDisabled() {
+		log.Warn("nothing is exported: OTEL_SDK_DISABLED is true")
+		cfg.Exporter = config.ExporterNone
+	}
 	exporter, err := newExporter(cfg, a.stdout, userAgent(a.version))
 	if err != nil {
 		return nil, err
@@ -92,6 +100,11 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 	}
 	p.handler.sensor, err = wire.New(wire.Config{Emit: p.handler.mapper.Handle})
 	return p, err
+}
+
+// isDisabled reports whether the environment asks to export nothing.
+func isDisabled() bool {
+	return strings.EqualFold(strings.TrimSpace(os.Getenv("OTEL_SDK_DISABLED")), "true")
 }
 
 // userAgent returns how the agent names itself to receivers.
@@ -153,8 +166,8 @@ func (p *pipeline) take(t mapping.Tree) {
 func (p *pipeline) newMetrics(
 	ctx context.Context, cfg config.Config, host *sdkresource.Resource, log *slog.Logger,
 ) (*metrics.Metrics, error) {
-	switch wanted := os.Getenv("OTEL_METRICS_EXPORTER"); {
-	case wanted == "none", wanted == "" && cfg.Exporter != config.ExporterOTLP:
+	switch wanted := strings.ToLower(strings.TrimSpace(os.Getenv("OTEL_METRICS_EXPORTER"))); {
+	case isDisabled(), wanted == "none", wanted == "" && cfg.Exporter != config.ExporterOTLP:
 		return nil, nil
 	case wanted != "" && wanted != "otlp":
 		return nil, fmt.Errorf("OTEL_METRICS_EXPORTER: must be otlp or none, got %q", wanted)

@@ -2,7 +2,10 @@
 
 package main
 
-import "github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
+import (
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
+)
 
 // keysTable lists the keys of the configuration.
 func keysTable() string {
@@ -12,5 +15,21 @@ func keysTable() string {
 		rows = append(rows, []string{code(s.Key), code(s.Variable), code(s.Flag), code(s.Default), s.Meaning})
 	}
 	p.table([]string{"key", "variable", "flag", "default", "meaning"}, rows)
+	return p.String()
+}
+
+// variablesTable lists the variables of the specification that the agent refuses or has nothing to apply to.
+func variablesTable() string {
+	p := &page{}
+	var rows [][]string
+	for _, v := range export.Variables() {
+		switch {
+		case v.Refused != "":
+			rows = append(rows, []string{code(v.Name), "refused: " + v.Refused})
+		case v.Moot != "":
+			rows = append(rows, []string{code(v.Name), "no effect: " + v.Moot})
+		}
+	}
+	p.table([]string{"variable", "what happens if it is set"}, rows)
 	return p.String()
 }

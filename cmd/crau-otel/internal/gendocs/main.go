@@ -49,7 +49,7 @@ func generate(root string) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("accounting.md: %w", err)
 	}
-	configuration, err := splice(root, "configuration.md", map[string]string{"keys": keysTable()})
+	configuration, err := splice(root, "configuration.md", map[string]string{"keys": keysTable(), "variables": variablesTable()})
 	if err != nil {
 		return nil, fmt.Errorf("configuration.md: %w", err)
 	}

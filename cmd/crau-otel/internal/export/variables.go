@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package export
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Variable is a variable of OpenTelemetry's SDK specification.
+type Variable struct {
+	Name string
+	// Refused is what to do instead if the agent does not start with the variable set; empty if it is honoured.
+	Refused string
+	// Values are the values that it accepts in any letter case, if it is an enumeration that nobody else checks.
+	Values []string
+	// Moot says why the variable has no effect: the agent has nothing that it applies to.
+	Moot string
+}
+
+const (
+	noLogs   = "the agent exports no log records"
+	noEvents = "spans have no events and no links"
+)
+
+// variables are those of the specification, "Environment Variable Specification" and "OpenTelemetry Protocol Exporter".
+// %s stands for nothing and for each signal.
+var variables = []Variable{
+	{Name: "OTEL_SDK_DISABLED", Values: []string{"true", "false"}},
+	{Name: "OTEL_RESOURCE_ATTRIBUTES"},
+	{Name: "OTEL_SERVICE_NAME"},
+	{Name: "OTEL_ENTITIES", Refused: "set OTEL_RESOURCE_ATTRIBUTES"},
+	{Name: "OTEL_LOG_LEVEL", Refused: "set CRAU_LOG_LEVEL"},
+	{Name: "OTEL_PROPAGATORS", Moot: "the agent propagates no context"},
+	{Name: "OTEL_TRACES_SAMPLER"},
+	{Name: "OTEL_TRACES_SAMPLER_ARG"},
+	{Name: "OTEL_CONFIG_FILE", Refused: "set CRAU_CONFIG to a configuration file of crau-otel"},
+	{Name: "OTEL_EXPERIMENTAL_CONFIG_FILE", Refused: "set CRAU_CONFIG to a configuration file of crau-otel"},
+	{Name: "OTEL_BSP_SCHEDULE_DELAY"},
+	{Name: "OTEL_BSP_EXPORT_TIMEOUT"},
+	{Name: "OTEL_BSP_MAX_QUEUE_SIZE"},
+	{Name: "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"},
+	{Name: "OTEL_BLRP_SCHEDULE_DELAY", Moot: noLogs},
+	{Name: "OTEL_BLRP_EXPORT_TIMEOUT", Moot: noLogs},
+	{Name: "OTEL_BLRP_MAX_QUEUE_SIZE", Moot: noLogs},
+	{Name: "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", Moot: noLogs},
+	{Name: "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"},
+	{Name: "OTEL_ATTRIBUTE_COUNT_LIMIT"},
+	{Name: "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT"},
+	{Name: "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"},
+	{Name: "OTEL_SPAN_EVENT_COUNT_LIMIT", Moot: noEvents},
+	{Name: "OTEL_SPAN_LINK_COUNT_LIMIT", Moot: noEvents},
+	{Name: "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", Moot: noEvents},
+	{Name: "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", Moot: noEvents},
+	{Name: "OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", Moot: noLogs},
+	{Name: "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", Moot: noLogs},
+	{Name: "OTEL_EXPORTER_ZIPKIN_ENDPOINT", Refused: "export with OTLP"},
+	{Name: "OTEL_EXPORTER_ZIPKIN_TIMEOUT", Refused: "export with OTLP"},
+	{Name: "OTEL_EXPORTER_PROMETHEUS_HOST", Refused: "export metrics with OTLP, which Prometheus accepts"},
+	{Name: "OTEL_EXPORTER_PROMETHEUS_PORT", Refused: "export metrics with OTLP, which Prometheus accepts"},
+	{Name: "OTEL_TRACES_EXPORTER"},
+	{Name: "OTEL_METRICS_EXPORTER"},
+	{Name: "OTEL_LOGS_EXPORTER", Moot: noLogs},
+	{Name: "OTEL_METRICS_EXEMPLAR_FILTER", Values: []string{"always_on", "always_off", "trace_based"}},
+	{Name: "OTEL_METRIC_EXPORT_INTERVAL"},
+	{Name: "OTEL_METRIC_EXPORT_TIMEOUT"},
+	{Name: "OTEL_EXPORTER_OTLP%s_ENDPOINT"},
+	{Name: "OTEL_EXPORTER_OTLP%s_INSECURE"},
+	{Name: "OTEL_EXPORTER_OTLP%s_CERTIFICATE"},
+	{Name: "OTEL_EXPORTER_OTLP%s_CLIENT_KEY"},
+	{Name: "OTEL_EXPORTER_OTLP%s_CLIENT_CERTIFICATE"},
+	{Name: "OTEL_EXPORTER_OTLP%s_HEADERS"},
+	{Name: "OTEL_EXPORTER_OTLP%s_COMPRESSION"},
+	{Name: "OTEL_EXPORTER_OTLP%s_TIMEOUT"},
+	{Name: "OTEL_EXPORTER_OTLP%s_PROTOCOL"},
+	{Name: "OTEL_EXPORTER_OTLP_SPAN_INSECURE", Refused: "set OTEL_EXPORTER_OTLP_TRACES_INSECURE"},
+	{Name: "OTEL_EXPORTER_OTLP_METRIC_INSECURE", Refused: "set OTEL_EXPORTER_OTLP_METRICS_INSECURE"},
+	{
+		Name:   "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+		Values: []string{"cumulative", "delta", "lowmemory"},
+	},
+	{
+		Name:   "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+		Values: []string{"explicit_bucket_histogram", "base2_exponential_bucket_histogram"},
+	},
+}
+
+// Variables returns every variable of the specification.
+func Variables() (all []Variable) {
+	for _, v := range variables {
+		if !strings.Contains(v.Name, "%s") {
+			all = append(all, v)
+			continue
+		}
+		for _, signal := range []string{"", "_TRACES", "_METRICS", "_LOGS"} {
+			of := v
+			of.Name = fmt.Sprintf(v.Name, signal)
+			if signal == "_LOGS" {
+				of.Moot = noLogs
+			}
+			all = append(all, of)
+		}
+	}
+	return all
+}
+
+// CheckVariables returns an error that names every variable which is set and refused, or has a value that it does not
+// accept. An empty value counts as not set.
+func CheckVariables(lookup func(name string) string) error {
+	var errs []error
+	for _, v := range Variables() {
+		value := strings.TrimSpace(lookup(v.Name))
+		switch {
+		case value == "":
+		case v.Refused != "":
+			errs = append(errs, fmt.Errorf("%s: is not supported; %s", v.Name, v.Refused))
+		case v.Values != nil && !slices.Contains(v.Values, strings.ToLower(value)):
+			errs = append(errs, fmt.Errorf("%s: must be one of %s, got %q", v.Name, strings.Join(v.Values, ", "), value))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -14,6 +14,7 @@
 #include "operand.h"
 #include "pair.h"
 #include "process.h"
+#include "admit.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 

@@ -58,6 +58,7 @@ type WireCpu struct {
 		Hits  uint32
 		Pad   uint32
 		Sent  uint64
+		Owner uint64
 	}
 	N [10]uint64
 }
@@ -71,6 +72,8 @@ type WireCrauBudget struct {
 	MomentHits uint32
 	Limited    uint32
 	Pad        uint32
+	Since      uint64
+	Owner      uint64
 }
 
 type WireCrauPacket struct {

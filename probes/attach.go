@@ -22,6 +22,9 @@ type Attachment struct {
 // Attached returns the number of sites the program was attached to. Close does not change it.
 func (a *Attachment) Attached() int { return a.attached }
 
+// Links returns the kernel's links, for pinning. They stay open.
+func (a *Attachment) Links() []link.Link { return a.links }
+
 // Close detaches the program from all sites. It is idempotent. Detaching a single uprobe takes about 0.1 s on Linux
 // 6.18, and the kernel detaches one at a time even if several are closed concurrently; detaching a whole uprobe_multi
 // link takes about 0.04 s. The sites stay attached while a child process between fork and exec holds copies of the

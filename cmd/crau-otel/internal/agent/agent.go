@@ -95,11 +95,10 @@ func New(c Config) (*Agent, error) {
 
 // Run traces until ctx is done, then detaches, drains the ring, exports what is left and logs the totals.
 func (a *Agent) Run(ctx context.Context) (err error) {
-	defer func() { err = errors.Join(err, a.attachments.Close(), a.tracer.Close()) }()
+	defer func() { err = errors.Join(err, a.release()) }()
 	if a.discovery, err = newDiscovery(a.cfg, a.attachments, a.log); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, a.discovery.Close()) }()
 	if err := a.discovery.Scan(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
@@ -131,34 +130,10 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	a.attachments.announce()
 	debug.FreeOSMemory() // loading needed memory that running does not
 
-	stopFinding := a.discovery.start(a.log)
-	cfg := a.cfg // the goroutine below changes it
+	stopDiscovery := a.discovery.start(a.log)
 	go a.serveReloads(ctx)
 	a.pipeline.handler.note()
 	go feedWatchdog(ctx, a.pipeline.handler, a.log)
 	notify(a.log, daemon.SdNotifyReady)
-	err = a.trace(ctx, func() error { return errors.Join(stopFinding(), a.attachments.Close(), a.tracer.DetachWire()) })
-	a.pipeline.handler.flush()
-	a.pipeline.close(cfg)
-	total, statsErr := a.pipeline.totals()
-	total.Log(a.log)
-	return errors.Join(err, statsErr)
-}
-
-// trace reads the ring until ctx is done. Then it detaches the probes and reads what is left in the ring.
-func (a *Agent) trace(ctx context.Context, detach func() error) error {
-	reading, drained := context.WithCancel(context.Background())
-	detached := make(chan error, 1)
-	stop := context.AfterFunc(ctx, func() {
-		notify(a.log, daemon.SdNotifyStopping)
-		a.log.Info("stopping: detaching, then exporting what is left; interrupt again to end at once")
-		detached <- detach()
-		drained()
-	})
-	err := a.tracer.Run(reading, a.pipeline.handler)
-	if stop() { // Run failed on its own
-		drained()
-		return err
-	}
-	return errors.Join(err, <-detached)
+	return a.trace(ctx, stopDiscovery)
 }

@@ -4,54 +4,62 @@ package agent
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"path/filepath"
-	"strings"
+	"os"
 	"sync"
+	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-
-	"github.com/crau-otel/crau-otel/mapping"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/links"
 	"github.com/crau-otel/crau-otel/probes"
 	"github.com/crau-otel/crau-otel/probes/discover"
 	"github.com/crau-otel/crau-otel/probes/host"
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
-// maxDetached bounds how many detached files can still be described. Trees with their spans may still be open.
-const maxDetached = 4096
+// attachPatience is how long discovery waits for one file to be attached. If some sites of a file cannot be attached, the
+// kernel detaches the others, which takes as long as the page faults of traced programs.
+const attachPatience = 5 * time.Second
 
-// attachments attaches files and keeps what is attached. Its methods are safe for concurrent use.
+// attachments attaches and detaches the probe sites of files. Its methods are safe for concurrent use, and none of them
+// waits for the kernel to detach anything.
 type attachments struct {
-	tracer *tracer.Tracer
-	log    *slog.Logger
+	tracer    *tracer.Tracer
+	links     *links.Holder
+	libraries *libraries
+	log       *slog.Logger
 
 	mu       sync.Mutex
-	level    slog.Level // of the log lines about attaching and detaching
+	level    slog.Level // at which attaching and detaching is logged
 	closed   bool
-	open     map[discover.Key]*attached
-	next     uint32   // number of the next file
-	detached []uint32 // numbers of detached files, oldest first
-
-	// A lock of its own: the kernel may take seconds to detach a file, and events must not wait for that.
-	describing sync.RWMutex
-	libraries  map[uint32][]attribute.KeyValue // attributes of a file, by the file number in events
+	files    map[discover.Key]*attached
+	next     uint32                     // number of the next file; none is used twice
+	retiring map[discover.Key]*attached // detached, but their sites are still registered
+	detached []string                   // paths of detached files that are yet to be checked
 }
 
-// attached is a file with attached sites.
+// attached is a file that is attached or being attached.
 type attached struct {
-	*probes.Attachment
 	path    string
 	number  uint32
 	cookies []uint64
+
+	// The lock of the attachments protects these.
+	held    *links.Held // nil until the file is attached
+	sites   int
+	removed bool
 }
 
 func newAttachments(t *tracer.Tracer, log *slog.Logger) *attachments {
-	return &attachments{
-		tracer: t, log: log, level: slog.LevelDebug, open: make(map[discover.Key]*attached), libraries: make(map[uint32][]attribute.KeyValue),
+	a := &attachments{
+		tracer: t, libraries: newLibraries(), log: log, level: slog.LevelDebug,
+		files: make(map[discover.Key]*attached), retiring: make(map[discover.Key]*attached),
 	}
+	var err error
+	if a.links, err = links.New(); err != nil {
+		log.Debug("links cannot be pinned; a traced program that is stuck in a page fault can delay the agent's end",
+			"error", err)
+	}
+	return a
 }
 
 // add attaches every site of a file. Sites that cannot be attached are logged and skipped.
@@ -60,63 +68,94 @@ func (a *attachments) add(f *discover.File) {
 		a.log.Warn("probe site skipped", "file", f.Path, "error", problem)
 	}
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	if a.closed {
+		a.mu.Unlock()
 		return
 	}
-	number := a.next
-	a.describe(number, describeLibrary(f).Attributes())
-	a.addStrings(f, number)
+	file := &attached{path: f.Path, number: a.next}
+	a.next++
+	a.files[f.Key] = file
+	before := a.retiring[f.Key]
+	a.mu.Unlock()
+	if before != nil {
+		a.retire(f.Key, before) // otherwise hits are reported twice until the kernel has detached the file
+	}
+
+	// Attaching may take longer than discovery keeps the file open.
+	content, err := os.Open(f.AttachPath())
+	if err != nil {
+		a.log.Warn("file not attached", "file", f.Path, "error", err)
+		a.forget(f.Key, file)
+		return
+	}
+	a.libraries.describe(file.number, describeLibrary(f).Attributes())
+	a.addStrings(f, file.number)
 	var sites []probes.Site
-	var cookies []uint64
 	for _, site := range a.tracer.Place(f.Probes.Sites) {
-		cookie, err := a.tracer.Add(site, number)
+		cookie, err := a.tracer.Add(site, file.number)
 		if err != nil {
 			a.log.Warn("probe site skipped", "file", f.Path, "probe", site.Probe, "offset", site.Offset, "error", err)
 			continue
 		}
-		sites, cookies = append(sites, site), append(cookies, cookie)
+		sites, file.cookies = append(sites, site), append(file.cookies, cookie)
 	}
-	attachment, err := probes.Attach(f.AttachPath(), a.tracer.Program(), a.tracer.Multi(), sites, cookies)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer content.Close()
+		a.attach(f, file, descriptorPath(content), sites)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(attachPatience):
+		a.log.Warn("attaching takes long; the file is traced as soon as the kernel has attached it", "file", f.Path)
+		go a.warnStuck([]string{f.Path})
+	}
+}
+
+// attach attaches sites of a file at path.
+func (a *attachments) attach(f *discover.File, file *attached, path string, sites []probes.Site) {
+	attachment, err := probes.Attach(path, a.tracer.Program(), a.tracer.Multi(), sites, file.cookies)
 	if err != nil {
-		a.log.Warn("not all probes attached", "file", f.Path, "error", err)
+		a.log.Warn("not all probes attached", "file", file.path, "error", err)
 	}
 	if attachment == nil {
-		a.release(f.Path, cookies)
-		a.describe(number, nil)
+		a.forget(f.Key, file)
 		return
 	}
-	a.next++
-	a.open[f.Key] = &attached{attachment, f.Path, number, cookies}
-	a.log.Log(context.Background(), a.level, "attached", "file", f.Path, "sites", attachment.Attached(), "build_id", f.Probes.BuildID, "cgroup", f.Cgroup,
-		"trusted", f.Trusted, "distrust", f.Distrust)
+	attachedSites := attachment.Attached()
+	held, err := a.links.Hold(attachment)
+	if err != nil {
+		a.log.Debug("link not pinned", "file", file.path, "error", err)
+	}
+	a.mu.Lock()
+	file.held, file.sites = held, attachedSites
+	unwanted := file.removed
+	if !unwanted {
+		a.log.Log(context.Background(), a.level, "attached", "file", file.path, "sites", attachedSites,
+			"build_id", f.Probes.BuildID, "cgroup", f.Cgroup, "trusted", f.Trusted, "distrust", f.Distrust)
+	}
+	a.mu.Unlock()
+	if unwanted {
+		a.detach(f.Key, file)
+	}
 }
 
-// remove detaches a file.
-func (a *attachments) remove(key discover.Key) {
+// forget drops a file that has no attached site.
+func (a *attachments) forget(key discover.Key, file *attached) {
+	a.release(file)
+	a.libraries.forget(file.number)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	file, ok := a.open[key]
-	if !ok {
-		return
+	if a.files[key] == file {
+		delete(a.files, key)
 	}
-	delete(a.open, key)
-	if err := file.Close(); err != nil {
-		a.log.Warn("not all probes detached", "file", file.path, "error", err)
-		return // its sites may still be hit
-	}
-	a.release(file.path, file.cookies)
-	a.detached = append(a.detached, file.number)
-	if len(a.detached) > maxDetached {
-		a.describe(a.detached[0], nil)
-		a.detached = a.detached[1:]
-	}
-	a.log.Log(context.Background(), a.level, "detached", "file", file.path)
 }
 
-func (a *attachments) release(path string, cookies []uint64) {
-	if err := a.tracer.Remove(cookies...); err != nil {
-		a.log.Warn("releasing probe sites failed", "file", path, "error", err)
+// release unregisters the sites of a file.
+func (a *attachments) release(file *attached) {
+	if err := a.tracer.Remove(file.cookies...); err != nil {
+		a.log.Warn("releasing probe sites failed", "file", file.path, "error", err)
 	}
 }
 
@@ -151,54 +190,10 @@ func (a *attachments) announce() {
 func (a *attachments) count() (files, sites int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, f := range a.open {
-		sites += f.Attached()
+	for _, f := range a.files {
+		if f.held != nil {
+			files, sites = files+1, sites+f.sites
+		}
 	}
-	return len(a.open), sites
-}
-
-// library returns the attributes of the file with that number.
-func (a *attachments) library(number uint32) []attribute.KeyValue {
-	a.describing.RLock()
-	defer a.describing.RUnlock()
-	return a.libraries[number]
-}
-
-// describe sets what library returns for a file; nil deletes it.
-func (a *attachments) describe(number uint32, attrs []attribute.KeyValue) {
-	a.describing.Lock()
-	defer a.describing.Unlock()
-	if attrs == nil {
-		delete(a.libraries, number)
-	} else {
-		a.libraries[number] = attrs
-	}
-}
-
-// Close detaches everything. Nothing can be attached afterwards.
-func (a *attachments) Close() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.closed = true
-	var errs []error
-	for _, f := range a.open {
-		errs = append(errs, f.Close())
-	}
-	clear(a.open)
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("detach probes: %w", err)
-	}
-	return nil
-}
-
-func describeLibrary(f *discover.File) mapping.Library {
-	base := filepath.Base(f.Path)
-	lib := mapping.Library{Name: f.Probes.Soname, Path: f.Path, BuildID: f.Probes.BuildID, Trusted: f.Trusted}
-	if lib.Name == "" {
-		lib.Name = base
-	}
-	if _, version, ok := strings.Cut(base, ".so."); ok {
-		lib.Version = version
-	}
-	return lib
+	return files, sites
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/check"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
@@ -58,8 +59,9 @@ func discoveryRules(cfg config.Config) discover.Rules {
 	}
 }
 
-// start searches for files in the background until stop is called.
-func (d *discovery) start(log *slog.Logger) (stop func() error) {
+// start searches for files in the background until stop is called. stop returns when the search has ended, or
+// [errUnfinished] if that takes longer than the timeout.
+func (d *discovery) start(log *slog.Logger) (stop func(timeout time.Duration) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -68,10 +70,12 @@ func (d *discovery) start(log *slog.Logger) (stop func() error) {
 			log.Error("discovery failed; new programs and libraries will not be traced until a restart", "error", err)
 		}
 	}()
-	return func() error {
+	return func(timeout time.Duration) error {
 		cancel()
-		<-ended
-		return d.Close()
+		return within(timeout, "end discovery", func() error {
+			<-ended
+			return d.Close()
+		})
 	}
 }
 

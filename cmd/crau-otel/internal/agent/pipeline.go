@@ -69,7 +69,7 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 	}
 	defer func() {
 		if err != nil {
-			p.close(cfg)
+			p.close(ctx)
 		}
 	}()
 	host := identity.Host(ctx, log)
@@ -91,7 +91,7 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 		ScopeVersion:    a.version,
 		Instance:        uuid.NewString(),
 		Wall:            p.handler.clock.Wall,
-		Library:         a.attachments.library,
+		Library:         a.attachments.libraries.of,
 		Sink:            p.take,
 		Log:             log,
 	})
@@ -200,7 +200,7 @@ func (p *pipeline) newMetrics(
 	return m, err
 }
 
-// totals returns the account of every hit so far.
+// totals returns what became of every hit so far.
 func (p *pipeline) totals() (totals.Totals, error) {
 	traced, err := p.tracer.Stats()
 	connections, wireErr := p.tracer.WireStats()
@@ -213,11 +213,9 @@ func (p *pipeline) totals() (totals.Totals, error) {
 // lastMetrics is the deadline of the last export of metrics.
 const lastMetrics = 2 * time.Second
 
-// close exports what is queued, within shutdown.timeout. Spans that cannot be delivered are counted and logged, and are
-// not an error.
-func (p *pipeline) close(cfg config.Config) {
-	ctx, cancel := context.WithTimeout(context.Background(), cfg.Shutdown.Timeout)
-	defer cancel()
+// close exports what is queued, until ctx is done. Spans that cannot be delivered are counted and logged, and are not an
+// error.
+func (p *pipeline) close(ctx context.Context) {
 	if err := p.queue.Close(ctx); err != nil {
 		p.log.Warn("not everything was exported", "error", err)
 	}
@@ -229,7 +227,7 @@ func (p *pipeline) close(cfg config.Config) {
 	if p.metrics == nil {
 		return
 	}
-	ctx, cancel = context.WithTimeout(ctx, lastMetrics)
+	ctx, cancel := context.WithTimeout(ctx, lastMetrics)
 	defer cancel()
 	if err := p.metrics.Shutdown(ctx); otlp.TakesNoMetrics(err) {
 		p.log.Warn(noMetricsHint)

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/crau-otel/crau-otel/mapping"
+	"github.com/crau-otel/crau-otel/probes/discover"
+)
+
+// maxRetired is how many detached files stay described: trees with their spans may be open.
+const maxRetired = 4096
+
+// libraries describes files by the number that their events have. Its methods are safe for concurrent use.
+type libraries struct {
+	mu         sync.RWMutex
+	attributes map[uint32][]attribute.KeyValue
+	retired    []uint32 // oldest first
+}
+
+func newLibraries() *libraries { return &libraries{attributes: make(map[uint32][]attribute.KeyValue)} }
+
+// of returns the span attributes of the file with a number.
+func (l *libraries) of(number uint32) []attribute.KeyValue {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.attributes[number]
+}
+
+func (l *libraries) describe(number uint32, attrs []attribute.KeyValue) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.attributes[number] = attrs
+}
+
+// forget drops the description of a file at once.
+func (l *libraries) forget(number uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.attributes, number)
+}
+
+// retire drops the description of a file once [maxRetired] more are retired.
+func (l *libraries) retire(number uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.retired = append(l.retired, number)
+	if len(l.retired) > maxRetired {
+		delete(l.attributes, l.retired[0])
+		l.retired = l.retired[1:]
+	}
+}
+
+// descriptorPath returns a path that leads to an open file.
+func descriptorPath(f *os.File) string { return "/proc/self/fd/" + strconv.Itoa(int(f.Fd())) }
+
+func describeLibrary(f *discover.File) mapping.Library {
+	base := filepath.Base(f.Path)
+	lib := mapping.Library{Name: f.Probes.Soname, Path: f.Path, BuildID: f.Probes.BuildID, Trusted: f.Trusted}
+	if lib.Name == "" {
+		lib.Name = base
+	}
+	if _, version, ok := strings.Cut(base, ".so."); ok {
+		lib.Version = version
+	}
+	return lib
+}

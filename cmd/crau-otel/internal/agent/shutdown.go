@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/links"
+	"github.com/crau-otel/crau-otel/tracer"
+)
+
+const (
+	// detachShare is the part of shutdown.timeout, as a divisor, that each step before exporting may take.
+	detachShare = 4
+	// quietPoll and quietPolls say when no more hits are expected: after so many polls without any.
+	quietPoll  = 10 * time.Millisecond
+	quietPolls = 3
+	// releaseTimeout bounds the release of what is left after the totals.
+	releaseTimeout = time.Second
+)
+
+// errUnfinished is returned by within.
+var errUnfinished = errors.New("not finished in time")
+
+// within calls f and returns its error, or errUnfinished if f does not return in time; f then goes on in the background.
+func within(timeout time.Duration, step string, f func() error) error {
+	result := make(chan error, 1)
+	go func() { result <- f() }()
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case err := <-result:
+		return err
+	case <-timer.C:
+		return fmt.Errorf("%s: %w", step, errUnfinished)
+	}
+}
+
+// trace reads the ring until ctx is done. Then it detaches the probes, reads what is left in the ring, exports it, and logs
+// the totals, all within shutdown.timeout.
+func (a *Agent) trace(ctx context.Context, stopDiscovery func(time.Duration) error) error {
+	timeout := a.cfg.Shutdown.Timeout
+	reading, drained := context.WithCancel(context.Background())
+	defer drained()
+	var deadline time.Time
+	detached := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		deadline = time.Now().Add(timeout)
+		notify(a.log, daemon.SdNotifyStopping)
+		a.log.Info("stopping: detaching, then exporting what is left; interrupt again to end at once")
+		err := errors.Join(stopDiscovery(timeout/detachShare), a.attachments.close(timeout/detachShare),
+			within(timeout/detachShare, "detach from sockets", a.tracer.DetachWire))
+		a.awaitQuiet(timeout / detachShare)
+		detached <- err
+		drained()
+	})
+	err := a.tracer.Run(reading, a.pipeline.handler)
+	if stop() { // Run failed on its own
+		deadline = time.Now().Add(timeout)
+	} else {
+		err = errors.Join(err, a.unlessSlow(<-detached))
+	}
+	traced, statsErr := a.settle()
+	a.pipeline.handler.flush()
+	exporting, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	a.pipeline.close(exporting)
+	total, totalsErr := a.pipeline.totals()
+	total.Traced = traced // hits since then were not read
+	total.Log(a.log)
+	return errors.Join(err, statsErr, totalsErr)
+}
+
+// awaitQuiet waits until no hits come any more: the kernel detaches on its own time.
+func (a *Agent) awaitQuiet(limit time.Duration) {
+	var hits uint64
+	for deadline, quiet := time.Now().Add(limit), 0; quiet < quietPolls && time.Now().Before(deadline); time.Sleep(quietPoll) {
+		stats, err := a.tracer.Stats()
+		if err != nil {
+			return
+		}
+		if stats.Hits == hits {
+			quiet++
+		} else {
+			hits, quiet = stats.Hits, 0
+		}
+	}
+}
+
+// settle reads the ring until every record that the counters have is read, and returns the counters of that moment. Hits
+// that follow are neither counted nor exported.
+func (a *Agent) settle() (stats tracer.Stats, err error) {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	const attempts = 100
+	for range attempts {
+		if stats, err = a.tracer.Stats(); err != nil || stats.Sent == stats.Read+stats.Undecodable {
+			return stats, err
+		}
+		if err = a.tracer.Run(ended, a.pipeline.handler); err != nil {
+			return stats, err
+		}
+	}
+	return stats, nil
+}
+
+// unlessSlow returns an error of the shutdown, unless it says that a step takes too long: that is only logged.
+func (a *Agent) unlessSlow(err error) error {
+	if errors.Is(err, errUnfinished) || errors.Is(err, links.ErrStuck) {
+		a.log.Warn("shutdown does not wait any longer; the kernel detaches what is left when the agent has ended", "error", err)
+		return nil
+	}
+	return err
+}
+
+// release frees what the agent holds. It does not wait for anything that hangs.
+func (a *Agent) release() error {
+	return a.unlessSlow(within(releaseTimeout, "release", func() error {
+		err := a.attachments.close(releaseTimeout)
+		if a.discovery != nil {
+			err = errors.Join(err, a.discovery.Close())
+		}
+		return errors.Join(err, a.tracer.Close())
+	}))
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package links holds what is attached and detaches it without waiting for the kernel.
+//
+// Whoever drops the last reference to a link waits until no program runs at any uprobe of the host. A program that reads
+// memory of the traced process sleeps while a page is fetched, for as long as the file system behind the page likes: a
+// FUSE server that does not answer blocks every detach on the host, and neither the thread nor its process can be killed
+// meanwhile. A [Holder] therefore pins links in a BPF file system of its own, which nobody else can see and which ends
+// with the process. To detach is to unlink the pin: the kernel then waits in a worker of its own.
+//
+// Where no such file system can be made, which takes CAP_SYS_ADMIN, links are closed in the background.
+package links
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/probes"
+)
+
+// maxClosing is how many attachments are closed at a time where links cannot be pinned; each may keep a thread.
+const maxClosing = 64
+
+// Holder holds attachments. Its methods are safe for concurrent use.
+type Holder struct {
+	pins    *os.File // root of the BPF file system; nil without one
+	closing chan struct{}
+	wait    sync.WaitGroup // for what is closed in the background
+
+	mu   sync.Mutex
+	next uint64 // name of the next pin
+}
+
+// New returns a Holder, and an error if it cannot pin links. The Holder can be used nevertheless.
+func New() (*Holder, error) {
+	h := &Holder{closing: make(chan struct{}, maxClosing)}
+	var err error
+	h.pins, err = mountBPF()
+	return h, err
+}
+
+// NewUnpinned returns a Holder that pins nothing.
+func NewUnpinned() *Holder { return &Holder{closing: make(chan struct{}, maxClosing)} }
+
+// mountBPF makes a BPF file system that is mounted nowhere.
+func mountBPF() (*os.File, error) {
+	fs, err := unix.Fsopen("bpf", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("make BPF file system: %w", err)
+	}
+	defer unix.Close(fs)
+	// Pins are removed by whom the agent becomes; a sticky folder would not allow it.
+	if err := unix.FsconfigSetString(fs, "mode", "0777"); err != nil {
+		return nil, fmt.Errorf("make BPF file system: %w", err)
+	}
+	if err := unix.FsconfigCreate(fs); err != nil {
+		return nil, fmt.Errorf("make BPF file system: %w", err)
+	}
+	mount, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("make BPF file system: %w", err)
+	}
+	return os.NewFile(uintptr(mount), "bpf"), nil
+}
+
+// Pins returns the root folder of the Holder's BPF file system, nil if there is none.
+func (h *Holder) Pins() *os.File { return h.pins }
+
+// Held is an attachment that a [Holder] holds. Its methods must not be called concurrently.
+type Held struct {
+	holder *Holder
+	pins   []string
+	// attachment has the links that are not pinned; nil if all are.
+	attachment *probes.Attachment
+}
+
+// Hold takes over an attachment, which the caller must not use any more. The error says why its links are not pinned.
+func (h *Holder) Hold(a *probes.Attachment) (*Held, error) {
+	held := &Held{holder: h, attachment: a}
+	if h.pins == nil {
+		return held, nil
+	}
+	for _, l := range a.Links() {
+		name, err := h.pin(l)
+		if err != nil {
+			// What is pinned stays attached by its pin, too, and is detached with the rest.
+			return held, fmt.Errorf("pin link: %w", err)
+		}
+		held.pins = append(held.pins, name)
+	}
+	held.attachment = nil
+	if err := a.Close(); err != nil { // these are not the last references: nothing is detached
+		return held, fmt.Errorf("close pinned link: %w", err)
+	}
+	return held, nil
+}
+
+func (h *Holder) pin(l link.Link) (name string, err error) {
+	h.mu.Lock()
+	name = fmt.Sprint(h.next)
+	h.next++
+	h.mu.Unlock()
+	return name, l.Pin(fmt.Sprintf("/proc/self/fd/%d/%s", h.pins.Fd(), name))
+}
+
+// Detach detaches everything and then calls detached, if it is not nil, from whatever goroutine. Detach does not wait. The
+// kernel may finish its part later: a few more hits can follow.
+func (held *Held) Detach(detached func(error)) {
+	h := held.holder
+	var errs []error
+	for _, name := range held.pins {
+		if err := unix.Unlinkat(int(h.pins.Fd()), name, 0); err != nil {
+			errs = append(errs, fmt.Errorf("unpin link: %w", err))
+		}
+	}
+	held.pins = nil
+	if detached == nil {
+		detached = func(error) {}
+	}
+	if held.attachment == nil {
+		detached(errors.Join(errs...))
+		return
+	}
+	h.wait.Go(func() {
+		h.closing <- struct{}{}
+		defer func() { <-h.closing }()
+		detached(errors.Join(append(errs, held.attachment.Close())...))
+	})
+}
+
+// ErrStuck is returned by Wait if links are not closed in time.
+var ErrStuck = errors.New("the kernel has not finished detaching: a traced program is stuck in a page fault at a probe")
+
+// Wait waits until everything that was detached is closed, at most for timeout.
+func (h *Holder) Wait(timeout time.Duration) error {
+	closed := make(chan struct{})
+	go func() {
+		h.wait.Wait()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+		return nil
+	case <-time.After(timeout):
+		return ErrStuck
+	}
+}
+
+// Close releases the file system with the pins, which detaches what is still attached.
+func (h *Holder) Close() error {
+	if h.pins == nil {
+		return nil
+	}
+	err := h.pins.Close()
+	if errors.Is(err, os.ErrClosed) {
+		return nil
+	}
+	return err
+}

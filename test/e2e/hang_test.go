@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/crau-otel/crau-otel/test/harness"
+)
+
+// startHang starts a program that hits a probe whose data lies in a file that its FUSE server never delivers. It returns
+// when the program hangs.
+func startHang(t *testing.T, program string) {
+	t.Helper()
+	const longest = "30" // seconds: meanwhile nobody on this host can detach a probe in the usual way
+	cmd := exec.Command(program, t.TempDir(), longest)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Setpgid: true}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		_ = cmd.Wait()
+	})
+	var out strings.Builder
+	for buf := make([]byte, 256); !strings.Contains(out.String(), "READ came"); {
+		n, err := stderr.Read(buf)
+		out.Write(buf[:n])
+		if err != nil {
+			t.Fatalf("%v: %s", err, &out)
+		}
+	}
+	time.Sleep(50 * time.Millisecond) // the read is on its way
+}
+
+// A page fault that never ends holds up every detach on the host, in the kernel. The agent attaches and detaches other files
+// nevertheless, names the program, and ends in time. Not parallel: other tests wait for the kernel to detach.
+func TestHangingPageFaultHoldsUpNothingElse(t *testing.T) {
+	dir := t.TempDir()
+	hang := harness.Compile(t, "../..", filepath.Join(dir, "hang"), "-w", "testdata/fusehang.c")
+	first, second := ownSample(t), ownSample(t)
+	libraries := func(sample string) string { return fmt.Sprintf("libraries: [%q, %q]\n", hang, sample) }
+	configuration := write(t, "crau-otel.yaml", libraries(first))
+	a := startAgent(t, []string{"CRAU_SHUTDOWN_TIMEOUT=4s"}, append(asJSON, "--config", configuration)...)
+	hits := harness.RunSample(t, first, "--count", "1", "--rate", "0")
+	startHang(t, hang)
+
+	reload(t, a, configuration, libraries(second), "msg=detached file="+first)
+	line(t, a.Log(), "msg=attached file="+second)
+	hits += harness.RunSample(t, second, "--count", "1", "--rate", "0")
+	a.WaitLog("detaching is held up by a traced program")
+	if got := line(t, a.Log(), "detaching is held up", first); !strings.Contains(got, "hang (") {
+		t.Errorf("the program is not named: %s", got)
+	}
+
+	began := time.Now()
+	n := a.StopBy(syscall.SIGTERM)
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("it took %s to shut down", took)
+	}
+	n.CheckExact(t, hits)
+	checkPairs(t, a.ConsoleSpans(), 2)
+}
+
+// The agent's death does not wait either.
+func TestKilledAgentEndsDuringAHangingPageFault(t *testing.T) {
+	hang := harness.Compile(t, "../..", filepath.Join(t.TempDir(), "hang"), "-w", "testdata/fusehang.c")
+	a := trace(t, hang)
+	startHang(t, hang)
+	began := time.Now()
+	a.Signal(syscall.SIGKILL)
+	_, _ = a.Wait()
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("the agent ended %s after SIGKILL", took)
+	}
+}

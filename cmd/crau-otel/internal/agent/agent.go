@@ -89,7 +89,7 @@ func New(c Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.attachments = newAttachments(a.tracer, a.log)
+	a.attachments = newAttachments(a.tracer, a.cfg.User == "", a.log)
 	return a, nil
 }
 

@@ -49,10 +49,15 @@ type attached struct {
 	removed bool
 }
 
-func newAttachments(t *tracer.Tracer, log *slog.Logger) *attachments {
+// newAttachments returns attachments that pin their links, unless the agent becomes another user, who may not remove pins.
+func newAttachments(t *tracer.Tracer, pin bool, log *slog.Logger) *attachments {
 	a := &attachments{
 		tracer: t, libraries: newLibraries(), log: log, level: slog.LevelDebug,
 		files: make(map[discover.Key]*attached), retiring: make(map[discover.Key]*attached),
+	}
+	if !pin {
+		a.links = links.NewUnpinned()
+		return a
 	}
 	var err error
 	if a.links, err = links.New(); err != nil {

@@ -57,9 +57,11 @@ const (
 	alertClose    = 0 // close_notify
 	version13     = 0x0304
 
-	// shortestFlight is the least size of a TLS 1.3 client's first encrypted record: a Finished message of 36 bytes, its
-	// type and the tag of 8 bytes. EndOfEarlyData is shorter, an alert needs 11 bytes.
-	shortestFlight = messageHeader + 32 + 1 + 8
+	// encryptedAlert is the size of a TLS 1.3 record with an alert: two bytes, the record's type, and the tag, which is 16
+	// bytes long but with TLS_AES_128_CCM_8_SHA256. No handshake message is as short, since its header alone has 4 bytes.
+	encryptedAlert     = 2 + 1 + 16
+	encryptedAlertCCM8 = 2 + 1 + 8
+	suiteCCM8          = 0x1305
 )
 
 // decodeTLS decodes records of both sides as far as they are complete. The server's are decoded once the client has said
@@ -126,7 +128,7 @@ func (s *side) protectedRecord(c *Conn, d Direction, length int) bool {
 	case d == FromServer:
 		s.sealed = true
 		return false // its encrypted records are skipped until the client has answered
-	case t.ServerHello.Version == version13 && length < shortestFlight && !t.ClientHello.EarlyData:
+	case t.ServerHello.Version == version13 && isEncryptedAlert(t.ServerHello.Suite, length) && !t.ClientHello.EarlyData:
 		t.Alert = &Alert{From: FromClient, Encrypted: true}
 		c.state = StateFailed
 		return true
@@ -135,6 +137,14 @@ func (s *side) protectedRecord(c *Conn, d Direction, length int) bool {
 	}
 	c.state = StateComplete
 	return true
+}
+
+// isEncryptedAlert reports whether an encrypted record of TLS 1.3 can only be an alert.
+func isEncryptedAlert(suite uint16, length int) bool {
+	if suite == suiteCCM8 {
+		return length == encryptedAlertCCM8
+	}
+	return length == encryptedAlert
 }
 
 // changeCipherSpec handles the message after which a side's records are encrypted. In TLS 1.3 it means nothing.

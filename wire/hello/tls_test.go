@@ -175,6 +175,14 @@ func TestGoTLS(t *testing.T) {
 				}
 			},
 		},
+		"TLS 1.3 client without the certificate that is asked for": {
+			client(nil), server(func(c *tls.Config) { c.ClientAuth = tls.RequestClientCert }), StateComplete,
+			func(t *testing.T, got *TLS) {
+				if got.Alert != nil {
+					t.Errorf("alert %+v", got.Alert)
+				}
+			},
+		},
 		"no common version": {
 			client(func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }),
 			server(func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 }), StateFailed,

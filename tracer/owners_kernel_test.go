@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/crau-otel/crau-otel/test/harness"
 	"github.com/crau-otel/crau-otel/tracer"
@@ -98,14 +99,19 @@ func TestForksShareTheirUsersBudget(t *testing.T) {
 		"subordinate users": {subordinate, subordinate + 1, subordinate + 2, subordinate + 3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tr := newTracer(t, tracer.Config{RingSize: 1 << 20})
+			tr := newTracer(t, tracer.Config{RingSize: 4 << 20})
 			attachment, _ := harness.File(t, tr, path)
+			begin := time.Now()
 			for _, uid := range uids {
 				runAs(t, uid, path, 400/len(uids), 250)
 			}
 			used, capacity := tr.RingFill()
-			if used < capacity/2 || used > capacity*3/4 {
-				t.Errorf("the attacker uses %d of %d bytes", used, capacity)
+			// A half, and in each moment of 17 ms what one process may have in the other half.
+			moments := int(time.Since(begin)/(16*time.Millisecond)) + 1
+			if most := capacity/2 + moments*20<<10; used < capacity/2 || used > min(most, capacity) {
+				t.Errorf("the attacker uses %d of %d bytes after %d moments, the most is %d", used, capacity, moments, most)
+			} else if most > capacity-64<<10 {
+				t.Skipf("the machine is too busy: the attack took %v", time.Since(begin))
 			}
 			runAs(t, victim, path, 2, 100) // within the share of one owner
 			if err := attachment.Close(); err != nil {

@@ -40,7 +40,8 @@ func TestEndpoints(t *testing.T) {
 		{map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "localhost:4317", false, ""},
 		{map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "GRPC"}, "localhost:4317", false, ""},
 		{
-			map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, "", false,
+			map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
+			"", false,
 			`OTEL_EXPORTER_OTLP_PROTOCOL: only grpc is supported, got "http/protobuf"`,
 		},
 		{
@@ -48,15 +49,18 @@ func TestEndpoints(t *testing.T) {
 			"localhost:4317", false, "",
 		},
 		{
-			map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"}, "", false,
+			map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"},
+			"", false,
 			`OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: only grpc is supported, got "http/json"`,
 		},
 		{
-			map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4317"}, "", false,
+			map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4317"},
+			"", false,
 			`OTEL_EXPORTER_OTLP_ENDPOINT: must start with http:// or https://, got "localhost:4317"`,
 		},
 		{
-			map[string]string{"OTEL_EXPORTER_OTLP_INSECURE": "yes"}, "", false,
+			map[string]string{"OTEL_EXPORTER_OTLP_INSECURE": "yes"},
+			"", false,
 			`OTEL_EXPORTER_OTLP_INSECURE: must be true or false, got "yes"`,
 		},
 	} {

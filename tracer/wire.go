@@ -227,7 +227,7 @@ func cgroupRoot() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find cgroups: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		// 31 23 0:26 / /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw

@@ -120,7 +120,7 @@ func TestKernelGoTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close() //nolint:errcheck // over
+	defer c.Close()
 	events := r.wait(t, uint32(os.Getpid()), 2)
 	for _, want := range []string{
 		"tls::role=client", "tls::role=server", "tls::group=4588 tls::negotiated=1", "tls::ciphersuite=4865", "tls::resumed=0",

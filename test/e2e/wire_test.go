@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -11,8 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-
-	"crypto/tls"
 
 	"github.com/crau-otel/crau-otel/test/harness"
 )

@@ -26,8 +26,10 @@ var programs = []struct {
 	check          func(t *testing.T, c *Conn)
 }{
 	{
-		"openssl-tls13", []string{"openssl", "s_server", "-accept", "PORT", "-cert", "CERT", "-key", "KEY", "-naccept", "1", "-www"},
-		[]string{"openssl", "s_client", "-connect", "127.0.0.1:PORT", "-tls1_3"}, ProtocolTLS,
+		"openssl-tls13",
+		[]string{"openssl", "s_server", "-accept", "PORT", "-cert", "CERT", "-key", "KEY", "-naccept", "1", "-www"},
+		[]string{"openssl", "s_client", "-connect", "127.0.0.1:PORT", "-tls1_3"},
+		ProtocolTLS,
 		func(t *testing.T, c *Conn) {
 			if h := c.TLS.ServerHello; h.Version != 0x0304 || h.Suite != 0x1302 || h.Group != 29 {
 				t.Errorf("server hello %+v", h)
@@ -39,10 +41,12 @@ var programs = []struct {
 		},
 	},
 	{
-		"openssl-retry", []string{
+		"openssl-retry",
+		[]string{
 			"openssl", "s_server", "-accept", "PORT", "-cert", "CERT", "-key", "KEY", "-naccept", "1", "-www", "-groups", "P-384",
 		},
-		[]string{"openssl", "s_client", "-connect", "127.0.0.1:PORT"}, ProtocolTLS,
+		[]string{"openssl", "s_client", "-connect", "127.0.0.1:PORT"},
+		ProtocolTLS,
 		func(t *testing.T, c *Conn) {
 			if c.TLS.Retry == nil || c.TLS.Retry.Group != 24 || c.TLS.ServerHello.Group != 24 ||
 				!slices.Equal(c.TLS.FirstHello.Shares, []uint16{29}) || !slices.Equal(c.TLS.ClientHello.Shares, []uint16{24}) {
@@ -51,11 +55,13 @@ var programs = []struct {
 		},
 	},
 	{
-		"openssl-tls12-dhe", []string{
+		"openssl-tls12-dhe",
+		[]string{
 			"openssl", "s_server", "-accept", "PORT", "-cert", "CERT", "-key", "KEY", "-naccept", "1", "-www", "-Verify", "1",
 			"-tls1_2", "-cipher", "DHE:@SECLEVEL=1",
 		},
-		[]string{"openssl", "s_client", "-connect", "127.0.0.1:PORT", "-cert", "CERT", "-key", "KEY"}, ProtocolTLS,
+		[]string{"openssl", "s_client", "-connect", "127.0.0.1:PORT", "-cert", "CERT", "-key", "KEY"},
+		ProtocolTLS,
 		func(t *testing.T, c *Conn) {
 			if kx := c.TLS.KeyExchange; kx == nil || kx.Group != 0 || kx.PrimeBits < 2048 || kx.Scheme != 0x0804 {
 				t.Errorf("key exchange %+v", kx)
@@ -66,11 +72,13 @@ var programs = []struct {
 		},
 	},
 	{
-		"openssl-no-cipher", []string{
+		"openssl-no-cipher",
+		[]string{
 			"openssl", "s_server", "-accept", "PORT", "-cert", "CERT", "-key", "KEY", "-naccept", "1", "-www", "-tls1_2", "-cipher",
 			"ECDHE-RSA-AES256-GCM-SHA384",
 		},
-		[]string{"openssl", "s_client", "-connect", "127.0.0.1:PORT", "-cipher", "AES128-SHA", "-tls1_2"}, ProtocolTLS,
+		[]string{"openssl", "s_client", "-connect", "127.0.0.1:PORT", "-cipher", "AES128-SHA", "-tls1_2"},
+		ProtocolTLS,
 		func(t *testing.T, c *Conn) {
 			if a := c.TLS.Alert; c.State() != StateFailed || a == nil || *a != (Alert{FromServer, 40, false}) {
 				t.Errorf("alert %+v", a)
@@ -78,8 +86,10 @@ var programs = []struct {
 		},
 	},
 	{
-		"gnutls-tls13", []string{"openssl", "s_server", "-accept", "PORT", "-cert", "CERT", "-key", "KEY", "-naccept", "1", "-www"},
-		[]string{"gnutls-cli", "--insecure", "-p", "PORT", "127.0.0.1"}, ProtocolTLS,
+		"gnutls-tls13",
+		[]string{"openssl", "s_server", "-accept", "PORT", "-cert", "CERT", "-key", "KEY", "-naccept", "1", "-www"},
+		[]string{"gnutls-cli", "--insecure", "-p", "PORT", "127.0.0.1"},
+		ProtocolTLS,
 		func(t *testing.T, c *Conn) {
 			h := c.TLS.ClientHello
 			if c.TLS.ServerHello.Version != 0x0304 || len(h.Shares) != 2 || !slices.Contains(h.Groups, 23) || h.ECH || h.PSK {
@@ -88,8 +98,10 @@ var programs = []struct {
 		},
 	},
 	{
-		"gnutls-tls12", []string{"openssl", "s_server", "-accept", "PORT", "-cert", "CERT", "-key", "KEY", "-naccept", "1", "-www"},
-		[]string{"gnutls-cli", "--insecure", "--priority", "NORMAL:-VERS-TLS1.3", "-p", "PORT", "127.0.0.1"}, ProtocolTLS,
+		"gnutls-tls12",
+		[]string{"openssl", "s_server", "-accept", "PORT", "-cert", "CERT", "-key", "KEY", "-naccept", "1", "-www"},
+		[]string{"gnutls-cli", "--insecure", "--priority", "NORMAL:-VERS-TLS1.3", "-p", "PORT", "127.0.0.1"},
+		ProtocolTLS,
 		func(t *testing.T, c *Conn) {
 			if kx := c.TLS.KeyExchange; c.TLS.ServerHello.Version != 0x0303 || kx == nil || kx.Group == 0 || kx.Scheme == 0 {
 				t.Errorf("server hello %+v, key exchange %+v", c.TLS.ServerHello, kx)
@@ -97,11 +109,13 @@ var programs = []struct {
 		},
 	},
 	{
-		"openssh", []string{"/usr/sbin/sshd", "-D", "-h", "DIR/host", "-p", "PORT", "-o", "ListenAddress=127.0.0.1", "-o", "PidFile=none"},
+		"openssh",
+		[]string{"/usr/sbin/sshd", "-D", "-h", "DIR/host", "-p", "PORT", "-o", "ListenAddress=127.0.0.1", "-o", "PidFile=none"},
 		[]string{
 			"ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
 			"-p", "PORT", "127.0.0.1", "true",
-		}, ProtocolSSH,
+		},
+		ProtocolSSH,
 		func(t *testing.T, c *Conn) {
 			n := Negotiate(c.SSH.Client, c.SSH.Server)
 			want := Negotiated{

@@ -161,13 +161,13 @@ func through(t *testing.T, to string) (addr string, done func() []packet) {
 			over <- err
 			return
 		}
-		defer client.Close() //nolint:errcheck // a recording
+		defer client.Close()
 		server, err := net.Dial("tcp", to)
 		if err != nil {
 			over <- err
 			return
 		}
-		defer server.Close() //nolint:errcheck // a recording
+		defer server.Close()
 		tp.proxy(client, server)
 		over <- io.EOF
 	}()

@@ -50,13 +50,13 @@ func libraryHandshake(group uint64) (before, after []event.Event) {
 		return event.Event{Kind: kind, PID: 1, TID: 1, Context: context, Parent: parent, Pairs: pairs}
 	}
 	return []event.Event{
-		library(event.SessionEnter, 99, 0),
-		library(event.NewContext, 10, event.NoParent, str("name", "tls::handshake_client")),
-	}, []event.Event{
-		library(event.Data, 10, 0, word("tls::protocol_version", 0x0304)),
-		library(event.NewContext, 11, 10, str("name", "tls::key_exchange"), word("tls::group", group)),
-		library(event.NewContext, 12, 11, str("name", "pk::derive"), str("pk::algorithm", "ECDH"), str("pk::curve", "X25519")),
-	}
+			library(event.SessionEnter, 99, 0),
+			library(event.NewContext, 10, event.NoParent, str("name", "tls::handshake_client")),
+		}, []event.Event{
+			library(event.Data, 10, 0, word("tls::protocol_version", 0x0304)),
+			library(event.NewContext, 11, 10, str("name", "tls::key_exchange"), word("tls::group", group)),
+			library(event.NewContext, 12, 11, str("name", "pk::derive"), str("pk::algorithm", "ECDH"), str("pk::curve", "X25519")),
+		}
 }
 
 // mapAll returns the trees of events, and what the mapper counted.

@@ -58,6 +58,7 @@ var variables = []Variable{
 	{Name: "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", Moot: noLogs},
 	{Name: "OTEL_EXPORTER_ZIPKIN_ENDPOINT", Refused: "export with OTLP"},
 	{Name: "OTEL_EXPORTER_ZIPKIN_TIMEOUT", Refused: "export with OTLP"},
+	{Name: "OTEL_EXPORTER_ZIPKIN_PROTOCOL", Refused: "export with OTLP"},
 	{Name: "OTEL_EXPORTER_PROMETHEUS_HOST", Refused: "export metrics with OTLP, which Prometheus accepts"},
 	{Name: "OTEL_EXPORTER_PROMETHEUS_PORT", Refused: "export metrics with OTLP, which Prometheus accepts"},
 	{Name: "OTEL_TRACES_EXPORTER"},

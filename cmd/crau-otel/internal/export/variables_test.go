@@ -12,8 +12,8 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
 )
 
-// specification has the names of the variables of OpenTelemetry's specification 1.5x, in its order: testdata/variables.txt
-// is copied from its tables by hand.
+// specification returns the names in testdata/variables.txt, a list written by hand beside the tables of OpenTelemetry's
+// "Environment Variable Specification" and "OpenTelemetry Protocol Exporter". It also has older names of variables.
 func specification(t *testing.T) []string {
 	t.Helper()
 	b, err := os.ReadFile("testdata/variables.txt")

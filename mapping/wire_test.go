@@ -34,7 +34,7 @@ func onWire(kind event.Kind, context, parent uint64, pairs ...event.Pair) event.
 
 // wireHandshake is a client's handshake: it offers X25519MLKEM768 and x25519, and gets the group.
 func wireHandshake(group uint64) []event.Event {
-	return []event.Event{
+	before = []event.Event{
 		onWire(event.NewContext, wireRoot, event.NoParent, str("name", "tls::handshake"), str("tls::role", "client")),
 		onWire(event.Data, wireRoot, 0, blob("tls::offered_groups", "\x11\xec\x00\x1d"), word("tls::protocol_version", 0x0304),
 			word("tls::ciphersuite", 0x1301)),
@@ -50,13 +50,15 @@ func libraryHandshake(group uint64) (before, after []event.Event) {
 		return event.Event{Kind: kind, PID: 1, TID: 1, Context: context, Parent: parent, Pairs: pairs}
 	}
 	return []event.Event{
-			library(event.SessionEnter, 99, 0),
-			library(event.NewContext, 10, event.NoParent, str("name", "tls::handshake_client")),
-		}, []event.Event{
-			library(event.Data, 10, 0, word("tls::protocol_version", 0x0304)),
-			library(event.NewContext, 11, 10, str("name", "tls::key_exchange"), word("tls::group", group)),
-			library(event.NewContext, 12, 11, str("name", "pk::derive"), str("pk::algorithm", "ECDH"), str("pk::curve", "X25519")),
-		}
+		library(event.SessionEnter, 99, 0),
+		library(event.NewContext, 10, event.NoParent, str("name", "tls::handshake_client")),
+	}
+	after = []event.Event{
+		library(event.Data, 10, 0, word("tls::protocol_version", 0x0304)),
+		library(event.NewContext, 11, 10, str("name", "tls::key_exchange"), word("tls::group", group)),
+		library(event.NewContext, 12, 11, str("name", "pk::derive"), str("pk::algorithm", "ECDH"), str("pk::curve", "X25519")),
+	}
+	return before, after
 }
 
 // mapAll returns the trees of events, and what the mapper counted.

@@ -34,7 +34,7 @@ func onWire(kind event.Kind, context, parent uint64, pairs ...event.Pair) event.
 
 // wireHandshake is a client's handshake: it offers X25519MLKEM768 and x25519, and gets the group.
 func wireHandshake(group uint64) []event.Event {
-	before = []event.Event{
+	return []event.Event{
 		onWire(event.NewContext, wireRoot, event.NoParent, str("name", "tls::handshake"), str("tls::role", "client")),
 		onWire(event.Data, wireRoot, 0, blob("tls::offered_groups", "\x11\xec\x00\x1d"), word("tls::protocol_version", 0x0304),
 			word("tls::ciphersuite", 0x1301)),
@@ -49,7 +49,7 @@ func libraryHandshake(group uint64) (before, after []event.Event) {
 	library := func(kind event.Kind, context, parent uint64, pairs ...event.Pair) event.Event {
 		return event.Event{Kind: kind, PID: 1, TID: 1, Context: context, Parent: parent, Pairs: pairs}
 	}
-	return []event.Event{
+	before = []event.Event{
 		library(event.SessionEnter, 99, 0),
 		library(event.NewContext, 10, event.NoParent, str("name", "tls::handshake_client")),
 	}

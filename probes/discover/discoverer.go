@@ -85,18 +85,29 @@ func (d *Discoverer) applyReload() {
 	}
 }
 
-// deliver calls Found and Gone for what is due.
-func (d *Discoverer) deliver() {
+// goneBudget is how long Run reports files as gone before it looks for new ones again. The kernel takes long to detach.
+const goneBudget = 100 * time.Millisecond
+
+// deliver calls Found for what is new, then Gone for what is not used any more. Once budget is used up, what is gone is
+// left for later; a budget of 0 has no limit.
+func (d *Discoverer) deliver(budget time.Duration) {
+	begin := time.Now()
 	for {
 		d.mu.Lock()
-		due := d.search.catalogue.events
+		due := newFirst(d.search.catalogue.events)
 		d.search.catalogue.events = nil
 		d.mu.Unlock()
 		if len(due) == 0 {
 			return
 		}
-		for _, e := range due {
+		for i, e := range due {
 			start := time.Now()
+			if budget > 0 && e.gone && start.Sub(begin) > budget {
+				d.mu.Lock()
+				d.search.catalogue.events = append(due[i:], d.search.catalogue.events...)
+				d.mu.Unlock()
+				return
+			}
 			switch {
 			case !e.gone && d.found != nil:
 				d.found(&e.entry.File)
@@ -112,4 +123,22 @@ func (d *Discoverer) deliver() {
 			d.mu.Unlock()
 		}
 	}
+}
+
+// newFirst returns the events with new files first. A file that was gone before it was found again stays behind.
+func newFirst(events []event) []event {
+	var found, rest []event
+	goneBefore := make(map[Key]bool)
+	for _, e := range events {
+		switch {
+		case e.gone:
+			goneBefore[e.entry.Key] = true
+			rest = append(rest, e)
+		case goneBefore[e.entry.Key]:
+			rest = append(rest, e)
+		default:
+			found = append(found, e)
+		}
+	}
+	return append(found, rest...)
 }

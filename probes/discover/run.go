@@ -32,13 +32,13 @@ func (d *Discoverer) scan(ctx context.Context) error {
 	}
 	err := d.search.pass(time.Now())
 	d.mu.Unlock()
-	d.deliver()
+	d.deliver(0)
 	for err == nil && ctx.Err() == nil && d.step() {
 	}
 	d.mu.Lock()
 	d.search.retireUnmapped(time.Now()) // once more, since processes may have unmapped files
 	d.mu.Unlock()
-	d.deliver()
+	d.deliver(0)
 	d.scanned = true
 	return errors.Join(err, ctx.Err())
 }
@@ -82,13 +82,13 @@ func (d *Discoverer) Run(ctx context.Context) error {
 			d.mu.Lock()
 			d.search.helpers.FinishLate()
 			d.mu.Unlock()
-			d.deliver()
+			d.deliver(goneBudget)
 		case <-tick.C:
 			start := time.Now()
 			d.mu.Lock()
 			err := d.search.pass(start)
 			d.mu.Unlock()
-			d.deliver()
+			d.deliver(goneBudget)
 			if err != nil {
 				return err
 			}
@@ -102,7 +102,7 @@ func (d *Discoverer) Run(ctx context.Context) error {
 func (d *Discoverer) hasWork() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(d.search.turns.ready) > 0
+	return len(d.search.turns.ready) > 0 || len(d.search.catalogue.events) > 0
 }
 
 // step looks at one process and delivers what was found. It returns false if there was no process to look at.
@@ -111,7 +111,7 @@ func (d *Discoverer) step() bool {
 	more := d.search.step()
 	d.search.helpers.FinishLate()
 	d.mu.Unlock()
-	d.deliver()
+	d.deliver(goneBudget)
 	return more
 }
 
@@ -134,7 +134,7 @@ func (d *Discoverer) notified() bool {
 	d.followUps.visit(d.inbox.empty(), time.Now())
 	pending := len(d.followUps.pending) > 0
 	d.mu.Unlock()
-	d.deliver()
+	d.deliver(goneBudget)
 	return pending
 }
 

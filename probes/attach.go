@@ -73,7 +73,7 @@ func Attach(path string, prog *ebpf.Program, multi bool, sites []Site, cookies [
 			t.fail(s, errors.New("no offset"))
 			continue
 		}
-		good, goodCookies = append(good, s), append(goodCookies, cookies[i]) //nolint:gosec // as long as sites
+		good, goodCookies = append(good, s), append(goodCookies, cookies[i])
 	}
 	switch {
 	case len(good) == 0:

@@ -238,7 +238,7 @@ func moveNotes(t *testing.T, path string, delta int) string {
 	pc := binary.LittleEndian.Uint64(content[note:])
 	binary.LittleEndian.PutUint64(content[note:], pc+uint64(delta))
 	moved := filepath.Join(t.TempDir(), "moved")
-	if err := os.WriteFile(moved, content, 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(moved, content, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return moved

@@ -43,7 +43,7 @@ func buildForks(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, d := range []string{dir, filepath.Dir(dir)} { // for other users
-		if err := os.Chmod(d, 0o755); err != nil { //nolint:gosec // see above
+		if err := os.Chmod(d, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -178,7 +178,7 @@ func (t *Tracker) rerank(o *owner) {
 func (t *Tracker) addProcess(p *Process, o *owner) {
 	p.owner, p.age = o, o.processes.PushBack(p)
 	o.usage.processes++
-	t.group(o).usage.processes++
+	t.group(o).processes++
 	t.group(o).byProcesses.set(&o.processRank, uint64(o.usage.processes))
 }
 
@@ -188,7 +188,7 @@ func (t *Tracker) removeProcess(p *Process) {
 	g := t.group(o)
 	o.processes.Remove(p.age)
 	o.usage.processes--
-	g.usage.processes--
+	g.processes--
 	if o.usage.processes > 0 {
 		g.byProcesses.set(&o.processRank, uint64(o.usage.processes))
 		return
@@ -260,7 +260,7 @@ func (t *Tracker) memoryVictim(o *owner, limit Limit) *tree {
 // processVictim returns the process to evict so that o may have another one.
 func (t *Tracker) processVictim(o *owner) *Process {
 	top, root := t.others.byProcesses.top(), t.root.byProcesses.top()
-	exceeds := o.Class != ClassRoot && t.others.usage.processes >= allowed(t.cfg.MaxProcesses)
+	exceeds := o.Class != ClassRoot && t.others.processes >= allowed(t.cfg.MaxProcesses)
 	if top == nil || root != nil && !exceeds && root.processRank.use > top.processRank.use {
 		top = root
 	}

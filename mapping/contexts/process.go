@@ -90,7 +90,7 @@ func (t *Tracker) process(pid uint32, record event.Process) *Process {
 	}
 	o := t.owner(pid, record)
 	for len(t.processes) >= t.cfg.MaxProcesses ||
-		o.Class != ClassRoot && t.others.usage.processes >= allowed(t.cfg.MaxProcesses) {
+		o.Class != ClassRoot && t.others.processes >= allowed(t.cfg.MaxProcesses) {
 		t.evictProcess(t.processVictim(o))
 		o = t.owner(pid, record) // it may have been the owner's only one
 	}

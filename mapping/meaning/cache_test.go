@@ -83,9 +83,9 @@ func TestMeaningIsSharedFromTheSecondTimeOn(t *testing.T) {
 	if second != third || second.Template == 0 {
 		t.Error("an equal shape does not share its meaning")
 	}
-	other := in.Meaning(thing(3))
 	in.Meaning(thing(3))
-	if other = in.Meaning(thing(3)); other.Template < second.Template+uint64(len(second.Spans)) {
+	other := in.Meaning(thing(3))
+	if other.Template < second.Template+uint64(len(second.Spans)) {
 		t.Errorf("templates from %d overlap those from %d", other.Template, second.Template)
 	}
 	last := other.Template

@@ -5,6 +5,7 @@ package hello
 // Direction is a direction of a connection.
 type Direction uint8
 
+// The directions.
 const (
 	FromClient Direction = iota // from the side that sends the ClientHello
 	FromServer                  // from the other side
@@ -16,6 +17,7 @@ func (d Direction) Opposite() Direction { return 1 - d }
 // Protocol is what a connection speaks.
 type Protocol uint8
 
+// The protocols.
 const (
 	ProtocolTLS Protocol = iota + 1 // SSL 3.0 to TLS 1.3
 	ProtocolSSH                     // SSH 2.0

@@ -46,7 +46,8 @@ func Resolve(p Program, step func()) []Needed {
 		return nil
 	}
 	program.path = p.Path
-	s := &resolver{Program: p, step: step, seen: make(map[host.Inode]bool), names: make(map[string]bool),
+	s := &resolver{
+		Program: p, step: step, seen: make(map[host.Inode]bool), names: make(map[string]bool),
 		opener: opener{p.Root, p.Viewer, host.NewMountKinds()},
 	}
 	s.musl = strings.Contains(path.Base(program.interp), "ld-musl")

@@ -102,7 +102,8 @@ func TestJudge(t *testing.T) {
 		},
 		"no wire": {
 			func(f *Facts) { f.Held = privileges.Keep(true, true) },
-			map[string]Status{"CAP_NET_ADMIN": Degraded}, "", "without it only libraries",
+			map[string]Status{"CAP_NET_ADMIN": Degraded},
+			"", "without it only libraries",
 		},
 		"no discovery": {
 			func(f *Facts) { f.Held = privileges.Keep(true, false) | netAdmin },

@@ -92,7 +92,7 @@ func TestProgramsStartedLaterAreFound(t *testing.T) {
 			roots := harness.Trees(t, ofService(a.ConsoleSpans(), service))
 			whole := 0
 			for _, root := range roots {
-				if text := root.Text(); text == strings.TrimPrefix(clientTree, "\n") || text == strings.TrimPrefix(serverTree, "\n") {
+				if text := root.Text(); text == harness.ClientTree || text == harness.ServerTree {
 					whole++
 				}
 				if got := root.Attributes["crypto.library.trusted"]; c.trusted != nil && got != c.trusted {
@@ -210,7 +210,7 @@ func TestTwoProgramsAtOnceAreKeptApart(t *testing.T) {
 	instances := make(map[any]bool)
 	for _, service := range services {
 		own := ofService(spans, service)
-		checkPairsOf(t, service, own, 50)
+		harness.CheckPairs(t, service, own, 50)
 		for _, s := range own {
 			instances[s.Resource["service.instance.id"]] = true
 			if s.Resource["process.executable.name"] != service || s.Attributes["crypto.library.name"] != nil &&

@@ -44,7 +44,7 @@ func TestFloodDoesNotCostOthersTheirEvents(t *testing.T) {
 			handshakes = append(handshakes, s)
 		}
 	}
-	checkPairs(t, handshakes, 100)
+	harness.CheckPairs(t, "sample", handshakes, 100)
 }
 
 func TestProcessRateLimitsAProcess(t *testing.T) {

@@ -13,33 +13,6 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// cgroup makes a cgroup of version 2 with that path and returns its folder.
-func cgroup(t *testing.T, path string) string {
-	t.Helper()
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for mount := range strings.Lines(string(mounts)) {
-		before, kind, _ := strings.Cut(mount, " - ")
-		if !strings.HasPrefix(kind, "cgroup2 ") {
-			continue
-		}
-		folder := strings.Fields(before)[4]
-		for part := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
-			folder = filepath.Join(folder, part)
-			if err := os.Mkdir(folder, 0o755); err == nil {
-				t.Cleanup(func() { _ = os.Remove(folder) })
-			} else if !os.IsExist(err) {
-				t.Fatal(err)
-			}
-		}
-		return folder
-	}
-	t.Fatal("no cgroups of version 2")
-	return ""
-}
-
 // runIn runs the sample program in a cgroup. It ends before anybody could look at its process.
 func runIn(t *testing.T, cgroup, sample string) {
 	t.Helper()
@@ -63,10 +36,10 @@ func TestContainerPodAndUnitAreAttributes(t *testing.T) {
 	sample := ownSample(t)
 	a := startAgent(t, []string{"OTEL_RESOURCE_ATTRIBUTES=host.id=this-host"},
 		append(asJSON, "--config", config, "--library", sample)...)
-	runIn(t, cgroup(t, "/docker/"+id), sample)
-	runIn(t, cgroup(t, pod), sample)
-	runIn(t, cgroup(t, "/system.slice/"+name+".service"), sample)
-	runIn(t, cgroup(t, "/"), sample)
+	runIn(t, harness.Cgroup(t, "/docker/"+id), sample)
+	runIn(t, harness.Cgroup(t, pod), sample)
+	runIn(t, harness.Cgroup(t, "/system.slice/"+name+".service"), sample)
+	runIn(t, harness.Cgroup(t, "/"), sample)
 	a.Stop()
 	roots := harness.Trees(t, a.ConsoleSpans())
 	want := []map[string]any{

@@ -68,7 +68,7 @@ func TestBadLibrariesAreNamedAndAGoodOneIsTraced(t *testing.T) {
 	a := startAgent(t, nil, append(args, "--library", sample)...)
 	hits := harness.RunSample(t, sample, "--count", "1", "--rate", "0")
 	a.Stop().CheckExact(t, hits)
-	checkPairs(t, a.ConsoleSpans(), 1)
+	harness.CheckPairs(t, "sample", a.ConsoleSpans(), 1)
 	log := a.Log()
 	for _, b := range bad {
 		line(t, log, "level=WARN", "file="+b.path+" ", b.want)
@@ -113,7 +113,7 @@ func TestLibraryThatIsListedTwiceIsAttachedOnce(t *testing.T) {
 		"--console-format", "json")
 	hits := harness.RunSample(t, sample, "--count", "1", "--rate", "0")
 	a.Stop().CheckExact(t, hits)
-	checkPairs(t, a.ConsoleSpans(), 1)
+	harness.CheckPairs(t, "sample", a.ConsoleSpans(), 1)
 	line(t, a.Log(), "msg=ready", " files=1 ")
 }
 

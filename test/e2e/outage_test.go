@@ -47,7 +47,7 @@ func TestReceiverThatGoesAwayAndComesBackGetsEverything(t *testing.T) {
 	if n["events.exported"] != hits {
 		t.Errorf("%d hits, %d exported: %v", hits, n["events.exported"], n)
 	}
-	checkPairs(t, r.Spans(), 140)
+	harness.CheckPairs(t, "sample", r.Spans(), 140)
 }
 
 func TestReceiverThatIsAwayTooLongGetsWhatFitsIntoTheQueue(t *testing.T) {
@@ -154,7 +154,7 @@ func checkAllArrives(t *testing.T, a *harness.TestAgent, r *harness.TestReceiver
 	if n["events.exported"] != hits {
 		t.Errorf("%d hits, %d exported: %v", hits, n["events.exported"], n)
 	}
-	checkPairs(t, r.Spans(), pairs)
+	harness.CheckPairs(t, "sample", r.Spans(), pairs)
 }
 
 // OTEL_SDK_DISABLED turns everything off that is exported, and the log says so.

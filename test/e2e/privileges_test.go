@@ -104,7 +104,7 @@ func TestTwoCapabilitiesAreEnough(t *testing.T) {
 	}
 	n := a.Stop()
 	n.CheckExact(t, n["hits"])
-	checkPairs(t, a.ConsoleSpans(), 2)
+	harness.CheckPairs(t, "sample", a.ConsoleSpans(), 2)
 	line(t, a.Log(), "level=WARN", "file="+secret+" ", "permission denied")
 	if n := strings.Count(a.Log(), "level=WARN"); n != 1 {
 		t.Errorf("%d warnings, want the one of the unreadable file", n)

@@ -20,7 +20,7 @@ func TestSIGTERMEndsAsSIGINTDoes(t *testing.T) {
 	a := trace(t, sample)
 	hits := harness.RunSample(t, sample, "--count", "2", "--rate", "0")
 	a.StopBy(syscall.SIGTERM).CheckExact(t, hits)
-	checkPairs(t, a.ConsoleSpans(), 2)
+	harness.CheckPairs(t, "sample", a.ConsoleSpans(), 2)
 }
 
 // startStuck starts an agent that traces a file and whose output nobody reads.
@@ -140,7 +140,7 @@ func TestReceiverThatComesUpLaterGetsEverything(t *testing.T) {
 	r.WaitSpans(20*18, 30*time.Second)
 	hits += harness.RunSample(t, sample, "--count", "1", "--rate", "0")
 	a.Stop().CheckExact(t, hits)
-	checkPairs(t, r.Spans(), 21)
+	harness.CheckPairs(t, "sample", r.Spans(), 21)
 	line(t, a.Log(), "level=INFO", "spans are exported again")
 }
 

@@ -44,5 +44,5 @@ func TestUserKeepsOnlyTheCapabilitiesItNeeds(t *testing.T) {
 	}
 	hits := harness.RunSample(t, sample, "--count", "2", "--rate", "0")
 	a.Stop().CheckExact(t, hits)
-	checkPairs(t, a.ConsoleSpans(), 2)
+	harness.CheckPairs(t, "sample", a.ConsoleSpans(), 2)
 }

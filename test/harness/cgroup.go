@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Cgroup makes a cgroup of version 2 with that path for a test and returns its folder.
+func Cgroup(t testing.TB, path string) string {
+	t.Helper()
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for mount := range strings.Lines(string(mounts)) {
+		before, kind, _ := strings.Cut(mount, " - ")
+		if !strings.HasPrefix(kind, "cgroup2 ") {
+			continue
+		}
+		folder := strings.Fields(before)[4]
+		for part := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
+			folder = filepath.Join(folder, part)
+			if err := os.Mkdir(folder, 0o755); err == nil {
+				t.Cleanup(func() { _ = os.Remove(folder) })
+			} else if !os.IsExist(err) {
+				t.Fatal(err)
+			}
+		}
+		return folder
+	}
+	t.Fatal("no cgroups of version 2")
+	return ""
+}

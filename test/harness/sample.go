@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import "testing"
+
+// ClientTree is the tree of a client's handshake by the sample program, as Text draws it.
+const ClientTree = `tls::handshake [client] crypto.pqc.authentication.status=classical crypto.pqc.key_exchange.status=hybrid tls.cipher=TLS_AES_256_GCM_SHA384 tls.cipher_suite.id=4866 tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.groups.offered=[X25519MLKEM768 secp256r1] tls.protocol.name=tls tls.protocol.version=1.3 tls.protocol.version_id=772 tls.role=client tls.signature_scheme.id=1027 tls.signature_scheme.name=ecdsa_secp256r1_sha256
+  tls::key_exchange crypto.pqc.status=hybrid tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.key_exchange.negotiated=false
+    pk::generate crypto.pqc.part=post_quantum crypto.pqc.status=hybrid pk.algorithm=ML-KEM-768
+    pk::generate crypto.pqc.part=classical crypto.pqc.status=hybrid pk.algorithm=ECDH pk.bits=255 pk.curve=X25519
+  tls::key_exchange crypto.pqc.status=classical tls.curve=secp256r1 tls.group.id=23 tls.group.name=secp256r1 tls.key_exchange.negotiated=false
+    pk::generate crypto.pqc.status=classical pk.algorithm=ECDH pk.bits=256 pk.curve=SECP256R1
+  tls::key_exchange crypto.pqc.status=hybrid tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.key_exchange.negotiated=true
+    pk::derive crypto.pqc.part=classical crypto.pqc.status=hybrid pk.algorithm=ECDH pk.bits=255 pk.curve=X25519
+    pk::decapsulate crypto.pqc.part=post_quantum crypto.pqc.status=hybrid pk.algorithm=ML-KEM-768
+  tls::verify crypto.pqc.status=classical tls.signature_scheme.id=1027 tls.signature_scheme.name=ecdsa_secp256r1_sha256
+    pk::verify crypto.pqc.status=classical pk.algorithm=ECDSA pk.bits=256 pk.curve=SECP256R1 pk.hash=SHA256
+`
+
+// ServerTree is the tree of a server's handshake by the sample program, as Text draws it.
+const ServerTree = `tls::handshake [server] crypto.pqc.authentication.status=classical crypto.pqc.key_exchange.status=hybrid tls.cipher=TLS_AES_256_GCM_SHA384 tls.cipher_suite.id=4866 tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.protocol.name=tls tls.protocol.version=1.3 tls.protocol.version_id=772 tls.role=server tls.signature_scheme.id=1027 tls.signature_scheme.name=ecdsa_secp256r1_sha256
+  tls::key_exchange crypto.pqc.status=hybrid tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.key_exchange.negotiated=true
+    pk::generate crypto.pqc.part=classical crypto.pqc.status=hybrid pk.algorithm=ECDH pk.bits=255 pk.curve=X25519
+    pk::derive crypto.pqc.part=classical crypto.pqc.status=hybrid pk.algorithm=ECDH pk.bits=255 pk.curve=X25519
+    pk::encapsulate crypto.pqc.part=post_quantum crypto.pqc.status=hybrid pk.algorithm=ML-KEM-768
+  tls::sign crypto.pqc.status=classical tls.signature_scheme.id=1027 tls.signature_scheme.name=ecdsa_secp256r1_sha256
+    pk::sign crypto.pqc.status=classical pk.algorithm=ECDSA pk.bits=256 pk.curve=SECP256R1 pk.hash=SHA256
+`
+
+// CheckPairs checks that the spans are the trees of n client and n server handshakes of the sample program, or of a copy of
+// it with another name.
+func CheckPairs(t testing.TB, name string, spans []*Span, n int) {
+	t.Helper()
+	roots := Trees(t, spans)
+	clients := 0
+	for _, root := range roots {
+		want := ServerTree
+		if root.Attributes["tls.role"] == "client" {
+			want = ClientTree
+			clients++
+		}
+		if got := root.Text(); got != want {
+			t.Errorf("tree differs\ngot:\n%swant:\n%s", got, want)
+		}
+		if service := root.Resource["service.name"]; service != name {
+			t.Errorf("service.name is %v", service)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	if len(roots) != 2*n || clients != n {
+		t.Errorf("%d trees, %d of clients; want %d of each side", len(roots), clients, n)
+	}
+}

@@ -142,7 +142,7 @@ func TestProgramThatFillsTheQueueCostsOthersNothing(t *testing.T) {
 			others = append(others, s)
 		}
 	}
-	checkPairsOf(t, "victim", others, 100)
+	harness.CheckPairs(t, "victim", others, 100)
 }
 
 // checkAllArrives waits for so many pairs of handshakes, stops the agent and checks that nothing was lost.

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package adversary
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/crau-otel/crau-otel/test/harness"
+)
+
+const (
+	root   = "../.." // of the repository
+	nobody = 65534
+
+	handshakes = 100
+	perSecond  = 25
+)
+
+// attacks are modes of testdata/attack.c.
+var attacks = []string{"contexts", "queue", "forks", "processes", "names", "keys", "nonsense", "flood"}
+
+// alone are attacks that do not take part when all attack at once. Budgets for hits belong to processes, not yet to owners:
+// these two, with many other processes beside them, fill the ring within the time between two reads, and the victim loses
+// hits as ring_full.
+var alone = []string{"forks", "flood"}
+
+// programs are built once.
+type programs struct{ agent, sample, attack string }
+
+func build(t *testing.T) programs {
+	t.Helper()
+	dir := folder(t)
+	p := programs{filepath.Join(dir, "crau-otel"), filepath.Join(dir, "sample"), filepath.Join(dir, "attack")}
+	if err := harness.BuildAgent(root, p.agent); err != nil {
+		t.Fatal(err)
+	}
+	if err := harness.BuildSample(root, dir); err != nil {
+		t.Fatal(err)
+	}
+	harness.Compile(t, root, p.attack, "testdata/attack.c")
+	return p
+}
+
+// folder makes a folder that everybody may read, and that root alone may write with all folders above it, so that files in
+// it are trusted.
+func folder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/opt", "crau-adversary")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// The attacks take all the CPU time there is: not parallel.
+func TestAttacksCostOthersNothing(t *testing.T) {
+	harness.RequireBPF(t)
+	p := build(t)
+	for _, attack := range attacks {
+		t.Run(attack, func(t *testing.T) { p.check(t, attack) })
+	}
+	together := slices.DeleteFunc(slices.Clone(attacks), func(a string) bool { return slices.Contains(alone, a) })
+	t.Run("all at once", func(t *testing.T) { p.check(t, together...) })
+}
+
+// check lets the victim make its handshakes beside the attackers and checks what arrives.
+func (p programs) check(t *testing.T, attacks ...string) {
+	dir := folder(t)
+	receiver := harness.Receive(t, harness.ReceiverConfig{})
+	victim := harness.Copy(t, p.sample, filepath.Join(dir, fmt.Sprintf("victim-%d", os.Getpid())))
+	program, begin := p.startVictim(t, victim)
+	agent := harness.Start(t, harness.AgentConfig{Path: p.agent, Args: []string{"--log-level", "debug"}, Env: []string{
+		"CRAU_DISCOVERY_ENABLED=true", "OTEL_EXPORTER_OTLP_ENDPOINT=" + receiver.Endpoint(),
+	}})
+	agent.WaitLog("file=" + victim)
+
+	var attackers []*exec.Cmd
+	for _, attack := range attacks {
+		attackers = append(attackers, p.startAttack(t, attack))
+	}
+	time.Sleep(2 * time.Second) // the attacks are at their height
+	begin()
+	if err := program.Wait(); err != nil {
+		t.Errorf("victim: %v", err)
+	}
+	for _, a := range attackers {
+		_ = syscall.Kill(-a.Process.Pid, syscall.SIGKILL)
+		_ = a.Wait()
+	}
+	totals := agent.Stop()
+	totals.CheckExact(t, totals["hits"])
+
+	var ofVictim []*harness.Span
+	trusted := 0
+	for _, s := range receiver.Spans() {
+		if s.Resource["service.name"] == filepath.Base(victim) {
+			ofVictim = append(ofVictim, s)
+			if s.Parent == "" && s.Attributes["crypto.library.trusted"] == true && s.Attributes["crypto.library.all_trusted"] == true {
+				trusted++
+			}
+		} else if s.Attributes["crypto.library.trusted"] == true || s.Attributes["crypto.library.all_trusted"] == true {
+			t.Errorf("a span of an attacker is trusted: %s %v", s.Name, s.Attributes)
+		}
+		if len(s.Repeated) > 0 {
+			t.Errorf("span %s has keys more than once: %q", s.Name, s.Repeated)
+		}
+		if t.Failed() && len(ofVictim) == 0 {
+			return
+		}
+	}
+	harness.CheckPairs(t, filepath.Base(victim), ofVictim, handshakes)
+	if trusted != 2*handshakes {
+		t.Errorf("%d of the victim's trees are trusted, want %d", trusted, 2*handshakes)
+	}
+	t.Logf("hits %d, exported %d, lost %v, evicted trees %d", totals["hits"], totals["events.exported"],
+		harness.Totals(totals).Lost(), totals["marked.evicted_trees"])
+}
+
+// startVictim starts the sample program as a system service, which waits until begin is called.
+func (p programs) startVictim(t *testing.T, path string) (program *exec.Cmd, begin func()) {
+	t.Helper()
+	program = exec.Command(path, "--wait", "--count", strconv.Itoa(handshakes), "--rate", strconv.Itoa(perSecond))
+	stdin, err := program.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := program.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	enter(t, program, harness.Cgroup(t, "/system.slice/"+filepath.Base(path)+".service"))
+	harness.StartProgram(t, program)
+	out := bufio.NewScanner(stdout)
+	if !out.Scan() {
+		t.Fatal("the victim does not wait")
+	}
+	return program, func() {
+		t.Helper()
+		if _, err := stdin.Write([]byte("\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// startAttack starts an attack as nobody, from a file of nobody's own, in a process group and a cgroup of its own.
+func (p programs) startAttack(t *testing.T, mode string) *exec.Cmd {
+	t.Helper()
+	dir := folder(t)
+	path := harness.Copy(t, p.attack, filepath.Join(dir, "attack-"+mode))
+	for _, owned := range []string{dir, path} {
+		if err := os.Chown(owned, nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+	}
+	attack := exec.Command(path, mode)
+	enter(t, attack, harness.Cgroup(t, "/user.slice/user-65534.slice/session-"+mode+".scope"))
+	attack.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+	attack.SysProcAttr.Setpgid = true
+	t.Cleanup(func() {
+		if attack.Process != nil {
+			_ = syscall.Kill(-attack.Process.Pid, syscall.SIGKILL)
+		}
+	})
+	return harness.StartProgram(t, attack)
+}
+
+// enter makes a command start in a cgroup.
+func enter(t *testing.T, cmd *exec.Cmd, cgroup string) {
+	t.Helper()
+	folder, err := os.Open(cgroup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = folder.Close() })
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(folder.Fd())}
+}

@@ -40,8 +40,8 @@ test-gnutls: build ## build GnuTLS with probes into the cache and trace real han
 	GNUTLS_CACHE="$(CACHE)/gnutls" $(GO) test -count=1 -v -tags gnutls -run GnuTLS ./test/e2e
 
 .PHONY: test-vm
-test-vm: build sample ## run on Debian 12's kernel 6.1 in QEMU, which has no uprobe_multi
-	VM_CACHE="$(CACHE)/vm" $(GO) test -count=1 -v -tags vm ./test/vm
+test-vm: build sample ## run on other kernels and on arm64 in QEMU, one after the other
+	VM_CACHE="$(CACHE)/vm" $(GO) test -count=1 -v -timeout 25m -tags vm ./test/vm
 
 .PHONY: bench
 bench: ## measure what tracing costs; needs root, a C compiler and minutes; BENCH=--quick: half a minute

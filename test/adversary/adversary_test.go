@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -27,11 +26,6 @@ const (
 
 // attacks are modes of testdata/attack.c.
 var attacks = []string{"contexts", "queue", "forks", "processes", "names", "keys", "nonsense", "flood"}
-
-// alone are attacks that do not take part when all attack at once. Budgets for hits belong to processes, not yet to owners:
-// these two, with many other processes beside them, fill the ring within the time between two reads, and the victim loses
-// hits as ring_full.
-var alone = []string{"forks", "flood"}
 
 // programs are built once.
 type programs struct{ agent, sample, attack string }
@@ -72,8 +66,6 @@ func TestAttacksCostOthersNothing(t *testing.T) {
 	for _, attack := range attacks {
 		t.Run(attack, func(t *testing.T) { p.check(t, attack) })
 	}
-	together := slices.DeleteFunc(slices.Clone(attacks), func(a string) bool { return slices.Contains(alone, a) })
-	t.Run("all at once", func(t *testing.T) { p.check(t, together...) })
 }
 
 // check lets the victim make its handshakes beside the attackers and checks what arrives.

@@ -3,7 +3,10 @@
 // Package adversary shows that one user cannot blind or deceive the audit of others.
 //
 // A victim, a system service with a root-owned file, makes 100 handshakes at a steady pace while programs of the user nobody
-// attack: each attack alone, and all at once. Every time the victim's handshakes must arrive whole, right and trusted, no
-// span may have a key twice or claim what its file is not trusted for, and every hit must have been exported or counted.
-// The attacks are modes of testdata/attack.c; docs/threats.md says what is promised against whom.
+// attack, one attack at a time. The victim's handshakes must arrive whole, right and trusted every time, no span may have a
+// key twice or claim what its file is not trusted for, and every hit must have been exported or counted. The attacks are
+// modes of testdata/attack.c; docs/threats.md says what is promised against whom.
+//
+// Not promised yet: all attacks at once. The kernel's budgets belong to processes and not to owners, so several attackers
+// together fill the ring buffer between two reads, and the victim loses hits as ring_full.
 package adversary

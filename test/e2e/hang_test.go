@@ -69,7 +69,7 @@ func TestHangingPageFaultHoldsUpNothingElse(t *testing.T) {
 		t.Errorf("it took %s to shut down", took)
 	}
 	n.CheckExact(t, hits)
-	checkPairs(t, a.ConsoleSpans(), 2)
+	harness.CheckPairs(t, "sample", a.ConsoleSpans(), 2)
 }
 
 // The agent's death does not wait either.

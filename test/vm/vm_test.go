@@ -33,7 +33,7 @@ type machine struct {
 }
 
 var matrix = []machine{
-	{"bullseye", "amd64", "", 60, "5.10: the oldest kernel that Debian still ships has no attach cookies"},
+	{"bullseye", "amd64", "", 180, "5.10: the oldest kernel that Debian still ships has no attach cookies"},
 	{"bookworm", "amd64", dependOnKernel, 900, "6.1: no uprobe_multi, no bpf_copy_from_user_str, a strict verifier"},
 	{"trixie", "amd64", wholeTrees, 300, "6.12: uprobe_multi"},
 	{"sid", "amd64", wholeTrees, 300, "the newest kernel of Debian"},

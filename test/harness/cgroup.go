@@ -24,7 +24,7 @@ func Cgroup(t testing.TB, path string) string {
 		folder := strings.Fields(before)[4]
 		for part := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
 			folder = filepath.Join(folder, part)
-			if err := os.Mkdir(folder, 0o755); err == nil {
+			if err := os.Mkdir(folder, 0o755); err == nil { //nolint:gosec // as systemd makes them
 				t.Cleanup(func() { _ = os.Remove(folder) })
 			} else if !os.IsExist(err) {
 				t.Fatal(err)

@@ -39,6 +39,10 @@ test-gnutls: build ## build GnuTLS with probes into the cache and trace real han
 	examples/gnutls/build.sh "$(CACHE)/gnutls"
 	GNUTLS_CACHE="$(CACHE)/gnutls" $(GO) test -count=1 -v -tags gnutls -run GnuTLS ./test/e2e
 
+.PHONY: test-adversary
+test-adversary: build sample ## attack the audit as an unprivileged user, beside a victim that must be audited; needs root
+	$(GO) test -count=1 -v -tags adversary ./test/adversary
+
 .PHONY: test-vm
 test-vm: build sample ## run on other kernels and on arm64 in QEMU, one after the other
 	VM_CACHE="$(CACHE)/vm" $(GO) test -count=1 -v -timeout 25m -tags vm ./test/vm

@@ -14,7 +14,6 @@
 #include "operand.h"
 #include "pair.h"
 #include "process.h"
-#include "admit.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 

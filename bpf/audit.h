@@ -146,10 +146,7 @@ struct crau_element {
 #define CRAU_SIZE_WORD ((__u64)-2)
 #define CRAU_SIZE_STRING ((__u64)-1)
 
-/*
- * The state of a process that has hit a probe, or of an owner. It is updated without a lock; only lost has to be
- * exact.
- */
+/* The state of a process that has hit a probe. Threads update it without a lock; only lost has to be exact. */
 struct crau_budget {
 	__u64 lost;	/* hits lost */
 	__u64 second;	/* start of the current interval of about a second, CLOCK_BOOTTIME, ns */
@@ -158,8 +155,6 @@ struct crau_budget {
 	__u32 moment_hits;
 	__u32 limited;	/* until the end of the moment */
 	__u32 pad;
-	__u64 since;	/* when the budget was made, likewise */
-	__u64 owner;	/* of the process */
 };
 
 /* Describes a process at its first probe hit. */

@@ -24,7 +24,6 @@ type AuditCpu struct {
 		Hits  uint32
 		Pad   uint32
 		Sent  uint64
-		Owner uint64
 	}
 	N [10]uint64
 }
@@ -38,8 +37,6 @@ type AuditCrauBudget struct {
 	MomentHits uint32
 	Limited    uint32
 	Pad        uint32
-	Since      uint64
-	Owner      uint64
 }
 
 type AuditCrauFlag uint32
@@ -212,7 +209,6 @@ type AuditSlot struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	AuditMapCpus              = "cpus"
-	AuditMapOwners            = "owners"
 	AuditMapProcesses         = "processes"
 	AuditMapRing              = "ring"
 	AuditMapScopes            = "scopes"
@@ -290,7 +286,6 @@ type AuditProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type AuditMapSpecs struct {
 	Cpus      *ebpf.MapSpec `ebpf:"cpus"`
-	Owners    *ebpf.MapSpec `ebpf:"owners"`
 	Processes *ebpf.MapSpec `ebpf:"processes"`
 	Ring      *ebpf.MapSpec `ebpf:"ring"`
 	Scopes    *ebpf.MapSpec `ebpf:"scopes"`
@@ -340,7 +335,6 @@ func (o *AuditObjects) Close() error {
 // It can be passed to LoadAuditObjects or ebpf.CollectionSpec.LoadAndAssign.
 type AuditMaps struct {
 	Cpus      *ebpf.Map `ebpf:"cpus"`
-	Owners    *ebpf.Map `ebpf:"owners"`
 	Processes *ebpf.Map `ebpf:"processes"`
 	Ring      *ebpf.Map `ebpf:"ring"`
 	Scopes    *ebpf.Map `ebpf:"scopes"`
@@ -351,7 +345,6 @@ type AuditMaps struct {
 func (m *AuditMaps) Close() error {
 	return _AuditClose(
 		m.Cpus,
-		m.Owners,
 		m.Processes,
 		m.Ring,
 		m.Scopes,

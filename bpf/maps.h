@@ -33,7 +33,6 @@ struct run {
 	__u32 hits;	/* hits since then that are not yet counted in the process's budget */
 	__u32 pad;
 	__u64 sent;	/* CRAU_STAT_SENT */
-	__u64 owner;	/* of the process */
 };
 
 /* The state of a CPU. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The identity of processes, and budgets of processes and owners. */
+/* Identity, limits and losses of the processes that hit probes. */
 #ifndef CRAU_PROCESS_H
 #define CRAU_PROCESS_H
 
@@ -13,30 +13,12 @@
 #define CHECK 32
 
 /*
- * Returns the owner of a process: whose share of a limit its hits use up. That is the user. The user ids from 100000
- * on are handed out to users as subordinate ids in blocks of 65536, so a block is one owner. Root and system users
- * run many programs for others, so their owners are cgroups.
- */
-#define SYSTEM_USERS 1000
-#define SUBORDINATE_USERS 100000
-#define CGROUP_OWNER (1ULL << 63)
-
-static __always_inline __u64 owner_of(__u32 uid, __u64 cgroup)
-{
-	if (uid < SYSTEM_USERS)
-		return cgroup | CGROUP_OWNER;
-	if (uid >= SUBORDINATE_USERS)
-		return SUBORDINATE_USERS + ((uid - SUBORDINATE_USERS) >> 16);
-	return uid;
-}
-
-/*
  * Writes a process record, and adds the process to the map afterwards: if two threads hit their first probe at the
  * same time, a process record precedes the events of both.
  */
 static __always_inline void announce(__u32 tgid, __u32 tid, __u64 now)
 {
-	struct crau_budget fresh = {.second = now, .moment = now, .since = now};
+	struct crau_budget fresh = {.second = now, .moment = now};
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct crau_process *p = bpf_ringbuf_reserve(&ring, sizeof(*p), 0);
 	struct file *exe;
@@ -63,12 +45,11 @@ static __always_inline void announce(__u32 tgid, __u32 tid, __u64 now)
 		p->exe_dev = BPF_CORE_READ(exe, f_inode, i_sb, s_dev);
 		bpf_probe_read_kernel_str(p->exe, sizeof(p->exe), BPF_CORE_READ(exe, f_path.dentry, d_name.name));
 	}
-	fresh.owner = owner_of(p->uid, p->cgroup);
 	bpf_ringbuf_submit(p, wakeup());
 	bpf_map_update_elem(&processes, &tgid, &fresh, BPF_ANY);
 }
 
-/* Adds hits to the budget of a process or owner and reports whether it has exceeded it. */
+/* Adds hits to the budget of a process and reports whether the process has exceeded it. */
 static __always_inline int over_budget(struct crau_budget *b, __u32 hits, __u64 now)
 {
 	__u32 before;
@@ -91,6 +72,67 @@ static __always_inline int over_budget(struct crau_budget *b, __u32 hits, __u64 
 	    bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE) / 2)
 		b->limited = 1;
 	return b->limited;
+}
+
+/*
+ * How many hits of a process a run may record before it adds them to the process's budget: a small part of the limit.
+ */
+static __always_inline __u32 max_uncounted_hits(void)
+{
+	__u32 limit = second_limit ? second_limit >> 16 : CHECK - 1;
+
+	return limit < CHECK - 1 ? limit : CHECK - 1;
+}
+
+/*
+ * Reports whether to record one more hit of the process, and counts it. Looking up the budget costs as much as
+ * writing the record to the ring, so a run only does it every few hits. If the budget was looked up, it is returned
+ * in *budget.
+ */
+static __always_inline int admit(struct run *r, __u32 tgid, __u32 tid, __u64 now, struct crau_budget **budget)
+{
+	__u64 current = *(volatile __u64 *)&epoch; /* read before the fields that it validates */
+	__u32 last = r->tgid, hits = r->hits;
+	struct crau_budget *b;
+
+	if (last == tgid && r->epoch == current && hits < max_uncounted_hits()) {
+		r->hits = hits + 1;
+		return 1;
+	}
+	if (last != tgid) {
+		if (hits && (b = bpf_map_lookup_elem(&processes, &last))) {
+			b->second_hits += hits;
+			b->moment_hits += hits;
+		}
+		hits = 0;
+	}
+	check_ring_fill();
+	r->tgid = 0;
+	r->hits = 0;
+	r->lost = 0;
+	b = bpf_map_lookup_elem(&processes, &tgid);
+	if (!b) {
+		announce(tgid, tid, now);
+		b = bpf_map_lookup_elem(&processes, &tgid);
+	}
+	*budget = b;
+	if (!b)
+		return 1;
+	r->tgid = tgid;
+	r->epoch = current;
+	r->lost = b->lost;
+	return !over_budget(b, hits + 1, now);
+}
+
+/* Counts a lost hit of the process. The next record of the process contains the count. */
+static __always_inline void count_lost(struct crau_budget *b, __u32 tgid)
+{
+	if (!b)
+		b = bpf_map_lookup_elem(&processes, &tgid);
+	if (!b)
+		return;
+	__sync_fetch_and_add(&b->lost, 1);
+	__sync_fetch_and_add(&epoch, 1);
 }
 
 #endif

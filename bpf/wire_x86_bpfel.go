@@ -58,7 +58,6 @@ type WireCpu struct {
 		Hits  uint32
 		Pad   uint32
 		Sent  uint64
-		Owner uint64
 	}
 	N [10]uint64
 }
@@ -72,8 +71,6 @@ type WireCrauBudget struct {
 	MomentHits uint32
 	Limited    uint32
 	Pad        uint32
-	Since      uint64
-	Owner      uint64
 }
 
 type WireCrauPacket struct {

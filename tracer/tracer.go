@@ -136,7 +136,7 @@ func (t *Tracer) load() error {
 		return fmt.Errorf("read program: %w", err)
 	}
 	spec.Maps["ring"].MaxEntries = uint32(t.cfg.RingSize)
-	spec.Maps["processes"].MaxEntries = processTable(t.cfg.MaxProcesses)
+	spec.Maps["processes"].MaxEntries = uint32(t.cfg.MaxProcesses)
 	audit := spec.Programs["audit"]
 	if !t.multi {
 		audit.AttachType = ebpf.AttachNone
@@ -166,15 +166,6 @@ func (t *Tracer) load() error {
 	}
 	t.variables = loaded.Variables
 	return nil
-}
-
-// processTable returns the size of the kernel's table for a number of processes. The kernel evicts the least recently
-// used process only approximately, and one that is still in use is announced again, so there is room to spare.
-func processTable(processes int) uint32 {
-	if processes < 0 {
-		return uint32(processes) // refused by the kernel
-	}
-	return uint32(max(4*processes, 4096))
 }
 
 // SetScopes makes the program record only data of these scopes and data without a scope. Without scopes it records

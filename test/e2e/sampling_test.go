@@ -53,9 +53,9 @@ func TestSamplingKeepsByRule(t *testing.T) {
 			values := r.Metrics.Values()
 			for key, want := range map[string]float64{
 				"crypto.handshake.duration{crypto.operation=tls::handshake,crypto.pqc.status=hybrid,crypto.role=client," +
-					"process.executable.name=sample}": fine,
+					"process.executable.name=sample,tls.protocol.name=tls,tls.protocol.version=1.3}": fine,
 				"crypto.handshake.duration{crypto.operation=tls::handshake,crypto.pqc.status=classical,crypto.role=server," +
-					"process.executable.name=sample}": downgraded,
+					"process.executable.name=sample,tls.protocol.name=tls,tls.protocol.version=1.3}": downgraded,
 				"crypto.policy.violations{crypto.policy.rule=hybrid-ok/key-exchange,process.executable.name=sample}": 2 * downgraded,
 				"crau_otel.events.lost{reason=sampled_out}":                                                          float64(n["lost.sampled_out"]),
 			} {

@@ -36,7 +36,6 @@ var matrix = []machine{
 	{"bullseye", "amd64", "", 180, "5.10: the oldest kernel that Debian still ships has no attach cookies"},
 	{"bookworm", "amd64", dependOnKernel, 900, "6.1: no uprobe_multi, no bpf_copy_from_user_str, a strict verifier"},
 	{"trixie", "amd64", wholeTrees, 300, "6.12: uprobe_multi"},
-	{"sid", "amd64", wholeTrees, 300, "the newest kernel of Debian"},
 	{"bookworm", "arm64", wholeTrees, 420, "6.1 on arm64: single uprobes"},
 	{"trixie", "arm64", wholeTrees, 420, "6.12 on arm64: uprobe_multi"},
 }

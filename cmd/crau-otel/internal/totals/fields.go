@@ -69,7 +69,7 @@ var fields = []Field{
 		func(t *Totals) uint64 { return t.Traced.Malformed + t.Traced.Undecodable },
 	},
 	{
-		groupLost, "rate_limited", "The process or its owner exceeded `limits.process_rate`, or the share of a buffer that was half full.",
+		groupLost, "rate_limited", "The process exceeded `limits.process_rate`, or its share of a buffer that was half full.",
 		func(t *Totals) uint64 { return t.Traced.RateLimited },
 	},
 	{

@@ -26,9 +26,10 @@ sample: ## build the sample program; needs a C compiler
 demo: build sample ## show the trees of the sample program's handshakes on the console; needs root
 	@./examples/demo.sh bin/crau-otel $(SAMPLE)
 
+# One package at a time: several attach to, or look at, all that runs on the host.
 .PHONY: test
 test: sample ## run all tests; those of the kernel need root
-	$(GO) test -count=1 ./...
+	$(GO) test -count=1 -p 1 ./...
 
 .PHONY: test-race
 test-race: sample ## run the tests with the race detector; needs cgo

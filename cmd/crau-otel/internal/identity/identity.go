@@ -23,7 +23,7 @@ import (
 )
 
 // patience is the longest time that events wait for one answer about a process or from a file system.
-const patience = 20 * time.Millisecond
+const patience = 100 * time.Millisecond
 
 // unitKey names the systemd unit of a process outside of containers.
 const unitKey = attribute.Key("systemd.unit")

@@ -105,7 +105,7 @@ func older(t *testing.T, packager string) string {
 	run(t, nil, "tar", "-xf", released(t, "_amd64.tar.gz"), "--strip-components=1", "-C", tree)
 	cmd := exec.Command("bin/nfpm", "package", "--config", "packaging/nfpm.yaml", "--packager", packager, "--target", dir)
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "ARCH=amd64", "PACKAGE_VERSION=0.0.0~older", "TREE="+tree)
+	cmd.Env = append(os.Environ(), "ARCH=amd64", "PACKAGE_VERSION=0.0.0~a", "TREE="+tree)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -17,7 +17,7 @@ const (
 	// kernel detaches it, which takes some 50 ms. Hits that come even later count as malformed.
 	retireAfter = 500 * time.Millisecond
 	// stuckAfter is how long detaching may take before it is checked.
-	stuckAfter = 2 * time.Second
+	stuckAfter = 5 * time.Second
 	// stuckSearch bounds the search for the process that holds it up.
 	stuckSearch = time.Second
 	// maxNamed is how many files one log line names.

@@ -17,6 +17,7 @@ cached() { find "$cache" -maxdepth 1 -name "vmlinux-$suite-$arch-*" | sort -V | 
 mirror() {
 	local want='/debian/?$'
 	case $suite in *-security) want='/debian-security/?$' ;; esac
+	# shellcheck disable=SC2016 # apt expands it
 	apt-get indextargets --format '$(REPO_URI)' | grep -E "$want" | head -n 1
 }
 

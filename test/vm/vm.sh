@@ -55,8 +55,8 @@ amd64)
 	;;
 arm64)
 	cc=aarch64-linux-gnu-gcc
-	machine=(qemu-system-aarch64 -M virt -cpu max,pauth-impdef=on)
-	ports=(-device pci-serial,chardev=out -chardev stdio,id=out,signal=off)
+	machine=(qemu-system-aarch64 -M virt -cpu "max,pauth-impdef=on")
+	ports=(-device "pci-serial,chardev=out" -chardev "stdio,id=out,signal=off")
 	console='console=ttyAMA0'
 	;;
 *)

@@ -3,7 +3,6 @@
 package probes
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -69,7 +68,7 @@ func tryNop(prog *ebpf.Program, multi bool, entry uintptr, nop []byte, call func
 		return 0, errNoNop
 	}
 	address := uint64(entry) + uint64(skip)
-	offset, err := ownFileOffset(address)
+	offset, err := OwnFileOffset(address)
 	if err != nil {
 		return 0, err
 	}
@@ -95,24 +94,4 @@ func tryNop(prog *ebpf.Program, multi bool, entry uintptr, nop []byte, call func
 		return replacedSafely, nil
 	}
 	return replacedUnsafely, nil
-}
-
-// ownFileOffset returns the offset in this program's file of the code at an address of this process.
-func ownFileOffset(address uint64) (uint64, error) {
-	f, err := os.Open("/proc/self/maps")
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	for sc := bufio.NewScanner(f); sc.Scan(); {
-		var start, end, offset uint64
-		var mode string
-		if _, err := fmt.Sscanf(sc.Text(), "%x-%x %s %x", &start, &end, &mode, &offset); err != nil {
-			return 0, fmt.Errorf("read /proc/self/maps: %w", err)
-		}
-		if start <= address && address < end {
-			return address - start + offset, nil
-		}
-	}
-	return 0, fmt.Errorf("no mapping has the address %#x", address)
 }

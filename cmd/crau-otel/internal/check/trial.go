@@ -3,11 +3,9 @@
 package check
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"reflect"
 
 	"github.com/crau-otel/crau-otel/probes"
@@ -40,7 +38,7 @@ func tryWatch() error {
 func probed(calls *int) { *calls++ }
 
 func hit(t *tracer.Tracer) error {
-	offset, err := fileOffset(uint64(reflect.ValueOf(probed).Pointer()))
+	offset, err := probes.OwnFileOffset(uint64(reflect.ValueOf(probed).Pointer()))
 	if err != nil {
 		return err
 	}
@@ -60,24 +58,4 @@ func hit(t *tracer.Tracer) error {
 		err = fmt.Errorf("a hit was not recorded: %+v", stats)
 	}
 	return errors.Join(err, a.Close())
-}
-
-// fileOffset returns the file offset of the code at an address of this process.
-func fileOffset(address uint64) (uint64, error) {
-	f, err := os.Open("/proc/self/maps")
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	for sc := bufio.NewScanner(f); sc.Scan(); {
-		var start, end, offset uint64
-		var mode string
-		if _, err := fmt.Sscanf(sc.Text(), "%x-%x %s %x", &start, &end, &mode, &offset); err != nil {
-			return 0, fmt.Errorf("read /proc/self/maps: %w", err)
-		}
-		if start <= address && address < end {
-			return address - start + offset, nil
-		}
-	}
-	return 0, fmt.Errorf("no mapping has the address %#x", address)
 }

@@ -66,7 +66,9 @@ func TestReadUnsupportedKinds(t *testing.T) {
 func TestForeignMachine(t *testing.T) {
 	requireBPF(t)
 	foreign := map[string]string{"amd64": "aarch64-linux-gnu-gcc", "arm64": "x86_64-linux-gnu-gcc"}[runtime.GOARCH]
-	path := compile(t, foreign, "-O2", "-shared", "-fPIC")
+	// <sys/sdt.h> is the same for every machine, but Debian puts it where only the native compiler looks.
+	native := map[string]string{"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}[runtime.GOARCH]
+	path := compile(t, foreign, "-O2", "-shared", "-fPIC", "-idirafter", "/usr/include/"+native)
 	f, err := Open(path)
 	if err != nil {
 		t.Fatal(err)

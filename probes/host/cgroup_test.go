@@ -103,8 +103,10 @@ func TestOwnerPath(t *testing.T) {
 		"":                            "/",
 		"/":                           "/",
 		"/system.slice/a.service/x/y": "/system.slice/a.service",
-		"/docker/" + id1 + "/docker/" + id2 + "/x":                                          "/docker/" + id1,
-		"/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + id1 + ".scope": "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + id1 + ".scope",
+		"/docker/" + id1 + "/docker/" + id2 + "/x": "/docker/" + id1,
+		// What lies below a user's slice or a unit may be made up.
+		"/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + id1 + ".scope": "/user.slice/user-1000.slice",
+		"/system.slice/a.service/docker-" + id1 + ".scope":                                  "/system.slice/a.service",
 		"/user.slice/user-1000.slice/user@1000.service/app.slice/b.scope":                   "/user.slice/user-1000.slice",
 		"/kubepods-x-pod" + slice + ".slice:cri-containerd:" + id2 + "/y":                   "/kubepods-x-pod" + slice + ".slice:cri-containerd:" + id2,
 		"/batch/job7": "/batch/job7",

@@ -43,14 +43,9 @@ var runtimes = map[string]string{
 // ParseCgroup parses the path of a cgroup, as /proc/PID/cgroup has it for version 1 and 2. Of nested containers it
 // returns the innermost.
 func ParseCgroup(path string) Cgroup {
-	c, _ := parseCgroup(path)
-	return c
-}
-
-// parseCgroup also returns the path of the outermost container.
-func parseCgroup(path string) (c Cgroup, outermost string) {
+	var c Cgroup
 	parent, user := "", false
-	for end, part := range parts(path) {
+	for _, part := range parts(path) {
 		if match := podUID.FindStringSubmatch(part); match != nil {
 			c.PodUID = strings.ReplaceAll(match[1], "_", "-")
 		}
@@ -61,13 +56,10 @@ func parseCgroup(path string) (c Cgroup, outermost string) {
 		id, runtime := identifier(part, parent)
 		if id != "" {
 			c.ContainerID, c.Runtime = id, runtime
-			if outermost == "" {
-				outermost = path[:end]
-			}
 		}
 		parent = part
 	}
-	return c, outermost
+	return c
 }
 
 // parts iterates over the parts of a path, with the index at which each of them ends. Colons count as slashes:
@@ -113,15 +105,15 @@ func systemdUnit(part string) bool {
 }
 
 // OwnerPath returns the part of a cgroup's path that names the owner whose share of a limit its processes use up: the
-// outermost container, the unit, or the user. The processes in it can make up whatever is below.
+// outermost user's slice, unit or container. The processes in it can make up whatever is below.
 func OwnerPath(path string) string {
-	if _, container := parseCgroup(path); container != "" {
-		return container
-	}
+	parent := ""
 	for end, part := range parts(path) {
-		if systemdUnit(part) || strings.HasPrefix(part, "user-") && strings.HasSuffix(part, ".slice") {
+		id, _ := identifier(part, parent)
+		if id != "" || systemdUnit(part) || strings.HasPrefix(part, "user-") && strings.HasSuffix(part, ".slice") {
 			return path[:end]
 		}
+		parent = part
 	}
 	if path == "" {
 		return "/"

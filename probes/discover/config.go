@@ -29,6 +29,9 @@ type File struct {
 	// host's root, nobody else may write to them, and the file system is not mounted nosuid. Distrust says what is missing.
 	Trusted  bool
 	Distrust string
+	// Namespaced says that this holds in a mount namespace of its own only, such as a container's: somebody else than the
+	// administrator of the host may be root there.
+	Namespaced bool
 
 	open *os.File
 }

@@ -36,8 +36,8 @@ func (e *entry) inode() host.Inode { return host.Inode{Device: e.Key.Device, Num
 
 // same reports whether other, read from the same inode later, is no different.
 func (e *entry) same(other *entry) bool {
-	return other.refused == "" && e.Trusted == other.Trusted && e.buildID == other.buildID &&
-		reflect.DeepEqual(e.Probes.Sites, other.Probes.Sites)
+	return other.refused == "" && e.Trusted == other.Trusted && e.Namespaced == other.Namespaced &&
+		e.buildID == other.buildID && reflect.DeepEqual(e.Probes.Sites, other.Probes.Sites)
 }
 
 // finding is what looking at a file has found.

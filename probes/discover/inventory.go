@@ -23,9 +23,10 @@ type Entry struct {
 	Processes []uint32 // that map it, in order; of many, 1024
 	Mappers   int      // how many map it
 
-	Trusted  bool
-	Distrust string // why not
-	Refused  string // why it was not reported; "" if it was
+	Trusted    bool
+	Distrust   string // why not
+	Namespaced bool   // see File
+	Refused    string // why it was not reported; "" if it was
 }
 
 // Inventory returns the files with probes that are known now, sorted by path, whether reported or not.
@@ -50,7 +51,7 @@ func (d *Discoverer) Inventory() []Entry {
 		list = append(list, Entry{
 			Key: e.Key, Path: e.Path, Cgroup: e.Cgroup, Soname: e.soname, BuildID: e.buildID, Sites: e.sites,
 			Problems: e.problems, Processes: pids[:min(len(pids), maxListed)], Mappers: len(pids),
-			Trusted: e.Trusted, Distrust: e.Distrust, Refused: e.refused,
+			Trusted: e.Trusted, Distrust: e.Distrust, Namespaced: e.Namespaced, Refused: e.refused,
 		})
 	}
 	slices.SortFunc(list, func(a, b Entry) int {

@@ -3,7 +3,6 @@
 package discover
 
 import (
-	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -29,29 +28,7 @@ type sighting struct {
 }
 
 // find returns an O_PATH descriptor of the file. It opens nothing yet.
-func (s *sighting) find() (int, error) {
-	if s.link != "" {
-		fd, err := host.Open(s.link, unix.O_PATH)
-		if err == nil || !errors.Is(err, os.ErrPermission) {
-			return fd, err
-		}
-	}
-	fd, err := s.root.Find(s.path)
-	if err != nil || s.id.Inode == 0 {
-		return fd, err
-	}
-	// The inode's number is right even where maps and stat disagree about the device.
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	if st.Ino != s.id.Inode {
-		unix.Close(fd)
-		return -1, host.ErrOtherFile
-	}
-	return fd, nil
-}
+func (s *sighting) find() (int, error) { return host.FindMapped(s.link, s.root, s.path, s.id) }
 
 // read opens and reads the file behind an O_PATH descriptor, which it closes.
 func (s *sighting) read(fd int, mounts *host.MountKinds) (f finding) {
@@ -89,7 +66,10 @@ func (s *sighting) read(fd int, mounts *host.MountKinds) (f finding) {
 const notJudged = "its path cannot be resolved"
 
 // verdict is what judge has found.
-type verdict struct{ path, distrust string }
+type verdict struct {
+	path, distrust string
+	namespaced     bool
+}
 
 // judge resolves the path of a file that read has opened.
 func (s *sighting) judge(fd int) (v verdict) {
@@ -101,7 +81,9 @@ func (s *sighting) judge(fd int) (v verdict) {
 	if err != nil {
 		return verdict{distrust: err.Error()}
 	}
-	return verdict{s.root.Within(where), host.Distrust(s.hostRoot, s.task, s.root, &st, where, deleted)}
+	v.path = s.root.Within(where)
+	v.distrust, v.namespaced = host.Distrust(s.hostRoot, s.task, s.root, &st, where, deleted)
+	return v
 }
 
 // apply adds a verdict to the entry.
@@ -109,7 +91,7 @@ func (e *entry) apply(v verdict) {
 	if v.path != "" {
 		e.Path = v.path
 	}
-	e.Distrust = v.distrust
+	e.Distrust, e.Namespaced = v.distrust, v.namespaced
 	e.Trusted = e.Distrust == ""
 }
 

@@ -80,8 +80,8 @@ func TestTrust(t *testing.T) {
 			if len(list) != 1 || !slices.Equal(list[0].Processes, []uint32{program.pid()}) {
 				t.Fatalf("got %+v", list)
 			}
-			if e := list[0]; e.Distrust != test.want || e.Trusted != (test.want == "") {
-				t.Errorf("trusted %t, %q; want %q", e.Trusted, e.Distrust, test.want)
+			if e := list[0]; e.Distrust != test.want || e.Trusted != (test.want == "") || e.Namespaced {
+				t.Errorf("trusted %t, namespaced %t, %q; want %q", e.Trusted, e.Namespaced, e.Distrust, test.want)
 			}
 		})
 	}
@@ -98,8 +98,8 @@ func TestTrustInNamespace(t *testing.T) {
 	program := start(t, cmd)
 	w := discover(t, Config{Rules: Rules{Enabled: true, Allow: []string{"crau-test-program"}}})
 	w.scan(t)
-	if f := w.file(t, "/mnt/crau-test-program"); !f.Trusted {
-		t.Errorf("distrusted: %s", f.Distrust)
+	if f := w.file(t, "/mnt/crau-test-program"); !f.Trusted || !f.Namespaced {
+		t.Errorf("namespaced %t, distrusted: %s", f.Namespaced, f.Distrust)
 	}
 	program.stop()
 }

@@ -31,6 +31,7 @@ type Cgroups struct {
 
 	mu     sync.Mutex
 	paths  map[uint64]string
+	places map[uint64]Place
 	walk   bool // file handles cannot be opened, which takes CAP_DAC_READ_SEARCH
 	walked time.Time
 }
@@ -58,7 +59,7 @@ func newCgroups(mount string) (*Cgroups, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find cgroups: %w", err)
 	}
-	return &Cgroups{mount: mount, dir: dir, paths: make(map[uint64]string)}, nil
+	return &Cgroups{mount: mount, dir: dir, paths: make(map[uint64]string), places: make(map[uint64]Place)}, nil
 }
 
 // Close closes the mount.
@@ -72,6 +73,10 @@ func (c *Cgroups) Mount() string { return c.mount }
 func (c *Cgroups) Path(id uint64) (string, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.path(id)
+}
+
+func (c *Cgroups) path(id uint64) (string, bool) {
 	if path, ok := c.paths[id]; ok {
 		return path, true
 	}

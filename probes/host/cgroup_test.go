@@ -3,6 +3,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -99,21 +100,115 @@ func TestParseCgroup(t *testing.T) {
 
 func TestOwnerPath(t *testing.T) {
 	t.Parallel()
+	user := "/user.slice/user-1000.slice"
 	for path, want := range map[string]string{
 		"":                            "/",
 		"/":                           "/",
 		"/system.slice/a.service/x/y": "/system.slice/a.service",
-		"/docker/" + id1 + "/docker/" + id2 + "/x": "/docker/" + id1,
-		// What lies below a user's slice or a unit may be made up.
-		"/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + id1 + ".scope": "/user.slice/user-1000.slice",
-		"/system.slice/a.service/docker-" + id1 + ".scope":                                  "/system.slice/a.service",
-		"/user.slice/user-1000.slice/user@1000.service/app.slice/b.scope":                   "/user.slice/user-1000.slice",
-		"/kubepods-x-pod" + slice + ".slice:cri-containerd:" + id2 + "/y":                   "/kubepods-x-pod" + slice + ".slice:cri-containerd:" + id2,
+		"/docker/" + id1 + "/docker/" + id2 + "/x":                        "/docker/" + id1,
+		user + "/user@1000.service/user.slice/libpod-" + id1 + ".scope":   user,
+		user + "/user@1000.service/app.slice/b.scope":                     user,
+		user + "/docker-" + id1 + ".scope":                                user,
+		user + "/session-3.scope":                                         user,
+		user + "/user-0.slice/x":                                          user,
+		"/docker/" + id1 + user + "/x":                                    "/docker/" + id1,
+		"/kubepods-x-pod" + slice + ".slice:cri-containerd:" + id2 + "/y": "/kubepods-x-pod" + slice + ".slice:cri-containerd:" + id2,
+		"/system.slice/a.service/docker-" + id1 + ".scope":                "/system.slice/a.service",
 		"/batch/job7": "/batch/job7",
+		"/user-x.slice/user-.slice/user-4294967296.slice": "/user-x.slice/user-.slice/user-4294967296.slice",
 	} {
 		if got := OwnerPath(path); got != want {
 			t.Errorf("%s: got %s, want %s", path, got, want)
 		}
+	}
+}
+
+// Names below a container, and below a unit of a user's slice, are those of who runs there.
+func TestLocate(t *testing.T) {
+	t.Parallel()
+	user := "/user.slice/user-1000.slice"
+	for path, want := range map[string]Place{
+		"/docker/" + id1 + "/docker/" + id2 + "/nginx.service": {
+			Container: true, Known: Cgroup{ContainerID: id1, Runtime: "docker"},
+			Nested: Cgroup{ContainerID: id2, Runtime: "docker", Unit: "nginx.service"},
+		},
+		user + "/user@1000.service/user.slice/libpod-" + id1 + ".scope": {
+			User: 1000, IsUser: true, Known: Cgroup{Unit: "user@1000.service"},
+			Nested: Cgroup{ContainerID: id1, Runtime: "podman", Unit: "libpod-" + id1 + ".scope"},
+		},
+		user + "/user@1000.service/app.slice/nginx.service": {
+			User: 1000, IsUser: true, Known: Cgroup{Unit: "user@1000.service"}, Nested: Cgroup{Unit: "nginx.service"},
+		},
+		user + "/docker-" + id1 + ".scope": {
+			User: 1000, IsUser: true, Known: Cgroup{Unit: "docker-" + id1 + ".scope"},
+			Nested: Cgroup{ContainerID: id1, Runtime: "docker"},
+		},
+		user + "/session-3.scope":       {User: 1000, IsUser: true, Known: Cgroup{Unit: "session-3.scope"}},
+		user:                            {User: 1000, IsUser: true},
+		"/system.slice/nginx.service/x": {Known: Cgroup{Unit: "nginx.service"}},
+		"/system.slice/web.service/libpod-payload-" + id1: {
+			Known: Cgroup{ContainerID: id1, Runtime: "podman", Unit: "web.service"},
+		},
+		"/": {}, "": {}, "//": {}, ":": {},
+	} {
+		want.Path, want.Owner = path, OwnerPath(path)
+		if got := Locate(path); got != want {
+			t.Errorf("%s:\n got %+v\nwant %+v", path, got, want)
+		}
+	}
+}
+
+// A folder that root did not keep to itself ends what is believed.
+func TestDelegatedCgroups(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	c, err := NewCgroups()
+	if err != nil {
+		missing(t, "%v", err)
+	}
+	defer c.Close()
+	top := fmt.Sprintf("/crau-test-%d-delegated.slice", os.Getpid())
+	folders := []string{top, top + "/web.service", top + "/web.service/docker-" + id1 + ".scope", top + "/web.service/x"}
+	for _, folder := range folders {
+		folder = c.Mount() + folder
+		if err := os.Mkdir(folder, 0o755); err != nil {
+			missing(t, "make a cgroup: %v", err)
+		}
+		t.Cleanup(func() { _ = unix.Rmdir(folder) })
+	}
+	container, unit := folders[2], folders[1]
+	expect := func(what, path string, want Place) {
+		t.Helper()
+		want.Path = path
+		delete(c.places, inodeOf(t, c.Mount()+path))
+		if got, ok := c.Locate(inodeOf(t, c.Mount()+path)); got != want || !ok {
+			t.Errorf("%s:\n got %+v, %t\nwant %+v", what, got, ok, want)
+		}
+	}
+	named := Cgroup{ContainerID: id1, Runtime: "docker"}
+	expect("root's", container, Place{
+		Owner: container, Container: true,
+		Known: Cgroup{ContainerID: id1, Runtime: "docker", Unit: "web.service"},
+	})
+	if err := os.Chown(c.Mount()+unit, 1000, 0); err != nil {
+		t.Fatal(err)
+	}
+	forged := named
+	forged.Unit = "docker-" + id1 + ".scope"
+	expect("delegated to a user", container, Place{Owner: unit, Known: Cgroup{Unit: "web.service"}, Nested: forged})
+	if err := errors.Join(os.Chown(c.Mount()+unit, 0, 0), os.Chmod(c.Mount()+unit, 0o775)); err != nil {
+		t.Fatal(err)
+	}
+	expect("written by a group", container, Place{Owner: unit, Known: Cgroup{Unit: "web.service"}, Nested: forged})
+	if err := errors.Join(os.Chmod(c.Mount()+unit, 0o755), os.Chown(c.Mount()+top, 1000, 0)); err != nil {
+		t.Fatal(err)
+	}
+	expect("all of it", folders[3], Place{Owner: top, Nested: Cgroup{Unit: "web.service"}})
+	if err := os.Chown(c.Mount()+top, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.LocatePath(top + "/gone.service/docker-" + id1 + ".scope"); got.Container || got.Known.Unit != "gone.service" {
+		t.Errorf("of a cgroup that is gone: %+v", got)
 	}
 }
 

@@ -41,7 +41,7 @@ var runtimes = map[string]string{
 }
 
 // ParseCgroup parses the path of a cgroup, as /proc/PID/cgroup has it for version 1 and 2. Of nested containers it
-// returns the innermost.
+// returns the innermost. It believes every name: see [Locate].
 func ParseCgroup(path string) Cgroup {
 	var c Cgroup
 	parent, user := "", false
@@ -53,8 +53,7 @@ func ParseCgroup(path string) Cgroup {
 			c.Unit = part
 			user = strings.HasPrefix(part, "user@")
 		}
-		id, runtime := identifier(part, parent)
-		if id != "" {
+		if id, runtime := identifier(part, parent); id != "" {
 			c.ContainerID, c.Runtime = id, runtime
 		}
 		parent = part
@@ -102,23 +101,6 @@ func systemdUnit(part string) bool {
 		}
 	}
 	return false
-}
-
-// OwnerPath returns the part of a cgroup's path that names the owner whose share of a limit its processes use up: the
-// outermost user's slice, unit or container. The processes in it can make up whatever is below.
-func OwnerPath(path string) string {
-	parent := ""
-	for end, part := range parts(path) {
-		id, _ := identifier(part, parent)
-		if id != "" || systemdUnit(part) || strings.HasPrefix(part, "user-") && strings.HasSuffix(part, ".slice") {
-			return path[:end]
-		}
-		parent = part
-	}
-	if path == "" {
-		return "/"
-	}
-	return path
 }
 
 // maxCgroupFile bounds what is read of /proc/PID/cgroup, which holds a dozen paths.

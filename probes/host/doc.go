@@ -10,8 +10,8 @@
 //     executable, memory counters, namespaces, the root folder. [MapsReader] reads its executable mappings.
 //   - [Root] is a root folder, the host's or a process's. It resolves paths without ever leaving that folder, and says
 //     who could replace the file at a path ([Root.Distrust]).
-//   - [ParseCgroup] extracts container, pod and unit from the path of a cgroup; [Cgroups] finds that path for the
-//     numbers that the kernel uses.
+//   - [Locate] extracts container, pod and unit from the path of a cgroup, and says whose names they are; [Cgroups]
+//     does so for the numbers that the kernel uses, and looks at who could have made the cgroups.
 //   - [Underlying] identifies the file beneath an overlay, which is what the kernel attaches uprobes to.
 //   - [Helpers] runs questions that may never be answered, each with a deadline.
 //
@@ -19,7 +19,7 @@
 //
 //	path, err := host.Process(4711).CgroupPath()
 //	if err == nil {
-//		fmt.Println(host.ParseCgroup(path).ContainerID)
+//		fmt.Println(host.Locate(path).Known.ContainerID)
 //	}
 //
 // Everything that a process controls is hostile input: its maps and links can name anything, its root folder may be

@@ -4,7 +4,9 @@ package host
 
 import (
 	"bytes"
+	"errors"
 	"math"
+	"os"
 	"strconv"
 	"strings"
 
@@ -56,6 +58,32 @@ func (m *Mapping) Link(p Process) string {
 	link = append(link, m.start...)
 	link = append(link, '-')
 	return string(append(link, m.end...))
+}
+
+// FindMapped returns an O_PATH descriptor of a mapped file: by its link in map_files or, if that may not be used or is "",
+// by its path below a root folder. Which file it is to be follows from id, unless that is zero. It opens nothing yet.
+func FindMapped(link string, root Root, path string, id MapID) (int, error) {
+	if link != "" {
+		fd, err := Open(link, unix.O_PATH)
+		if err == nil || !errors.Is(err, os.ErrPermission) {
+			return fd, err
+		}
+	}
+	fd, err := root.Find(path)
+	if err != nil || id.Inode == 0 {
+		return fd, err
+	}
+	// The inode's number is right even where maps and stat disagree about the device.
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	if st.Ino != id.Inode {
+		unix.Close(fd)
+		return -1, ErrOtherFile
+	}
+	return fd, nil
 }
 
 // MapsReader reads /proc/PID/maps. It keeps its buffer from one call to the next.

@@ -15,25 +15,28 @@ const notAtPath = "its path does not lead to it"
 
 // Distrust returns why others than the host's root can change what is at the path of an open file, "" if they cannot.
 // where and deleted are what [PathOf] returns. The file is looked for below hostRoot, then below the root folder of
-// viewer, a process that sees it; viewer is 0 for a file of the host. It may block as [Root] says.
-func Distrust(hostRoot Root, viewer Process, viewerRoot Root, st *unix.Stat_t, where string, deleted bool) string {
+// viewer, a process that sees it; viewer is 0 for a file of the host. namespaced is set if it was found there only: who
+// made that mount namespace, such as a container's root, put the file where it is. It may block as [Root] says.
+func Distrust(
+	hostRoot Root, viewer Process, viewerRoot Root, st *unix.Stat_t, where string, deleted bool,
+) (reason string, namespaced bool) {
 	if hostRoot.leadsTo(where, st, deleted) {
-		return hostRoot.distrust(where, st, deleted)
+		return hostRoot.distrust(where, st, deleted), false
 	}
 	if viewer == 0 {
-		return notAtPath
+		return notAtPath, false
 	}
 	// The file is in a mount namespace of its own. Its root user is the host's only if the process is in no user
 	// namespace of its own.
 	if user, err := viewer.RootUser(); err != nil {
-		return err.Error()
+		return err.Error(), true
 	} else if user != 0 {
-		return fmt.Sprintf("in a user namespace whose root is user %d", user)
+		return fmt.Sprintf("in a user namespace whose root is user %d", user), true
 	}
 	if !viewerRoot.leadsTo(where, st, deleted) {
-		return notAtPath
+		return notAtPath, false
 	}
-	return viewerRoot.distrust(where, st, deleted)
+	return viewerRoot.distrust(where, st, deleted), true
 }
 
 // distrust walks from the root folder to the file and judges every folder on the way.

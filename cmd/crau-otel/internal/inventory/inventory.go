@@ -59,10 +59,13 @@ func Take(ctx context.Context, log *slog.Logger) (_ []File, err error) {
 	traced, untold := tracedFiles()
 	list := []File{}
 	for _, e := range d.Inventory() {
-		group := host.ParseCgroup(e.Cgroup)
+		group := host.Locate(e.Cgroup).Known
 		i := File{
 			Path: e.Path, BuildID: e.BuildID, Soname: e.Soname, Sites: e.Sites, Processes: e.Processes, Mappers: e.Mappers,
 			Container: group.ContainerID, Unit: group.Unit, Trusted: e.Trusted, Distrust: e.Distrust, Reason: e.Refused,
+		}
+		if e.Trusted && e.Namespaced {
+			i.Trusted, i.Distrust = false, "only root of its mount namespace can write it"
 		}
 		if i.Processes == nil {
 			i.Processes = []uint32{}

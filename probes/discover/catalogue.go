@@ -3,9 +3,6 @@
 package discover
 
 import (
-	"context"
-	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -32,16 +29,21 @@ type event struct {
 
 // catalogue knows which files have probes, and decides which of them are reported.
 type catalogue struct {
-	log      *slog.Logger
-	rules    *rules
-	facts    map[host.Inode]fact
-	files    map[host.Inode]*entry // by entry.inode; reported or refused
-	reported quota
-	events   []event // to deliver
+	quotas  quotas
+	facts   map[host.Inode]fact
+	files   map[host.Inode]*entry // by entry.inode; reported or refused
+	events  []event               // to deliver
+	evicted []*entry              // to make room for others, since the last pass
 }
 
-func newCatalogue(log *slog.Logger, r *rules) *catalogue {
-	return &catalogue{log: log, rules: r, facts: make(map[host.Inode]fact), files: make(map[host.Inode]*entry)}
+func newCatalogue(cfg *Config, r *rules) *catalogue {
+	return &catalogue{
+		quotas: quotas{
+			log: cfg.Log, monitor: cfg.Limits, rules: r, costs: cfg.Costs, descriptors: cfg.Descriptors,
+			users: make(map[*owner]struct{}),
+		},
+		facts: make(map[host.Inode]fact), files: make(map[host.Inode]*entry),
+	}
 }
 
 // learn adds a finding and returns its entry, nil if the file has no probes. An explicit file is reported whatever the
@@ -67,9 +69,9 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 	e = f.entry
 	e.finder, e.owner, e.explicit = by, by.owner, explicit
 	if e.refused == "" && !explicit {
-		if e.refused = c.overLimit(e.sites, by); e.refused != "" {
-			e.limited = true
-			c.logRefused(e)
+		if e.limited = c.makeRoom(e, by); e.limited != nil {
+			e.refused = e.limited.reason()
+			c.quotas.logRefused(e, e.limited, 1)
 		}
 	}
 	if e.refused != "" {
@@ -77,64 +79,16 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 		e.open = nil
 		e.Probes = nil // may be large
 		if e.owner.refusals >= maxRefusals {
-			c.remember(f, nil)
-			return nil
+			return nil // not remembered, since others may find the file, too
 		}
 		e.owner.refusals++
 	} else {
-		c.charge(e, 1)
+		c.quotas.charge(e, 1)
 		c.events = append(c.events, event{entry: e})
 	}
 	c.files[e.inode()] = e
 	c.remember(f, e)
 	return e
-}
-
-// logRefused warns about the first file of an owner that is refused.
-func (c *catalogue) logRefused(e *entry) {
-	level := slog.LevelDebug
-	if !e.owner.warned {
-		e.owner.warned, level = true, slog.LevelWarn
-	}
-	c.log.Log(context.Background(), level, "file with probes left out", "file", e.Path, "cgroup", e.Cgroup, "reason", e.refused)
-}
-
-// charge counts a reported entry, or with -1 takes it back.
-func (c *catalogue) charge(e *entry, sign int) {
-	for _, q := range []*quota{&c.reported, &e.owner.reported, &e.finder.reported} {
-		q.add(sign, sign*e.sites)
-	}
-}
-
-// overLimit returns which limit keeps a file with that many sites from being reported, "" if none does. A process gets
-// only part of its owner's limits: one with very many such files is suspicious.
-func (c *catalogue) overLimit(sites int, by *finder) string {
-	for _, limit := range []struct {
-		reported     quota
-		files, sites int
-		scope        string
-	}{
-		{c.reported, c.rules.MaxFiles, c.rules.MaxSites, ""},
-		{by.owner.reported, c.rules.MaxFilesPerContainer, c.rules.MaxSitesPerContainer, " per container"},
-		{by.reported, fraction(c.rules.MaxFilesPerContainer, 4), fraction(c.rules.MaxSitesPerContainer, 2), " per process"},
-	} {
-		switch {
-		case limit.scope != "" && by.isDisk:
-		case limit.files >= 0 && limit.reported.files+1 > limit.files:
-			return fmt.Sprintf("limit of %d files%s", limit.files, limit.scope)
-		case limit.sites >= 0 && limit.reported.sites+sites > limit.sites:
-			return fmt.Sprintf("limit of %d sites%s", limit.sites, limit.scope)
-		}
-	}
-	return ""
-}
-
-// fraction returns one part in so many of a limit, rounded up. Of no limit it returns none.
-func fraction(limit, parts int) int {
-	if limit < 0 {
-		return limit
-	}
-	return (limit + parts - 1) / parts
 }
 
 // remember notes which entry an inode is.
@@ -163,7 +117,7 @@ func (c *catalogue) recall(i host.Inode, changed int64, by *finder) (e *entry, o
 	}
 	f.seen = time.Now()
 	c.facts[i] = f
-	if f.entry != nil && f.entry.limited && c.overLimit(f.entry.sites, by) == "" {
+	if f.entry != nil && f.entry.limited != nil && c.quotas.exceeded(f.entry, by) == nil {
 		return nil, false
 	}
 	return f.entry, true
@@ -183,7 +137,7 @@ func (c *catalogue) retire(e *entry) {
 		e.owner.refusals--
 		return
 	}
-	c.charge(e, -1)
+	c.quotas.charge(e, -1)
 	c.events = append(c.events, event{entry: e, gone: true})
 }
 

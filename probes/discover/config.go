@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/probes"
 	"github.com/crau-otel/crau-otel/probes/host"
 )
@@ -57,6 +58,14 @@ type Config struct {
 	// call. Without it, and while it fails, each pass asks every process.
 	Changed func(visit func(pid uint32)) error
 
+	// Limits counts what the limits of Rules cost, and decides how often that is logged; by default, a Monitor of its own does.
+	Limits *limits.Monitor
+
+	// Descriptors is how many file descriptors reported files may use in all, each with its Costs and the one that holds it
+	// open: no limit.
+	Descriptors int
+	Costs       Costs
+
 	// Interval is the time from one pass over the processes to the next: 750 ms. Passes become rarer if they would take
 	// more than 2 % of one processor. It can be longer if Notify is called.
 	Interval time.Duration
@@ -68,6 +77,12 @@ type Config struct {
 func (c *Config) setDefaults() {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Descriptors <= 0 {
+		c.Descriptors = -1
+	}
+	if c.Limits == nil {
+		c.Limits = limits.New(limits.Config{})
 	}
 	if c.Interval <= 0 {
 		c.Interval = 750 * time.Millisecond

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/probes/discover/loader"
 	"github.com/crau-otel/crau-otel/probes/host"
 )
@@ -50,7 +51,7 @@ var libraryFolders = [...]string{"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/u
 
 func newDisk(s *search) *disk {
 	return &disk{
-		search: s, finder: finder{owner: &owner{}, isDisk: true},
+		search: s, finder: finder{owner: &owner{name: "the host's disk", class: limits.ClassRoot, isDisk: true}, isDisk: true},
 		folders: make(map[host.Inode]*folder), lastProblem: make(map[string]string),
 	}
 }
@@ -65,7 +66,7 @@ func (d *disk) searchLibraries() {
 			d.warn(library, err)
 			continue
 		}
-		if f, ok := d.search.catalogue.facts[status.Inode]; ok && f.changed == status.Changed && (f.entry == nil || !f.entry.limited) {
+		if f, ok := d.search.catalogue.facts[status.Inode]; ok && f.changed == status.Changed && (f.entry == nil || f.entry.limited == nil) {
 			if f.entry != nil {
 				f.entry.explicit = true
 				found[f.entry] = true
@@ -118,6 +119,13 @@ func (d *disk) searchFolders(now time.Time) {
 	d.readCache()
 	for _, name := range slices.Concat(libraryFolders[:], d.cached) {
 		d.searchFolder(name, now)
+	}
+}
+
+// lookAgain makes the next pass look into all folders.
+func (d *disk) lookAgain(now time.Time) {
+	for _, f := range d.folders {
+		f.again = now
 	}
 }
 

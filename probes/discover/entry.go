@@ -17,7 +17,8 @@ type entry struct {
 	problems        []error
 
 	refused  string // why it is not reported
-	limited  bool   // refused because of a limit, so that it may be reported later
+	limited  *bound // refused because of it, so that it may be reported later; else nil
+	order    uint64 // of being reported
 	explicit bool   // one of Rules.Libraries
 	retired  bool
 

@@ -18,6 +18,8 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/limits"
 )
 
 // roleVariable makes the test binary something else than a test.
@@ -222,6 +224,8 @@ func wait(t testing.TB, path string, prepare func(*exec.Cmd)) *child {
 // watcher is a Discoverer and what it has reported.
 type watcher struct {
 	*Discoverer
+	monitor *limits.Monitor
+
 	lock  sync.Mutex
 	files map[Key]*File
 	log   []string // "+path", "-path"
@@ -232,7 +236,10 @@ type watcher struct {
 // folders, so that what else runs on the machine does not matter.
 func discover(t testing.TB, cfg Config, folders ...string) *watcher {
 	t.Helper()
-	w := &watcher{files: make(map[Key]*File), seen: make(chan struct{}, 1)}
+	if cfg.Limits == nil {
+		cfg.Limits = limits.New(limits.Config{})
+	}
+	w := &watcher{monitor: cfg.Limits, files: make(map[Key]*File), seen: make(chan struct{}, 1)}
 	cfg.Found = func(f *File) { w.note("+", f) }
 	cfg.Gone = func(k Key) { w.note("-", w.files[k]) }
 	for _, folder := range folders {

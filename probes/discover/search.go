@@ -79,7 +79,7 @@ func newSearch(cfg *Config, r *rules) (*search, error) {
 		return nil, err
 	}
 	s.helpers = host.NewHelpers(host.HelpersConfig{Log: cfg.Log})
-	s.catalogue = newCatalogue(cfg.Log, r)
+	s.catalogue = newCatalogue(cfg, r)
 	s.resolver = newResolver(s)
 	s.disk = newDisk(s)
 	return s, nil
@@ -93,7 +93,7 @@ func (s *search) close() error {
 
 // setRules applies new rules: it retires files that they exclude, and schedules all processes for examination.
 func (s *search) setRules(r *rules) {
-	s.rules, s.catalogue.rules = r, r
+	s.rules, s.catalogue.quotas.rules = r, r
 	clear(s.resolver.resolved)
 	s.disk = newDisk(s)
 	for _, e := range s.catalogue.files {
@@ -127,6 +127,8 @@ func (s *search) pass(now time.Time) error {
 		return err
 	}
 	s.retireUnmapped(now)
+	s.retry(now)
+	s.catalogue.remind(now)
 	if now.Sub(s.swept) > rotation {
 		s.swept = now
 		s.catalogue.forgetOld(now, 2*rotation)

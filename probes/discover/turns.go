@@ -32,7 +32,7 @@ func (t *turns) owner(cgroup string) *owner {
 	name := host.OwnerPath(cgroup)
 	o := t.owners[name]
 	if o == nil {
-		o = &owner{name: name}
+		o = newOwner(name)
 		t.owners[name] = o
 	}
 	return o

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/crau-otel/crau-otel/limits"
+	"github.com/crau-otel/crau-otel/probes/host"
+)
+
+// lines is a log that a test reads.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+// warnings returns how many warnings contain all of the texts.
+func (l *lines) warnings(texts ...string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+next:
+	for line := range strings.Lines(l.text.String()) {
+		for _, text := range append(texts, "level=WARN") {
+			if !strings.Contains(line, text) {
+				continue next
+			}
+		}
+		n++
+	}
+	return n
+}
+
+func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+// subtree makes a cgroup with that path below the root of the host's.
+func subtree(t *testing.T, path string) string {
+	t.Helper()
+	c, err := host.NewCgroups()
+	if err != nil {
+		missing(t, "%v", err)
+	}
+	defer c.Close()
+	folder := c.Mount()
+	for part := range strings.SplitSeq(path, "/") {
+		folder = filepath.Join(folder, part)
+		if err := os.Mkdir(folder, 0o755); err == nil {
+			t.Cleanup(func() { _ = os.Remove(folder) })
+		} else if !os.IsExist(err) {
+			missing(t, "make a cgroup: %v", err)
+		}
+	}
+	return folder
+}
+
+// rootOnly returns a folder for files that root alone can write.
+func rootOnly(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/opt", "crau-quotas")
+	if err != nil {
+		missing(t, "%v", err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// crowd starts processes in cgroups that each map some files of their own.
+func crowd(t *testing.T, dir string, processes, each int, cgroup func(i int) string) {
+	t.Helper()
+	for i := range processes {
+		var paths []string
+		for j := range each {
+			paths = append(paths, sample(t, "sample", dir, fmt.Sprintf("%d-%d.so", i, j)))
+		}
+		mapper(t, paths...).move(t, subtree(t, cgroup(i)))
+	}
+}
+
+// reported returns how many files below a folder are reported.
+func (w *watcher) reported(dir string) (n int) {
+	for _, e := range w.Inventory() {
+		if strings.HasPrefix(e.Path, dir+"/") && e.Refused == "" {
+			n++
+		}
+	}
+	return n
+}
+
+func (w *watcher) count(limit limits.Limit, class limits.Class) (count uint64) {
+	w.monitor.Each(func(l limits.Limit, c limits.Class, n uint64) {
+		if l == limit && c == class {
+			count = n
+		}
+	})
+	return count
+}
+
+// A user gives cgroups of its own the names of containers. They share what one user may have, and a system service is
+// traced.
+func TestMadeUpContainersShareTheirUsersLimits(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	dir, system := t.TempDir(), rootOnly(t)
+	name := func(i int) string {
+		return fmt.Sprintf("user.slice/user-65534.slice/user@65534.service/app.slice/docker-%064x.scope", i)
+	}
+	const processes, each = 20, 4
+	crowd(t, dir, processes, each, name)
+	w := discover(t, Config{Rules: Rules{Enabled: true, MaxFiles: processes * each, MaxFilesPerContainer: 16}}, dir, system)
+	w.scan(t)
+	if got := w.reported(dir); got != 16 {
+		t.Errorf("%d files of the user are reported, want 16", got)
+	}
+	service := mapper(t, sample(t, "sample", system, "library.so"))
+	service.move(t, subtree(t, fmt.Sprintf("system.slice/crau-test-%d.service", os.Getpid())))
+	w.scan(t)
+	w.file(t, filepath.Join(system, "library.so"))
+	if got := w.count(limits.OwnerFiles, limits.ClassUser); got != processes*each-16 {
+		t.Errorf("%d refused files are counted, want %d", got, processes*each-16)
+	}
+}
+
+// Users that together want more than there is leave a part to files that root alone can write, and their share to others.
+func TestOwnersShareAllFiles(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	dir, system, other := t.TempDir(), rootOnly(t), t.TempDir()
+	user := func(i int) string { return fmt.Sprintf("user.slice/user-%d.slice/session-1.scope", 70000+i) }
+	crowd(t, dir, 4, 4, user)
+	w := discover(t, Config{Rules: Rules{Enabled: true, MaxFiles: 16, MaxFilesPerContainer: 16}}, dir, system, other)
+	w.scan(t)
+	if got := w.reported(dir); got != 14 {
+		t.Errorf("%d files are reported, want 14: two are kept", got)
+	}
+	for i := range 2 {
+		mapper(t, sample(t, "sample", system, fmt.Sprintf("%d.so", i)))
+	}
+	mine := sample(t, "sample", other, "mine.so")
+	mapper(t, mine).move(t, subtree(t, "user.slice/user-71000.slice/session-1.scope"))
+	w.scan(t)
+	if got := w.reported(system); got != 2 {
+		t.Errorf("%d of root's files are reported, want 2", got)
+	}
+	w.file(t, mine)
+	if got := w.reported(dir); got != 13 {
+		t.Errorf("%d files are reported, want 13: one made room", got)
+	}
+	if got := w.count(limits.Files, limits.ClassUser); got < 3 {
+		t.Errorf("%d files are counted, want 3", got)
+	}
+}
+
+// Every owner has warnings of its own, which come again for as long as files are left out.
+func TestWarningsAboutLimitsComeAgain(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	dir := t.TempDir()
+	service := func(i int) string { return fmt.Sprintf("system.slice/crau-test-%d-%d.service", os.Getpid(), i) }
+	crowd(t, dir, 2, 3, service)
+	var log lines
+	var mu sync.Mutex
+	now := time.Now()
+	w := discover(t, Config{
+		Log: log.logger(), Rules: Rules{Enabled: true, MaxFilesPerContainer: 2},
+		Limits: limits.New(limits.Config{Now: func() time.Time {
+			mu.Lock()
+			defer mu.Unlock()
+			return now
+		}}),
+	}, dir)
+	w.scan(t)
+	for i := range 2 {
+		if got := log.warnings("file with probes left out", "owner=/"+service(i)); got != 1 {
+			t.Errorf("%d warnings about service %d, want 1", got, i)
+		}
+	}
+	mu.Lock()
+	now = now.Add(2 * time.Minute)
+	mu.Unlock()
+	w.mu.Lock()
+	w.search.catalogue.quotas.reminded = time.Time{}
+	w.mu.Unlock()
+	w.scan(t)
+	for i := range 2 {
+		if got := log.warnings("file with probes left out", "owner=/"+service(i)); got != 2 {
+			t.Errorf("%d warnings about service %d, want 2", got, i)
+		}
+	}
+}
+
+// Files that there were no descriptors for are reported once others are gone.
+func TestDescriptorsBoundFiles(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	dir := t.TempDir()
+	var paths []string
+	for i := range 12 {
+		paths = append(paths, sample(t, "sample", dir, fmt.Sprintf("%d.so", i)))
+	}
+	first, second := mapper(t, paths[:6]...), mapper(t, paths[6:]...)
+	w := discover(t, Config{Rules: Rules{Enabled: true}, Descriptors: 16, Costs: Costs{PerFile: 1}}, dir)
+	w.scan(t)
+	if got := w.reported(dir); got != 7 {
+		t.Errorf("%d files are reported, want 7 of two descriptors each: one eighth is kept", got)
+	}
+	w.run(t)
+	for _, c := range []*child{first, second} {
+		for i, path := range paths[:6] {
+			if c == first && w.entry(t, path).Refused == "" && i < 3 {
+				_ = c.tell(t, "unmap "+path)
+				_ = os.Remove(path)
+			}
+		}
+	}
+	deadline := time.Now().Add(soon)
+	for w.reported(dir) != 7 || len(w.Inventory()) == 12 {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d files are reported, want 7", w.reported(dir))
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}

@@ -4,8 +4,19 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"log"
+	"log/slog"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/go-logr/logr"
+	"go.opentelemetry.io/otel"
+	"google.golang.org/grpc/grpclog"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 )
@@ -21,12 +32,88 @@ func TestLogger(t *testing.T) {
 		{config.Log{Level: "warn", Format: "text"}, ""},
 	} {
 		var out bytes.Buffer
-		log, _ := newLogger(&out, c.cfg)
-		log.Debug("a")
-		log.Info("b", "key", "c d")
+		logger, _ := newLogger(&out, c.cfg)
+		logger.Debug("a")
+		logger.Info("b", "key", "c d")
 		if got := out.String(); !strings.Contains(got, c.want) || c.want == "" && got != "" ||
 			c.cfg.Level == "info" && strings.Count(got, "\n") != 1 {
 			t.Errorf("%+v: logged %q, want %q", c.cfg, got, c.want)
+		}
+	}
+}
+
+// failing is a writer whose reader has gone.
+type failing struct{}
+
+func (failing) Write([]byte) (int, error) { return 0, syscall.EPIPE }
+
+func TestLogOutput(t *testing.T) {
+	var stderr, stdout bytes.Buffer
+	for _, out := range []logOutput{{&stderr, &stdout}, {failing{}, &stdout}, {failing{}, failing{}}, {failing{}, io.Discard}} {
+		logger, _ := newLogger(out, config.Log{Level: "info"})
+		logger.Info("totals")
+	}
+	if n, m := strings.Count(stderr.String(), "totals"), strings.Count(stdout.String(), "totals"); n != 1 || m != 1 {
+		t.Errorf("%d lines on standard error and %d on standard output, want one each", n, m)
+	}
+	if out := newLogOutput(config.ExporterConsole); out.stdout != io.Discard {
+		t.Error("log lines would get between the spans on standard output")
+	}
+}
+
+func TestFailureIsReportedInTheFormatOfTheLog(t *testing.T) {
+	failure := errors.Join(errors.New("first"), errors.New("second\x1b[31m\u202e"))
+	var out bytes.Buffer
+	reportFailure(&out, config.FormatText, failure)
+	if got, want := out.String(), "crau-otel: first\nsecond\\u001b[31m\\u202e\n"; got != want {
+		t.Errorf("reported %q, want %q", got, want)
+	}
+	out.Reset()
+	reportFailure(&out, config.FormatJSON, failure)
+	var line struct{ Level, Msg, Error string }
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+		t.Fatal(err)
+	}
+	if line.Level != "ERROR" || line.Msg != "crau-otel failed" || line.Error != failure.Error() {
+		t.Errorf("reported %+v", line)
+	}
+}
+
+// Whatever logs does it in the agent's format. The loggers of libraries are global: the test is not parallel.
+func TestLibrariesLogInTheFormatOfTheLog(t *testing.T) {
+	was, flags := slog.Default(), log.Flags()
+	defer func() {
+		slog.SetDefault(was)
+		log.SetOutput(os.Stderr)
+		log.SetFlags(flags)
+		otel.SetLogger(logr.Discard())
+		grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
+	}()
+	for level, want := range map[string]int{"warn": 4, "info": 5, "debug": 10} {
+		var out bytes.Buffer
+		logger, _ := newLogger(&out, config.Log{Level: level, Format: config.FormatJSON})
+		logLibraries(logger)
+		otel.SetTextMapPropagator(otel.GetTextMapPropagator()) // an error: it delegates to itself
+		otel.SetMeterProvider(otel.GetMeterProvider())         // likewise
+		sdk := logr.FromSlogHandler(sdkHandler{logger.Handler()})
+		sdk.V(1).Info("warning")
+		sdk.V(4).Info("information")
+		sdk.V(8).Info("detail")
+		grpclog.Error("broken\nin two")
+		grpclog.Warningf("%d", 1)
+		grpclog.Info("information")
+		grpclog.Infoln("information")
+		log.Print("from a package that knows nothing else")
+		n := 0
+		for line := range strings.Lines(out.String()) {
+			var record struct{ Level, Msg string }
+			if err := json.Unmarshal([]byte(line), &record); err != nil || record.Level == "" || record.Msg == "" {
+				t.Errorf("%v: %s", err, line)
+			}
+			n++
+		}
+		if n != want {
+			t.Errorf("%d lines at level %s, want %d:\n%s", n, level, want, out.String())
 		}
 	}
 }

@@ -6,13 +6,14 @@
 package main
 
 import (
-	"fmt"
 	"os"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 )
 
 func main() {
-	if err := newCommand().Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "crau-otel:", err)
+	if cmd, err := newCommand().ExecuteC(); err != nil {
+		reportFailure(os.Stderr, config.LogFormat(cmd.Flags(), os.Environ()), err)
 		os.Exit(1)
 	}
 }

@@ -35,7 +35,7 @@ func newProbesCommand() *cobra.Command {
 				return fmt.Errorf("--output: must be text or json, got %q", output)
 			}
 			if len(paths) == 0 {
-				log, _ := newLogger(os.Stderr, config.Log{Level: "warn", Format: config.FormatText})
+				log, _ := newLogger(os.Stderr, config.Log{Level: "warn", Format: config.LogFormat(cmd.Flags(), os.Environ())})
 				list, err := inventory.Take(cmd.Context(), log)
 				if err != nil {
 					return err

@@ -34,7 +34,10 @@ func newRunCommand() *cobra.Command {
 			ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM)
 			defer stop()
 			context.AfterFunc(ctx, stop)
-			log, level := newLogger(os.Stderr, cfg.Log)
+			// A write to a pipe without a reader fails, instead of ending the agent.
+			signal.Ignore(unix.SIGPIPE)
+			log, level := newLogger(newLogOutput(cfg.Exporter), cfg.Log)
+			logLibraries(log)
 			limitMemory()
 			a, err := agent.New(agent.Config{
 				Config: cfg, Load: load, Version: buildVersion(), Stdout: os.Stdout, Log: log, Level: level,

@@ -43,6 +43,7 @@ type Agent struct {
 	level   *slog.LevelVar
 	user    privileges.User
 	reloads chan struct{} // holds at most one pending request
+	stop    func()        // ends Run
 
 	tracer      *tracer.Tracer
 	attachments *attachments
@@ -93,9 +94,11 @@ func New(c Config) (*Agent, error) {
 	return a, nil
 }
 
-// Run traces until ctx is done, then detaches, drains the ring, exports what is left and logs the totals.
+// Run traces until ctx is done or nobody reads the console exporter's output, then detaches, drains the ring, exports what is left and logs the totals.
 func (a *Agent) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.release()) }()
+	ctx, a.stop = context.WithCancel(ctx)
+	defer a.stop()
 	if a.discovery, err = newDiscovery(a.cfg, a.attachments, a.log); err != nil {
 		return err
 	}

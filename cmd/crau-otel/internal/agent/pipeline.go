@@ -62,7 +62,11 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 		Exporter: exporter,
 		MaxBytes: int(cfg.Limits.QueueBytes),
 		Keep:     func(t mapping.Tree) bool { return (*p.keep.Load())(t) },
-		Log:      log,
+		Closed: func() {
+			log.Info("nobody reads standard output any more")
+			a.stop()
+		},
+		Log: log,
 	})
 	if err != nil {
 		return nil, errors.Join(err, exporter.Shutdown(ctx))
@@ -72,7 +76,7 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 			p.close(ctx)
 		}
 	}()
-	host := identity.Host(ctx, log)
+	host := identity.Host(ctx, "/", log)
 	if p.metrics, err = p.newMetrics(ctx, cfg, host, log); err != nil {
 		return nil, err
 	}

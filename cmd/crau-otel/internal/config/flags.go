@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	flagConfig = "config"
+	flagConfig    = "config"
+	flagLogFormat = "log-format"
 	// keyAnnotation holds the key that a flag sets.
 	keyAnnotation = "crau-otel-key"
 )
@@ -33,7 +34,7 @@ func Flags(fs *pflag.FlagSet) {
 	text("console-format", "console.format", d.Console.Format, "`form` of the console exporter: text or json")
 	text("console-color", "console.color", d.Console.Color, "`when` the console exporter uses colour: auto, always or never")
 	text("log-level", "log.level", d.Log.Level, "least severe `level` to log: debug, info, warn or error")
-	text("log-format", "log.format", d.Log.Format, "`form` of the log: text or json")
+	text(flagLogFormat, "log.format", d.Log.Format, "`form` of the log: text or json")
 	text("idle-timeout", "spans.idle_timeout", d.Spans.IdleTimeout.String(), "`duration` of silence that ends a context")
 	text("policy", "policy.name", d.Policy.Name, "built-in `set` of rules that find violations: none, hybrid-ok, pq-only or cnsa-2.0")
 	text("pprof", "pprof", d.Pprof, "loopback `address` to serve profiles on, such as 127.0.0.1:6060; off if empty")

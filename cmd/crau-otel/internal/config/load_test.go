@@ -296,3 +296,38 @@ func TestLoadRefuses(t *testing.T) {
 		})
 	}
 }
+
+// Where the configuration is invalid, its format of the log is used as far as it can be found out.
+func TestLogFormat(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "crau.yaml")
+	if err := os.WriteFile(name, []byte("exporter: 7\nlog:\n  format: json\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		environ, args []string
+		want          string
+	}{
+		{nil, nil, FormatText},
+		{[]string{"CRAU_LOG_FORMAT=json"}, nil, FormatJSON},
+		{[]string{"CRAU_LOG_FORMAT=jsn"}, nil, FormatText},
+		{[]string{"CRAU_LOG_FORMAT=json"}, []string{"--log-format", "text"}, FormatText},
+		{[]string{"CRAU_LOG_FORMAT=json"}, []string{"--log-format", "jsn"}, FormatJSON},
+		{nil, []string{"--log-format", "json"}, FormatJSON},
+		{[]string{"CRAU_CONFIG=" + name}, nil, FormatJSON},
+		{[]string{"CRAU_CONFIG=" + name, "CRAU_LOG_FORMAT=text"}, nil, FormatText},
+		{[]string{"CRAU_CONFIG=/nonexistent"}, nil, FormatText},
+	} {
+		flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
+		Flags(flags)
+		if err := flags.Parse(c.args); err != nil {
+			t.Fatal(err)
+		}
+		if got := LogFormat(flags, c.environ); got != c.want {
+			t.Errorf("%v %v: %s, want %s", c.environ, c.args, got, c.want)
+		}
+	}
+	if got := LogFormat(pflag.NewFlagSet("version", pflag.ContinueOnError), nil); got != FormatText {
+		t.Errorf("a command without flags: %s", got)
+	}
+}

@@ -90,9 +90,9 @@ func (q *Queue) send(calls []call) {
 		if len(c.parts) == 0 {
 			continue
 		}
-		rejected, err := 0, refusal
+		delivered, rejected, err := 0, 0, refusal
 		if c.bytes() < tooLarge {
-			rejected, err = q.try(c)
+			delivered, rejected, err = q.try(c)
 		}
 		action := actionAfter(err)
 		if action == Split {
@@ -105,7 +105,7 @@ func (q *Queue) send(calls []call) {
 			}
 		}
 		if err != nil {
-			for _, p := range c.parts {
+			for _, p := range c.parts[delivered:] {
 				p.err = err
 			}
 			continue
@@ -183,7 +183,9 @@ func (q *Queue) settle(deliveries []delivery) {
 		d.subtract(d.rejected)
 		q.stats.Exported.add(d.Count)
 	}
-	if err != nil {
+	if errors.Is(err, ErrClosed) && q.cfg.Closed != nil {
+		q.gone.Do(q.cfg.Closed)
+	} else if err != nil {
 		q.warnLost(err)
 	}
 }
@@ -196,8 +198,9 @@ func (q *Queue) warnLost(err error) {
 }
 
 // try calls the exporter until it succeeds, fails for good, or the time to shut down is over. It returns how many spans
-// the receiver rejected. Meanwhile trees wait in the queue as long as there is room.
-func (q *Queue) try(c call) (rejected int, err error) {
+// the receiver rejected, and after a failure, how many parts were delivered. Meanwhile trees wait in the queue as long as
+// there is room.
+func (q *Queue) try(c call) (delivered, rejected int, err error) {
 	batches, spans := make([]Batch, len(c.parts)), 0
 	for i, p := range c.parts {
 		batches[i] = p.batch
@@ -210,7 +213,11 @@ func (q *Queue) try(c call) (rejected int, err error) {
 	wait := backoff.NewExponentialBackOff()
 	wait.MaxInterval = maxBackoff
 	for slow := 1; ; {
-		err := q.call(batches)
+		err := q.call(batches[delivered:])
+		var refused *RefusedError
+		if errors.As(err, &refused) {
+			delivered += refused.Delivered
+		}
 		var partial *PartialError
 		if errors.As(err, &partial) {
 			q.warnPartial(partial)
@@ -223,16 +230,15 @@ func (q *Queue) try(c call) (rejected int, err error) {
 		delay := wait.NextBackOff()
 		switch action := actionAfter(err); {
 		case err == nil || q.ctx.Err() != nil:
-			return rejected, err
+			return delivered, rejected, err
 		case action == Retry:
-			var refused *RefusedError
-			if errors.As(err, &refused) && refused.After > 0 {
+			if refused != nil && refused.After > 0 {
 				delay = min(refused.After, maxRetryAfter)
 			}
 		case action == Slow && slow < slowTries:
 			slow++
 		default:
-			return 0, err
+			return delivered, 0, err
 		}
 		if !q.failing {
 			q.failing = true
@@ -241,7 +247,7 @@ func (q *Queue) try(c call) (rejected int, err error) {
 		select {
 		case <-time.After(delay):
 		case <-q.ctx.Done():
-			return 0, err
+			return delivered, 0, err
 		}
 	}
 }

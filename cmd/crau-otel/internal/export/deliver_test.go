@@ -231,3 +231,27 @@ func TestRateThatIsTooHigh(t *testing.T) {
 		t.Errorf("%d calls, want at most 6", calls)
 	}
 }
+
+// What an exporter delivered before it failed is neither sent again nor lost.
+func TestCallThatFailsHalfWay(t *testing.T) {
+	f := newFake()
+	var calls []int
+	f.on = func(_ context.Context, batches []export.Batch) error {
+		calls = append(calls, len(batches))
+		switch len(calls) {
+		case 1:
+			return &export.RefusedError{Err: errors.New("slow"), Action: export.Retry, Delivered: 2}
+		case 2:
+			return &export.RefusedError{Err: errors.New("gone"), Delivered: 1}
+		}
+		return nil
+	}
+	q := newQueue(t, export.Config{Exporter: f, Delay: time.Hour})
+	for range 5 {
+		q.Put(wide(3))
+	}
+	want := export.Stats{Exported: spans(9), Failed: spans(6)}
+	if got := closed(t, q); got != want || !slices.Equal(calls, []int{5, 3}) {
+		t.Errorf("stats are %+v, want %+v; calls with %d trees", got, want, calls)
+	}
+}

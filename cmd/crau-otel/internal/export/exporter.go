@@ -4,6 +4,7 @@ package export
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,6 +34,9 @@ type Batch interface {
 	Release()
 }
 
+// ErrClosed is returned by Export, wrapped, if nobody reads what is exported and nobody will.
+var ErrClosed = errors.New("closed by its reader")
+
 // PartialError reports that a call was accepted but for some spans; which ones is not known.
 type PartialError struct {
 	Rejected int    // spans; 0: the message is only a warning
@@ -49,6 +53,8 @@ type RefusedError struct {
 	Err    error // why
 	Action Action
 	After  time.Duration // with Retry: the receiver asks to wait so long; 0 if it does not
+	// Delivered is how many batches of the call, from the first, were delivered nevertheless.
+	Delivered int
 }
 
 // Error implements error.

@@ -28,6 +28,7 @@ type Config struct {
 	MaxBatch int                     // spans per call of the exporter; OTEL_BSP_MAX_EXPORT_BATCH_SIZE, default 2048
 	Delay    time.Duration           // longest wait for a batch to fill; OTEL_BSP_SCHEDULE_DELAY, default 200 ms
 	Timeout  time.Duration           // longest call of the exporter; OTEL_BSP_EXPORT_TIMEOUT, default 30 s
+	Closed   func()                  // called once, after the exporter returned ErrClosed
 	Log      *slog.Logger            // default: discard
 }
 
@@ -81,6 +82,7 @@ type Queue struct {
 
 	closeOnce sync.Once
 	closeErr  error
+	gone      sync.Once // Closed was called
 }
 
 const (

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -383,5 +384,20 @@ func TestKeep(t *testing.T) {
 	q.Put(tree(2, "fine"))
 	if got := closed(t, q); got != (export.Stats{Exported: spans(1), SampledOut: spans(1)}) || f.names()[0] != "weak" {
 		t.Errorf("stats are %+v, exported %v", got, f.names())
+	}
+}
+
+// Without a reader nothing can be exported: the owner of the queue hears of it once, and it is no reason to warn.
+func TestExporterWithoutAReader(t *testing.T) {
+	f := newFake()
+	f.on = func(context.Context, []export.Batch) error { return fmt.Errorf("write: %w", export.ErrClosed) }
+	log := &logBuffer{}
+	calls := 0
+	q := newQueue(t, export.Config{Exporter: f, MaxBatch: 1, Closed: func() { calls++ }, Log: slog.New(slog.NewTextHandler(log, nil))})
+	for range 3 {
+		q.Put(wide(5))
+	}
+	if got := closed(t, q); got != (export.Stats{Failed: spans(15)}) || calls != 1 || log.String() != "" {
+		t.Errorf("stats are %+v, %d calls, log %q", got, calls, log)
 	}
 }

@@ -5,8 +5,13 @@ package export
 import (
 	"errors"
 	"fmt"
+	"math"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
+	"unicode/utf8"
 )
 
 // Variable is a variable of OpenTelemetry's SDK specification.
@@ -16,6 +21,8 @@ type Variable struct {
 	Refused string
 	// Values are the values that it accepts in any letter case, if it is an enumeration that nobody else checks.
 	Values []string
+	// Check, if any, returns what is wrong with a value that nobody else checks.
+	Check func(value string) error
 	// Moot says why the variable has no effect: the agent has nothing that it applies to.
 	Moot string
 }
@@ -29,8 +36,8 @@ const (
 // %s stands for nothing and for each signal.
 var variables = []Variable{
 	{Name: "OTEL_SDK_DISABLED", Values: []string{"true", "false"}},
-	{Name: "OTEL_RESOURCE_ATTRIBUTES"},
-	{Name: "OTEL_SERVICE_NAME"},
+	{Name: "OTEL_RESOURCE_ATTRIBUTES", Check: checkResource},
+	{Name: "OTEL_SERVICE_NAME", Check: checkText},
 	{Name: "OTEL_ENTITIES", Refused: "set OTEL_RESOURCE_ATTRIBUTES"},
 	{Name: "OTEL_LOG_LEVEL", Refused: "set CRAU_LOG_LEVEL"},
 	{Name: "OTEL_PROPAGATORS", Moot: "the agent propagates no context"},
@@ -46,10 +53,10 @@ var variables = []Variable{
 	{Name: "OTEL_BLRP_EXPORT_TIMEOUT", Moot: noLogs},
 	{Name: "OTEL_BLRP_MAX_QUEUE_SIZE", Moot: noLogs},
 	{Name: "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", Moot: noLogs},
-	{Name: "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"},
-	{Name: "OTEL_ATTRIBUTE_COUNT_LIMIT"},
-	{Name: "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT"},
-	{Name: "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"},
+	{Name: "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", Check: checkLimit},
+	{Name: "OTEL_ATTRIBUTE_COUNT_LIMIT", Check: checkLimit},
+	{Name: "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", Check: checkLimit},
+	{Name: "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", Check: checkLimit},
 	{Name: "OTEL_SPAN_EVENT_COUNT_LIMIT", Moot: noEvents},
 	{Name: "OTEL_SPAN_LINK_COUNT_LIMIT", Moot: noEvents},
 	{Name: "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", Moot: noEvents},
@@ -65,8 +72,8 @@ var variables = []Variable{
 	{Name: "OTEL_METRICS_EXPORTER"},
 	{Name: "OTEL_LOGS_EXPORTER", Moot: noLogs},
 	{Name: "OTEL_METRICS_EXEMPLAR_FILTER", Values: []string{"always_on", "always_off", "trace_based"}},
-	{Name: "OTEL_METRIC_EXPORT_INTERVAL"},
-	{Name: "OTEL_METRIC_EXPORT_TIMEOUT"},
+	{Name: "OTEL_METRIC_EXPORT_INTERVAL", Check: checkMilliseconds},
+	{Name: "OTEL_METRIC_EXPORT_TIMEOUT", Check: checkMilliseconds},
 	{Name: "OTEL_EXPORTER_OTLP%s_ENDPOINT"},
 	{Name: "OTEL_EXPORTER_OTLP%s_INSECURE"},
 	{Name: "OTEL_EXPORTER_OTLP%s_CERTIFICATE"},
@@ -112,14 +119,62 @@ func Variables() (all []Variable) {
 func CheckVariables(lookup func(name string) string) error {
 	var errs []error
 	for _, v := range Variables() {
-		value := strings.TrimSpace(lookup(v.Name))
+		raw := lookup(v.Name)
+		value := strings.TrimSpace(raw)
 		switch {
 		case value == "":
 		case v.Refused != "":
 			errs = append(errs, fmt.Errorf("%s: is not supported; %s", v.Name, v.Refused))
 		case v.Values != nil && !slices.Contains(v.Values, strings.ToLower(value)):
 			errs = append(errs, fmt.Errorf("%s: must be one of %s, got %q", v.Name, strings.Join(v.Values, ", "), value))
+		case v.Check != nil:
+			if err := v.Check(raw); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", v.Name, err))
+			}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// checkLimit accepts what the SDK does, which ignores other values: an integer. A negative one means no limit.
+func checkLimit(value string) error {
+	if _, err := strconv.Atoi(value); err != nil {
+		return fmt.Errorf("must be a whole number, got %q", value)
+	}
+	return nil
+}
+
+// checkMilliseconds accepts what the SDK does, which ignores other values.
+func checkMilliseconds(value string) error {
+	const most = math.MaxInt64 / int64(time.Millisecond)
+	if n, err := strconv.ParseInt(value, 10, 64); err != nil || n < 1 || n > most {
+		return fmt.Errorf("must be a number of milliseconds from 1 to %d, got %q", most, value)
+	}
+	return nil
+}
+
+func checkText(value string) error {
+	if !utf8.ValidString(value) {
+		return errors.New("must be UTF-8")
+	}
+	return nil
+}
+
+// checkResource accepts name=value pairs with percent-encoded values, as the resource specification defines them.
+// Text that is not UTF-8 cannot be sent over OTLP: a receiver would get nothing at all.
+func checkResource(list string) error {
+	for i, pair := range strings.Split(list, ",") {
+		if strings.TrimSpace(pair) == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(pair, "=")
+		name = strings.TrimSpace(name)
+		if !ok || name == "" || !utf8.ValidString(name) {
+			return fmt.Errorf("must be name=value pairs, separated by commas; number %d is not", i+1)
+		}
+		if value, err := url.PathUnescape(strings.TrimSpace(value)); err != nil || !utf8.ValidString(value) {
+			return fmt.Errorf("the value of %q must be percent-encoded UTF-8", name)
+		}
+	}
+	return nil
 }

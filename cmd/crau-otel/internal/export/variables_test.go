@@ -52,6 +52,48 @@ func TestVariablesThatAreRefused(t *testing.T) {
 			"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "banana",
 			`OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: must be one of cumulative, delta, lowmemory, got "banana"`,
 		},
+		{"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "0", ""},
+		{"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "-1", ""},
+		{
+			"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "1e3",
+			`OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: must be a whole number, got "1e3"`,
+		},
+		{
+			"OTEL_ATTRIBUTE_COUNT_LIMIT", " 5 ", // the SDK would ignore it
+			`OTEL_ATTRIBUTE_COUNT_LIMIT: must be a whole number, got " 5 "`,
+		},
+		{"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "many", `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: must be a whole number, got "many"`},
+		{
+			"OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "99999999999999999999",
+			`OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT: must be a whole number, got "99999999999999999999"`,
+		},
+		{"OTEL_METRIC_EXPORT_INTERVAL", "9223372036854", ""},
+		{
+			"OTEL_METRIC_EXPORT_INTERVAL", "9223372036855",
+			`OTEL_METRIC_EXPORT_INTERVAL: must be a number of milliseconds from 1 to 9223372036854, got "9223372036855"`,
+		},
+		{
+			"OTEL_METRIC_EXPORT_INTERVAL", "60s",
+			`OTEL_METRIC_EXPORT_INTERVAL: must be a number of milliseconds from 1 to 9223372036854, got "60s"`,
+		},
+		{
+			"OTEL_METRIC_EXPORT_TIMEOUT", "0",
+			`OTEL_METRIC_EXPORT_TIMEOUT: must be a number of milliseconds from 1 to 9223372036854, got "0"`,
+		},
+		{"OTEL_RESOURCE_ATTRIBUTES", "a=b, deployment.environment.name = caf%C3%A9 ,,host.id=,", ""},
+		{"OTEL_RESOURCE_ATTRIBUTES", "a=b,env=caf%E9", `OTEL_RESOURCE_ATTRIBUTES: the value of "env" must be percent-encoded UTF-8`},
+		{"OTEL_RESOURCE_ATTRIBUTES", "a=b,env=caf\xe9", `OTEL_RESOURCE_ATTRIBUTES: the value of "env" must be percent-encoded UTF-8`},
+		{"OTEL_RESOURCE_ATTRIBUTES", "env=50%", `OTEL_RESOURCE_ATTRIBUTES: the value of "env" must be percent-encoded UTF-8`},
+		{
+			"OTEL_RESOURCE_ATTRIBUTES", "a=b,secret",
+			"OTEL_RESOURCE_ATTRIBUTES: must be name=value pairs, separated by commas; number 2 is not",
+		},
+		{
+			"OTEL_RESOURCE_ATTRIBUTES", "caf\xe9=b",
+			"OTEL_RESOURCE_ATTRIBUTES: must be name=value pairs, separated by commas; number 1 is not",
+		},
+		{"OTEL_SERVICE_NAME", "caf\xe9", "OTEL_SERVICE_NAME: must be UTF-8"},
+		{"OTEL_SERVICE_NAME", "café", ""},
 	} {
 		err := export.CheckVariables(func(name string) string {
 			if name == c.name {

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/metrics"
 	"github.com/crau-otel/crau-otel/mapping"
@@ -182,7 +181,6 @@ func defined(src *source) map[string]bool {
 var resourceOptions = map[string]sdkresource.Option{
 	"WithTelemetrySDK": sdkresource.WithTelemetrySDK(),
 	"WithHost":         sdkresource.WithHost(),
-	"WithHostID":       sdkresource.WithAttributes(semconv.HostID("")), // not every machine has one
 	"WithOSType":       sdkresource.WithOSType(),
 	"WithFromEnv":      nil, // what users add is not documented here
 }

@@ -5,25 +5,70 @@ package identity
 import (
 	"context"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 
+	"go.opentelemetry.io/otel/attribute"
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// Host returns the resource attributes that all observed programs share: those of the host, and OTEL_RESOURCE_ATTRIBUTES.
-func Host(ctx context.Context, log *slog.Logger) *sdkresource.Resource {
-	id, err := sdkresource.New(ctx, sdkresource.WithHostID())
-	if err != nil {
-		log.Debug("no host.id", "error", err)
+// Host returns the resource attributes that all observed programs share: those of the host, and
+// OTEL_RESOURCE_ATTRIBUTES. root is the folder of the host's files, usually "/".
+func Host(ctx context.Context, root string, log *slog.Logger) *sdkresource.Resource {
+	host := sdkresource.Empty()
+	if id := machineID(root); id != "" {
+		host = sdkresource.NewSchemaless(semconv.HostID(id))
+	} else {
+		log.Debug("no host.id: the host has no valid machine-id")
 	}
 	rest, err := sdkresource.New(ctx, sdkresource.WithTelemetrySDK(), sdkresource.WithHost(), sdkresource.WithOSType(),
 		sdkresource.WithFromEnv())
 	if err != nil {
 		log.Warn("resource is incomplete", "error", err)
 	}
-	res, err := sdkresource.Merge(id, rest)
+	merged, err := sdkresource.Merge(host, rest)
 	if err != nil {
 		log.Warn("resource is incomplete", "error", err)
-		return rest
+		merged = rest
 	}
-	return res
+	return validText(merged)
+}
+
+// validText replaces what is not UTF-8, which OTLP cannot carry: the kernel accepts any bytes as the name of a host.
+func validText(r *sdkresource.Resource) *sdkresource.Resource {
+	attrs := r.Attributes()
+	for i, a := range attrs {
+		if a.Value.Type() == attribute.STRING {
+			attrs[i].Value = attribute.StringValue(strings.ToValidUTF8(a.Value.AsString(), "\uFFFD"))
+		}
+	}
+	return sdkresource.NewWithAttributes(r.SchemaURL(), attrs...)
+}
+
+// validID is the form of machine-id(5). A file without an id is empty or says "uninitialized".
+var validID = regexp.MustCompile("^[0-9a-f]{32}$")
+
+// machineID returns the machine-id, "" without a valid one: images of virtual machines have none on purpose, so that no
+// two hosts share it.
+func machineID(root string) string {
+	for _, name := range []string{"etc/machine-id", "var/lib/dbus/machine-id"} {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		id := strings.TrimSpace(string(text))
+		if err == nil && validID.MatchString(id) && strings.Trim(id, "0") != "" {
+			return id
+		}
+	}
+	return ""
+}
+
+// bootID identifies this host until it is rebooted; "" if it cannot be read.
+func bootID(root string) string {
+	text, err := os.ReadFile(filepath.Join(root, "proc/sys/kernel/random/boot_id"))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
 }

@@ -38,7 +38,7 @@ type Config struct {
 type Resolver struct {
 	services []config.Service
 	full     bool
-	host     string // host.id, or host.name without it
+	host     string // identifies the host
 	unified  bool   // no version 1 cgroups: the cgroup in the kernel's record is sufficient
 	cgroups  *host.Cgroups
 	helpers  *host.Helpers // read from processes and file systems that may not answer
@@ -49,18 +49,23 @@ type Resolver struct {
 func New(cfg Config) *Resolver {
 	helpers := host.NewHelpers(host.HelpersConfig{Log: cfg.Log, Patience: patience})
 	r := &Resolver{helpers: helpers, builds: newBuilds(helpers)}
-	for _, key := range []attribute.Key{semconv.HostIDKey, semconv.HostNameKey} {
-		if value, ok := cfg.Host.Set().Value(key); ok {
-			r.host = value.AsString()
-			break
-		}
-	}
+	r.host = identify(cfg.Host, "/")
 	own, err := os.ReadFile("/proc/self/cgroup")
 	r.unified = err == nil && bytes.HasPrefix(own, []byte("0::")) && bytes.Count(own, []byte("\n")) == 1
 	if r.cgroups, err = host.NewCgroups(); err != nil {
 		cfg.Log.Debug("cgroup watch unavailable; containers of short-lived processes will be missing", "error", err)
 	}
 	return r
+}
+
+// identify returns what distinguishes the host from others: host.id, and without it host.name, which hosts share that were
+// never named, with the id of the boot.
+func identify(host *sdkresource.Resource, root string) string {
+	if id, ok := host.Set().Value(semconv.HostIDKey); ok && id.AsString() != "" {
+		return id.AsString()
+	}
+	name, _ := host.Set().Value(semconv.HostNameKey)
+	return name.AsString() + bootID(root)
 }
 
 // With returns a resolver with other rules that shares the state of r. The first service that matches names a program;

@@ -49,13 +49,13 @@ func value(v attribute.Value) string {
 		}
 		return "[" + strings.Join(list, ",") + "]"
 	default:
-		return escapeJSON(v.String())
+		return Escape(v.String())
 	}
 }
 
-// escapeJSON returns JSON text with the characters escaped that JSON lets stand but a terminal may act on or hide. In
-// valid JSON they stand only in strings. The line feed stays.
-func escapeJSON(text string) string {
+// Escape returns text with the characters escaped that do not print, but for line feeds: a terminal may act on them or
+// hide them. What it returns for JSON has the same meaning, since JSON has such characters only in strings.
+func Escape(text string) string {
 	var b strings.Builder
 	for _, r := range text {
 		switch {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
@@ -87,18 +88,20 @@ func (b *batch) Release() {}
 // Export writes trees. A span whose parent is not among the spans before it is the root of a tree of its own. After an
 // error, of the writer, of ctx or of an exporter that is shut down, further trees are not written.
 func (e *Exporter) Export(ctx context.Context, batches []export.Batch) error {
-	for _, b := range batches {
+	for i, b := range batches {
+		if err := ctx.Err(); err != nil {
+			return &export.RefusedError{Err: err, Action: export.Retry, Delivered: i}
+		}
+		var text []byte
 		for _, root := range forest(&b.(*batch).tree) {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			text, err := e.render(root)
+			drawn, err := e.render(root)
 			if err != nil {
-				return err
+				return &export.RefusedError{Err: err, Delivered: i}
 			}
-			if err := e.write(text); err != nil {
-				return err
-			}
+			text = append(text, drawn...)
+		}
+		if err := e.write(text); err != nil {
+			return &export.RefusedError{Err: err, Delivered: i}
 		}
 	}
 	return nil
@@ -110,7 +113,9 @@ func (e *Exporter) write(text []byte) error {
 	if e.closed {
 		return errors.New("write span tree: exporter is shut down")
 	}
-	if _, err := e.writer.Write(text); err != nil {
+	if _, err := e.writer.Write(text); errors.Is(err, syscall.EPIPE) {
+		return fmt.Errorf("write span tree: %w", export.ErrClosed)
+	} else if err != nil {
 		return fmt.Errorf("write span tree: %w", err)
 	}
 	return nil

@@ -6,14 +6,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 	"unicode"
 
 	"go.opentelemetry.io/otel/attribute"
 
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
@@ -194,4 +197,12 @@ func FuzzOutputIsHarmless(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestWriterWithoutAReader(t *testing.T) {
+	t.Parallel()
+	w := &writes{err: &fs.PathError{Op: "write", Path: "|1", Err: syscall.EPIPE}}
+	if err := exportTrees(t.Context(), New(Config{Writer: w}), handshakes()); !errors.Is(err, export.ErrClosed) {
+		t.Errorf("error is %v", err)
+	}
 }

@@ -47,7 +47,7 @@ func renderJSON(root *node) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode span: %w", err)
 	}
-	return []byte(escapeJSON(b.String())), nil
+	return []byte(Escape(b.String())), nil
 }
 
 func newRecord(n *node) record {

@@ -24,6 +24,7 @@ type File struct {
 	Key    Key
 	Path   string // as its processes see it
 	Cgroup string // of the process it was first seen in; "" if it was found on the host's disk
+	Owner  string // whose share of the limits it counts against: a path of a cgroup, or a user
 	Probes *probes.File
 
 	// Trusted says that only root can change what is at Path: the file and every folder on the way to it belong to the
@@ -36,6 +37,10 @@ type File struct {
 
 	open *os.File
 }
+
+// RootOnly reports whether nobody but the host's root can write the file. In a mount namespace of its own, somebody else
+// may be root.
+func (f *File) RootOnly() bool { return f.Trusted && !f.Namespaced }
 
 // AttachPath returns a path that leads to the file itself, for [probes.Attach]. It is valid until [Config.Gone] has
 // returned for the file or the Discoverer is closed.

@@ -42,7 +42,7 @@ func New(cfg Config) (*Discoverer, error) {
 	}
 	in := newInbox()
 	return &Discoverer{
-		found: cfg.Found, gone: cfg.Gone, interval: cfg.Interval, inbox: in, holder: newHolder(in, s.helpers),
+		found: cfg.Found, gone: cfg.Gone, interval: cfg.Interval, inbox: in, holder: newHolder(in, s.helpers, s.turns.locator),
 		search: s, followUps: &followUps{s, make(map[*process]struct{})},
 	}, nil
 }

@@ -3,7 +3,8 @@
 package discover
 
 import (
-	"strings"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/crau-otel/crau-otel/limits"
@@ -15,7 +16,7 @@ const (
 	share = 20              // after that, an owner may use one part in so many of the time
 )
 
-// owner is who shares limits: a container, or a unit or user of the host.
+// owner is who shares limits: a container, or a unit or user of the host. Its name is a path of a cgroup, or the user.
 type owner struct {
 	name       string
 	class      limits.Class
@@ -49,16 +50,86 @@ type finder struct {
 	reported quota // files first seen by this finder
 }
 
-// newOwner returns the owner whose cgroup has that path.
-func newOwner(path string) *owner {
-	o := &owner{name: path, class: limits.ClassSystem}
-	switch {
-	case host.ParseCgroup(path).ContainerID != "":
-		o.class = limits.ClassContainer
-	case strings.HasSuffix(path, "/user-0.slice"):
-		o.class = limits.ClassRoot
-	case strings.HasPrefix(path, "/user.slice"):
-		o.class = limits.ClassUser
+// locator finds out who owns processes. It may be used by several goroutines.
+type locator struct {
+	cgroups *host.Cgroups // nil where cgroups of version 2 are not mounted
+
+	mu     sync.Mutex
+	places map[string]host.Place // by path, as of at most placesAge ago
+	began  time.Time             // when the first of them was found out
+}
+
+const (
+	placesAge = time.Second // cgroups can be given to users
+	maxPlaces = 4096
+)
+
+// newLocator returns a locator, which must be closed.
+func newLocator() *locator {
+	cgroups, err := host.NewCgroups()
+	if err != nil {
+		return &locator{places: make(map[string]host.Place)}
 	}
-	return o
+	return &locator{cgroups: cgroups, places: make(map[string]host.Place)}
+}
+
+func (l *locator) close() error {
+	if l.cgroups == nil {
+		return nil
+	}
+	return l.cgroups.Close()
+}
+
+// place returns the place of a cgroup.
+func (l *locator) place(cgroup string) host.Place {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := time.Now(); now.Sub(l.began) > placesAge || len(l.places) >= maxPlaces {
+		clear(l.places)
+		l.began = now
+	}
+	place, ok := l.places[cgroup]
+	if ok {
+		return place
+	}
+	place = host.Locate(cgroup)
+	if l.cgroups != nil {
+		if certain := l.cgroups.LocatePath(cgroup); certain.Owner != "/" { // else it is a path of version 1
+			place = certain
+		}
+	}
+	l.places[cgroup] = place
+	return place
+}
+
+// locate returns the name and class of the owner of a process in that cgroup. Outside of all cgroups, it is the user.
+func (l *locator) locate(pid host.Process, cgroup string) (name string, class limits.Class) {
+	if cgroup == "" { // it has ended
+		return "/", limits.ClassUnknown
+	}
+	place := l.place(cgroup)
+	switch {
+	case place.Owner == "/":
+		user, err := pid.User()
+		if err != nil {
+			return place.Owner, limits.ClassUnknown
+		}
+		return fmt.Sprint("uid ", user), classOf(user)
+	case place.IsUser:
+		return place.Owner, classOf(place.User)
+	case place.Container:
+		return place.Owner, limits.ClassContainer
+	}
+	return place.Owner, limits.ClassSystem
+}
+
+// classOf returns the class of a user.
+func classOf(user uint32) limits.Class {
+	switch {
+	case user == 0:
+		return limits.ClassRoot
+	case user < 1000, user >= 61184 && user <= 65519: // systemd, UIDS-GIDS
+		return limits.ClassSystem
+	}
+	return limits.ClassUser
 }

@@ -137,7 +137,7 @@ func (ps *processes) add(pid host.Process, cgroup string) *process {
 	if cgroup == "" {
 		p.cgroup, _ = pid.CgroupPath()
 	}
-	p.owner = ps.turns.owner(p.cgroup)
+	p.owner = ps.turns.owner(pid, p.cgroup)
 	p.owner.processes++
 	ps.watch(p)
 	p.memory, _ = ps.memory(p)
@@ -161,7 +161,7 @@ func (ps *processes) move(p *process, cgroup string) {
 		return
 	}
 	p.cgroup = cgroup
-	o := ps.turns.owner(cgroup)
+	o := ps.turns.owner(p.pid, cgroup)
 	if o == p.owner {
 		return
 	}

@@ -72,14 +72,15 @@ func (p *program) close() {
 type holder struct {
 	inbox    *inbox
 	helpers  *host.Helpers
+	locator  *locator
 	executed chan host.Process
 	stop     chan struct{}
 	done     chan struct{}
 }
 
-func newHolder(b *inbox, helpers *host.Helpers) *holder {
+func newHolder(b *inbox, helpers *host.Helpers, l *locator) *holder {
 	h := &holder{
-		inbox: b, helpers: helpers, executed: make(chan host.Process, maxExecuted),
+		inbox: b, helpers: helpers, locator: l, executed: make(chan host.Process, maxExecuted),
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	go h.run()
@@ -112,9 +113,10 @@ func (h *holder) hold(pid host.Process) {
 		h.inbox.miss()
 		return
 	}
+	owner, _ := h.locator.locate(pid, cgroup)
 	var p *program
 	answered := h.helpers.Ask(&host.Question{
-		Subject: host.Subject{Process: pid, Owner: host.OwnerPath(cgroup)},
+		Subject: host.Subject{Process: pid, Owner: owner},
 		Ask:     func() { p, err = hold(pid, cgroup) },
 		Answered: func() {
 			switch {

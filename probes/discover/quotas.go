@@ -84,7 +84,7 @@ func (q *quotas) need(e *entry) quota {
 func (q *quotas) charge(e *entry, sign int) {
 	need := q.need(e)
 	counts := []*quota{&q.all, &e.owner.reported, &e.finder.reported}
-	if !e.Trusted {
+	if !e.RootOnly() {
 		counts = append(counts, &q.distrusted, &e.owner.distrusted)
 	}
 	for _, count := range counts {
@@ -139,7 +139,7 @@ func (q *quotas) full(e *entry) *bound {
 		if b.most < 0 {
 			continue
 		}
-		if q.all[b.of]+need[b.of] > b.most || !e.Trusted && q.distrusted[b.of]+need[b.of] > b.most-b.most/reserve {
+		if q.all[b.of]+need[b.of] > b.most || !e.RootOnly() && q.distrusted[b.of]+need[b.of] > b.most-b.most/reserve {
 			return &b
 		}
 	}
@@ -156,7 +156,7 @@ func fraction(limit, parts int) int {
 
 // use returns what an owner uses of a resource, as far as it counts against a file.
 func (o *owner) use(e *entry, of resource) int {
-	if e.Trusted {
+	if e.RootOnly() {
 		return o.reported[of]
 	}
 	return o.distrusted[of]
@@ -201,7 +201,7 @@ func (c *catalogue) makeRoom(e *entry, by *finder) *bound {
 		if from == nil {
 			return b
 		}
-		victim := c.newest(from, e.Trusted)
+		victim := c.newest(from, e.RootOnly())
 		if victim == nil {
 			return b
 		}
@@ -211,11 +211,11 @@ func (c *catalogue) makeRoom(e *entry, by *finder) *bound {
 	}
 }
 
-// newest returns the newest reported entry of an owner; of those that not only root can write, unless any will do. Files
+// newest returns the newest reported entry of an owner; of those that not only root can write, unless every one will do. Files
 // that the rules name are not among them.
-func (c *catalogue) newest(of *owner, trusted bool) (newest *entry) {
+func (c *catalogue) newest(of *owner, every bool) (newest *entry) {
 	for _, e := range c.files {
-		if e.owner == of && e.refused == "" && !e.explicit && (trusted || !e.Trusted) && (newest == nil || e.order > newest.order) {
+		if e.owner == of && e.refused == "" && !e.explicit && (every || !e.RootOnly()) && (newest == nil || e.order > newest.order) {
 			newest = e
 		}
 	}

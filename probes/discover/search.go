@@ -73,10 +73,10 @@ func newSearch(cfg *Config, r *rules) (*search, error) {
 	if s.view, err = openHost(cfg.Root); err != nil {
 		return nil, err
 	}
-	s.turns = newTurns()
+	locator := newLocator()
+	s.turns = newTurns(locator)
 	if s.processes, err = newProcesses(s.turns, cfg.Changed == nil); err != nil {
-		s.view.folder.Close()
-		return nil, err
+		return nil, errors.Join(err, s.view.folder.Close(), locator.close())
 	}
 	s.helpers = host.NewHelpers(host.HelpersConfig{Log: cfg.Log})
 	s.catalogue = newCatalogue(cfg, r)
@@ -88,7 +88,7 @@ func newSearch(cfg *Config, r *rules) (*search, error) {
 func (s *search) close() error {
 	s.helpers.Close()
 	errs := s.catalogue.close()
-	return errors.Join(append(errs, s.processes.close(), s.view.folder.Close())...)
+	return errors.Join(append(errs, s.processes.close(), s.view.folder.Close(), s.turns.locator.close())...)
 }
 
 // setRules applies new rules: it retires files that they exclude, and schedules all processes for examination.

@@ -18,21 +18,22 @@ type queue struct {
 // turns decides which process is examined next. Owners take turns, whatever the number of their processes, and wait
 // once they have used up their share of time.
 type turns struct {
-	owners map[string]*owner
-	queues map[*owner]*queue
-	ready  []*queue
+	locator *locator
+	owners  map[string]*owner
+	queues  map[*owner]*queue
+	ready   []*queue
 }
 
-func newTurns() *turns {
-	return &turns{owners: make(map[string]*owner), queues: make(map[*owner]*queue)}
+func newTurns(l *locator) *turns {
+	return &turns{locator: l, owners: make(map[string]*owner), queues: make(map[*owner]*queue)}
 }
 
-// owner returns the owner of that cgroup.
-func (t *turns) owner(cgroup string) *owner {
-	name := host.OwnerPath(cgroup)
+// owner returns the owner of a process in that cgroup.
+func (t *turns) owner(pid host.Process, cgroup string) *owner {
+	name, class := t.locator.locate(pid, cgroup)
 	o := t.owners[name]
 	if o == nil {
-		o = newOwner(name)
+		o = &owner{name: name, class: class}
 		t.owners[name] = o
 	}
 	return o

@@ -3,9 +3,14 @@
 package discover
 
 import (
+	"os"
+	"os/exec"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/crau-otel/crau-otel/probes/host"
 )
 
 // TestShare lets an owner use up its share of time.
@@ -33,7 +38,7 @@ func TestShare(t *testing.T) {
 	// Owners take turns, whatever the number of their processes.
 	w := discover(t, Config{})
 	turns := w.search.turns
-	many, one := turns.owner("/many.service"), turns.owner("/one.service")
+	many, one := turns.owner(0, "/many.service"), turns.owner(0, "/one.service")
 	add := func(o *owner) { turns.enqueue(&process{finder: finder{owner: o}, pid: 1 << 31, statm: -1}) }
 	for _, o := range []*owner{many, many, many, one} {
 		add(o)
@@ -52,5 +57,27 @@ func TestShare(t *testing.T) {
 	add(one)
 	if len(turns.ready) != 1 || turns.ready[0].owner != one {
 		t.Errorf("%d owners take turns", len(turns.ready))
+	}
+}
+
+// TestUsersOutsideOfCgroups gives users without cgroups shares of their own.
+func TestUsersOutsideOfCgroups(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	cmd := exec.Command("sleep", "60")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 70001, Gid: 70001}}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	l := newLocator()
+	t.Cleanup(func() { _ = l.close() })
+	for pid, want := range map[int]string{cmd.Process.Pid: "uid 70001 user", os.Getpid(): "uid 0 root"} {
+		if name, class := l.locate(host.Process(pid), "/"); name+" "+string(class) != want {
+			t.Errorf("got %s, %s; want %s", name, class, want)
+		}
 	}
 }

@@ -25,7 +25,7 @@ const (
 // Subject is what a question is about, and depends on for an answer: a process or, if Process is 0, a file system.
 type Subject struct {
 	Process Process
-	Owner   string // owner of the process, see [OwnerPath]
+	Owner   string // owner of the process
 	Device  uint64 // of the file system; numbers from 1<<63 on stand for unknown devices
 }
 

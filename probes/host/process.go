@@ -147,6 +147,25 @@ func (p Process) RootUser() (uint64, error) {
 	return 0, errors.New("in a user namespace without a root")
 }
 
+// User returns the effective user of the process.
+func (p Process) User() (uint32, error) {
+	data, err := os.ReadFile(p.Path("status"))
+	if err != nil {
+		return 0, fmt.Errorf("read user: %w", err)
+	}
+	_, rest, _ := strings.Cut(string(data), "\nUid:")
+	line, _, _ := strings.Cut(rest, "\n")
+	ids := strings.Fields(line) // real, effective, saved, of the file system
+	if len(ids) < 2 {
+		return 0, errors.New("read user: no line Uid")
+	}
+	n, err := strconv.ParseUint(ids[1], 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("read user: %w", err)
+	}
+	return uint32(n), nil
+}
+
 // OtherThread returns a thread of a process whose first thread has ended. Such a process has no maps of its own
 // although its other threads run. It returns 0 if there is no other thread.
 func (p Process) OtherThread() Process {

@@ -12,7 +12,6 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/links"
 	"github.com/crau-otel/crau-otel/probes"
 	"github.com/crau-otel/crau-otel/probes/discover"
-	"github.com/crau-otel/crau-otel/probes/host"
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
@@ -174,8 +173,8 @@ func (a *attachments) addStrings(f *discover.File, number uint32) {
 	content, err := strings.Read(f.AttachPath())
 	if err == nil {
 		owner := "" // a part of the room is reserved for files that only root can write
-		if !f.Trusted {
-			owner = host.OwnerPath(f.Cgroup)
+		if !f.RootOnly() {
+			owner = f.Owner
 		}
 		err = a.tracer.AddStrings(number, owner, strings.Address, content)
 	}

@@ -4,6 +4,9 @@ package discover
 
 import (
 	"fmt"
+	"os"
+	"path"
+	"strings"
 	"sync"
 	"time"
 
@@ -80,6 +83,13 @@ func (l *locator) close() error {
 	return l.cgroups.Close()
 }
 
+// isVersion2 reports whether a path is one of version 2, as far as the outermost cgroup says.
+func (l *locator) isVersion2(cgroup string) bool {
+	outermost, _, _ := strings.Cut(strings.TrimPrefix(cgroup, "/"), "/")
+	_, err := os.Lstat(path.Join(l.cgroups.Mount(), outermost))
+	return err == nil
+}
+
 // place returns the place of a cgroup.
 func (l *locator) place(cgroup string) host.Place {
 	l.mu.Lock()
@@ -93,10 +103,8 @@ func (l *locator) place(cgroup string) host.Place {
 		return place
 	}
 	place = host.Locate(cgroup)
-	if l.cgroups != nil {
-		if certain := l.cgroups.LocatePath(cgroup); certain.Owner != "/" { // else it is a path of version 1
-			place = certain
-		}
+	if l.cgroups != nil && l.isVersion2(cgroup) {
+		place = l.cgroups.LocatePath(cgroup)
 	}
 	l.places[cgroup] = place
 	return place

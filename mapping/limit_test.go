@@ -28,3 +28,18 @@ func TestAttributeValueLengthLimit(t *testing.T) {
 	}
 	f.finish()
 }
+
+// 0 leaves every text empty, and a negative limit is none.
+func TestAttributeValueLengthLimitsAtTheEdge(t *testing.T) {
+	for limit, want := range map[string]string{"0": "", "1": "a", "-1": "abc", "": "abc"} {
+		t.Setenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", limit)
+		f := newFeed(t, Config{})
+		f.Open(1, none, name("app::thing"), s("app::text", "abc"))
+		f.m.Flush()
+		got := attributeMap(f.trees[0].Spans[0].Attributes())
+		if got["app.text"] != want || got["crypto.context.id"] == "" {
+			t.Errorf("limit %q: attributes are %v", limit, got)
+		}
+		f.finish()
+	}
+}

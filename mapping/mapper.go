@@ -140,10 +140,11 @@ func New(cfg Config) (*Mapper, error) {
 }
 
 func (m *Mapper) meaningRules() meaning.Rules {
-	return meaning.Rules{
-		Scopes: m.cfg.Rules.Scopes, Policy: m.cfg.Rules.Policy, Library: m.cfg.Library,
-		MaxValueLength: sdktrace.NewSpanLimits().AttributeValueLengthLimit,
+	rules := meaning.Rules{Scopes: m.cfg.Rules.Scopes, Policy: m.cfg.Rules.Policy, Library: m.cfg.Library}
+	if limit := sdktrace.NewSpanLimits().AttributeValueLengthLimit; limit >= 0 {
+		rules.MaxValueLength = &limit
 	}
+	return rules
 }
 
 // Reconfigure replaces the rules, also for trees that are open and for known processes. Call it from the goroutine that

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/console"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/inventory"
 	"github.com/crau-otel/crau-otel/probes"
 )
@@ -66,9 +68,9 @@ func writeSitesText(w io.Writer, files []*probes.File) error {
 		if i > 0 {
 			fmt.Fprintln(tw)
 		}
-		fmt.Fprintf(tw, "%s: %d sites, %s", file.Path, len(file.Sites), file.Machine)
+		fmt.Fprintf(tw, "%s: %d sites, %s", console.Phrase(file.Path), len(file.Sites), file.Machine)
 		if file.Soname != "" {
-			fmt.Fprintf(tw, ", soname %s", file.Soname)
+			fmt.Fprintf(tw, ", soname %s", console.Phrase(file.Soname))
 		}
 		if file.BuildID != "" {
 			fmt.Fprintf(tw, ", build id %s", file.BuildID)
@@ -82,10 +84,10 @@ func writeSitesText(w io.Writer, files []*probes.File) error {
 			if site.RefCtrOffset != 0 {
 				semaphore = fmt.Sprintf("0x%x", site.RefCtrOffset)
 			}
-			fmt.Fprintf(tw, "  %s\t0x%x\t%s\t%s\n", site.Probe, site.Offset, semaphore, site.Spec)
+			fmt.Fprintf(tw, "  %s\t0x%x\t%s\t%s\n", site.Probe, site.Offset, semaphore, console.Phrase(site.Spec))
 		}
 		for _, problem := range file.Problems {
-			fmt.Fprintf(tw, "  skipped: %v\n", problem)
+			fmt.Fprintf(tw, "  skipped: %s\n", console.Escape(problem.Error()))
 		}
 	}
 	return tw.Flush()
@@ -132,7 +134,12 @@ func writeSitesJSON(w io.Writer, files []*probes.File) error {
 
 // writeJSON writes a list as an array.
 func writeJSON[T any](w io.Writer, list []T) error {
-	enc := json.NewEncoder(w)
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
 	enc.SetIndent("", "  ")
-	return enc.Encode(list)
+	if err := enc.Encode(list); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, console.Escape(b.String()))
+	return err
 }

@@ -151,8 +151,8 @@ func (in *Interpreter) addSpan(m *Meaning, head *shape.Head, i int, c *context) 
 		span.Operation = len(m.Operations)
 		m.Operations = append(m.Operations, op)
 	}
-	if limit := in.rules.MaxValueLength; limit > 0 {
-		cutValues(attrs[start:], limit)
+	if limit := in.rules.MaxValueLength; limit != nil {
+		cutValues(attrs[start:], *limit)
 	}
 	span.AttributesEnd = len(attrs)
 	m.Spans, m.Attributes = append(m.Spans, span), attrs

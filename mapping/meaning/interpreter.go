@@ -18,8 +18,8 @@ type Rules struct {
 	// Library returns the attributes of a file, by the number that events give. It must always return the same ones.
 	// nil: files have no attributes.
 	Library func(file uint32) []attribute.KeyValue
-	// MaxValueLength bounds the characters of a text in an attribute, the context's id excepted; 0 or negative: no limit.
-	MaxValueLength int
+	// MaxValueLength bounds the characters of a text in an attribute, the context's id excepted; nil: no limit.
+	MaxValueLength *int
 }
 
 // Interpreter makes and remembers meanings. It is used from one goroutine.

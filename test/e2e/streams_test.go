@@ -6,12 +6,17 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/test/harness"
 )
@@ -158,6 +163,59 @@ func TestEveryLineOfTheLogIsJSON(t *testing.T) {
 		}
 		if c.end > 0 && (!strings.Contains(got.stderr, `"msg":"gRPC"`) || !strings.Contains(got.stderr, `"msg":"totals"`)) {
 			t.Errorf("neither gRPC nor the totals are in\n%s", got.stderr)
+		}
+	}
+}
+
+// On a terminal, colours are automatic; NO_COLOR and a terminal that knows none turn them off.
+func TestColoursOnATerminal(t *testing.T) {
+	t.Parallel()
+	for env, want := range map[string]bool{"TERM=xterm": true, "NO_COLOR=1": false, "TERM=dumb": false} {
+		sample := ownSample(t)
+		master, terminal := openTerminal(t)
+		a := harness.Start(t, harness.AgentConfig{
+			Path: agentPath, Args: []string{"--library", sample, "--exporter", "console"}, Stdout: terminal,
+			Env: []string{"TERM=xterm", "NO_COLOR=", env},
+		})
+		harness.RunSample(t, sample, "--count", "1", "--rate", "0", "--role", "server")
+		a.Stop()
+		_ = terminal.Close()
+		out, _ := io.ReadAll(master) // ends with an error once nobody has the terminal open
+		if got := sgr.Match(out); got != want || !strings.Contains(string(out), "tls::key_exchange") {
+			t.Errorf("%s: coloured is %v:\n%q", env, got, out)
+		}
+	}
+}
+
+// openTerminal returns both sides of a pseudo-terminal.
+func openTerminal(t *testing.T) (master, terminal *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = master.Close() })
+	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err == nil {
+		terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return master, terminal
+}
+
+// crau-otel probes FILE prints names as the other commands do.
+func TestProbesOfAFileWithAHostileName(t *testing.T) {
+	t.Parallel()
+	name := harness.Copy(t, samplePath, filepath.Join(t.TempDir(), "sa\x1b[31mmple\n"))
+	for _, args := range [][]string{{"probes", name}, {"probes", "--output", "json", name}, {"probes", name + "\x1b"}} {
+		got := crau(t, nil, args...)
+		if strings.Contains(got.stdout+got.stderr, "\x1b") || !strings.Contains(got.stdout+got.stderr, "[31mmple") {
+			t.Errorf("%q: stdout %q, stderr %q", args, got.stdout, got.stderr)
 		}
 	}
 }

@@ -22,6 +22,8 @@ import (
 type ReceiverConfig struct {
 	// Address to listen on, "127.0.0.1:0" if empty.
 	Address string
+	// Listener is used instead of a new one, if it is set, until the receiver is closed.
+	Listener net.Listener
 	// Answer decides how calls that export spans are answered; nil accepts all of them. Metrics are always accepted.
 	Answer Answer
 	// Options are passed to the gRPC server: credentials, limits on message sizes or connection ages.
@@ -60,9 +62,13 @@ func NewReceiver(cfg ReceiverConfig) (*Receiver, error) {
 
 // Listen starts a receiver again, on the same address, after Close.
 func (r *Receiver) Listen() error {
-	listener, err := net.Listen("tcp", r.address)
-	if err != nil {
-		return fmt.Errorf("start receiver: %w", err)
+	listener := r.cfg.Listener
+	r.cfg.Listener = nil
+	if listener == nil {
+		var err error
+		if listener, err = net.Listen("tcp", r.address); err != nil {
+			return fmt.Errorf("start receiver: %w", err)
+		}
 	}
 	var server *grpc.Server
 	if r.cfg.CountOnly {

@@ -39,7 +39,27 @@ type pipeline struct {
 	// resolver is nil until newPipeline has made it.
 	resolver *identity.Resolver
 	keep     atomic.Pointer[func(mapping.Tree) bool]
+	senders  []reconnecter
 	log      *slog.Logger
+}
+
+// reconnecter connects again with its certificate files as they are now, and returns their names.
+type reconnecter interface {
+	Reconnect() (files []string, err error)
+}
+
+// reconnect makes the exporters of spans and metrics use certificates that were replaced. It returns the files.
+func (p *pipeline) reconnect() (files []string, err error) {
+	var errs []error
+	for _, sender := range p.senders {
+		with, err := sender.Reconnect()
+		if err == nil {
+			files = append(files, with...)
+		}
+		errs = append(errs, err)
+	}
+	slices.Sort(files)
+	return slices.Compact(files), errors.Join(errs...)
 }
 
 func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
@@ -57,6 +77,9 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 		return nil, err
 	}
 	p := &pipeline{log: log, version: a.version, tracer: a.tracer, handler: &handler{clock: tracer.NewClock()}}
+	if sender, ok := exporter.(reconnecter); ok {
+		p.senders = append(p.senders, sender)
+	}
 	p.setKeep(cfg)
 	p.queue, err = export.NewQueue(export.Config{
 		Exporter: exporter,
@@ -180,6 +203,7 @@ func (p *pipeline) newMetrics(
 	if err != nil {
 		return nil, err
 	}
+	p.senders = append(p.senders, reader)
 	own, err := sdkresource.Merge(sdkresource.NewSchemaless(semconv.ServiceName("crau-otel"),
 		semconv.ServiceVersion(p.version)), host)
 	if err != nil {

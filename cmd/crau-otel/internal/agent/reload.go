@@ -42,13 +42,17 @@ func (a *Agent) reload() {
 		a.log.Error("configuration not reloaded", "error", err)
 		return
 	}
-	now, restart := a.cfg.Reloaded(next)
+	now, changed, restart := a.cfg.Reloaded(next)
 	if err := a.apply(now); err != nil {
 		a.log.Error("configuration not reloaded", "error", err)
 		return
 	}
 	a.cfg = now
-	a.log.Info("configuration reloaded")
+	files, err := a.pipeline.reconnect()
+	if err != nil {
+		a.log.Warn("certificates not reloaded; connections keep the previous ones", "error", err)
+	}
+	a.log.Info("configuration reloaded", "changed", strings.Join(changed, ", "), "certificates", strings.Join(files, ", "))
 	if restart != nil {
 		a.log.Warn("some changes take a restart", "keys", strings.Join(restart, ", "))
 	}

@@ -21,12 +21,18 @@ func newExporter(cfg config.Config, stdout *os.File, userAgent string) (export.E
 	switch cfg.Exporter {
 	case config.ExporterConsole:
 		color := cfg.Console.Color == config.ColorAlways ||
-			cfg.Console.Color == config.ColorAuto && term.IsTerminal(int(stdout.Fd()))
+			cfg.Console.Color == config.ColorAuto && term.IsTerminal(int(stdout.Fd())) && wantsColor(os.Getenv)
 		return console.New(console.Config{Writer: stdout, Format: cfg.Console.Format, Color: color}), nil
 	case config.ExporterNone:
 		return export.None{}, nil
 	}
 	return otlp.Open(userAgent)
+}
+
+// wantsColor reports whether the environment has nothing against colours: https://no-color.org, and terminals that do not
+// know them.
+func wantsColor(lookup func(string) string) bool {
+	return lookup("NO_COLOR") == "" && lookup("TERM") != "dumb"
 }
 
 // noMetricsHint is logged if the receiver, like Jaeger, accepts no metrics.

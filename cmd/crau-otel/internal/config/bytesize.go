@@ -45,7 +45,7 @@ func (s *ByteSize) UnmarshalText(text []byte) error {
 		}
 	}
 	n, err := strconv.ParseUint(number, 10, 64)
-	if err != nil || n > math.MaxUint64/uint64(unit) {
+	if err != nil || !decimal.MatchString(number) || n > math.MaxUint64/uint64(unit) {
 		return fmt.Errorf("must be %s, got %q", sizeForm, text)
 	}
 	*s = ByteSize(n) * unit

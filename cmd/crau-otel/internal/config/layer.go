@@ -46,9 +46,9 @@ func parse(t reflect.Type, s string) any {
 		return list
 	case t.Kind() == reflect.Bool:
 		v, err = strconv.ParseBool(s)
-	case zero.CanInt():
+	case zero.CanInt() && decimal.MatchString(s):
 		v, err = strconv.ParseInt(s, 10, 64)
-	case zero.CanUint():
+	case zero.CanUint() && decimal.MatchString(s):
 		v, err = strconv.ParseUint(s, 10, 64)
 	case zero.CanFloat():
 		v, err = strconv.ParseFloat(s, 64)

@@ -56,7 +56,7 @@ func fileLayer(fs *pflag.FlagSet, environ []string) (layer, error) {
 			return layer{}, fmt.Errorf("%s: %w", source, err)
 		}
 	}
-	return layer{doc.values, doc.place}, nil
+	return layer{doc.values, doc.place}, doc.checkNumbers()
 }
 
 // decode writes conformed values to c. It is strict, but values that conform accepted cannot fail.

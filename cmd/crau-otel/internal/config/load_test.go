@@ -331,3 +331,50 @@ func TestLogFormat(t *testing.T) {
 		t.Errorf("a command without flags: %s", got)
 	}
 }
+
+// A whole number means the same in a file and in a variable, or nothing in both.
+func TestWholeNumbersAreDecimal(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		number string
+		want   int // 0: refused
+	}{
+		{"1000", 1000},
+		{"+1000", 1000},
+		{"01000", 0},
+		{"0x10", 0},
+		{"0o17", 0},
+		{"0b11", 0},
+		{"01_0", 0},
+		{"1_000", 0},
+		{"08", 0},
+		{"1e3", 0},
+		{"1000.0", 0},
+	} {
+		file, fromFile := load(t, "limits:\n  open_contexts: "+c.number+"\n", nil)
+		variable, fromVariable := load(t, "", []string{"CRAU_LIMITS_OPEN_CONTEXTS=" + c.number})
+		if (fromFile == nil) != (c.want != 0) || (fromVariable == nil) != (c.want != 0) {
+			t.Errorf("%s: from a file %v, from a variable %v", c.number, fromFile, fromVariable)
+		}
+		if c.want != 0 && (file.Limits.OpenContexts != c.want || variable.Limits.OpenContexts != c.want) {
+			t.Errorf("%s: %d and %d", c.number, file.Limits.OpenContexts, variable.Limits.OpenContexts)
+		}
+	}
+	for _, size := range []string{"01048576", "0x100000", "1_048_576", "01MiB"} {
+		if _, err := load(t, "ring:\n  size: "+size+"\n", nil); err == nil {
+			t.Errorf("ring.size %s from a file is accepted", size)
+		}
+		if _, err := load(t, "", []string{"CRAU_RING_SIZE=" + size}); err == nil {
+			t.Errorf("ring.size %s from a variable is accepted", size)
+		}
+		if _, err := load(t, "", nil, "--ring-size", size); err == nil {
+			t.Errorf("ring.size %s from a flag is accepted", size)
+		}
+	}
+	_, err := load(t, "wire:\n  deny_ports: [22, 0x1bb]\npolicy:\n  rules:\n    - value: 010\n", nil)
+	want := "crau.yaml:2: wire.deny_ports[1]: must be a whole number in decimal, without leading zeros or underscores, got 0x1bb\n" +
+		"crau.yaml:5: policy.rules[0].value: must be a whole number in decimal, without leading zeros or underscores, got 010"
+	if err == nil || err.Error() != want {
+		t.Errorf("error is %v, want %s", err, want)
+	}
+}

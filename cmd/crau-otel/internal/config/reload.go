@@ -7,29 +7,34 @@ import (
 	"slices"
 )
 
-// Reloaded returns c with those values of next that may change while the agent runs. restart has the other keys that
-// differ, which need a restart.
-func (c Config) Reloaded(next Config) (now Config, restart []string) {
+// Reloaded returns c with those values of next that may change while the agent runs. changed has the keys of these that
+// differ, and restart the other keys that differ, which need a restart.
+func (c Config) Reloaded(next Config) (now Config, changed, restart []string) {
 	now = c
 	now.Libraries, now.Scopes, now.Services = next.Libraries, next.Scopes, next.Services
 	now.Discovery = next.Discovery
 	now.Discovery.Enabled = c.Discovery.Enabled // the capabilities for it may have been dropped
 	now.Spans, now.Policy, now.Privacy, now.Sampling = next.Spans, next.Policy, next.Privacy, next.Sampling
 	now.Log.Level = next.Log.Level
-	restart = differing("", reflect.ValueOf(now), reflect.ValueOf(next))
-	slices.Sort(restart)
-	return now, restart
+	return now, differing(c, now), differing(now, next)
 }
 
-// differing returns the keys of a section whose values differ between a and b.
-func differing(section string, a, b reflect.Value) []string {
+// differing returns the keys whose values differ between a and b.
+func differing(a, b Config) []string {
+	keys := differingIn("", reflect.ValueOf(a), reflect.ValueOf(b))
+	slices.Sort(keys)
+	return keys
+}
+
+// differingIn returns the keys of a section whose values differ between a and b.
+func differingIn(section string, a, b reflect.Value) []string {
 	var keys []string
 	for i := range a.NumField() {
 		f := a.Type().Field(i)
 		key := join(section, f.Tag.Get(tagName))
 		switch {
 		case isSection(f.Type):
-			keys = append(keys, differing(key, a.Field(i), b.Field(i))...)
+			keys = append(keys, differingIn(key, a.Field(i), b.Field(i))...)
 		case !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()):
 			keys = append(keys, key)
 		}

@@ -23,12 +23,12 @@ func TestReloadedChangesOrNamesEveryKey(t *testing.T) {
 		if reflect.DeepEqual(old, next) {
 			t.Fatalf("%s was not changed", key)
 		}
-		now, restart := old.Reloaded(next)
+		now, changed, restart := old.Reloaded(next)
 		if slices.Contains(reloadable, key) {
-			if !reflect.DeepEqual(now, next) || restart != nil {
-				t.Errorf("%s is not reloaded, and %q take a restart", key, restart)
+			if !reflect.DeepEqual(now, next) || restart != nil || !slices.Equal(changed, []string{key}) {
+				t.Errorf("%s is not reloaded, %q are, and %q take a restart", key, changed, restart)
 			}
-		} else if !reflect.DeepEqual(now, old) || !slices.Equal(restart, []string{key}) {
+		} else if !reflect.DeepEqual(now, old) || changed != nil || !slices.Equal(restart, []string{key}) {
 			t.Errorf("%s is reloaded, and %q take a restart", key, restart)
 		}
 	}

@@ -151,9 +151,9 @@ func WriteText(w io.Writer, list []File) error {
 			attached += ": " + i.Reason
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", console.Phrase(i.Path), short(i.BuildID), i.Sites, i.pids(),
-			console.Phrase(short(i.Container)+i.unit()), console.Phrase(trusted), attached)
+			console.Phrase(short(i.Container)+i.unit()), console.Phrase(trusted), console.Escape(attached))
 		for _, problem := range i.Problems {
-			fmt.Fprintf(tw, "  skipped: %s\n", problem)
+			fmt.Fprintf(tw, "  skipped: %s\n", console.Escape(problem))
 		}
 	}
 	return tw.Flush()

@@ -29,6 +29,16 @@ func (s *settings) readFiles(signal string) error {
 	return err
 }
 
+// names returns the names of the files that are set.
+func (f *certificateFiles) names() (names []string) {
+	for _, v := range []variable{f.authorities, f.certificate, f.key} {
+		if v.value != "" {
+			names = append(names, v.value)
+		}
+	}
+	return names
+}
+
 // load returns a configuration with the files as they are now.
 func (f *certificateFiles) load() (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}

@@ -4,17 +4,15 @@ package otlp
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
-	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding/gzip"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 )
 
@@ -22,6 +20,11 @@ const (
 	// maxReconnect bounds the wait between two tries to connect, so that spans are delivered soon after a receiver is
 	// back. gRPC's default is two minutes.
 	maxReconnect = 5 * time.Second
+	// silence and patience detect a receiver whose host is gone, which closes no connection: after so long without an
+	// answer to anything that was sent, or to the ping that follows a silence, the connection is given up. Pings are only
+	// sent during calls, which are shorter by default; servers disconnect clients that send many.
+	silence  = 20 * time.Second
+	patience = 10 * time.Second
 	// writeBuffer is how much gRPC gives to one system call, in bytes; its default is 32 KiB, a tenth of what many
 	// batches have.
 	writeBuffer = 256 << 10
@@ -33,41 +36,33 @@ func Open(userAgent string) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	connection, err := s.connect(userAgent)
+	current, err := newRenewable(func() (*grpc.ClientConn, error) { return s.connect(userAgent) },
+		func(old *grpc.ClientConn) { _ = old.Close() })
 	if err != nil {
 		return nil, err
 	}
-	return New(Config{Connection: connection, Headers: s.headers, Timeout: s.timeout})
+	return New(Config{Connection: &connection{current, s.files.names()}, Headers: s.headers, Timeout: s.timeout})
 }
 
-// OpenMetrics returns a reader that exports metrics over OTLP as often as OTEL_METRIC_EXPORT_INTERVAL says.
-func OpenMetrics(ctx context.Context, userAgent string) (sdkmetric.Reader, error) {
-	s, err := readSettings(signalMetrics)
-	if err != nil {
-		return nil, err
-	}
-	connection, err := s.connect(userAgent)
-	if err != nil {
-		return nil, err
-	}
-	// Headers, timeout, temporality and aggregation are left to the SDK, which reads their variables.
-	exporter, err := otlpmetricgrpc.New(ctx, otlpmetricgrpc.WithGRPCConn(connection))
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("make OTLP metric exporter: %w", err), connection.Close())
-	}
-	return sdkmetric.NewPeriodicReader(metricExporter{exporter, connection}), nil
+// connection is a Connection that can be replaced.
+type connection struct {
+	*renewable[*grpc.ClientConn]
+
+	files []string // that it is made with
 }
 
-// metricExporter closes its connection, which the SDK's does not when it is given one.
-type metricExporter struct {
-	*otlpmetricgrpc.Exporter
-
-	connection Connection
+// Invoke implements [Connection].
+func (c *connection) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	current, done := c.use()
+	defer done()
+	return current.Invoke(ctx, method, args, reply, opts...)
 }
 
-// Shutdown implements [sdkmetric.Exporter].
-func (e metricExporter) Shutdown(ctx context.Context) error {
-	return errors.Join(e.Exporter.Shutdown(ctx), closeWithin(ctx, e.connection))
+// Close implements [Connection].
+func (c *connection) Close() error {
+	current, done := c.use()
+	defer done()
+	return current.Close()
 }
 
 // connect returns a connection, which is made when it is first used.
@@ -75,6 +70,7 @@ func (s settings) connect(userAgent string) (*grpc.ClientConn, error) {
 	opts := []grpc.DialOption{
 		grpc.WithUserAgent(userAgent),
 		grpc.WithWriteBufferSize(writeBuffer),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: silence, Timeout: patience}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 500 * time.Millisecond, Multiplier: 1.5, Jitter: 0.2, MaxDelay: maxReconnect},
 			MinConnectTimeout: maxReconnect,

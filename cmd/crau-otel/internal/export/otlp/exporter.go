@@ -101,6 +101,16 @@ func (e *Exporter) Export(ctx context.Context, batches []export.Batch) error {
 	return nil
 }
 
+// Reconnect makes later calls use a new connection, which is made with the certificate files as they are now, and returns
+// their names. If they cannot be used, or without any, it changes nothing.
+func (e *Exporter) Reconnect() (files []string, err error) {
+	c, ok := e.cfg.Connection.(*connection)
+	if !ok || len(c.files) == 0 {
+		return nil, nil
+	}
+	return c.files, c.renew()
+}
+
 // Shutdown closes the connection, which takes gRPC seconds when the receiver does not read. It waits until ctx ends.
 func (e *Exporter) Shutdown(ctx context.Context) error { return closeWithin(ctx, e.cfg.Connection) }
 

@@ -13,6 +13,8 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,7 +47,11 @@ func (a authority) sign(t *testing.T, c *x509.Certificate) (*x509.Certificate, *
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.SerialNumber, c.NotBefore, c.NotAfter = big.NewInt(1), time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SerialNumber, c.NotBefore, c.NotAfter = serial, time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	signer := a.key
 	if signer == nil {
 		signer = key
@@ -74,8 +80,9 @@ func (a authority) issue(t *testing.T) (certificate, key []byte) {
 	return certificate, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-// options return what makes a receiver use TLS and ask for certificates of its authority.
-func (a authority) options(t *testing.T) []grpc.ServerOption {
+// options return what makes a receiver use TLS and ask for certificates of its authority. verify, if any, is called for
+// each connection.
+func (a authority) options(t *testing.T, verify func(tls.ConnectionState) error) []grpc.ServerOption {
 	t.Helper()
 	pair, err := tls.X509KeyPair(a.issue(t))
 	if err != nil {
@@ -85,6 +92,7 @@ func (a authority) options(t *testing.T) []grpc.ServerOption {
 	pool.AddCert(a.certificate)
 	return []grpc.ServerOption{grpc.Creds(credentials.NewTLS(&tls.Config{
 		Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert,
+		VerifyConnection: verify,
 	}))}
 }
 
@@ -99,6 +107,15 @@ func (f certificateFiles) write(t *testing.T, name string, content []byte) {
 	if err := os.Rename(name+".new", name); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// setenv makes exporters use an endpoint and the files.
+func (f certificateFiles) setenv(t *testing.T, endpoint string) {
+	t.Helper()
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+	t.Setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", f.authorities)
+	t.Setenv("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", f.certificate)
+	t.Setenv("OTEL_EXPORTER_OTLP_CLIENT_KEY", f.key)
 }
 
 // replace writes certificates of an authority, as a tool that renews them does: one file after the other.
@@ -128,12 +145,9 @@ func TestRenewedCertificatesAreUsed(t *testing.T) {
 	f := certificateFiles{filepath.Join(dir, "ca.pem"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")}
 	first, second := newAuthority(t, "first"), newAuthority(t, "second")
 	f.replace(t, first)
-	r := harness.Receive(t, harness.ReceiverConfig{Options: first.options(t)})
+	r := harness.Receive(t, harness.ReceiverConfig{Options: first.options(t, nil)})
 	_, port := splitHostPort(t, r.Address())
-	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "HTTPS://localhost:"+port)
-	t.Setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", f.authorities)
-	t.Setenv("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", f.certificate)
-	t.Setenv("OTEL_EXPORTER_OTLP_CLIENT_KEY", f.key)
+	f.setenv(t, "HTTPS://localhost:"+port)
 	e, err := otlp.Open("test")
 	if err != nil {
 		t.Fatal(err)
@@ -152,9 +166,73 @@ func TestRenewedCertificatesAreUsed(t *testing.T) {
 
 	f.replace(t, second)
 	r.Close()
-	moved := harness.Receive(t, harness.ReceiverConfig{Options: second.options(t), Address: r.Address()})
+	moved := harness.Receive(t, harness.ReceiverConfig{Options: second.options(t, nil), Address: r.Address()})
 	eventually(t, e)
 	if n := moved.Accepted.Load(); n != 1 {
 		t.Errorf("%d spans arrived, want 1", n)
+	}
+}
+
+// certificates notes the serial numbers of the certificates that clients show.
+type certificates struct {
+	mu      sync.Mutex
+	serials []string
+}
+
+func (c *certificates) note(state tls.ConnectionState) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.serials = append(c.serials, state.PeerCertificates[0].SerialNumber.String())
+	return nil
+}
+
+// A connection that stays open does not hide that its certificates were replaced: Reconnect makes a new one with them,
+// and no call fails because of that.
+func TestReconnectUsesNewCertificates(t *testing.T) {
+	dir := t.TempDir()
+	f := certificateFiles{filepath.Join(dir, "ca.pem"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")}
+	a := newAuthority(t, "first")
+	f.replace(t, a)
+	seen := &certificates{}
+	r := harness.Receive(t, harness.ReceiverConfig{Options: a.options(t, seen.note)})
+	_, port := splitHostPort(t, r.Address())
+	f.setenv(t, "https://localhost:"+port)
+	e, err := otlp.Open("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = e.Shutdown(t.Context()) }()
+	export := func() {
+		t.Helper()
+		if err := exportTrees(t.Context(), e, handshake(1)); err != nil {
+			t.Error(err)
+		}
+	}
+	export()
+	export()
+	f.replace(t, a)
+	export() // on the open connection
+	if files, err := e.Reconnect(); err != nil || len(files) != 3 {
+		t.Errorf("reconnected with %q, error %v", files, err)
+	}
+	export()
+	f.write(t, f.key, []byte("half of a"))
+	if _, err := e.Reconnect(); err == nil || !strings.HasPrefix(err.Error(), "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: ") {
+		t.Errorf("error is %v", err)
+	}
+	export()
+	seen.mu.Lock()
+	defer seen.mu.Unlock()
+	if len(seen.serials) != 2 || seen.serials[0] == seen.serials[1] {
+		t.Errorf("connections were made with the certificates %q, want two different ones", seen.serials)
+	}
+}
+
+// Without certificate files there is nothing to renew, and connections stay.
+func TestReconnectWithoutFiles(t *testing.T) {
+	r := harness.Receive(t, harness.ReceiverConfig{})
+	e := open(t, r.Endpoint())
+	if files, err := e.Reconnect(); files != nil || err != nil {
+		t.Errorf("reconnected with %q, error %v", files, err)
 	}
 }

@@ -165,7 +165,7 @@ int audit(void *ctx)
 	struct slot *s;
 	struct run *r;
 
-	if (!cpu)
+	if (!cpu || !observed(id >> 32))
 		return 0;
 	index = take_run(cpu);
 	if (index >= CRAU_RUNS) {
@@ -205,6 +205,20 @@ int process_exec(void *ctx __attribute__((unused)))
 	return 0;
 }
 
+/* A child of an observed process is observed before it runs. Attached with family_only. */
+SEC("raw_tp/sched_process_fork")
+int process_fork(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *child = (struct task_struct *)ctx->args[1];
+	__u32 parent = bpf_get_current_pid_tgid() >> 32, tgid = BPF_CORE_READ(child, tgid);
+	__u8 one = 1;
+
+	if (tgid != parent && bpf_map_lookup_elem(&family, &parent) &&
+	    bpf_map_update_elem(&family, &tgid, &one, BPF_ANY))
+		count(CRAU_STAT_FAMILY_FULL);
+	return 0;
+}
+
 SEC("raw_tp/sched_process_exit")
 int process_exit(void *ctx __attribute__((unused)))
 {
@@ -216,10 +230,14 @@ int process_exit(void *ctx __attribute__((unused)))
 	__u64 lost;
 
 	__sync_fetch_and_add(&epoch, 1); /* the process id can be reused, even if the process is not in the map */
-	if (!process)
+	if (!process && !family_only)
 		return 0;
 	/* The exiting thread is not counted as live any more. */
 	if (BPF_CORE_READ(task, signal, live.counter) > 0)
+		return 0;
+	if (family_only)
+		bpf_map_delete_elem(&family, &tgid);
+	if (!process)
 		return 0;
 	lost = process->lost;
 	bpf_map_delete_elem(&processes, &tgid);

@@ -69,6 +69,7 @@ enum crau_stat {
 	CRAU_STAT_PAIR_FAULT,	/* pairs missing from sent records because their key was unreadable */
 	CRAU_STAT_TRUNCATED,	/* sent records with a truncated key, value or array */
 	CRAU_STAT_PROCESS_LOST,	/* process and exit records for which the ring was full */
+	CRAU_STAT_FAMILY_FULL,	/* descendants of a command that the map family had no room for */
 	CRAU_STATS,
 };
 

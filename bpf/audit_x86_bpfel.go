@@ -25,7 +25,7 @@ type AuditCpu struct {
 		Pad   uint32
 		Sent  uint64
 	}
-	N [10]uint64
+	N [11]uint64
 }
 
 type AuditCrauBudget struct {
@@ -178,7 +178,8 @@ const (
 	AuditCrauStatCRAU_STAT_PAIR_FAULT   AuditCrauStat = 7
 	AuditCrauStatCRAU_STAT_TRUNCATED    AuditCrauStat = 8
 	AuditCrauStatCRAU_STAT_PROCESS_LOST AuditCrauStat = 9
-	AuditCrauStatCRAU_STATS             AuditCrauStat = 10
+	AuditCrauStatCRAU_STAT_FAMILY_FULL  AuditCrauStat = 10
+	AuditCrauStatCRAU_STATS             AuditCrauStat = 11
 )
 
 type AuditCrauWake uint32
@@ -209,6 +210,7 @@ type AuditSlot struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	AuditMapCpus              = "cpus"
+	AuditMapFamily            = "family"
 	AuditMapProcesses         = "processes"
 	AuditMapRing              = "ring"
 	AuditMapScopes            = "scopes"
@@ -217,8 +219,10 @@ const (
 	AuditProgAudit            = "audit"
 	AuditProgProcessExec      = "process_exec"
 	AuditProgProcessExit      = "process_exit"
+	AuditProgProcessFork      = "process_fork"
 	AuditVarCanSleep          = "can_sleep"
 	AuditVarEpoch             = "epoch"
+	AuditVarFamilyOnly        = "family_only"
 	AuditVarReaderWaits       = "reader_waits"
 	AuditVarScopeCount        = "scope_count"
 	AuditVarSecondLimit       = "second_limit"
@@ -279,6 +283,7 @@ type AuditProgramSpecs struct {
 	Audit       *ebpf.ProgramSpec `ebpf:"audit"`
 	ProcessExec *ebpf.ProgramSpec `ebpf:"process_exec"`
 	ProcessExit *ebpf.ProgramSpec `ebpf:"process_exit"`
+	ProcessFork *ebpf.ProgramSpec `ebpf:"process_fork"`
 }
 
 // AuditMapSpecs contains maps before they are loaded into the kernel.
@@ -286,6 +291,7 @@ type AuditProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type AuditMapSpecs struct {
 	Cpus      *ebpf.MapSpec `ebpf:"cpus"`
+	Family    *ebpf.MapSpec `ebpf:"family"`
 	Processes *ebpf.MapSpec `ebpf:"processes"`
 	Ring      *ebpf.MapSpec `ebpf:"ring"`
 	Scopes    *ebpf.MapSpec `ebpf:"scopes"`
@@ -299,6 +305,7 @@ type AuditMapSpecs struct {
 type AuditVariableSpecs struct {
 	CanSleep          *ebpf.VariableSpec `ebpf:"can_sleep"`
 	Epoch             *ebpf.VariableSpec `ebpf:"epoch"`
+	FamilyOnly        *ebpf.VariableSpec `ebpf:"family_only"`
 	ReaderWaits       *ebpf.VariableSpec `ebpf:"reader_waits"`
 	ScopeCount        *ebpf.VariableSpec `ebpf:"scope_count"`
 	SecondLimit       *ebpf.VariableSpec `ebpf:"second_limit"`
@@ -335,6 +342,7 @@ func (o *AuditObjects) Close() error {
 // It can be passed to LoadAuditObjects or ebpf.CollectionSpec.LoadAndAssign.
 type AuditMaps struct {
 	Cpus      *ebpf.Map `ebpf:"cpus"`
+	Family    *ebpf.Map `ebpf:"family"`
 	Processes *ebpf.Map `ebpf:"processes"`
 	Ring      *ebpf.Map `ebpf:"ring"`
 	Scopes    *ebpf.Map `ebpf:"scopes"`
@@ -345,6 +353,7 @@ type AuditMaps struct {
 func (m *AuditMaps) Close() error {
 	return _AuditClose(
 		m.Cpus,
+		m.Family,
 		m.Processes,
 		m.Ring,
 		m.Scopes,
@@ -359,6 +368,7 @@ func (m *AuditMaps) Close() error {
 type AuditVariables struct {
 	CanSleep          *ebpf.Variable `ebpf:"can_sleep"`
 	Epoch             *ebpf.Variable `ebpf:"epoch"`
+	FamilyOnly        *ebpf.Variable `ebpf:"family_only"`
 	ReaderWaits       *ebpf.Variable `ebpf:"reader_waits"`
 	ScopeCount        *ebpf.Variable `ebpf:"scope_count"`
 	SecondLimit       *ebpf.Variable `ebpf:"second_limit"`
@@ -381,6 +391,7 @@ type AuditPrograms struct {
 	Audit       *ebpf.Program `ebpf:"audit"`
 	ProcessExec *ebpf.Program `ebpf:"process_exec"`
 	ProcessExit *ebpf.Program `ebpf:"process_exit"`
+	ProcessFork *ebpf.Program `ebpf:"process_fork"`
 }
 
 func (p *AuditPrograms) Close() error {
@@ -388,6 +399,7 @@ func (p *AuditPrograms) Close() error {
 		p.Audit,
 		p.ProcessExec,
 		p.ProcessExit,
+		p.ProcessFork,
 	)
 }
 

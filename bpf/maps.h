@@ -12,6 +12,9 @@ volatile __u32 scope_count = 0;
 /* Set before loading: the number of hits of one process that are recorded in SECOND; 0 means unlimited. */
 const volatile __u32 second_limit = 0;
 
+/* Set before loading: only the processes in the map family are observed. */
+const volatile __u8 family_only = 0;
+
 /* Set by the reader before it blocks: enum crau_wake. */
 __u32 reader_waits = 0;
 
@@ -87,6 +90,16 @@ struct {
 	__type(key, __u32);
 	__type(value, struct crau_budget);
 } processes SEC(".maps");
+
+/* A command and its descendants that live, by tgid. User space adds the first, and process_fork the others. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u32);
+	__type(value, __u8);
+} family SEC(".maps");
+
+static __always_inline int observed(__u32 tgid) { return !family_only || bpf_map_lookup_elem(&family, &tgid); }
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

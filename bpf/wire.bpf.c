@@ -100,7 +100,7 @@ struct packet {
 	__u8 tcp_flags;
 	__u8 egress;
 	__u8 flags;	/* enum crau_wire_flag */
-	__u8 pad;
+	__u8 foreign;	/* the process that sends it is not observed */
 };
 
 #define TCP_FIN 1
@@ -188,6 +188,7 @@ static __always_inline int owner_admitted(__u64 cgroup, __u32 uid, __u64 now)
 		r->uid = p->uid;                                                       \
 		r->seq = p->seq;                                                       \
 		r->flags = p->flags;                                                   \
+		r->foreign = p->foreign;                                               \
 		if (p->flags & (CRAU_WIRE_TLS | CRAU_WIRE_SSH)) {                      \
 			r->start_seq = d->prefix_len ? d->prefix_seq : p->seq;         \
 			r->peer_seq = p->peer_seq;                                     \
@@ -214,7 +215,9 @@ static __noinline int submit(struct __sk_buff *skb, struct packet *p, struct dir
 		tid = BPF_CORE_READ(task, pid);
 		if (tgid && BPF_CORE_READ(task, mm)) {
 			p->flags |= CRAU_WIRE_OWNER;
-			if (!bpf_map_lookup_elem(&processes, &tgid))
+			if (!observed(tgid))
+				p->foreign = 1;
+			else if (!bpf_map_lookup_elem(&processes, &tgid))
 				announce(tgid, tid, p->now);
 		}
 	}

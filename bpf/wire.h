@@ -57,7 +57,8 @@ struct crau_packet {
 	__u8 flags;			/* enum crau_wire_flag */
 	__u8 prefix_len;		/* bytes of the hello that earlier packets had */
 	__u8 prefix[CRAU_WIRE_PREFIX];
-	__u16 pad;
+	__u8 foreign;			/* with CRAU_WIRE_OWNER: the process is not observed */
+	__u8 pad;
 	__u8 payload[];
 };
 

@@ -59,7 +59,7 @@ type WireCpu struct {
 		Pad   uint32
 		Sent  uint64
 	}
-	N [10]uint64
+	N [11]uint64
 }
 
 type WireCrauBudget struct {
@@ -97,7 +97,8 @@ type WireCrauPacket struct {
 	Flags     uint8
 	PrefixLen uint8
 	Prefix    [6]uint8
-	Pad       uint16
+	Foreign   uint8
+	Pad       uint8
 	Payload   [0]uint8
 	_         [4]byte
 }
@@ -202,6 +203,7 @@ const (
 	WireMapCpus            = "cpus"
 	WireMapExcludedCgroups = "excluded_cgroups"
 	WireMapExcludedPorts   = "excluded_ports"
+	WireMapFamily          = "family"
 	WireMapOwners          = "owners"
 	WireMapProcesses       = "processes"
 	WireMapRing            = "ring"
@@ -213,6 +215,7 @@ const (
 	WireProgWireIngress    = "wire_ingress"
 	WireVarCanSleep        = "can_sleep"
 	WireVarEpoch           = "epoch"
+	WireVarFamilyOnly      = "family_only"
 	WireVarReaderWaits     = "reader_waits"
 	WireVarScopeCount      = "scope_count"
 	WireVarSecondLimit     = "second_limit"
@@ -276,6 +279,7 @@ type WireMapSpecs struct {
 	Cpus            *ebpf.MapSpec `ebpf:"cpus"`
 	ExcludedCgroups *ebpf.MapSpec `ebpf:"excluded_cgroups"`
 	ExcludedPorts   *ebpf.MapSpec `ebpf:"excluded_ports"`
+	Family          *ebpf.MapSpec `ebpf:"family"`
 	Owners          *ebpf.MapSpec `ebpf:"owners"`
 	Processes       *ebpf.MapSpec `ebpf:"processes"`
 	Ring            *ebpf.MapSpec `ebpf:"ring"`
@@ -291,6 +295,7 @@ type WireMapSpecs struct {
 type WireVariableSpecs struct {
 	CanSleep        *ebpf.VariableSpec `ebpf:"can_sleep"`
 	Epoch           *ebpf.VariableSpec `ebpf:"epoch"`
+	FamilyOnly      *ebpf.VariableSpec `ebpf:"family_only"`
 	ReaderWaits     *ebpf.VariableSpec `ebpf:"reader_waits"`
 	ScopeCount      *ebpf.VariableSpec `ebpf:"scope_count"`
 	SecondLimit     *ebpf.VariableSpec `ebpf:"second_limit"`
@@ -324,6 +329,7 @@ type WireMaps struct {
 	Cpus            *ebpf.Map `ebpf:"cpus"`
 	ExcludedCgroups *ebpf.Map `ebpf:"excluded_cgroups"`
 	ExcludedPorts   *ebpf.Map `ebpf:"excluded_ports"`
+	Family          *ebpf.Map `ebpf:"family"`
 	Owners          *ebpf.Map `ebpf:"owners"`
 	Processes       *ebpf.Map `ebpf:"processes"`
 	Ring            *ebpf.Map `ebpf:"ring"`
@@ -339,6 +345,7 @@ func (m *WireMaps) Close() error {
 		m.Cpus,
 		m.ExcludedCgroups,
 		m.ExcludedPorts,
+		m.Family,
 		m.Owners,
 		m.Processes,
 		m.Ring,
@@ -355,6 +362,7 @@ func (m *WireMaps) Close() error {
 type WireVariables struct {
 	CanSleep        *ebpf.Variable `ebpf:"can_sleep"`
 	Epoch           *ebpf.Variable `ebpf:"epoch"`
+	FamilyOnly      *ebpf.Variable `ebpf:"family_only"`
 	ReaderWaits     *ebpf.Variable `ebpf:"reader_waits"`
 	ScopeCount      *ebpf.Variable `ebpf:"scope_count"`
 	SecondLimit     *ebpf.Variable `ebpf:"second_limit"`

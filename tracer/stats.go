@@ -24,6 +24,7 @@ type Stats struct {
 	PairFaults  uint64 // pairs missing from sent records because their key was unreadable
 	Truncated   uint64 // sent records with a truncated key, value or array
 	ProcessLost uint64 // records about processes for which the ring was full
+	FamilyFull  uint64 // descendants of a command that are not observed, since there were too many at a time
 
 	Read        uint64 // records of hits that were decoded
 	Undecodable uint64 // lost: records that could not be decoded
@@ -63,6 +64,7 @@ func (t *Tracer) Stats() (Stats, error) {
 		PairFaults:  n[bpf.AuditCrauStatCRAU_STAT_PAIR_FAULT],
 		Truncated:   n[bpf.AuditCrauStatCRAU_STAT_TRUNCATED] + t.cut.Load(),
 		ProcessLost: n[bpf.AuditCrauStatCRAU_STAT_PROCESS_LOST],
+		FamilyFull:  n[bpf.AuditCrauStatCRAU_STAT_FAMILY_FULL],
 		Read:        t.read.Load(),
 		Undecodable: t.undecodable.Load(),
 	}, nil

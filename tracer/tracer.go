@@ -29,6 +29,7 @@ type Config struct {
 	ProcessRate  int           // hits a second recorded of one process; default: unlimited
 	Scopes       []string      // record only data of these scopes, and data without a scope; at most 16; default: all
 	SingleUprobe bool          // do not use uprobe_multi even if the kernel has it
+	Family       bool          // observe only the processes that Follow is called for, and their descendants
 	Log          *slog.Logger  // default: discards
 
 	// Tap, if any, is given every record as it lay in the ring, before it is decoded, on Run's goroutine: for
@@ -116,10 +117,11 @@ func New(cfg Config) (_ *Tracer, err error) {
 	if t.wakeups, err = newWakeups(t.objs.Ring); err != nil {
 		return nil, err
 	}
-	for name, prog := range map[string]*ebpf.Program{
-		"sched_process_exec": t.objs.ProcessExec,
-		"sched_process_exit": t.objs.ProcessExit,
-	} {
+	programs := map[string]*ebpf.Program{"sched_process_exec": t.objs.ProcessExec, "sched_process_exit": t.objs.ProcessExit}
+	if cfg.Family {
+		programs["sched_process_fork"] = t.objs.ProcessFork
+	}
+	for name, prog := range programs {
 		l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: name, Program: prog})
 		if err != nil {
 			return nil, fmt.Errorf("attach raw tracepoint %s: %w", name, err)
@@ -147,6 +149,13 @@ func (t *Tracer) load() error {
 		}
 	} else {
 		audit.Flags &^= unix.BPF_F_SLEEPABLE
+	}
+	if t.cfg.Family {
+		if err := spec.Variables["family_only"].Set(uint8(1)); err != nil {
+			return fmt.Errorf("set family_only: %w", err)
+		}
+	} else {
+		spec.Maps["family"].MaxEntries = 1
 	}
 	if rate := t.cfg.ProcessRate; rate > 0 {
 		if err := spec.Variables["second_limit"].Set(uint32(int64(rate) * budgetSecond / int64(time.Second))); err != nil {

@@ -102,12 +102,17 @@ func (t *Tracer) loadWire(w *wirePrograms) error {
 	}
 	shared := map[string]*ebpf.Map{
 		"ring": t.objs.Ring, "processes": t.objs.Processes, "cpus": t.objs.Cpus, "sites": t.objs.Sites,
-		"slots": t.objs.Slots, "scopes": t.objs.Scopes,
+		"slots": t.objs.Slots, "scopes": t.objs.Scopes, "family": t.objs.Family,
 	}
 	for name, m := range shared {
 		spec.Maps[name].MaxEntries = m.MaxEntries()
 	}
 	shared[".bss"] = t.variables
+	if t.cfg.Family {
+		if err := spec.Variables["family_only"].Set(uint8(1)); err != nil {
+			return fmt.Errorf("set family_only: %w", err)
+		}
+	}
 	err = spec.LoadAndAssign(&w.objs, &ebpf.CollectionOptions{MapReplacements: shared})
 	if err != nil {
 		return fmt.Errorf("load socket programs: %w", err)
@@ -211,6 +216,7 @@ func decodePacket(sample []byte, p *event.Packet) error {
 		StartSeq: le.Uint32(at(unsafe.Offsetof(r.StartSeq))),
 		PeerSeq:  le.Uint32(at(unsafe.Offsetof(r.PeerSeq))),
 		Flags:    event.PacketFlags(sample[unsafe.Offsetof(r.Flags)]),
+		Foreign:  sample[unsafe.Offsetof(r.Foreign)] != 0,
 	}
 	length, prefix := int(le.Uint16(at(unsafe.Offsetof(r.Len)))), int(sample[unsafe.Offsetof(r.PrefixLen)])
 	if packetSize+length > len(sample) || prefix > len(r.Prefix) {

@@ -30,6 +30,7 @@ type Stats struct {
 	Malformed   uint64 // neither TLS nor SSH after all
 	TooLong     uint64 // the hello exceeds what is looked at
 	Evicted     uint64 // dropped since a limit was reached
+	Foreign     uint64 // of processes that are not observed: see event.Packet
 	Open        uint64 // followed now, and not yet emitted
 }
 
@@ -125,6 +126,10 @@ func (s *Sensor) Packet(p *event.Packet) {
 	}
 	c.last = p.Time
 	if p.Flags&event.Owned != 0 && c.pid == 0 {
+		if p.Foreign {
+			s.drop(c, &s.stats.Foreign)
+			return
+		}
 		c.pid, c.tid = p.PID, p.TID
 	}
 	if c.conn == nil {
@@ -238,9 +243,13 @@ func (s *Sensor) evict() {
 			most = share
 		}
 	}
-	c := most.Front().Value.(*connection)
+	s.drop(most.Front().Value.(*connection), &s.stats.Evicted)
+}
+
+// drop ends a connection, and counts it for the reason unless it was emitted.
+func (s *Sensor) drop(c *connection, reason *uint64) {
 	if c.conn != nil && !c.emitted.root {
-		s.stats.Evicted++
+		*reason++
 		c.emitted.counted = true
 	}
 	s.end(c)

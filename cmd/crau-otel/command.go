@@ -13,6 +13,6 @@ func newCommand() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newRunCommand(), newProbesCommand(), newCheckCommand(), newVersionCommand())
+	root.AddCommand(newRunCommand(), newExecCommand(), newProbesCommand(), newCheckCommand(), newVersionCommand())
 	return root
 }

@@ -6,14 +6,25 @@
 package main
 
 import (
+	"errors"
 	"os"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/launch"
 )
 
 func main() {
-	if cmd, err := newCommand().ExecuteC(); err != nil {
-		reportFailure(os.Stderr, config.LogFormat(cmd.Flags(), os.Environ()), err)
-		os.Exit(1)
+	launch.Main()
+	cmd, err := newCommand().ExecuteC()
+	if err == nil {
+		return
 	}
+	code := 1
+	if exit := (*exitError)(nil); errors.As(err, &exit) {
+		err, code = exit.err, exit.code
+	}
+	if err != nil {
+		reportFailure(os.Stderr, config.LogFormat(cmd.Flags(), os.Environ()), err)
+	}
+	os.Exit(code)
 }

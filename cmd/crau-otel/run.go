@@ -24,7 +24,7 @@ func newRunCommand() *cobra.Command {
 			"  crau-otel run --discovery false --library /opt/gnutls/lib/libgnutls.so.30",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			load := func() (config.Config, error) { return config.Load(cmd.Flags(), os.Environ()) }
+			load := func() (config.Config, error) { return config.Load(config.Default(), cmd.Flags(), os.Environ()) }
 			cfg, err := load()
 			if err != nil {
 				return err
@@ -49,7 +49,7 @@ func newRunCommand() *cobra.Command {
 			return a.Run(ctx)
 		},
 	}
-	config.Flags(cmd.Flags())
+	config.Flags(cmd.Flags(), config.Default())
 	return cmd
 }
 

@@ -36,6 +36,7 @@ type Packet struct {
 	StartSeq uint32 // with StartsTLS: sequence number of the ClientHello's first byte
 	PeerSeq  uint32 // with StartsTLS and StartsSSH: the next sequence number of the other direction
 	Flags    PacketFlags
+	Foreign  bool   // with Owned: only a command and its descendants are observed, and the process is not one of them
 	Prefix   []byte // with StartsTLS: the first bytes of the ClientHello, which earlier packets had
 	Payload  []byte
 }

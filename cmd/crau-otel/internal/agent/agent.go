@@ -27,6 +27,10 @@ type Config struct {
 	Version string
 	// Stdout is where the console exporter writes; nil means [os.Stdout].
 	Stdout *os.File
+	// Follow is a process: only it and its descendants are observed. 0 means all processes.
+	Follow int
+	// Ready, if any, is called once by Run when everything is attached.
+	Ready func()
 	// Log is the agent's log; nil means none.
 	Log *slog.Logger
 	// Level is the level of Log, which a reload can change. If it is nil, the level is fixed.
@@ -44,6 +48,9 @@ type Agent struct {
 	user    privileges.User
 	reloads chan struct{} // holds at most one pending request
 	stop    func()        // ends Run
+	follow  int
+	ready   func()
+	outcome Outcome // written by Run
 
 	tracer      *tracer.Tracer
 	attachments *attachments
@@ -55,7 +62,7 @@ type Agent struct {
 func New(c Config) (*Agent, error) {
 	a := &Agent{
 		cfg: c.Config, load: c.Load, version: c.Version, stdout: c.Stdout, log: c.Log, level: c.Level,
-		reloads: make(chan struct{}, 1),
+		reloads: make(chan struct{}, 1), follow: c.Follow, ready: c.Ready,
 	}
 	if a.load == nil {
 		a.load = func() (config.Config, error) { return c.Config, nil }
@@ -85,10 +92,16 @@ func New(c Config) (*Agent, error) {
 		MaxProcesses: a.cfg.Limits.Processes,
 		ProcessRate:  a.cfg.Limits.ProcessRate,
 		Scopes:       a.cfg.Scopes,
+		Family:       a.follow != 0,
 		Log:          a.log,
 	})
 	if err != nil {
 		return nil, err
+	}
+	if a.follow != 0 {
+		if err := a.tracer.Follow(uint32(a.follow)); err != nil {
+			return nil, errors.Join(err, a.tracer.Close())
+		}
 	}
 	a.attachments = newAttachments(a.tracer, a.cfg.User == "", a.log)
 	return a, nil
@@ -106,7 +119,8 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		return err
 	}
 	files, sites := a.attachments.count()
-	onWire := a.attachWire()
+	a.outcome.Wire = a.attachWire()
+	onWire := a.outcome.Wire == nil
 	if sites == 0 && !a.cfg.Discovery.Enabled && !onWire {
 		return errors.New("nothing attached: no file has a usable crypto_auditing probe")
 	}
@@ -138,5 +152,8 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	a.pipeline.handler.note()
 	go feedWatchdog(ctx, a.pipeline.handler, a.log)
 	notify(a.log, daemon.SdNotifyReady)
+	if a.ready != nil {
+		a.ready()
+	}
 	return a.trace(ctx, stopDiscovery)
 }

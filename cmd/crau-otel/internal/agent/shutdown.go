@@ -52,6 +52,7 @@ func (a *Agent) trace(ctx context.Context, stopDiscovery func(time.Duration) err
 	stop := context.AfterFunc(ctx, func() {
 		deadline = time.Now().Add(timeout)
 		notify(a.log, daemon.SdNotifyStopping)
+		a.outcome.Files, _ = a.attachments.count()
 		a.log.Info("stopping: detaching, then exporting what is left; interrupt again to end at once")
 		err := errors.Join(stopDiscovery(timeout/detachShare), a.attachments.close(timeout/detachShare),
 			within(timeout/detachShare, "detach from sockets", a.tracer.DetachWire))
@@ -73,6 +74,7 @@ func (a *Agent) trace(ctx context.Context, stopDiscovery func(time.Duration) err
 	total, totalsErr := a.pipeline.totals()
 	total.Traced = traced // hits since then were not read
 	total.Log(a.log)
+	a.outcome.Totals = total
 	return errors.Join(err, statsErr, totalsErr)
 }
 

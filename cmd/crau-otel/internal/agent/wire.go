@@ -12,13 +12,16 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// attachWire attaches the programs that read handshakes from connections, and reports whether it did. Where it cannot,
-// libraries with probes are traced all the same.
-func (a *Agent) attachWire() bool {
+// errWireOff is why connections are not examined if the configuration says so.
+var errWireOff = errors.New("wire.enabled is false, or scopes has neither tls nor ssh")
+
+// attachWire attaches the programs that read handshakes from connections, or returns why not, which it logs unless the
+// configuration asks for it. Libraries with probes are traced all the same.
+func (a *Agent) attachWire() error {
 	cfg := a.cfg.Wire
 	wanted := func(scope string) bool { return scope == "tls" || scope == "ssh" }
 	if !cfg.Enabled || len(a.cfg.Scopes) > 0 && !slices.ContainsFunc(a.cfg.Scopes, wanted) {
-		return false
+		return errWireOff
 	}
 	ports := make([]uint16, len(cfg.DenyPorts))
 	for i, port := range cfg.DenyPorts {
@@ -31,12 +34,11 @@ func (a *Agent) attachWire() bool {
 	})
 	switch {
 	case err == nil:
-		return true
 	case errors.Is(err, unix.EPERM):
 		a.log.Warn("handshakes are not read from connections, only from libraries with probes; grant CAP_NET_ADMIN, or set "+
 			"wire.enabled to false", "error", err)
 	default:
 		a.log.Warn("handshakes are not read from connections, only from libraries with probes", "error", err)
 	}
-	return false
+	return err
 }

@@ -19,11 +19,11 @@ const sampleFile = "../../../../crau-otel.yaml"
 func TestSampleHoldsDefaults(t *testing.T) {
 	t.Parallel()
 	flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
-	Flags(flags)
+	Flags(flags, Default())
 	if err := flags.Parse([]string{"--config", sampleFile}); err != nil {
 		t.Fatal(err)
 	}
-	c, err := Load(flags, nil)
+	c, err := Load(Default(), flags, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestFieldsAreTagged(t *testing.T) {
 func TestFlagsAreTiedToKeys(t *testing.T) {
 	t.Parallel()
 	flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
-	Flags(flags)
+	Flags(flags, Default())
 	types := keyTypes(configType)
 	flags.VisitAll(func(f *pflag.Flag) {
 		key := strings.Join(f.Annotations[keyAnnotation], "")

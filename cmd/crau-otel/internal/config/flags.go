@@ -16,12 +16,11 @@ const (
 	keyAnnotation = "crau-otel-key"
 )
 
-// Flags adds the flags of the run command to fs. All are strings, which [Load] parses, so that an invalid value gives
-// the same error from every source.
-func Flags(fs *pflag.FlagSet) {
+// Flags adds the flags of the run command to fs, with defaults d. All are strings, which [Load] parses, so that an invalid
+// value gives the same error from every source.
+func Flags(fs *pflag.FlagSet, d Config) {
 	fs.String(flagConfig, "", "YAML `file` to read ("+envConfig+")")
 
-	d := Default()
 	fs.StringArray("library", nil, "`file` of a library to attach to; may be repeated")
 	tie(fs, "library", "libraries")
 	text := func(name, key, value, usage string) {

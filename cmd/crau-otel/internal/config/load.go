@@ -13,9 +13,9 @@ import (
 )
 
 // Load returns a valid configuration, or an error that joins everything found wrong. In rising precedence, the sources
-// are the defaults, OTEL_TRACES_EXPORTER, the YAML file that --config or else CRAU_CONFIG names, the CRAU_* variables
+// are the defaults c, OTEL_TRACES_EXPORTER, the YAML file that --config or else CRAU_CONFIG names, the CRAU_* variables
 // in environ (in the form of os.Environ), and the given flags of fs, which are those of [Flags], already parsed.
-func Load(fs *pflag.FlagSet, environ []string) (Config, error) {
+func Load(c Config, fs *pflag.FlagSet, environ []string) (Config, error) {
 	file, errFile := fileLayer(fs, environ)
 	variables, errEnv := envLayer(environ)
 	flags, errFlags := flagLayer(fs)
@@ -33,7 +33,6 @@ func Load(fs *pflag.FlagSet, environ []string) (Config, error) {
 		return Config{}, err
 	}
 
-	c := Default()
 	if err := decode(merged.Raw(), &c); err != nil {
 		return Config{}, err
 	}

@@ -28,11 +28,11 @@ func load(t *testing.T, file string, environ []string, args ...string) (Config, 
 		environ = append([]string{"CRAU_CONFIG=" + name}, environ...)
 	}
 	flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
-	Flags(flags)
+	Flags(flags, Default())
 	if err := flags.Parse(args); err != nil {
 		t.Fatal(err)
 	}
-	c, err := Load(flags, environ)
+	c, err := Load(Default(), flags, environ)
 	if err != nil {
 		err = errors.New(strings.ReplaceAll(err.Error(), dir+string(filepath.Separator), ""))
 	}
@@ -113,9 +113,9 @@ func TestLoadConfigFlagOverVariable(t *testing.T) {
 func TestLoadMissingFile(t *testing.T) {
 	t.Parallel()
 	flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
-	Flags(flags)
+	Flags(flags, Default())
 	name := filepath.Join(t.TempDir(), "none.yaml")
-	_, err := Load(flags, []string{"CRAU_CONFIG=" + name})
+	_, err := Load(Default(), flags, []string{"CRAU_CONFIG=" + name})
 	if !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), "CRAU_CONFIG: open "+name) {
 		t.Errorf("error %v", err)
 	}

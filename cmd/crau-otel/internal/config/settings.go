@@ -79,7 +79,7 @@ var meanings = []struct{ key, meaning string }{
 // Settings returns every key with its sources, default and meaning.
 func Settings() []Setting {
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
-	Flags(flags)
+	Flags(flags, Default())
 	flagOf := make(map[string]string)
 	flags.VisitAll(func(f *pflag.Flag) {
 		for _, key := range f.Annotations[keyAnnotation] {

@@ -37,7 +37,7 @@ func TestConfigurationTableIsComplete(t *testing.T) {
 	}
 	addSettings(want, "", sample.Content[0])
 	flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
-	config.Flags(flags)
+	config.Flags(flags, config.Default())
 	flags.VisitAll(func(f *pflag.Flag) {
 		keys := slices.Concat(slices.Collect(maps.Values(f.Annotations))...)
 		if len(keys) != 1 {
@@ -113,8 +113,8 @@ func TestYAMLExamplesAreValid(t *testing.T) {
 				t.Fatal(err)
 			}
 			flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
-			config.Flags(flags)
-			if _, err := config.Load(flags, []string{"CRAU_CONFIG=" + file}); err != nil {
+			config.Flags(flags, config.Default())
+			if _, err := config.Load(config.Default(), flags, []string{"CRAU_CONFIG=" + file}); err != nil {
 				t.Errorf("%s: %v\n%s", page, err, text)
 			}
 		}

@@ -124,8 +124,9 @@ var fields = []Field{
 		func(t *Totals) uint64 { return t.Connections.Old },
 	},
 	{
-		groupConnections, "denied", "Connections that `wire.deny_ports` or `wire.deny_cgroups` excludes.",
-		func(t *Totals) uint64 { return t.Connections.Excluded },
+		groupConnections, "denied",
+		"Connections that `wire.deny_ports` or `wire.deny_cgroups` excludes, and under `exec` TLS and SSH of other programs.",
+		func(t *Totals) uint64 { return t.Connections.Excluded + t.Handshakes.Foreign },
 	},
 	{
 		groupConnections, "ring_full", "TLS or SSH, but the buffer between kernel and agent was full.",

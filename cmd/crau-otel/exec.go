@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/launch"
+)
+
+// defaultLinger is long enough for what a command leaves behind to end, and short enough not to be noticed as a delay.
+const defaultLinger = 2 * time.Second
+
+const execLong = `Run a command, and show the handshakes of it and of its descendants, and no others.
+
+The command runs as the user who runs crau-otel, in its process group, with its terminal, environment and descriptors.
+It starts when everything is attached, so that its first handshake is seen. To run it as somebody else than root, let
+sudo do that: sudo crau-otel exec -- sudo -u "$USER" curl https://example.org.
+
+Trees are drawn on standard error as handshakes finish; standard output is the command's. The log begins at warnings.
+A signal that is sent to crau-otel is forwarded, and one from the terminal reaches both.
+
+When the command has ended, its descendants have until --linger to end; what is still open then is drawn as it is.
+
+The exit code is the command's, or 128 and the number of the signal that ended it; 127 if it was not found, 126 if it
+could not be executed, and 125 if it was not started because crau-otel failed.`
+
+// execOptions are the flags of exec that are not keys of the configuration.
+type execOptions struct {
+	treeFile string
+	linger   time.Duration
+}
+
+func newExecCommand() *cobra.Command {
+	defaults := config.Default()
+	defaults.Exporter, defaults.Log.Level = config.ExporterConsole, "warn"
+	var options execOptions
+	cmd := &cobra.Command{
+		Use:   "exec [flags] -- COMMAND [ARGUMENT...]",
+		Short: "Run a command and show its handshakes",
+		Long:  execLong,
+		Example: "  crau-otel exec -- curl https://example.org\n" +
+			"  crau-otel exec --tree-file trees.txt -- ssh example.org true\n" +
+			"  crau-otel exec --exporter otlp --linger 1m -- ./start-server.sh",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return &exitError{launch.CodeFailed, errors.New("exec: no command given")}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := config.Load(defaults, cmd.Flags(), os.Environ())
+			if err != nil {
+				return &exitError{launch.CodeFailed, err}
+			}
+			if cfg.User != "" {
+				return &exitError{launch.CodeFailed, errors.New("user: exec keeps the identity it was started with; use run")}
+			}
+			code, err := observe(args, cfg, options)
+			if code == 0 && err == nil {
+				return nil
+			}
+			return &exitError{code, err}
+		},
+	}
+	flags := cmd.Flags()
+	flags.SetInterspersed(false)
+	all := pflag.NewFlagSet("", pflag.ContinueOnError)
+	config.Flags(all, defaults)
+	all.VisitAll(func(f *pflag.Flag) {
+		if f.Name != "user" && f.Name != "pprof" {
+			flags.AddFlag(f)
+		}
+	})
+	flags.StringVar(&options.treeFile, "tree-file", "", "`file` to write trees to instead of standard error")
+	flags.DurationVar(&options.linger, "linger", defaultLinger, "`duration` that descendants of the command may take to end")
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return &exitError{launch.CodeFailed, fmt.Errorf("exec: %w", err)}
+	})
+	return cmd
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import "github.com/crau-otel/crau-otel/cmd/crau-otel/internal/totals"
+
+// Outcome is what a run came to.
+type Outcome struct {
+	Totals totals.Totals
+	// Files is how many files with probes were attached at the end.
+	Files int
+	// Wire is why connections were not examined; nil if they were.
+	Wire error
+}
+
+// Outcome returns what the run came to, once Run has returned.
+func (a *Agent) Outcome() Outcome { return a.outcome }
+
+// Followed returns how many of the processes live that Config.Follow makes observed.
+func (a *Agent) Followed() (int, error) { return a.tracer.Followed() }

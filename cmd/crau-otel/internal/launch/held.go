@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package launch
+
+import (
+	"encoding/binary"
+	"os"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// heldName is the name, as argument 0, under which this program waits to become the command. Its arguments are the
+// descriptors to wait on and to report to, the command's path, and the command's arguments.
+const heldName = "crau-otel: waiting to execute"
+
+// heldArgs is how many arguments come before the command's.
+const heldArgs = 4
+
+// Main becomes the command if this process was started for that. Otherwise it returns. It belongs at the start of main.
+func Main() {
+	if len(os.Args) <= heldArgs || os.Args[0] != heldName {
+		return
+	}
+	os.Exit(become(os.Args[1], os.Args[2], os.Args[3], os.Args[heldArgs:]))
+}
+
+// become waits until it is released and executes the command. It returns only if that fails.
+func become(wait, report, path string, args []string) int {
+	in, errIn := strconv.Atoi(wait)
+	out, errOut := strconv.Atoi(report)
+	if errIn != nil || errOut != nil {
+		return CodeFailed
+	}
+	unix.CloseOnExec(in)
+	unix.CloseOnExec(out)
+	n, err := ignoringEINTR(func() (int, error) { return unix.Read(in, make([]byte, 1)) })
+	if n != 1 || err != nil {
+		return CodeFailed // crau-otel has ended, or cannot observe the command
+	}
+	errno, _ := syscall.Exec(path, args, os.Environ()).(syscall.Errno) //nolint:gosec // running a command is the purpose
+	_, _ = unix.Write(out, binary.NativeEndian.AppendUint32(nil, uint32(errno)))
+	return CodeFailed
+}
+
+func ignoringEINTR(f func() (int, error)) (n int, err error) {
+	for {
+		if n, err = f(); err != unix.EINTR { //nolint:errorlint // a system call's errors are not wrapped
+			return n, err
+		}
+	}
+}

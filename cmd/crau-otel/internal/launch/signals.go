@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package launch
+
+import (
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+)
+
+// Signals receives the signals that are meant for the command.
+type Signals struct {
+	received chan os.Signal
+	terminal *os.File // the controlling terminal; nil if there is none
+}
+
+// forwarded are the signals that Signals receives. SIGPIPE is among them so that a reader of the trees that has gone away
+// does not end this process, whose exit code is the command's.
+var forwarded = []os.Signal{
+	unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE,
+}
+
+// Catch catches signals from now on.
+func Catch() *Signals {
+	s := &Signals{received: make(chan os.Signal, 16)}
+	s.terminal, _ = os.OpenFile("/dev/tty", os.O_RDONLY|unix.O_NOCTTY, 0)
+	signal.Notify(s.received, forwarded...)
+	return s
+}
+
+// Close ends catching.
+func (s *Signals) Close() {
+	signal.Stop(s.received)
+	if s.terminal != nil {
+		_ = s.terminal.Close()
+	}
+}
+
+// Received returns the channel of signals. Each may already have reached the command: see Shared.
+func (s *Signals) Received() <-chan os.Signal { return s.received }
+
+// Shared reports whether the signal reached the whole process group, as far as can be known: the terminal sends SIGINT and
+// SIGQUIT to every process in the foreground.
+func (s *Signals) Shared(received os.Signal) bool {
+	if received == unix.SIGPIPE {
+		return true
+	}
+	if received != unix.SIGINT && received != unix.SIGQUIT || s.terminal == nil {
+		return false
+	}
+	foreground, err := unix.IoctlGetInt(int(s.terminal.Fd()), unix.TIOCGPGRP)
+	return err == nil && foreground == unix.Getpgrp()
+}

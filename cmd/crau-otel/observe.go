@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/agent"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/check"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/launch"
+)
+
+// lingerPoll is how often the descendants of a command that has ended are counted.
+const lingerPoll = 20 * time.Millisecond
+
+// observation is a command that runs under an agent.
+type observation struct {
+	agent   *agent.Agent
+	command *launch.Command
+	signals *launch.Signals
+	ended   chan error // has the agent's error when it has ended
+}
+
+// observe runs a command under an agent and returns the exit code. An error is to be printed; the command may have run all
+// the same.
+func observe(args []string, cfg config.Config, options execOptions) (code int, err error) {
+	if !check.HostPIDs() {
+		return launch.CodeFailed, errors.New("exec needs the host's PID namespace: docker run --pid host, hostPID in Kubernetes")
+	}
+	trees := os.Stderr
+	if options.treeFile != "" {
+		if trees, err = os.Create(options.treeFile); err != nil {
+			return launch.CodeFailed, fmt.Errorf("--tree-file: %w", err)
+		}
+		defer func() { err = errors.Join(err, trees.Close()) }()
+	}
+	o := &observation{signals: launch.Catch(), ended: make(chan error, 1)}
+	defer o.signals.Close()
+	if o.command, err = launch.Start(args); err != nil {
+		return launch.ErrorCode(err), err
+	}
+	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} { // these are the command's
+		_ = os.Unsetenv(name)
+	}
+	log, level := newLogger(os.Stderr, cfg.Log)
+	limitMemory()
+	ready := make(chan struct{})
+	o.agent, err = agent.New(agent.Config{
+		Config: cfg, Version: buildVersion(), Stdout: trees, Log: log, Level: level,
+		Follow: o.command.PID(), Ready: func() { close(ready) },
+	})
+	if err != nil {
+		o.command.Cancel()
+		return launch.CodeFailed, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go func() { o.ended <- o.agent.Run(ctx) }()
+	if code, err, ok := o.start(ready, stop); !ok {
+		return code, err
+	}
+	code, err = o.wait()
+	left := o.linger(options.linger)
+	stop()
+	if s := o.await(o.ended, &err); s != nil {
+		return code, err // a signal ends the wait for what is left to export
+	}
+	report(os.Stderr, o.agent.Outcome(), left)
+	return code, err
+}
+
+// start makes the command run once the agent is ready, and reports whether it does.
+func (o *observation) start(ready <-chan struct{}, stop func()) (code int, err error, ok bool) {
+	for {
+		select {
+		case <-ready:
+			if err := o.command.Release(); err != nil {
+				_, _ = o.command.Wait()
+				stop()
+				<-o.ended
+				return launch.ErrorCode(err), err, false
+			}
+			return 0, nil, true
+		case err := <-o.ended:
+			o.command.Cancel()
+			return launch.CodeFailed, err, false
+		case s := <-o.signals.Received():
+			if s == unix.SIGPIPE {
+				continue
+			}
+			o.command.Cancel()
+			stop()
+			<-o.ended
+			return launch.SignalCode(s), nil, false
+		}
+	}
+}
+
+// wait forwards signals until the command has ended, and returns its exit code.
+func (o *observation) wait() (code int, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		code, err = o.command.Wait()
+	}()
+	for {
+		select {
+		case <-done:
+			return code, err
+		case s := <-o.signals.Received():
+			if !o.signals.Shared(s) {
+				_ = o.command.Signal(s) // it may have ended
+			}
+		}
+	}
+}
+
+// linger waits until the descendants of the command have ended, at most for a limit and until a signal comes, and returns
+// how many have not.
+func (o *observation) linger(limit time.Duration) (left int) {
+	timeout := time.NewTimer(limit)
+	defer timeout.Stop()
+	poll := time.NewTicker(lingerPoll)
+	defer poll.Stop()
+	for {
+		left, err := o.agent.Followed()
+		if err != nil || left == 0 {
+			return left
+		}
+		select {
+		case <-poll.C:
+		case <-timeout.C:
+			return left
+		case s := <-o.signals.Received():
+			if s != unix.SIGPIPE {
+				return left
+			}
+		}
+	}
+}
+
+// await waits for an error, which it joins to another one, unless a signal comes, which it returns.
+func (o *observation) await(errs <-chan error, joined *error) os.Signal {
+	for {
+		select {
+		case err := <-errs:
+			*joined = errors.Join(*joined, err)
+			return nil
+		case s := <-o.signals.Received():
+			if s != unix.SIGPIPE {
+				return s
+			}
+		}
+	}
+}

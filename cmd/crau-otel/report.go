@@ -15,8 +15,8 @@ import (
 func report(w io.Writer, o agent.Outcome, left int) {
 	var b strings.Builder
 	if left > 0 {
-		fmt.Fprintf(&b, "crau-otel: %s of the command still run and are no longer observed; --linger 1m would wait for them\n",
-			plural(left, "process", "processes"))
+		fmt.Fprintf(&b, "crau-otel: %s no longer observed; --linger 1m would wait longer\n",
+			plural(left, "process of the command still runs and is", "processes of the command still run and are"))
 	}
 	if o.Totals.Mapped.Trees == 0 {
 		b.WriteString("crau-otel: no TLS or SSH handshake of the command was seen\n")
@@ -42,7 +42,8 @@ func reasons(o *agent.Outcome) []string {
 	}
 	probes := "no file with probes is attached"
 	if o.Files > 0 {
-		probes = plural(o.Files, "file with probes is", "files with probes are") + " attached, and the command did not use them"
+		probes = plural(o.Files, "file with probes is attached, and the command did not use it",
+			"files with probes are attached, and the command did not use them")
 	}
 	if o.Wire != nil {
 		return append(why, "connections were not examined: "+o.Wire.Error(),

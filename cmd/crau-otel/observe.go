@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -49,7 +50,8 @@ func observe(args []string, cfg config.Config, options execOptions) (code int, e
 	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} { // these are the command's
 		_ = os.Unsetenv(name)
 	}
-	log, level := newLogger(os.Stderr, cfg.Log)
+	log, level := newLogger(logOutput{os.Stderr, io.Discard}, cfg.Log)
+	logLibraries(log)
 	limitMemory()
 	ready := make(chan struct{})
 	o.agent, err = agent.New(agent.Config{

@@ -125,7 +125,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		return errors.New("nothing attached: no file has a usable crypto_auditing probe")
 	}
 	if a.cfg.User != "" {
-		if err := privileges.Drop(a.user, privileges.Keep(a.tracer.Multi(), a.cfg.Discovery.Enabled)); err != nil {
+		if err := privileges.Drop(a.user, privileges.Keep(a.tracer.Multi(), a.cfg.Discovery.Enabled, onWire)); err != nil {
 			return fmt.Errorf("become user %s: %w", a.cfg.User, err)
 		}
 	}

@@ -18,13 +18,10 @@ import (
 )
 
 // best returns the facts of a host that supports everything.
-// netAdmin is what reading handshakes from connections needs. It is not kept.
-var netAdmin = privileges.Of(capability.CAP_NET_ADMIN)
-
 func best() Facts {
 	return Facts{
 		Release: "6.18.44", Version: Version{6, 18}, HostUsers: true, HostPIDs: true,
-		Held: privileges.Keep(true, true) | netAdmin, Paranoid: "2", Unprivileged: "2", Cgroup: 2,
+		Held: privileges.Keep(true, true, true), Paranoid: "2", Unprivileged: "2", Cgroup: 2,
 	}
 }
 
@@ -101,22 +98,22 @@ func TestJudge(t *testing.T) {
 			"CAP_BPF, CAP_PERFMON, trial: load", "-> see to what else is missing\n",
 		},
 		"no wire": {
-			func(f *Facts) { f.Held = privileges.Keep(true, true) },
+			func(f *Facts) { f.Held = privileges.Keep(true, true, false) },
 			map[string]Status{"CAP_NET_ADMIN": Degraded},
 			"", "without it only libraries",
 		},
 		"no discovery": {
-			func(f *Facts) { f.Held = privileges.Keep(true, false) | netAdmin },
+			func(f *Facts) { f.Held = privileges.Keep(true, false, true) },
 			map[string]Status{"CAP_SYS_PTRACE": Degraded, "CAP_DAC_READ_SEARCH": Degraded, "CAP_CHECKPOINT_RESTORE": Degraded},
 			"", "what is degraded: 3 of 25",
 		},
 		"admin only": {
-			func(f *Facts) { f.Held = privileges.Of(capability.CAP_SYS_ADMIN) | netAdmin },
+			func(f *Facts) { f.Held = privileges.Of(capability.CAP_SYS_ADMIN, capability.CAP_NET_ADMIN) },
 			map[string]Status{"CAP_SYS_PTRACE": Degraded, "CAP_DAC_READ_SEARCH": Degraded},
 			"", "",
 		},
 		"single uprobes": {
-			func(f *Facts) { old(f); f.Held = privileges.Keep(false, true) | netAdmin },
+			func(f *Facts) { old(f); f.Held = privileges.Keep(false, true, true) },
 			map[string]Status{"uprobe_multi": Degraded},
 			"", "CAP_SYS_ADMIN              attaches single uprobes",
 		},

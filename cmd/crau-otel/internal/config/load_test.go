@@ -319,7 +319,7 @@ func TestLogFormat(t *testing.T) {
 		{[]string{"CRAU_CONFIG=/nonexistent"}, nil, FormatText},
 	} {
 		flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
-		Flags(flags)
+		Flags(flags, Default())
 		if err := flags.Parse(c.args); err != nil {
 			t.Fatal(err)
 		}

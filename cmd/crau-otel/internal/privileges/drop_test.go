@@ -43,7 +43,7 @@ func with(more map[string]string) map[string]string {
 
 func TestDrop(t *testing.T) {
 	requireThreads(t)
-	always, discovery := Keep(true, false), Keep(true, true)
+	always, discovery := Keep(true, false, false), Keep(true, true, false)
 	attached := harness.Sample(t, "../../../..")
 	early, late := publish(t, attached), publish(t, attached)
 	onlyOwn := with(map[string]string{
@@ -117,7 +117,7 @@ const none = "0000000000000000"
 func TestDropWithoutTheRight(t *testing.T) {
 	requireThreads(t)
 	sample := publish(t, harness.Sample(t, "../../../.."))
-	c := startChild(t, plain(Keep(true, true)), childConfig{Spec: "4343:4343", Keep: Keep(true, true), Late: sample})
+	c := startChild(t, plain(Keep(true, true, false)), childConfig{Spec: "4343:4343", Keep: Keep(true, true, false), Late: sample})
 	var tried map[string]string
 	c.read(t, &tried)
 	if want := `become user "4343:4343": leave groups: operation not permitted`; tried["drop"] != want {
@@ -135,7 +135,7 @@ func TestNeeds(t *testing.T) {
 		c.read(t, &tried)
 		return tried
 	}
-	whole := Keep(true, true)
+	whole := Keep(true, true, false)
 	wholeTried := able(whole)
 	for lacking, what := range map[capability.Cap]string{
 		capability.CAP_BPF:                "load",
@@ -156,7 +156,7 @@ func TestNeeds(t *testing.T) {
 	}
 	// Old kernels allow these.
 	t.Logf("single uprobes without CAP_SYS_ADMIN: %q", wholeTried["attach single uprobes"])
-	if got := able(Keep(false, false))["attach single uprobes"]; got != fine {
+	if got := able(Keep(false, false, false))["attach single uprobes"]; got != fine {
 		t.Errorf("single uprobes: %s", got)
 	}
 }

@@ -48,8 +48,8 @@ func Needs() []Need {
 		},
 		{
 			capability.CAP_NET_ADMIN, Wire,
-			"attaches the programs that read handshakes from connections, before --user takes effect: without it only libraries " +
-				"with probes are seen",
+			"attaches the programs that read handshakes from connections: without it only libraries with probes are seen, and no " +
+				"stock program",
 		},
 		{
 			capability.CAP_SYS_PTRACE, Discovery,
@@ -68,11 +68,11 @@ func Needs() []Need {
 }
 
 // Keep returns the capabilities to keep once everything is attached. multi is whether the tracer uses uprobe_multi, and
-// discovery whether it is on.
-func Keep(multi, discovery bool) Set {
+// discovery and wire whether these are on.
+func Keep(multi, discovery, wire bool) Set {
 	var keep Set
 	for _, n := range Needs() {
-		if n.Use == Always || n.Use == SingleUprobes && !multi || n.Use == Discovery && discovery {
+		if n.Use == Always || n.Use == SingleUprobes && !multi || n.Use == Discovery && discovery || n.Use == Wire && wire {
 			keep |= Of(n.Cap)
 		}
 	}

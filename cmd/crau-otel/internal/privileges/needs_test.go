@@ -30,9 +30,9 @@ func TestMissing(t *testing.T) {
 		{"one held", Of(capability.CAP_BPF), Always, []string{"CAP_PERFMON"}},
 		{"admin is both", admin, Always, nil},
 		{"both", Of(capability.CAP_BPF, capability.CAP_PERFMON), Always, nil},
-		{"both are not admin", Keep(true, true), SingleUprobes, []string{"CAP_SYS_ADMIN"}},
+		{"both are not admin", Keep(true, true, true), SingleUprobes, []string{"CAP_SYS_ADMIN"}},
 		{"admin neither traces nor reads all", admin, Discovery, []string{"CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"}},
-		{"all", Keep(true, true), Discovery, nil},
+		{"all", Keep(true, true, true), Discovery, nil},
 	} {
 		if got := names(Missing(test.held, test.use)); !slices.Equal(got, test.want) {
 			t.Errorf("%s: got %v, want %v", test.what, got, test.want)
@@ -45,12 +45,19 @@ func TestKeep(t *testing.T) {
 	always := Of(capability.CAP_BPF, capability.CAP_PERFMON)
 	discovery := Of(capability.CAP_SYS_PTRACE, capability.CAP_DAC_READ_SEARCH, capability.CAP_CHECKPOINT_RESTORE)
 	admin := Of(capability.CAP_SYS_ADMIN)
+	net := Of(capability.CAP_NET_ADMIN)
 	for _, test := range []struct {
-		multi, discovery bool
-		want             Set
-	}{{true, false, always}, {true, true, always | discovery}, {false, false, always | admin}, {false, true, always | admin | discovery}} {
-		if got := Keep(test.multi, test.discovery); got != test.want {
-			t.Errorf("Keep(%t, %t): got %x, want %x", test.multi, test.discovery, got, test.want)
+		multi, discovery, wire bool
+		want                   Set
+	}{
+		{true, false, false, always},
+		{true, true, false, always | discovery},
+		{true, false, true, always | net},
+		{false, false, false, always | admin},
+		{false, true, true, always | admin | discovery | net},
+	} {
+		if got := Keep(test.multi, test.discovery, test.wire); got != test.want {
+			t.Errorf("Keep(%t, %t, %t): got %x, want %x", test.multi, test.discovery, test.wire, got, test.want)
 		}
 	}
 }
@@ -59,11 +66,11 @@ func TestCovering(t *testing.T) {
 	t.Parallel()
 	admin := Of(capability.CAP_SYS_ADMIN)
 	for _, test := range []struct{ held, wanted, want Set }{
-		{^Set(0), Keep(true, true), Keep(true, true)},
-		{admin, Keep(true, false), admin}, // which implies both
+		{^Set(0), Keep(true, true, true), Keep(true, true, true)},
+		{admin, Keep(true, false, false), admin}, // which implies both
 		{admin | Of(capability.CAP_BPF), Of(capability.CAP_BPF), Of(capability.CAP_BPF)},
 		{admin, Of(capability.CAP_SYS_PTRACE), 0},
-		{Of(capability.CAP_BPF), Keep(true, true), Of(capability.CAP_BPF)},
+		{Of(capability.CAP_BPF), Keep(true, true, true), Of(capability.CAP_BPF)},
 		{0, ^Set(0), 0},
 	} {
 		if got := test.held.covering(test.wanted); got != test.want {

@@ -407,6 +407,14 @@ static __always_inline void follow(struct __sk_buff *skb, struct bpf_sock *sk, s
 		c->done = 1;
 }
 
+/* Takes note that a direction of a connection ends of which nothing is known, and counts it once both have. */
+static __always_inline void close_unknown(struct conn *c, struct packet *p)
+{
+	direction(c, p->egress)->finished = 1;
+	if (p->tcp_flags & TCP_RST || direction(c, !p->egress)->finished)
+		neither(c);
+}
+
 /* Examines a packet of a connection that is not done. */
 static __noinline int examine(struct __sk_buff *skb, struct bpf_sock *sk, struct conn *c, __u32 egress)
 {
@@ -433,6 +441,8 @@ static __noinline int examine(struct __sk_buff *skb, struct bpf_sock *sk, struct
 			d->finished = 1;
 			if (direction(c, !p.egress)->finished || p.tcp_flags & TCP_RST)
 				c->done = 1;
+		} else if (c && c->seen && !c->protocol && p.tcp_flags & (TCP_FIN | TCP_RST)) {
+			close_unknown(c, &p);
 		}
 		return 1;
 	}
@@ -474,6 +484,8 @@ static __noinline int examine(struct __sk_buff *skb, struct bpf_sock *sk, struct
 		follow(skb, sk, c, &p);
 	else
 		classify(skb, sk, c, &p);
+	if (!c->protocol && !c->done && p.tcp_flags & (TCP_FIN | TCP_RST))
+		close_unknown(c, &p);
 	return 1;
 }
 

@@ -35,7 +35,7 @@ enum crau_wire_flag {
 enum crau_wire_stat {
 	CRAU_WIRE_SEEN,
 	CRAU_WIRE_SENT,		/* recognised, and its first record sent */
-	CRAU_WIRE_OTHER,	/* neither TLS nor SSH */
+	CRAU_WIRE_OTHER,	/* neither TLS nor SSH, up to the limits or to the connection's end */
 	CRAU_WIRE_OLD,		/* older than the program */
 	CRAU_WIRE_EXCLUDED,	/* by port or cgroup */
 	CRAU_WIRE_RING_FULL,	/* recognised, but no room in the ring */

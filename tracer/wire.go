@@ -38,7 +38,7 @@ type WireConfig struct {
 type WireStats struct {
 	Seen        uint64 // connections that sent or received data
 	Sent        uint64 // recognised as TLS or SSH and handed over
-	Other       uint64 // neither TLS nor SSH
+	Other       uint64 // neither TLS nor SSH, up to the limits or to the connection's end
 	Old         uint64 // older than the programs
 	Excluded    uint64 // by port or cgroup
 	RingFull    uint64 // recognised, but no room in the ring
@@ -168,7 +168,7 @@ func (t *Tracer) WireStats() (WireStats, error) {
 		return WireStats{}, nil
 	}
 	var n [bpf.WireCrauWireStatCRAU_WIRE_STATS]uint64
-	for i := range n {
+	for i := len(n) - 1; i >= 0; i-- { // Seen last, so that it is not less than the sum of the others
 		var perCPU []uint64
 		if err := t.wire.objs.WireStats.Lookup(uint32(i), &perCPU); err != nil {
 			return WireStats{}, fmt.Errorf("read connection counters: %w", err)

@@ -5,11 +5,12 @@ package agent
 import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/metrics"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/totals"
+	"github.com/crau-otel/crau-otel/tracer"
 )
 
 // healthOf returns the agent's own metrics, except for the fill level of the ring.
 func healthOf(t *totals.Totals) metrics.Health {
-	return metrics.Health{
+	health := metrics.Health{
 		Hits: t.Traced.Hits,
 		Lost: t.Lost(),
 		Spans: map[string]uint64{
@@ -20,4 +21,8 @@ func healthOf(t *totals.Totals) metrics.Health {
 		},
 		OpenContexts: t.Mapped.OpenContexts,
 	}
+	if t.Connections != (tracer.WireStats{}) {
+		health.ConnectionsSeen, health.Connections, health.PacketsLost = t.Connections.Seen, t.Outcomes(), t.LostPackets()
+	}
+	return health
 }

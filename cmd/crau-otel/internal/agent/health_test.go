@@ -26,7 +26,15 @@ func TestHealthHasTheTotals(t *testing.T) {
 		t.Errorf("health is %+v, lost are %v", health, n.Lost())
 	}
 	want := map[string]uint64{"queue_full": 21, "failed": 22, "sampled_out": 23, "exported": 24}
+	if health.Connections != nil || health.PacketsLost != nil {
+		t.Errorf("connections are counted although none were examined: %+v", health)
+	}
 	if !maps.Equal(health.Spans, want) || health.OpenContexts != 11 {
 		t.Errorf("health is %+v, want spans %v", health, want)
+	}
+	n.Connections = tracer.WireStats{Seen: 9, Sent: 2, Other: 7, NoStorage: 4}
+	health = healthOf(&n)
+	if health.ConnectionsSeen != 9 || health.Connections["other"] != 7 || health.PacketsLost["no_memory"] != 4 {
+		t.Errorf("health is %+v", health)
 	}
 }

@@ -40,6 +40,20 @@ var (
 		"crau_otel.events.lost", "counter", "{event}", "reason",
 		"Probe hits that no exported span contains: " + lossReasons() + ".",
 	}
+	connectionsSeen = Instrument{
+		"crau_otel.connections.seen", "counter", "{connection}", "",
+		"TCP connections that sent or received data while connections are examined. Those not in " +
+			"crau_otel.connections.finished have not shown yet what they are, or were not answered yet.",
+	}
+	connections = Instrument{
+		"crau_otel.connections.finished", "counter", "{connection}", "outcome",
+		"What became of connections: " + oneOf(totals.OutcomeNames()) + ".",
+	}
+	packetsLost = Instrument{
+		"crau_otel.packets.lost", "counter", "{packet}", "reason",
+		"Packets of connections that could not be examined: the buffer was full (lost), or the kernel had no memory for the " +
+			"connection, which is then not in crau_otel.connections.seen (no_memory).",
+	}
 	openContexts = Instrument{
 		"crau_otel.contexts.open", "gauge", "{context}", "", "Contexts in unfinished trees.",
 	}
@@ -59,13 +73,18 @@ func lossReasons() string {
 	for i, r := range reasons {
 		names[i] = r.Name
 	}
+	return oneOf(names)
+}
+
+// oneOf lists alternatives.
+func oneOf(names []string) string {
 	last := len(names) - 1
 	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 // Instruments returns every instrument.
 func Instruments() []Instrument {
-	return []Instrument{operations, violations, handshakes, hits, lost, openContexts, spans, ringFill}
+	return []Instrument{operations, violations, handshakes, hits, lost, connectionsSeen, connections, packetsLost, openContexts, spans, ringFill}
 }
 
 // The attributes of the instruments.

@@ -17,11 +17,16 @@ import (
 
 // Health is the state of crau-otel: totals since it started, and current values.
 type Health struct {
-	Hits         uint64
-	Lost         map[string]uint64 // events by reason
-	Spans        map[string]uint64 // spans by outcome
-	OpenContexts int
-	RingFill     float64 // 0 to 1
+	Hits  uint64
+	Lost  map[string]uint64 // events by reason
+	Spans map[string]uint64 // spans by outcome
+	// ConnectionsSeen is the number of connections, Connections what became of them, and PacketsLost packets by reason. All
+	// are empty if connections are not examined.
+	ConnectionsSeen uint64
+	Connections     map[string]uint64
+	PacketsLost     map[string]uint64
+	OpenContexts    int
+	RingFill        float64 // 0 to 1
 }
 
 // Config configures [Metrics].
@@ -62,12 +67,13 @@ func New(cfg Config) (*Metrics, error) {
 }
 
 func observe(meter metric.Meter, health func() Health) error {
-	var errs [5]error
+	var errs [8]error
 	counter := func(i int, of Instrument) (c metric.Int64ObservableCounter) {
 		c, errs[i] = meter.Int64ObservableCounter(of.Name, metric.WithUnit(of.Unit), metric.WithDescription(of.Meaning))
 		return c
 	}
 	hitsCounter, lostCounter, spansCounter := counter(0, hits), counter(1, lost), counter(2, spans)
+	seenCounter, connectionCounter, packetCounter := counter(5, connectionsSeen), counter(6, connections), counter(7, packetsLost)
 	contextsGauge, err := meter.Int64ObservableGauge(openContexts.Name, metric.WithUnit(openContexts.Unit),
 		metric.WithDescription(openContexts.Meaning))
 	errs[3] = err
@@ -86,10 +92,19 @@ func observe(meter metric.Meter, health func() Health) error {
 		for outcome, n := range h.Spans {
 			o.ObserveInt64(spansCounter, int64(n), metric.WithAttributes(keyOutcome.String(outcome)))
 		}
+		if h.Connections != nil {
+			o.ObserveInt64(seenCounter, int64(h.ConnectionsSeen))
+		}
+		for outcome, n := range h.Connections {
+			o.ObserveInt64(connectionCounter, int64(n), metric.WithAttributes(keyOutcome.String(outcome)))
+		}
+		for reason, n := range h.PacketsLost {
+			o.ObserveInt64(packetCounter, int64(n), metric.WithAttributes(keyReason.String(reason)))
+		}
 		o.ObserveInt64(contextsGauge, int64(h.OpenContexts))
 		o.ObserveFloat64(fillGauge, h.RingFill)
 		return nil
-	}, hitsCounter, lostCounter, spansCounter, contextsGauge, fillGauge)
+	}, hitsCounter, lostCounter, spansCounter, seenCounter, connectionCounter, packetCounter, contextsGauge, fillGauge)
 	return err
 }
 

@@ -207,20 +207,27 @@ func TestHealth(t *testing.T) {
 	m := newMeter(t, 100, func() metrics.Health {
 		asked++
 		return metrics.Health{
-			Hits:         1000 * asked,
-			Lost:         map[string]uint64{"ring_full": 7 * asked, "fault": 0},
-			Spans:        map[string]uint64{"exported": 90 * asked, "failed": 1},
-			OpenContexts: int(10 - asked),
-			RingFill:     0.25 * float64(asked),
+			Hits:            1000 * asked,
+			Lost:            map[string]uint64{"ring_full": 7 * asked, "fault": 0},
+			Spans:           map[string]uint64{"exported": 90 * asked, "failed": 1},
+			ConnectionsSeen: 50 * asked,
+			Connections:     map[string]uint64{"reported": 40 * asked, "other": 9},
+			PacketsLost:     map[string]uint64{"lost": asked},
+			OpenContexts:    int(10 - asked),
+			RingFill:        0.25 * float64(asked),
 		}
 	})
 	for n := range uint64(2) {
 		n++
 		wantSeries(t, m.series(t, "crau_otel."), []string{
+			"crau_otel.connections.finished{outcome=other} 9",
+			fmt.Sprintf("crau_otel.connections.finished{outcome=reported} %d", 40*n),
+			fmt.Sprintf("crau_otel.connections.seen{} %d", 50*n),
 			fmt.Sprintf("crau_otel.contexts.open{} %d", 10-n),
 			"crau_otel.events.lost{reason=fault} 0",
 			fmt.Sprintf("crau_otel.events.lost{reason=ring_full} %d", 7*n),
 			fmt.Sprintf("crau_otel.hits{} %d", 1000*n),
+			fmt.Sprintf("crau_otel.packets.lost{reason=lost} %d", n),
 			fmt.Sprintf("crau_otel.ring.fill{} %g", 0.25*float64(n)),
 			fmt.Sprintf("crau_otel.spans{outcome=exported} %d", 90*n),
 			"crau_otel.spans{outcome=failed} 1",
@@ -234,7 +241,8 @@ func TestHealth(t *testing.T) {
 // The documentation is generated from Instruments, so these must match what is exported.
 func TestInstrumentsAreAsDocumented(t *testing.T) {
 	m := newMeter(t, 100, func() metrics.Health {
-		return metrics.Health{Lost: map[string]uint64{"fault": 1}, Spans: map[string]uint64{"failed": 1}}
+		one := map[string]uint64{"one": 1}
+		return metrics.Health{Lost: one, Spans: one, Connections: one, PacketsLost: one}
 	})
 	m.Record(tree(handshake("curl")))
 	rm := m.collect(t)

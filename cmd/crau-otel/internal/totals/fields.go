@@ -28,6 +28,10 @@ const (
 
 	// groupConnections has the account of connections: seen is the sum of the others.
 	groupConnections = "connections"
+	fieldSeen        = "seen"
+	fieldOther       = "other"
+	// groupPackets has what is lost of connections, in packets.
+	groupPackets = "packets"
 )
 
 // fields are the numbers in the order in which they are logged and documented.
@@ -108,7 +112,7 @@ var fields = []Field{
 		func(t *Totals) uint64 { return t.Mapped.DroppedAttributes },
 	},
 	{
-		groupConnections, "seen", "TCP connections that sent or received data while `wire.enabled`; the sum of the next ones.",
+		groupConnections, fieldSeen, "TCP connections that sent or received data while `wire.enabled`; the sum of the next ones.",
 		func(t *Totals) uint64 { return t.Connections.Seen },
 	},
 	{
@@ -116,7 +120,7 @@ var fields = []Field{
 		func(t *Totals) uint64 { return t.Handshakes.Reported },
 	},
 	{
-		groupConnections, "other", "Connections that showed neither TLS nor SSH.",
+		groupConnections, fieldOther, "Connections that showed neither TLS nor SSH.",
 		func(t *Totals) uint64 { return t.otherConnections() },
 	},
 	{
@@ -152,12 +156,45 @@ var fields = []Field{
 		groupConnections, "evicted", "Too many connections had sent a hello and got no answer yet.",
 		func(t *Totals) uint64 { return t.Handshakes.Evicted },
 	},
+	{
+		groupPackets, "lost", "Packets of TLS and SSH connections that the buffer did not take; their trees lack what these said.",
+		func(t *Totals) uint64 { return t.Connections.RecordsLost },
+	},
+	{
+		groupPackets, "no_memory", "Packets of connections that are not in `connections.seen`: the kernel had no memory for them.",
+		func(t *Totals) uint64 { return t.Connections.NoStorage },
+	},
 }
 
-// otherConnections returns the connections that were not recognised. Some may still show what they are.
+// otherConnections returns the connections that were not recognised. Those that are open may still show what they are.
 func (t *Totals) otherConnections() uint64 {
 	c := &t.Connections
 	return c.Seen - c.Sent - c.Old - c.Excluded - c.RingFull - c.RateLimited
+}
+
+// Outcomes returns what became of connections, by the names of the fields. Unlike these, it leaves connections out that are
+// open and may still show what they are.
+func (t *Totals) Outcomes() map[string]uint64 {
+	outcomes := make(map[string]uint64)
+	for _, f := range outcomeFields() {
+		outcomes[f.Name] = f.value(t)
+	}
+	outcomes[fieldOther] = t.Connections.Other
+	return outcomes
+}
+
+// outcomeFields returns the fields that count connections by what became of them.
+func outcomeFields() []Field {
+	return slices.DeleteFunc(Fields(), func(f Field) bool { return f.Group != groupConnections || f.Name == fieldSeen })
+}
+
+// OutcomeNames returns the names of the outcomes of connections.
+func OutcomeNames() []string {
+	var names []string
+	for _, f := range outcomeFields() {
+		names = append(names, f.Name)
+	}
+	return names
 }
 
 // Fields returns every number of the totals, in the order in which they are logged.

@@ -26,13 +26,21 @@ type Totals struct {
 
 // Lost returns the hits that no exported span contains, by loss reason.
 func (t *Totals) Lost() map[string]uint64 {
-	lost := make(map[string]uint64)
+	return t.group(groupLost)
+}
+
+// LostPackets returns the packets of connections that could not be examined, by reason.
+func (t *Totals) LostPackets() map[string]uint64 { return t.group(groupPackets) }
+
+// group returns the numbers of a group by their names.
+func (t *Totals) group(name string) map[string]uint64 {
+	numbers := make(map[string]uint64)
 	for _, f := range fields {
-		if f.Group == groupLost {
-			lost[f.Name] = f.value(t)
+		if f.Group == name {
+			numbers[f.Name] = f.value(t)
 		}
 	}
-	return lost
+	return numbers
 }
 
 // Log logs the totals as one line, and, if connections were examined, their account as another, including fields that are 0.
@@ -50,6 +58,8 @@ func (t *Totals) Log(log *slog.Logger) {
 			args = append(args, values...)
 		case groupConnections:
 			connections = append(connections, values...)
+		case groupPackets:
+			connections = append(connections, slog.Group(group, values...))
 		default:
 			args = append(args, slog.Group(group, values...))
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/tracer"
+	"github.com/crau-otel/crau-otel/wire"
 )
 
 // someTotals returns totals in which all numbers differ.
@@ -84,5 +85,40 @@ func TestTotalsLine(t *testing.T) {
 		"marked.dropped_attributes=10\n"
 	if _, got, _ := strings.Cut(line.String(), " "); got != want {
 		t.Errorf("logged\n%swant\n%s", got, want)
+	}
+}
+
+// Every connection is reported, neither TLS nor SSH, or counted for one reason; without those that may still show what
+// they are, the outcomes are the same.
+func TestConnectionsAddUp(t *testing.T) {
+	n := Totals{
+		Connections: tracer.WireStats{
+			Seen: 1 + 2 + 4 + 8 + 16 + 32 + 64 + 128 + 256 + 512 + 1024 + 2048, Other: 1, Old: 4, Excluded: 8, RingFull: 16, RateLimited: 32,
+			Sent: 64 + 128 + 256 + 512 + 1024 + 2048, RecordsLost: 3, NoStorage: 5, // and 2 undecided
+		},
+		Handshakes: wire.Stats{Reported: 64, Unanswered: 128, Malformed: 256, TooLong: 512, Evicted: 1024, Foreign: 2048},
+	}
+	sum := uint64(0)
+	for _, f := range Fields() {
+		if f.Group == groupConnections && f.Name != fieldSeen {
+			sum += f.value(&n)
+		}
+	}
+	if sum != n.Connections.Seen {
+		t.Errorf("%d connections, %d accounted for", n.Connections.Seen, sum)
+	}
+	outcomes := uint64(0)
+	for _, count := range n.Outcomes() {
+		outcomes += count
+	}
+	if outcomes != n.Connections.Seen-2 {
+		t.Errorf("%d connections, outcomes of %d: %v", n.Connections.Seen, outcomes, n.Outcomes())
+	}
+	var lines bytes.Buffer
+	n.Log(slog.New(slog.NewTextHandler(&lines, nil)))
+	const want = "msg=connections seen=4095 reported=64 other=3 old=4 denied=2056 ring_full=16 rate_limited=32 unanswered=128 " +
+		"malformed=256 too_long=512 evicted=1024 packets.lost=3 packets.no_memory=5\n"
+	if !strings.HasSuffix(lines.String(), want) {
+		t.Errorf("logged %s", &lines)
 	}
 }

@@ -34,6 +34,8 @@ type Facts struct {
 	// The trial loads crau-otel's program and, if that worked, attaches it to a function of this process and calls
 	// that.
 	Load, Attach error
+	// Wire is why the programs that read handshakes from connections cannot be attached; nil if they can.
+	Wire error
 	// Watch is why the kernel cannot report processes that execute programs or map libraries; nil if it can.
 	Watch error
 
@@ -81,7 +83,7 @@ func Gather() (Facts, error) {
 	f.Tracepoints = features.HaveProgramType(ebpf.RawTracepoint)
 	f.Cookies = features.HaveProgramHelper(ebpf.Kprobe, asm.FnGetAttachCookie)
 	f.Multi = features.HaveBPFLinkUprobeMulti()
-	f.Load, f.Attach = try()
+	f.Load, f.Attach, f.Wire = try()
 	f.Watch = tryWatch()
 	return f, nil
 }

@@ -10,8 +10,10 @@ import (
 	"syscall"
 
 	"github.com/cilium/ebpf"
+	"github.com/moby/sys/capability"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/privileges"
+	"github.com/crau-otel/crau-otel/tracer"
 )
 
 // Status is how well a feature of the host supports crau-otel.
@@ -51,7 +53,7 @@ func Judge(f Facts) Report {
 		feature("ring buffer", f.Ring, "takes events to crau-otel", Missing, "Linux 5.8 or later"),
 		feature("raw tracepoints", f.Tracepoints, "tell when a process executes a program or ends", Missing, "Linux 4.17 or later"),
 		feature("BPF cookies", f.Cookies, "tell the program which probe site was hit", Missing, "Linux 5.15 or later"),
-		f.multi(), f.sleepable(), f.load(), f.attach(), f.watch(), f.paranoid(),
+		f.multi(), f.sleepable(), f.load(), f.attach(), f.wire(), f.watch(), f.paranoid(),
 		Result{"unprivileged_bpf_disabled", OK, f.Unprivileged + ": irrelevant with CAP_BPF", ""},
 		Result{"memlock", OK, "no limit counts: since Linux 5.11 BPF memory is charged to the control group", ""},
 		f.tracefs(), f.cgroup())
@@ -186,6 +188,29 @@ func (f *Facts) attach() Result {
 		return f.failed("trial: attach", f.Attach)
 	}
 	return Result{"trial: attach", OK, "a probe was attached, hit and recorded", ""}
+}
+
+func (f *Facts) wire() Result {
+	r := Result{"trial: wire", OK, "handshakes can be read from connections, whatever library makes them", ""}
+	if f.Load != nil {
+		return Result{r.Name, Unknown, "nothing to attach", "see to it that the program can be loaded"}
+	}
+	if f.Wire == nil {
+		return r
+	}
+	r.Status = Degraded
+	r.Detail = "no stock program is seen, only libraries with probes: " + text(f.Wire)
+	switch {
+	case errors.Is(f.Wire, tracer.ErrNoCgroups):
+		r.Remedy = "mount -t cgroup2 none /sys/fs/cgroup/unified, or where the container's runtime allows it"
+	case errors.Is(f.Wire, fs.ErrPermission) && !f.Held.Grants(capability.CAP_NET_ADMIN):
+		r.Remedy = "grant CAP_NET_ADMIN"
+	case errors.Is(f.Wire, fs.ErrPermission):
+		r.Remedy = "no capability is missing: let SELinux, AppArmor or the container's seccomp profile allow bpf(2)"
+	default:
+		r.Remedy = "read the error; if it does not say what is missing, please report this"
+	}
+	return r
 }
 
 func (f *Facts) watch() Result {

@@ -15,6 +15,7 @@ import (
 	"github.com/moby/sys/capability"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/privileges"
+	"github.com/crau-otel/crau-otel/tracer"
 )
 
 // best returns the facts of a host that supports everything.
@@ -58,17 +59,17 @@ func TestJudge(t *testing.T) {
 			func(f *Facts) {
 				f.Version, f.Release, f.Cookies, f.Load = Version{5, 14}, "5.14.21", errUnsupported, errors.New("no")
 			},
-			map[string]Status{"kernel": Missing, "sleepable uprobes": Degraded, "BPF cookies": Missing, "trial: load": Missing, "trial: attach": Unknown},
+			map[string]Status{"kernel": Missing, "sleepable uprobes": Degraded, "BPF cookies": Missing, "trial: load": Missing, "trial: attach": Unknown, "trial: wire": Unknown},
 			"kernel, BPF cookies, trial: load", "5.14.21 is older than 5.15",
 		},
 		"an old kernel with everything ported back": {
 			func(f *Facts) { f.Version = Version{5, 14} },
 			map[string]Status{"kernel": Degraded, "sleepable uprobes": Degraded},
-			"", "what is degraded: 2 of 25",
+			"", "what is degraded: 2 of 26",
 		},
 		"no BTF": {
 			func(f *Facts) { f.BTF, f.Load = fs.ErrNotExist, errors.New("apply CO-RE relocations:\n  no BTF") },
-			map[string]Status{"BTF": Missing, "trial: load": Missing, "trial: attach": Unknown},
+			map[string]Status{"BTF": Missing, "trial: load": Missing, "trial: attach": Unknown, "trial: wire": Unknown},
 			"BTF, trial: load", "apply CO-RE relocations: no BTF",
 		},
 		"integrity": {func(f *Facts) { f.Lockdown = "integrity" }, nil, "", "programs that only read may run"},
@@ -76,13 +77,13 @@ func TestJudge(t *testing.T) {
 			func(f *Facts) {
 				f.Lockdown, f.Load = "confidentiality", errors.New("unknown func bpf_probe_read_kernel")
 			},
-			map[string]Status{"lockdown": Missing, "trial: load": Missing, "trial: attach": Unknown},
+			map[string]Status{"lockdown": Missing, "trial: load": Missing, "trial: attach": Unknown, "trial: wire": Unknown},
 			"lockdown, trial: load", "lockdown=integrity",
 		},
 		"rootless container": {
 			func(f *Facts) { f.HostUsers, f.HostPIDs, f.Programs, f.Load = false, false, errRefused, errRefused },
 			map[string]Status{
-				"user namespace": Missing, "PID namespace": Degraded, "BPF programs": Unknown, "trial: load": Missing, "trial: attach": Unknown,
+				"user namespace": Missing, "PID namespace": Degraded, "BPF programs": Unknown, "trial: load": Missing, "trial: attach": Unknown, "trial: wire": Unknown,
 			},
 			"user namespace, trial: load", "hostPID",
 		},
@@ -93,19 +94,29 @@ func TestJudge(t *testing.T) {
 			map[string]Status{
 				"CAP_BPF": Missing, "CAP_PERFMON": Missing, "CAP_SYS_PTRACE": Degraded, "CAP_DAC_READ_SEARCH": Degraded,
 				"CAP_NET_ADMIN": Degraded, "CAP_CHECKPOINT_RESTORE": Degraded, "BPF programs": Unknown, "ring buffer": Unknown, "raw tracepoints": Unknown,
-				"BPF cookies": Unknown, "uprobe_multi": Unknown, "trial: load": Missing, "trial: attach": Unknown,
+				"BPF cookies": Unknown, "uprobe_multi": Unknown, "trial: load": Missing, "trial: attach": Unknown, "trial: wire": Unknown,
 			},
 			"CAP_BPF, CAP_PERFMON, trial: load", "-> see to what else is missing\n",
 		},
 		"no wire": {
-			func(f *Facts) { f.Held = privileges.Keep(true, true, false) },
-			map[string]Status{"CAP_NET_ADMIN": Degraded},
-			"", "without it only libraries",
+			func(f *Facts) { f.Held, f.Wire = privileges.Keep(true, true, false), errRefused },
+			map[string]Status{"CAP_NET_ADMIN": Degraded, "trial: wire": Degraded},
+			"", "-> grant CAP_NET_ADMIN",
+		},
+		"no version 2 hierarchy": {
+			func(f *Facts) { f.Wire = tracer.ErrNoCgroups },
+			map[string]Status{"trial: wire": Degraded},
+			"", "-> mount -t cgroup2 none /sys/fs/cgroup/unified",
+		},
+		"wire refused in spite of the capability": {
+			func(f *Facts) { f.Wire = errRefused },
+			map[string]Status{"trial: wire": Degraded},
+			"", "-> no capability is missing: let SELinux",
 		},
 		"no discovery": {
 			func(f *Facts) { f.Held = privileges.Keep(true, false, true) },
 			map[string]Status{"CAP_SYS_PTRACE": Degraded, "CAP_DAC_READ_SEARCH": Degraded, "CAP_CHECKPOINT_RESTORE": Degraded},
-			"", "what is degraded: 3 of 25",
+			"", "what is degraded: 3 of 26",
 		},
 		"admin only": {
 			func(f *Facts) { f.Held = privileges.Of(capability.CAP_SYS_ADMIN, capability.CAP_NET_ADMIN) },
@@ -127,7 +138,7 @@ func TestJudge(t *testing.T) {
 		},
 		"refused in spite of the capabilities": {
 			func(f *Facts) { f.Load = errRefused },
-			map[string]Status{"trial: load": Missing, "trial: attach": Unknown},
+			map[string]Status{"trial: load": Missing, "trial: attach": Unknown, "trial: wire": Unknown},
 			"trial: load", "SELinux",
 		},
 		"attached but not hit": {

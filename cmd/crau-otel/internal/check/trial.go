@@ -10,17 +10,19 @@ import (
 
 	"github.com/crau-otel/crau-otel/probes"
 	"github.com/crau-otel/crau-otel/tracer"
+	"github.com/crau-otel/crau-otel/tracer/event"
 	"github.com/crau-otel/crau-otel/tracer/execs"
 )
 
-// try loads the program, attaches it to probed and calls that.
-func try() (load, attach error) {
+// try loads the programs, attaches the one of probes to probed and calls that, and attaches the ones of connections.
+func try() (load, attach, wire error) {
 	t, err := tracer.New(tracer.Config{})
 	if err != nil {
-		return err, nil
+		return err, nil, nil
 	}
 	attach = hit(t)
-	return t.Close(), attach
+	wire = t.AttachWire(tracer.WireConfig{Packet: func(*event.Packet) {}})
+	return t.Close(), attach, wire
 }
 
 // tryWatch tries to get notifications of executed programs and mapped libraries.

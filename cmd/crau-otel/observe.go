@@ -86,8 +86,7 @@ func (o *observation) start(ready <-chan struct{}, stop func()) (code int, err e
 			if err := o.command.Release(); err != nil {
 				_, _ = o.command.Wait()
 				stop()
-				<-o.ended
-				return launch.ErrorCode(err), err, false
+				return launch.ErrorCode(err), errors.Join(err, <-o.ended), false
 			}
 			return 0, nil, true
 		case err := <-o.ended:
@@ -99,8 +98,7 @@ func (o *observation) start(ready <-chan struct{}, stop func()) (code int, err e
 			}
 			o.command.Cancel()
 			stop()
-			<-o.ended
-			return launch.SignalCode(s), nil, false
+			return launch.SignalCode(s), <-o.ended, false
 		}
 	}
 }

@@ -4,6 +4,7 @@ package launch
 
 import (
 	"encoding/binary"
+	"errors"
 	"os"
 	"strconv"
 	"syscall"
@@ -39,7 +40,8 @@ func become(wait, report, path string, args []string) int {
 	if n != 1 || err != nil {
 		return CodeFailed // crau-otel has ended, or cannot observe the command
 	}
-	errno, _ := syscall.Exec(path, args, os.Environ()).(syscall.Errno) //nolint:gosec // running a command is the purpose
+	var errno syscall.Errno
+	_ = errors.As(syscall.Exec(path, args, os.Environ()), &errno) //nolint:gosec // running a command is the purpose
 	_, _ = unix.Write(out, binary.NativeEndian.AppendUint32(nil, uint32(errno)))
 	return CodeFailed
 }

@@ -73,8 +73,10 @@ const lowestPipe = 100
 func Start(args []string) (_ *Command, err error) {
 	path, err := exec.LookPath(args[0])
 	if err != nil && !errors.Is(err, exec.ErrDot) {
-		var lookup *exec.Error
-		if errors.As(err, &lookup) {
+		var path *fs.PathError
+		if lookup := (*exec.Error)(nil); errors.As(err, &path) {
+			err = path.Err // the name is in the error already
+		} else if errors.As(err, &lookup) {
 			err = lookup.Err
 		}
 		return nil, newError(args[0], err)

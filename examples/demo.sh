@@ -1,22 +1,39 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Shows the trees of two handshakes, one with a post-quantum group and one of TLS 1.2, on the console.
+# Shows the trees of handshakes on the console: of stock openssl, both sides, over loopback, and of a program with probes.
 # usage: demo.sh CRAU_OTEL SAMPLE
 set -euo pipefail
 agent=$1 sample=$2
 
-log=$(mktemp)
-"$agent" run --discovery false --library "$sample" --exporter console 2> >(tee "$log" >&2) &
-pid=$!
-trap 'kill "$pid" 2>/dev/null || true; rm -f "$log"' EXIT
+# One connection from openssl to openssl. Run by the agent, so that both are its descendants.
+connect() {
+  local dir=$1 server address
+  openssl s_server -accept 127.0.0.1:0 -naccept 1 -www -cert "$dir/cert.pem" -key "$dir/key.pem" >"$dir/log" 2>&1 &
+  server=$!
+  for _ in {1..100}; do
+    address=$(sed -n 's/^ACCEPT //p' "$dir/log")
+    [[ -z $address ]] || break
+    sleep 0.1
+  done
+  openssl s_client -connect "$address" -CAfile "$dir/cert.pem" </dev/null >"$dir/client.log" 2>&1 || {
+    cat "$dir/log" "$dir/client.log" >&2
+    exit 1
+  }
+  wait "$server"
+}
 
-for _ in $(seq 100); do
-	grep -q msg=ready "$log" && break
-	kill -0 "$pid" 2>/dev/null || exit 1
-	sleep 0.1
-done
-"$sample" --count 1 --rate 0
-"$sample" --count 1 --rate 0 --version 1.2
-sleep 0.5
-kill -INT "$pid"
-wait "$pid"
+if [[ $agent == connect ]]; then
+  connect "$sample"
+  exit
+fi
+
+if command -v openssl >/dev/null; then
+  dir=$(mktemp -d)
+  trap 'rm -rf "$dir"' EXIT
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost \
+    -keyout "$dir/key.pem" -out "$dir/cert.pem" 2>"$dir/log"
+  echo "A client and a server of stock openssl, as their connection shows them:"
+  "$agent" exec --discovery false -- "${BASH_SOURCE[0]}" connect "$dir"
+fi
+echo "A program whose library has probes, which report more:"
+"$agent" exec --discovery false --library "$sample" -- "$sample" --count 1 --rate 0

@@ -25,10 +25,12 @@ const (
 const (
 	Ring         Limit = "ring"          // bytes between kernel and agent
 	Rate         Limit = "rate"          // events per second of a process, or its share of a ring that fills up
+	Runs         Limit = "runs"          // hits recorded at a time on one CPU
 	OpenContexts Limit = "open_contexts" // open contexts
 	OpenBytes    Limit = "open_bytes"    // bytes of their keys and values
 	TreeSpans    Limit = "tree_spans"    // spans of one tree
 	Processes    Limit = "processes"     // processes with state
+	Connections  Limit = "connections"   // connections that wait for an answer to their hello
 	Texts        Limit = "texts"         // keys and values that are longer than a record holds
 	Attributes   Limit = "attributes"    // attributes of one span
 	Queue        Limit = "queue"         // spans that wait for the receiver
@@ -39,7 +41,7 @@ const (
 func All() []Limit {
 	return slices.Clone([]Limit{
 		Files, OwnerFiles, ProcessFiles, Sites, OwnerSites, ProcessSites, Descriptors, Strings, Helpers, Unseen,
-		Ring, Rate, OpenContexts, OpenBytes, TreeSpans, Processes, Texts, Attributes, Queue, Series,
+		Ring, Rate, Runs, OpenContexts, OpenBytes, TreeSpans, Processes, Connections, Texts, Attributes, Queue, Series,
 	})
 }
 

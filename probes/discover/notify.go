@@ -125,7 +125,11 @@ func (f *followUps) visit(n notes, now time.Time) {
 		p := s.processes.table[pid]
 		switch {
 		case p == nil:
-			p = s.processes.add(pid, "")
+			cgroup, err := pid.CgroupPath()
+			if err != nil {
+				continue // it has ended
+			}
+			p = s.processes.add(pid, cgroup)
 		case now.Sub(p.looked) < cooldown:
 			p.early = true
 		default:

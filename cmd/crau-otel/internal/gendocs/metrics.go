@@ -20,6 +20,8 @@ var described = []struct{ key, meaning string }{
 	{"crypto.pqc.downgraded", "true if a client offered a post-quantum or hybrid group and got a classical key exchange."},
 	{"crypto.policy.rule", "The name of the violated rule."},
 	{"reason", "Why events were lost. [Accounting](accounting.md) has the meanings."},
+	{"limit", "The limit that was reached: see [limits](limits.md)."},
+	{"owner.class", "root, system, user or container: whose share it was; unknown where the kernel counts without owners."},
 	{"outcome", "What happened to spans: exported, failed, queue_full or sampled_out."},
 }
 

@@ -49,18 +49,20 @@ func (c *counter) observe(_ context.Context, o metric.Int64Observer) error {
 	return nil
 }
 
-// add counts one. The caller holds the lock.
-func (c *counter) add(owner string, s series) {
+// add counts one, and reports whether it has a series of its own. The caller holds the lock.
+func (c *counter) add(owner string, s series) (admitted bool) {
 	hash := s.hash()
 	if n := c.recent.Get(hash, s); n != nil {
 		(*n).n++
-		return
+		return true
 	}
 	n := c.count(owner, s)
 	n.n++
-	if n != c.overflow {
-		c.recent.Put(hash, s, n)
+	if n == c.overflow {
+		return false
 	}
+	c.recent.Put(hash, s, n)
+	return true
 }
 
 func (c *counter) count(owner string, s series) *count {
@@ -99,15 +101,17 @@ func (h *histogram) register(meter, overflowMeter metric.Meter, of Instrument, l
 	return errors.Join(errs[:]...)
 }
 
-func (h *histogram) record(owner string, s series, d time.Duration) {
+// record records a duration, and reports whether it has a series of its own.
+func (h *histogram) record(owner string, s series, d time.Duration) (admitted bool) {
 	option, ok := h.known[s]
 	if !ok {
 		if !h.shares.admit(owner) {
 			h.rest.Record(context.Background(), d.Seconds(), h.overflow)
-			return
+			return false
 		}
 		option = metric.WithAttributeSet(s.attributes())
 		h.known[s] = option
 	}
 	h.admitted.Record(context.Background(), d.Seconds(), option)
+	return true
 }

@@ -61,6 +61,10 @@ var (
 		"crau_otel.spans", "counter", "{span}", "outcome",
 		"Spans by outcome: exported, failed, queue_full or sampled_out.",
 	}
+	reached = Instrument{
+		"crau_otel.limits.reached", "counter", "{item}", "limit, owner.class",
+		"What limits cost, by limit and class of owner: files, spans, trees, hits and so on, see [limits](limits.md).",
+	}
 	ringFill = Instrument{
 		"crau_otel.ring.fill", "gauge", "1", "", "The part of the ring buffer that waits to be read, 0 to 1.",
 	}
@@ -84,7 +88,7 @@ func oneOf(names []string) string {
 
 // Instruments returns every instrument.
 func Instruments() []Instrument {
-	return []Instrument{operations, violations, handshakes, hits, lost, connectionsSeen, connections, packetsLost, openContexts, spans, ringFill}
+	return []Instrument{operations, violations, handshakes, hits, lost, connectionsSeen, connections, packetsLost, openContexts, spans, reached, ringFill}
 }
 
 // The attributes of the instruments.
@@ -100,4 +104,6 @@ const (
 	keyRule       = attribute.Key("crypto.policy.rule")
 	keyReason     = attribute.Key("reason")
 	keyOutcome    = attribute.Key("outcome")
+	keyLimit      = attribute.Key("limit")
+	keyOwnerClass = attribute.Key("owner.class")
 )

@@ -7,11 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 
+	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
@@ -36,11 +38,15 @@ type Config struct {
 	MaxSeries int                // series per instrument; further ones are counted in one overflow series
 	Health    func() Health      // required; called at each collection
 	Version   string             // of the instrumentation scope
+	Limits    *limits.Monitor    // its counts are exported, and series over the limit are counted; none by default
+	Log       *slog.Logger       // nothing is logged by default
 }
 
 // Metrics records operations. Record is called from one goroutine.
 type Metrics struct {
 	provider   *sdkmetric.MeterProvider
+	limits     *limits.Monitor
+	log        *slog.Logger
 	operations counter
 	violations counter
 	handshakes histogram
@@ -53,33 +59,36 @@ func New(cfg Config) (*Metrics, error) {
 	meter := provider.Meter(mapping.ScopeName, metric.WithInstrumentationVersion(cfg.Version))
 	overflowMeter := provider.Meter(mapping.ScopeName, metric.WithInstrumentationVersion(cfg.Version),
 		metric.WithInstrumentationAttributes(overflow))
-	m := &Metrics{provider: provider}
+	m := &Metrics{provider: provider, limits: cfg.Limits, log: cfg.Log}
+	if m.log == nil {
+		m.log = slog.New(slog.DiscardHandler)
+	}
 
 	var errs [4]error
 	errs[0] = m.operations.register(meter, operations, cfg.MaxSeries)
 	errs[1] = m.violations.register(meter, violations, cfg.MaxSeries)
 	errs[2] = m.handshakes.register(meter, overflowMeter, handshakes, cfg.MaxSeries)
-	errs[3] = observe(meter, cfg.Health)
+	errs[3] = observe(meter, cfg.Health, cfg.Limits)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, fmt.Errorf("make instruments: %w", err)
 	}
 	return m, nil
 }
 
-func observe(meter metric.Meter, health func() Health) error {
-	var errs [8]error
+func observe(meter metric.Meter, health func() Health, monitor *limits.Monitor) error {
+	var errs [9]error
 	counter := func(i int, of Instrument) (c metric.Int64ObservableCounter) {
 		c, errs[i] = meter.Int64ObservableCounter(of.Name, metric.WithUnit(of.Unit), metric.WithDescription(of.Meaning))
 		return c
 	}
-	hitsCounter, lostCounter, spansCounter := counter(0, hits), counter(1, lost), counter(2, spans)
-	seenCounter, connectionCounter, packetCounter := counter(5, connectionsSeen), counter(6, connections), counter(7, packetsLost)
+	hitsCounter, lostCounter, spansCounter, reachedCounter := counter(0, hits), counter(1, lost), counter(2, spans), counter(3, reached)
+	seenCounter, connectionCounter, packetCounter := counter(6, connectionsSeen), counter(7, connections), counter(8, packetsLost)
 	contextsGauge, err := meter.Int64ObservableGauge(openContexts.Name, metric.WithUnit(openContexts.Unit),
 		metric.WithDescription(openContexts.Meaning))
-	errs[3] = err
+	errs[4] = err
 	fillGauge, err := meter.Float64ObservableGauge(ringFill.Name, metric.WithUnit(ringFill.Unit),
 		metric.WithDescription(ringFill.Meaning))
-	errs[4] = err
+	errs[5] = err
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
@@ -103,8 +112,11 @@ func observe(meter metric.Meter, health func() Health) error {
 		}
 		o.ObserveInt64(contextsGauge, int64(h.OpenContexts))
 		o.ObserveFloat64(fillGauge, h.RingFill)
+		monitor.Each(func(l limits.Limit, c limits.Class, n uint64) {
+			o.ObserveInt64(reachedCounter, int64(n), metric.WithAttributes(keyLimit.String(string(l)), keyOwnerClass.String(string(c))))
+		})
 		return nil
-	}, hitsCounter, lostCounter, spansCounter, seenCounter, connectionCounter, packetCounter, contextsGauge, fillGauge)
+	}, hitsCounter, lostCounter, spansCounter, reachedCounter, seenCounter, connectionCounter, packetCounter, contextsGauge, fillGauge)
 	return err
 }
 
@@ -121,15 +133,27 @@ func (m *Metrics) Record(t mapping.Tree) {
 			owner = op.Executable
 		}
 		for _, rule := range op.Violations {
-			m.violations.add(owner, series{executable: op.Executable, rule: rule})
+			m.note(owner, m.violations.add(owner, series{executable: op.Executable, rule: rule}))
 		}
 		switch {
 		case op.Name == "":
 		case op.Handshake:
-			m.handshakes.record(owner, seriesOf(op), op.Duration)
+			m.note(owner, m.handshakes.record(owner, seriesOf(op), op.Duration))
 		default:
-			m.operations.add(owner, seriesOf(op))
+			m.note(owner, m.operations.add(owner, seriesOf(op)))
 		}
+	}
+}
+
+// note counts an operation of an owner that was not admitted to a series of its own.
+func (m *Metrics) note(owner string, admitted bool) {
+	if admitted {
+		return
+	}
+	of := limits.Owner{Name: owner, Class: limits.ClassUnknown}
+	if count, due := m.limits.Reached(limits.Series, of, 1); due {
+		m.log.Warn("operations are counted in the series otel.metric.overflow: their owner has used up its share of series",
+			"owner", owner, "count", count)
 	}
 }
 

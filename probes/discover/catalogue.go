@@ -67,7 +67,8 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 	}
 
 	e = f.entry
-	e.finder, e.owner, e.Owner, e.explicit = by, by.owner, by.owner.name, explicit
+	e.finder, e.owner, e.explicit = by, by.owner, explicit
+	e.Owner, e.OwnerClass = by.owner.name, by.owner.class
 	if e.refused == "" && !explicit {
 		if e.limited = c.makeRoom(e, by); e.limited != nil {
 			e.refused = e.limited.reason()

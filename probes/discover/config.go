@@ -25,7 +25,9 @@ type File struct {
 	Path   string // as its processes see it
 	Cgroup string // of the process it was first seen in; "" if it was found on the host's disk
 	Owner  string // whose share of the limits it counts against: a path of a cgroup, or a user
-	Probes *probes.File
+	// OwnerClass is what kind of owner that is.
+	OwnerClass limits.Class
+	Probes     *probes.File
 
 	// Trusted says that only root can change what is at Path: the file and every folder on the way to it belong to the
 	// host's root, nobody else may write to them, and the file system is not mounted nosuid. Distrust says what is missing.

@@ -5,6 +5,7 @@ package discover
 import (
 	"time"
 
+	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
@@ -45,7 +46,13 @@ func (s *search) askProcess(p *process, ask func(step func()), apply func()) (as
 // the process was not asked because others of its owner do not answer.
 func (s *search) setAside(p *process, blameless bool) {
 	wait := minSilence
-	if !blameless {
+	if blameless {
+		count, due := s.catalogue.quotas.monitor.Reached(limits.Helpers, limits.Owner{Name: p.owner.name, Class: p.owner.class}, 1)
+		if due {
+			s.log.Warn("processes are not asked what they map, since others of their owner do not answer", "owner", p.owner.name,
+				"count", count)
+		}
+	} else {
 		if p.silence.next == 0 {
 			p.silence.next = minSilence
 			s.log.Warn("process does not answer and is set aside; files that only it maps are not traced until it does",

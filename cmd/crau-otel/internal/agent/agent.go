@@ -14,6 +14,7 @@ import (
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/privileges"
+	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
@@ -52,6 +53,7 @@ type Agent struct {
 	ready   func()
 	outcome Outcome // written by Run
 
+	limits      *limits.Monitor
 	tracer      *tracer.Tracer
 	attachments *attachments
 	discovery   *discovery
@@ -62,7 +64,7 @@ type Agent struct {
 func New(c Config) (*Agent, error) {
 	a := &Agent{
 		cfg: c.Config, load: c.Load, version: c.Version, stdout: c.Stdout, log: c.Log, level: c.Level,
-		reloads: make(chan struct{}, 1), follow: c.Follow, ready: c.Ready,
+		reloads: make(chan struct{}, 1), limits: limits.New(limits.Config{}), follow: c.Follow, ready: c.Ready,
 	}
 	if a.load == nil {
 		a.load = func() (config.Config, error) { return c.Config, nil }
@@ -103,7 +105,7 @@ func New(c Config) (*Agent, error) {
 			return nil, errors.Join(err, a.tracer.Close())
 		}
 	}
-	a.attachments = newAttachments(a.tracer, a.cfg.User == "", a.log)
+	a.attachments = newAttachments(a.tracer, a.cfg.User == "", a.limits, a.log)
 	return a, nil
 }
 
@@ -112,7 +114,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.release()) }()
 	ctx, a.stop = context.WithCancel(ctx)
 	defer a.stop()
-	if a.discovery, err = newDiscovery(a.cfg, a.attachments, a.log); err != nil {
+	if a.discovery, err = newDiscovery(a.cfg, a.attachments, a.limits, a.log); err != nil {
 		return err
 	}
 	if err := a.discovery.Scan(ctx); err != nil && ctx.Err() == nil {
@@ -149,6 +151,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 
 	stopDiscovery := a.discovery.start(a.log)
 	go a.serveReloads(ctx)
+	go a.watchLimits(ctx)
 	a.pipeline.handler.note()
 	go feedWatchdog(ctx, a.pipeline.handler, a.log)
 	notify(a.log, daemon.SdNotifyReady)

@@ -4,12 +4,14 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/links"
+	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/probes"
 	"github.com/crau-otel/crau-otel/probes/discover"
 	"github.com/crau-otel/crau-otel/tracer"
@@ -25,6 +27,7 @@ type attachments struct {
 	tracer    *tracer.Tracer
 	links     *links.Holder
 	libraries *libraries
+	limits    *limits.Monitor
 	log       *slog.Logger
 
 	mu       sync.Mutex
@@ -49,9 +52,9 @@ type attached struct {
 }
 
 // newAttachments returns attachments that pin their links, unless the agent becomes another user, who may not remove pins.
-func newAttachments(t *tracer.Tracer, pin bool, log *slog.Logger) *attachments {
+func newAttachments(t *tracer.Tracer, pin bool, monitor *limits.Monitor, log *slog.Logger) *attachments {
 	a := &attachments{
-		tracer: t, libraries: newLibraries(), log: log, level: slog.LevelDebug,
+		tracer: t, libraries: newLibraries(), limits: monitor, log: log, level: slog.LevelDebug,
 		files: make(map[discover.Key]*attached), retiring: make(map[discover.Key]*attached),
 	}
 	if !pin {
@@ -177,6 +180,14 @@ func (a *attachments) addStrings(f *discover.File, number uint32) {
 			owner = f.Owner
 		}
 		err = a.tracer.AddStrings(number, owner, strings.Address, content)
+	}
+	if errors.Is(err, tracer.ErrTooManyStrings) {
+		of := limits.Owner{Name: f.Owner, Class: f.OwnerClass}
+		if count, due := a.limits.Reached(limits.Strings, of, uint64(len(content))); due {
+			a.log.Warn("strings are read from the traced programs, which costs time: there is no room for copies",
+				"file", f.Path, "owner", f.Owner, "bytes", count)
+			return
+		}
 	}
 	if err != nil {
 		a.log.Debug("strings are read from the traced programs", "file", f.Path, "error", err)

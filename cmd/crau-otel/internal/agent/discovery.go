@@ -11,6 +11,7 @@ import (
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/check"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
+	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/probes/discover"
 	"github.com/crau-otel/crau-otel/tracer/execs"
 )
@@ -22,10 +23,11 @@ type discovery struct {
 }
 
 // newDiscovery returns a discovery that has not searched yet. From now on it is notified of executed programs.
-func newDiscovery(cfg config.Config, attached *attachments, log *slog.Logger) (*discovery, error) {
+func newDiscovery(cfg config.Config, attached *attachments, monitor *limits.Monitor, log *slog.Logger) (*discovery, error) {
 	d := &discovery{}
 	found, err := discover.New(discover.Config{
 		Log: log, Found: attached.add, Gone: attached.remove, Changed: d.changed, Rules: discoveryRules(cfg),
+		Limits: monitor,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("discovery: %w", err)

@@ -23,6 +23,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/identity"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/metrics"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/totals"
+	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/mapping/policy"
 	"github.com/crau-otel/crau-otel/tracer"
@@ -85,6 +86,7 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 		Exporter: exporter,
 		MaxBytes: int(cfg.Limits.QueueBytes),
 		Keep:     func(t mapping.Tree) bool { return (*p.keep.Load())(t) },
+		Limits:   a.limits,
 		Closed: func() {
 			log.Info("nobody reads standard output any more")
 			a.stop()
@@ -100,7 +102,7 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 		}
 	}()
 	host := identity.Host(ctx, "/", log)
-	if p.metrics, err = p.newMetrics(ctx, cfg, host, log); err != nil {
+	if p.metrics, err = p.newMetrics(ctx, cfg, host, a.limits, log); err != nil {
 		return nil, err
 	}
 	p.resolver = identity.New(identity.Config{Host: host, Log: log})
@@ -191,7 +193,7 @@ func (p *pipeline) take(t mapping.Tree) {
 // newMetrics returns nil if metrics are off. With an exporter other than OTLP, only OTEL_METRICS_EXPORTER turns them
 // on.
 func (p *pipeline) newMetrics(
-	ctx context.Context, cfg config.Config, host *sdkresource.Resource, log *slog.Logger,
+	ctx context.Context, cfg config.Config, host *sdkresource.Resource, monitor *limits.Monitor, log *slog.Logger,
 ) (*metrics.Metrics, error) {
 	switch wanted := strings.ToLower(strings.TrimSpace(os.Getenv("OTEL_METRICS_EXPORTER"))); {
 	case isDisabled(), wanted == "none", wanted == "" && cfg.Exporter != config.ExporterOTLP:
@@ -214,11 +216,14 @@ func (p *pipeline) newMetrics(
 		Resource:  own,
 		MaxSeries: cfg.Metrics.MaxSeries,
 		Version:   p.version,
+		Limits:    monitor,
+		Log:       log,
 		Health: func() metrics.Health {
 			total, err := p.totals()
 			if err != nil {
 				log.Warn("health metrics are incomplete", "error", err)
 			}
+			observeLimits(monitor, &total, log)
 			health := healthOf(&total)
 			used, capacity := p.tracer.RingFill()
 			health.RingFill = float64(used) / float64(capacity)

@@ -14,6 +14,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
+	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
@@ -29,6 +30,7 @@ type Config struct {
 	Delay    time.Duration           // longest wait for a batch to fill; OTEL_BSP_SCHEDULE_DELAY, default 200 ms
 	Timeout  time.Duration           // longest call of the exporter; OTEL_BSP_EXPORT_TIMEOUT, default 30 s
 	Closed   func()                  // called once, after the exporter returned ErrClosed
+	Limits   *limits.Monitor         // counts spans that there is no room for; default: one of the queue's own
 	Log      *slog.Logger            // default: discard
 }
 
@@ -76,7 +78,7 @@ type Queue struct {
 	closed    bool
 	abandoned bool // everything was counted although the exporter has not returned
 
-	lost, full, warned occasion // of log lines
+	lost, warned occasion // of log lines
 
 	failing bool // the worker's own: the last call of the exporter failed and is tried again
 
@@ -115,6 +117,9 @@ func NewQueue(cfg Config) (*Queue, error) {
 	if err := cfg.fromEnvironment(); err != nil {
 		return nil, err
 	}
+	if cfg.Limits == nil {
+		cfg.Limits = limits.New(limits.Config{})
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	q := &Queue{
 		cfg: cfg, wake: make(chan struct{}, 1), done: make(chan struct{}), ctx: ctx, stop: stop,
@@ -140,7 +145,7 @@ func (q *Queue) Put(t mapping.Tree) {
 	if !admitted { // without the cost of encoding
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		q.drop(t.Resource, count)
+		q.drop(owner, t.Resource, count)
 		return
 	}
 	batch, err := q.cfg.Exporter.Encode(t)
@@ -156,7 +161,7 @@ func (q *Queue) Put(t mapping.Tree) {
 	defer q.mu.Unlock()
 	if !q.admit(owner, t.Resource, entry{count, batch, bytes}) {
 		batch.Release()
-		q.drop(t.Resource, count)
+		q.drop(owner, t.Resource, count)
 	}
 }
 
@@ -172,7 +177,7 @@ func (q *Queue) admit(owner ownerKey, program *sdkresource.Resource, e entry) bo
 		}
 		evicted := q.waiting.evict(largest)
 		evicted.batch.Release()
-		q.drop(largest.program, evicted.Count)
+		q.drop(largest.owner, largest.program, evicted.Count)
 	}
 	first := q.waiting.Spans == 0
 	q.waiting.put(owner, program, e)
@@ -182,13 +187,20 @@ func (q *Queue) admit(owner ownerKey, program *sdkresource.Resource, e entry) bo
 	return true
 }
 
-// drop counts a program's tree that there is no room for. The queue is locked.
-func (q *Queue) drop(program *sdkresource.Resource, count Count) {
+// drop counts a tree of an owner's program that there is no room for. The queue is locked.
+func (q *Queue) drop(owner ownerKey, program *sdkresource.Resource, count Count) {
 	q.stats.QueueFull.add(count)
-	if !q.closed && q.full.due() {
-		service, _ := program.Set().Value(semconv.ServiceNameKey)
+	if q.closed {
+		return
+	}
+	service, _ := program.Set().Value(semconv.ServiceNameKey)
+	of := limits.Owner{Name: owner.owner, Class: limits.ClassUnknown}
+	if of.Name == "" {
+		of.Name = service.AsString()
+	}
+	if dropped, due := q.cfg.Limits.Reached(limits.Queue, of, count.Spans); due {
 		q.cfg.Log.Warn("export queue is full, spans are dropped: the receiver is too slow or away",
-			"service", service.AsString(), "dropped_spans", q.stats.QueueFull.Spans)
+			"service", service.AsString(), "owner", of.Name, "dropped_spans", dropped)
 	}
 }
 

@@ -63,7 +63,7 @@ var (
 	}
 	reached = Instrument{
 		"crau_otel.limits.reached", "counter", "{item}", "limit, owner.class",
-		"What limits cost, by limit and class of owner: files, spans, trees, hits and so on, see [limits](limits.md).",
+		"What limits cost their owners, in the unit of the limit: files, sites, hits, trees, spans and so on.",
 	}
 	ringFill = Instrument{
 		"crau_otel.ring.fill", "gauge", "1", "", "The part of the ring buffer that waits to be read, 0 to 1.",

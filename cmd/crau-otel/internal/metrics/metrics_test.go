@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/metrics"
+	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/mapping/registry"
 )
@@ -29,6 +30,7 @@ func TestMain(m *testing.M) {
 type meter struct {
 	*metrics.Metrics
 	reader *sdkmetric.ManualReader
+	limits *limits.Monitor
 }
 
 func newMeter(t *testing.T, maxSeries int, health func() metrics.Health) meter {
@@ -36,15 +38,15 @@ func newMeter(t *testing.T, maxSeries int, health func() metrics.Health) meter {
 	if health == nil {
 		health = func() metrics.Health { return metrics.Health{} }
 	}
-	reader := sdkmetric.NewManualReader()
+	reader, monitor := sdkmetric.NewManualReader(), limits.New(limits.Config{})
 	m, err := metrics.New(metrics.Config{
 		Reader: reader, Resource: resource.NewSchemaless(attribute.String("service.name", "crau-otel")), MaxSeries: maxSeries,
-		Health: health, Version: "1.2.3",
+		Health: health, Version: "1.2.3", Limits: monitor,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return meter{m, reader}
+	return meter{m, reader, monitor}
 }
 
 func (m meter) collect(t *testing.T) metricdata.ResourceMetrics {
@@ -202,6 +204,22 @@ func TestCardinality(t *testing.T) {
 	}
 }
 
+// What limits cost is exported, series over the limit included.
+func TestLimitsReached(t *testing.T) {
+	m := newMeter(t, 16, nil)
+	m.limits.Reached(limits.Files, limits.Owner{Name: "/a.service", Class: limits.ClassSystem}, 3)
+	m.limits.Reached(limits.Files, limits.Owner{Name: "/b.service", Class: limits.ClassSystem}, 4)
+	m.limits.Observe(limits.Ring, limits.ClassUnknown, 5)
+	for i := range 20 {
+		m.Record(mapping.Tree{Owner: "uid 1000", Operations: []mapping.Operation{{Executable: fmt.Sprint(i), Name: "pk::sign"}}})
+	}
+	wantSeries(t, m.series(t, "crau_otel.limits"), []string{
+		"crau_otel.limits.reached{limit=files,owner.class=system} 7",
+		"crau_otel.limits.reached{limit=ring,owner.class=unknown} 5",
+		"crau_otel.limits.reached{limit=series,owner.class=unknown} 12",
+	})
+}
+
 func TestHealth(t *testing.T) {
 	asked := uint64(0)
 	m := newMeter(t, 100, func() metrics.Health {
@@ -245,6 +263,7 @@ func TestInstrumentsAreAsDocumented(t *testing.T) {
 		return metrics.Health{Lost: one, Spans: one, Connections: one, PacketsLost: one}
 	})
 	m.Record(tree(handshake("curl")))
+	m.limits.Reached(limits.Files, limits.Owner{Name: "a", Class: limits.ClassUser}, 1)
 	rm := m.collect(t)
 	if got := rm.Resource.String(); got != "service.name=crau-otel" {
 		t.Errorf("resource is %s", got)

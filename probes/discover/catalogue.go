@@ -62,6 +62,7 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 		// The file changed in a way that does not matter here, or this is another path to it.
 		f.discard()
 		e.explicit = e.explicit || explicit
+		e.status = f.entry.status
 		c.remember(f, e)
 		return e
 	}

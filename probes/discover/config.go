@@ -3,13 +3,15 @@
 package discover
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/probes"
-	"github.com/crau-otel/crau-otel/probes/host"
 )
 
 // Key identifies a file for as long as it does not change.
@@ -44,9 +46,15 @@ type File struct {
 // may be root.
 func (f *File) RootOnly() bool { return f.Trusted && !f.Namespaced }
 
-// AttachPath returns a path that leads to the file itself, for [probes.Attach]. It is valid until [Config.Gone] has
+// Dup returns a descriptor of the file that the caller closes. It does not block, and works until [Config.Gone] has
 // returned for the file or the Discoverer is closed.
-func (f *File) AttachPath() string { return host.DescriptorPath(int(f.open.Fd())) }
+func (f *File) Dup() (*os.File, error) {
+	fd, err := unix.FcntlInt(f.open.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("duplicate descriptor: %w", err)
+	}
+	return os.NewFile(uintptr(fd), f.Path), nil
+}
 
 // Config configures a Discoverer. The zero value means defaults.
 type Config struct {

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
@@ -13,6 +15,7 @@ import (
 type entry struct {
 	File
 	sites           int
+	status          unix.Stat_t // when it was read
 	buildID, soname string
 	problems        []error
 
@@ -37,8 +40,9 @@ func (e *entry) inode() host.Inode { return host.Inode{Device: e.Key.Device, Num
 
 // same reports whether other, read from the same inode later, is no different.
 func (e *entry) same(other *entry) bool {
-	return other.refused == "" && e.Trusted == other.Trusted && e.Namespaced == other.Namespaced &&
-		e.buildID == other.buildID && reflect.DeepEqual(e.Probes.Sites, other.Probes.Sites)
+	unwritten := e.status.Mtim == other.status.Mtim && e.status.Size == other.status.Size
+	return (unwritten || e.buildID != "") && other.refused == "" && e.Trusted == other.Trusted &&
+		e.Namespaced == other.Namespaced && e.buildID == other.buildID && reflect.DeepEqual(e.Probes.Sites, other.Probes.Sites)
 }
 
 // finding is what looking at a file has found.
@@ -46,6 +50,7 @@ type finding struct {
 	inode   host.Inode
 	changed int64
 	entry   *entry // nil if the file has no probes
+	written bool   // somebody has the file open for writing
 	reason  error  // why it has none
 	err     error  // the file could not be examined; nothing else is set then
 }

@@ -212,6 +212,9 @@ func (s *search) arrive(p *process, id host.MapID, f finding) {
 
 // learn adds a finding to the catalogue, and returns its entry if it has probes.
 func (s *search) learn(f finding, by *finder, explicit bool) *entry {
+	if f.written && f.entry != nil {
+		s.rewrites.add(f.entry)
+	}
 	e := s.catalogue.learn(f, by, explicit)
 	if e != nil {
 		s.processes.adopt(e, f.inode)

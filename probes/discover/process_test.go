@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/probes/host"
 )
 
 // soon is how long a report may take at most, on a machine that is busy with
@@ -36,7 +38,7 @@ func TestChroot(t *testing.T) {
 		t.Errorf("got %+v", f)
 	}
 	var have, want unix.Stat_t
-	if err := unix.Stat(f.AttachPath(), &have); err != nil {
+	if err := unix.Stat(host.DescriptorPath(int(f.open.Fd())), &have); err != nil {
 		t.Fatal(err)
 	}
 	if err := unix.Stat(filepath.Join(dir, "bin/program"), &want); err != nil {
@@ -116,7 +118,7 @@ func TestReplaced(t *testing.T) {
 
 	// Both are held open, whatever the path leads to.
 	var have unix.Stat_t
-	if err := unix.Stat(first.AttachPath(), &have); err != nil || have.Ino != first.Key.Inode || have.Nlink != 0 {
+	if err := unix.Stat(host.DescriptorPath(int(first.open.Fd())), &have); err != nil || have.Ino != first.Key.Inode || have.Nlink != 0 {
 		t.Errorf("the replaced file is %+v, %v", have, err)
 	}
 	list := w.Inventory()

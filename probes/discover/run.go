@@ -61,12 +61,21 @@ func (d *Discoverer) Run(ctx context.Context) error {
 	defer tick.Stop()
 	var again <-chan time.Time // set while there is something to follow up
 	for ctx.Err() == nil {
-		var work <-chan struct{}
+		var work, rewritten <-chan struct{}
+		var later <-chan time.Time
 		if d.hasWork() {
 			work = busy
 		}
+		if wait, pending := d.rewriteDue(); pending && wait == 0 {
+			rewritten = busy
+		} else if pending {
+			later = time.After(wait)
+		}
 		select {
 		case <-ctx.Done():
+		case <-rewritten:
+			d.reread()
+		case <-later: // rewritten is set then
 		case <-work:
 			d.step()
 		case <-d.inbox.wake:
@@ -96,6 +105,21 @@ func (d *Discoverer) Run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// rewriteDue returns how long it is until a file is to be read again, and whether any is.
+func (d *Discoverer) rewriteDue() (wait time.Duration, pending bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.search.rewrites.due(time.Now())
+}
+
+// reread reads files again that were overwritten or open for writing.
+func (d *Discoverer) reread() {
+	d.mu.Lock()
+	d.search.rewrites.visit(time.Now())
+	d.mu.Unlock()
+	d.deliver(goneBudget)
 }
 
 // hasWork reports whether there are processes to look at.

@@ -63,6 +63,7 @@ type search struct {
 	processes *processes
 	resolver  *resolver
 	disk      *disk
+	rewrites  *rewrites
 	changed   func(visit func(pid uint32)) error // nil if that is not possible
 	swept     time.Time                          // when old facts were dropped
 }
@@ -82,11 +83,13 @@ func newSearch(cfg *Config, r *rules) (*search, error) {
 	s.catalogue = newCatalogue(cfg, r)
 	s.resolver = newResolver(s)
 	s.disk = newDisk(s)
+	s.rewrites = newRewrites(s)
 	return s, nil
 }
 
 func (s *search) close() error {
 	s.helpers.Close()
+	s.rewrites.close()
 	errs := s.catalogue.close()
 	return errors.Join(append(errs, s.processes.close(), s.view.folder.Close(), s.turns.locator.close())...)
 }
@@ -114,6 +117,8 @@ func (s *search) setRules(r *rules) {
 
 // pass finds what has changed since the last pass.
 func (s *search) pass(now time.Time) error {
+	s.rewrites.check()
+	s.rewrites.visit(now)
 	s.disk.searchLibraries()
 	if s.rules.Enabled {
 		s.disk.searchFolders(now)

@@ -3,6 +3,7 @@
 package discover
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -46,11 +47,15 @@ func (s *sighting) read(fd int, mounts *host.MountKinds) (f finding) {
 	}
 	e := &entry{
 		File:  File{Path: file.Path, Cgroup: s.cgroup, Probes: file, Distrust: notJudged},
-		sites: len(file.Sites), buildID: file.BuildID, soname: file.Soname, problems: file.Problems,
+		sites: len(file.Sites), status: st, buildID: file.BuildID, soname: file.Soname, problems: file.Problems,
 		namespace: s.namespace, base: s.root.Base,
 	}
 	if err == nil {
 		err = file.CheckNative()
+	}
+	f.written = host.OpenForWriting(readable)
+	if err == nil && f.written {
+		err = errWritten
 	}
 	if err != nil {
 		e.refused = err.Error()
@@ -61,6 +66,9 @@ func (s *sighting) read(fd int, mounts *host.MountKinds) (f finding) {
 	f.entry = e
 	return f
 }
+
+// errWritten is why a file is left alone whose code may be elsewhere in a moment.
+var errWritten = errors.New("open for writing; it is read again once it is not")
 
 // notJudged is why a file is not trusted whose path cannot be resolved in time.
 const notJudged = "its path cannot be resolved"

@@ -69,6 +69,16 @@ func OpenRegular(fd int, viewer Process, mounts *MountKinds) (readable int, st u
 	return readable, st, err
 }
 
+// OpenForWriting reports whether somebody has an open file open for writing. It does not know of files on file systems
+// without leases, nor, without CAP_LEASE, of files of other users.
+func OpenForWriting(fd int) bool {
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, unix.F_RDLCK); err != nil {
+		return errors.Is(err, unix.EAGAIN)
+	}
+	_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, unix.F_UNLCK)
+	return false
+}
+
 // Status is what the kernel has cached about a file.
 type Status struct {
 	Inode   Inode

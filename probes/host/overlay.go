@@ -4,6 +4,7 @@ package host
 
 import (
 	"encoding/binary"
+	"errors"
 	"hash/fnv"
 	"strings"
 
@@ -25,64 +26,110 @@ const (
 // file in the maps of a process, and is zero if it was not found there.
 func Underlying(fd int, st *unix.Stat_t, mapped MapID) Inode {
 	inode := Inode{st.Dev, st.Ino}
-	var fs unix.Statfs_t
-	if err := unix.Fstatfs(fd, &fs); err != nil || fs.Type != unix.OVERLAYFS_SUPER_MAGIC {
+	beneath, err := handleBeneath(fd)
+	switch {
+	case errors.Is(err, errNoOverlay):
+		return inode
+	case err != nil && mapped.Inode != 0:
+		return Inode{mapped.Device, mapped.Inode} // on older kernels, maps has the inode beneath
+	case err != nil:
 		return inode
 	}
-	handle, _, err := unix.NameToHandleAt(fd, "", unix.AT_EMPTY_PATH|atHandleFID)
-	if err != nil {
-		// On older kernels, maps has the inode beneath.
-		if mapped.Inode != 0 {
-			return Inode{mapped.Device, mapped.Inode}
-		}
-		return inode
-	}
-	data := handle.Bytes()
-	if handle.Type() != overlayHandle || len(data) <= handleData || data[4] != overlayMagic {
-		return inode
-	}
-	if device, ok := deviceBeneath(unix.NewFileHandle(int32(data[handleType]), data[handleData:]), st); ok {
-		inode.Device = device
-		return inode
+	if open, found, err := openBeneath(beneath, st); err == nil {
+		unix.Close(open)
+		return found
 	}
 	// The file system beneath cannot be seen from here. Overlays that show the same file still have its handle in
 	// common. A copy that was made in one of them keeps the handle, but not the change time.
 	hash := fnv.New64a()
-	hash.Write(data[handleFlags:])
+	hash.Write(beneath.identity)
 	hash.Write(binary.LittleEndian.AppendUint64(nil, uint64(st.Ctim.Nano())))
 	inode.Device = hash.Sum64() | 1<<63 // no device has such a number
 	return inode
 }
 
-// deviceBeneath looks for the mounted file system that has the file of a handle, with the same status as the overlay
-// shows.
-func deviceBeneath(handle unix.FileHandle, st *unix.Stat_t) (device uint64, ok bool) {
+// fileHandle is the handle of a file beneath an overlay.
+type fileHandle struct {
+	unix.FileHandle
+	identity []byte // the handle with the UUID of its file system
+}
+
+var errNoOverlay = errors.New("not on an overlay")
+
+// handleBeneath returns the handle of the file that an open file of an overlay shows.
+func handleBeneath(fd int) (h fileHandle, err error) {
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil || fs.Type != unix.OVERLAYFS_SUPER_MAGIC {
+		return h, errNoOverlay
+	}
+	handle, _, err := unix.NameToHandleAt(fd, "", unix.AT_EMPTY_PATH|atHandleFID)
+	if err != nil {
+		return h, err
+	}
+	data := handle.Bytes()
+	if handle.Type() != overlayHandle || len(data) <= handleData || data[4] != overlayMagic {
+		return h, errNoOverlay
+	}
+	return fileHandle{unix.NewFileHandle(int32(data[handleType]), data[handleData:]), data[handleFlags:]}, nil
+}
+
+// OpenBeneath opens the file that an open file of an overlay shows, for reading. What is written to either file goes
+// through the one beneath. It fails for files that are not on an overlay, and where the file beneath cannot be seen.
+func OpenBeneath(fd int) (int, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return -1, err
+	}
+	beneath, err := handleBeneath(fd)
+	if err != nil {
+		return -1, err
+	}
+	found, _, err := openBeneath(beneath, &st)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(found)
+	return Open(DescriptorPath(found), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
+}
+
+// openBeneath looks among the mounted file systems for the file of a handle that has the status that the overlay shows.
+// It returns an O_PATH descriptor.
+func openBeneath(handle fileHandle, st *unix.Stat_t) (fd int, inode Inode, err error) {
 	tried := make(map[uint64]bool)
+	err = unix.ESTALE
 	_ = eachMount(ownMounts, func(m mount) bool {
 		if !tried[m.device] && m.holdsLayers() {
 			tried[m.device] = true
-			device, ok = m.device, m.has(handle, st)
+			fd, inode, err = m.open(handle, st)
 		}
-		return !ok
+		return err != nil
 	})
-	return device, ok
+	return fd, inode, err
 }
 
-// has reports whether the mounted file system has the file.
-func (m mount) has(handle unix.FileHandle, st *unix.Stat_t) bool {
+// open opens a file of the mounted file system by its handle.
+func (m mount) open(handle fileHandle, st *unix.Stat_t) (int, Inode, error) {
 	dir, err := Open(m.point, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK)
 	if err != nil {
-		return false
+		return -1, Inode{}, err
 	}
 	defer unix.Close(dir)
-	fd, err := unix.OpenByHandleAt(dir, handle, unix.O_PATH|unix.O_CLOEXEC)
+	fd, err := unix.OpenByHandleAt(dir, handle.FileHandle, unix.O_PATH|unix.O_CLOEXEC)
 	if err != nil {
-		return false
+		return -1, Inode{}, err
 	}
-	defer unix.Close(fd)
 	var found unix.Stat_t
-	return unix.Fstat(fd, &found) == nil && found.Dev == m.device && found.Ino == st.Ino &&
-		found.Size == st.Size && found.Ctim == st.Ctim && found.Mtim == st.Mtim
+	err = unix.Fstat(fd, &found)
+	// Each subvolume of a btrfs has a device number of its own, which the table of mounts does not have.
+	isElsewhere := found.Dev != m.device && m.kind != "btrfs"
+	if err == nil && (isElsewhere || found.Size != st.Size || found.Ctim != st.Ctim || found.Mtim != st.Mtim) {
+		err = unix.ESTALE
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, Inode{}, err
+	}
+	return fd, Inode{found.Dev, found.Ino}, nil
 }
 
 // holdsLayers reports whether the file system may hold a layer of an overlay and can be opened without waiting for a

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/leases"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/links"
 	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/probes"
@@ -17,8 +18,9 @@ import (
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
-// attachPatience is how long discovery waits for one file to be attached. If some sites of a file cannot be attached, the
-// kernel detaches the others, which takes as long as the page faults of traced programs.
+// attachPatience is how long discovery waits for one file to be attached. Reading the file takes as long as its file system
+// does. If some sites cannot be attached, the kernel detaches the others, which takes as long as the page faults of traced
+// programs.
 const attachPatience = 5 * time.Second
 
 // attachments attaches and detaches the probe sites of files. Its methods are safe for concurrent use, and none of them
@@ -26,6 +28,7 @@ const attachPatience = 5 * time.Second
 type attachments struct {
 	tracer    *tracer.Tracer
 	links     *links.Holder
+	leases    *leases.Holder
 	libraries *libraries
 	limits    *limits.Monitor
 	log       *slog.Logger
@@ -37,6 +40,7 @@ type attachments struct {
 	next     uint32                     // number of the next file; none is used twice
 	retiring map[discover.Key]*attached // detached, but their sites are still registered
 	detached []string                   // paths of detached files that are yet to be checked
+	reread   func(discover.Key)         // has discovery read a file again; nil before there is a discovery
 }
 
 // attached is a file that is attached or being attached.
@@ -44,17 +48,20 @@ type attached struct {
 	path    string
 	number  uint32
 	cookies []uint64
+	sites   []probes.Site
+	lease   *leases.Lease // nil if there can be none
+	ended   chan struct{} // closed once attaching has ended
 
 	// The lock of the attachments protects these.
-	held    *links.Held // nil until the file is attached
-	sites   int
-	removed bool
+	held     *links.Held // nil until the file is attached
+	attached int         // sites
+	removed  bool
 }
 
 // newAttachments returns attachments that pin their links, unless the agent becomes another user, who may not remove pins.
 func newAttachments(t *tracer.Tracer, pin bool, monitor *limits.Monitor, log *slog.Logger) *attachments {
 	a := &attachments{
-		tracer: t, libraries: newLibraries(), limits: monitor, log: log, level: slog.LevelDebug,
+		tracer: t, leases: leases.New(), libraries: newLibraries(), limits: monitor, log: log, level: slog.LevelDebug,
 		files: make(map[discover.Key]*attached), retiring: make(map[discover.Key]*attached),
 	}
 	if !pin {
@@ -79,7 +86,7 @@ func (a *attachments) add(f *discover.File) {
 		a.mu.Unlock()
 		return
 	}
-	file := &attached{path: f.Path, number: a.next}
+	file := &attached{path: f.Path, number: a.next, ended: make(chan struct{})}
 	a.next++
 	a.files[f.Key] = file
 	before := a.retiring[f.Key]
@@ -88,41 +95,43 @@ func (a *attachments) add(f *discover.File) {
 		a.retire(f.Key, before) // otherwise hits are reported twice until the kernel has detached the file
 	}
 
-	// Attaching may take longer than discovery keeps the file open.
-	content, err := os.Open(f.AttachPath())
+	content, err := f.Dup() // attaching may take longer than discovery keeps the file open
 	if err != nil {
 		a.log.Warn("file not attached", "file", f.Path, "error", err)
 		a.forget(f.Key, file)
 		return
 	}
-	a.libraries.describe(file.number, describeLibrary(f).Attributes())
-	a.addStrings(f, file.number)
-	var sites []probes.Site
-	for _, site := range a.tracer.Place(f.Probes.Sites) {
-		cookie, err := a.tracer.Add(site, file.number)
-		if err != nil {
-			a.log.Warn("probe site skipped", "file", f.Path, "probe", site.Probe, "offset", site.Offset, "error", err)
-			continue
-		}
-		sites, file.cookies = append(sites, site), append(file.cookies, cookie)
-	}
-	ended := make(chan struct{})
 	go func() {
-		defer close(ended)
+		defer close(file.ended)
 		defer content.Close()
-		a.attach(f, file, descriptorPath(content), sites)
+		a.attach(f, file, content)
 	}()
 	select {
-	case <-ended:
+	case <-file.ended:
 	case <-time.After(attachPatience):
 		a.log.Warn("attaching takes long; the file is traced as soon as the kernel has attached it", "file", f.Path)
 		go a.warnStuck([]string{f.Path})
 	}
 }
 
-// attach attaches sites of a file at path.
-func (a *attachments) attach(f *discover.File, file *attached, path string, sites []probes.Site) {
-	attachment, err := probes.Attach(path, a.tracer.Program(), a.tracer.Multi(), sites, file.cookies)
+// attach attaches the sites of a file. Until they are detached, whoever wants to write to the file waits.
+func (a *attachments) attach(f *discover.File, file *attached, content *os.File) {
+	if !a.guard(f, file, content) {
+		a.forget(f.Key, file)
+		a.readAgain(f.Key)
+		return
+	}
+	a.libraries.describe(file.number, describeLibrary(f).Attributes())
+	a.addStrings(f, file.number, content)
+	for _, site := range a.tracer.Place(f.Probes.Sites) {
+		cookie, err := a.tracer.Add(site, file.number)
+		if err != nil {
+			a.log.Warn("probe site skipped", "file", f.Path, "probe", site.Probe, "offset", site.Offset, "error", err)
+			continue
+		}
+		file.sites, file.cookies = append(file.sites, site), append(file.cookies, cookie)
+	}
+	attachment, err := probes.Attach(descriptorPath(content), a.tracer.Program(), a.tracer.Multi(), file.sites, file.cookies)
 	if err != nil {
 		a.log.Warn("not all probes attached", "file", file.path, "error", err)
 	}
@@ -136,7 +145,7 @@ func (a *attachments) attach(f *discover.File, file *attached, path string, site
 		a.log.Debug("link not pinned", "file", file.path, "error", err)
 	}
 	a.mu.Lock()
-	file.held, file.sites = held, attachedSites
+	file.held, file.attached = held, attachedSites
 	unwanted := file.removed
 	if !unwanted {
 		a.log.Log(context.Background(), a.level, "attached", "file", file.path, "sites", attachedSites,
@@ -159,8 +168,11 @@ func (a *attachments) forget(key discover.Key, file *attached) {
 	}
 }
 
-// release unregisters the sites of a file.
+// release unregisters the sites of a file, and lets others write to it.
 func (a *attachments) release(file *attached) {
+	if file.lease != nil {
+		file.lease.Release()
+	}
 	if err := a.tracer.Remove(file.cookies...); err != nil {
 		a.log.Warn("releasing probe sites failed", "file", file.path, "error", err)
 	}
@@ -168,12 +180,12 @@ func (a *attachments) release(file *attached) {
 
 // addStrings copies a file's string constants, so that the BPF program need not read them on every hit. If that fails,
 // hits merely cost more.
-func (a *attachments) addStrings(f *discover.File, number uint32) {
+func (a *attachments) addStrings(f *discover.File, number uint32, file *os.File) {
 	strings := f.Probes.Strings
 	if strings.Size == 0 {
 		return
 	}
-	content, err := strings.Read(f.AttachPath())
+	content, err := strings.Read(descriptorPath(file))
 	if err == nil {
 		owner := "" // a part of the room is reserved for files that only root can write
 		if !f.RootOnly() {
@@ -207,7 +219,7 @@ func (a *attachments) count() (files, sites int) {
 	defer a.mu.Unlock()
 	for _, f := range a.files {
 		if f.held != nil {
-			files, sites = files+1, sites+f.sites
+			files, sites = files+1, sites+f.attached
 		}
 	}
 	return files, sites

@@ -127,6 +127,7 @@ func (a *attachments) close(timeout time.Duration) error {
 	}
 	clear(a.files)
 	a.mu.Unlock()
+	defer a.leases.Close()
 
 	results := make(chan error, len(files))
 	for _, f := range files {

@@ -33,6 +33,7 @@ func newDiscovery(cfg config.Config, attached *attachments, monitor *limits.Moni
 		return nil, fmt.Errorf("discovery: %w", err)
 	}
 	d.Discoverer = found
+	attached.onOverwrite(found.Reread)
 	if cfg.Discovery.Enabled {
 		check.WarnAboutBlindSpots(log)
 	}

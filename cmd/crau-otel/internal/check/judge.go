@@ -129,7 +129,7 @@ func (f *Facts) capability(n privileges.Need) Result {
 		return r
 	}
 	switch n.Use {
-	case privileges.Discovery, privileges.Wire:
+	case privileges.Discovery, privileges.Wire, privileges.Overwriting:
 		r.Status = Degraded
 	case privileges.SingleUprobes:
 		if f.works() {

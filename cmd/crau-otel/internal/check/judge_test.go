@@ -93,7 +93,7 @@ func TestJudge(t *testing.T) {
 			},
 			map[string]Status{
 				"CAP_BPF": Missing, "CAP_PERFMON": Missing, "CAP_SYS_PTRACE": Degraded, "CAP_DAC_READ_SEARCH": Degraded,
-				"CAP_NET_ADMIN": Degraded, "CAP_CHECKPOINT_RESTORE": Degraded, "BPF programs": Unknown, "ring buffer": Unknown, "raw tracepoints": Unknown,
+				"CAP_NET_ADMIN": Degraded, "CAP_LEASE": Degraded, "CAP_CHECKPOINT_RESTORE": Degraded, "BPF programs": Unknown, "ring buffer": Unknown, "raw tracepoints": Unknown,
 				"BPF cookies": Unknown, "uprobe_multi": Unknown, "trial: load": Missing, "trial: attach": Unknown, "trial: wire": Unknown,
 			},
 			"CAP_BPF, CAP_PERFMON, trial: load", "-> see to what else is missing\n",
@@ -120,7 +120,7 @@ func TestJudge(t *testing.T) {
 		},
 		"admin only": {
 			func(f *Facts) { f.Held = privileges.Of(capability.CAP_SYS_ADMIN, capability.CAP_NET_ADMIN) },
-			map[string]Status{"CAP_SYS_PTRACE": Degraded, "CAP_DAC_READ_SEARCH": Degraded},
+			map[string]Status{"CAP_SYS_PTRACE": Degraded, "CAP_DAC_READ_SEARCH": Degraded, "CAP_LEASE": Degraded},
 			"", "",
 		},
 		"single uprobes": {

@@ -10,16 +10,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
-	"github.com/cilium/ebpf/link"
-
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/check"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/console"
-	"github.com/crau-otel/crau-otel/probes"
 	"github.com/crau-otel/crau-otel/probes/discover"
 	"github.com/crau-otel/crau-otel/probes/host"
 )
@@ -88,43 +83,6 @@ func Take(ctx context.Context, log *slog.Logger) (_ []File, err error) {
 		list = append(list, i)
 	}
 	return list, nil
-}
-
-// attachedSites holds the offsets that agents are attached to, by the path of the file.
-type attachedSites map[string][]uint64
-
-// tracedFiles returns what all agents on this host are attached to, as the kernel reports it.
-func tracedFiles() (attachedSites, error) {
-	sites := make(attachedSites)
-	var links link.Iterator
-	defer links.Close()
-	for links.Next() {
-		info, err := links.Link.Info()
-		if err != nil {
-			continue // released in the meantime
-		}
-		if multi := info.UprobeMulti(); multi != nil {
-			offsets, _ := multi.Offsets()
-			for _, o := range offsets {
-				sites[multi.File] = append(sites[multi.File], o.Offset)
-			}
-		}
-	}
-	if err := links.Err(); err != nil {
-		return nil, fmt.Errorf("list attached files, which needs CAP_SYS_ADMIN: %w", err)
-	}
-	return sites, nil
-}
-
-// has reports whether all sites of a file are attached.
-func (a attachedSites) has(f *discover.File) bool {
-	path, err := os.Readlink(f.AttachPath())
-	if err != nil {
-		return false
-	}
-	return !slices.ContainsFunc(f.Probes.Sites, func(s probes.Site) bool {
-		return !slices.ContainsFunc(s.Offsets(), func(offset uint64) bool { return slices.Contains(a[path], offset) })
-	})
 }
 
 // WriteText writes a table for people.

@@ -154,6 +154,7 @@ func try(t *testing.T, cfg childConfig) map[string]string {
 		"read a stranger's link":      link,
 		"open own mapped file":        openMapped("/proc/self/"),
 		"open own file by descriptor": openByDescriptor(cfg.Late),
+		"lease a file of root's":      lease("/etc/passwd"),
 		"read own maps":               open("/proc/self/maps", os.O_RDONLY),
 	} {
 		tried[what] = outcome(err)
@@ -203,6 +204,16 @@ func open(path string, flag int) error {
 		return err
 	}
 	return f.Close()
+}
+
+func lease(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
+	return err
 }
 
 // openMapped opens a file by the map_files of a process.

@@ -140,6 +140,7 @@ func TestNeeds(t *testing.T) {
 	for lacking, what := range map[capability.Cap]string{
 		capability.CAP_BPF:                "load",
 		capability.CAP_PERFMON:            "load",
+		capability.CAP_LEASE:              "lease a file of root's",
 		capability.CAP_SYS_PTRACE:         "read a stranger's link",
 		capability.CAP_DAC_READ_SEARCH:    "read a private file",
 		capability.CAP_CHECKPOINT_RESTORE: "open a stranger's file",

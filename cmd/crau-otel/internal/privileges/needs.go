@@ -17,6 +17,7 @@ const (
 	Always        Use = "always"         // nothing works without it
 	SingleUprobes Use = "single uprobes" // to attach without uprobe_multi, on kernels that require it
 	Wire          Use = "wire"           // to read handshakes from connections
+	Overwriting   Use = "overwriting"    // to detach a file before it is overwritten; without it programs that load it may die
 	Discovery     Use = "discovery"      // to find programs and libraries; without it some are missed
 )
 
@@ -52,6 +53,11 @@ func Needs() []Need {
 				"stock program",
 		},
 		{
+			capability.CAP_LEASE, Overwriting,
+			"makes whoever overwrites an attached file in place wait until it is detached: without it that is noticed up to " +
+				"0.75 s later, and programs that load the file meanwhile may die",
+		},
+		{
 			capability.CAP_SYS_PTRACE, Discovery,
 			"looks into the processes of other users and with other capabilities: /proc/PID/exe, root, map_files, and before " +
 				"Linux 6.15 maps",
@@ -72,7 +78,8 @@ func Needs() []Need {
 func Keep(multi, discovery, wire bool) Set {
 	var keep Set
 	for _, n := range Needs() {
-		if n.Use == Always || n.Use == SingleUprobes && !multi || n.Use == Discovery && discovery || n.Use == Wire && wire {
+		if n.Use == Always || n.Use == Overwriting || n.Use == SingleUprobes && !multi || n.Use == Discovery && discovery ||
+			n.Use == Wire && wire {
 			keep |= Of(n.Cap)
 		}
 	}

@@ -42,7 +42,7 @@ func TestMissing(t *testing.T) {
 
 func TestKeep(t *testing.T) {
 	t.Parallel()
-	always := Of(capability.CAP_BPF, capability.CAP_PERFMON)
+	always := Of(capability.CAP_BPF, capability.CAP_PERFMON, capability.CAP_LEASE)
 	discovery := Of(capability.CAP_SYS_PTRACE, capability.CAP_DAC_READ_SEARCH, capability.CAP_CHECKPOINT_RESTORE)
 	admin := Of(capability.CAP_SYS_ADMIN)
 	net := Of(capability.CAP_NET_ADMIN)

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/leases"
+	"github.com/crau-otel/crau-otel/probes"
+	"github.com/crau-otel/crau-otel/probes/discover"
+)
+
+const (
+	// maxWriterWait is how long a writer waits for the file to be detached. The kernel needs some 30 ms for that.
+	maxWriterWait = time.Second
+	// writerPoll is the time between two looks whether it is detached.
+	writerPoll = time.Millisecond
+)
+
+// guard sees to it that nobody writes to a file while it is attached. It returns false if the file is being written to,
+// or was since it was read: its sites may be elsewhere.
+func (a *attachments) guard(f *discover.File, file *attached, content *os.File) bool {
+	lease, err := a.leases.Take(content, func(l *leases.Lease) { a.giveWay(f.Key, file, l) })
+	switch {
+	case errors.Is(err, leases.ErrWritten):
+		return false
+	case err != nil:
+		a.log.Debug("file is attached without a lease; if it is overwritten, that is noticed late", "file", f.Path, "error", err)
+	default:
+		file.lease = lease
+	}
+	var st unix.Stat_t
+	return unix.Fstat(int(content.Fd()), &st) == nil && st.Ctim.Nano() == f.Key.Changed
+}
+
+// giveWay detaches a file that somebody waits to write to, and lets them write once no process gets a breakpoint any
+// more. Discovery reads the file again.
+func (a *attachments) giveWay(key discover.Key, file *attached, lease *leases.Lease) {
+	a.log.Info("attached file is about to be overwritten; it is detached, and read again as a new file", "file", file.path)
+	a.remove(key)
+	deadline := time.After(maxWriterWait)
+	select {
+	case <-file.ended:
+		waitUntilDetached(file, lease.File(), deadline)
+	case <-deadline: // attaching hangs
+	}
+	lease.Release()
+	a.readAgain(key)
+}
+
+// waitUntilDetached waits until a process that maps a file gets no breakpoint. Those of another tracer do not go.
+func waitUntilDetached(file *attached, content *os.File, deadline <-chan time.Time) {
+	for {
+		if n, err := probes.CountBreakpoints(content, file.sites); n == 0 || err != nil {
+			return
+		}
+		select {
+		case <-time.After(writerPoll):
+		case <-deadline:
+			return
+		}
+	}
+}
+
+// onOverwrite sets what has discovery read a file again.
+func (a *attachments) onOverwrite(reread func(discover.Key)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.reread = reread
+}
+
+// readAgain has discovery read a file again.
+func (a *attachments) readAgain(key discover.Key) {
+	a.mu.Lock()
+	reread := a.reread
+	a.mu.Unlock()
+	if reread != nil {
+		reread(key)
+	}
+}

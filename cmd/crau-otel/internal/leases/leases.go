@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package leases says that files are about to be written to, before that happens.
+//
+// A breakpoint belongs to a place in a file. Whoever overwrites an attached file in place moves other code there, and the
+// next program that maps the file dies. A read lease (fcntl(2), F_SETLEASE) closes that window: the kernel lets nobody
+// open the file for writing, nor truncate it, until the lease is released. The writer waits for that, up to
+// /proc/sys/fs/lease-break-time (45 s), or fails with EWOULDBLOCK if it opens without blocking. Renaming another file
+// over it, as package managers do, needs no lease.
+//
+//	leases := leases.New()
+//	lease, err := leases.Take(file, func(l *leases.Lease) { detach(); l.Release() })
+package leases
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/probes/host"
+)
+
+// ErrWritten says that there can be no lease, since somebody has the file open for writing.
+var ErrWritten = errors.New("file is open for writing")
+
+// Holder holds leases. Its methods are safe for concurrent use.
+type Holder struct {
+	signals chan os.Signal // the kernel sends SIGIO when a lease is to be released
+	done    chan struct{}
+
+	mu     sync.Mutex // guards what follows
+	closed bool
+	leases map[*Lease]struct{}
+}
+
+// Lease is a lease of one file.
+type Lease struct {
+	holder *Holder
+	file   *os.File
+	broken func(*Lease) // nil once it was called
+}
+
+// New returns a Holder without leases. It must be closed.
+func New() *Holder {
+	h := &Holder{signals: make(chan os.Signal, 1), done: make(chan struct{}), leases: make(map[*Lease]struct{})}
+	signal.Notify(h.signals, unix.SIGIO)
+	go h.run()
+	return h
+}
+
+// Take takes a lease of an open regular file, or of the file beneath it on an overlay. When somebody wants to write to
+// the file, broken is called on a goroutine of its own; the writer waits until the lease is released. Take needs
+// CAP_LEASE for files of other users, and a file system that supports leases.
+func (h *Holder) Take(file *os.File, broken func(*Lease)) (*Lease, error) {
+	fd, err := host.OpenBeneath(int(file.Fd()))
+	if err != nil {
+		fd, err = host.Open(host.DescriptorPath(int(file.Fd())), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("take lease: %w", err)
+	}
+	l := &Lease{holder: h, file: os.NewFile(uintptr(fd), file.Name()), broken: broken}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		err = os.ErrClosed
+	} else {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, unix.F_RDLCK)
+	}
+	if err != nil {
+		_ = l.file.Close()
+		if errors.Is(err, unix.EAGAIN) {
+			return nil, ErrWritten
+		}
+		return nil, fmt.Errorf("take lease: %w", err)
+	}
+	h.leases[l] = struct{}{}
+	return l, nil
+}
+
+// File returns the file that the lease is of, open until the lease is released.
+func (l *Lease) File() *os.File { return l.file }
+
+// Release ends the lease. Releasing it again does nothing.
+func (l *Lease) Release() {
+	l.holder.mu.Lock()
+	defer l.holder.mu.Unlock()
+	delete(l.holder.leases, l)
+	_ = l.file.Close() // which ends the lease
+}
+
+// run notices which leases are broken.
+func (h *Holder) run() {
+	for {
+		select {
+		case <-h.done:
+			return
+		case <-h.signals:
+		}
+		h.check()
+	}
+}
+
+// check calls back for the leases that somebody waits for.
+func (h *Holder) check() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for l := range h.leases {
+		held, err := unix.FcntlInt(l.file.Fd(), unix.F_GETLEASE, 0)
+		if l.broken == nil || err == nil && held == unix.F_RDLCK {
+			continue
+		}
+		go l.broken(l)
+		l.broken = nil
+	}
+}
+
+// Close releases all leases.
+func (h *Holder) Close() {
+	signal.Stop(h.signals)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return
+	}
+	h.closed = true
+	close(h.done)
+	for l := range h.leases {
+		_ = l.file.Close()
+	}
+	clear(h.leases)
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/probes/host"
+)
+
+const (
+	maxRewrites = 256         // files that wait to be read again, which hold a descriptor each
+	maxRewait   = time.Minute // between two readings of a file that stays open for writing
+	minRewait   = 50 * time.Millisecond
+)
+
+// rewrite is a file that is to be read again, since it was overwritten or is open for writing.
+type rewrite struct {
+	entry *entry // what the file was
+	fd    int
+	next  time.Time
+	wait  time.Duration // after the next reading
+}
+
+// rewrites are the files that are to be read again. Overwritten files are noticed in two ways: [Discoverer.Reread] is
+// called, or a pass finds that the change time of a reported file is another one.
+type rewrites struct {
+	search  *search
+	pending map[host.Inode]*rewrite
+}
+
+func newRewrites(s *search) *rewrites {
+	return &rewrites{s, make(map[host.Inode]*rewrite)}
+}
+
+func (r *rewrites) close() {
+	for _, w := range r.pending {
+		unix.Close(w.fd)
+	}
+	clear(r.pending)
+}
+
+// add schedules the reading of an entry's file.
+func (r *rewrites) add(e *entry) {
+	if len(r.pending) >= maxRewrites || r.pending[e.inode()] != nil || e.open == nil {
+		return // a process that maps the file leads to it
+	}
+	fd, err := unix.FcntlInt(e.open.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	r.pending[e.inode()] = &rewrite{entry: e, fd: fd, wait: minRewait}
+}
+
+// overwritten reports an entry as gone and schedules its reading as a new file.
+func (r *rewrites) overwritten(e *entry) {
+	r.add(e)
+	r.search.catalogue.retire(e)
+}
+
+// check schedules the reading of files that have changed.
+func (r *rewrites) check() {
+	var questions []*host.Question
+	for _, e := range r.search.catalogue.files {
+		if e.refused != "" {
+			continue
+		}
+		now, fd := new(unix.Stat_t), int(e.open.Fd())
+		questions = append(questions, &host.Question{
+			Subject: host.Subject{Device: e.Key.Device},
+			Ask: func() {
+				if unix.Fstat(fd, now) != nil {
+					now.Ino = 0
+				}
+			},
+			Answered: func() {
+				if !e.retired && now.Ino != 0 && now.Ctim != e.status.Ctim {
+					r.add(e)
+				}
+			},
+		})
+	}
+	r.search.helpers.Ask(questions...)
+}
+
+// due returns how long it is until visit reads a file, and whether any file waits.
+func (r *rewrites) due(now time.Time) (wait time.Duration, pending bool) {
+	wait = maxRewait
+	for _, w := range r.pending {
+		wait = min(wait, max(0, w.next.Sub(now)))
+	}
+	return wait, len(r.pending) > 0
+}
+
+// visit reads the files whose time has come.
+func (r *rewrites) visit(now time.Time) {
+	mounts := host.NewMountKinds()
+	var questions []*host.Question
+	for inode, w := range r.pending {
+		if now.Before(w.next) {
+			continue
+		}
+		root, subject, ok := r.search.rootOf(w.entry)
+		if !ok { // the last process of its mount namespace has ended
+			r.drop(inode)
+			continue
+		}
+		w.next = now.Add(w.wait)
+		w.wait = min(2*w.wait, maxRewait)
+		questions = append(questions, r.read(inode, w, root, subject, mounts))
+	}
+	r.search.helpers.Ask(questions...)
+}
+
+// read returns the question what is in a file now.
+func (r *rewrites) read(inode host.Inode, w *rewrite, root host.Root, subject host.Subject, mounts *host.MountKinds) *host.Question {
+	e := w.entry
+	fd, dupErr := unix.FcntlInt(uintptr(w.fd), unix.F_DUPFD_CLOEXEC, 0)
+	at := sighting{
+		task: subject.Process, path: e.base + e.Path, root: root, hostRoot: r.search.view.root,
+		namespace: e.namespace, cgroup: e.Cgroup,
+	}
+	var f finding
+	return &host.Question{
+		Subject: subject,
+		Ask: func() {
+			if f.err = dupErr; f.err != nil {
+				return
+			}
+			if f = at.read(fd, mounts); f.entry != nil {
+				f.entry.apply(at.judge(int(f.entry.open.Fd())))
+			}
+		},
+		Skipped: func() { unix.Close(fd) },
+		Answered: func() {
+			if f.err == nil {
+				r.search.learn(f, e.finder, e.explicit)
+			}
+			if f.err != nil || !f.written {
+				r.drop(inode)
+			}
+		},
+	}
+}
+
+func (r *rewrites) drop(inode host.Inode) {
+	if w := r.pending[inode]; w != nil {
+		unix.Close(w.fd)
+		delete(r.pending, inode)
+	}
+}
+
+// Reread says that a file is being overwritten. It is reported as gone and, once nobody has it open for writing, as a new
+// file.
+func (d *Discoverer) Reread(k Key) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := d.search.catalogue.files[host.Inode{Device: k.Device, Number: k.Inode}]
+	if e != nil && e.Key == k && e.refused == "" {
+		d.search.rewrites.overwritten(e)
+		d.inbox.nudge()
+	}
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// overwrite overwrites a file in place.
+func overwrite(t *testing.T, path string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOverwrittenFileIsFoundAgain overwrites a file that a process maps.
+func TestOverwrittenFileIsFoundAgain(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	dir := t.TempDir()
+	path := sample(t, "sample", dir, "lib.so")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := mapper(t, path)
+	w := discover(t, Config{Rules: Rules{Enabled: true}, Interval: 20 * time.Millisecond}, dir)
+	w.scan(t)
+	before := w.file(t, path).Key
+	w.run(t)
+	other, err := os.ReadFile(sample(t, "sample-static", t.TempDir(), "lib.so"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	overwrite(t, path, other)
+	w.await(t, 10*time.Second, "+"+path, "-"+path, "+"+path)
+	after := w.file(t, path).Key
+	if after == before || after.Inode != before.Inode {
+		t.Errorf("key is %+v, before %+v", after, before)
+	}
+	if e := w.entry(t, path); e.Mappers != 1 || e.Processes[0] != c.pid() {
+		t.Errorf("got %+v", e)
+	}
+
+	// The caller knows at once.
+	w.Reread(after)
+	w.await(t, 10*time.Second, "+"+path, "-"+path, "+"+path, "-"+path, "+"+path)
+
+	// What becomes of a file may have no probes.
+	overwrite(t, path, []byte("no library"))
+	w.await(t, 10*time.Second, "+"+path, "-"+path, "+"+path, "-"+path, "+"+path, "-"+path)
+	overwrite(t, path, data)
+	w.scanLater(t, path)
+}
+
+// scanLater maps a file and waits until it is reported.
+func (w *watcher) scanLater(t *testing.T, path string) {
+	t.Helper()
+	n := len(w.history())
+	c := mapper(t, path)
+	w.Notify(c.pid())
+	for deadline := time.Now().Add(10 * time.Second); len(w.history()) == n; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s is not reported", path)
+		}
+	}
+}
+
+// TestFileThatIsOpenForWriting is not reported until it is closed: its code may be elsewhere in a moment.
+func TestFileThatIsOpenForWriting(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	dir := t.TempDir()
+	path := sample(t, "sample", dir, "lib.so")
+	file, err := os.OpenFile(filepath.Join(dir, "lib.so"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	mapper(t, path)
+	w := discover(t, Config{Rules: Rules{Enabled: true}, Interval: 20 * time.Millisecond}, dir)
+	w.scan(t)
+	w.expect(t)
+	if e := w.entry(t, path); !strings.Contains(e.Refused, "open for writing") {
+		t.Errorf("got %+v", e)
+	}
+	w.run(t)
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.await(t, 10*time.Second, "+"+path)
+}

@@ -65,7 +65,7 @@ func TestJudge(t *testing.T) {
 		"an old kernel with everything ported back": {
 			func(f *Facts) { f.Version = Version{5, 14} },
 			map[string]Status{"kernel": Degraded, "sleepable uprobes": Degraded},
-			"", "what is degraded: 2 of 26",
+			"", "what is degraded: 2 of 27",
 		},
 		"no BTF": {
 			func(f *Facts) { f.BTF, f.Load = fs.ErrNotExist, errors.New("apply CO-RE relocations:\n  no BTF") },
@@ -116,7 +116,7 @@ func TestJudge(t *testing.T) {
 		"no discovery": {
 			func(f *Facts) { f.Held = privileges.Keep(true, false, true) },
 			map[string]Status{"CAP_SYS_PTRACE": Degraded, "CAP_DAC_READ_SEARCH": Degraded, "CAP_CHECKPOINT_RESTORE": Degraded},
-			"", "what is degraded: 3 of 26",
+			"", "what is degraded: 3 of 27",
 		},
 		"admin only": {
 			func(f *Facts) { f.Held = privileges.Of(capability.CAP_SYS_ADMIN, capability.CAP_NET_ADMIN) },

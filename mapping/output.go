@@ -22,6 +22,9 @@ type Operation = meaning.Operation
 // Owner is whose share of the limits a process counts against.
 type Owner = contexts.Owner
 
+// Link names a span of another trace.
+type Link = contexts.Link
+
 // Tree is a finished tree: a trace, or the part of a trace that is finished. Its Spans and Operations are valid during
 // the call of Config.Sink only; [Tree.Clone] returns a copy that can be kept.
 type Tree struct {
@@ -61,6 +64,8 @@ type Span struct {
 	Start, End        time.Time
 	Status            sdktrace.Status
 	DroppedAttributes int // attributes over the limit
+	// Link is the root of another trace that may be the same handshake. Only roots have one; IsValid says whether.
+	Link Link
 
 	attributes []attribute.KeyValue
 	shared     bool   // attributes belong to the pattern: their element contextAt has no value yet

@@ -59,7 +59,9 @@ func (m *Mapper) tree(f *contexts.Finished, meant *meaning.Meaning, program *ide
 		if span.Parent >= 0 {
 			finished.ParentID = f.Contexts[span.Parent].SpanID
 		}
-		if shared {
+		if i == 0 && f.Link.IsValid() {
+			finished.Link = f.Link
+		} else if shared {
 			finished.pattern = meant.Template + uint64(i)
 		}
 		if span.Operation >= 0 && sc.operations[span.Operation].Handshake {

@@ -3,6 +3,7 @@
 package mapping
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -166,6 +167,104 @@ func TestWireAndLibraryThatDisagreeStayApart(t *testing.T) {
 	}
 	for i := range trees {
 		checkRoot(t, &trees[i], map[string]string{"crypto.source.joined": ""})
+	}
+	checkLinked(t, &trees[0], &trees[1])
+}
+
+// checkLinked checks that the roots of two trees link to each other.
+func checkLinked(t *testing.T, a, b *Tree) {
+	t.Helper()
+	for _, pair := range [][2]*Span{{&a.Spans[0], &b.Spans[0]}, {&b.Spans[0], &a.Spans[0]}} {
+		if want := (Link{TraceID: pair[1].TraceID, SpanID: pair[1].SpanID}); pair[0].Link != want {
+			t.Errorf("the link is %v, want %v", pair[0].Link, want)
+		}
+		if number, _, _ := pair[0].Pattern(); number != 0 {
+			t.Error("a span with a link has a pattern")
+		}
+	}
+}
+
+// A library reports a group that the client on the wire never offered: they are not one handshake.
+func TestWireWithoutTheLibrarysGroupStaysApart(t *testing.T) {
+	t.Parallel()
+	before, after := libraryHandshake(0x001d)
+	more := event.Event{Kind: event.NewContext, PID: 1, TID: 1, Context: 13, Parent: 10, Pairs: []event.Pair{str("name", "tls::key_exchange"), word("tls::group", 0x0018)}}
+	trees, _ := mapAll(t, concat(before, wireHandshake(0x001d), after, []event.Event{more})...)
+	if len(trees) != 2 {
+		t.Fatalf("%d trees", len(trees))
+	}
+	checkLinked(t, &trees[0], &trees[1])
+}
+
+// A library that reports no sessions has two handshakes open on the thread: the hello can be of either. Both stay without
+// what the wire shows, which links to the one that it was most likely.
+func TestWireInDoubtBetweenTwoHandshakes(t *testing.T) {
+	t.Parallel()
+	open := func(context uint64) event.Event {
+		return event.Event{Kind: event.NewContext, PID: 1, TID: 1, Context: context, Parent: event.NoParent, Pairs: []event.Pair{str("name", "tls::handshake_client")}}
+	}
+	trees, stats := mapAll(t, concat([]event.Event{open(10), open(20)}, wireHandshake(0x001d))...)
+	if len(trees) != 3 || stats.OpenContexts != 0 || stats.OpenBytes != 0 {
+		t.Fatalf("%d trees, %+v", len(trees), stats)
+	}
+	for i, source := range []string{"probe", "probe", "wire"} {
+		checkRoot(t, &trees[i], map[string]string{"crypto.source": source, "crypto.source.joined": ""})
+	}
+	if trees[0].Spans[0].Link.IsValid() {
+		t.Error("the other handshake has a link")
+	}
+	checkLinked(t, &trees[1], &trees[2])
+
+	// With one handshake open there is no doubt.
+	trees, _ = mapAll(t, concat([]event.Event{open(10)}, wireHandshake(0x001d))...)
+	if len(trees) != 1 {
+		t.Fatalf("%d trees", len(trees))
+	}
+	checkRoot(t, &trees[0], map[string]string{"crypto.source": "probe+wire", "crypto.source.joined": "inferred"})
+}
+
+// Ten handshakes of a library that reports sessions, in turns on one thread: each gets its own hello.
+func TestWireOfInterleavedSessions(t *testing.T) {
+	t.Parallel()
+	const sessions = 10
+	var events []event.Event
+	enter := func(n uint64) {
+		events = append(events, event.Event{Kind: event.SessionEnter, PID: 1, TID: 1, Context: 100 + n},
+			event.Event{Kind: event.NewContext, PID: 1, TID: 1, Context: 10, Parent: event.NoParent, Pairs: []event.Pair{str("name", "tls::handshake_client")}})
+	}
+	wire := func(n uint64, from, to int) {
+		for _, ev := range wireHandshake(0x001d)[from:to] {
+			ev.Context += n
+			if ev.Parent == wireRoot {
+				ev.Parent += n
+			}
+			if ev.Kind == event.Data && from > 0 && len(ev.Pairs) == 3 {
+				ev.Pairs = append([]event.Pair{}, ev.Pairs...)
+				ev.Pairs[2] = word("tls::ciphersuite", 0x1300+n)
+			}
+			events = append(events, ev)
+		}
+	}
+	for n := range uint64(sessions) {
+		enter(n)
+		wire(n, 0, 1)
+	}
+	for n := range uint64(sessions) {
+		wire(n, 1, 4)
+	}
+	for n := range uint64(sessions) {
+		enter(n)
+		events = append(events, event.Event{Kind: event.Data, PID: 1, TID: 1, Context: 10, Pairs: []event.Pair{word("gnutls::number", n)}})
+	}
+	trees, _ := mapAll(t, events...)
+	if len(trees) != sessions {
+		t.Fatalf("%d trees", len(trees))
+	}
+	for i := range trees {
+		attrs := attributeMap(trees[i].Spans[0].Attributes())
+		if attrs["crypto.source.joined"] != "exact" || attrs["tls.cipher_suite.id"] != fmt.Sprint(0x1300+i) || attrs["gnutls.number"] != fmt.Sprint(i) {
+			t.Errorf("session %d: %v", i, attrs)
+		}
 	}
 }
 

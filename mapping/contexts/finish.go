@@ -87,7 +87,10 @@ func (t *Tracker) shed(tr *tree) {
 func (t *Tracker) handUp(tr *tree, part bool, reason shape.EndReason) {
 	f := &t.finished
 	f.reset()
-	f.Process, f.TraceID, f.Events, f.Part = tr.thread.process, tr.traceID, tr.events, part
+	f.Process, f.TraceID, f.Events, f.Part, f.Link = tr.thread.process, tr.traceID, tr.events, part, Link{}
+	if !part {
+		f.Link = tr.settleDoubt()
+	}
 	tr.events = 0
 	f.Shape.Head = shape.Head{End: reason, Pieces: tr.pieces.joined, Signed: tr.thread.process.Signed, Wire: tr.wire}
 	if tr.pieces.joined > 0 {
@@ -161,6 +164,9 @@ func (t *Tracker) close(c *context) {
 // removeTree forgets a tree whose contexts are closed or belong to another tree.
 func (t *Tracker) removeTree(tr *tree) {
 	tr.part()
+	if other := tr.doubt.open; other != nil {
+		other.doubt = doubt{}
+	}
 	t.trees.remove(tr)
 	tr.owner.trees.remove(tr)
 	t.rerank(tr.owner)

@@ -108,6 +108,7 @@ func (t *Tracker) merge(first, piece *tree, method shape.JoinMethod) *context {
 		first.partner, piece.partner.partner = piece.partner, first
 		piece.partner = nil
 	}
+	first.moveDoubt(piece)
 	root.last = max(root.last, merged.last)
 	root.superseded = false
 	root.incomplete = root.incomplete || merged.incomplete

@@ -46,6 +46,8 @@ type Finished struct {
 	Events int
 	// Part is set if the tree stays open: contexts marked as open in the shape are only there for the others.
 	Part bool
+	// Link is the root of another tree that may be the same handshake; invalid if there is none.
+	Link Link
 	// Shape has no executable and no user class: these follow from Process.
 	Shape shape.Shape
 	// Contexts has identities and times, which are not in the shape, in the order of Shape.Traits.

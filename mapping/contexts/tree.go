@@ -22,6 +22,7 @@ type tree struct {
 	losses   int              // Process.losses when the tree began
 	partner  *tree            // the other tree of a handshake that both a library and package wire report
 	wire     shape.JoinMethod // how the wire's part was joined, if it was
+	doubt    doubt
 }
 
 func (t *tree) root() *context { return t.contexts[0] }

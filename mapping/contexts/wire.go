@@ -12,8 +12,8 @@ import (
 
 // Package wire reports handshakes that it sees at the socket. Where the library that makes a handshake has probes, both
 // report the same one: the hello is sent on the thread, and while the library's handshake is open there. The two trees are
-// then partners. When either ends, the wire's completes the other with what only the wire shows, unless the two contradict
-// each other: then they stay two.
+// then partners. When either ends, the wire's completes the other with what only the wire shows. Where the two contradict
+// each other, or another handshake may be meant as well, they stay two trees with links to each other: see doubt.go.
 
 // wireThread marks the id of the thread that contexts of package wire live on. Kernel thread ids are smaller, so no
 // program's event can name these contexts.
@@ -35,15 +35,13 @@ func (t *Tracker) findPartner(c *context) {
 	if newest == nil {
 		return
 	}
-	tr := newest.tree
-	root := tr.root()
-	role := shape.Role(root.name, root.data)
-	if root.class() != schema.ClassTLSHandshake || tr.partner != nil || tr.wire != shape.JoinNone ||
-		role != shape.Role(c.name, c.data) {
+	tr, role := newest.tree, shape.Role(c.name, c.data)
+	if !tr.isOpenHandshake(role) {
 		return
 	}
-	// A client that knows the version already has got its answer: what it sends now opens another connection.
-	if role == "client" && shape.Find(root.data, schema.KeyTLSProtocolVersion) != nil {
+	// With sessions the library says which handshake it works on.
+	if tr.pieces.session.id == 0 && th.isAmbiguous(tr, role) {
+		relate(tr, c.tree)
 		return
 	}
 	tr.partner, c.tree.partner = c.tree, tr
@@ -63,6 +61,7 @@ func (t *Tracker) complete(wire *tree) bool {
 	library := wire.partner
 	if !agree(library, wire) {
 		wire.part()
+		relate(library, wire)
 		return false
 	}
 	root, seen := library.root(), wire.root()
@@ -109,6 +108,14 @@ func agree(library, wire *tree) bool {
 	for _, c := range library.contexts {
 		if d := shape.Find(c.data, schema.KeyTLSGroup); d != nil && isKeyExchange(c) {
 			reported = append(reported, d.Word)
+		}
+	}
+	if d := shape.Find(seen.data, schema.KeyTLSOfferedGroups); d != nil {
+		offered := shape.Codepoints(d)
+		if all := uint64(2*len(offered)) == d.Word; all && slices.ContainsFunc(reported, func(group uint64) bool {
+			return !slices.Contains(offered, group)
+		}) {
+			return false
 		}
 	}
 	for _, c := range wire.contexts {

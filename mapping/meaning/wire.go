@@ -3,7 +3,6 @@
 package meaning
 
 import (
-	"encoding/hex"
 	"slices"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -72,19 +71,6 @@ func failed(reason, side string) string {
 	return "handshake failed: " + reason + " from the " + side
 }
 
-// groupIDs returns the groups that a list of code points in hexadecimal has.
-func groupIDs(d *shape.Datum) []uint64 {
-	raw, err := hex.DecodeString(d.Text)
-	if err != nil || d.Type != event.Blob {
-		return nil
-	}
-	var ids []uint64
-	for ; len(raw) >= 2; raw = raw[2:] {
-		ids = append(ids, uint64(raw[0])<<8|uint64(raw[1]))
-	}
-	return ids
-}
-
 // addOffer replaces the groups of the key shares that a library made by all that the client offered.
 func (s *summary) addOffer(c *context) {
 	d := c.get(schema.KeyTLSOfferedGroups)
@@ -92,7 +78,7 @@ func (s *summary) addOffer(c *context) {
 		return
 	}
 	s.offered, s.offeredSafe = nil, false
-	for _, id := range groupIDs(d) {
+	for _, id := range shape.Codepoints(d) {
 		g := registry.TLSGroup(id)
 		s.offeredSafe = s.offeredSafe || isSafe(g.Status)
 		if !slices.Contains(s.offered, g.Name) && len(s.offered) < maxOffered {
@@ -104,7 +90,7 @@ func (s *summary) addOffer(c *context) {
 // groupNames returns the names of a list of groups.
 func groupNames(d *shape.Datum) []string {
 	var names []string
-	for _, id := range groupIDs(d) {
+	for _, id := range shape.Codepoints(d) {
 		if len(names) < maxOffered {
 			names = append(names, registry.TLSGroup(id).Name)
 		}

@@ -3,6 +3,7 @@
 package shape
 
 import (
+	"encoding/hex"
 	"unsafe"
 
 	"github.com/crau-otel/crau-otel/mapping/schema"
@@ -40,6 +41,19 @@ func Find(data []Datum, id schema.KeyID) *Datum {
 		}
 	}
 	return nil
+}
+
+// Codepoints returns the 16-bit numbers that a blob has, in network byte order.
+func Codepoints(d *Datum) []uint64 {
+	raw, err := hex.DecodeString(d.Text)
+	if err != nil || d.Type != event.Blob {
+		return nil
+	}
+	var ids []uint64
+	for ; len(raw) >= 2; raw = raw[2:] {
+		ids = append(ids, uint64(raw[0])<<8|uint64(raw[1]))
+	}
+	return ids
 }
 
 // Role returns which side a program was in a handshake: what its data say, else what its name says; "" if neither does.

@@ -48,6 +48,24 @@ func TestExportWritesEachTreeOnce(t *testing.T) {
 	}
 }
 
+func TestExportShowsALink(t *testing.T) {
+	t.Parallel()
+	for format, want := range map[string]string{
+		FormatText: "  another tree may be the same handshake\n",
+		FormatJSON: `"links":[{"trace_id":"07000000000000000000000000000000","span_id":"0800000000000000"}]`,
+	} {
+		trees := handshakes()
+		trees[0].Spans[0].Link.TraceID[0], trees[0].Spans[0].Link.SpanID[0] = 7, 8
+		w := &writes{}
+		if err := exportTrees(t.Context(), New(Config{Writer: w, Format: format}), trees); err != nil {
+			t.Fatal(err)
+		}
+		if text := strings.Join(w.texts, ""); strings.Count(text, want) != 1 {
+			t.Errorf("%s: no %q once in\n%s", format, want, text)
+		}
+	}
+}
+
 func TestExportReturnsWriteError(t *testing.T) {
 	t.Parallel()
 	w := &writes{fail: 1, err: errors.New("no space")}

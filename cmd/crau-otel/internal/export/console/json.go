@@ -26,6 +26,12 @@ type record struct {
 	Status       status         `json:"status"`
 	Attributes   map[string]any `json:"attributes"` // sorted by key when encoded
 	Resource     map[string]any `json:"resource"`
+	Links        []link         `json:"links,omitempty"`
+}
+
+type link struct {
+	TraceID string `json:"trace_id"`
+	SpanID  string `json:"span_id"`
 }
 
 type status struct {
@@ -66,6 +72,9 @@ func newRecord(n *node) record {
 	}
 	if parent := span.ParentID; parent.IsValid() {
 		r.ParentSpanID = parent.String()
+	}
+	if l := span.Link; l.IsValid() {
+		r.Links = []link{{l.TraceID.String(), l.SpanID.String()}}
 	}
 	return r
 }

@@ -93,6 +93,9 @@ func (p *painter) header(b *bytes.Buffer, root *node) {
 	if parent := root.span.ParentID; parent.IsValid() {
 		p.paint(b, dim, gap+"part of: "+parent.String())
 	}
+	if root.span.Link.IsValid() {
+		p.paint(b, dim, gap+"another tree may be the same handshake")
+	}
 	b.WriteByte('\n')
 }
 

@@ -35,8 +35,13 @@ const (
 	tagEnd        = 8<<3 | fixed64Type
 	tagAttributes = 9<<3 | bytesType
 	tagDropped    = 10<<3 | varintType
+	tagLinks      = 13<<3 | bytesType
 	tagStatus     = 15<<3 | bytesType
 	fieldFlags    = 16 // fixed32
+
+	tagLinkTraceID = 1<<3 | bytesType // Span.Link
+	tagLinkSpanID  = 2<<3 | bytesType
+	fieldLinkFlags = 6 // fixed32
 
 	tagStatusMessage = 2<<3 | bytesType
 	tagStatusCode    = 3<<3 | varintType
@@ -95,6 +100,9 @@ func (e *encoder) appendSpan(b []byte, s *mapping.Span, own int) ([]byte, error)
 	if n := min(max(0, int64(s.DroppedAttributes)), math.MaxUint32); n != 0 {
 		b = protowire.AppendVarint(append(b, tagDropped), uint64(n))
 	}
+	if s.Link.IsValid() {
+		b = appendLink(b, s.Link)
+	}
 	b = e.appendStatus(b, s.Status)
 	b = protowire.AppendFixed32(protowire.AppendTag(b, fieldFlags, protowire.Fixed32Type), spanFlags)
 	if e.invalid {
@@ -119,6 +127,17 @@ func putLength(b []byte, start int) []byte {
 
 func appendSpanID(b []byte, tag byte, id trace.SpanID) []byte {
 	return append(append(b, tag, byte(len(id))), id[:]...)
+}
+
+// linkSize is the size of a Span.Link.
+const linkSize = 2 + len(trace.TraceID{}) + 2 + len(trace.SpanID{}) + 5
+
+// appendLink appends an element of Span.links.
+func appendLink(b []byte, l mapping.Link) []byte {
+	b = append(b, tagLinks, byte(linkSize))
+	b = append(append(b, tagLinkTraceID, byte(len(l.TraceID))), l.TraceID[:]...)
+	b = appendSpanID(b, tagLinkSpanID, l.SpanID)
+	return protowire.AppendFixed32(protowire.AppendTag(b, fieldLinkFlags, protowire.Fixed32Type), spanFlags)
 }
 
 // spanKind returns the value of Span.SpanKind.

@@ -145,6 +145,9 @@ func (s *source) tree(n int) mapping.Tree {
 			Status: sdktrace.Status{Code: codes.Code(s.byte() % 4), Description: s.text()},
 		}
 		binary.LittleEndian.PutUint64(span.TraceID[:], s.uint64())
+		if s.byte()%4 == 1 {
+			span.Link.TraceID[0], span.Link.SpanID = 1, s.spanID()
+		}
 		attrs := s.common()
 		if s.byte()%4 == 3 {
 			attrs = append(attrs, s.attributes(0)...)
@@ -180,6 +183,11 @@ func stubs(trees ...mapping.Tree) []sdktrace.ReadOnlySpan {
 			}
 			if s.ParentID.IsValid() {
 				stub.Parent = context(s.ParentID)
+			}
+			if l := s.Link; l.IsValid() {
+				stub.Links = []sdktrace.Link{{SpanContext: trace.NewSpanContext(trace.SpanContextConfig{
+					TraceID: l.TraceID, SpanID: l.SpanID, TraceFlags: trace.FlagsSampled,
+				})}}
 			}
 			all = append(all, stub)
 		}

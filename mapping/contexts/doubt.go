@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package contexts
+
+import (
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/crau-otel/crau-otel/mapping/schema"
+	"github.com/crau-otel/crau-otel/mapping/shape"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// Link names the root of another tree that may be the same handshake.
+type Link struct {
+	TraceID trace.TraceID
+	SpanID  trace.SpanID
+}
+
+// IsValid reports whether there is a link.
+func (l Link) IsValid() bool { return l.TraceID.IsValid() }
+
+// doubt is the relation of a library's tree and the wire's of which it is not certain that they are one handshake. Both stay
+// trees of their own, and each links to the other.
+type doubt struct {
+	open  *tree // the other tree, while it is open
+	ended Link  // what it was, once it has ended
+}
+
+// maxExamined bounds the contexts of a thread that are examined for other handshakes. With more, there is doubt.
+const maxExamined = 256
+
+// isOpenHandshake reports whether the tree is a TLS handshake of a library in that role that may be about to send or answer
+// the hello that the wire shows now.
+func (tr *tree) isOpenHandshake(role string) bool {
+	root := tr.root()
+	if root.class() != schema.ClassTLSHandshake || root.file == event.Wire || tr.partner != nil || tr.wire != shape.JoinNone ||
+		shape.Role(root.name, root.data) != role {
+		return false
+	}
+	// A client that knows the version already has got its answer: what it sends now opens another connection.
+	return role != "client" || shape.Find(root.data, schema.KeyTLSProtocolVersion) == nil
+}
+
+// isAmbiguous reports whether a thread has open handshakes in a role besides tr, so that it is not certain which of them
+// the wire shows: a library that reports no session may work on any of them.
+func (th *thread) isAmbiguous(tr *tree, role string) bool {
+	if tr.doubt != (doubt{}) {
+		return true
+	}
+	n := 0
+	for _, c := range th.open {
+		for ; c != nil; c = c.sameID {
+			if n++; n > maxExamined || c.tree != tr && c.tree.isOpenHandshake(role) {
+				return true
+			}
+		}
+	}
+	for _, waiting := range th.waiting {
+		for _, other := range waiting {
+			if n++; n > maxExamined || other != tr && other.isOpenHandshake(role) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// relate makes two trees link to each other. A tree has one link at most: the first.
+func relate(a, b *tree) {
+	if a.doubt == (doubt{}) {
+		a.doubt.ended = b.link()
+	}
+	if b.doubt == (doubt{}) {
+		b.doubt.ended = a.link()
+	}
+	if a.doubt.ended == b.link() && b.doubt.ended == a.link() {
+		a.doubt, b.doubt = doubt{open: b}, doubt{open: a}
+	}
+}
+
+// link returns what other trees link to.
+func (tr *tree) link() Link { return Link{tr.traceID, tr.root().spanID} }
+
+// settleDoubt returns the tree's link as the tree ends.
+func (tr *tree) settleDoubt() Link {
+	if other := tr.doubt.open; other != nil {
+		tr.doubt = doubt{ended: other.link()}
+		other.doubt = doubt{ended: tr.link()}
+	}
+	return tr.doubt.ended
+}
+
+// moveDoubt moves the relation of a piece to the handshake that it becomes part of.
+func (tr *tree) moveDoubt(from *tree) {
+	d := from.doubt
+	from.doubt = doubt{}
+	switch {
+	case d == (doubt{}):
+	case tr.doubt != (doubt{}):
+		if d.open != nil {
+			d.open.doubt = doubt{ended: tr.link()}
+		}
+	default:
+		tr.doubt = d
+		if d.open != nil {
+			d.open.doubt.open = tr
+		}
+	}
+}

@@ -97,7 +97,7 @@ func treeText(t testing.TB, spans []Span) string {
 		}
 		for _, a := range sp.Attributes() {
 			if a.Key == schema.AttrContextID || a.Key == schema.AttrContextEnd || a.Key == schema.AttrUserClass ||
-				a == schema.AttrSource.String("probe") {
+				a.Key == schema.AttrOwnerClass || a.Key == schema.AttrProcessTrust || a == schema.AttrSource.String("probe") {
 				continue
 			}
 			fmt.Fprintf(&b, " %s=%s", a.Key, a.Value.String())

@@ -6,6 +6,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 
+	"github.com/crau-otel/crau-otel/mapping/contexts"
 	"github.com/crau-otel/crau-otel/mapping/schema"
 	"github.com/crau-otel/crau-otel/mapping/text"
 	"github.com/crau-otel/crau-otel/tracer/event"
@@ -59,11 +60,9 @@ func userClass(p event.Process) string {
 	if p == (event.Process{}) {
 		return ""
 	}
-	switch uid := p.UID; {
-	case uid == 0:
-		return "root"
-	case uid < 1000, uid >= 61184 && uid <= 65519:
-		return "system" // including those that systemd makes up for a service
+	switch class, uid := contexts.ClassOfUser(p.UID), p.UID; {
+	case class != contexts.ClassUser:
+		return class.String()
 	case uid == 65534:
 		return "nobody"
 	case uid < 65536:

@@ -14,7 +14,10 @@ type Library struct {
 	Path    string // inside its mount namespace
 	Version string // "" if unknown
 	BuildID string // lower-case hex, "" if the file has none
-	Trusted bool   // only root can write the file and its folders
+	Trusted bool   // only the host's root can write the file and its folders
+
+	// TrustedInNamespace is set instead of Trusted for a file in a mount namespace of its own.
+	TrustedInNamespace bool
 }
 
 // Attributes returns the attributes that spans carry for the library.
@@ -25,6 +28,9 @@ func (l Library) Attributes() []attribute.KeyValue {
 	}
 	if l.BuildID != "" {
 		attrs = append(attrs, schema.AttrLibraryBuildID.String(l.BuildID))
+	}
+	if l.TrustedInNamespace {
+		attrs = append(attrs, schema.AttrLibraryInNamespace.Bool(true))
 	}
 	return append(attrs, schema.AttrLibraryTrusted.Bool(l.Trusted))
 }

@@ -51,6 +51,9 @@ type Config struct {
 	// Owner, if any, returns whose share of the limits a process counts against. The record is zero if it did not arrive.
 	// Default [contexts.OwnerByUser].
 	Owner func(pid uint32, record event.Process) Owner
+	// Code, if any, returns what is known about the code that a process of root or of a service executes. It is called
+	// when trees are finished, for each process at most once a second. Default: nothing is known.
+	Code func(pid uint32, record event.Process) Code
 	// Sink receives each finished tree, on the goroutine that feeds the mapper. Required.
 	Sink func(Tree)
 	// Log receives warnings; default none.
@@ -102,6 +105,9 @@ func New(cfg Config) (*Mapper, error) {
 	setDefault(&cfg.MaxProcesses, 8192)
 	if cfg.Owner == nil {
 		cfg.Owner = contexts.OwnerByUser
+	}
+	if cfg.Code == nil {
+		cfg.Code = func(uint32, event.Process) Code { return CodeUnknown }
 	}
 	setDefault(&cfg.Resource, sdkresource.Empty())
 	setDefault(&cfg.Log, slog.New(slog.DiscardHandler))
@@ -189,6 +195,7 @@ func (m *Mapper) finished(f *contexts.Finished) (carry []any) {
 	program := f.Process.Program.(*identity)
 	f.Shape.Head.Executable = program.executable
 	f.Shape.Head.UserClass = userClass(f.Process.Record)
+	f.Shape.Head.Owner, f.Shape.Head.Trust = f.Process.Owner().Class.String(), m.trust(f.Process, f.Contexts[0].End)
 	meant := m.meanings.Meaning(&f.Shape)
 	f.Process.Signed |= meant.Signed
 	m.stats.ReservedKeys += uint64(meant.Reserved)

@@ -14,10 +14,14 @@ import (
 
 	"github.com/crau-otel/crau-otel/mapping/contexts"
 	"github.com/crau-otel/crau-otel/mapping/meaning"
+	"github.com/crau-otel/crau-otel/mapping/shape"
 )
 
 // Operation is one use of cryptography, for counting.
 type Operation = meaning.Operation
+
+// FileTrust is whether only root can write the file that reported an operation.
+type FileTrust = meaning.FileTrust
 
 // Owner is whose share of the limits a process counts against.
 type Owner = contexts.Owner
@@ -32,8 +36,10 @@ type Tree struct {
 	Resource *sdkresource.Resource
 	// Scope is the instrumentation scope of every span.
 	Scope instrumentation.Scope
-	// Owner identifies whose share of limits the tree counts against; empty if it is not known.
-	Owner string
+	// Owner is whose share of limits the tree counts against.
+	Owner Owner
+	// Trust is whether what the process reports about itself can be believed.
+	Trust shape.ProcessTrust
 	// Spans has parents before their children, and the root first.
 	Spans []Span
 	// Events is the number of probe hits that the tree was made from.

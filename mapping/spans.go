@@ -71,6 +71,8 @@ func (m *Mapper) tree(f *contexts.Finished, meant *meaning.Meaning, program *ide
 	return Tree{
 		Resource:   program.resource,
 		Scope:      m.scope,
+		Owner:      f.Process.Owner(),
+		Trust:      f.Shape.Head.Trust,
 		Spans:      sc.spans,
 		Events:     f.Events,
 		Operations: sc.operations,

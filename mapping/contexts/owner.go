@@ -52,16 +52,21 @@ type Owner struct {
 
 // OwnerByUser returns the owner of a process if only its user counts: each user has a share of its own.
 func OwnerByUser(_ uint32, record event.Process) Owner {
-	switch uid := record.UID; {
-	case record == (event.Process{}):
+	if record == (event.Process{}) {
 		return Owner{ID: "unknown"}
-	case uid == 0:
-		return Owner{"uid 0", ClassRoot}
-	case uid < 1000, uid >= 61184 && uid <= 65519: // systemd, UIDS-GIDS
-		return Owner{fmt.Sprint("uid ", uid), ClassSystem}
-	default:
-		return Owner{fmt.Sprint("uid ", uid), ClassUser}
 	}
+	return Owner{fmt.Sprint("uid ", record.UID), ClassOfUser(record.UID)}
+}
+
+// ClassOfUser returns the class of a user outside of containers. The ranges are those of systemd's UIDS-GIDS document.
+func ClassOfUser(uid uint32) OwnerClass {
+	switch {
+	case uid == 0:
+		return ClassRoot
+	case uid < 1000, uid >= 61184 && uid <= 65519: // the latter are those that systemd makes up for a service
+		return ClassSystem
+	}
+	return ClassUser
 }
 
 // Limit is a limit that trees are evicted for.

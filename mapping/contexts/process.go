@@ -15,6 +15,10 @@ type Process struct {
 	Record  event.Process // zero until it arrives
 	Program any           // what Config.Identify returned
 
+	// Trust is what Config.Finished knew about the process, until boot time TrustExpires, in ns; 0 if it knows nothing yet.
+	Trust        shape.ProcessTrust
+	TrustExpires uint64
+
 	// Signed has the sides on which a TLS handshake of the process had a signature. Config.Finished sets it.
 	Signed shape.Sides
 
@@ -29,6 +33,9 @@ type Process struct {
 	lost     uint64        // hits that the kernel lost so far
 	losses   int           // how often that number grew
 }
+
+// Owner returns whose share of the limits the process counts against.
+func (p *Process) Owner() Owner { return p.owner.Owner }
 
 // noteLost notes that hits were lost: any tree that is open may lack some.
 func (p *Process) noteLost(lost uint64) {
@@ -64,6 +71,7 @@ func (t *Tracker) startProcess(ev *event.Event) {
 		p.Program, p.Signed = program, 0
 	}
 	p.Record = ev.Process // not before: the trees that ended are of who it was
+	p.TrustExpires = 0
 	if p.owner != o {
 		t.removeProcess(p)
 		t.addProcess(p, o)

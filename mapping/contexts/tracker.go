@@ -48,7 +48,7 @@ type Finished struct {
 	Part bool
 	// Link is the root of another tree that may be the same handshake; invalid if there is none.
 	Link Link
-	// Shape has no executable and no user class: these follow from Process.
+	// Shape does not say who the process is: that follows from Process.
 	Shape shape.Shape
 	// Contexts has identities and times, which are not in the shape, in the order of Shape.Traits.
 	Contexts []Context

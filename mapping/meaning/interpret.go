@@ -122,8 +122,8 @@ func (in *Interpreter) addSpan(m *Meaning, head *shape.Head, i int, c *context) 
 	if c.parent == nil {
 		attrs = c.appendSource(attrs, head)
 	}
-	if c.parent == nil && head.UserClass != "" {
-		attrs = append(attrs, schema.AttrUserClass.String(head.UserClass))
+	if c.parent == nil {
+		attrs = appendProcess(attrs, head)
 	}
 	span := Span{
 		Name: c.spanName(), Kind: c.kind(), Dropped: int(c.Dropped), Context: i, Parent: in.parentSpan(c),
@@ -147,7 +147,7 @@ func (in *Interpreter) addSpan(m *Meaning, head *shape.Head, i int, c *context) 
 		if !ok {
 			op = Operation{Executable: head.Executable}
 		}
-		op.Violations = violations
+		op.Violations, op.Library = violations, in.fileTrust(c)
 		span.Operation = len(m.Operations)
 		m.Operations = append(m.Operations, op)
 	}

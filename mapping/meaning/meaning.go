@@ -54,6 +54,7 @@ type Operation struct {
 	Algorithm  string // registered name of the group, scheme or algorithm; "other", "unknown"; "" if not reported
 	Role       string // of the handshake it belongs to: client, server or ""
 	Status     registry.Status
+	Library    FileTrust
 	Violations []string // names of the rules of the policy that it violates
 
 	// Handshake is set for handshakes, which have no algorithm. Status is that of their key exchange. The fields below

@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/crau-otel/crau-otel/mapping/schema"
+	"github.com/crau-otel/crau-otel/mapping/shape"
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
@@ -19,7 +20,8 @@ import (
 //   - Data that a file adds to another file's context never count. They become attributes with a prefix.
 //   - A tree is as trusted as the least trusted file that contributed to it, in whatever way.
 //
-// Trust is that of crypto.library.trusted. It says nothing about the process that calls the library.
+// Trust is that of crypto.library.trusted. It says nothing about the process that calls the library, which
+// [shape.ProcessTrust] does.
 
 // isTrusted reports whether only root can write a file. If nothing is known about files, all count as trusted.
 func (in *Interpreter) isTrusted(file uint32) bool {
@@ -52,6 +54,37 @@ func (in *Interpreter) judgeTrust(root, c *context) {
 		untrusted = untrusted || c.data[i].Foreign && !in.isTrusted(c.data[i].File)
 	}
 	root.judgement.untrusted = root.judgement.untrusted || untrusted
+}
+
+// FileTrust is whether only root can write the file that reported an operation.
+type FileTrust uint8
+
+// The values.
+const (
+	FileNone FileTrust = iota // no file did, but a connection, or nothing is known about files
+	FileTrusted
+	FileUntrusted
+)
+
+// String returns the value as crypto.library.trusted has it.
+func (t FileTrust) String() string { return [...]string{"", "true", "false"}[t] }
+
+func (in *Interpreter) fileTrust(c *context) FileTrust {
+	switch {
+	case in.rules.Library == nil || c.File == event.Wire:
+		return FileNone
+	case c.trusted:
+		return FileTrusted
+	}
+	return FileUntrusted
+}
+
+// appendProcess appends the attributes about who the process is.
+func appendProcess(attrs []attribute.KeyValue, head *shape.Head) []attribute.KeyValue {
+	if head.UserClass != "" {
+		attrs = append(attrs, schema.AttrUserClass.String(head.UserClass))
+	}
+	return append(attrs, schema.AttrOwnerClass.String(head.Owner), schema.AttrProcessTrust.String(string(head.Trust)))
 }
 
 // appendTrust appends the attributes about the files that contributed.

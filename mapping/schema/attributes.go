@@ -178,9 +178,14 @@ var (
 	AttrLibraryBuildID = define("crypto.library.build_id", "string", "e8df34c8358ad837c4417d1f2f02ae74aa28ea28",
 		"as crypto.library.name", "The file's GNU build id, if it has one.", ours)
 	AttrLibraryTrusted = define("crypto.library.trusted", "boolean", "true", "as crypto.library.name",
-		"Whether root owns the file and every folder above it, and only root can write there. Always set. "+
-			"Anybody can run a program that reports what they like.", ours)
+		"Whether root owns the file and every folder above it, and only root can write there, on the host. Always set. "+
+			"It says nothing about the process: see crypto.process.trust.", ours)
 )
+
+// AttrLibraryInNamespace marks files that root of a mount namespace can write.
+var AttrLibraryInNamespace = define("crypto.library.trusted_in_namespace", "boolean", "true", "as crypto.library.name",
+	"Only root can write the file, but it lies in a mount namespace of its own, such as a container's, where somebody else "+
+		"than the host's administrator may be root. crypto.library.trusted is then false. Set if true.", ours)
 
 // Attributes of who reported a tree.
 var (
@@ -197,21 +202,35 @@ var (
 	AttrUserClass = define("crypto.process.user_class", "string", "regular", "roots",
 		"The class of the user: root, system (1 to 999, and systemd's dynamic users), regular, nobody, or namespaced (65536 "+
 			"and above, users of containers). Set unless the kernel's record of the process was lost.", ours)
+	AttrOwnerClass = define("crypto.owner.class", "string", "system", "roots",
+		"Who uses the share of the limits that the process counts against: root, system (a service's user), container or user. "+
+			"Always set.", ours)
+	AttrProcessTrust = define("crypto.process.trust", "string", "system", "roots",
+		"Whether what the process reports about itself can be believed: root, system, container, user, foreign_code or "+
+			"unknown, as listed below. Always set.", ours)
 	AttrInstance = define("crau.instance.id", "string", "0b8c4f36-79d5-4a3e-9d7c-2f5d2f0e6b6a", "scope",
 		"The run of crau-otel that made the span. Always set.", ours)
 	AttrServiceName = define(semconv.ServiceNameKey, "string", "nginx", "resource",
 		"The name that the key services gives, else the executable's name, else unknown_service. Always set.", convention)
 	_ = define(semconv.ServiceInstanceIDKey, "string", "3f2a4d0e-2f0c-5f0a-8f5e-0f9f6a5c3b1d", "resource",
-		"A UUID made from the host, the container or unit, and the executable; with privacy.process full also from the "+
+		"A UUID made from the host, the path of the cgroup, and the executable; with privacy.process full also from the "+
 			"process. Set unless the kernel's record of the process was lost.", convention)
 	_ = define(semconv.ContainerIDKey, "string", "4c01db0b339c6f1f3e6f0e0b7e2c7ab2d3b6e2a55c0d2c1f2b7c5f7a7e2d1c9b", "resource",
-		"The container of Docker, containerd, CRI-O or Podman, if the process's cgroup names one.", convention)
+		"The container of Docker, containerd, CRI-O or Podman, if the process's cgroup names one and only root could do so. Of "+
+			"nested containers, the outermost.", convention)
 	_ = define(semconv.ContainerRuntimeNameKey, "string", "docker", "resource",
-		"docker, containerd, cri-o or podman, if the process's cgroup names it.", convention)
+		"docker, containerd, cri-o or podman, likewise.", convention)
 	_ = define(semconv.K8SPodUIDKey, "string", "275ecb36-5aa8-4c2a-9c47-d8bb681b9aff", "resource",
-		"The Kubernetes pod, if the process's cgroup names one.", convention)
+		"The Kubernetes pod, likewise.", convention)
 	_ = define("systemd.unit", "string", "nginx.service", "resource",
-		"The systemd unit, if the process's cgroup names one and no container.", ours)
+		"The systemd unit, likewise, outside of containers. Of a user's own units, user@UID.service.", ours)
+	_ = define("crau.nested.container.id", "string", "4c01db0b339c6f1f3e6f0e0b7e2c7ab2d3b6e2a55c0d2c1f2b7c5f7a7e2d1c9b", "resource",
+		"A container that is named by a cgroup which users or containers made themselves, as rootless and nested containers "+
+			"are. Whoever runs there can choose the name.", ours)
+	_ = define("crau.nested.k8s.pod.uid", "string", "275ecb36-5aa8-4c2a-9c47-d8bb681b9aff", "resource",
+		"A Kubernetes pod, likewise.", ours)
+	_ = define("crau.nested.systemd.unit", "string", "app.service", "resource",
+		"A unit of a user's own systemd, or of a container's, likewise.", ours)
 	_ = define(semconv.ProcessExecutableBuildIDGNUKey, "string", "e8df34c8358ad837c4417d1f2f02ae74aa28ea28", "resource",
 		"The executable's GNU build id. Set once discovery has examined a process that executes it.", convention)
 	AttrExecutableName = define(semconv.ProcessExecutableNameKey, "string", "nginx", "resource",

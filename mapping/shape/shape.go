@@ -21,12 +21,28 @@ type Shape struct {
 type Head struct {
 	Executable string // name of the program
 	UserClass  string // of the process's user; "" if unknown
+	Owner      string // class of the owner whose share of limits the process uses
+	Trust      ProcessTrust
 	End        EndReason
 	Pieces     int // pieces that were joined to the handshake besides the first
 	Join       JoinMethod
 	Signed     Sides      // sides on which an earlier TLS handshake of the process had a signature
 	Wire       JoinMethod // how what the wire shows was joined to what a library reports; JoinNone: it was not
 }
+
+// ProcessTrust is whether what a process reports about itself can be believed. Trust in the file that has a probe says
+// nothing about that: any program can map the file and jump to the probe.
+type ProcessTrust string
+
+// The values. Their comments are part of docs/attributes.md.
+const (
+	TrustRoot        ProcessTrust = "root"         // runs as the host's root, and executed only files that nobody but root can write
+	TrustSystem      ProcessTrust = "system"       // likewise, as a user for services
+	TrustContainer   ProcessTrust = "container"    // in a container, whose root decides what runs there
+	TrustUser        ProcessTrust = "user"         // of a user, who can make any program of theirs report anything
+	TrustForeignCode ProcessTrust = "foreign_code" // runs as root or for a service, and executed a file that others can write, or one of another mount namespace
+	TrustUnknown     ProcessTrust = "unknown"      // could not be examined, usually because it had ended
+)
 
 // Sides is a set of roles in a handshake.
 type Sides uint8
@@ -112,7 +128,8 @@ func (s *Shape) Size() int {
 // is: hashing addresses takes a tenth of the time of hashing bytes. Shapes with equal hashes may differ.
 func (s *Shape) Hash(seed maphash.Seed) uint64 {
 	const odd = 0x9E3779B97F4A7C15
-	h := maphash.String(seed, s.Head.Executable) + uint64(s.Head.Pieces) + uint64(len(s.Head.End))<<8
+	h := maphash.String(seed, s.Head.Executable) + uint64(s.Head.Pieces) + uint64(len(s.Head.End))<<8 +
+		address(s.Head.Owner)<<1 + address(string(s.Head.Trust))<<2
 	for i := range s.Traits {
 		t := &s.Traits[i]
 		h = (h ^ h>>29 ^ address(t.Name.Text)) * odd

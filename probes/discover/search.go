@@ -4,12 +4,9 @@ package discover
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/probes/host"
 )
@@ -28,28 +25,15 @@ type hostView struct {
 
 // openHost opens the host's root folder.
 func openHost(path string) (hostView, error) {
-	paths := []string{path}
-	if path == "" {
-		paths = []string{"/proc/1/root", "/"}
+	root, folder, err := host.OpenHostRoot(path)
+	if err != nil {
+		return hostView{}, err
 	}
-	var errs []error
-	for _, path := range paths {
-		fd, err := host.Open(path, unix.O_PATH|unix.O_DIRECTORY)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("open host's root %s: %w", path, err))
-			continue
-		}
-		view := hostView{root: host.Root{Path: host.DescriptorPath(fd)}, folder: os.NewFile(uintptr(fd), path)}
-		if base, err := host.ReadLink(view.root.Path); err == nil && base != "/" {
-			view.root.Base = base
-		}
-		view.namespace = host.OwnMountNamespace()
-		if path == "/proc/1/root" {
-			view.namespace = host.Process(1).MountNamespace()
-		}
-		return view, nil
+	view := hostView{root: root, folder: folder, namespace: host.OwnMountNamespace()}
+	if folder.Name() == host.InitRoot {
+		view.namespace = host.Process(1).MountNamespace()
 	}
-	return hostView{}, errors.Join(errs...)
+	return view, nil
 }
 
 // search is what passes over processes and disk consist of. It is used by one goroutine at a time.

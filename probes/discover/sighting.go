@@ -29,7 +29,9 @@ type sighting struct {
 }
 
 // find returns an O_PATH descriptor of the file. It opens nothing yet.
-func (s *sighting) find() (int, error) { return host.FindMapped(s.link, s.root, s.path, s.id) }
+func (s *sighting) find() (int, error) {
+	return host.Mapped{ID: s.id, Path: s.path, Link: s.link}.Find(s.root)
+}
 
 // read opens and reads the file behind an O_PATH descriptor, which it closes.
 func (s *sighting) read(fd int, mounts *host.MountKinds) (f finding) {

@@ -60,17 +60,24 @@ func (m *Mapping) Link(p Process) string {
 	return string(append(link, m.end...))
 }
 
-// FindMapped returns an O_PATH descriptor of a mapped file: by its link in map_files or, if that may not be used or is "",
-// by its path below a root folder. Which file it is to be follows from id, unless that is zero. It opens nothing yet.
-func FindMapped(link string, root Root, path string, id MapID) (int, error) {
-	if link != "" {
-		fd, err := Open(link, unix.O_PATH)
+// Mapped says where a mapped file can be found.
+type Mapped struct {
+	ID   MapID  // zero: whatever Path leads to
+	Path string // the kernel's
+	Link string // in map_files; "" if there is only Path
+}
+
+// Find returns an O_PATH descriptor of the file: by its link or, if that may not be used, by its path below the root folder
+// of the process. It opens nothing yet.
+func (m Mapped) Find(root Root) (int, error) {
+	if m.Link != "" {
+		fd, err := Open(m.Link, unix.O_PATH)
 		if err == nil || !errors.Is(err, os.ErrPermission) {
 			return fd, err
 		}
 	}
-	fd, err := root.Find(path)
-	if err != nil || id.Inode == 0 {
+	fd, err := root.Find(m.Path)
+	if err != nil || m.ID.Inode == 0 {
 		return fd, err
 	}
 	// The inode's number is right even where maps and stat disagree about the device.
@@ -79,7 +86,7 @@ func FindMapped(link string, root Root, path string, id MapID) (int, error) {
 		unix.Close(fd)
 		return -1, err
 	}
-	if st.Ino != id.Inode {
+	if st.Ino != m.ID.Inode {
 		unix.Close(fd)
 		return -1, ErrOtherFile
 	}

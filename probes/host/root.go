@@ -3,6 +3,9 @@
 package host
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"path"
 	"strings"
 
@@ -14,6 +17,32 @@ import (
 type Root struct {
 	Path string // path that leads to the folder, such as /proc/PID/root
 	Base string // how the kernel's paths name the folder, without a slash at the end; "" for /
+}
+
+// InitRoot leads to the root folder of the first process, which is the host's.
+const InitRoot = "/proc/1/root"
+
+// OpenHostRoot opens the host's root folder, whose name is the path that it was found at. path is "" for the first of
+// [InitRoot] and / that can be opened. The root can be used until the folder is closed.
+func OpenHostRoot(path string) (Root, *os.File, error) {
+	paths := []string{path}
+	if path == "" {
+		paths = []string{InitRoot, "/"}
+	}
+	var errs []error
+	for _, path := range paths {
+		fd, err := Open(path, unix.O_PATH|unix.O_DIRECTORY)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("open host's root %s: %w", path, err))
+			continue
+		}
+		root := Root{Path: DescriptorPath(fd)}
+		if base, err := ReadLink(root.Path); err == nil && base != "/" {
+			root.Base = base
+		}
+		return root, os.NewFile(uintptr(fd), path), nil
+	}
+	return Root{}, nil, errors.Join(errs...)
 }
 
 // Within returns a path of the kernel's as the processes with this root folder see it.

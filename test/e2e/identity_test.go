@@ -66,8 +66,75 @@ func TestContainerPodAndUnitAreAttributes(t *testing.T) {
 		}
 		instances[root.Resource["service.instance.id"]]++
 	}
-	// Two runtimes name the same container: one instance.
-	if len(instances) != 3 {
+	// Two cgroups name the same container. One of them may be a forgery: they are instances of their own.
+	if len(instances) != 4 {
 		t.Errorf("service.instance.id has the values %v", instances)
+	}
+}
+
+// A user who may make cgroups gives them the names of somebody else's container and service.
+func TestForgedCgroupsAreTheUsersOwn(t *testing.T) {
+	t.Parallel()
+	const user = 1234567
+	id := strings.Repeat("89abcdef01234567", 4)
+	name := fmt.Sprintf("crau-e2e-forged-%d.service", os.Getpid())
+	config := filepath.Join(t.TempDir(), "crau.yaml")
+	if err := os.WriteFile(config, []byte("services:\n- {name: believed, unit: "+name+"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sample := ownSample(t)
+	a := startAgent(t, nil, append(asJSON, "--config", config, "--library", sample)...)
+	slice := fmt.Sprintf("/user.slice/user-%d.slice", user)
+	delegated := harness.Cgroup(t, slice+fmt.Sprintf("/user@%d.service", user))
+	if err := os.Chown(delegated, user, user); err != nil {
+		t.Fatal(err)
+	}
+	own := harness.Cgroup(t, "/system.slice/"+name)
+	runIn(t, harness.Cgroup(t, "/docker/"+id), sample)
+	runIn(t, own, sample)
+	for _, forged := range []string{"docker-" + id + ".scope", name} {
+		runIn(t, harness.Cgroup(t, slice+fmt.Sprintf("/user@%d.service/", user)+forged), sample)
+	}
+	runner := fmt.Sprintf("/system.slice/crau-e2e-runner-%d.service", os.Getpid())
+	if err := os.Chown(harness.Cgroup(t, runner), user, user); err != nil {
+		t.Fatal(err)
+	}
+	runIn(t, harness.Cgroup(t, runner+"/docker-"+id+".scope"), sample)
+	a.Stop()
+	unit := fmt.Sprintf("user@%d.service", user)
+	want := []map[string]any{
+		{"service.name": "sample", "container.id": id},
+		{"service.name": "believed", "systemd.unit": name},
+		{
+			"service.name": "sample", "systemd.unit": unit,
+			"crau.nested.container.id": id, "crau.nested.systemd.unit": "docker-" + id + ".scope",
+		},
+		{"service.name": "sample", "systemd.unit": unit, "crau.nested.systemd.unit": name},
+		{
+			"service.name": "sample", "systemd.unit": filepath.Base(runner),
+			"crau.nested.container.id": id, "crau.nested.systemd.unit": "docker-" + id + ".scope",
+		},
+	}
+	classes := []string{"container", "root", "root", "root", "root"} // the programs run as root
+	roots := harness.Trees(t, a.ConsoleSpans())
+	if len(roots) != 2*len(want) {
+		t.Fatalf("%d trees, want %d", len(roots), 2*len(want))
+	}
+	instances := make(map[any]bool)
+	for i, root := range roots {
+		for _, key := range []string{
+			"service.name", "container.id", "k8s.pod.uid", "systemd.unit", "crau.nested.container.id", "crau.nested.systemd.unit",
+		} {
+			if got := root.Resource[key]; got != want[i/2][key] {
+				t.Errorf("tree %d: %s is %v, want %v", i, key, got, want[i/2][key])
+			}
+		}
+		if got := root.Attributes["crypto.owner.class"]; got != classes[i/2] {
+			t.Errorf("tree %d: crypto.owner.class is %v, want %s", i, got, classes[i/2])
+		}
+		instances[root.Resource["service.instance.id"]] = true
+	}
+	if len(instances) != len(want) {
+		t.Errorf("%d instances, want %d", len(instances), len(want))
 	}
 }

@@ -51,9 +51,8 @@ func Trees(t testing.TB, spans []*Span) []*Span {
 
 // DescribesRun reports whether an attribute depends on who ran a program and how, not on what the program did.
 func DescribesRun(key string) bool {
-	return key == "crypto.context.id" || key == "crypto.context.end" || key == "crypto.process.user_class" ||
-		key == "crypto.source" ||
-		strings.HasPrefix(key, "crypto.library.")
+	return key == "crypto.context.id" || key == "crypto.context.end" || key == "crypto.source" ||
+		key == "crypto.owner.class" || strings.HasPrefix(key, "crypto.process.") || strings.HasPrefix(key, "crypto.library.")
 }
 
 // Text draws a tree: a line a span, indented, with its attributes sorted by key. Attributes that describe the run are left

@@ -13,6 +13,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/identity"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/privileges"
 	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/tracer"
@@ -56,6 +57,7 @@ type Agent struct {
 	limits      *limits.Monitor
 	tracer      *tracer.Tracer
 	attachments *attachments
+	code        *identity.Code // nil until Run has made it
 	discovery   *discovery
 	pipeline    *pipeline
 }
@@ -114,7 +116,10 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.release()) }()
 	ctx, a.stop = context.WithCancel(ctx)
 	defer a.stop()
-	if a.discovery, err = newDiscovery(a.cfg, a.attachments, a.limits, a.log); err != nil {
+	if a.code, err = identity.NewCode(a.log); err != nil {
+		return err
+	}
+	if a.discovery, err = newDiscovery(a.cfg, a.attachments, a.code, a.limits, a.log); err != nil {
 		return err
 	}
 	if err := a.discovery.Scan(ctx); err != nil && ctx.Err() == nil {

@@ -149,7 +149,8 @@ func (a *attachments) attach(f *discover.File, file *attached, content *os.File)
 	unwanted := file.removed
 	if !unwanted {
 		a.log.Log(context.Background(), a.level, "attached", "file", file.path, "sites", attachedSites,
-			"build_id", f.Probes.BuildID, "cgroup", f.Cgroup, "trusted", f.Trusted, "distrust", f.Distrust)
+			"build_id", f.Probes.BuildID, "cgroup", f.Cgroup, "trusted", f.Trusted, "distrust", f.Distrust,
+			"namespaced", f.Namespaced)
 	}
 	a.mu.Unlock()
 	if unwanted {

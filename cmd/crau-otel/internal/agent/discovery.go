@@ -11,6 +11,7 @@ import (
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/check"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/identity"
 	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/probes/discover"
 	"github.com/crau-otel/crau-otel/tracer/execs"
@@ -20,11 +21,14 @@ import (
 type discovery struct {
 	*discover.Discoverer
 	execs *execs.Watch // nil if exec notifications are unavailable
+	code  *identity.Code
 }
 
 // newDiscovery returns a discovery that has not searched yet. From now on it is notified of executed programs.
-func newDiscovery(cfg config.Config, attached *attachments, monitor *limits.Monitor, log *slog.Logger) (*discovery, error) {
-	d := &discovery{}
+func newDiscovery(
+	cfg config.Config, attached *attachments, code *identity.Code, monitor *limits.Monitor, log *slog.Logger,
+) (*discovery, error) {
+	d := &discovery{code: code}
 	found, err := discover.New(discover.Config{
 		Log: log, Found: attached.add, Gone: attached.remove, Changed: d.changed, Rules: discoveryRules(cfg),
 		Limits: monitor,
@@ -48,7 +52,10 @@ func (d *discovery) changed(visit func(pid uint32)) error {
 	if d.execs == nil {
 		return errors.ErrUnsupported
 	}
-	return d.execs.Changed(visit)
+	return d.execs.Changed(func(pid uint32) {
+		d.code.Changed(pid)
+		visit(pid)
+	})
 }
 
 // discoveryRules returns the part of the configuration that discovery can change while it runs.

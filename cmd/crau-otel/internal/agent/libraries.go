@@ -63,7 +63,8 @@ func descriptorPath(f *os.File) string { return "/proc/self/fd/" + strconv.Itoa(
 
 func describeLibrary(f *discover.File) mapping.Library {
 	base := filepath.Base(f.Path)
-	lib := mapping.Library{Name: f.Probes.Soname, Path: f.Path, BuildID: f.Probes.BuildID, Trusted: f.Trusted}
+	lib := mapping.Library{Name: f.Probes.Soname, Path: f.Path, BuildID: f.Probes.BuildID}
+	lib.Trusted, lib.TrustedInNamespace = f.RootOnly(), f.Trusted && f.Namespaced
 	if lib.Name == "" {
 		lib.Name = base
 	}

@@ -25,8 +25,10 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/totals"
 	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/mapping"
+	"github.com/crau-otel/crau-otel/mapping/contexts"
 	"github.com/crau-otel/crau-otel/mapping/policy"
 	"github.com/crau-otel/crau-otel/tracer"
+	"github.com/crau-otel/crau-otel/tracer/event"
 	"github.com/crau-otel/crau-otel/wire"
 )
 
@@ -39,6 +41,7 @@ type pipeline struct {
 	metrics *metrics.Metrics // nil if they are off
 	// resolver is nil until newPipeline has made it.
 	resolver *identity.Resolver
+	code     *identity.Code
 	keep     atomic.Pointer[func(mapping.Tree) bool]
 	senders  []reconnecter
 	log      *slog.Logger
@@ -77,7 +80,7 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pipeline{log: log, version: a.version, tracer: a.tracer, handler: &handler{clock: tracer.NewClock()}}
+	p := &pipeline{log: log, version: a.version, tracer: a.tracer, code: a.code, handler: &handler{clock: tracer.NewClock()}}
 	if sender, ok := exporter.(reconnecter); ok {
 		p.senders = append(p.senders, sender)
 	}
@@ -121,6 +124,8 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 		Instance:        uuid.NewString(),
 		Wall:            p.handler.clock.Wall,
 		Library:         a.attachments.libraries.of,
+		Owner:           p.owner,
+		Code:            p.code.Of,
 		Sink:            p.take,
 		Log:             log,
 	})
@@ -129,6 +134,16 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 	}
 	p.handler.sensor, err = wire.New(wire.Config{Emit: p.handler.mapper.Handle})
 	return p, err
+}
+
+// owner returns whose share of the limits a process counts against. It is called with the first event of a process, which
+// is the best time to look at its code: it may end soon.
+func (p *pipeline) owner(pid uint32, record event.Process) mapping.Owner {
+	owner := p.resolver.Owner(pid, record)
+	if owner.Class == contexts.ClassRoot || owner.Class == contexts.ClassSystem {
+		p.code.Of(pid, record)
+	}
+	return owner
 }
 
 // isDisabled reports whether the environment asks to export nothing.

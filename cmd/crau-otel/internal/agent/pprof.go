@@ -8,8 +8,26 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 	"time"
 )
+
+// local passes on requests that name a loopback address, or localhost, as their host. A web page whose name its owner lets
+// resolve to this host, to have a browser read the profiles, gives that name.
+func local(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := r.Host
+		if host, _, err := net.SplitHostPort(name); err == nil {
+			name = host
+		}
+		ip := net.ParseIP(strings.Trim(name, "[]"))
+		if !strings.EqualFold(name, "localhost") && !ip.IsLoopback() {
+			http.Error(w, "profiles are served to local clients only", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
 
 // servePprof serves profiles of this process on a loopback address until stop is called.
 func servePprof(address string, log *slog.Logger) (stop func(), err error) {
@@ -22,7 +40,7 @@ func servePprof(address string, log *slog.Logger) (stop func(), err error) {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: local(mux), ReadHeaderTimeout: 5 * time.Second}
 	go func() {
 		if err := server.Serve(l); err != nil && err != http.ErrServerClosed {
 			log.Warn("profiles are no longer served", "error", err)

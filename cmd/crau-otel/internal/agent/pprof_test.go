@@ -39,3 +39,46 @@ func TestPprof(t *testing.T) {
 		t.Error("profiles are still served")
 	}
 }
+
+// Browsers send the name that a page was loaded from, whatever address that has become.
+func TestPprofChecksTheHost(t *testing.T) {
+	var log bytes.Buffer
+	stop, err := servePprof("127.0.0.1:0", slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	_, url, _ := strings.Cut(log.String(), "address=")
+	for host, want := range map[string]int{
+		"127.0.0.1:6060": 200, "127.0.0.1": 200, "127.3.2.1": 200, "localhost": 200, "LocalHost:80": 200, "[::1]:6060": 200, "[::1]": 200,
+		"evil.example": 403, "evil.example:6060": 403, "127.0.0.1.evil.example": 403, "10.0.0.1:6060": 403, "0.0.0.0": 403,
+		"localhost.": 403, "[::ffff:10.0.0.1]:1": 403, "x:localhost": 403,
+	} {
+		request, err := http.NewRequest(http.MethodGet, strings.TrimSpace(url), http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Host = host
+		resp, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%q: status %d, want %d", host, resp.StatusCode, want)
+		}
+	}
+	request, err := http.NewRequest(http.MethodGet, strings.TrimSpace(url)+"profile?seconds=1", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Host = "evil.example"
+	resp, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusForbidden {
+		t.Errorf("a profile: status %d", resp.StatusCode)
+	}
+}

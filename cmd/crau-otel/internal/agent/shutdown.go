@@ -127,6 +127,9 @@ func (a *Agent) release() error {
 		if a.discovery != nil {
 			err = errors.Join(err, a.discovery.Close())
 		}
+		if a.code != nil {
+			err = errors.Join(err, a.code.Close())
+		}
 		return errors.Join(err, a.tracer.Close())
 	}))
 }

@@ -132,7 +132,7 @@ func NewQueue(cfg Config) (*Queue, error) {
 // Put adds a finished tree, whose memory may be used again after the call. It never waits for the receiver: a tree that
 // does not fit is counted and dropped.
 func (q *Queue) Put(t mapping.Tree) {
-	count, owner := countOf(&t), ownerOf(&t)
+	count, from := countOf(&t), sourceOf(&t)
 	if !q.sampled(t) && (q.cfg.Keep == nil || !q.cfg.Keep(t)) {
 		q.mu.Lock()
 		q.stats.SampledOut.add(count)
@@ -140,12 +140,12 @@ func (q *Queue) Put(t mapping.Tree) {
 		return
 	}
 	q.mu.Lock()
-	admitted := !q.closed && (q.waiting.fits(count.Spans, q.bytes) || q.waiting.largest(owner, count.Spans, 0) != nil)
+	admitted := !q.closed && (q.waiting.fits(count.Spans, q.bytes) || q.waiting.largest(from, count.Spans, 0) != nil)
 	q.mu.Unlock()
 	if !admitted { // without the cost of encoding
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		q.drop(owner, t.Resource, count)
+		q.drop(from, t.Resource, count)
 		return
 	}
 	batch, err := q.cfg.Exporter.Encode(t)
@@ -159,28 +159,28 @@ func (q *Queue) Put(t mapping.Tree) {
 	_, bytes := batch.Size()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.admit(owner, t.Resource, entry{count, batch, bytes}) {
+	if !q.admit(from, t.Resource, entry{count, batch, bytes}) {
 		batch.Release()
-		q.drop(owner, t.Resource, count)
+		q.drop(from, t.Resource, count)
 	}
 }
 
-// admit lets an owner's tree wait if there is room, or if an owner that uses more can make some. The queue is locked.
-func (q *Queue) admit(owner ownerKey, program *sdkresource.Resource, e entry) bool {
+// admit lets a program's tree wait if there is room, or if somebody who uses more can make some. The queue is locked.
+func (q *Queue) admit(from source, program *sdkresource.Resource, e entry) bool {
 	if q.closed {
 		return false
 	}
 	for !q.waiting.fits(e.Spans, q.bytes) {
-		largest := q.waiting.largest(owner, e.Spans, e.bytes)
+		largest := q.waiting.largest(from, e.Spans, e.bytes)
 		if largest == nil || q.bytes >= q.cfg.MaxBytes {
 			return false
 		}
 		evicted := q.waiting.evict(largest)
 		evicted.batch.Release()
-		q.drop(largest.owner, largest.program, evicted.Count)
+		q.drop(largest.source, largest.resource, evicted.Count)
 	}
 	first := q.waiting.Spans == 0
-	q.waiting.put(owner, program, e)
+	q.waiting.put(from, program, e)
 	if first || q.waiting.Spans >= uint64(q.cfg.MaxBatch) {
 		q.signal()
 	}
@@ -188,15 +188,15 @@ func (q *Queue) admit(owner ownerKey, program *sdkresource.Resource, e entry) bo
 }
 
 // drop counts a tree of an owner's program that there is no room for. The queue is locked.
-func (q *Queue) drop(owner ownerKey, program *sdkresource.Resource, count Count) {
+func (q *Queue) drop(from source, program *sdkresource.Resource, count Count) {
 	q.stats.QueueFull.add(count)
 	if q.closed {
 		return
 	}
 	service, _ := program.Set().Value(semconv.ServiceNameKey)
-	of := limits.Owner{Name: owner.owner, Class: limits.ClassUnknown}
+	of := limits.Owner{Name: from.owner.ID, Class: limits.Class(from.owner.Class.String())}
 	if of.Name == "" {
-		of.Name = service.AsString()
+		of = limits.Owner{Name: service.AsString(), Class: limits.ClassUnknown}
 	}
 	if dropped, due := q.cfg.Limits.Reached(limits.Queue, of, count.Spans); due {
 		q.cfg.Log.Warn("export queue is full, spans are dropped: the receiver is too slow or away",

@@ -3,8 +3,6 @@
 package export
 
 import (
-	"container/heap"
-
 	"go.opentelemetry.io/otel/attribute"
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 
@@ -19,48 +17,48 @@ type entry struct {
 	bytes int // of the batch
 }
 
-// waiting holds the trees that wait, by owner. Each owner has the same right to room and to being sent: when there is no
-// room, the owner that uses most loses its newest tree, and owners take turns when trees are taken out. Otherwise a
-// single program that makes trees faster than they are sent would cost all others theirs.
+// waiting holds the trees that wait, by owner, and within an owner by program. Each owner has the same right to room and
+// to being sent, and so has each program of an owner: when there is no room, the owner that uses most loses the newest tree
+// of its program that uses most, and owners take turns when trees are taken out. Otherwise a single program that makes
+// trees faster than they are sent would cost all others theirs. A user can make up programs, but not owners.
 type waiting struct {
 	maxSpans, maxBytes int
 
-	Count      // of all trees
-	bytes  int // of all batches
-	shares map[ownerKey]*share
-	most   byUse    // the first uses most
-	turns  []*share // the first is next
+	Count     // of all trees
+	bytes int // of all batches
+
+	owners shares[mapping.Owner, *owner]
 }
 
-// ownerKey identifies an owner, or the programs with one resource where the owner is not known.
-type ownerKey struct {
-	owner    string
-	programs attribute.Distinct
+// source is who made a tree.
+type source struct {
+	owner   mapping.Owner
+	program attribute.Distinct // of its resource
 }
 
-func ownerOf(t *mapping.Tree) ownerKey {
-	if t.Owner != "" {
-		return ownerKey{owner: t.Owner}
-	}
-	return ownerKey{programs: t.Resource.Equivalent()}
+func sourceOf(t *mapping.Tree) source { return source{t.Owner, t.Resource.Equivalent()} }
+
+// owner is what waits of one owner.
+type owner struct {
+	share
+	programs shares[attribute.Distinct, *program]
 }
 
-// share is what waits of one owner; never empty.
-type share struct {
-	owner   ownerKey
-	program *sdkresource.Resource // of the first tree, for the log
-	entries []entry               // oldest first
-	use     int64                 // see waiting.weight
-	index   int                   // in waiting.most
-	credit  int                   // bytes that may leave before the next owner's turn
+// program is what waits of one program of an owner.
+type program struct {
+	share
+	source   source
+	owner    *owner
+	resource *sdkresource.Resource // of the first tree, for the log
+	entries  []entry               // oldest first
 }
 
-// turnBytes is how much of an owner is taken before the next one's turn. Trees of one owner share a resource, which is
-// sent once for all that are in one call.
+// turnBytes is how much of an owner, or of a program, is taken before the next one's turn. Trees of one program share a
+// resource, which is sent once for all that are in one call.
 const turnBytes = 32 << 10
 
 func newWaiting(maxSpans, maxBytes int) waiting {
-	return waiting{maxSpans: maxSpans, maxBytes: maxBytes, shares: make(map[ownerKey]*share)}
+	return waiting{maxSpans: maxSpans, maxBytes: maxBytes, owners: newShares[mapping.Owner, *owner]()}
 }
 
 // weight returns how much of the room spans and bytes use: half of it each limit.
@@ -74,114 +72,100 @@ func (w *waiting) fits(spans uint64, sending int) bool {
 	return w.bytes+sending < w.maxBytes && w.Spans+spans <= uint64(w.maxSpans)
 }
 
-// largest returns the share to evict from in favour of an owner's tree, nil if there is none that uses more than that
-// owner would.
-func (w *waiting) largest(owner ownerKey, spans uint64, bytes int) *share {
-	if len(w.most) == 0 || spans > uint64(w.maxSpans) {
+// largest returns the program to evict from in favour of a tree, nil if nobody uses more than who made the tree would.
+func (w *waiting) largest(from source, spans uint64, bytes int) *program {
+	top, ok := w.owners.largest()
+	if !ok || spans > uint64(w.maxSpans) {
 		return nil
 	}
 	use := w.weight(spans, bytes)
-	if own, ok := w.shares[owner]; ok {
-		use += own.use
+	own := w.owners.known[from.owner]
+	if own != top {
+		ownUse := use
+		if own != nil {
+			ownUse += own.use
+		}
+		if top.use > ownUse {
+			p, _ := top.programs.largest()
+			return p
+		}
 	}
-	if top := w.most[0]; top.owner != owner && top.use > use {
-		return top
+	if own == nil {
+		return nil
+	}
+	if p, ok := own.programs.known[from.program]; ok {
+		use += p.use
+	}
+	if p, _ := own.programs.largest(); p.use > use {
+		return p
 	}
 	return nil
 }
 
-// put appends an owner's newest tree.
-func (w *waiting) put(owner ownerKey, program *sdkresource.Resource, e entry) {
-	s, ok := w.shares[owner]
+// put appends the newest tree of a program, whose resource is given.
+func (w *waiting) put(from source, resource *sdkresource.Resource, e entry) {
+	o, ok := w.owners.known[from.owner]
 	if !ok {
-		s = &share{owner: owner, program: program, credit: turnBytes}
-		w.shares[owner] = s
-		w.turns = append(w.turns, s)
-		heap.Push(&w.most, s)
+		o = &owner{programs: newShares[attribute.Distinct, *program]()}
+		w.owners.add(from.owner, o)
 	}
-	s.entries = append(s.entries, e)
-	w.account(s, e, 1)
+	p, ok := o.programs.known[from.program]
+	if !ok {
+		p = &program{source: from, owner: o, resource: resource}
+		o.programs.add(from.program, p)
+	}
+	p.entries = append(p.entries, e)
+	w.account(p, e, 1)
 }
 
-// evict removes a share's newest tree.
-func (w *waiting) evict(s *share) entry {
-	last := len(s.entries) - 1
-	e := s.entries[last]
-	s.entries[last] = entry{}
-	s.entries = s.entries[:last]
-	w.account(s, e, -1)
-	if last == 0 {
-		for i := range w.turns {
-			if w.turns[i] == s {
-				w.turns = append(w.turns[:i], w.turns[i+1:]...)
-				break
-			}
-		}
-	}
+// evict removes a program's newest tree.
+func (w *waiting) evict(p *program) entry {
+	last := len(p.entries) - 1
+	e := p.entries[last]
+	p.entries[last] = entry{}
+	p.entries = p.entries[:last]
+	w.account(p, e, -1)
 	return e
 }
 
 // take removes trees for about one call, each owner in turn: as many as fit, but at least one.
 func (w *waiting) take(maxSpans, maxBytes int) (batch []entry) {
 	var spans, bytes int
-	for len(w.turns) > 0 {
-		s := w.turns[0]
-		e := s.entries[0]
+	for len(w.owners.turns) > 0 {
+		o := w.owners.turns[0]
+		p := o.programs.turns[0]
+		e := p.entries[0]
 		spans, bytes = spans+int(e.Spans), bytes+e.bytes
 		if len(batch) > 0 && (spans > maxSpans || bytes > maxBytes) {
 			break
 		}
 		batch = append(batch, e)
-		s.entries[0] = entry{}
-		s.entries = s.entries[1:]
-		w.account(s, e, -1)
-		s.credit -= e.bytes
-		switch {
-		case len(s.entries) == 0:
-			w.turns = w.turns[1:]
-		case s.credit <= 0:
-			s.credit = turnBytes
-			w.turns = append(w.turns[1:], s)
+		p.entries[0] = entry{}
+		p.entries = p.entries[1:]
+		w.account(p, e, -1)
+		if len(p.entries) > 0 {
+			o.programs.spend(p, e.bytes)
+		}
+		if len(o.programs.turns) > 0 {
+			w.owners.spend(o, e.bytes)
 		}
 	}
 	return batch
 }
 
-// account adds a tree of a share, or removes it if sign is -1. A share without trees is forgotten.
-func (w *waiting) account(s *share, e entry, sign int) {
+// account adds a tree of a program, or removes it if sign is -1. Who has no trees is forgotten.
+func (w *waiting) account(p *program, e entry, sign int) {
 	w.Spans += uint64(sign) * e.Spans
 	w.Events += uint64(sign) * e.Events
 	w.bytes += sign * e.bytes
-	s.use += int64(sign) * w.weight(e.Spans, e.bytes)
-	if len(s.entries) == 0 {
-		delete(w.shares, s.owner)
-		heap.Remove(&w.most, s.index)
+	use := int64(sign) * w.weight(e.Spans, e.bytes)
+	p.owner.programs.use(p, use)
+	w.owners.use(p.owner, use)
+	if len(p.entries) > 0 {
 		return
 	}
-	heap.Fix(&w.most, s.index)
-}
-
-// byUse is a heap of shares, those that use most first.
-type byUse []*share
-
-func (h byUse) Len() int           { return len(h) }
-func (h byUse) Less(i, j int) bool { return h[i].use > h[j].use }
-func (h byUse) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-
-// Push implements [heap.Interface].
-func (h *byUse) Push(s any) {
-	s.(*share).index = len(*h)
-	*h = append(*h, s.(*share))
-}
-
-// Pop implements [heap.Interface].
-func (h *byUse) Pop() any {
-	last := len(*h) - 1
-	s := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	return s
+	p.owner.programs.remove(p.source.program, p)
+	if len(p.owner.programs.turns) == 0 {
+		w.owners.remove(p.source.owner, p.owner)
+	}
 }

@@ -104,6 +104,33 @@ func TestManyFloodsShareTheRest(t *testing.T) {
 	}
 }
 
+// A user who makes names up, of as many programs as they like, has the share of one.
+func TestMadeUpProgramsShareOneOwnersPart(t *testing.T) {
+	f := newFake()
+	release := f.blocking()
+	defer release()
+	q := newQueue(t, export.Config{Exporter: f, MaxQueue: 1000, MaxBatch: 8, Delay: time.Millisecond})
+	of := func(owner, name string, n int) mapping.Tree {
+		tree := program(name, n)
+		tree.Owner = mapping.Owner{ID: owner}
+		return tree
+	}
+	q.Put(of("first", "first", 1))
+	f.called(t)
+	for i := range 2000 {
+		q.Put(of("uid 1000", fmt.Sprint("made up ", i), 4))
+		q.Put(of("uid 1000", fmt.Sprint("made up ", i), 4))
+		if i%5 == 0 {
+			q.Put(of("uid 1001", "victim", 1))
+		}
+	}
+	release()
+	closed(t, q)
+	if n := f.count("victim"); n != 400 {
+		t.Errorf("%d spans of the victim arrived, want 400", n)
+	}
+}
+
 // What waits of one program does not hold up others: they take turns.
 func TestOwnersTakeTurns(t *testing.T) {
 	f := newFake()

@@ -25,7 +25,7 @@ var groups = []group{
 	{title: "Judgement", prefixes: []string{"crypto.pqc.", "crypto.weak", "crypto.policy."}},
 	{title: "How the context was seen", prefixes: []string{"crypto.context.", "crypto.incomplete", "crypto.source", "crypto.emitted.", "crypto.handshake."}},
 	{title: "The file that reported it", prefixes: []string{"crypto.library.", "crypto.foreign."}},
-	{title: "The user of the process", prefixes: []string{"crypto.process."}},
+	{title: "Whose process it is", prefixes: []string{"crypto.process.", "crypto.owner."}},
 	{title: "Scope: the agent", prefixes: []string{"crau."}},
 	{title: "Resource: the observed program", prefixes: []string{""}, resource: true},
 }
@@ -198,6 +198,7 @@ func words(p *page, src *source) error {
 	for _, set := range []struct{ title, typeName string }{
 		{"Reasons in `crypto.context.end`", "EndReason"},
 		{"Doubts in `crypto.context.parent`", "Parentage"},
+		{"Values of `crypto.process.trust`", "ProcessTrust"},
 	} {
 		words, err := src.words(modulePath+"/mapping/shape", set.typeName)
 		if err != nil {

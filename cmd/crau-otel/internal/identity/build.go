@@ -12,7 +12,10 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-const maxBuilds = 4096
+const (
+	maxBuilds      = 4096
+	maxOwnerBuilds = maxBuilds / 8 // of one owner's executables
+)
 
 // executable identifies a file by the kernel's device and inode numbers.
 type executable struct {
@@ -30,14 +33,15 @@ type builds struct {
 	helpers *host.Helpers
 	mu      *sync.Mutex
 	known   map[executable]string
+	owners  map[string][]executable // that are known, oldest first, by the owner of the process that had one first
 }
 
 func newBuilds(helpers *host.Helpers) builds {
-	return builds{helpers, new(sync.Mutex), make(map[executable]string)}
+	return builds{helpers, new(sync.Mutex), make(map[executable]string), make(map[string][]executable)}
 }
 
-// of returns the build id of the executable of a process, "" if it has none or cannot be read immediately.
-func (b *builds) of(pid uint32, p event.Process) string {
+// of returns the build id of the executable of an owner's process, "" if it has none or cannot be read immediately.
+func (b *builds) of(pid uint32, p event.Process, owner string) string {
 	file := executable{p.ExeDevice, p.ExeInode}
 	b.mu.Lock()
 	id, known := b.known[file]
@@ -51,7 +55,7 @@ func (b *builds) of(pid uint32, p event.Process) string {
 		Ask: func() {
 			var ok bool
 			if read, ok = readBuildID(pid); ok && alive(pid, p) {
-				b.remember(file, read)
+				b.remember(owner, file, read)
 			}
 		},
 	})
@@ -61,13 +65,24 @@ func (b *builds) of(pid uint32, p event.Process) string {
 	return read
 }
 
-func (b *builds) remember(file executable, id string) {
+// remember keeps a build id. An owner that has its share loses its oldest one.
+func (b *builds) remember(owner string, file executable, id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if _, known := b.known[file]; known {
+		b.known[file] = id
+		return
+	}
+	if own := b.owners[owner]; len(own) >= maxOwnerBuilds {
+		delete(b.known, own[0])
+		b.owners[owner] = own[1:]
+	}
 	if len(b.known) >= maxBuilds {
 		clear(b.known)
+		clear(b.owners)
 	}
 	b.known[file] = id
+	b.owners[owner] = append(b.owners[owner], file)
 }
 
 // readBuildID reads the build id of the executable of a process. ok is false if it could not be read.

@@ -28,6 +28,13 @@ const patience = 100 * time.Millisecond
 // unitKey names the systemd unit of a process outside of containers.
 const unitKey = attribute.Key("systemd.unit")
 
+// Names that were chosen by whoever runs in the cgroups of the process's owner: see [host.Place].
+const (
+	nestedContainerKey = attribute.Key("crau.nested.container.id")
+	nestedPodKey       = attribute.Key("crau.nested.k8s.pod.uid")
+	nestedUnitKey      = attribute.Key("crau.nested.systemd.unit")
+)
+
 // Config configures a [Resolver].
 type Config struct {
 	Host *sdkresource.Resource // attributes that all programs of the host share
@@ -88,11 +95,13 @@ func (r *Resolver) Close() error {
 // Describe returns the resource attributes of the process that the kernel recorded as p. Attributes that have to be
 // read from the process are missing if it has ended.
 func (r *Resolver) Describe(pid uint32, p event.Process) []attribute.KeyValue {
-	group := r.cgroup(pid, p)
+	return r.describe(pid, p, r.place(pid, p))
+}
+
+func (r *Resolver) describe(pid uint32, p event.Process, place host.Place) []attribute.KeyValue {
+	group := place.Known
 	var attrs []attribute.KeyValue
-	where := group.Unit
 	if group.ContainerID != "" {
-		where = group.ContainerID
 		attrs = append(attrs, semconv.ContainerID(group.ContainerID))
 		if group.Runtime != "" {
 			attrs = append(attrs, semconv.ContainerRuntimeName(group.Runtime))
@@ -103,13 +112,21 @@ func (r *Resolver) Describe(pid uint32, p event.Process) []attribute.KeyValue {
 	if group.PodUID != "" {
 		attrs = append(attrs, semconv.K8SPodUID(group.PodUID))
 	}
-	if id := r.builds.of(pid, p); id != "" {
+	for _, nested := range []attribute.KeyValue{
+		nestedContainerKey.String(place.Nested.ContainerID), nestedPodKey.String(place.Nested.PodUID),
+		nestedUnitKey.String(place.Nested.Unit),
+	} {
+		if nested.Value.AsString() != "" {
+			attrs = append(attrs, nested)
+		}
+	}
+	if id := r.builds.of(pid, p, ownerAt(place, p.UID).ID); id != "" {
 		attrs = append(attrs, semconv.ProcessExecutableBuildIDGNU(id))
 	}
 	if name := r.service(p.Executable, group.Unit); name != "" {
 		attrs = append(attrs, semconv.ServiceName(name))
 	}
-	unique := []string{r.host, where, p.Executable}
+	unique := []string{r.host, place.Path, p.Executable}
 	if r.full {
 		attrs = append(attrs, describeProcess(r.helpers, pid, p)...)
 		unique = append(unique, fmt.Sprint(pid), fmt.Sprint(p.StartTime))
@@ -131,24 +148,32 @@ func (r *Resolver) service(executable, unit string) string {
 	return ""
 }
 
-// cgroup returns the cgroup of a process from the kernel's record, if that is sufficient, or from /proc.
-func (r *Resolver) cgroup(pid uint32, p event.Process) host.Cgroup {
-	var group host.Cgroup
+// place returns the cgroup of a process from the kernel's record, if that is sufficient, or from /proc.
+func (r *Resolver) place(pid uint32, p event.Process) (place host.Place) {
 	if r.cgroups != nil && p.CgroupID != 0 {
-		if where, ok := r.cgroups.Path(p.CgroupID); ok {
-			group = host.ParseCgroup(where)
-			if r.unified || group != (host.Cgroup{}) {
-				return group
-			}
+		var ok bool
+		if place, ok = r.cgroups.Locate(p.CgroupID); ok && (r.unified || names(place)) {
+			return place
 		}
 	}
-	if alive(pid, p) {
-		if where, err := host.Process(pid).CgroupPath(); err == nil {
-			return host.ParseCgroup(where)
-		}
+	if !alive(pid, p) {
+		return place
 	}
-	return group
+	path, err := host.Process(pid).CgroupPath()
+	switch {
+	case err != nil:
+		return place
+	case r.unified && r.cgroups != nil:
+		return r.cgroups.LocatePath(path)
+	}
+	if located := host.Locate(path); place.Path == "" || names(located) {
+		return located
+	}
+	return place // the other depends on whether the process still runs
 }
+
+// names reports whether a cgroup's path says anything.
+func names(p host.Place) bool { return p.Known != (host.Cgroup{}) || p.IsUser }
 
 // namespace is the UUID namespace that OpenTelemetry's conventions define for service.instance.id.
 var namespace = uuid.MustParse("4d63009a-8d0f-11ee-aad7-4c796ed8e320")

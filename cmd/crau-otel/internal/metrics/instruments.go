@@ -15,22 +15,25 @@ type Instrument struct {
 	Name, Type, Unit, Attributes, Meaning string
 }
 
+// trusts are the attributes that say whether what is counted can be believed.
+const trusts = "crypto.library.trusted, crypto.process.trust, crypto.owner.class"
+
 // The instruments, in the order of their documentation.
 var (
 	operations = Instrument{
 		"crypto.operations", "counter", "{operation}",
-		"process.executable.name, crypto.operation, crypto.algorithm, crypto.role, crypto.pqc.status",
+		"process.executable.name, crypto.operation, crypto.algorithm, crypto.role, crypto.pqc.status, " + trusts,
 		"Uses of cryptography: negotiated key exchanges, signatures made and verified, public key operations. " +
 			"Shares that were only offered, and the making of their keys, are not counted.",
 	}
 	violations = Instrument{
 		"crypto.policy.violations", "counter", "{violation}",
-		"process.executable.name, crypto.policy.rule", "Spans that violate a rule of the policy.",
+		"process.executable.name, crypto.policy.rule, " + trusts, "Spans that violate a rule of the policy.",
 	}
 	handshakes = Instrument{
 		"crypto.handshake.duration", "histogram", "s",
 		"process.executable.name, crypto.operation, crypto.role, crypto.pqc.status, tls.protocol.name, tls.protocol.version, " +
-			"crypto.pqc.downgraded",
+			"crypto.pqc.downgraded, " + trusts,
 		"Time from a handshake's first event to its last; the status is its key exchange's.",
 	}
 	hits = Instrument{
@@ -102,6 +105,9 @@ const (
 	keyVersion    = attribute.Key("tls.protocol.version")
 	keyDowngraded = attribute.Key("crypto.pqc.downgraded")
 	keyRule       = attribute.Key("crypto.policy.rule")
+	keyClass      = attribute.Key("crypto.owner.class")
+	keyTrust      = attribute.Key("crypto.process.trust")
+	keyLibrary    = attribute.Key("crypto.library.trusted")
 	keyReason     = attribute.Key("reason")
 	keyOutcome    = attribute.Key("outcome")
 	keyLimit      = attribute.Key("limit")

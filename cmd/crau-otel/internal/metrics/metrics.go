@@ -126,31 +126,35 @@ func (m *Metrics) Record(t mapping.Tree) {
 	defer m.operations.mu.Unlock()
 	m.violations.mu.Lock()
 	defer m.violations.mu.Unlock()
+	process := processOf(&t)
 	for i := range t.Operations {
 		op := &t.Operations[i]
-		owner := t.Owner
+		owner := t.Owner.ID
 		if owner == "" {
 			owner = op.Executable
 		}
 		for _, rule := range op.Violations {
-			m.note(owner, m.violations.add(owner, series{executable: op.Executable, rule: rule}))
+			m.note(owner, process.class, m.violations.add(owner, series{executable: op.Executable, rule: rule, process: process, file: op.Library}))
 		}
 		switch {
 		case op.Name == "":
 		case op.Handshake:
-			m.note(owner, m.handshakes.record(owner, seriesOf(op), op.Duration))
+			m.note(owner, process.class, m.handshakes.record(owner, seriesOf(op, process), op.Duration))
 		default:
-			m.note(owner, m.operations.add(owner, seriesOf(op)))
+			m.note(owner, process.class, m.operations.add(owner, seriesOf(op, process)))
 		}
 	}
 }
 
 // note counts an operation of an owner that was not admitted to a series of its own.
-func (m *Metrics) note(owner string, admitted bool) {
+func (m *Metrics) note(owner, class string, admitted bool) {
 	if admitted {
 		return
 	}
 	of := limits.Owner{Name: owner, Class: limits.ClassUnknown}
+	if class != "" {
+		of.Class = limits.Class(class)
+	}
 	if count, due := m.limits.Reached(limits.Series, of, 1); due {
 		m.log.Warn("operations are counted in the series otel.metric.overflow: their owner has used up its share of series",
 			"owner", owner, "count", count)

@@ -19,7 +19,10 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/metrics"
 	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/mapping"
+	"github.com/crau-otel/crau-otel/mapping/contexts"
+	"github.com/crau-otel/crau-otel/mapping/meaning"
 	"github.com/crau-otel/crau-otel/mapping/registry"
+	"github.com/crau-otel/crau-otel/mapping/shape"
 )
 
 func TestMain(m *testing.M) {
@@ -120,6 +123,45 @@ func handshake(executable string) []mapping.Operation {
 	}
 }
 
+// known returns a tree of a service whose file is trusted.
+func known(ops []mapping.Operation) mapping.Tree {
+	for i := range ops {
+		ops[i].Library = meaning.FileTrusted
+	}
+	return mapping.Tree{
+		Owner: mapping.Owner{ID: "nginx.service", Class: contexts.ClassSystem}, Trust: shape.TrustSystem, Operations: ops,
+	}
+}
+
+// Whoever watches can tell what services report from what anybody else does, in the same words.
+func TestTrustIsPartOfTheSeries(t *testing.T) {
+	m := newMeter(t, 100, nil)
+	m.Record(known(handshake("nginx")))
+	forged := known(handshake("nginx"))
+	forged.Owner, forged.Trust = mapping.Owner{ID: "uid 1000", Class: contexts.ClassUser}, shape.TrustUser
+	m.Record(forged)
+	forged.Operations[0].Library = meaning.FileUntrusted
+	m.Record(mapping.Tree{Owner: forged.Owner, Trust: forged.Trust, Operations: forged.Operations[:1]})
+	for _, instrument := range []string{"crypto.operations", "crypto.policy.violations", "crypto.handshake.duration"} {
+		var got []string
+		for _, line := range m.series(t, instrument) {
+			var trust []string
+			for _, key := range []string{"crypto.owner.class", "crypto.process.trust", "crypto.library.trusted"} {
+				_, rest, _ := strings.Cut(line, key+"=")
+				value, _, _ := strings.Cut(rest, ",")
+				trust = append(trust, value)
+			}
+			got = append(got, strings.Join(trust, " "))
+		}
+		slices.Sort(got)
+		want := []string{"system system true", "user user false", "user user true"}
+		if instrument == "crypto.operations" {
+			want = []string{"system system true", "user user true"}
+		}
+		wantSeries(t, slices.Compact(got), want)
+	}
+}
+
 func TestOperations(t *testing.T) {
 	m := newMeter(t, 100, nil)
 	m.Record(tree(handshake("curl")))
@@ -211,12 +253,12 @@ func TestLimitsReached(t *testing.T) {
 	m.limits.Reached(limits.Files, limits.Owner{Name: "/b.service", Class: limits.ClassSystem}, 4)
 	m.limits.Observe(limits.Ring, limits.ClassUnknown, 5)
 	for i := range 20 {
-		m.Record(mapping.Tree{Owner: "uid 1000", Operations: []mapping.Operation{{Executable: fmt.Sprint(i), Name: "pk::sign"}}})
+		m.Record(mapping.Tree{Owner: mapping.Owner{ID: "uid 1000", Class: contexts.ClassUser}, Operations: []mapping.Operation{{Executable: fmt.Sprint(i), Name: "pk::sign"}}})
 	}
 	wantSeries(t, m.series(t, "crau_otel.limits"), []string{
 		"crau_otel.limits.reached{limit=files,owner.class=system} 7",
 		"crau_otel.limits.reached{limit=ring,owner.class=unknown} 5",
-		"crau_otel.limits.reached{limit=series,owner.class=unknown} 12",
+		"crau_otel.limits.reached{limit=series,owner.class=user} 12",
 	})
 }
 
@@ -262,7 +304,7 @@ func TestInstrumentsAreAsDocumented(t *testing.T) {
 		one := map[string]uint64{"one": 1}
 		return metrics.Health{Lost: one, Spans: one, Connections: one, PacketsLost: one}
 	})
-	m.Record(tree(handshake("curl")))
+	m.Record(known(handshake("curl")))
 	m.limits.Reached(limits.Files, limits.Owner{Name: "a", Class: limits.ClassUser}, 1)
 	rm := m.collect(t)
 	if got := rm.Resource.String(); got != "service.name=crau-otel" {
@@ -339,7 +381,7 @@ func TestMadeUpNamesLeaveSeriesForOthers(t *testing.T) {
 	const limit = 100
 	m := newMeter(t, limit, nil)
 	record := func(owner, executable, algorithm string) {
-		m.Record(mapping.Tree{Owner: owner, Operations: []mapping.Operation{
+		m.Record(mapping.Tree{Owner: mapping.Owner{ID: owner}, Operations: []mapping.Operation{
 			{Executable: executable, Name: "pk::sign", Algorithm: algorithm, Violations: []string{algorithm}},
 			{Executable: executable, Name: "tls::handshake", Role: algorithm, Handshake: true},
 		}})

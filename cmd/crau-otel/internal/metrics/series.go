@@ -14,15 +14,31 @@ import (
 type series struct {
 	executable, operation, algorithm, role, rule string
 	status                                       registry.Status
+	process
+	file mapping.FileTrust
 
 	// Of handshakes.
 	protocol, version string
 	downgraded        bool
 }
 
+// process is who reported what is counted. Both have few values, which do not depend on what is reported.
+type process struct{ class, trust string }
+
+func processOf(t *mapping.Tree) process {
+	p := process{trust: string(t.Trust)}
+	if t.Owner != (mapping.Owner{}) {
+		p.class = t.Owner.Class.String()
+	}
+	return p
+}
+
 // seriesOf returns the series of an operation that has a name.
-func seriesOf(op *mapping.Operation) series {
-	s := series{executable: op.Executable, operation: op.Name, algorithm: op.Algorithm, role: op.Role, status: op.Status}
+func seriesOf(op *mapping.Operation, p process) series {
+	s := series{
+		executable: op.Executable, operation: op.Name, algorithm: op.Algorithm, role: op.Role, status: op.Status,
+		process: p, file: op.Library,
+	}
 	if op.Handshake {
 		s.version, s.downgraded = op.ProtocolVersion, op.Downgraded
 		if op.ProtocolName != "ssh" { // which the operation's name says
@@ -37,7 +53,7 @@ func (s *series) attributes() attribute.Set {
 	for _, a := range []attribute.KeyValue{
 		keyExecutable.String(s.executable), keyOperation.String(s.operation), keyAlgorithm.String(s.algorithm),
 		keyRole.String(s.role), keyStatus.String(s.status.String()), keyRule.String(s.rule), keyProtocol.String(s.protocol),
-		keyVersion.String(s.version),
+		keyVersion.String(s.version), keyClass.String(s.class), keyTrust.String(s.trust), keyLibrary.String(s.file.String()),
 	} {
 		if a.Value.AsString() != "" {
 			attrs = append(attrs, a)

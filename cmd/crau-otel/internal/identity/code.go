@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/mapping"
+	"github.com/crau-otel/crau-otel/probes/host"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+const (
+	maxExamined = 16384            // processes whose code is remembered
+	maxFiles    = 16384            // files that are remembered
+	codeExpires = 30 * time.Second // until a process is examined again, whether or not its maps are known to have changed
+	fileExpires = time.Minute
+
+	// Users of services may start processes as fast as they like: so many of one user's are examined, at first and a second.
+	codeBurst, codeRate = 64, 16
+)
+
+// Code says whether others than the host's root can write the files whose code a process executes, as its maps show. Its
+// methods are safe for concurrent use. What a process has mapped and unmapped between two looks is not seen, nor is code
+// that it has generated.
+type Code struct {
+	root    host.Root
+	folder  *os.File
+	helpers *host.Helpers
+
+	mu      sync.Mutex // guards the fields below
+	known   map[uint32]*examined
+	budgets map[uint32]*budget       // by user
+	trusted map[host.MapID]time.Time // files that only root can write, until then
+}
+
+// examined is what is known about a process.
+type examined struct {
+	process event.Process
+	code    mapping.Code
+	stale   bool // its maps have changed since
+	expires time.Time
+}
+
+// budget bounds how many processes are examined.
+type budget struct {
+	left    float64
+	updated time.Time
+}
+
+// NewCode returns a Code that knows nothing yet. It must be closed.
+func NewCode(log *slog.Logger) (*Code, error) {
+	root, folder, err := host.OpenHostRoot("")
+	if err != nil {
+		return nil, fmt.Errorf("examine code: %w", err)
+	}
+	return &Code{
+		root: root, folder: folder, helpers: host.NewHelpers(host.HelpersConfig{Log: log, Patience: patience}),
+		known: make(map[uint32]*examined), budgets: make(map[uint32]*budget), trusted: make(map[host.MapID]time.Time),
+	}, nil
+}
+
+// Close releases what the Code holds.
+func (c *Code) Close() error {
+	c.helpers.Close()
+	return c.folder.Close()
+}
+
+// Changed notes that the executable memory of a process may have changed.
+func (c *Code) Changed(pid uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.known[pid]; e != nil {
+		e.stale = true
+	}
+}
+
+// Of returns what the maps of a process show. Most calls find the answer in memory; others examine the process. That it
+// has ever executed code from a file that others can write stays true until it executes another program.
+func (c *Code) Of(pid uint32, p event.Process) mapping.Code {
+	now := time.Now()
+	c.mu.Lock()
+	e := c.known[pid]
+	if e != nil && !e.process.Runs(p) {
+		e = nil
+	}
+	if e != nil && (e.code == mapping.CodeForeign || !e.stale && now.Before(e.expires)) || !c.affordable(p.UID, now) {
+		defer c.mu.Unlock()
+		if e == nil || e.stale && e.code == mapping.CodeTrusted {
+			return mapping.CodeUnknown
+		}
+		return e.code
+	}
+	if e == nil {
+		if len(c.known) >= maxExamined {
+			clear(c.known)
+		}
+		e = &examined{process: p}
+		c.known[pid] = e
+	}
+	e.stale, e.expires = false, now.Add(codeExpires)
+	before := e.code
+	c.mu.Unlock()
+
+	code := c.examine(pid, p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if code == mapping.CodeUnknown && !alive(pid, p) {
+		code = before // its last trees end after it
+	}
+	e.code = code
+	return code
+}
+
+// affordable reports whether another process of a user may be examined, and counts it. c is locked.
+func (c *Code) affordable(uid uint32, now time.Time) bool {
+	b := c.budgets[uid]
+	if b == nil {
+		b = &budget{left: codeBurst, updated: now}
+		c.budgets[uid] = b // only root and users of services: few
+	}
+	b.left = min(codeBurst, b.left+codeRate*now.Sub(b.updated).Seconds())
+	b.updated = now
+	if b.left < 1 {
+		return false
+	}
+	b.left--
+	return true
+}
+
+// examine looks at the maps of a process.
+func (c *Code) examine(pid uint32, p event.Process) mapping.Code {
+	if !alive(pid, p) {
+		return mapping.CodeUnknown
+	}
+	process, code := host.Process(pid), mapping.CodeUnknown
+	question := &host.Question{Subject: host.Subject{Process: process}}
+	result := make(chan mapping.Code, 1)
+	question.Ask = func() { result <- c.readMaps(process, question.Step) }
+	if c.helpers.Ask(question) == 1 {
+		code = <-result
+	}
+	if !alive(pid, p) {
+		return mapping.CodeUnknown
+	}
+	return code
+}
+
+// readMaps judges the files that a process maps executable.
+func (c *Code) readMaps(process host.Process, step func()) mapping.Code {
+	task := process
+	var reader host.MapsReader
+	files := make(map[host.MapID]host.Mapped)
+	read := func() error {
+		return reader.Read(task.Path("maps"), func(m *host.Mapping) {
+			if _, ok := files[m.ID]; !ok {
+				files[m.ID] = host.Mapped{ID: m.ID, Path: m.Path(), Link: m.Link(task)}
+			}
+		})
+	}
+	err := read()
+	if err == nil && len(files) == 0 {
+		if task = process.OtherThread(); task != 0 {
+			err = read()
+		}
+	}
+	if err != nil || len(files) == 0 {
+		return mapping.CodeUnknown
+	}
+	root, code := process.Root(), mapping.CodeTrusted
+	for _, file := range files {
+		step()
+		switch c.file(process, root, file) {
+		case mapping.CodeForeign:
+			return mapping.CodeForeign
+		case mapping.CodeUnknown:
+			code = mapping.CodeUnknown
+		}
+	}
+	return code
+}
+
+// file judges a mapped file.
+func (c *Code) file(process host.Process, root host.Root, file host.Mapped) mapping.Code {
+	now := time.Now()
+	c.mu.Lock()
+	expires := c.trusted[file.ID]
+	c.mu.Unlock()
+	if now.Before(expires) {
+		return mapping.CodeTrusted
+	}
+	code := c.judge(process, root, file)
+	if code != mapping.CodeTrusted {
+		return code // that may be so because of the process: it can mount a file where others can write
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.trusted) >= maxFiles {
+		clear(c.trusted)
+	}
+	c.trusted[file.ID] = now.Add(fileExpires)
+	return code
+}
+
+func (c *Code) judge(process host.Process, root host.Root, file host.Mapped) mapping.Code {
+	fd, err := file.Find(root)
+	if err != nil {
+		return mapping.CodeUnknown
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return mapping.CodeUnknown
+	}
+	where, deleted, err := host.PathOf(fd)
+	if err != nil {
+		return mapping.CodeUnknown
+	}
+	if reason, namespaced := host.Distrust(c.root, process, root, &st, where, deleted); reason != "" || namespaced {
+		return mapping.CodeForeign
+	}
+	return mapping.CodeTrusted
+}

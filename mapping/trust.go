@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mapping
+
+import (
+	"time"
+
+	"github.com/crau-otel/crau-otel/mapping/contexts"
+	"github.com/crau-otel/crau-otel/mapping/shape"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// Code is what is known about the files whose code a process executes.
+type Code uint8
+
+// The values.
+const (
+	CodeUnknown Code = iota
+	CodeTrusted      // only the host's root can write any of them
+	CodeForeign      // others can write some of them
+)
+
+// trustEvery is how long what is known about a process is used, in ns.
+const trustEvery = uint64(time.Second)
+
+// trust returns whether what a process reports about itself at boot time now can be believed.
+func (m *Mapper) trust(p *contexts.Process, now uint64) shape.ProcessTrust {
+	if now >= p.TrustExpires {
+		p.Trust, p.TrustExpires = m.judgeTrust(p), now+trustEvery
+	}
+	return p.Trust
+}
+
+// judgeTrust judges a process. The code of users' processes does not matter: with an interpreter or a debugger, users make
+// root's own programs report what they like.
+func (m *Mapper) judgeTrust(p *contexts.Process) shape.ProcessTrust {
+	if p.Record == (event.Process{}) {
+		return shape.TrustUnknown
+	}
+	class := p.Owner().Class
+	switch class {
+	case contexts.ClassContainer:
+		return shape.TrustContainer
+	case contexts.ClassRoot, contexts.ClassSystem:
+	default:
+		return shape.TrustUser
+	}
+	switch code := m.cfg.Code(p.PID, p.Record); {
+	case code == CodeForeign:
+		return shape.TrustForeignCode
+	case code == CodeUnknown:
+		return shape.TrustUnknown
+	case class == contexts.ClassRoot:
+		return shape.TrustRoot
+	}
+	return shape.TrustSystem
+}

@@ -4,12 +4,14 @@
  *
  * By default both ends run on one thread over queues in memory, the way an event loop drives them: every call of
  * gnutls_handshake does what it can and returns GNUTLS_E_AGAIN, so that one handshake takes several calls, and calls
- * for different sessions alternate (--interleave). Certificates are made at start, before --wait returns, so that a
+ * for different sessions alternate (--interleave). With --tcp they are connected over loopback instead. Certificates are made at start, before --wait returns, so that a
  * tracer attached while the program waits sees only handshakes.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -26,6 +28,7 @@
 
 #define HOST "localhost"
 #define BLOCKING_TIMEOUT_MS 10000
+#define IDLE_ROUNDS 5000 /* of a millisecond */
 
 enum failure { FAIL_NOTHING, FAIL_GROUP, FAIL_SHARE };
 
@@ -42,6 +45,7 @@ static struct {
 	bool resume;
 	bool blocking;
 	bool one_site;
+	bool tcp;
 	bool wait;
 } options = { .count = -1, .interleave = 1, .threads = 1, .key = "ecdsa" };
 
@@ -210,17 +214,18 @@ static void make_credentials(void)
 	gnutls_x509_privkey_deinit(ca_key);
 }
 
-/* One end of a connection in memory. */
+/* One end of a connection in memory, or with --tcp of a socket. */
 
 struct queue {
 	unsigned char *data;
-	size_t head, tail, size;
+	size_t head, tail, size; /* of a socket, head counts the bytes received and tail the bytes sent */
 	bool closed;
 };
 
 struct end {
 	gnutls_session_t session;
 	struct queue *in, *out;
+	int fd;
 	bool server;
 	bool done;
 	int error;
@@ -234,6 +239,50 @@ struct pair {
 	long number;
 	bool running;
 };
+
+static ssize_t pull_socket(gnutls_transport_ptr_t transport, void *buf, size_t len)
+{
+	struct end *end = transport;
+	ssize_t n = recv(end->fd, buf, len, MSG_DONTWAIT);
+
+	if (n > 0)
+		end->in->head += (size_t)n;
+	else if (n < 0)
+		gnutls_transport_set_errno(end->session, errno);
+	return n;
+}
+
+static ssize_t push_socket(gnutls_transport_ptr_t transport, const void *buf, size_t len)
+{
+	struct end *end = transport;
+	ssize_t n = send(end->fd, buf, len, MSG_NOSIGNAL);
+
+	if (n > 0)
+		end->out->tail += (size_t)n;
+	else if (n < 0)
+		gnutls_transport_set_errno(end->session, errno);
+	return n;
+}
+
+/* Connects the ends of a pair over loopback. */
+static void connect_pair(struct pair *pair)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t size = sizeof(address);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	pair->client.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (listener < 0 || pair->client.fd < 0 || bind(listener, (struct sockaddr *)&address, size) < 0 ||
+	    listen(listener, 1) < 0 || getsockname(listener, (struct sockaddr *)&address, &size) < 0 ||
+	    connect(pair->client.fd, (struct sockaddr *)&address, size) < 0)
+		die("connect over loopback: %s", strerror(errno));
+	pair->server.fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	if (pair->server.fd < 0)
+		die("accept over loopback: %s", strerror(errno));
+	setsockopt(pair->client.fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+	setsockopt(pair->server.fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+	close(listener);
+}
 
 static ssize_t pull(gnutls_transport_ptr_t transport, void *buf, size_t len)
 {
@@ -306,8 +355,8 @@ static void open_end(struct end *end, bool server, const gnutls_datum_t *ticket)
 	}
 	if (!options.blocking) {
 		gnutls_transport_set_ptr(end->session, end);
-		gnutls_transport_set_push_function(end->session, push);
-		gnutls_transport_set_pull_function(end->session, pull);
+		gnutls_transport_set_push_function(end->session, options.tcp ? push_socket : push);
+		gnutls_transport_set_pull_function(end->session, options.tcp ? pull_socket : pull);
 	}
 }
 
@@ -364,6 +413,8 @@ static void open_pair(struct pair *pair)
 	pair->to_client.closed = pair->to_server.closed = false;
 	pair->client.in = pair->server.out = &pair->to_client;
 	pair->client.out = pair->server.in = &pair->to_server;
+	if (options.tcp)
+		connect_pair(pair);
 	open_end(&pair->client, false, &pair->ticket);
 	open_end(&pair->server, true, NULL);
 	pair->running = true;
@@ -421,6 +472,10 @@ static bool close_pair(struct pair *pair)
 	}
 	gnutls_deinit(pair->client.session);
 	gnutls_deinit(pair->server.session);
+	if (options.tcp) {
+		close(pair->client.fd);
+		close(pair->server.fd);
+	}
 	pair->running = false;
 	return pair->ticket.size != 0;
 }
@@ -448,6 +503,7 @@ static void run_interleaved(void)
 {
 	struct pair *pairs = allocate((size_t)options.interleave * sizeof(*pairs));
 	bool more = true, running;
+	int idle = 0;
 
 	for (long i = 0; i < options.interleave; i++)
 		pairs[i].number = -1;
@@ -490,6 +546,12 @@ static void run_interleaved(void)
 		for (long i = 0; i < options.interleave; i++)
 			if (pairs[i].running && advance(&pairs[i].server))
 				progress = true;
+		if (progress) {
+			idle = 0;
+		} else if (options.tcp && ++idle < IDLE_ROUNDS) { /* bytes may be on their way */
+			sleep_until(now() + 0.001);
+			continue;
+		}
 		for (long i = 0; i < options.interleave; i++) {
 			struct pair *pair = &pairs[i];
 
@@ -590,6 +652,7 @@ static const char usage[] =
 	"  --interleave K         pairs of sessions at once on each thread (default 1)\n"
 	"  --blocking             each end on a thread of its own, one call per handshake\n"
 	"  --one-site             clients and servers call gnutls_handshake from one place\n"
+	"  --tcp                  connect the ends over loopback instead of queues in memory\n"
 	"  --resume               follow every handshake by one that resumes its session\n"
 	"  --version 1.3|1.2      the only version offered\n"
 	"  --priority STRING      priorities of both ends (GnuTLS's syntax)\n"
@@ -615,7 +678,7 @@ static double number(const char *option, const char *text, double min, double ma
 
 static void parse(int argc, char **argv)
 {
-	enum { COUNT = 1, SECONDS, RATE, THREADS, INTERLEAVE, BLOCKING, ONE_SITE, RESUME, VERSION, PRIORITY,
+	enum { COUNT = 1, SECONDS, RATE, THREADS, INTERLEAVE, BLOCKING, ONE_SITE, TCP, RESUME, VERSION, PRIORITY,
 	       CLIENT_PRIORITY, SERVER_PRIORITY, KEY, FAIL, WAIT, HELP };
 	static const struct option longs[] = {
 		{ "count", required_argument, NULL, COUNT },
@@ -625,6 +688,7 @@ static void parse(int argc, char **argv)
 		{ "interleave", required_argument, NULL, INTERLEAVE },
 		{ "blocking", no_argument, NULL, BLOCKING },
 		{ "one-site", no_argument, NULL, ONE_SITE },
+		{ "tcp", no_argument, NULL, TCP },
 		{ "resume", no_argument, NULL, RESUME },
 		{ "version", required_argument, NULL, VERSION },
 		{ "priority", required_argument, NULL, PRIORITY },
@@ -664,6 +728,9 @@ static void parse(int argc, char **argv)
 			break;
 		case ONE_SITE:
 			options.one_site = true;
+			break;
+		case TCP:
+			options.tcp = true;
 			break;
 		case RESUME:
 			options.resume = true;
@@ -706,8 +773,8 @@ static void parse(int argc, char **argv)
 		die("unexpected argument %s", argv[optind]);
 	if (options.count < 0)
 		options.count = options.seconds > 0 ? 0 : 1;
-	if (options.blocking && options.interleave > 1)
-		die("--blocking and --interleave exclude each other");
+	if (options.blocking && (options.interleave > 1 || options.tcp))
+		die("--blocking excludes --interleave and --tcp");
 
 	if (!version)
 		limit = "";
@@ -723,8 +790,8 @@ static void parse(int argc, char **argv)
 	} else if (options.fail == FAIL_SHARE) {
 		if (version && strcmp(version, "1.3") != 0)
 			die("--fail=share needs TLS 1.3");
-		if (options.blocking)
-			die("--fail=share needs the queues in memory, not --blocking");
+		if (options.blocking || options.tcp)
+			die("--fail=share needs the queues in memory, not --blocking or --tcp");
 		limit = ":-VERS-ALL:+VERS-TLS1.3";
 		client_groups = server_groups = ":-GROUP-ALL:+GROUP-SECP256R1";
 	}

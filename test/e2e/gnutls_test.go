@@ -48,7 +48,7 @@ func handshakes(t *testing.T, args ...string) []*harness.Span {
 	if !out.Scan() || out.Text() != "waiting" {
 		t.Fatalf("handshakes printed %q, want waiting", out.Text())
 	}
-	a := trace(t, gnutls(t, "lib/libgnutls.so.30"))
+	a := traceGnuTLS(t)
 	if _, err := stdin.Write([]byte("\n")); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func handshakes(t *testing.T, args ...string) []*harness.Span {
 	}
 	n := a.Stop()
 	n.CheckExact(t, n["hits"])
-	roots := harness.Trees(t, a.ConsoleSpans())
+	roots := ownTrees(t, a, "handshakes")
 	for _, root := range roots {
 		if root.Name != "tls::handshake" {
 			t.Errorf("a root besides the handshakes: %s", root.Text())
@@ -71,6 +71,20 @@ func handshakes(t *testing.T, args ...string) []*harness.Span {
 		}
 	}
 	return roots
+}
+
+// traceGnuTLS starts an agent that traces the GnuTLS with probes, and all connections.
+func traceGnuTLS(t *testing.T) *harness.TestAgent {
+	t.Helper()
+	return startAgent(t, []string{"CRAU_WIRE_ENABLED=true"}, append([]string{"--library", gnutls(t, "lib/libgnutls.so.30")}, asJSON...)...)
+}
+
+// ownTrees returns the trees of the agent without those that the connections of other programs on this host made.
+func ownTrees(t *testing.T, a *harness.TestAgent, programs ...string) []*harness.Span {
+	t.Helper()
+	return slices.DeleteFunc(harness.Trees(t, a.ConsoleSpans()), func(root *harness.Span) bool {
+		return root.Attributes["crypto.source"] == "wire" && !slices.Contains(programs, fmt.Sprint(root.Resource["service.name"]))
+	})
 }
 
 // namesBelow returns the names of the spans below s, each once.
@@ -137,6 +151,58 @@ func TestGnuTLSNonBlocking(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Sockets of ten handshakes in turns on one thread: each handshake is one tree a side, with what only its own connection
+// shows. GnuTLS does not report the cipher suite, nor under TLS 1.2 the group.
+func TestGnuTLSOverSockets(t *testing.T) {
+	const pairs = 50
+	ciphers := map[string]string{"1.3": "TLS_AES_256_GCM_SHA384", "1.2": "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"}
+	for _, version := range []string{"1.3", "1.2"} {
+		for _, interleave := range []string{"1", "10"} {
+			t.Run(version+" interleaved "+interleave, func(t *testing.T) {
+				clients, servers := byRole(t, handshakes(t, "--tcp", "--count", fmt.Sprint(pairs), "--interleave", interleave, "--version", version))
+				if len(clients) != pairs || len(servers) != pairs {
+					t.Fatalf("%d clients and %d servers, want %d each", len(clients), len(servers), pairs)
+				}
+				for _, r := range append(clients, servers...) {
+					want(t, r, map[string]any{
+						"tls.protocol.version": version, "crypto.source": "probe+wire", "crypto.source.joined": "exact",
+						"tls.cipher": ciphers[version], "tls.group.name": "secp256r1", "crypto.pqc.key_exchange.status": "classical",
+						"crypto.pqc.authentication.status": "classical", "crypto.incomplete": nil, "error.type": nil,
+					})
+					if offered := fmt.Sprint(r.Attributes["tls.groups.offered"]); len(strings.Fields(offered)) < 3 {
+						t.Errorf("offered groups are %s", offered)
+					}
+					if t.Failed() {
+						return
+					}
+				}
+			})
+		}
+	}
+}
+
+// A session that is resumed, and handshakes that fail for want of a common group, are one tree a side as well.
+func TestGnuTLSOverSocketsResumedAndFailed(t *testing.T) {
+	resumed := 0
+	roots := handshakes(t, "--tcp", "--count", "3", "--resume")
+	for _, r := range roots {
+		want(t, r, map[string]any{"crypto.source": "probe+wire", "error.type": nil})
+		if r.Attributes["tls.resumed"] == true {
+			resumed++
+		}
+	}
+	if len(roots) != 12 || resumed != 6 {
+		t.Errorf("%d handshakes, %d of them resumed; want 12 and 6", len(roots), resumed)
+	}
+	clients, servers := byRole(t, handshakes(t, "--tcp", "--count", "3", "--fail"))
+	if len(clients) != 3 || len(servers) != 3 {
+		t.Errorf("%d clients and %d servers, want 3 each", len(clients), len(servers))
+	}
+	for _, r := range append(clients, servers...) {
+		want(t, r, map[string]any{"crypto.source": "probe+wire", "error.type": "handshake_failure", "tls.alert.side": "server"})
 	}
 }
 
@@ -224,7 +290,7 @@ func TestGnuTLSLeakyStack(t *testing.T) {
 
 // The client lives for milliseconds; the kernel still says who it was.
 func TestGnuTLSServAndCli(t *testing.T) {
-	a := trace(t, gnutls(t, "lib/libgnutls.so.30"))
+	a := traceGnuTLS(t)
 	traffic := exec.Command("../../examples/gnutls/traffic.sh")
 	traffic.Env = append(os.Environ(), "GNUTLS_CACHE="+gnutls(t, ""))
 	if out, err := traffic.CombinedOutput(); err != nil {
@@ -240,7 +306,7 @@ func TestGnuTLSServAndCli(t *testing.T) {
 		{"gnutls-serv", "server", "1.3"}: "tls::sign", {"gnutls-serv", "server", "1.2"}: "tls::sign",
 	}
 	found := 0
-	for _, r := range harness.Trees(t, a.ConsoleSpans()) {
+	for _, r := range ownTrees(t, a, "gnutls-cli", "gnutls-serv") {
 		if r.Name != "tls::handshake" {
 			continue // gnutls-serv checks its key pair at start
 		}
@@ -259,7 +325,10 @@ func TestGnuTLSServAndCli(t *testing.T) {
 			t.Errorf("%+v has no %s with its scheme:\n%s", who, name, r.Text())
 		}
 		id := map[string]string{"1.3": "772", "1.2": "771"}[who.version]
-		want(t, r, map[string]any{"tls.protocol.version_id": id})
+		cipher := map[string]string{"1.3": "TLS_AES_256_GCM_SHA384", "1.2": "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"}[who.version]
+		want(t, r, map[string]any{
+			"tls.protocol.version_id": id, "crypto.source": "probe+wire", "crypto.source.joined": "exact", "tls.cipher": cipher,
+		})
 	}
 	if found != 4 {
 		t.Errorf("%d handshakes, want 4; missing %v", found, proof)

@@ -11,15 +11,12 @@ import (
 	"github.com/crau-otel/crau-otel/bpf"
 )
 
-// maxStrings is the number of bytes for the copies of all files' strings.
+// maxStrings is how many bytes the copies of all files' strings may have by default.
 const maxStrings = 32 << 20
 
-// ownerStrings and sharedStrings are the parts of maxStrings for the files of one owner and of all owners. The rest
-// is for files without an owner, which only root can write.
-const (
-	ownerStrings  = maxStrings / 4
-	sharedStrings = maxStrings / 4 * 3
-)
+// ownerShare is the part, as a divisor, for the files of one owner. As much is left to files without an owner, which only
+// root can write.
+const ownerShare = 4
 
 // ErrTooManyStrings is returned by AddStrings if the copies of other files' strings leave no room.
 var ErrTooManyStrings = errors.New("no room for another file's strings")
@@ -33,6 +30,7 @@ var ErrTooManyStrings = errors.New("no room for another file's strings")
 type stringTable struct {
 	files    map[uint32]*fileStrings
 	sites    map[uint32]*fileStrings // files of sites, by cookie
+	limit    int                     // of bytes of all files
 	size     int                     // bytes of all files
 	owned    map[string]int          // bytes of all files of an owner
 	released []uint32                // files without sites, whose records may still be in the ring
@@ -52,7 +50,7 @@ type fileStrings struct {
 }
 
 func newStringTable() *stringTable {
-	s := &stringTable{files: make(map[uint32]*fileStrings), sites: make(map[uint32]*fileStrings), owned: make(map[string]int)}
+	s := &stringTable{limit: maxStrings, files: make(map[uint32]*fileStrings), sites: make(map[uint32]*fileStrings), owned: make(map[string]int)}
 	s.publish()
 	return s
 }
@@ -66,7 +64,7 @@ func (s *stringTable) add(file uint32, owner string, address uint64, content []b
 		s.dropUnused()
 	}
 	if !s.fits(owner, len(content)) {
-		return fmt.Errorf("%w: the limit is %d bytes, of one owner %d", ErrTooManyStrings, maxStrings, ownerStrings)
+		return fmt.Errorf("%w: the limit is %d bytes, of one owner %d", ErrTooManyStrings, s.limit, s.limit/ownerShare)
 	}
 	s.size += len(content)
 	s.owned[owner] += len(content)
@@ -78,9 +76,10 @@ func (s *stringTable) add(file uint32, owner string, address uint64, content []b
 // fits reports whether there is room for more bytes of an owner.
 func (s *stringTable) fits(owner string, more int) bool {
 	if owner == "" {
-		return s.size+more <= maxStrings
+		return s.size+more <= s.limit
 	}
-	return s.owned[owner]+more <= ownerStrings && s.size-s.owned[""]+more <= sharedStrings && s.size+more <= maxStrings
+	own := s.limit / ownerShare
+	return s.owned[owner]+more <= own && s.size-s.owned[""]+more <= s.limit-own && s.size+more <= s.limit
 }
 
 // dropUnused drops the copies to which no site was added, as when attaching the file failed. A site that is yet to

@@ -13,6 +13,11 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
+const (
+	ownerStrings  = maxStrings / ownerShare
+	sharedStrings = maxStrings - ownerStrings
+)
+
 func TestRoom(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

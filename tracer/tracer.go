@@ -26,6 +26,7 @@ type Config struct {
 	RingSize     int           // bytes, a power of two and a multiple of the page size; default 8 MiB
 	PollInterval time.Duration // how long an event may wait in a ring that fills slowly; default 250 ms
 	MaxProcesses int           // processes with state of their own; default 8192
+	MaxStrings   int           // bytes of copies of files' strings; default 32 MiB
 	ProcessRate  int           // hits a second recorded of one process; default: unlimited
 	Scopes       []string      // record only data of these scopes, and data without a scope; at most 16; default: all
 	SingleUprobe bool          // do not use uprobe_multi even if the kernel has it
@@ -82,6 +83,9 @@ func New(cfg Config) (_ *Tracer, err error) {
 	if cfg.MaxProcesses == 0 {
 		cfg.MaxProcesses = 8192
 	}
+	if cfg.MaxStrings == 0 {
+		cfg.MaxStrings = maxStrings
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -95,6 +99,7 @@ func New(cfg Config) (_ *Tracer, err error) {
 		sleepable: version >= firstSleepable,
 		strings:   newStringTable(),
 	}
+	t.strings.limit = cfg.MaxStrings
 	if !t.sleepable {
 		cfg.Log.Warn("this kernel cannot read pages that are not resident from a uprobe; data on such pages is counted as lost",
 			"needs", "Linux 6.0")

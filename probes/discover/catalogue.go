@@ -9,15 +9,14 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-const (
-	maxFacts    = 1 << 18 // files known, most of them to have no probes
-	maxRefusals = 256     // refused files remembered, per owner
-)
+// maxRefusals is how many refused files are remembered, per owner.
+const maxRefusals = 256
 
 // fact records what was found in an inode.
 type fact struct {
 	changed int64
 	entry   *entry // nil if it has no probes
+	owner   *owner // whose share of the facts it counts against if it has no probes
 	seen    time.Time
 }
 
@@ -30,6 +29,7 @@ type event struct {
 // catalogue knows which files have probes, and decides which of them are reported.
 type catalogue struct {
 	quotas  quotas
+	most    int // facts
 	facts   map[host.Inode]fact
 	files   map[host.Inode]*entry // by entry.inode; reported or refused
 	events  []event               // to deliver
@@ -39,9 +39,10 @@ type catalogue struct {
 func newCatalogue(cfg *Config, r *rules) *catalogue {
 	return &catalogue{
 		quotas: quotas{
-			log: cfg.Log, monitor: cfg.Limits, rules: r, costs: cfg.Costs, descriptors: cfg.Descriptors,
+			log: cfg.Log, monitor: cfg.Limits, rules: r, costs: cfg.Costs, descriptors: forFiles(cfg.Descriptors),
 			users: make(map[*owner]struct{}),
 		},
+		most:  cfg.MaxFacts,
 		facts: make(map[host.Inode]fact), files: make(map[host.Inode]*entry),
 	}
 }
@@ -50,7 +51,7 @@ func newCatalogue(cfg *Config, r *rules) *catalogue {
 // limits say.
 func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 	if f.entry == nil {
-		c.remember(f, nil)
+		c.remember(f, nil, by.owner)
 		return nil
 	}
 	e := c.files[f.entry.inode()]
@@ -63,7 +64,7 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 		f.discard()
 		e.explicit = e.explicit || explicit
 		e.status = f.entry.status
-		c.remember(f, e)
+		c.remember(f, e, by.owner)
 		return e
 	}
 
@@ -89,14 +90,15 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 		c.events = append(c.events, event{entry: e})
 	}
 	c.files[e.inode()] = e
-	c.remember(f, e)
+	c.remember(f, e, by.owner)
 	return e
 }
 
-// remember notes which entry an inode is.
-func (c *catalogue) remember(f finding, e *entry) {
+// remember notes which entry an inode is, nil if it has no probes. An owner may have fewer files without probes remembered
+// than there is room for others.
+func (c *catalogue) remember(f finding, e *entry, of *owner) {
 	before, isKnown := c.facts[f.inode]
-	if !isKnown && len(c.facts) >= maxFacts && e == nil {
+	if !isKnown && e == nil && of.facts >= c.most-len(c.facts) {
 		return
 	}
 	if old := before.entry; old != nil && old != e {
@@ -105,9 +107,25 @@ func (c *catalogue) remember(f finding, e *entry) {
 			c.retire(old)
 		}
 	}
-	c.facts[f.inode] = fact{f.changed, e, time.Now()}
+	c.forget(f.inode)
+	now := fact{changed: f.changed, entry: e, seen: time.Now()}
+	if e == nil {
+		now.owner = of
+		of.facts++
+	}
+	c.facts[f.inode] = now
 	if e != nil && before.entry != e {
 		e.aliases = append(e.aliases, f.inode)
+	}
+}
+
+// forget drops the fact about an inode, if any.
+func (c *catalogue) forget(i host.Inode) {
+	if f, ok := c.facts[i]; ok {
+		delete(c.facts, i)
+		if f.owner != nil {
+			f.owner.facts--
+		}
 	}
 }
 
@@ -133,7 +151,7 @@ func (c *catalogue) retire(e *entry) {
 	delete(c.files, e.inode())
 	e.retired = true
 	for _, i := range e.aliases {
-		delete(c.facts, i)
+		c.forget(i)
 	}
 	if e.refused != "" {
 		e.owner.refusals--
@@ -147,7 +165,7 @@ func (c *catalogue) retire(e *entry) {
 func (c *catalogue) forgetOld(now time.Time, age time.Duration) {
 	for i, f := range c.facts {
 		if f.entry == nil && now.Sub(f.seen) > age {
-			delete(c.facts, i)
+			c.forget(i)
 		}
 	}
 }

@@ -76,10 +76,14 @@ type Config struct {
 	// Limits counts what the limits of Rules cost, and decides how often that is logged; by default, a Monitor of its own does.
 	Limits *limits.Monitor
 
-	// Descriptors is how many file descriptors reported files may use in all, each with its Costs and the one that holds it
-	// open: no limit.
+	// Descriptors is how many file descriptors the Discoverer and reported files may use: no limit. A part of them is for
+	// looking at files; each reported file uses one that holds it open, and its Costs.
 	Descriptors int
 	Costs       Costs
+
+	// MaxFacts is how many files without probes are remembered, so that they need not be read again: 262144, of some 100
+	// bytes each.
+	MaxFacts int
 
 	// Interval is the time from one pass over the processes to the next: 750 ms. Passes become rarer if they would take
 	// more than 2 % of one processor. It can be longer if Notify is called.
@@ -95,6 +99,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Descriptors <= 0 {
 		c.Descriptors = -1
+	}
+	if c.MaxFacts <= 0 {
+		c.MaxFacts = 1 << 18
 	}
 	if c.Limits == nil {
 		c.Limits = limits.New(limits.Config{})

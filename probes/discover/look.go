@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	perTurn    = 256     // files that are opened for one process before it is another's turn
-	maxBacklog = 4096    // files of one process that wait to be opened
-	maxMapped  = 1 << 19 // files without probes that are remembered for the processes of one owner
+	maxPerTurn = 256  // files that are opened for one process before it is another's turn
+	maxBacklog = 4096 // files of one process that wait to be opened
+	mappedFact = 2    // files without probes, per fact, that are remembered for the processes of one owner
 )
 
 // step examines the process whose turn it is. It returns false if there is none.
@@ -53,7 +53,7 @@ func (s *search) look(p *process, now time.Time) {
 		p.stale, p.more = false, false
 		s.readMaps(p, now)
 	}
-	part := p.backlog[:min(perTurn, len(p.backlog))]
+	part := p.backlog[:min(s.perTurn, len(p.backlog))]
 	p.backlog = p.backlog[len(part):]
 	if len(part) > 0 {
 		s.find(p, part)
@@ -112,7 +112,7 @@ func (s *search) applyMaps(p *process, result *mapsResult) {
 				root: p.root, hostRoot: s.view.root, namespace: p.namespace, cgroup: p.cgroup,
 			})
 		}
-		if file.entry != nil || others+len(files) < maxMapped {
+		if file.entry != nil || others+len(files) < mappedFact*s.catalogue.most {
 			files = append(files, file)
 		}
 	}

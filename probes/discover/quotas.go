@@ -59,6 +59,22 @@ func (b *bound) reason() string { return fmt.Sprintf("limit of %d %s%s", b.most,
 // Discoverer holds the file open.
 type Costs struct{ PerFile, PerSite int }
 
+// working returns how many of all descriptors are kept for looking at files.
+func working(all int) int {
+	if all < 0 {
+		return 4 * maxPerTurn
+	}
+	return min(all/4, 4*maxPerTurn)
+}
+
+// forFiles returns how many of all descriptors reported files may use.
+func forFiles(all int) int {
+	if all < 0 {
+		return all
+	}
+	return all - working(all)
+}
+
 // quotas enforces the bounds on what is reported.
 type quotas struct {
 	log     *slog.Logger

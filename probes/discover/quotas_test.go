@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/probes/host"
 )
@@ -215,10 +217,10 @@ func TestDescriptorsBoundFiles(t *testing.T) {
 		paths = append(paths, sample(t, "sample", dir, fmt.Sprintf("%d.so", i)))
 	}
 	first, second := mapper(t, paths[:6]...), mapper(t, paths[6:]...)
-	w := discover(t, Config{Rules: Rules{Enabled: true}, Descriptors: 16, Costs: Costs{PerFile: 1}}, dir)
+	w := discover(t, Config{Rules: Rules{Enabled: true}, Descriptors: 22, Costs: Costs{PerFile: 1}}, dir)
 	w.scan(t)
 	if got := w.reported(dir); got != 7 {
-		t.Errorf("%d files are reported, want 7 of two descriptors each: one eighth is kept", got)
+		t.Errorf("%d files are reported, want 7 of two descriptors each: a quarter is for looking at files, an eighth of the rest kept", got)
 	}
 	w.run(t)
 	for _, c := range []*child{first, second} {
@@ -235,5 +237,61 @@ func TestDescriptorsBoundFiles(t *testing.T) {
 			t.Fatalf("%d files are reported, want 7", w.reported(dir))
 		}
 		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// The files of a process without probes do not take the place of those of others.
+func TestFactsAreShared(t *testing.T) {
+	t.Parallel()
+	c := newCatalogue(&Config{MaxFacts: 100, Limits: limits.New(limits.Config{})}, &rules{})
+	attacker, victim := &finder{owner: &owner{}}, &finder{owner: &owner{}}
+	for i := range uint64(1000) {
+		c.learn(finding{inode: host.Inode{Number: i}}, attacker, false)
+	}
+	for i := range uint64(20) {
+		c.learn(finding{inode: host.Inode{Number: 2000 + i}}, victim, false)
+	}
+	if len(c.facts) != 70 || attacker.owner.facts != 50 || victim.owner.facts != 20 {
+		t.Errorf("%d facts, %d and %d", len(c.facts), attacker.owner.facts, victim.owner.facts)
+	}
+	c.forgetOld(time.Now().Add(time.Hour), time.Minute)
+	if len(c.facts) != 0 || attacker.owner.facts != 0 || victim.owner.facts != 0 {
+		t.Errorf("%d facts, %d and %d", len(c.facts), attacker.owner.facts, victim.owner.facts)
+	}
+}
+
+// Losing the report of changed processes is for a while only.
+func TestChangedIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	fails, calls := true, 0
+	var log lines
+	w := discover(t, Config{Log: log.logger(), Changed: func(func(uint32)) error {
+		if calls++; fails {
+			return unix.EMFILE
+		}
+		return nil
+	}}, t.TempDir())
+	now := time.Now()
+	for range 3 {
+		if w.search.visitChanged(now) {
+			t.Error("the processes are reported")
+		}
+	}
+	if calls != 1 {
+		t.Errorf("tried %d times at once", calls)
+	}
+	now = now.Add(minFailing)
+	if w.search.visitChanged(now) || calls != 2 {
+		t.Errorf("tried %d times", calls)
+	}
+	fails = false
+	now = now.Add(2 * minFailing)
+	for range 2 {
+		if !w.search.visitChanged(now) {
+			t.Error("the processes are not reported although they could be")
+		}
+	}
+	if n := log.warnings("not reported any more"); n != 1 {
+		t.Errorf("%d warnings", n)
 	}
 }

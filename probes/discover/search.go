@@ -48,12 +48,15 @@ type search struct {
 	resolver  *resolver
 	disk      *disk
 	rewrites  *rewrites
+	perTurn   int                                // files that are opened for one process before it is another's turn
 	changed   func(visit func(pid uint32)) error // nil if that is not possible
+	failing   failing                            // since changed fails
 	swept     time.Time                          // when old facts were dropped
 }
 
 func newSearch(cfg *Config, r *rules) (*search, error) {
 	s := &search{log: cfg.Log, rules: r, changed: cfg.Changed}
+	s.perTurn = max(1, min(maxPerTurn, working(cfg.Descriptors)/4))
 	var err error
 	if s.view, err = openHost(cfg.Root); err != nil {
 		return nil, err
@@ -128,7 +131,7 @@ func (s *search) pass(now time.Time) error {
 
 // visitChanged schedules the processes that Config.Changed reports. It returns false if that fails.
 func (s *search) visitChanged(now time.Time) bool {
-	if s.changed == nil {
+	if s.changed == nil || now.Before(s.failing.until) {
 		return false
 	}
 	for _, p := range s.processes.table {
@@ -143,11 +146,35 @@ func (s *search) visitChanged(now time.Time) bool {
 			s.processes.add(host.Process(pid), "")
 		}
 	})
-	if err != nil {
+	switch lasts := s.failing.next > 0; {
+	case err != nil && !lasts:
 		s.log.Warn("changed processes are not reported any more; every pass asks each process instead", "error", err)
-		s.changed = nil
+		s.failing.postpone(now)
+	case err != nil:
+		s.failing.postpone(now)
+	case lasts:
+		s.log.Info("changed processes are reported again")
+		s.failing = failing{}
 	}
 	return err == nil
+}
+
+// failing says when an ability that was lost is tried again.
+type failing struct {
+	until time.Time
+	next  time.Duration // until the try after that; 0 while nothing fails
+}
+
+const (
+	minFailing = 5 * time.Second
+	maxFailing = 5 * time.Minute
+)
+
+// postpone notes that the ability is still lost.
+func (f *failing) postpone(now time.Time) {
+	f.next = max(f.next, minFailing)
+	f.until = now.Add(f.next)
+	f.next = min(2*f.next, maxFailing)
 }
 
 // retireUnmapped retires the entries that no process maps and whose paths no longer lead to them.

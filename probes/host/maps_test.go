@@ -113,9 +113,9 @@ func TestReadMaps(t *testing.T) {
 func TestParseMount(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]mount{
-		`36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`: {36, unix.Mkdev(98, 0), "/mnt2", "ext3", "/dev/root"},
-		`36 35 0:300 / /a\040b\134 rw - fuse.sshfs me@there:/ rw`:                        {36, unix.Mkdev(0, 300), `/a b\`, "fuse.sshfs", "me@there:/"},
-		`36 35 0:3 / /mnt2 rw shared:1 master:2 propagate_from:3 - tmpfs none rw`:        {36, unix.Mkdev(0, 3), "/mnt2", "tmpfs", "none"},
+		`36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`: {36, unix.Mkdev(98, 0), "/mnt2", "ext3", "/dev/root", "rw,errors=continue"},
+		`36 35 0:300 / /a\040b\134 rw - fuse.sshfs me@there:/ rw`:                        {36, unix.Mkdev(0, 300), `/a b\`, "fuse.sshfs", "me@there:/", "rw"},
+		`36 35 0:3 / /mnt2 rw shared:1 master:2 propagate_from:3 - tmpfs none rw`:        {36, unix.Mkdev(0, 3), "/mnt2", "tmpfs", "none", "rw"},
 		`36 35 0:3 / /mnt2 rw shared:1`:                                                  {},
 		`36 35 03 / /mnt2 rw - tmpfs none rw`:                                            {},
 		``:                                                                               {},

@@ -21,6 +21,7 @@ type mount struct {
 	device       uint64
 	point        string
 	kind, source string
+	options      string // of the file system
 }
 
 // eachMount calls visit for every mount of a file mountinfo, until visit returns false.
@@ -54,9 +55,13 @@ func parseMount(line string) (m mount, ok bool) {
 		if err != nil || err1 != nil || err2 != nil {
 			break
 		}
+		options := ""
+		if len(fields) > i+3 {
+			options = fields[i+3]
+		}
 		return mount{
 			id: id, device: unix.Mkdev(uint32(high), uint32(low)), point: unescape(fields[4]),
-			kind: fields[i+1], source: unescape(fields[i+2]),
+			kind: fields[i+1], source: unescape(fields[i+2]), options: options,
 		}, true
 	}
 	return m, false

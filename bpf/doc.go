@@ -6,9 +6,12 @@
 //   - audit.bpf.c is the program that runs at every probe hit. It finds the site by the attach cookie, evaluates the
 //     arguments (operand.h), checks the limits of the process (process.h), reads keys and values (pair.h) and writes a
 //     record to the ring buffer. Its maps are in maps.h, and the layouts it shares with user space in audit.h.
+//   - wire.bpf.c sends the packets that open TLS and SSH connections. What it keeps of a connection is in conn.h, how it
+//     recognises protocols in hello.h, how it reads and sends a packet in packet.h, and what it shares with user space in
+//     wire.h.
 //   - execs.bpf.c reports executed programs, and processes whose executable mappings have changed.
 //
-// Package tracer loads the first, package tracer/execs the second. Nothing else should import this package. The
+// Package tracer loads the first two, package tracer/execs the second. Nothing else should import this package. The
 // generated files are committed, so that building the Go code does not need clang; "make generate" rebuilds them.
 package bpf
 

@@ -26,6 +26,7 @@ enum crau_wire_flag {
 	CRAU_WIRE_LAST = 32,	/* no more of this direction is sent: it is encrypted, or a limit is reached */
 	CRAU_WIRE_OWNER = 64,	/* the record's process sent the packet */
 	CRAU_WIRE_CONNECTED = 128,	/* the socket's process connected, rather than accepted */
+	CRAU_WIRE_RESET = 256,	/* both directions end: RST */
 };
 
 /*
@@ -54,11 +55,10 @@ struct crau_packet {
 	__u32 start_seq;		/* with CRAU_WIRE_TLS: where the hello starts */
 	__u32 peer_seq;			/* with CRAU_WIRE_TLS or CRAU_WIRE_SSH: the other direction's next sequence number */
 	__u16 len;
-	__u8 flags;			/* enum crau_wire_flag */
-	__u8 prefix_len;		/* bytes of the hello that earlier packets had */
+	__u16 flags;			/* enum crau_wire_flag */
 	__u8 prefix[CRAU_WIRE_PREFIX];
+	__u8 prefix_len;		/* bytes of the hello that earlier packets had */
 	__u8 foreign;			/* with CRAU_WIRE_OWNER: the process is not observed */
-	__u8 pad;
 	__u8 payload[];
 };
 

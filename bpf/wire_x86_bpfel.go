@@ -94,11 +94,10 @@ type WireCrauPacket struct {
 	StartSeq  uint32
 	PeerSeq   uint32
 	Len       uint16
-	Flags     uint8
-	PrefixLen uint8
+	Flags     uint16
 	Prefix    [6]uint8
+	PrefixLen uint8
 	Foreign   uint8
-	Pad       uint8
 	Payload   [0]uint8
 	_         [4]byte
 }
@@ -143,6 +142,7 @@ const (
 	WireCrauWireFlagCRAU_WIRE_LAST       WireCrauWireFlag = 32
 	WireCrauWireFlagCRAU_WIRE_OWNER      WireCrauWireFlag = 64
 	WireCrauWireFlagCRAU_WIRE_CONNECTED  WireCrauWireFlag = 128
+	WireCrauWireFlagCRAU_WIRE_RESET      WireCrauWireFlag = 256
 )
 
 type WireCrauWireLimit uint32

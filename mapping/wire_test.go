@@ -292,3 +292,24 @@ func concat(parts ...[]event.Event) []event.Event {
 	}
 	return all
 }
+
+// A peer that takes its time does not split a handshake: the wire reports when it ends.
+func TestWireWaitsForASlowAnswer(t *testing.T) {
+	t.Parallel()
+	var trees []Tree
+	m, err := New(Config{Wall: func(boot uint64) time.Time { return time.Unix(0, int64(boot)) }, Sink: func(tr Tree) { trees = append(trees, tr.Clone()) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, ev := range append(wireHandshake(0x11ec), onWire(event.ContextEnd, wireRoot, 0)) {
+		ev.Time = uint64(i+1) * uint64(10*time.Second)
+		m.Handle(&ev)
+		if i < 4 {
+			m.Tick(ev.Time + uint64(9*time.Second))
+		}
+	}
+	if len(trees) != 1 || m.Stats().OpenContexts != 0 {
+		t.Fatalf("%d trees, %+v", len(trees), m.Stats())
+	}
+	checkRoot(t, &trees[0], map[string]string{"tls.group.name": "X25519MLKEM768", "crypto.context.end": "observed"})
+}

@@ -215,7 +215,7 @@ func decodePacket(sample []byte, p *event.Packet) error {
 		Seq:      le.Uint32(at(unsafe.Offsetof(r.Seq))),
 		StartSeq: le.Uint32(at(unsafe.Offsetof(r.StartSeq))),
 		PeerSeq:  le.Uint32(at(unsafe.Offsetof(r.PeerSeq))),
-		Flags:    event.PacketFlags(sample[unsafe.Offsetof(r.Flags)]),
+		Flags:    event.PacketFlags(le.Uint16(at(unsafe.Offsetof(r.Flags)))),
 		Foreign:  sample[unsafe.Offsetof(r.Foreign)] != 0,
 	}
 	length, prefix := int(le.Uint16(at(unsafe.Offsetof(r.Len)))), int(sample[unsafe.Offsetof(r.PrefixLen)])

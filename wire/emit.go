@@ -192,12 +192,16 @@ func (s *Sensor) emitSSH(c *connection) {
 	s.send()
 }
 
-// emitEnd emits that nothing more is seen of a connection. A hello without an answer is a handshake that failed.
+// emitEnd emits that nothing more is seen of a connection. A hello without an answer is a handshake that failed, if a side
+// gave up and all that it got was seen.
 func (s *Sensor) emitEnd(c *connection) {
 	if t := &c.conn.TLS; c.conn.Protocol == hello.ProtocolTLS && !c.emitted.answer && !c.emitted.alert {
 		s.begin(event.Data, c, contextRoot, c.last)
 		s.offer(t)
-		s.word("tls::unanswered", 1)
+		over := c.closed[0] || c.closed[1] || c.conn.State() == hello.StateMalformed
+		if over && !c.cut && c.conn.State() != hello.StateTooLong {
+			s.word("tls::unanswered", 1)
+		}
 		s.send()
 	}
 	s.begin(event.ContextEnd, c, contextRoot, c.last)

@@ -15,9 +15,12 @@ import (
 type Config struct {
 	// Emit is called with each event. The event and its pairs are reused after the call. Required.
 	Emit func(*event.Event)
-	// MaxConnections bounds the connections followed at a time, each with up to 32 KiB. Past it, the oldest connection of
-	// the owner with the most connections is dropped. Default 4096.
+	// MaxConnections bounds the connections followed at a time. Past it, the oldest connection of the owner with the most
+	// connections is dropped. Default 4096.
 	MaxConnections int
+	// MaxBytes bounds what is kept of all connections. Past it, the oldest connection of the owner with the most bytes is
+	// dropped. Default 16 MiB.
+	MaxBytes int
 	// Timeout is how long a connection may take until it is encrypted. Default 30 s.
 	Timeout time.Duration
 }
@@ -29,7 +32,7 @@ type Stats struct {
 	Unanswered  uint64 // closed or timed out before their process sent anything, or before the hello was complete
 	Malformed   uint64 // neither TLS nor SSH after all
 	TooLong     uint64 // the hello exceeds what is looked at
-	Evicted     uint64 // dropped since a limit was reached
+	Evicted     uint64 // dropped since a limit of the sensor was reached
 	Foreign     uint64 // of processes that are not observed: see event.Packet
 	Open        uint64 // followed now, and not yet emitted
 }
@@ -40,12 +43,19 @@ type owner struct {
 	uid    uint32
 }
 
+// share is what one owner has of the limits.
+type share struct {
+	connections *list.List // of *connection, oldest first
+	bytes       int
+}
+
 // Sensor follows connections. It is for use by one goroutine.
 type Sensor struct {
 	cfg         Config
 	connections map[uint64]*connection // by socket
 	oldest      *list.List             // of *connection
-	owners      map[owner]*list.List   // of *connection, oldest first
+	shares      map[owner]*share
+	bytes       int // kept of all connections
 	stats       Stats
 	event       event.Event
 	pairs       []event.Pair
@@ -63,9 +73,11 @@ type connection struct {
 	started uint64 // boot time of the hello, ns
 	last    uint64 // boot time of the latest packet
 	closed  [2]bool
+	cut     bool // the kernel sends no more of a direction, whose messages are incomplete
 	emitted emitted
+	bytes   int           // kept of this connection
 	age     *list.Element // in Sensor.oldest
-	share   *list.Element // in Sensor.owners
+	share   *list.Element // in share.connections
 }
 
 // segment is a packet that arrived ahead of the first one.
@@ -86,11 +98,14 @@ func New(cfg Config) (*Sensor, error) {
 	if cfg.MaxConnections == 0 {
 		cfg.MaxConnections = 4096
 	}
+	if cfg.MaxBytes == 0 {
+		cfg.MaxBytes = 16 << 20
+	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 30 * time.Second
 	}
 	return &Sensor{
-		cfg: cfg, connections: make(map[uint64]*connection), oldest: list.New(), owners: make(map[owner]*list.List),
+		cfg: cfg, connections: make(map[uint64]*connection), oldest: list.New(), shares: make(map[owner]*share),
 	}, nil
 }
 
@@ -136,17 +151,42 @@ func (s *Sensor) Packet(p *event.Packet) {
 		if len(c.early) < maxEarly {
 			c.early = append(c.early, segment{p.Flags, p.Seq, append([]byte(nil), p.Payload...)})
 		}
+		s.account(c)
 		return
 	}
 	c.add(p.Flags, p.Seq, p.Payload)
 	if p.Flags&event.Close != 0 {
 		c.closed[c.direction(p.Flags)] = true
+		if p.Flags&event.Reset != 0 {
+			c.closed = [2]bool{true, true}
+		}
+	} else if p.Flags&event.Last != 0 {
+		c.cut = c.cut || !c.conn.Encrypted(c.direction(p.Flags))
 	}
 	if c.pid != 0 {
 		s.emit(c)
 	}
-	if c.conn.State() != hello.StateOpen || c.closed[0] && c.closed[1] {
+	if c.conn.State() != hello.StateOpen || c.closed[0] && c.closed[1] || c.cut && !c.conn.HasHello() {
 		s.end(c)
+		return
+	}
+	s.account(c)
+}
+
+// account adds what is kept of a connection to the sum, and makes room where it is too much.
+func (s *Sensor) account(c *connection) {
+	size := 0
+	if c.conn != nil {
+		size = c.conn.Size()
+	}
+	for _, e := range c.early {
+		size += len(e.data)
+	}
+	s.shares[c.owner].bytes += size - c.bytes
+	s.bytes += size - c.bytes
+	c.bytes = size
+	for s.bytes > s.cfg.MaxBytes {
+		s.evict(func(sh *share) int { return sh.bytes })
 	}
 }
 
@@ -221,29 +261,29 @@ func (c *connection) opened() uint64 {
 // open follows a connection, and makes room for it.
 func (s *Sensor) open(p *event.Packet) *connection {
 	for len(s.connections) >= s.cfg.MaxConnections {
-		s.evict()
+		s.evict(func(sh *share) int { return sh.connections.Len() })
 	}
 	c := &connection{socket: p.Socket, owner: owner{p.CgroupID, p.UID}, last: p.Time}
 	s.connections[p.Socket] = c
 	c.age = s.oldest.PushBack(c)
-	share := s.owners[c.owner]
-	if share == nil {
-		share = list.New()
-		s.owners[c.owner] = share
+	sh := s.shares[c.owner]
+	if sh == nil {
+		sh = &share{connections: list.New()}
+		s.shares[c.owner] = sh
 	}
-	c.share = share.PushBack(c)
+	c.share = sh.connections.PushBack(c)
 	return c
 }
 
 // evict drops the oldest connection of the owner that has the most.
-func (s *Sensor) evict() {
-	var most *list.List
-	for _, share := range s.owners {
-		if most == nil || share.Len() > most.Len() {
-			most = share
+func (s *Sensor) evict(amount func(*share) int) {
+	var most *share
+	for _, sh := range s.shares {
+		if most == nil || amount(sh) > amount(most) {
+			most = sh
 		}
 	}
-	s.drop(most.Front().Value.(*connection), &s.stats.Evicted)
+	s.drop(most.connections.Front().Value.(*connection), &s.stats.Evicted)
 }
 
 // drop ends a connection, and counts it for the reason unless it was emitted.
@@ -259,10 +299,12 @@ func (s *Sensor) drop(c *connection, reason *uint64) {
 func (s *Sensor) end(c *connection) {
 	delete(s.connections, c.socket)
 	s.oldest.Remove(c.age)
-	share := s.owners[c.owner]
-	share.Remove(c.share)
-	if share.Len() == 0 {
-		delete(s.owners, c.owner)
+	sh := s.shares[c.owner]
+	sh.connections.Remove(c.share)
+	sh.bytes -= c.bytes
+	s.bytes -= c.bytes
+	if sh.connections.Len() == 0 {
+		delete(s.shares, c.owner)
 	}
 	switch {
 	case c.conn == nil, c.emitted.counted:
@@ -271,7 +313,7 @@ func (s *Sensor) end(c *connection) {
 		s.stats.Reported++
 	case c.conn.State() == hello.StateMalformed:
 		s.stats.Malformed++
-	case c.conn.State() == hello.StateTooLong:
+	case c.conn.State() == hello.StateTooLong, c.cut:
 		s.stats.TooLong++
 	default:
 		s.stats.Unanswered++

@@ -167,16 +167,24 @@ func (t *Tracker) removeTree(tr *tree) {
 	if other := tr.doubt.open; other != nil {
 		other.doubt = doubt{}
 	}
-	t.trees.remove(tr)
+	t.idle(tr).remove(tr)
 	tr.owner.trees.remove(tr)
 	t.rerank(tr.owner)
 	delete(tr.thread.process.trees, tr)
 	t.pool.putTree(tr)
 }
 
+// idle returns the list that a tree is in.
+func (t *Tracker) idle(tr *tree) *treeList {
+	if tr.followed {
+		return &t.followed
+	}
+	return &t.trees
+}
+
 // touch notes that a tree got an event.
 func (t *Tracker) touch(tr *tree) {
-	t.trees.moveToBack(tr)
+	t.idle(tr).moveToBack(tr)
 	tr.owner.trees.moveToBack(tr)
 }
 

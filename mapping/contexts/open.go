@@ -124,7 +124,8 @@ func (t *Tracker) plant(c *context, parentage shape.Parentage) {
 		fillRandom(tr.traceID[8:])
 	}
 	tr.owner, tr.losses = c.thread.process.owner, c.thread.process.losses
-	t.trees.pushBack(tr)
+	tr.followed = c.file == event.Wire
+	t.idle(tr).pushBack(tr)
 	tr.owner.trees.pushBack(tr)
 	c.thread.process.trees[tr] = struct{}{}
 	c.tree, c.parentage = tr, parentage

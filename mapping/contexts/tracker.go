@@ -87,6 +87,7 @@ type Tracker struct {
 	owners        map[Owner]*owner // those with processes
 	root, others  owners           // of class root, and of other classes
 	trees         treeList         // idle longest first
+	followed      treeList         // those whose end package wire will report: they do not end by being idle
 	stats         Stats
 	pool          pool
 	finished      Finished // memory for the one that is handed up
@@ -115,7 +116,7 @@ func (t *Tracker) Reconfigure(idleTimeout time.Duration) {
 func (t *Tracker) Stats() Stats {
 	s := t.stats
 	s.OpenContexts, s.OpenBytes = t.root.contexts+t.others.contexts, t.root.bytes+t.others.bytes
-	s.OpenTrees, s.Processes, s.Owners = t.trees.n, len(t.processes), len(t.owners)
+	s.OpenTrees, s.Processes, s.Owners = t.trees.n+t.followed.n, len(t.processes), len(t.owners)
 	return s
 }
 
@@ -177,9 +178,11 @@ func (t *Tracker) Tick(now uint64) {
 
 // Flush ends all trees because crau-otel stops.
 func (t *Tracker) Flush() {
-	for tr := t.trees.front; tr != nil; tr = t.trees.front {
-		if !t.joinLast(tr) {
-			t.finish(tr, shape.EndShutdown)
+	for _, list := range []*treeList{&t.trees, &t.followed} {
+		for tr := list.front; tr != nil; tr = list.front {
+			if !t.joinLast(tr) {
+				t.finish(tr, shape.EndShutdown)
+			}
 		}
 	}
 }

@@ -20,6 +20,7 @@ type tree struct {
 	links    [listKinds]links
 	pieces   pieces
 	losses   int              // Process.losses when the tree began
+	followed bool             // package wire will report the end
 	partner  *tree            // the other tree of a handshake that both a library and package wire report
 	wire     shape.JoinMethod // how the wire's part was joined, if it was
 	doubt    doubt

@@ -133,8 +133,12 @@ func (t *Tracker) endWire(th *thread, ev *event.Event) {
 		return // evicted, or part of a library's tree
 	}
 	c.last = max(c.last, ev.Time)
-	if c.tree.partner != nil {
-		return // the library may not have reported all that it will, and then reports more than the wire
+	if c.tree.partner != nil { // the library may not have reported all that it will, and then reports more than the wire
+		t.followed.remove(c.tree)
+		c.tree.followed = false
+		t.trees.pushBack(c.tree)
+		c.tree.last = ev.Time
+		return
 	}
 	t.finish(c.tree, shape.EndObserved)
 	t.forgetThread(th)

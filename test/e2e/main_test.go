@@ -22,6 +22,7 @@ var agentPath, samplePath, staticPath string
 const parallel = "6"
 
 func TestMain(m *testing.M) {
+	runPeer()
 	if address := os.Getenv(dialVariable); address != "" {
 		os.Exit(dial(address))
 	}

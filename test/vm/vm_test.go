@@ -16,11 +16,11 @@ import (
 // dependOnKernel are the tests of test/e2e whose outcome depends on the kernel.
 const dependOnKernel = "TestAllStyles|TestConcurrent|TestArray|TestLong|TestBytes|TestUntouched|TestNonsense|TestDeep|" +
 	"TestFloodIsAccounted|TestProcessRate|TestScopes|TestProcessIsPrivate|TestLibraryThatReported|TestMetrics|" +
-	"TestFinished|TestTotals|TestTwoPrograms|TestDenied"
+	"TestFinished|TestTotals|TestTwoPrograms|TestDenied|TestWireCore"
 
 // wholeTrees are tests that show that all probes arrive with all their arguments, on processors for which the tests of
 // dependOnKernel take too long.
-const wholeTrees = "TestAllStyles|TestArray|TestLong|TestBytes|TestUntouched|TestTotals|TestTwoPrograms"
+const wholeTrees = "TestAllStyles|TestArray|TestLong|TestBytes|TestUntouched|TestTotals|TestTwoPrograms|TestWireCore"
 
 // machine is one line of the matrix.
 type machine struct {

@@ -3,7 +3,7 @@
 package event
 
 // PacketFlags say what is special about a packet.
-type PacketFlags uint8
+type PacketFlags uint16
 
 const (
 	// Egress marks a packet that was sent, not received.
@@ -22,6 +22,8 @@ const (
 	Owned
 	// Connected marks packets of sockets that connected, rather than being accepted.
 	Connected
+	// Reset marks a packet that ends both directions.
+	Reset
 )
 
 // Packet is a packet of a connection that opens with TLS or SSH. Its slices are valid until the handler returns.

@@ -66,6 +66,23 @@ func (c *Conn) State() State { return c.state }
 // Start sets the sequence number at which a direction's protocol begins. Otherwise it is that of the first segment.
 func (c *Conn) Start(d Direction, seq uint32) { c.sides[d].start(seq) }
 
+// Encrypted reports whether all that a direction sends in the clear was seen.
+func (c *Conn) Encrypted(d Direction) bool { return c.sides[d].sealed }
+
+// HasHello reports whether there is anything to report: a ClientHello, or both version strings of SSH.
+func (c *Conn) HasHello() bool {
+	return c.TLS.ClientHello != nil || c.SSH.ClientIdent != "" && c.SSH.ServerIdent != ""
+}
+
+// Size returns how many bytes the connection keeps.
+func (c *Conn) Size() int {
+	n := 0
+	for i := range c.sides {
+		n += cap(c.sides[i].buf) + cap(c.sides[i].messages)
+	}
+	return n
+}
+
 // Add takes the payload of a segment, and decodes what is complete. Data is not kept.
 func (c *Conn) Add(d Direction, seq uint32, data []byte) State {
 	if c.state != StateOpen {

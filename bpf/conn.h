@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* What the programs at sockets keep of a connection, and what they exclude and count. */
+#ifndef CRAU_CONN_H
+#define CRAU_CONN_H
+
+/* One direction of a connection. */
+struct direction {
+	__u32 bytes;
+	__u32 next;		/* TLS: sequence number of the next record's header */
+	__u32 prefix_seq;	/* sequence number of prefix[0] */
+	__u8 packets;
+	__u8 early;		/* packets that were sent although they arrived ahead of the first one */
+	__u8 finished;		/* no more of this direction is needed */
+	__u8 prefix_len;
+	__u8 prefix[CRAU_WIRE_PREFIX];	/* the start of what may be a ClientHello, from packets that were shorter */
+	__u16 pad;
+};
+
+struct conn {
+	__u8 done;	/* the connection's packets are no longer examined */
+	__u8 protocol;	/* CRAU_WIRE_TLS or CRAU_WIRE_SSH; 0: not known yet */
+	__u8 sent;	/* user space knows the connection */
+	__u8 seen;	/* data was sent or received */
+	__u8 active;	/* the socket's process connected, rather than accepted */
+	__u8 pad[3];
+	struct direction received;
+	struct direction transmitted;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct conn);
+} conns SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, CRAU_WIRE_STATS);
+	__type(key, __u32);
+	__type(value, __u64);
+} wire_stats SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, CRAU_WIRE_OWNERS);
+	__type(key, struct crau_wire_owner);
+	__type(value, struct crau_budget);
+} owners SEC(".maps");
+
+/* Ports whose connections are not examined, local or remote, in host byte order. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CRAU_WIRE_PORTS);
+	__type(key, __u16);
+	__type(value, __u8);
+} excluded_ports SEC(".maps");
+
+/* Cgroups whose connections are not examined. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CRAU_WIRE_CGROUPS);
+	__type(key, __u64);
+	__type(value, __u8);
+} excluded_cgroups SEC(".maps");
+
+static __always_inline struct direction *direction(struct conn *c, __u32 egress)
+{
+	return egress ? &c->transmitted : &c->received;
+}
+
+static __always_inline void count_wire(__u32 stat)
+{
+	__u64 *n = bpf_map_lookup_elem(&wire_stats, &stat);
+
+	if (n)
+		__sync_fetch_and_add(n, 1);
+}
+
+static __always_inline int excluded(struct bpf_sock *sk)
+{
+	__u16 local = sk->src_port, remote = bpf_ntohs(sk->dst_port);
+	__u64 cgroup;
+
+	if (bpf_map_lookup_elem(&excluded_ports, &local) || bpf_map_lookup_elem(&excluded_ports, &remote))
+		return 1;
+	for (int level = 0; level < CRAU_WIRE_LEVELS; level++) {
+		cgroup = bpf_sk_ancestor_cgroup_id(sk, level);
+		if (!cgroup)
+			break;
+		if (bpf_map_lookup_elem(&excluded_cgroups, &cgroup))
+			return 1;
+	}
+	return 0;
+}
+
+#endif

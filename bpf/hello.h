@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* How the first bytes of protocols look. */
+#ifndef CRAU_HELLO_H
+#define CRAU_HELLO_H
+
+/* Whether a byte can stand at that place of a ClientHello: a handshake record of SSL 3.0 or later. */
+static __always_inline int hello_byte(__u32 at, __u8 b)
+{
+	switch (at) {
+	case 0:
+		return b == 0x16;
+	case 1:
+		return b == 3;
+	case 2:
+		return b <= 4;
+	case 5:
+		return b == 1;
+	}
+	return 1;
+}
+
+/* Takes up the bytes that a ClientHello is recognised by. Returns 1 when they are complete. */
+static __always_inline int match_hello(struct packet *p, struct direction *d, const __u8 *head)
+{
+	__u32 had = d->prefix_len, at;
+
+	if (had && p->seq != d->prefix_seq + had)
+		had = d->prefix_len = 0;
+	if (had >= CRAU_WIRE_PREFIX)
+		return 0;
+	for (__u32 i = 0; i < CRAU_WIRE_PREFIX; i++) {
+		at = had + i;
+		if (at >= CRAU_WIRE_PREFIX)
+			return 1;
+		if (i >= p->len) { /* all of the packet fits, and more is needed */
+			if (!had)
+				d->prefix_seq = p->seq;
+			d->prefix_len = at;
+			return 0;
+		}
+		if (!hello_byte(at, head[i])) {
+			d->prefix_len = 0;
+			return 0;
+		}
+		d->prefix[at] = head[i];
+	}
+	return 1;
+}
+
+/* Whether a connection starts with a request or response of HTTP/1 other than CONNECT. */
+static __always_inline int is_http(const __u8 *h)
+{
+	__u32 word = (__u32)h[0] << 24 | h[1] << 16 | h[2] << 8 | h[3];
+
+	return word == 0x47455420 /* GET */ || word == 0x504f5354 /* POST */ || word == 0x48454144 /* HEAD */ ||
+	       word == 0x50555420 /* PUT */ || word == 0x48545450 /* HTTP */;
+}
+
+#endif

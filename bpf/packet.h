@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* A packet at a socket, and sending it to user space. */
+#ifndef CRAU_PACKET_H
+#define CRAU_PACKET_H
+
+/* The packet under examination. */
+struct packet {
+	__u32 offset;	/* of the payload */
+	__u32 len;	/* of the payload */
+	__u32 seq;
+	__u32 peer_seq;	/* the other direction's next sequence number */
+	__u64 cgroup;	/* of the socket */
+	__u64 now;
+	__u32 uid;	/* of the socket */
+	__u16 flags;	/* enum crau_wire_flag */
+	__u8 tcp_flags;
+	__u8 egress;
+	__u8 foreign;	/* the process that sends it is not observed */
+	__u8 pad[3];
+};
+
+#define TCP_FIN 1
+#define TCP_SYN 2
+#define TCP_RST 4
+#define TCP_ACK 16
+
+/* Finds the payload. Returns 0 if the packet is TCP. */
+static __always_inline int parse(struct __sk_buff *skb, struct packet *p)
+{
+	__u8 ip[20], tcp[14];
+	__u32 at;
+
+	if (skb->protocol == bpf_htons(0x0800)) {
+		if (bpf_skb_load_bytes(skb, 0, ip, 20) || ip[9] != IPPROTO_TCP)
+			return -1;
+		at = (ip[0] & 15) * 4;
+	} else {
+		if (bpf_skb_load_bytes(skb, 0, ip, 8) || ip[6] != IPPROTO_TCP)
+			return -1;
+		at = 40;
+	}
+	if (bpf_skb_load_bytes(skb, at, tcp, sizeof(tcp)))
+		return -1;
+	p->seq = (__u32)tcp[4] << 24 | tcp[5] << 16 | tcp[6] << 8 | tcp[7];
+	p->tcp_flags = tcp[13];
+	p->offset = at + (tcp[12] >> 4) * 4;
+	p->len = skb->len > p->offset ? skb->len - p->offset : 0;
+	return 0;
+}
+
+/* Whether the owner of the connection may have another record. */
+static __always_inline int owner_admitted(__u64 cgroup, __u32 uid, __u64 now)
+{
+	struct crau_wire_owner owner = {.cgroup = cgroup, .uid = uid};
+	struct crau_budget fresh = {.second = now, .moment = now};
+	struct crau_budget *b = bpf_map_lookup_elem(&owners, &owner);
+
+	if (!b) {
+		bpf_map_update_elem(&owners, &owner, &fresh, BPF_ANY);
+		return 1;
+	}
+	return !over_budget(b, 1, now);
+}
+
+#define FILL_AND_SUBMIT(room)                                                          \
+	do {                                                                           \
+		struct crau_packet *r = bpf_ringbuf_reserve(&ring, sizeof(*r) + (room), 0); \
+		__u32 n = len;                                                         \
+                                                                                       \
+		if (!r)                                                                \
+			return -1;                                                     \
+		__builtin_memset(r, 0, sizeof(*r));                                    \
+		r->head.time = p->now;                                                  \
+		r->head.context = bpf_get_socket_cookie(skb);                          \
+		r->head.tgid = tgid;                                                   \
+		r->head.tid = tid;                                                     \
+		r->head.kind = CRAU_PACKET;                                            \
+		r->cgroup = p->cgroup;                                                 \
+		r->uid = p->uid;                                                       \
+		r->seq = p->seq;                                                       \
+		r->flags = p->flags;                                                   \
+		r->foreign = p->foreign;                                               \
+		if (p->flags & (CRAU_WIRE_TLS | CRAU_WIRE_SSH)) {                      \
+			r->start_seq = d->prefix_len ? d->prefix_seq : p->seq;         \
+			r->peer_seq = p->peer_seq;                                     \
+			r->prefix_len = d->prefix_len;                                 \
+			__builtin_memcpy(r->prefix, d->prefix, CRAU_WIRE_PREFIX);      \
+		}                                                                      \
+		if (n) { /* in a form in which Linux 6.1 sees that it is 1 to room */      \
+			n = (n > (room) ? (room) : n) - 1;                             \
+			barrier_var(n);                                                \
+			n = (n & ((room) - 1)) + 1;                                    \
+			if (!bpf_skb_load_bytes(skb, p->offset, r->payload, n))        \
+				r->len = n;                                            \
+		}                                                                      \
+		bpf_ringbuf_submit(r, wakeup());                                       \
+	} while (0)
+
+/* Sends the packet to user space. Returns 0 on success. */
+static __noinline int submit(struct __sk_buff *skb, struct packet *p, struct direction *d)
+{
+	struct task_struct *task;
+	__u32 len = p->len, tgid = 0, tid = 0;
+
+	if (p->egress) {
+		task = (struct task_struct *)bpf_get_current_task();
+		tgid = BPF_CORE_READ(task, tgid);
+		tid = BPF_CORE_READ(task, pid);
+		if (tgid && BPF_CORE_READ(task, mm)) {
+			p->flags |= CRAU_WIRE_OWNER;
+			if (!observed(tgid))
+				p->foreign = 1;
+			else if (!bpf_map_lookup_elem(&processes, &tgid))
+				announce(tgid, tid, p->now);
+		}
+	}
+	check_ring_fill();
+	if (len <= 512)
+		FILL_AND_SUBMIT(512);
+	else if (len <= 2048)
+		FILL_AND_SUBMIT(2048);
+	else
+		FILL_AND_SUBMIT(CRAU_WIRE_BYTES);
+	return 0;
+}
+
+/* Sends the packet unless the owner has had its share, and counts what became of the connection. */
+static __always_inline void report(struct __sk_buff *skb, struct bpf_sock *sk, struct conn *c, struct direction *d,
+				   struct packet *p)
+{
+	__u32 stat = CRAU_WIRE_RATE_LIMITED;
+
+	p->now = bpf_ktime_get_boot_ns();
+	p->cgroup = bpf_sk_cgroup_id(sk);
+	p->uid = bpf_get_socket_uid(skb);
+	if (owner_admitted(p->cgroup, p->uid, p->now)) {
+		stat = CRAU_WIRE_RING_FULL;
+		if (!submit(skb, p, d)) {
+			if (!c->sent && c->protocol) {
+				c->sent = 1;
+				count_wire(CRAU_WIRE_SENT);
+			}
+			return;
+		}
+	}
+	if (!c->protocol)
+		return;
+	count_wire(c->sent ? CRAU_WIRE_RECORDS_LOST : stat);
+	c->done = 1;
+}
+
+#endif

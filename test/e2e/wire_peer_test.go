@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// peers are programs that the test program can be, in processes of their own. They need nothing but the test program, so
+// that they also run in the virtual machines of test/vm.
+var peers = map[string]func(args []string) error{
+	"https": serveHTTPS, "get": getHTTPS, "smtp": serveSMTP, "load": loadTLS,
+}
+
+const peerVariable = "E2E_PEER"
+
+// runPeer makes this process a peer, if it was started as one.
+func runPeer() {
+	peer, ok := peers[os.Getenv(peerVariable)]
+	if !ok {
+		return
+	}
+	if err := peer(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// peer returns a command that runs a peer.
+func peer(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), peerVariable+"="+name)
+	return cmd
+}
+
+// newCertificate returns a certificate for 127.0.0.1 and localhost that signs itself.
+func newCertificate() (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
+}
+
+// writePEM writes a certificate and its key as two files.
+func writePEM(c tls.Certificate, certFile, keyFile string) error {
+	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		return err
+	}
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})
+	if err := os.WriteFile(certFile, cert, 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600)
+}
+
+// listen listens on a port of the loopback, or on an address with its port.
+func listen(where string) (net.Listener, error) {
+	if !strings.Contains(where, ":") {
+		where = "127.0.0.1:" + where
+	}
+	return net.Listen("tcp", where)
+}
+
+// serveHTTPS serves TLS on a port until it is killed. Further arguments are the groups that it takes.
+func serveHTTPS(args []string) error {
+	cert, err := newCertificate()
+	if err != nil {
+		return err
+	}
+	l, err := listen(args[0])
+	if err != nil {
+		return err
+	}
+	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, os.Getpid()) })
+	srv := &http.Server{
+		Handler: handler, ReadHeaderTimeout: time.Minute,
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, CurvePreferences: groups(args[1:])},
+	}
+	return srv.ServeTLS(l, "", "")
+}
+
+func groups(names []string) (ids []tls.CurveID) {
+	for _, name := range names {
+		for _, id := range []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256, tls.CurveP384} {
+			if id.String() == name {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
+}
+
+// getHTTPS gets a page from a port. Further arguments are the groups that it offers.
+func getHTTPS(args []string) error {
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{
+		InsecureSkipVerify: true, CurvePreferences: groups(args[1:]),
+	}}}
+	response, err := client.Get("https://127.0.0.1:" + args[0])
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	_, err = io.Copy(os.Stdout, response.Body)
+	return err
+}
+
+// loadTLS makes connections to a port: how many, how many a second (0: as fast as they go) and on how many threads. It
+// prints what the server answers to each, a line each.
+func loadTLS(args []string) error {
+	var numbers [3]int
+	for i := range numbers {
+		n, err := strconv.Atoi(args[i+1])
+		if err != nil {
+			return err
+		}
+		numbers[i] = n
+	}
+	count, rate, threads := numbers[0], numbers[1], numbers[2]
+	var wg sync.WaitGroup
+	var next atomic.Int64
+	errs := make(chan error, threads)
+	lines := make(chan []byte, count)
+	start := time.Now()
+	for range threads {
+		wg.Go(func() {
+			runtime.LockOSThread()
+			for {
+				n := int(next.Add(1)) - 1
+				if n >= count {
+					return
+				}
+				if rate > 0 {
+					time.Sleep(time.Until(start.Add(time.Duration(n) * time.Second / time.Duration(rate))))
+				}
+				line, err := ask(args[0])
+				if err != nil {
+					errs <- err
+					return
+				}
+				lines <- line
+			}
+		})
+	}
+	wg.Wait()
+	close(lines)
+	for line := range lines {
+		_, _ = os.Stdout.Write(line)
+	}
+	select {
+	case err := <-errs:
+		return err
+	default:
+		return nil
+	}
+}
+
+// ask returns the last line that a server answers.
+func ask(port string) ([]byte, error) {
+	d := net.Dialer{Timeout: time.Minute}
+	c, err := tls.DialWithDialer(&d, "tcp", "127.0.0.1:"+port, &tls.Config{
+		InsecureSkipVerify: true, CurvePreferences: []tls.CurveID{tls.X25519},
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		return nil, err
+	}
+	if _, err := io.WriteString(c, "GET / HTTP/1.0\r\n\r\n"); err != nil {
+		return nil, err
+	}
+	answer, err := io.ReadAll(c)
+	if err != nil {
+		return nil, err
+	}
+	answer = bytes.TrimSpace(answer)
+	return append(answer[bytes.LastIndexByte(answer, '\n')+1:], '\n'), nil
+}
+
+// serveSMTP serves as much of SMTP as STARTTLS needs.
+func serveSMTP(args []string) error {
+	cert, err := newCertificate()
+	if err != nil {
+		return err
+	}
+	l, err := listen(args[0])
+	if err != nil {
+		return err
+	}
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer c.Close()
+			_, _ = io.WriteString(c, "220 test ESMTP\r\n")
+			lines := bufio.NewScanner(c)
+			for lines.Scan() {
+				switch line := lines.Text(); {
+				case strings.HasPrefix(line, "EHLO"):
+					_, _ = io.WriteString(c, "250-test\r\n250 STARTTLS\r\n")
+				case line == "STARTTLS":
+					_, _ = io.WriteString(c, "220 go ahead\r\n")
+					t := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{cert}})
+					_, _ = io.Copy(io.Discard, t)
+					return
+				}
+			}
+		}()
+	}
+}

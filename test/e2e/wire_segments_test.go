@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/test/harness"
+)
+
+// inNetwork runs f on a thread with a network of its own, whose loopback is up. Programs that f starts share the network.
+func inNetwork(t *testing.T, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done) // the thread ends with the goroutine, since it is never unlocked
+		runtime.LockOSThread()
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			t.Errorf("unshare: %v", err)
+			return
+		}
+		if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
+			t.Errorf("ip: %v\n%s", err, out)
+			return
+		}
+		f()
+	}()
+	<-done
+}
+
+// helloOf returns the records of the ClientHello that crypto/tls sends.
+func helloOf(t *testing.T, config *tls.Config) []byte {
+	t.Helper()
+	client, server := net.Pipe()
+	defer client.Close()
+	defer server.Close()
+	go func() { _ = tls.Client(client, config).HandshakeContext(context.Background()) }()
+	header := make([]byte, 5)
+	if _, err := io.ReadFull(server, header); err != nil {
+		t.Fatal(err)
+	}
+	body := make([]byte, int(header[3])<<8|int(header[4]))
+	if _, err := io.ReadFull(server, body); err != nil {
+		t.Fatal(err)
+	}
+	return append(header, body...)
+}
+
+// segment is a part of a stream, with its place in it.
+type segment struct {
+	at   int
+	data []byte
+}
+
+// cut cuts a stream into segments.
+func cut(stream []byte, size int) (segments []segment) {
+	for at := 0; at < len(stream); at += size {
+		segments = append(segments, segment{at, stream[at:min(at+size, len(stream))]})
+	}
+	return segments
+}
+
+// network is the far end of a TUN device: a host at 10.9.9.2 that makes TCP connections to 10.9.9.1, segment by segment.
+type network struct {
+	t    *testing.T
+	tun  *os.File
+	port uint16
+	own  uint16
+}
+
+const (
+	fin = 1
+	syn = 2
+	rst = 4
+	ack = 16
+)
+
+var near, far = net.IPv4(10, 9, 9, 1).To4(), net.IPv4(10, 9, 9, 2).To4()
+
+func newNetwork(t *testing.T, port uint16) *network {
+	t.Helper()
+	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := unix.NewIfreq("crau0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
+	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, request); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"addr", "add", near.String() + "/24", "dev", "crau0"}, {"link", "set", "crau0", "up"}} {
+		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+			t.Fatalf("ip %v: %v\n%s", args, err, out)
+		}
+	}
+	n := &network{t: t, tun: os.NewFile(uintptr(fd), "tun"), port: port, own: 40000}
+	t.Cleanup(func() { _ = n.tun.Close() })
+	return n
+}
+
+// checksum returns the Internet checksum.
+func checksum(b []byte) uint16 {
+	var sum uint32
+	for i := 0; i+1 < len(b); i += 2 {
+		sum += uint32(b[i])<<8 | uint32(b[i+1])
+	}
+	if len(b)%2 == 1 {
+		sum += uint32(b[len(b)-1]) << 8
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
+}
+
+func (n *network) send(flags byte, seq, acked uint32, data []byte) {
+	n.t.Helper()
+	segment := make([]byte, 20, 20+len(data))
+	binary.BigEndian.PutUint16(segment, n.own)
+	binary.BigEndian.PutUint16(segment[2:], n.port)
+	binary.BigEndian.PutUint32(segment[4:], seq)
+	binary.BigEndian.PutUint32(segment[8:], acked)
+	segment[12], segment[13] = 5<<4, flags
+	binary.BigEndian.PutUint16(segment[14:], 65535)
+	segment = append(segment, data...)
+	pseudo := slices.Concat(far, near, []byte{0, 6, byte(len(segment) >> 8), byte(len(segment))}, segment)
+	binary.BigEndian.PutUint16(segment[16:], checksum(pseudo))
+	packet := make([]byte, 20)
+	packet[0], packet[8], packet[9] = 0x45, 64, 6
+	binary.BigEndian.PutUint16(packet[2:], uint16(20+len(segment)))
+	copy(packet[12:], far)
+	copy(packet[16:], near)
+	binary.BigEndian.PutUint16(packet[10:], checksum(packet))
+	if _, err := n.tun.Write(append(packet, segment...)); err != nil {
+		n.t.Error(err)
+	}
+}
+
+// receive returns the flags, the sequence number and the payload of the connection's next packet, or ok false after a while.
+func (n *network) receive(wait time.Duration) (flags byte, seq uint32, data []byte, ok bool) {
+	if err := n.tun.SetReadDeadline(time.Now().Add(wait)); err != nil {
+		n.t.Error(err)
+	}
+	packet := make([]byte, 65536)
+	for {
+		size, err := n.tun.Read(packet)
+		if err != nil {
+			return 0, 0, nil, false
+		}
+		if size < 40 || packet[0] != 0x45 || packet[9] != 6 || binary.BigEndian.Uint16(packet[22:]) != n.own {
+			continue
+		}
+		tcp := packet[20:size]
+		return tcp[13], binary.BigEndian.Uint32(tcp[4:]), tcp[tcp[12]>>4*4:], true
+	}
+}
+
+// connect makes a connection, sends segments as they are, and returns how many bytes the other side answers within a moment.
+// The connection ends by a reset.
+func (n *network) connect(segments []segment) (answered int) {
+	n.t.Helper()
+	n.own++
+	start := rand.Uint32()
+	n.send(syn, start, 0, nil)
+	flags, seq, _, ok := n.receive(10 * time.Second)
+	if !ok || flags != syn|ack {
+		n.t.Fatalf("no answer to a SYN: flags %d, %t", flags, ok)
+	}
+	next := seq + 1
+	n.send(ack, start+1, next, nil)
+	end := start + 1
+	for _, s := range segments {
+		n.send(ack, start+1+uint32(s.at), next, s.data)
+		end = max(end, start+1+uint32(s.at+len(s.data)))
+	}
+	for {
+		flags, seq, data, ok := n.receive(300 * time.Millisecond)
+		if !ok {
+			break
+		}
+		if len(data) > 0 && seq == next {
+			next += uint32(len(data))
+			answered += len(data)
+			n.send(ack, end, next, nil)
+		}
+		if flags&(fin|rst) != 0 {
+			break
+		}
+	}
+	n.send(rst|ack, end, next, nil)
+	return answered
+}
+
+// Segments arrive in any order, repeated and overlapping, from a host that has TCP of its own. A handshake is reported as
+// what it is, or counted.
+func TestWireSegmentsFromTheNetwork(t *testing.T) {
+	harness.RequireBPF(t)
+	hello := helloOf(t, &tls.Config{ServerName: "x", CurvePreferences: []tls.CurveID{tls.X25519MLKEM768, tls.X25519}})
+	small := helloOf(t, &tls.Config{ServerName: "x", CurvePreferences: []tls.CurveID{tls.X25519}})
+	r := rand.New(rand.NewPCG(1, 2))
+	shuffled := func(segments []segment, from int) []segment {
+		r.Shuffle(len(segments)-from, func(i, k int) {
+			segments[from+i], segments[from+k] = segments[from+k], segments[from+i]
+		})
+		return segments
+	}
+	swapped := cut(hello, 1400)
+	swapped[0], swapped[1] = swapped[1], swapped[0]
+	var overlapping []segment
+	for at := 0; at < len(hello); at += 100 {
+		overlapping = append(overlapping, segment{max(0, at-30), hello[max(0, at-30):min(len(hello), at+100)]})
+	}
+	// A copy that says something else, of bytes that have arrived.
+	lie := segment{6, make([]byte, 600)}
+	whole := map[string][]segment{
+		"whole": cut(hello, 1400), "the second segment first": swapped, "a tenth each": cut(hello, len(hello)/10+1),
+		"of 80 bytes, shuffled behind the first": shuffled(cut(hello, 80), 1),
+		"each twice":                             slices.Concat(cut(hello, 200), cut(hello, 200)),
+		"overlapping, shuffled behind the first": shuffled(overlapping, 1),
+		"a lie about what came":                  {segment{0, hello[:1000]}, lie, segment{1000, hello[1000:]}},
+	}
+	inNetwork(t, func() {
+		n := newNetwork(t, 4433)
+		pid := serve(t, peer("https", near.String()+":4433"), "4433")
+		a := startWire(t)
+		want := make(shakes)
+		for name, segments := range whole {
+			if n.connect(segments) == 0 {
+				t.Errorf("%s: the server does not answer", name)
+			}
+			want["server: server 1.3 TLS_AES_128_GCM_SHA256 X25519MLKEM768 [X25519MLKEM768 x25519] hybrid"]++
+		}
+		// More than is examined: answered by the server, and counted.
+		tooLong := [][]segment{cut(small, 1), shuffled(cut(small, 1), 1)}
+		for _, segments := range tooLong {
+			if n.connect(segments) == 0 {
+				t.Error("the server does not answer segments of one byte")
+			}
+		}
+		unordered := shuffled(cut(hello, 80), 0)
+		if n.connect(unordered) == 0 {
+			t.Error("the server does not answer shuffled segments")
+		}
+		totals := a.Stop()
+		got := handshakesOf(t, a, map[int]string{pid: "server"})
+		for line := range want {
+			if got[line] == want[line]+1 { // the unordered one can be seen, by chance
+				want[line]++
+			}
+		}
+		got.check(t, want)
+		if connections(t, a)["too_long"] < len(tooLong) {
+			t.Errorf("too long %d, want %d: %v", connections(t, a)["too_long"], len(tooLong), totals)
+		}
+	})
+}

@@ -12,8 +12,7 @@ struct direction {
 	__u8 early;		/* packets that were sent although they arrived ahead of the first one */
 	__u8 finished;		/* no more of this direction is needed */
 	__u8 prefix_len;
-	__u8 prefix[CRAU_WIRE_PREFIX];	/* the start of what may be a ClientHello, from packets that were shorter */
-	__u16 pad;
+	__u8 prefix[8];		/* the start of what may be a ClientHello, from packets that were shorter */
 };
 
 struct conn {

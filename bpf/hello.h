@@ -42,7 +42,8 @@ static __always_inline int match_hello(struct packet *p, struct direction *d, co
 			d->prefix_len = 0;
 			return 0;
 		}
-		d->prefix[at] = head[i];
+		barrier_var(at);
+		d->prefix[at & 7] = head[i]; /* Linux 6.1 forgets that at is less */
 	}
 	return 1;
 }

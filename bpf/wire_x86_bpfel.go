@@ -30,8 +30,7 @@ type WireConn struct {
 		Early     uint8
 		Finished  uint8
 		PrefixLen uint8
-		Prefix    [6]uint8
-		Pad       uint16
+		Prefix    [8]uint8
 	}
 	Transmitted struct {
 		_         structs.HostLayout
@@ -42,8 +41,7 @@ type WireConn struct {
 		Early     uint8
 		Finished  uint8
 		PrefixLen uint8
-		Prefix    [6]uint8
-		Pad       uint16
+		Prefix    [8]uint8
 	}
 }
 

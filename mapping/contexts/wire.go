@@ -134,10 +134,11 @@ func (t *Tracker) endWire(th *thread, ev *event.Event) {
 	}
 	c.last = max(c.last, ev.Time)
 	if c.tree.partner != nil { // the library may not have reported all that it will, and then reports more than the wire
-		t.followed.remove(c.tree)
-		c.tree.followed = false
-		t.trees.pushBack(c.tree)
-		c.tree.last = ev.Time
+		if c.tree.followed {
+			t.followed.remove(c.tree)
+			c.tree.followed, c.tree.last = false, ev.Time
+			t.trees.pushBack(c.tree)
+		}
 		return
 	}
 	t.finish(c.tree, shape.EndObserved)

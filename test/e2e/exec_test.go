@@ -20,16 +20,36 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// dialVariable makes the test binary a program that opens a TLS connection to its value and ends.
-const dialVariable = "E2E_DIAL"
+// dialVariable makes the test binary a program that opens a TLS connection to its value and ends. If the value is
+// dialChild, it serves one to itself as a child.
+const (
+	dialVariable = "E2E_DIAL"
+	dialChild    = "child"
+)
 
 func dial(address string) int {
+	if address == dialChild {
+		return serveChild()
+	}
 	c, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	_ = c.Close()
+	return 0
+}
+
+// serveChild serves TLS to this program as a child, and ends when it has.
+func serveChild() int {
+	srv := httptest.NewTLSServer(http.NotFoundHandler())
+	defer srv.Close()
+	child := exec.Command("/proc/self/exe")
+	child.Env = append(os.Environ(), dialVariable+"="+srv.Listener.Addr().String())
+	if out, err := child.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+		return 1
+	}
 	return 0
 }
 
@@ -143,6 +163,38 @@ func TestExecShowsTheCommandAndItsDescendants(t *testing.T) {
 		if n := names(t, trees); got.code != 0 || got.stderr != "" || len(n) != 1 || n["client exec-own"] != c.want {
 			t.Errorf("%s: exit code %d, trees %v, want %d; stderr %s", c.what, got.code, n, c.want, got.stderr)
 		}
+	}
+}
+
+// This needs no program but the test itself, so that it runs on other kernels as well.
+func TestExecOfAProgramAndItsChild(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	trees := filepath.Join(t.TempDir(), "trees")
+	got := finish(t, execCommand(t, []string{dialVariable + "=" + dialChild},
+		"--tree-file", trees, "--console-format", "json", "--", self))
+	name := filepath.Base(self)
+	if n := names(t, trees); got.code != 0 || len(n) != 2 || n["client "+name] != 1 || n["server "+name] != 1 {
+		t.Errorf("exit code %d, trees %v; stderr %s", got.code, n, got.stderr)
+	}
+}
+
+func TestExecExportsOverOTLP(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := harness.Receive(t, harness.ReceiverConfig{})
+	got := finish(t, execCommand(t, []string{
+		dialVariable + "=" + tlsServer(t), "OTEL_EXPORTER_OTLP_ENDPOINT=" + r.Endpoint(), "OTEL_METRICS_EXPORTER=none",
+	}, "--exporter", "otlp", "--", self))
+	roots := harness.Trees(t, r.Spans())
+	if got.code != 0 || got.stderr != "" || len(roots) != 1 || roots[0].Attributes["tls.role"] != "client" {
+		t.Errorf("exit code %d, %d trees; stderr %s", got.code, len(roots), got.stderr)
 	}
 }
 

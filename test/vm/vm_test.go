@@ -22,6 +22,9 @@ const dependOnKernel = "TestAllStyles|TestConcurrent|TestArray|TestLong|TestByte
 // dependOnKernel take too long.
 const wholeTrees = "TestAllStyles|TestArray|TestLong|TestBytes|TestUntouched|TestTotals|TestTwoPrograms|TestWireCore"
 
+// everywhere are tests that every kernel passes which runs crau-otel at all.
+const everywhere = "|TestExecOfAProgram"
+
 // machine is one line of the matrix.
 type machine struct {
 	suite string // of Debian, whose kernel it runs
@@ -66,7 +69,7 @@ func TestMatrix(t *testing.T) {
 			}
 			run(t, append(args, "--env", "E2E_AGENT=/bin/crau-otel", "--env", "E2E_SAMPLE=/bin/sample-static", "--env", "CI=true",
 				"--", "/bin/e2e.test", "-test.v", "-test.parallel=1", "-test.timeout="+fmt.Sprint(m.seconds)+"s",
-				"-test.run="+m.tests))
+				"-test.run="+m.tests+everywhere))
 		})
 	}
 }

@@ -18,6 +18,9 @@ func report(w io.Writer, o agent.Outcome, left int) {
 		fmt.Fprintf(&b, "crau-otel: %s no longer observed; --linger 1m would wait longer\n",
 			plural(left, "process of the command still runs and is", "processes of the command still run and are"))
 	}
+	if n := o.Totals.Traced.FamilyFull; n > 0 {
+		fmt.Fprintf(&b, "crau-otel: %d processes of the command were not observed, since too many lived at a time\n", n)
+	}
 	if o.Totals.Mapped.Trees == 0 {
 		b.WriteString("crau-otel: no TLS or SSH handshake of the command was seen\n")
 		for _, reason := range reasons(&o) {

@@ -184,7 +184,7 @@ func TestGnuTLSOverSockets(t *testing.T) {
 	}
 }
 
-// A session that is resumed, and handshakes that fail for want of a common group, are one tree a side as well.
+// A session that is resumed, and handshakes that fail without a common group, are one tree a side as well.
 func TestGnuTLSOverSocketsResumedAndFailed(t *testing.T) {
 	resumed := 0
 	roots := handshakes(t, "--tcp", "--count", "3", "--resume")

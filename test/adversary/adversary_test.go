@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -102,10 +103,12 @@ func (p programs) check(t *testing.T, attacks ...string) {
 	for _, s := range receiver.Spans() {
 		if s.Resource["service.name"] == filepath.Base(victim) {
 			ofVictim = append(ofVictim, s)
-			if s.Parent == "" && s.Attributes["crypto.library.trusted"] == true && s.Attributes["crypto.library.all_trusted"] == true {
+			if s.Parent == "" && s.Attributes["crypto.library.trusted"] == true && s.Attributes["crypto.library.all_trusted"] == true &&
+				s.Attributes["crypto.process.trust"] == "root" {
 				trusted++
 			}
-		} else if s.Attributes["crypto.library.trusted"] == true || s.Attributes["crypto.library.all_trusted"] == true {
+		} else if s.Attributes["crypto.library.trusted"] == true || s.Attributes["crypto.library.all_trusted"] == true ||
+			isAttacker(s) && s.Parent == "" && s.Attributes["crypto.process.trust"] != "user" {
 			t.Errorf("a span of an attacker is trusted: %s %v", s.Name, s.Attributes)
 		}
 		if len(s.Repeated) > 0 {
@@ -121,6 +124,12 @@ func (p programs) check(t *testing.T, attacks ...string) {
 	}
 	t.Logf("hits %d, exported %d, lost %v, evicted trees %d", totals["hits"], totals["events.exported"],
 		harness.Totals(totals).Lost(), totals["marked.evicted_trees"])
+}
+
+// isAttacker reports whether a span is an attacker's, and not one of another program on this host.
+func isAttacker(s *harness.Span) bool {
+	service, _ := s.Resource["service.name"].(string)
+	return strings.HasPrefix(service, "attack-") || strings.HasPrefix(service, "deceive-")
 }
 
 // startVictim starts the sample program as a system service, which waits until begin is called.
@@ -152,23 +161,36 @@ func (p programs) startVictim(t *testing.T, path string) (program *exec.Cmd, beg
 // startAttack starts an attack as nobody, from a file of nobody's own, in a process group and a cgroup of its own.
 func (p programs) startAttack(t *testing.T, mode string) *exec.Cmd {
 	t.Helper()
+	return harness.StartProgram(t, asNobody(t, session(t, mode), p.attack, mode))
+}
+
+// session makes a cgroup for a session of nobody's.
+func session(t *testing.T, name string) string {
+	t.Helper()
+	return harness.Cgroup(t, "/user.slice/user-65534.slice/session-"+name+".scope")
+}
+
+// asNobody returns a command that runs a copy of a program as nobody, from a file of nobody's own, in a process group and a
+// cgroup of its own.
+func asNobody(t *testing.T, cgroup, program string, args ...string) *exec.Cmd {
+	t.Helper()
 	dir := folder(t)
-	path := harness.Copy(t, p.attack, filepath.Join(dir, "attack-"+mode))
+	path := harness.Copy(t, program, filepath.Join(dir, filepath.Base(program)+"-"+args[0]))
 	for _, owned := range []string{dir, path} {
 		if err := os.Chown(owned, nobody, nobody); err != nil {
 			t.Fatal(err)
 		}
 	}
-	attack := exec.Command(path, mode)
-	enter(t, attack, harness.Cgroup(t, "/user.slice/user-65534.slice/session-"+mode+".scope"))
-	attack.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
-	attack.SysProcAttr.Setpgid = true
+	cmd := exec.Command(path, args...)
+	enter(t, cmd, cgroup)
+	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+	cmd.SysProcAttr.Setpgid = true
 	t.Cleanup(func() {
-		if attack.Process != nil {
-			_ = syscall.Kill(-attack.Process.Pid, syscall.SIGKILL)
+		if cmd.Process != nil {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		}
 	})
-	return harness.StartProgram(t, attack)
+	return cmd
 }
 
 // enter makes a command start in a cgroup.

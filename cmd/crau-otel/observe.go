@@ -16,6 +16,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/check"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/launch"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/resources"
 )
 
 // lingerPoll is how often the descendants of a command that has ended are counted.
@@ -52,7 +53,7 @@ func observe(args []string, cfg config.Config, options execOptions) (code int, e
 	}
 	log, level := newLogger(logOutput{os.Stderr, io.Discard}, cfg.Log)
 	logLibraries(log)
-	limitMemory()
+	resources.LimitHeap()
 	ready := make(chan struct{})
 	o.agent, err = agent.New(agent.Config{
 		Config: cfg, Version: buildVersion(), Stdout: trees, Log: log, Level: level,

@@ -6,13 +6,13 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/agent"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/resources"
 )
 
 func newRunCommand() *cobra.Command {
@@ -38,7 +38,7 @@ func newRunCommand() *cobra.Command {
 			signal.Ignore(unix.SIGPIPE)
 			log, level := newLogger(newLogOutput(cfg.Exporter), cfg.Log)
 			logLibraries(log)
-			limitMemory()
+			resources.LimitHeap()
 			a, err := agent.New(agent.Config{
 				Config: cfg, Load: load, Version: buildVersion(), Stdout: os.Stdout, Log: log, Level: level,
 			})
@@ -51,15 +51,4 @@ func newRunCommand() *cobra.Command {
 	}
 	config.Flags(cmd.Flags(), config.Default())
 	return cmd
-}
-
-// limitMemory makes the garbage collector run less often than by default, which saves a fifth of the agent's CPU time
-// under load (docs/performance.md), and more often near a memory limit. GOGC and GOMEMLIMIT override it.
-func limitMemory() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
-	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(110 << 20)
-	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/identity"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/privileges"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/resources"
 	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/tracer"
 )
@@ -54,6 +55,7 @@ type Agent struct {
 	ready   func()
 	outcome Outcome // written by Run
 
+	fitted      resources.Fitted
 	limits      *limits.Monitor
 	tracer      *tracer.Tracer
 	attachments *attachments
@@ -80,6 +82,7 @@ func New(c Config) (*Agent, error) {
 	if a.level == nil {
 		a.level = new(slog.LevelVar)
 	}
+	a.fit(resources.Memory())
 	if err := privileges.Check(); err != nil {
 		return nil, err
 	}
@@ -94,6 +97,7 @@ func New(c Config) (*Agent, error) {
 		RingSize:     int(a.cfg.Ring.Size),
 		PollInterval: a.cfg.Ring.PollInterval,
 		MaxProcesses: a.cfg.Limits.Processes,
+		MaxStrings:   a.fitted.Strings,
 		ProcessRate:  a.cfg.Limits.ProcessRate,
 		Scopes:       a.cfg.Scopes,
 		Family:       a.follow != 0,
@@ -119,7 +123,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	if a.code, err = identity.NewCode(a.log); err != nil {
 		return err
 	}
-	if a.discovery, err = newDiscovery(a.cfg, a.attachments, a.code, a.limits, a.log); err != nil {
+	if a.discovery, err = newDiscovery(a.cfg, a.fitted, a.attachments, a.code, a.limits, a.log); err != nil {
 		return err
 	}
 	if err := a.discovery.Scan(ctx); err != nil && ctx.Err() == nil {

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/leases"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/links"
 	"github.com/crau-otel/crau-otel/limits"
@@ -99,6 +101,7 @@ func (a *attachments) add(f *discover.File) {
 	if err != nil {
 		a.log.Warn("file not attached", "file", f.Path, "error", err)
 		a.forget(f.Key, file)
+		a.retryLater(f, err)
 		return
 	}
 	go func() {
@@ -137,6 +140,7 @@ func (a *attachments) attach(f *discover.File, file *attached, content *os.File)
 	}
 	if attachment == nil {
 		a.forget(f.Key, file)
+		a.retryLater(f, err)
 		return
 	}
 	attachedSites := attachment.Attached()
@@ -156,6 +160,32 @@ func (a *attachments) attach(f *discover.File, file *attached, content *os.File)
 	if unwanted {
 		a.detach(f.Key, file)
 	}
+}
+
+// costs returns how many descriptors an attached file takes: its lease, and its links unless they are pinned.
+func (a *attachments) costs() discover.Costs {
+	costs := discover.Costs{PerFile: 1}
+	switch {
+	case a.links.Pins() != nil:
+	case a.tracer.Multi():
+		costs.PerFile++
+	default:
+		costs.PerSite = 2 // a perf event and its link
+	}
+	return costs
+}
+
+// retryAfter is when a file is attached again for which there were no descriptors.
+const retryAfter = 30 * time.Second
+
+// retryLater counts and later attaches a file again that there were no descriptors for.
+func (a *attachments) retryLater(f *discover.File, err error) {
+	if !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) {
+		return
+	}
+	a.limits.Reached(limits.Descriptors, limits.Owner{Name: f.Owner, Class: f.OwnerClass}, 1)
+	key := f.Key
+	time.AfterFunc(retryAfter, func() { a.readAgain(key) })
 }
 
 // forget drops a file that has no attached site.

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/check"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/identity"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/resources"
 	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/probes/discover"
 	"github.com/crau-otel/crau-otel/tracer/execs"
@@ -20,18 +22,18 @@ import (
 // discovery finds files with probes and passes them to the attachments.
 type discovery struct {
 	*discover.Discoverer
-	execs *execs.Watch // nil if exec notifications are unavailable
+	execs atomic.Pointer[execs.Watch] // nil while exec notifications are unavailable
 	code  *identity.Code
 }
 
 // newDiscovery returns a discovery that has not searched yet. From now on it is notified of executed programs.
 func newDiscovery(
-	cfg config.Config, attached *attachments, code *identity.Code, monitor *limits.Monitor, log *slog.Logger,
+	cfg config.Config, fitted resources.Fitted, attached *attachments, code *identity.Code, monitor *limits.Monitor, log *slog.Logger,
 ) (*discovery, error) {
 	d := &discovery{code: code}
 	found, err := discover.New(discover.Config{
 		Log: log, Found: attached.add, Gone: attached.remove, Changed: d.changed, Rules: discoveryRules(cfg),
-		Limits: monitor,
+		Limits: monitor, Descriptors: resources.Descriptors(), Costs: attached.costs(), MaxFacts: fitted.Facts,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("discovery: %w", err)
@@ -41,18 +43,28 @@ func newDiscovery(
 	if cfg.Discovery.Enabled {
 		check.WarnAboutBlindSpots(log)
 	}
-	if d.execs, err = execs.Start(found.Notify, log); err != nil {
+	if err = d.watchExecs(log); err != nil {
 		log.Warn("exec notifications unavailable; new programs will be found on the next pass", "error", err)
 	}
 	return d, nil
 }
 
+// watchExecs starts the notifications of executed programs.
+func (d *discovery) watchExecs(log *slog.Logger) error {
+	watch, err := execs.Start(d.Notify, log)
+	if err == nil {
+		d.execs.Store(watch)
+	}
+	return err
+}
+
 // changed returns the processes whose executable memory changed since the last call.
 func (d *discovery) changed(visit func(pid uint32)) error {
-	if d.execs == nil {
+	watch := d.execs.Load()
+	if watch == nil {
 		return errors.ErrUnsupported
 	}
-	return d.execs.Changed(func(pid uint32) {
+	return watch.Changed(func(pid uint32) {
 		d.code.Changed(pid)
 		visit(pid)
 	})
@@ -74,8 +86,14 @@ func discoveryRules(cfg config.Config) discover.Rules {
 func (d *discovery) start(log *slog.Logger) (stop func(timeout time.Duration) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
+	retrying := make(chan struct{})
+	go func() {
+		defer close(retrying)
+		d.retryExecs(ctx, log)
+	}()
 	go func() {
 		defer close(ended)
+		defer func() { <-retrying }()
 		if err := d.Run(ctx); err != nil {
 			log.Error("discovery failed; new programs and libraries will not be traced until a restart", "error", err)
 		}
@@ -89,12 +107,30 @@ func (d *discovery) start(log *slog.Logger) (stop func(timeout time.Duration) er
 	}
 }
 
+// retryEvery is how often notifications of executed programs are tried again.
+const retryEvery = time.Minute
+
+// retryExecs tries to get notifications of executed programs until there are some or ctx is done.
+func (d *discovery) retryExecs(ctx context.Context, log *slog.Logger) {
+	tick := time.NewTicker(retryEvery)
+	defer tick.Stop()
+	for d.execs.Load() == nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := d.watchExecs(log); err == nil {
+			log.Info("exec notifications are available again")
+		}
+	}
+}
+
 // Close ends discovery and releases the files it holds open.
 func (d *discovery) Close() error {
 	var err error
-	if d.execs != nil {
-		err = d.execs.Close()
-		d.execs = nil
+	if watch := d.execs.Swap(nil); watch != nil {
+		err = watch.Close()
 	}
 	if err = errors.Join(err, d.Discoverer.Close()); err != nil {
 		return fmt.Errorf("end discovery: %w", err)

@@ -5,8 +5,11 @@ package agent
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/resources"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/totals"
 	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/mapping/contexts"
@@ -41,6 +44,21 @@ func observeLimits(m *limits.Monitor, t *totals.Totals, log *slog.Logger) {
 	t.Mapped.Evictions.Each(func(limit contexts.Limit, class contexts.OwnerClass, trees uint64) {
 		observe(limits.Limit(limit.String()), limits.Class(class.String()), trees)
 	})
+}
+
+// fit lowers limits to what the memory of the cgroup allows, now and when the configuration is loaded again.
+func (a *Agent) fit(memory uint64) {
+	load := a.load
+	a.load = func() (config.Config, error) {
+		cfg, err := load()
+		cfg, _, _ = resources.Fit(cfg, memory)
+		return cfg, err
+	}
+	var lowered []string
+	if a.cfg, a.fitted, lowered = resources.Fit(a.cfg, memory); len(lowered) > 0 {
+		a.log.Info("limits are lowered to what the memory of the cgroup allows", "memory", config.ByteSize(memory),
+			"keys", strings.Join(lowered, ", "))
+	}
 }
 
 // watchLimits notes and logs what limits cost until ctx is done.

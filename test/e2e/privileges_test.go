@@ -20,6 +20,7 @@ const nobody = 65534
 
 // The numbers of linux/capability.h.
 const (
+	capNetAdmin = 12
 	capSysAdmin = 21
 	capPerfmon  = 38
 	capBPF      = 39

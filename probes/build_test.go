@@ -25,6 +25,9 @@ type noteSpec struct {
 	raw                  []byte // the descriptor, instead of the fields above
 }
 
+// provider is one of ours.
+const provider = "crypto_auditing"
+
 // ours is a valid note of our provider.
 func ours(name string, pc uint64, args string) noteSpec {
 	return noteSpec{provider: provider, name: name, args: args, pc: pc, base: baseAddr}

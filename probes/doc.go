@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package probes reads the USDT probes of provider crypto_auditing from ELF files and attaches a BPF program to them.
+// Package probes reads the USDT probes of provider crypto_auditing, which OpenSSL may call openssl, from ELF files and
+// attaches a BPF program to them.
 //
 // A USDT probe is a nop in the code of a library or program, and an ELF note of owner "stapsdt" in the section
 // .note.stapsdt that describes it: where the nop is (the site), which probe it is, and where the probe's arguments

@@ -15,7 +15,7 @@ import (
 // ErrNotELF is returned, wrapped with the path, for a file that is not an ELF file.
 var ErrNotELF = errors.New("not an ELF file")
 
-// ErrNoProbes is returned, wrapped with the path, for an ELF file without a note of provider crypto_auditing.
+// ErrNoProbes is returned, wrapped with the path, for an ELF file without a note of one of our providers.
 var ErrNoProbes = errors.New("no crypto_auditing probes")
 
 // Site is one place in a file where a probe stands, or the entry of a library function.

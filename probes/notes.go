@@ -17,7 +17,7 @@ const (
 	maxBuildID  = 64        // bytes; the kernel takes at most 20
 )
 
-// note is an undecoded note of provider crypto_auditing.
+// note is an undecoded note of one of our providers.
 type note struct {
 	name      string // of the probe
 	pc        uint64
@@ -52,7 +52,7 @@ func eachNote(data []byte, align uint64, visit func(owner string, kind uint32, d
 	return nil
 }
 
-// notes returns the notes of provider crypto_auditing. They are in sections named .note.stapsdt or, in a file without
+// notes returns the notes of our providers. They are in sections named .note.stapsdt or, in a file without
 // sections, in the PT_NOTE segments.
 func (im *image) notes(failed *problems) []note {
 	var found []note
@@ -105,7 +105,7 @@ func (im *image) notes(failed *problems) []note {
 }
 
 // parseNote parses the descriptor of a stapsdt note, which has three addresses and three strings. ours is false for
-// notes of other providers.
+// notes that are not to be read.
 func parseNote(desc []byte) (n note, ours bool, err error) {
 	if len(desc) < 24 {
 		return note{}, false, fmt.Errorf("descriptor of %d bytes", len(desc))
@@ -115,14 +115,14 @@ func parseNote(desc []byte) (n note, ours bool, err error) {
 	n.semaphore = binary.LittleEndian.Uint64(desc[16:])
 	desc = desc[24:]
 
-	owner, ok := cString(desc, len(desc))
+	provider, ok := cString(desc, len(desc))
 	if !ok {
 		return note{}, false, errors.New("provider without an end")
 	}
-	if owner != provider {
+	desc = desc[len(provider)+1:]
+	if probe, _ := cString(desc, maxNameLength); !isOurs(provider, probe) {
 		return note{}, false, nil
 	}
-	desc = desc[len(owner)+1:]
 	if n.name, ok = cString(desc, maxNameLength); !ok {
 		return note{}, false, fmt.Errorf("probe name at %#x without an end within %d bytes", n.pc, maxNameLength)
 	}

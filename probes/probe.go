@@ -4,8 +4,27 @@ package probes
 
 import "fmt"
 
-// provider is the name of the USDT provider whose notes this package reads.
-const provider = "crypto_auditing"
+// providers are the USDT providers whose notes this package reads. Their probes have the same names and arguments.
+var providers = [...]struct {
+	name string
+	// others is whether the provider has further probes, which are of no interest and not reported as problems.
+	others bool
+}{
+	{name: "crypto_auditing"},
+	// OpenSSL's pull request 32538 named the provider after the library.
+	{name: "openssl", others: true},
+}
+
+// isOurs reports whether a note of a provider with that name of a probe is to be read.
+func isOurs(provider, probe string) bool {
+	for _, p := range providers {
+		if p.name == provider {
+			_, known := usdtProbe(probe)
+			return known || !p.others
+		}
+	}
+	return false
+}
 
 // Probe is one of the provider's probes, or an entry point. The values are those of enum crau_kind in bpf/audit.h.
 type Probe uint8

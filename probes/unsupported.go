@@ -128,9 +128,27 @@ func (im *image) mentionsProvider(ident []byte) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if bytes.Contains(notes, []byte(provider+"\x00")) {
+		if mentionsOurs(notes) {
 			return true, nil
 		}
 	}
 	return false, nil
+}
+
+// mentionsOurs reports whether notes have the name of one of our providers before the name of a probe that is to be read.
+func mentionsOurs(notes []byte) bool {
+	for _, p := range providers {
+		start := []byte(p.name + "\x00")
+		for rest := notes; ; {
+			_, after, found := bytes.Cut(rest, start)
+			if !found {
+				break
+			}
+			if probe, _ := cString(after, maxNameLength); isOurs(p.name, probe) {
+				return true
+			}
+			rest = after
+		}
+	}
+	return false
 }

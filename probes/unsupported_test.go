@@ -48,6 +48,9 @@ func TestReadUnsupportedKinds(t *testing.T) {
 	if f, err := Open(link32(t, provider)); f != nil || !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "ELFCLASS32") {
 		t.Errorf("32-bit file with probes: %v, %v", f, err)
 	}
+	if f, err := Open(link32(t, "openssl")); f != nil || !errors.Is(err, ErrUnsupported) {
+		t.Errorf("32-bit file with OpenSSL's probes: %v, %v", f, err)
+	}
 	if f, err := Open(link32(t, "libc")); f != nil || !errors.Is(err, ErrNoProbes) || errors.Is(err, ErrUnsupported) {
 		t.Errorf("32-bit file without probes: %v, %v", f, err)
 	}

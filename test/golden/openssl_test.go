@@ -145,6 +145,13 @@ var scripts = map[string]func(s *script){
 		s.begin(1, "pk::sign", text("pk::algorithm", "ED25519"))
 	},
 
+	// OpenSSL reports handshakes of TLS 1.3 only: with TLS 1.2, libcrypto's operation comes alone.
+	"openssl-tls12": func(s *script) {
+		s.begin(ssl, "pk::derive", text("pk::algorithm", "X25519"), word("pk::static", 0))
+		s.begin(ssl+0x1000, "pk::derive", text("pk::algorithm", "ECDH"), text("pk::group", "P-256"), word("pk::bits", 256))
+		s.begin(ssl+0x2000, "pk::derive", text("pk::algorithm", "DH"), word("pk::bits", 1024))
+	},
+
 	// The start of the handshake was not seen, as if crau-otel had been started in the middle of it.
 	"openssl-late": func(s *script) {
 		s.data(ssl, word("tls::protocol_version", tls13))

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+)
+
+// Authority is a certificate authority for tests.
+type Authority struct {
+	PEM []byte // its certificate
+
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+}
+
+// NewAuthority returns an authority.
+func NewAuthority(t testing.TB, name string) Authority {
+	t.Helper()
+	a := Authority{}
+	a.certificate = &x509.Certificate{Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true}
+	a.certificate, a.key, a.PEM = a.sign(t, a.certificate)
+	return a
+}
+
+// sign returns a signed certificate and its key; the first that an authority signs is its own.
+func (a Authority) sign(t testing.TB, c *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey, []byte) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SerialNumber, c.NotBefore, c.NotAfter = serial, time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	signer := a.key
+	if signer == nil {
+		signer = key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, a.certificate, &key.PublicKey, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	return c, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+// Issue returns a certificate for localhost and its key, in PEM format.
+func (a Authority) Issue(t testing.TB) (certificate, key []byte) {
+	t.Helper()
+	_, k, certificate := a.sign(t, &x509.Certificate{
+		Subject: pkix.Name{CommonName: "leaf"}, DNSNames: []string{"localhost"},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	})
+	der, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+}
+
+// Options returns what makes a receiver use TLS. With mutual, clients must have a certificate of the authority, which is
+// passed to verify, if any, for each connection.
+func (a Authority) Options(t testing.TB, mutual bool, verify func(*x509.Certificate)) []grpc.ServerOption {
+	t.Helper()
+	pair, err := tls.X509KeyPair(a.Issue(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	if mutual {
+		cfg.ClientCAs, cfg.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
+		cfg.ClientCAs.AddCert(a.certificate)
+		cfg.VerifyConnection = func(state tls.ConnectionState) error {
+			if verify != nil {
+				verify(state.PeerCertificates[0])
+			}
+			return nil
+		}
+	}
+	return []grpc.ServerOption{grpc.Creds(credentials.NewTLS(cfg))}
+}
+
+// CertificateFiles are files as the OTEL_EXPORTER_OTLP_* variables name them.
+type CertificateFiles struct{ Authorities, Certificate, Key string }
+
+// NewCertificateFiles returns files in a folder of the test, with certificates of an authority.
+func NewCertificateFiles(t testing.TB, a Authority) CertificateFiles {
+	t.Helper()
+	dir := t.TempDir()
+	f := CertificateFiles{filepath.Join(dir, "ca.pem"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")}
+	f.Replace(t, a)
+	return f
+}
+
+// Environment returns the variables that name the files.
+func (f CertificateFiles) Environment() map[string]string {
+	return map[string]string{
+		"OTEL_EXPORTER_OTLP_CERTIFICATE":        f.Authorities,
+		"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": f.Certificate,
+		"OTEL_EXPORTER_OTLP_CLIENT_KEY":         f.Key,
+	}
+}
+
+// Write replaces one of the files.
+func (f CertificateFiles) Write(t testing.TB, name string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(name+".new", content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(name+".new", name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Replace writes new certificates of an authority, as a tool that renews them does: one file after the other.
+func (f CertificateFiles) Replace(t testing.TB, a Authority) {
+	t.Helper()
+	certificate, key := a.Issue(t)
+	f.Write(t, f.Certificate, certificate)
+	f.Write(t, f.Key, key)
+	f.Write(t, f.Authorities, a.PEM)
+}

@@ -85,9 +85,7 @@ func (t *Tracker) settle(c *context, name schema.Name) {
 	}
 	parent := selfParent(outer, name.Context)
 	if parent == nil {
-		if outer.tree.root().key() == c.key() {
-			t.finish(outer.tree, shape.EndSuperseded)
-		}
+		t.replace(outer)
 		return
 	}
 	parent.tree.events += c.tree.events
@@ -99,14 +97,19 @@ func (t *Tracker) settle(c *context, name schema.Name) {
 
 // openRoot opens a context as a new tree, which supersedes an older tree of the same id.
 func (t *Tracker) openRoot(th *thread, ev *event.Event, newest *context, parentage shape.Parentage) *context {
-	switch {
-	case newest == nil:
-	case newest.tree.root().key() == newest.key():
-		t.supersedeTree(newest.tree)
-	default:
-		newest.supersede()
-	}
+	t.replace(newest)
 	return t.openTree(th, ev, parentage)
+}
+
+// replace makes room for a root with the id of c, which may be nil: a tree whose root has the id is superseded.
+func (t *Tracker) replace(c *context) {
+	switch {
+	case c == nil:
+	case c.tree.root().key() == c.key():
+		t.supersedeTree(c.tree)
+	default:
+		c.supersede()
+	}
 }
 
 func (t *Tracker) openTree(th *thread, ev *event.Event, parentage shape.Parentage) *context {

@@ -50,7 +50,7 @@ func (t *Tracker) session(th *thread, ev *event.Event) {
 // is the session's first piece, or a further piece of the session's open handshake, whose root is then returned.
 func (t *Tracker) joinSession(c *context) *context {
 	th := c.thread
-	if th.session.id == 0 || th.session.file != c.file || !c.name.Context.IsHandshake() || c.newest != nil {
+	if th.session.id == 0 || th.session.file != c.file || !c.name.Context.IsHandshake() || c.holds {
 		return c
 	}
 	session := th.session
@@ -110,7 +110,7 @@ func (t *Tracker) merge(first, piece *tree, method shape.JoinMethod) *context {
 	}
 	first.moveDoubt(piece)
 	root.last = max(root.last, merged.last)
-	root.superseded = false
+	root.superseded, root.holds = false, root.holds || merged.holds
 	root.incomplete = root.incomplete || merged.incomplete
 	t.touch(first)
 

@@ -10,8 +10,8 @@ import "github.com/crau-otel/crau-otel/mapping/schema"
 // or never existed.
 func (th *thread) isStale(parent *context) bool {
 	newest := th.newest.get()
-	if newest == nil || newest.tree.pieces.session.id == 0 {
-		return false
+	if newest == nil || newest.thread != th || newest.tree.pieces.session.id == 0 {
+		return false // nor if another thread continues it
 	}
 	return parent == nil || parent.tree != newest.tree && parent.tree.pieces.session.id != 0
 }

@@ -44,6 +44,7 @@ type context struct {
 	spanID     trace.SpanID
 	foreign    int  // of data, pairs of other files
 	dropped    int  // pairs over the limit
+	holds      bool // something opened below it, even if it is not there any more
 	superseded bool // another context replaced it
 	incomplete bool // some of its data was lost
 	self       bool // it named itself as parent: the id stands for an object, not for a call site
@@ -76,7 +77,7 @@ func (r ref) get() *context {
 func (c *context) class() schema.Class { return c.name.Context.ClassOf() }
 
 // bare reports whether only the position of the context is known, and no data.
-func (c *context) bare() bool { return c.name.Text == "" && len(c.data) == 0 && c.newest == nil }
+func (c *context) bare() bool { return c.name.Text == "" && len(c.data) == 0 && !c.holds }
 
 // size returns about how much memory the context's data takes, in bytes.
 func (c *context) size() (bytes int) {
@@ -109,7 +110,7 @@ func (c *context) revive() {
 func (c *context) adopt(child *context) {
 	c.newest.supersede()
 	c.revive()
-	child.parent, c.newest = c, child
+	child.parent, c.newest, c.holds = c, child, true
 	child.tree = c.tree
 	c.tree.contexts = append(c.tree.contexts, child)
 }

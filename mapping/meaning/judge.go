@@ -62,11 +62,15 @@ func (c *context) text(id schema.KeyID) string {
 	return ""
 }
 
-// within returns the nearest context of the class above c that c counts for, nil if there is none.
+// within returns the nearest context of the class above c that c counts for, nil if there is none up to the handshake
+// that c belongs to.
 func (c *context) within(class schema.Class) *context {
-	for c = c.above; c != nil && c.class() != class; c = c.above {
+	for !c.Name.Context.IsHandshake() && c.above != nil {
+		if c = c.above; c.class() == class {
+			return c
+		}
 	}
-	return c
+	return nil
 }
 
 // judge judges a context by its own data and by its parent, which must have been judged.

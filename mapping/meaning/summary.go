@@ -15,7 +15,9 @@ import (
 
 // summary sums up a handshake, or a root that is not a handshake.
 type summary struct {
-	keyExchange    registry.Status // the negotiated one's
+	keyExchange    registry.Status // of operations outside of a TLS key exchange; once concluded, of the whole
+	negotiated     registry.Status // of the TLS key exchanges that made a secret
+	inside         registry.Status // of key exchanges of handshakes inside the tree
 	authentication registry.Status // the least safe signature's
 	group          shape.Datum     // of the negotiated key exchange; no key: none
 	offered        []string        // names of the groups a client made shares for
@@ -56,7 +58,7 @@ func (c *context) summarize() {
 	}
 	switch c.class() {
 	case schema.ClassTLSKeyExchange:
-		s.addKeyExchange(c)
+		s.addKeyExchange(c, to)
 	case schema.ClassSSHKeyExchange:
 		s.exchanged = true
 		s.keyExchange = worse(s.keyExchange, j.status)
@@ -96,7 +98,8 @@ func (c *context) summarize() {
 // isPart reports whether c's operation is a part of another one.
 func (c *context) isPart() bool { return c.above != nil && c.above.class() == schema.ClassAgreement }
 
-func (s *summary) addKeyExchange(c *context) {
+// addKeyExchange adds the key exchange c to the summary of a context.
+func (s *summary) addKeyExchange(c, of *context) {
 	j := &c.judgement
 	group := c.get(schema.KeyTLSGroup)
 	if id, ok := c.word(schema.KeyTLSKeyExchangeAlgorithm); ok {
@@ -105,9 +108,14 @@ func (s *summary) addKeyExchange(c *context) {
 	}
 	if j.agreed {
 		s.exchanged, s.agreed = true, true
-		s.keyExchange = j.status
-		if j.status == registry.NotApplicable {
-			s.keyExchange = j.secrets
+		status := j.status
+		if status == registry.NotApplicable {
+			status = j.secrets
+		}
+		if of.class() != schema.ClassTLSHandshake {
+			s.negotiated = worse(s.negotiated, status)
+		} else if status != registry.NotApplicable {
+			s.negotiated = status // the last one protects the session
 		}
 		if group != nil {
 			s.group = *group
@@ -141,6 +149,7 @@ func (c *context) conclude(evicted bool) {
 		return
 	}
 	s.conclude(c)
+	s.keyExchange = worse(s.keyExchange, s.inside)
 	if c.Name.Context.IsHandshake() && (evicted || c.Incomplete) {
 		s.noteMissing(c, evicted)
 	}
@@ -156,7 +165,11 @@ func (c *context) conclude(evicted bool) {
 // conclude judges the handshake c once everything below it has been summarized.
 func (s *summary) conclude(c *context) {
 	if c.class() != schema.ClassTLSHandshake {
+		s.keyExchange = worse(s.keyExchange, s.negotiated)
 		return
+	}
+	if s.negotiated != registry.NotApplicable {
+		s.keyExchange = s.negotiated
 	}
 	if version, ok := c.word(schema.KeyTLSProtocolVersion); ok && isBeforeTLS13(version) && (s.exchanged || s.signed) {
 		s.keyExchange = registry.Classical
@@ -195,7 +208,7 @@ func isBeforeTLS13(version uint64) bool {
 
 // absorb adds the summary of a handshake inside the tree.
 func (s *summary) absorb(inner *summary) {
-	s.keyExchange = worse(s.keyExchange, inner.keyExchange)
+	s.inside = worse(s.inside, inner.keyExchange)
 	s.authentication = worse(s.authentication, inner.authentication)
 	s.downgraded = s.downgraded || inner.downgraded
 	s.addWeak(inner.weak)

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mapping
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// differentialRuns is how many random programs the differential test plays: `go test ./mapping -run Differential
+// -differential 100000` plays more than CI does. The seeds are 0 to that number.
+var differentialRuns = flag.Int("differential", 3000, "random programs of the differential test")
+
+// player is a random program: threads of two processes that report contexts in every style, some of it nonsense.
+type player struct {
+	*feed
+	r *rand.Rand
+}
+
+func (p player) one(of ...string) string { return of[p.r.IntN(len(of))] }
+
+func (p player) id() uint64 { return 1 + uint64(p.r.IntN(5)) }
+
+var playedNames = []string{
+	"tls::key_exchange", "tls::key_exchange", "tls::sign", "tls::verify", "tls::verify_cert_chain", "pk::generate", "pk::derive",
+	"pk::derive", "pk::encapsulate", "pk::decapsulate", "pk::sign", "pk::verify", "pk::encrypt", "app::thing",
+}
+
+// about returns pairs about any context, with or without its name.
+func (p player) about(name string) (pairs []event.Pair) {
+	if name != "" {
+		pairs = append(pairs, s("name", name))
+	}
+	for range p.r.IntN(3) {
+		switch p.r.IntN(6) {
+		case 0:
+			pairs = append(pairs, w("tls::group", []uint64{29, 4588, 513, 30583}[p.r.IntN(4)]))
+		case 1:
+			pairs = append(pairs, w("tls::signature_algorithm", []uint64{1027, 2309, 30000}[p.r.IntN(3)]))
+		case 2:
+			pairs = append(pairs, w("tls::protocol_version", []uint64{771, 772}[p.r.IntN(2)]))
+		case 3:
+			pairs = append(pairs, w("app::n", uint64(p.r.IntN(1000))))
+		default:
+			pairs = append(pairs, s("pk::algorithm", p.one("ECDH", "RSA", "ML-KEM-768", "ML-DSA-65", "X25519MLKEM768", "made-up")))
+		}
+	}
+	return pairs
+}
+
+// step plays one thing.
+func (p player) step() {
+	p.PID = 10 + uint32(p.r.IntN(2))
+	p.TID = 10*p.PID + uint32(p.r.IntN(2))
+	switch n := p.r.IntN(24); {
+	case n < 3: // a call of GnuTLS for a session
+		id := p.id()
+		parent := []uint64{none, none, 0, p.id()}[p.r.IntN(4)]
+		if parent != id {
+			p.Enter(1 + uint64(p.r.IntN(3)))
+			p.Open(id, parent)
+			p.Data(id, p.about(p.one("tls::handshake_client", "tls::handshake_server"))...)
+		}
+	case n < 9: // GnuTLS: a call site below another
+		if id, parent := p.id(), p.id(); id != parent {
+			p.Open(id, parent)
+			p.Data(id, p.about(p.one(playedNames...))...)
+		}
+	case n < 14: // OpenSSL: an object below itself
+		id := p.id()
+		p.Open(id, id, p.about(p.one(append(playedNames, "tls::handshake", "tls::handshake", "tls::handshake")...))...)
+	case n < 15: // likewise, in two events
+		id := p.id()
+		p.Open(id, id)
+		p.Data(id, p.about(p.one(append(playedNames, "tls::handshake")...))...)
+	case n < 17: // a link, and perhaps what it is for
+		id, parent := p.id(), p.id()
+		if id != parent {
+			p.Open(id, parent)
+		}
+		if p.r.IntN(3) > 0 {
+			p.Open(id, id, p.about(p.one(playedNames...))...)
+		}
+	case n < 19: // all at once
+		if id, parent := p.id(), []uint64{none, 0, p.id()}[p.r.IntN(3)]; id != parent {
+			p.Open(id, parent, p.about(p.one(playedNames...))...)
+		}
+	case n < 22:
+		p.Data(p.id(), p.about("")...)
+	case n < 23:
+		p.Leave(1 + uint64(p.r.IntN(3)))
+	default:
+		if p.r.IntN(10) == 0 {
+			p.Event(event.Event{Kind: event.ProcessExit})
+		}
+	}
+}
+
+// Whatever programs report, mapping and the model make the same trees of it, with the same verdicts.
+func TestDifferential(t *testing.T) {
+	t.Parallel()
+	trees, different := 0, 0
+	for seed := range uint64(*differentialRuns) {
+		f := newFeed(t, Config{})
+		m := newModel(uint64(defaultIdleTimeout))
+		var log strings.Builder
+		handle := f.Handle
+		f.Handle = func(ev *event.Event) {
+			fmt.Fprintln(&log, describe(ev))
+			handle(ev)
+			m.handle(ev)
+		}
+		p := player{f, rand.New(rand.NewPCG(seed, 15))}
+		for range 5 + p.r.IntN(30) {
+			p.step()
+			if p.r.IntN(10) == 0 {
+				p.Now += uint64(p.r.IntN(3)) * sec
+				fmt.Fprintln(&log, "tick", p.Now)
+				f.m.Tick(p.Now)
+				m.tick(p.Now)
+			}
+		}
+		f.finish()
+		m.end("shutdown", func(*modelTree) bool { return true })
+		var got, want []string
+		for _, tree := range f.trees {
+			got = append(got, drawTree(tree))
+		}
+		for _, tree := range m.finished {
+			want = append(want, tree.text())
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		trees += len(want)
+		if !slices.Equal(got, want) {
+			if different++; different <= 3 {
+				t.Errorf("seed %d:\n%smapping:\n%s\nmodel:\n%s", seed, log.String(), strings.Join(got, ""), strings.Join(want, ""))
+			}
+		}
+		if t.Failed() && different == 0 {
+			t.Fatalf("seed %d:\n%s", seed, log.String())
+		}
+	}
+	if different > 0 {
+		t.Errorf("%d of %d programs differ", different, *differentialRuns)
+	}
+	if trees < *differentialRuns {
+		t.Errorf("only %d trees of %d programs: the test is too weak", trees, *differentialRuns)
+	}
+}
+
+func describe(ev *event.Event) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d/%d %v context=%d parent=%d", ev.PID, ev.TID, ev.Kind, ev.Context, int64(ev.Parent))
+	for _, pair := range ev.Pairs {
+		fmt.Fprintf(&b, " %s=%s%d", pair.Key, pair.Value, pair.Word)
+	}
+	return b.String()
+}
+
+// drawTree draws a tree as modelTree.text does.
+func drawTree(t Tree) string {
+	root := attributeMap(t.Spans[0].Attributes())
+	pieces, _ := strconv.Atoi(cmp.Or(root["crypto.handshake.pieces"], "1"))
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s pieces=%d\n", root["crypto.context.end"], pieces-1)
+	drawSpan(&b, t.Spans, 0, 1)
+	return b.String()
+}
+
+func drawSpan(b *strings.Builder, spans []Span, i, depth int) {
+	attrs := attributeMap(spans[i].Attributes())
+	fields := map[string]string{
+		"doubt": attrs["crypto.context.parent"], "status": attrs["crypto.pqc.status"], "part": attrs["crypto.pqc.part"],
+		"negotiated": attrs["tls.key_exchange.negotiated"], "key exchange": attrs["crypto.pqc.key_exchange.status"],
+		"authentication": attrs["crypto.pqc.authentication.status"], "app::n": attrs["app.n"], "pk::algorithm": attrs["pk.algorithm"],
+		"tls::role": attrs["tls.role"],
+	}
+	for key, as := range map[string]string{
+		"tls::group": "tls.group", "tls::signature_algorithm": "tls.signature_scheme", "tls::protocol_version": "tls.protocol.version",
+	} {
+		id := attrs[as+"_id"] + attrs[as+".id"]
+		switch {
+		case modelHas(modelKeys[key], spans[i].Name):
+			fields[key] = id
+		case attrs["crypto.emitted."+key] != "" || id != "" && spans[i].Name != "tls::handshake": // a handshake sums up what is below it
+			fields[key] = "elsewhere"
+		}
+	}
+	if fields["pk::algorithm"] != "" && !modelHas(modelKeys["pk::algorithm"], spans[i].Name) {
+		fields["pk::algorithm"] = "elsewhere"
+	}
+	b.WriteString(strings.Repeat("  ", depth) + spans[i].Name)
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		if fields[key] != "" {
+			fmt.Fprintf(b, " %s=%s", key, fields[key])
+		}
+	}
+	b.WriteByte('\n')
+	for j := range spans {
+		if spans[j].ParentID == spans[i].SpanID {
+			drawSpan(b, spans, j, depth+1)
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/metrics"
 	"github.com/crau-otel/crau-otel/mapping/registry"
+	"github.com/crau-otel/crau-otel/mapping/shape"
 )
 
 var (
@@ -17,7 +18,7 @@ var (
 	jaegerTag        = regexp.MustCompile(`([a-z0-9_.]+)=("(?:[^"\\]|\\.)*"|\S+)`)
 	jaegerParameter  = regexp.MustCompile(`key=([a-z0-9_.]+) value=(\S+)`)
 	promQLName       = regexp.MustCompile(`[a-zA-Z_][a-zA-Z0-9_]*`)
-	promQLLabel      = regexp.MustCompile(`([a-z_]+)=~?"([^"]*)"`)
+	promQLLabel      = regexp.MustCompile(`([a-z_]+)[=!][=~]?"([^"]*)"`)
 	quoted           = regexp.MustCompile(`"[^"]*"`)
 )
 
@@ -30,6 +31,11 @@ func vocabulary(key string) []string {
 			reasons = append(reasons, w.Word)
 		}
 		return reasons
+	case key == "crypto.process.trust":
+		return []string{
+			string(shape.TrustRoot), string(shape.TrustSystem), string(shape.TrustContainer), string(shape.TrustUser),
+			string(shape.TrustForeignCode), string(shape.TrustUnknown),
+		}
 	case strings.HasSuffix(key, ".status"):
 		var statuses []string
 		for s := registry.PostQuantum; s <= registry.Unknown; s++ {
@@ -140,9 +146,9 @@ func TestPromQLNamesMetrics(t *testing.T) {
 			if !slices.Contains(of, m[1]) {
 				t.Errorf("the metric has no label %s: %s", m[1], query)
 			}
-			if m[1] == "crypto_pqc_status" {
-				checkValue(t, query, "crypto.pqc.status", m[2])
-			}
+			checkValue(t, query, map[string]string{
+				"crypto_pqc_status": "crypto.pqc.status", "crypto_process_trust": "crypto.process.trust",
+			}[m[1]], m[2])
 		}
 	}
 }

@@ -22,7 +22,10 @@ func startAgent(path string, r *harness.Receiver, files []string, args ...string
 	a, err := harness.NewAgent(harness.AgentConfig{
 		Path: path, Args: args, Env: []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.Endpoint()},
 	})
-	return &agent{a}, err
+	if err != nil {
+		return nil, err
+	}
+	return &agent{a}, nil
 }
 
 // cpu returns the CPU time used so far. It is 0 if the process has ended, which stopping it reports.

@@ -117,7 +117,7 @@ func TestOwnerPath(t *testing.T) {
 		"/batch/job7": "/batch/job7",
 		"/user-x.slice/user-.slice/user-4294967296.slice": "/user-x.slice/user-.slice/user-4294967296.slice",
 	} {
-		if got := OwnerPath(path); got != want {
+		if got := Locate(path).Owner; got != want {
 			t.Errorf("%s: got %s, want %s", path, got, want)
 		}
 	}
@@ -151,7 +151,7 @@ func TestLocate(t *testing.T) {
 		},
 		"/": {}, "": {}, "//": {}, ":": {},
 	} {
-		want.Path, want.Owner = path, OwnerPath(path)
+		want.Path, want.Owner = path, Locate(path).Owner // which TestOwnerPath checks
 		if got := Locate(path); got != want {
 			t.Errorf("%s:\n got %+v\nwant %+v", path, got, want)
 		}

@@ -29,9 +29,6 @@ type Place struct {
 // slice, was named by those who run there. [Cgroups.Locate] knows more.
 func Locate(path string) Place { return locate(path, len(path), false) }
 
-// OwnerPath returns the owner that [Locate] finds.
-func OwnerPath(path string) string { return Locate(path).Owner }
-
 // locate divides a path. Users could make up all names after the first believed bytes. Where it is certain that root made
 // those before, a container in a unit, such as that of containerd, is an owner of its own.
 func locate(path string, believed int, certain bool) Place {

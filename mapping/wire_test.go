@@ -223,6 +223,28 @@ func TestWireInDoubtBetweenTwoHandshakes(t *testing.T) {
 	checkRoot(t, &trees[0], map[string]string{"crypto.source": "probe+wire", "crypto.source.joined": "inferred"})
 }
 
+// The probes were attached after the hello: the library reports the rest of the handshake that the wire shows.
+func TestWireOfAHandshakeThatALibraryReportsInPart(t *testing.T) {
+	t.Parallel()
+	before, after := libraryHandshake(0x001d)
+	seen := wireHandshake(0x001d)
+	for name, events := range map[string][]event.Event{
+		"with its session":    concat(seen, before, after),
+		"without its session": concat(seen, before[1:], after),
+	} {
+		trees, _ := mapAll(t, events...)
+		if len(trees) != 2 {
+			t.Fatalf("%s: %d trees", name, len(trees))
+		}
+		checkLinked(t, &trees[0], &trees[1])
+	}
+	// The wire's has ended: the library's is the next handshake.
+	trees, _ := mapAll(t, concat(seen, []event.Event{onWire(event.ContextEnd, wireRoot, 0)}, before, after)...)
+	if len(trees) != 2 || trees[0].Spans[0].Link.IsValid() || trees[1].Spans[0].Link.IsValid() {
+		t.Errorf("%d trees, or a link", len(trees))
+	}
+}
+
 // Ten handshakes of a library that reports sessions, in turns on one thread: each gets its own hello.
 func TestWireOfInterleavedSessions(t *testing.T) {
 	t.Parallel()

@@ -65,6 +65,25 @@ func (th *thread) isAmbiguous(tr *tree, role string) bool {
 	return false
 }
 
+// relateLate relates the handshake c that a library opens to the one that the wire shows on the thread, if no library has
+// reported that yet: the library's probes can have been attached in the middle of it.
+func (t *Tracker) relateLate(c *context) {
+	if c.file == event.Wire || c.parent != nil || c.class() != schema.ClassTLSHandshake {
+		return
+	}
+	onWire, ok := c.thread.process.threads[c.thread.id|wireThread]
+	if !ok {
+		return
+	}
+	seen := onWire.newest.get()
+	if seen == nil || seen.tree.partner != nil || seen.tree.doubt != (doubt{}) {
+		return
+	}
+	if root := seen.tree.root(); root.class() == schema.ClassTLSHandshake && shape.Role(root.name, root.data) == shape.Role(c.name, c.data) {
+		relate(c.tree, seen.tree)
+	}
+}
+
 // relate makes two trees link to each other. A tree has one link at most: the first.
 func relate(a, b *tree) {
 	if a.doubt == (doubt{}) {

@@ -50,7 +50,11 @@ func (t *Tracker) session(th *thread, ev *event.Event) {
 // is the session's first piece, or a further piece of the session's open handshake, whose root is then returned.
 func (t *Tracker) joinSession(c *context) *context {
 	th := c.thread
-	if th.session.id == 0 || th.session.file != c.file || !c.name.Context.IsHandshake() || c.holds {
+	if !c.name.Context.IsHandshake() || c.holds {
+		return c
+	}
+	if th.session.id == 0 || th.session.file != c.file {
+		t.relateLate(c)
 		return c
 	}
 	session := th.session
@@ -62,6 +66,7 @@ func (t *Tracker) joinSession(c *context) *context {
 	if !ok {
 		c.tree.pieces = pieces{session: session, method: shape.JoinExact}
 		th.process.sessions[session] = c.tree
+		t.relateLate(c)
 		return c
 	}
 	return t.merge(first, c.tree, shape.JoinExact)

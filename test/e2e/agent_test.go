@@ -49,6 +49,9 @@ func crau(t *testing.T, env []string, args ...string) result {
 	return finish(t, harness.AgentConfig{Path: agentPath, Env: env, Args: args}.Command())
 }
 
+// finishTimeout bounds a program that ends by itself: emulated processors take a minute.
+const finishTimeout = 3 * time.Minute
+
 // finish runs a program to its end.
 func finish(t *testing.T, cmd *exec.Cmd) result {
 	t.Helper()
@@ -57,7 +60,7 @@ func finish(t *testing.T, cmd *exec.Cmd) result {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	timer := time.AfterFunc(finishTimeout, func() { _ = cmd.Process.Kill() })
 	defer timer.Stop()
 	var exit *exec.ExitError
 	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {

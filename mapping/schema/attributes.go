@@ -17,6 +17,9 @@ type Attribute struct {
 	Stability string // "semantic convention" or "crau-otel"
 }
 
+// Conventional reports whether the attribute is one of OpenTelemetry's semantic conventions.
+func (a Attribute) Conventional() bool { return a.Stability == convention }
+
 const (
 	convention = "semantic convention"
 	ours       = "crau-otel"

@@ -66,7 +66,8 @@ func attributesPage(src *source) (string, error) {
 		"*operations* those with other registered names, *roots* all spans without a parent. An attribute is only",
 		"set if it was observed: a missing status is not a good status. Attributes with the stability `semantic",
 		"convention` are named by OpenTelemetry's conventions, the others by this project; the changelog says when",
-		"one changes.")
+		"one changes. The folder `semconv` has the same, and the metrics, as a registry for",
+		"[OpenTelemetry Weaver](https://github.com/open-telemetry/weaver).")
 	spanNames(p)
 	if err := grouped(p); err != nil {
 		return "", err

@@ -33,8 +33,8 @@ func TestGeneratedPagesAreUpToDate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range pages {
-		if got := read(t, "docs/"+name); got != want {
-			t.Errorf("docs/%s is not what the code says: run make docs", name)
+		if got := read(t, name); got != want {
+			t.Errorf("%s is not what the code says: run make docs", name)
 		}
 	}
 }

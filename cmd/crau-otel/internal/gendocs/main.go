@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Gendocs writes what is generated in docs/: the pages attributes.md and metrics.md, and tables within other pages. Its
-// tests compare the generated text, and the pages written by hand, with the code.
+// Gendocs writes what is generated in docs/: the pages attributes.md and metrics.md, and tables within other pages; and the
+// registry for OpenTelemetry Weaver in semconv/. Its tests compare the generated text, and the pages written by hand, with
+// the code.
 package main
 
 import (
@@ -28,14 +29,14 @@ func write(root string) error {
 		return err
 	}
 	for name, text := range pages {
-		if err := os.WriteFile(filepath.Join(root, "docs", name), []byte(text), 0o644); err != nil { //nolint:gosec // for all to read
-			return fmt.Errorf("write page: %w", err)
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil { //nolint:gosec // for all to read
+			return fmt.Errorf("write %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// generate returns the text of each generated page by its name in docs/.
+// generate returns the text of each generated file by its path in the repository.
 func generate(root string) (map[string]string, error) {
 	src, err := load(root, modulePath+"/mapping/shape", modulePath+"/mapping/policy")
 	if err != nil {
@@ -53,10 +54,18 @@ func generate(root string) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuration.md: %w", err)
 	}
-	return map[string]string{
-		"attributes.md":    attributes,
-		"metrics.md":       metricsPage(),
-		"accounting.md":    accounting,
-		"configuration.md": configuration,
-	}, nil
+	registry, err := semconvFiles()
+	if err != nil {
+		return nil, fmt.Errorf("semconv: %w", err)
+	}
+	files := map[string]string{
+		"docs/attributes.md":    attributes,
+		"docs/metrics.md":       metricsPage(),
+		"docs/accounting.md":    accounting,
+		"docs/configuration.md": configuration,
+	}
+	for name, text := range registry {
+		files["semconv/"+name] = text
+	}
+	return files, nil
 }

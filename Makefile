@@ -61,12 +61,14 @@ generate: ## rebuild the BPF objects; needs clang-19, llvm-strip-19 and libbpf-d
 	$(GO) generate ./bpf
 
 .PHONY: docs
-docs: ## write the pages of docs/ that are made of tables in the code
+docs: ## write what is made of tables in the code: pages of docs/, semconv/, Grafana's dashboards
 	$(GO) run ./cmd/crau-otel/internal/gendocs .
+	cd tools && $(GO) run ./dashboards ../examples/grafana/dashboards
 
 .PHONY: lint
 lint: bin/golangci-lint ## run the linters
 	bin/golangci-lint run ./...
+	cd tools && $(GO) vet ./...
 	shellcheck .ci/run $$(git ls-files '*.sh')
 
 .PHONY: dist
@@ -79,14 +81,26 @@ test-packages: dist sample ## install the packages of the release in chroots of 
 	test/packages/chroot.sh sid "$(CACHE)/chroots/sid"
 	DIST="$(CURDIR)/bin/dist" CHROOTS="$(CACHE)/chroots" $(GO) test -count=1 -v -tags packages ./test/packages
 
+.PHONY: kubernetes
+kubernetes: bin/helm ## write examples/kubernetes/base from the chart
+	bin/helm template crau-otel examples/kubernetes/chart --namespace crau-otel --kube-version 1.34.1 >examples/kubernetes/base/crau-otel.yaml
+
+.PHONY: test-fleet
+test-fleet: build sample bin/helm bin/kubeconform bin/kustomize ## build a collector, Jaeger and a broker into the cache and send handshakes through them; needs root
+	test/fleet/build.sh "$(CACHE)/fleet"
+	cd tools && $(GO) build -o "$(CACHE)/fleet/broker" ./broker
+	examples/gnutls/build.sh "$(CACHE)/gnutls"
+	FLEET="$(CACHE)/fleet" GNUTLS_CACHE="$(CACHE)/gnutls" $(GO) test -count=1 -v -timeout 20m -tags fleet ./test/fleet
+
 # Tools are built from the module in tools, which pins their versions.
 TOOL_golangci-lint := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 TOOL_nfpm := github.com/goreleaser/nfpm/v2/cmd/nfpm
 TOOL_cyclonedx-gomod := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 TOOL_kubeconform := github.com/yannh/kubeconform/cmd/kubeconform
 TOOL_helm := helm.sh/helm/v3/cmd/helm
+TOOL_kustomize := sigs.k8s.io/kustomize/kustomize/v5
 
-bin/golangci-lint bin/nfpm bin/cyclonedx-gomod bin/kubeconform bin/helm: bin/%: tools/go.mod
+bin/golangci-lint bin/nfpm bin/cyclonedx-gomod bin/kubeconform bin/helm bin/kustomize: bin/%: tools/go.mod
 	cd tools && $(GO) build -o ../$@ $(TOOL_$*)
 
 .PHONY: clean

@@ -149,7 +149,7 @@ func (s traceService) Export(ctx context.Context, req *collector.ExportTraceServ
 	*collector.ExportTraceServiceResponse, error,
 ) {
 	r := s.receiver
-	call := Call{Number: int(r.Calls.Add(1)), Spans: parseSpans(req)}
+	call := Call{Number: int(r.Calls.Add(1)), Spans: parseSpans(req.ResourceSpans)}
 	var reply Reply
 	if r.cfg.Answer != nil {
 		reply = r.cfg.Answer(ctx, call)

@@ -11,8 +11,9 @@ import (
 	"strings"
 	"time"
 
-	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	common "go.opentelemetry.io/proto/otlp/common/v1"
+	trace "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/encoding/protojson"
 )
 
 // Span is a span as a user gets it, from an OTLP receiver or from the console exporter's JSON.
@@ -51,9 +52,18 @@ func ParseConsole(out []byte) ([]*Span, error) {
 	return spans, lines.Err()
 }
 
-// parseSpans returns the spans of an OTLP request.
-func parseSpans(req *collector.ExportTraceServiceRequest) (spans []*Span) {
-	for _, rs := range req.ResourceSpans {
+// ParseOTLP reads resource spans in OTLP's JSON, as Jaeger's API has them. There, ids are in hexadecimal where protocol
+// buffers' JSON has base64, so the ids of these spans serve to compare them with each other only.
+func ParseOTLP(text []byte) ([]*Span, error) {
+	var data trace.TracesData
+	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(text, &data); err != nil {
+		return nil, fmt.Errorf("parse OTLP: %w", err)
+	}
+	return parseSpans(data.ResourceSpans), nil
+}
+
+func parseSpans(all []*trace.ResourceSpans) (spans []*Span) {
+	for _, rs := range all {
 		resource, repeatedByResource := parseAttributes(rs.Resource.GetAttributes())
 		for _, ss := range rs.ScopeSpans {
 			for _, s := range ss.Spans {

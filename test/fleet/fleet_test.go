@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build fleet
+
+package fleet
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const root = "../.."
+
+// patience is the deadline of everything that takes a moment on an idle machine.
+const patience = 60 * time.Second
+
+// program returns the path of a program: of Debian's prometheus, or in the folder that FLEET names.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	if path, err := exec.LookPath(name); err == nil && name == "prometheus" {
+		return path
+	}
+	path := filepath.Join(os.Getenv("FLEET"), name)
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("%v: run `make test-fleet`, which builds it and sets FLEET", err)
+	}
+	return path
+}
+
+// address returns a free address of the loopback interface.
+func address(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// hop is a program on the way from crau-otel to the backend. It can be killed and started again.
+type hop struct {
+	t     *testing.T
+	name  string
+	args  []string
+	env   []string
+	ready func() bool
+
+	cmd   *exec.Cmd
+	ended chan struct{} // closed when the program has ended
+	log   output
+}
+
+// output collects what a hop prints, over all its starts.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(b)
+}
+
+// String returns what was printed so far.
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// start starts a program and waits until it is ready. It is killed at the end of the test, which shows what it printed
+// last if the test failed.
+func start(t *testing.T, name string, ready func() bool, env []string, args ...string) *hop {
+	t.Helper()
+	h := &hop{t: t, name: name, args: args, env: env, ready: ready}
+	t.Cleanup(func() {
+		h.kill()
+		if text := h.log.String(); t.Failed() {
+			t.Logf("%s printed:\n%s", name, text[max(0, len(text)-4000):])
+		}
+	})
+	h.start()
+	return h
+}
+
+func (h *hop) start() {
+	h.t.Helper()
+	h.cmd = exec.Command(program(h.t, h.name), h.args...)
+	h.cmd.Env = append(os.Environ(), h.env...)
+	h.cmd.Stdout, h.cmd.Stderr = &h.log, &h.log
+	h.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := h.cmd.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	h.ended = make(chan struct{})
+	go func(cmd *exec.Cmd, ended chan struct{}) {
+		_ = cmd.Wait()
+		close(ended)
+	}(h.cmd, h.ended)
+	eventually(h.t, h.name+" to be ready", func() bool {
+		select {
+		case <-h.ended:
+			h.t.Fatalf("%s ended at once: %v", h.name, h.cmd.ProcessState)
+		default:
+		}
+		return h.ready()
+	})
+}
+
+// kill ends the program at once, as a crash would.
+func (h *hop) kill() {
+	if h.ended != nil {
+		_ = h.cmd.Process.Kill()
+		<-h.ended
+	}
+}
+
+// eventually waits until a condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !holds(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited %v for %s", patience, what)
+		}
+	}
+}
+
+// listening returns a condition: something accepts connections at all of these addresses.
+func listening(addresses ...string) func() bool {
+	return func() bool {
+		for _, a := range addresses {
+			conn, err := net.DialTimeout("tcp", a, time.Second)
+			if err != nil {
+				return false
+			}
+			conn.Close()
+		}
+		return true
+	}
+}
+
+// chain is everything behind crau-otel: a host's collector, Kafka, a gateway and Jaeger.
+type chain struct {
+	collector, broker, gateway, jaeger *hop
+
+	otlp       string // where the host's collector listens
+	query      string // the URL of Jaeger's API
+	prometheus string // the URL of the gateway's metrics
+}
+
+// startChain starts a chain with the configuration files of examples/collector. The gateway keeps keepPercent of the trees
+// that nobody has to look at.
+func startChain(t *testing.T, keepPercent int) *chain {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"jaeger", "kafka", "gateway", "collector"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kafka, prometheus, otlp := address(t), address(t), address(t)
+	c := &chain{otlp: otlp, prometheus: "http://" + prometheus + "/metrics"}
+	var traces string
+	c.jaeger, c.query, traces = startJaeger(t, filepath.Join(dir, "jaeger"))
+	c.broker = start(t, "broker", listening(kafka), nil, kafka, filepath.Join(dir, "kafka"))
+	c.gateway = start(t, "otelcol", listening(prometheus), []string{
+		"KAFKA_BROKERS=" + kafka, "TRACES_ENDPOINT=" + traces, "PROMETHEUS_ENDPOINT=" + prometheus,
+		"QUEUE_DIR=" + filepath.Join(dir, "gateway"), fmt.Sprintf("KEEP_PERCENT=%d", keepPercent),
+	}, "--config", root+"/examples/collector/gateway.yaml")
+	c.collector = start(t, "otelcol", listening(otlp), []string{
+		"KAFKA_BROKERS=" + kafka, "OTLP_ENDPOINT=" + otlp, "QUEUE_DIR=" + filepath.Join(dir, "collector"),
+	}, "--config", root+"/examples/collector/host.yaml")
+	return c
+}
+
+// startJaeger starts a Jaeger that keeps its data in a folder. It returns the URL of its API and the address where it
+// accepts OTLP.
+func startJaeger(t *testing.T, dir string) (jaeger *hop, query, otlp string) {
+	t.Helper()
+	http, grpc, otlp := address(t), address(t), address(t)
+	jaeger = start(t, "jaeger", listening(http, otlp), []string{
+		"JAEGER_HTTP=" + http, "JAEGER_GRPC=" + grpc, "JAEGER_OTLP=" + otlp, "JAEGER_DIR=" + dir,
+	}, "--config", "testdata/jaeger.yaml")
+	return jaeger, "http://" + http, otlp
+}
+
+// scrape returns the series of a page in Prometheus's text format whose name and labels contain all of these texts.
+func scrape(t *testing.T, url string, parts ...string) []string {
+	t.Helper()
+	client := http.Client{Timeout: patience}
+	resp, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var body bytes.Buffer
+	if _, err := body.ReadFrom(resp.Body); err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+lines:
+	for line := range strings.Lines(body.String()) {
+		for _, part := range parts {
+			if strings.HasPrefix(line, "#") || !strings.Contains(line, part) {
+				continue lines
+			}
+		}
+		found = append(found, strings.TrimSpace(line))
+	}
+	return found
+}

@@ -43,6 +43,7 @@ type pipeline struct {
 	resolver *identity.Resolver
 	code     *identity.Code
 	keep     atomic.Pointer[func(mapping.Tree) bool]
+	detail   atomic.Pointer[detail]
 	senders  []reconnecter
 	log      *slog.Logger
 }
@@ -181,10 +182,11 @@ func (p *pipeline) reconfigure(cfg config.Config) error {
 	return nil
 }
 
-// setKeep sets which trees are exported even if the sampler drops them.
+// setKeep sets which trees are exported even if the sampler drops them, and which ones whole.
 func (p *pipeline) setKeep(cfg config.Config) {
 	kept := keep(cfg.Sampling.Keep)
 	p.keep.Store(&kept)
+	p.detail.Store(newDetail(cfg.Spans))
 }
 
 // keep returns a function that reports whether a tree is of one of these kinds.
@@ -202,7 +204,7 @@ func (p *pipeline) take(t mapping.Tree) {
 	if p.metrics != nil {
 		p.metrics.Record(t)
 	}
-	p.queue.Put(t)
+	p.queue.Put(p.detail.Load().of(t))
 }
 
 // newMetrics returns nil if metrics are off. With an exporter other than OTLP, only OTEL_METRICS_EXPORTER turns them

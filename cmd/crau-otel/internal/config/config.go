@@ -148,7 +148,24 @@ type Ring struct {
 type Spans struct {
 	// IdleTimeout is the silence after which a tree ends, 10ms to 1h, since no probe marks the end.
 	IdleTimeout time.Duration `yaml:"idle_timeout"`
+	// Detail is full, or handshake to export the root of a handshake alone, which sums up all of it.
+	Detail string `yaml:"detail"`
+	// Whole are the kinds of trees that are exported whole although Detail is handshake: violations of the policy,
+	// downgrades, weak use, failed, and the first of its kind in an hour.
+	Whole []string `yaml:"whole"`
 }
+
+// The values of spans.detail.
+const (
+	DetailFull      = "full"
+	DetailHandshake = "handshake"
+)
+
+// The values of spans.whole, with those of sampling.keep.
+const (
+	WholeFailed = "failed"
+	WholeFirst  = "first"
+)
 
 // Privacy configures what leaves the host.
 type Privacy struct {
@@ -223,7 +240,11 @@ func Default() Config {
 		Console:  Console{Format: FormatText, Color: ColorAuto},
 		Log:      Log{Level: "info", Format: FormatText},
 		Ring:     Ring{Size: 8 * MiB, PollInterval: 250 * time.Millisecond},
-		Spans:    Spans{IdleTimeout: 2 * time.Second},
+		Spans: Spans{
+			IdleTimeout: 2 * time.Second,
+			Detail:      DetailFull,
+			Whole:       []string{KeepViolations, KeepDowngrades, KeepWeak, WholeFailed, WholeFirst},
+		},
 		Policy:   policy.Config{Name: "none", Rules: []policy.Rule{}},
 		Privacy:  Privacy{Process: ProcessNone, Keys: Keys{Allow: []string{}, Deny: []string{}}},
 		Metrics:  Metrics{MaxSeries: 2000},

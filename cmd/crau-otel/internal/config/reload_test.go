@@ -14,7 +14,7 @@ func TestReloadedChangesOrNamesEveryKey(t *testing.T) {
 		"discovery.allow", "discovery.deny", "discovery.deny_cgroups", "discovery.deny_executables", "discovery.max_files",
 		"discovery.max_files_per_container", "discovery.max_sites", "discovery.max_sites_per_container", "libraries", "log.level",
 		"policy.name", "policy.rules", "privacy.keys.allow", "privacy.keys.deny", "privacy.process", "sampling.keep", "scopes",
-		"services", "spans.idle_timeout",
+		"services", "spans.detail", "spans.idle_timeout", "spans.whole",
 	}
 	old := Default()
 	for key := range keyTypes(configType) {

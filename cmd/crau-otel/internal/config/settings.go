@@ -52,6 +52,12 @@ var meanings = []struct{ key, meaning string }{
 		"How long an event may wait in that buffer, 100us to 1s. A buffer that fills up is read earlier.",
 	},
 	{"spans.idle_timeout", "How long a context may be silent before it ends, 10ms to 1h."},
+	{"spans.detail", "`full`, or `handshake` to export the root of a handshake alone, which sums up all of it."},
+	{
+		"spans.whole",
+		"Kinds of trees that are exported whole although `spans.detail` is `handshake`: `violations`, `downgrades`, `weak`, " +
+			"`failed`, and `first`, the first of its kind in an hour.",
+	},
 	{"policy.name", "Built-in rules: `none`, `hybrid-ok`, `pq-only` or `cnsa-2.0`."},
 	{"policy.rules", "Rules of your own: see [Policy](policy.md)."},
 	{"privacy.process", "`none`, or `full` to add a process's id, path, owner and command line."},

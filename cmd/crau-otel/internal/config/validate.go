@@ -191,6 +191,10 @@ func (r Ring) validate(p *problems) {
 
 func (s Spans) validate(p *problems) {
 	inRange(p, "spans.idle_timeout", s.IdleTimeout, 10*time.Millisecond, time.Hour)
+	oneOf(p, "spans.detail", s.Detail, DetailFull, DetailHandshake)
+	for i, kind := range s.Whole {
+		oneOf(p, fmt.Sprintf("spans.whole[%d]", i), kind, KeepViolations, KeepDowngrades, KeepWeak, WholeFailed, WholeFirst)
+	}
 }
 
 func (l Limits) validate(p *problems) {

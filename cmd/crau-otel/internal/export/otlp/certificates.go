@@ -6,9 +6,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc/credentials"
 )
@@ -64,7 +66,8 @@ func (f *certificateFiles) load() (*tls.Config, error) {
 	if err != nil {
 		return nil, f.certificate.errorf("cannot be used with %s: %v", f.key.name, err)
 	}
-	cfg.Certificates = []tls.Certificate{pair}
+	// It is shown whatever authorities the receiver asks for: its answer to a wrong one is clearer than to none.
+	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	return cfg, nil
 }
 
@@ -95,7 +98,33 @@ func (c *fileCredentials) ClientHandshake(ctx context.Context, authority string,
 	if cfg, err := c.files.load(); err == nil {
 		c.used.Store(cfg)
 	}
-	return credentials.NewTLS(c.used.Load()).ClientHandshake(ctx, authority, conn)
+	secured, info, err := credentials.NewTLS(c.used.Load()).ClientHandshake(ctx, authority, conn)
+	if err != nil {
+		return nil, nil, err
+	}
+	return alertConn{secured}, info, nil
+}
+
+// alertConn returns the receiver's reason to end a connection instead of what the write to it failed with. In TLS 1.3 a
+// receiver rejects a client's certificate when the client already writes.
+type alertConn struct{ net.Conn }
+
+// alertPatience bounds the wait for the reason, which is sent before the connection ends.
+const alertPatience = 100 * time.Millisecond
+
+// Write implements [net.Conn].
+func (c alertConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if err == nil {
+		return n, nil
+	}
+	_ = c.SetReadDeadline(time.Now().Add(alertPatience))
+	_, reason := c.Read(make([]byte, 1)) // what else is lost is of a connection that has ended
+	var alert *net.OpError
+	if errors.As(reason, &alert) && alert.Op == "remote error" { // as crypto/tls names it
+		return n, reason
+	}
+	return n, err
 }
 
 // Clone implements [credentials.TransportCredentials].

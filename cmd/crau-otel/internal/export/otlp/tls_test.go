@@ -108,3 +108,33 @@ func TestReconnectWithoutFiles(t *testing.T) {
 		t.Errorf("reconnected with %q, error %v", files, err)
 	}
 }
+
+// The first error already says what is wrong with the certificates.
+func TestTLSErrorsAreClear(t *testing.T) {
+	ours, theirs := harness.NewAuthority(t, "ours"), harness.NewAuthority(t, "theirs")
+	wrong, foreign, none := harness.NewCertificateFiles(t, ours), harness.NewCertificateFiles(t, theirs), harness.NewCertificateFiles(t, ours)
+	wrong.Write(t, wrong.Authorities, theirs.PEM)
+	foreign.Write(t, foreign.Authorities, ours.PEM)
+	none.Certificate, none.Key = "", ""
+	for _, c := range []struct {
+		files  harness.CertificateFiles
+		mutual bool
+		want   string // empty: none
+	}{
+		{none, false, ""},
+		{harness.NewCertificateFiles(t, ours), true, ""},
+		{wrong, true, "x509: certificate signed by unknown authority"},
+		{harness.CertificateFiles{}, false, "x509: certificate signed by unknown authority"}, // the system's are used
+		{none, true, "tls: certificate required"},
+		{foreign, true, "tls: unknown certificate authority"},
+	} {
+		r := harness.Receive(t, harness.ReceiverConfig{Options: ours.Options(t, c.mutual, nil)})
+		e := openWith(t, c.files, r)
+		for range 3 {
+			err := exportTrees(t.Context(), e, handshake(1))
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%+v, mutual %v: error is %v, want %q", c.files, c.mutual, err, c.want)
+			}
+		}
+	}
+}

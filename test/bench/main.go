@@ -39,6 +39,8 @@ type config struct {
 	rate         float64 // events a second
 	gnutlsRounds int
 	handshakes   int // a round
+	wireRounds   int
+	wireTime     time.Duration // of a load in a round
 }
 
 func main() {
@@ -57,7 +59,7 @@ func flags() (cfg config, err error) {
 	flag.StringVar(&cfg.root, "root", ".", "`folder` of the repository")
 	flag.StringVar(&cfg.out, "out", "", "JSON `file` (test/bench/results/latest.json in the repository)")
 	flag.StringVar(&cfg.gnutls, "gnutls", filepath.Join(cache, "crau-otel/gnutls"), "`folder` that examples/gnutls/build.sh made")
-	flag.StringVar(&cfg.parts, "parts", "hits,loads,gnutls", "`what` to measure")
+	flag.StringVar(&cfg.parts, "parts", "hits,loads,gnutls,wire", "`what` to measure")
 	flag.BoolVar(&cfg.strict, "strict", false, "exit with 1 if a limit is not kept")
 	flag.IntVar(&cfg.hitRounds, "hit-rounds", 0, "rounds of bursts (15, quick 3)")
 	flag.IntVar(&cfg.loadRounds, "load-rounds", 1, "rounds of sustained loads")
@@ -69,6 +71,8 @@ func flags() (cfg config, err error) {
 	flag.DurationVar(&cfg.outage, "outage", 0, "for how long the receiver is away in a soak, at its start and once more")
 	flag.DurationVar(&cfg.sampleEvery, "sample-every", 10*time.Second, "time between two samples of a soak")
 	flag.IntVar(&cfg.gnutlsRounds, "gnutls-rounds", 0, "rounds of GnuTLS handshakes with each kind of key (7, quick 1)")
+	flag.IntVar(&cfg.wireRounds, "wire-rounds", 0, "rounds of traffic over sockets (10, quick 1)")
+	flag.DurationVar(&cfg.wireTime, "wire-time", time.Second, "length of a load in such a round")
 	flag.IntVar(&cfg.handshakes, "handshakes", 0, "GnuTLS handshakes in a round (2000, quick 300)")
 	flag.Func("agent", "`[NAME=]PATH` of a crau-otel to measure; repeat to compare (built from the repository)", func(s string) error {
 		name, path, ok := strings.Cut(s, "=")
@@ -91,6 +95,7 @@ func flags() (cfg config, err error) {
 	either(&cfg.hitRounds, 15, 3)
 	either(&cfg.gnutlsRounds, 7, 1)
 	either(&cfg.handshakes, 2000, 300)
+	either(&cfg.wireRounds, 10, 1)
 	if cfg.soak {
 		cfg.parts = "soak"
 		if cfg.loadTime == 0 {
@@ -154,6 +159,11 @@ func run() (err error) {
 	}
 	if cfg.measures("gnutls") {
 		if rep.GnuTLS, err = measureHandshakes(cfg, r); err != nil {
+			return err
+		}
+	}
+	if cfg.measures("wire") {
+		if rep.Wire, err = measureWire(cfg, r); err != nil {
 			return err
 		}
 	}

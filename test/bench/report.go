@@ -23,6 +23,7 @@ type report struct {
 	Hits    *hits         `json:"hits,omitempty"`
 	Loads   []*sustained  `json:"loads,omitempty"`
 	GnuTLS  []*handshakes `json:"gnutls,omitempty"`
+	Wire    *wireCost     `json:"wire,omitempty"`
 	Soak    *soak         `json:"soak,omitempty"`
 	Limits  []limit       `json:"limits"`
 }
@@ -61,6 +62,9 @@ func (r *report) judge(cfg config) {
 	}
 	if r.Soak != nil {
 		r.Soak.judge(add)
+	}
+	if r.Wire != nil {
+		r.Wire.judge(add, cfg.agents)
 	}
 	for _, c := range cfg.agents {
 		if r.Hits != nil {
@@ -114,6 +118,9 @@ func (r *report) print(to io.Writer, cfg config) {
 	}
 	if r.GnuTLS == nil && cfg.measures("gnutls") {
 		p("\nNo GnuTLS with probes in %s: handshakes are not measured. examples/gnutls/build.sh %[1]s builds one.\n", cfg.gnutls)
+	}
+	if r.Wire != nil {
+		r.Wire.print(p, cfg)
 	}
 	if r.Soak != nil {
 		r.printSoak(p)

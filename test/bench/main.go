@@ -40,6 +40,7 @@ type config struct {
 	gnutlsRounds int
 	handshakes   int // a round
 	wireRounds   int
+	socketRounds int           // of the programs at sockets without an agent
 	wireTime     time.Duration // of a load in a round
 }
 
@@ -72,6 +73,7 @@ func flags() (cfg config, err error) {
 	flag.DurationVar(&cfg.sampleEvery, "sample-every", 10*time.Second, "time between two samples of a soak")
 	flag.IntVar(&cfg.gnutlsRounds, "gnutls-rounds", 0, "rounds of GnuTLS handshakes with each kind of key (7, quick 1)")
 	flag.IntVar(&cfg.wireRounds, "wire-rounds", 0, "rounds of traffic over sockets (10, quick 1)")
+	flag.IntVar(&cfg.socketRounds, "socket-rounds", 0, "rounds of such traffic with programs and without an agent (40, quick 3)")
 	flag.DurationVar(&cfg.wireTime, "wire-time", time.Second, "length of a load in such a round")
 	flag.IntVar(&cfg.handshakes, "handshakes", 0, "GnuTLS handshakes in a round (2000, quick 300)")
 	flag.Func("agent", "`[NAME=]PATH` of a crau-otel to measure; repeat to compare (built from the repository)", func(s string) error {
@@ -96,6 +98,7 @@ func flags() (cfg config, err error) {
 	either(&cfg.gnutlsRounds, 7, 1)
 	either(&cfg.handshakes, 2000, 300)
 	either(&cfg.wireRounds, 10, 1)
+	either(&cfg.socketRounds, 40, 3)
 	if cfg.soak {
 		cfg.parts = "soak"
 		if cfg.loadTime == 0 {

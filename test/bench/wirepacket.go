@@ -33,22 +33,78 @@ type noEvents struct{}
 func (noEvents) Handle(*event.Event) {}
 func (noEvents) Tick(uint64)         {}
 
-func measurePacket(cfg config, s *wireStage) (_ *packetCost, err error) {
+// sockets are programs that can be attached at sockets and detached within a round.
+type sockets struct {
+	tracer *tracer.Tracer
+	ended  chan error
+	cancel context.CancelFunc
+}
+
+// attachOurs attaches crau-otel's programs, and reads what they send.
+func attachOurs() (*sockets, error) {
 	t, err := tracer.New(tracer.Config{})
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, t.Close()) }()
 	if err := t.AttachWire(tracer.WireConfig{Packet: func(*event.Packet) {}}); err != nil {
-		return nil, err
+		return nil, errors.Join(err, t.Close())
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- t.Run(ctx, noEvents{}) }()
-	defer func() {
-		cancel()
-		err = errors.Join(err, <-ended)
-	}()
+	s := &sockets{tracer: t, ended: make(chan error, 1), cancel: cancel}
+	go func() { s.ended <- t.Run(ctx, noEvents{}) }()
+	return s, nil
+}
+
+func (s *sockets) detach() error {
+	s.cancel()
+	return errors.Join(<-s.ended, s.tracer.Close())
+}
+
+// measureSockets alternates short rounds of a load without programs, with empty ones and with crau-otel's, and returns how
+// much more CPU time a unit takes, in percent. Without the agent around them rounds are short, so that changes of the
+// machine's speed matter less.
+func measureSockets(cfg config, s *wireStage, l *wireLoad) error {
+	for round := -1; round < cfg.socketRounds; round++ {
+		cfg.progress(l.Name, round, cfg.socketRounds)
+		var cost [3]time.Duration
+		for i := range cost {
+			which := (i + round + 3) % len(cost)
+			detach := func() error { return nil }
+			switch which {
+			case 1:
+				off, err := attachEmptyToSockets()
+				if err != nil {
+					return err
+				}
+				detach = func() error { off(); return nil }
+			case 2:
+				ours, err := attachOurs()
+				if err != nil {
+					return err
+				}
+				detach = ours.detach
+			}
+			var err error
+			cost[which], err = l.run(s, cfg.wireTime/4)
+			if err = errors.Join(err, detach()); err != nil {
+				return err
+			}
+		}
+		if round >= 0 {
+			l.Empty.add(100 * (float64(cost[1])/float64(cost[0]) - 1))
+			l.Programs.add(100 * (float64(cost[2])/float64(cost[0]) - 1))
+		}
+	}
+	return nil
+}
+
+// measurePacket has the kernel's statistics of both kinds of programs on the same packets.
+func measurePacket(cfg config, s *wireStage) (_ *packetCost, err error) {
+	ours, err := attachOurs()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, ours.detach()) }()
 	detach, err := attachEmptyToSockets()
 	if err != nil {
 		return nil, err

@@ -206,13 +206,12 @@ func serveSilence(args []string) error {
 	if err != nil {
 		return err
 	}
-	var held []net.Conn
-	for {
+	for held := make(map[net.Conn]bool); ; {
 		c, err := l.Accept()
 		if err != nil {
 			return err
 		}
-		held = append(held, c)
+		held[c] = true // not closed by the garbage collector
 	}
 }
 

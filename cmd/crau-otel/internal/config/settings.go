@@ -5,6 +5,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/spf13/pflag"
 )
@@ -122,6 +123,9 @@ func collectValues(values map[string]reflect.Value, section string, v reflect.Va
 func showDefault(v reflect.Value) string {
 	if v.Kind() == reflect.String && v.Len() == 0 {
 		return `""`
+	}
+	if list, ok := v.Interface().([]string); ok {
+		return "[" + strings.Join(list, ", ") + "]"
 	}
 	return fmt.Sprint(v.Interface())
 }

@@ -91,7 +91,11 @@ func addSettings(settings map[string]setting, prefix string, section *yaml.Node)
 			addSettings(settings, key+".", value)
 			continue
 		case yaml.SequenceNode:
-			value = &yaml.Node{Value: "[]"}
+			var list []string
+			for _, element := range value.Content {
+				list = append(list, element.Value)
+			}
+			value = &yaml.Node{Value: "[" + strings.Join(list, ", ") + "]"}
 		default:
 			if value.Value == "" {
 				value = &yaml.Node{Value: `""`}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/crau-otel/crau-otel/test/harness"
+)
+
+// The rules of OTLP for what a receiver answers, with the whole agent: whatever it is, each hit is exported or counted,
+// and what counts as exported is what the receiver accepted.
+func TestEveryAnswerOfAReceiverIsAccountedFor(t *testing.T) {
+	t.Parallel()
+	const pairs = 40
+	busy := harness.Fail(codes.ResourceExhausted, "rate limit exceeded")
+	for name, c := range map[string]struct {
+		answer harness.Answer
+		lost   int    // spans
+		log    string // what is logged, rarely
+		calls  uint64 // at most; 0: any number
+		after  time.Duration
+	}{
+		"accepted with a warning": {harness.Reject(0, "attribute x is deprecated"), 0, "attribute x is deprecated", 0, 0},
+		"one span rejected":       {harness.Script(harness.Reject(1, "too old")), 1, "too old", 0, 0},
+		"one span of each call rejected": {
+			harness.Reject(1, "too old"), -1, "too old", 0, 0,
+		},
+		"everything rejected":    {harness.Reject(1<<30, "closed"), pairs * spansPerPair, "closed", 0, 0},
+		"RetryInfo, exhausted":   {harness.Script(harness.FailFor(codes.ResourceExhausted, "later", 8*time.Second)), 0, "later", 0, 8 * time.Second},
+		"RetryInfo, unavailable": {harness.Script(harness.FailFor(codes.Unavailable, "later", 8*time.Second)), 0, "later", 0, 8 * time.Second},
+		"rate limit":             {harness.Script(busy, busy, busy), 0, "rate limit exceeded", pairs*spansPerPair/50 + 10, 0},
+		"size limit":             {sizeLimit(20), 0, "", 0, 0},
+		"refused":                {harness.Script(harness.Fail(codes.InvalidArgument, "no such tenant")), -1, "no such tenant", 0, 0},
+		"hangs once":             {harness.Script(harness.Hang), 0, "trying again", 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sample := ownSample(t)
+			r := harness.Receive(t, harness.ReceiverConfig{Answer: c.answer})
+			a := startExporting(t, sample, r.Endpoint(), "CRAU_SPANS_IDLE_TIMEOUT=100ms", "OTEL_EXPORTER_OTLP_TIMEOUT=1000",
+				"CRAU_SHUTDOWN_TIMEOUT=30s")
+			began := time.Now()
+			hits := harness.RunSample(t, sample, "--count", fmt.Sprint(pairs), "--rate", "0")
+			if c.after > 0 {
+				if waited := r.WaitSpans(1, 30*time.Second).Sub(began); waited < c.after || waited > c.after+20*time.Second {
+					t.Errorf("the first spans came after %s, want %s", waited, c.after)
+				}
+			}
+			n := a.Stop()
+			n.CheckExact(t, hits)
+			arrived := int(r.Accepted.Load())
+			if n["spans"] != arrived {
+				t.Errorf("%d spans count as exported, %d were accepted", n["spans"], arrived)
+			}
+			lost := pairs*spansPerPair - arrived
+			if c.lost >= 0 && lost != c.lost || c.lost < 0 && (lost == 0 || arrived == 0) {
+				t.Errorf("%d spans are lost, want %d: %v", lost, c.lost, n)
+			}
+			if lost == 0 && n["events.exported"] != hits || lost > 0 && n["lost.export_failed"] != hits-n["events.exported"] {
+				t.Errorf("%d hits, %d exported, %d failed", hits, n["events.exported"], n["lost.export_failed"])
+			}
+			if times := strings.Count(a.Log(), c.log); c.log != "" && (times == 0 || times > 3) { // once in 10 s
+				t.Errorf("%q is logged %d times", c.log, times)
+			}
+			if calls := r.Calls.Load(); c.calls > 0 && calls > c.calls {
+				t.Errorf("%d calls, want at most %d", calls, c.calls)
+			}
+		})
+	}
+}
+
+// sizeLimit refuses calls with more spans, as gRPC servers refuse messages.
+func sizeLimit(spans int) harness.Answer {
+	refuse := harness.Fail(codes.ResourceExhausted, "grpc: received message larger than max (50 vs. 20)")
+	return func(ctx context.Context, call harness.Call) harness.Reply {
+		if len(call.Spans) > spans {
+			return refuse(ctx, call)
+		}
+		return harness.Reply{}
+	}
+}
+
+// Connections that a receiver closes when they are idle or old cost nothing.
+func TestReceiverThatClosesConnectionsGetsEverything(t *testing.T) {
+	t.Parallel()
+	sample := ownSample(t)
+	r := harness.Receive(t, harness.ReceiverConfig{Options: []grpc.ServerOption{grpc.KeepaliveParams(keepalive.ServerParameters{
+		MaxConnectionIdle: 50 * time.Millisecond, MaxConnectionAge: 200 * time.Millisecond, MaxConnectionAgeGrace: time.Second,
+	})}})
+	a := startExporting(t, sample, r.Endpoint(), "CRAU_SPANS_IDLE_TIMEOUT=50ms")
+	hits := harness.RunSample(t, sample, "--count", "40", "--rate", "20")
+	checkAllArrives(t, a, r, hits, 40)
+}
+
+// A receiver behind an HTTP proxy is reached through it.
+func TestReceiverBehindAProxyGetsEverything(t *testing.T) {
+	t.Parallel()
+	sample := ownSample(t)
+	r := harness.Receive(t, harness.ReceiverConfig{})
+	var asked atomic.Pointer[string]
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		asked.Store(&q.Host)
+		upstream, err := net.Dial("tcp", r.Address())
+		if err != nil || q.Method != http.MethodConnect {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		defer upstream.Close()
+		client, buffered, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer client.Close()
+		_, _ = io.WriteString(client, "HTTP/1.1 200 OK\r\n\r\n")
+		go io.Copy(upstream, buffered) //nolint:errcheck // ends with the connections
+		_, _ = io.Copy(client, upstream)
+	})}
+	go proxy.Serve(l) //nolint:errcheck // ends by Close
+	t.Cleanup(func() { _ = proxy.Close() })
+	a := startExporting(t, sample, "HTTP://192.0.2.77:4317", "HTTPS_PROXY=http://"+l.Addr().String(), "NO_PROXY=")
+	hits := harness.RunSample(t, sample, "--count", "10", "--rate", "0")
+	checkAllArrives(t, a, r, hits, 10)
+	if host := asked.Load(); host == nil || *host != "192.0.2.77:4317" {
+		t.Errorf("the proxy was asked for %v", host)
+	}
+}
+
+// environment returns variables in the form of os.Environ.
+func environment(variables map[string]string) (env []string) {
+	for name, value := range variables {
+		env = append(env, name+"="+value)
+	}
+	return env
+}
+
+// TLS, mutual TLS and certificates that are replaced, for spans and metrics, need no more than the standard variables.
+func TestTLSByTheStandardVariables(t *testing.T) {
+	t.Parallel()
+	a, other := harness.NewAuthority(t, "ours"), harness.NewAuthority(t, "theirs")
+	mutual, wrong := harness.NewCertificateFiles(t, a), harness.NewCertificateFiles(t, a)
+	wrong.Write(t, wrong.Authorities, other.PEM)
+	foreign := harness.NewCertificateFiles(t, other)
+	foreign.Write(t, foreign.Authorities, a.PEM)
+	for name, c := range map[string]struct {
+		mutual  bool
+		env     []string
+		trouble string // in the log; empty: everything arrives
+	}{
+		"TLS":              {false, []string{"OTEL_EXPORTER_OTLP_CERTIFICATE=" + mutual.Authorities}, ""},
+		"mutual TLS":       {true, environment(mutual.Environment()), ""},
+		"wrong authority":  {true, environment(wrong.Environment()), "certificate signed by unknown authority"},
+		"system authority": {false, nil, "certificate signed by unknown authority"},
+		"no certificate": {
+			true, []string{"OTEL_EXPORTER_OTLP_CERTIFICATE=" + mutual.Authorities}, "tls: certificate required",
+		},
+		"certificate of another authority": {true, environment(foreign.Environment()), "tls: unknown certificate authority"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sample := ownSample(t)
+			r := harness.Receive(t, harness.ReceiverConfig{Options: a.Options(t, c.mutual, nil)})
+			_, port, err := net.SplitHostPort(r.Address())
+			if err != nil {
+				t.Fatal(err)
+			}
+			agent := startAgent(t, append([]string{
+				"OTEL_EXPORTER_OTLP_ENDPOINT=https://localhost:" + port, "CRAU_SPANS_IDLE_TIMEOUT=100ms", "CRAU_SHUTDOWN_TIMEOUT=2s",
+			}, c.env...), "--library", sample)
+			hits := harness.RunSample(t, sample, "--count", "2", "--rate", "0")
+			if c.trouble == "" {
+				checkAllArrives(t, agent, r, hits, 2)
+				if len(r.Metrics.Values()) == 0 {
+					t.Error("no metrics arrived")
+				}
+				return
+			}
+			agent.WaitLog(c.trouble)
+			n := agent.Stop()
+			n.CheckExact(t, hits)
+			if n["lost.export_failed"] != hits {
+				t.Errorf("%d hits, not all failed: %v", hits, n)
+			}
+			line(t, agent.Log(), "level=WARN", "cannot export spans yet", c.trouble)
+		})
+	}
+}
+
+// SIGHUP makes the agent use certificates that were replaced, although its connections are open, and loses nothing.
+func TestReplacedCertificatesAreUsedAfterSIGHUP(t *testing.T) {
+	t.Parallel()
+	sample := ownSample(t)
+	a := harness.NewAuthority(t, "ours")
+	f := harness.NewCertificateFiles(t, a)
+	serials := make(chan string, 100)
+	r := harness.Receive(t, harness.ReceiverConfig{Options: a.Options(t, true, func(c *x509.Certificate) {
+		serials <- c.SerialNumber.String()
+	})})
+	_, port, err := net.SplitHostPort(r.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	agent := startAgent(t, append(environment(f.Environment()), "OTEL_EXPORTER_OTLP_ENDPOINT=https://localhost:"+port,
+		"CRAU_SPANS_IDLE_TIMEOUT=50ms", "OTEL_METRIC_EXPORT_INTERVAL=100"), "--library", sample)
+	cmd := harness.StartProgram(t, exec.Command(sample, "--count", "100", "--rate", "50"))
+	r.WaitSpans(10*spansPerPair, 30*time.Second)
+	before := len(serials)
+	f.Replace(t, a)
+	agent.Signal(syscall.SIGHUP)
+	agent.WaitLog("configuration reloaded")
+	line(t, agent.Log(), "configuration reloaded", `changed=""`, f.Certificate, f.Key, f.Authorities)
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	r.WaitSpans(100*spansPerPair, 30*time.Second)
+	n := agent.Stop()
+	n.CheckExact(t, n["hits"])
+	if n["spans"] != 100*spansPerPair || n["events.exported"] != n["hits"] {
+		t.Errorf("want 100 pairs exported: %v", n)
+	}
+	harness.CheckPairs(t, "sample", r.Spans(), 100)
+	close(serials)
+	var shown []string
+	for serial := range serials {
+		shown = append(shown, serial)
+	}
+	if before != 2 || len(shown) != 4 || slices.Contains(shown[2:], shown[0]) || shown[2] != shown[3] {
+		t.Errorf("connections of spans and metrics showed %q, the first %d before SIGHUP; want two and two others", shown, before)
+	}
+}
+
+// A hostile name or user cannot be the reason that others lose their spans: each tree is encoded on its own, and the text
+// of resources is made valid.
+func TestOneBadResourceCostsOthersNothing(t *testing.T) {
+	t.Parallel()
+	bad, good := harness.Copy(t, samplePath, t.TempDir()+"/caf\xe9\x1b"), ownSample(t)
+	r := harness.Receive(t, harness.ReceiverConfig{})
+	a := startAgent(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.Endpoint(), "CRAU_PRIVACY_PROCESS=full"},
+		"--library", bad, "--library", good)
+	hits := harness.RunSample(t, bad, "--count", "3", "--rate", "0") + harness.RunSample(t, good, "--count", "3", "--rate", "0")
+	r.WaitSpans(6*spansPerPair, 30*time.Second)
+	n := a.Stop()
+	n.CheckExact(t, hits)
+	if n["events.exported"] != hits || len(r.Metrics.Values()) == 0 {
+		t.Errorf("%d hits, %d exported, %d metrics", hits, n["events.exported"], len(r.Metrics.Values()))
+	}
+}

@@ -41,7 +41,7 @@ const (
 	TrustContainer   ProcessTrust = "container"    // in a container, whose root decides what runs there
 	TrustUser        ProcessTrust = "user"         // of a user, who can make any program of theirs report anything
 	TrustForeignCode ProcessTrust = "foreign_code" // runs as root or for a service, and executed a file that others can write, or one of another mount namespace
-	TrustUnknown     ProcessTrust = "unknown"      // could not be examined, usually because it had ended
+	TrustUnknown     ProcessTrust = "unknown"      // could not be examined: it had ended, it was one of too many, or the agent may not read its maps
 )
 
 // Sides is a set of roles in a handshake.

@@ -252,6 +252,9 @@ func TestUserFindsWhatOthersStart(t *testing.T) {
 		if got := root.Attributes["crypto.process.user_class"]; got != "root" {
 			t.Errorf("crypto.process.user_class is %v", got)
 		}
+		if got := root.Attributes["crypto.process.trust"]; got != "foreign_code" { // everybody can write to the folder
+			t.Errorf("crypto.process.trust is %v", got)
+		}
 	}
 }
 

@@ -21,17 +21,33 @@ func Cgroup(t testing.TB, path string) string {
 		if !strings.HasPrefix(kind, "cgroup2 ") {
 			continue
 		}
-		folder := strings.Fields(before)[4]
-		for part := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
-			folder = filepath.Join(folder, part)
-			if err := os.Mkdir(folder, 0o755); err == nil { //nolint:gosec // as systemd makes them
-				t.Cleanup(func() { _ = os.Remove(folder) })
-			} else if !os.IsExist(err) {
-				t.Fatal(err)
+		// Another test may remove what it has made of the path, while it is empty.
+		for range 100 {
+			folder, err := makeCgroup(t, strings.Fields(before)[4], path)
+			if !os.IsNotExist(err) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return folder
 			}
 		}
-		return folder
 	}
 	t.Fatal("no cgroups of version 2")
 	return ""
+}
+
+// makeCgroup makes a cgroup below the mount of the hierarchy. The test removes what it made once it ends.
+func makeCgroup(t testing.TB, mount, path string) (folder string, err error) {
+	t.Helper()
+	folder = mount
+	for part := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
+		folder = filepath.Join(folder, part)
+		made := folder
+		if err := os.Mkdir(folder, 0o755); err == nil { //nolint:gosec // as systemd makes them
+			t.Cleanup(func() { _ = os.Remove(made) })
+		} else if !os.IsExist(err) {
+			return "", err
+		}
+	}
+	return folder, nil
 }

@@ -22,6 +22,7 @@ const nobody = 65534
 const (
 	capNetAdmin = 12
 	capSysAdmin = 21
+	capLease    = 28
 	capPerfmon  = 38
 	capBPF      = 39
 )

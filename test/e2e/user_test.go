@@ -12,7 +12,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// With --user no thread of the program keeps more than two capabilities, and it still traces everything.
+// With --user no thread of the program keeps more than the three capabilities that it always needs, and it still traces everything.
 func TestUserKeepsOnlyTheCapabilitiesItNeeds(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
@@ -21,7 +21,7 @@ func TestUserKeepsOnlyTheCapabilitiesItNeeds(t *testing.T) {
 	if err != nil || len(tasks) == 0 {
 		t.Fatalf("%d threads, error %v", len(tasks), err)
 	}
-	kept := fmt.Sprintf("%016x", 1<<capBPF|1<<capPerfmon)
+	kept := fmt.Sprintf("%016x", 1<<capBPF|1<<capPerfmon|1<<capLease)
 	none := fmt.Sprintf("%016x", 0)
 	for _, task := range tasks {
 		status, err := os.ReadFile(task)

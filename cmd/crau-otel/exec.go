@@ -24,7 +24,7 @@ The command runs as the user who runs crau-otel, in its process group, with its 
 It starts when everything is attached, so that its first handshake is seen. To run it as somebody else than root, let
 sudo do that: sudo crau-otel exec -- sudo -u "$USER" curl https://example.org.
 
-Trees are drawn on standard error as handshakes finish; standard output is the command's. The log begins at warnings.
+Trees are drawn on standard error as handshakes finish; standard output is the command's. Only errors are logged.
 A signal that is sent to crau-otel is forwarded, and one from the terminal reaches both.
 
 When the command has ended, its descendants have until --linger to end; what is still open then is drawn as it is.
@@ -40,7 +40,7 @@ type execOptions struct {
 
 func newExecCommand() *cobra.Command {
 	defaults := config.Default()
-	defaults.Exporter, defaults.Log.Level = config.ExporterConsole, "warn"
+	defaults.Exporter, defaults.Log.Level = config.ExporterConsole, "error" // most warnings are about other programs
 	var options execOptions
 	cmd := &cobra.Command{
 		Use:   "exec [flags] -- COMMAND [ARGUMENT...]",

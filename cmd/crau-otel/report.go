@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -10,8 +11,8 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/agent"
 )
 
-// report writes what somebody who ran a command cannot see from its trees: that there are none, and why that may be, and
-// that left processes of the command still run.
+// report writes what somebody who ran a command cannot see from its trees: what is missing from them, that there are none,
+// and why that may be, and that left processes of the command still run.
 func report(w io.Writer, o agent.Outcome, left int) {
 	var b strings.Builder
 	if left > 0 {
@@ -20,6 +21,12 @@ func report(w io.Writer, o agent.Outcome, left int) {
 	}
 	if n := o.Totals.Traced.FamilyFull; n > 0 {
 		fmt.Fprintf(&b, "crau-otel: %d processes of the command were not observed, since too many lived at a time\n", n)
+	}
+	if n := o.Totals.Exported.Failed.Spans + o.Totals.Exported.QueueFull.Spans; n > 0 {
+		fmt.Fprintf(&b, "crau-otel: %d spans were not delivered; --log-level warn says why\n", n)
+	}
+	if o.Wire != nil && !errors.Is(o.Wire, agent.ErrWireOff) && o.Totals.Mapped.Trees > 0 {
+		fmt.Fprintf(&b, "crau-otel: only libraries with probes were seen, since connections were not examined: %v\n", o.Wire)
 	}
 	if o.Totals.Mapped.Trees == 0 {
 		b.WriteString("crau-otel: no TLS or SSH handshake of the command was seen\n")

@@ -15,6 +15,8 @@ import (
 
 func TestReport(t *testing.T) {
 	seen := totals.Totals{Mapped: mapping.Stats{Trees: 1}}
+	failed := seen
+	failed.Exported.Failed.Spans, failed.Exported.QueueFull.Spans = 7, 2
 	for _, c := range []struct {
 		outcome agent.Outcome
 		left    int
@@ -23,6 +25,9 @@ func TestReport(t *testing.T) {
 		{agent.Outcome{Totals: seen}, 0, nil},
 		{agent.Outcome{Totals: seen}, 1, []string{"crau-otel: 1 process of the command still runs and is no longer observed; --linger"}},
 		{agent.Outcome{Totals: seen}, 2, []string{"2 processes of the command still run and are no longer observed"}},
+		{agent.Outcome{Totals: failed}, 0, []string{"9 spans were not delivered"}},
+		{agent.Outcome{Totals: seen, Wire: agent.ErrWireOff}, 0, nil},
+		{agent.Outcome{Totals: seen, Wire: errors.New("no permission")}, 0, []string{"were not examined: no permission\n"}},
 		{agent.Outcome{}, 0, []string{"no TLS or SSH handshake", "QUIC", "another process", "no file with probes is attached"}},
 		{agent.Outcome{Files: 3}, 0, []string{"3 files with probes are attached, and the command did not use them"}},
 		{agent.Outcome{Wire: errors.New("no permission")}, 0, []string{"connections were not examined: no permission", "statically linked"}},

@@ -12,8 +12,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// errWireOff is why connections are not examined if the configuration says so.
-var errWireOff = errors.New("wire.enabled is false, or scopes has neither tls nor ssh")
+// ErrWireOff is why connections are not examined if the configuration says so.
+var ErrWireOff = errors.New("wire.enabled is false, or scopes has neither tls nor ssh")
 
 // attachWire attaches the programs that read handshakes from connections, or returns why not, which it logs unless the
 // configuration asks for it. Libraries with probes are traced all the same.
@@ -21,7 +21,7 @@ func (a *Agent) attachWire() error {
 	cfg := a.cfg.Wire
 	wanted := func(scope string) bool { return scope == "tls" || scope == "ssh" }
 	if !cfg.Enabled || len(a.cfg.Scopes) > 0 && !slices.ContainsFunc(a.cfg.Scopes, wanted) {
-		return errWireOff
+		return ErrWireOff
 	}
 	ports := make([]uint16, len(cfg.DenyPorts))
 	for i, port := range cfg.DenyPorts {

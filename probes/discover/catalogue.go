@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/crau-otel/crau-otel/probes/host"
+	"github.com/crau-otel/crau-otel/probes/untraced"
 )
 
 // maxRefusals is how many refused files are remembered, per owner.
@@ -28,12 +29,13 @@ type event struct {
 
 // catalogue knows which files have probes, and decides which of them are reported.
 type catalogue struct {
-	quotas  quotas
-	most    int // facts
-	facts   map[host.Inode]fact
-	files   map[host.Inode]*entry // by entry.inode; reported or refused
-	events  []event               // to deliver
-	evicted []*entry              // to make room for others, since the last pass
+	quotas   quotas
+	most     int // facts
+	refusals *refusals
+	facts    map[host.Inode]fact
+	files    map[host.Inode]*entry // by entry.inode; reported or refused
+	events   []event               // to deliver
+	evicted  []*entry              // to make room for others, since the last pass
 }
 
 func newCatalogue(cfg *Config, r *rules) *catalogue {
@@ -44,6 +46,7 @@ func newCatalogue(cfg *Config, r *rules) *catalogue {
 		},
 		most:  cfg.MaxFacts,
 		facts: make(map[host.Inode]fact), files: make(map[host.Inode]*entry),
+		refusals: newRefusals(cfg.Log),
 	}
 }
 
@@ -53,6 +56,9 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 	if f.entry == nil {
 		c.remember(f, nil, by.owner)
 		return nil
+	}
+	if c.refusals.isCopied(f.entry.Key) {
+		f.entry.refuse(untraced.Copied, errCopied)
 	}
 	e := c.files[f.entry.inode()]
 	if e != nil && (e.refused != "" || !e.same(f.entry)) {
@@ -73,7 +79,7 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 	e.Owner, e.OwnerClass = by.owner.name, by.owner.class
 	if e.refused == "" && !explicit {
 		if e.limited = c.makeRoom(e, by); e.limited != nil {
-			e.refused = e.limited.reason()
+			e.reason, e.refused = untraced.Limit, e.limited.reason()
 			c.quotas.logRefused(e, e.limited, 1)
 		}
 	}
@@ -85,6 +91,7 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 			return nil // not remembered, since others may find the file, too
 		}
 		e.owner.refusals++
+		c.refusals.note(e)
 	} else {
 		c.quotas.charge(e, 1)
 		c.events = append(c.events, event{entry: e})

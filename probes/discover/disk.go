@@ -230,7 +230,7 @@ func isTriplet(name string) bool {
 
 // isUnknown reports whether the file that link leads to must be examined, and the subject of that question.
 func (d *disk) isUnknown(in *folder, file, link string, now time.Time) (host.Subject, bool) {
-	if !d.search.rules.wants(file) {
+	if !d.search.rules.examines(file) {
 		return host.Subject{}, false
 	}
 	status, err := host.CachedStatus(link)
@@ -255,7 +255,7 @@ func (d *disk) lookAt(file string, subject host.Subject, mounts *host.MountKinds
 		Answered: func() {
 			switch {
 			case f.err != nil:
-			case f.entry != nil && !d.search.rules.wants(f.entry.Path):
+			case f.entry != nil && !d.search.rules.examines(f.entry.Path):
 				f.discard()
 			default:
 				d.search.learn(f, &d.finder, false)

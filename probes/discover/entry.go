@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/probes/host"
+	"github.com/crau-otel/crau-otel/probes/untraced"
 )
 
 // entry is a file with probes, whether reported or refused.
@@ -19,11 +20,14 @@ type entry struct {
 	buildID, soname string
 	problems        []error
 
-	refused  string // why it is not reported
-	limited  *bound // refused because of it, so that it may be reported later; else nil
-	order    uint64 // of being reported
-	explicit bool   // one of Rules.Libraries
+	refused  string          // why it is not reported
+	reason   untraced.Reason // the kind of that
+	limited  *bound          // refused because of it, so that it may be reported later; else nil
+	order    uint64          // of being reported
+	explicit bool            // one of Rules.Libraries
 	retired  bool
+	failure  string          // why it could not be attached
+	failed   untraced.Reason // the kind of that
 
 	finder    *finder // whose limits it counts against
 	owner     *owner  // of the finder when the file was learned of

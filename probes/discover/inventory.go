@@ -5,6 +5,8 @@ package discover
 import (
 	"cmp"
 	"slices"
+
+	"github.com/crau-otel/crau-otel/probes/untraced"
 )
 
 // maxListed bounds the processes that are listed for one file.
@@ -24,9 +26,10 @@ type Entry struct {
 	Mappers   int      // how many map it
 
 	Trusted    bool
-	Distrust   string // why not
-	Namespaced bool   // see File
-	Refused    string // why it was not reported; "" if it was
+	Distrust   string          // why not
+	Namespaced bool            // see File
+	Refused    string          // why it was not reported; "" if it was
+	Untraced   untraced.Reason // why it is not traced, or only in part; "" if it is
 }
 
 // Inventory returns the files with probes that are known now, sorted by path, whether reported or not.
@@ -47,11 +50,13 @@ func (d *Discoverer) Inventory() []Entry {
 	list := make([]Entry, 0, len(d.search.catalogue.files))
 	for _, e := range d.search.catalogue.files {
 		pids := mappers[e]
+		reason, _ := e.whyUntraced()
 		slices.Sort(pids)
 		list = append(list, Entry{
 			Key: e.Key, Path: e.Path, Cgroup: e.Cgroup, Soname: e.soname, BuildID: e.buildID, Sites: e.sites,
 			Problems: e.problems, Processes: pids[:min(len(pids), maxListed)], Mappers: len(pids),
 			Trusted: e.Trusted, Distrust: e.Distrust, Namespaced: e.Namespaced, Refused: e.refused,
+			Untraced: reason,
 		})
 	}
 	slices.SortFunc(list, func(a, b Entry) int {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/probes/host"
+	"github.com/crau-otel/crau-otel/probes/untraced"
 )
 
 const (
@@ -102,15 +103,18 @@ func (s *search) applyMaps(p *process, result *mapsResult) {
 			if i, ok := p.find(found.id); ok {
 				file = p.files[i]
 			}
-		} else if !s.recall(p, found, &file) && s.rules.wants(p.root.Within(found.path)) {
+		} else if !s.recall(p, found, &file) && s.rules.examines(p.root.Within(found.path)) {
 			if len(p.backlog) == maxBacklog {
 				p.more = true
 				continue
 			}
 			p.backlog = append(p.backlog, sighting{
-				task: result.task, link: found.link, path: found.path, id: found.id,
+				copied: found.copied, task: result.task, link: found.link, path: found.path, id: found.id,
 				root: p.root, hostRoot: s.view.root, namespace: p.namespace, cgroup: p.cgroup,
 			})
+		}
+		if found.copied && file.entry != nil {
+			s.refuseCopied(file.entry)
 		}
 		if file.entry != nil || others+len(files) < mappedFact*s.catalogue.most {
 			files = append(files, file)
@@ -145,7 +149,7 @@ func (s *search) find(p *process, part []sighting) {
 		var questions []*host.Question
 		for i := range part {
 			if errs[i] != nil {
-				s.arrive(p, part[i].id, finding{err: errs[i]})
+				s.arrive(p, &part[i], finding{err: errs[i]})
 				continue
 			}
 			questions = append(questions, s.read(p, &part[i], mounts))
@@ -164,7 +168,7 @@ func (s *search) read(p *process, at *sighting, mounts *host.MountKinds) *host.Q
 			if f.entry != nil {
 				s.judge(p, at, &f)
 			}
-			s.arrive(p, at.id, f)
+			s.arrive(p, at, f)
 		},
 		Skipped: func() { unix.Close(at.fd) },
 	}
@@ -192,8 +196,11 @@ func (s *search) judge(p *process, at *sighting, f *finding) {
 }
 
 // arrive takes in what was found at a mapping.
-func (s *search) arrive(p *process, id host.MapID, f finding) {
-	i, isMapped := p.find(id)
+func (s *search) arrive(p *process, at *sighting, f finding) {
+	i, isMapped := p.find(at.id)
+	if errors.Is(f.err, host.ErrFUSE) && isMapped {
+		f = at.unread(f.err)
+	}
 	if f.err != nil {
 		switch {
 		case errors.Is(f.err, host.ErrNotRegular): // known now
@@ -205,6 +212,9 @@ func (s *search) arrive(p *process, id host.MapID, f finding) {
 		}
 		return
 	}
+	if f.entry != nil && at.copied {
+		s.catalogue.refusals.noteCopy(f.entry.Key)
+	}
 	if e := s.learn(f, &p.finder, false); e != nil && isMapped {
 		p.files[i].set(e)
 	}
@@ -214,6 +224,9 @@ func (s *search) arrive(p *process, id host.MapID, f finding) {
 func (s *search) learn(f finding, by *finder, explicit bool) *entry {
 	if f.written && f.entry != nil {
 		s.rewrites.add(f.entry)
+	}
+	if f.entry != nil && !explicit && s.rules.denies(f.entry.Path) {
+		f.entry.refuse(untraced.Denied, errDenied)
 	}
 	e := s.catalogue.learn(f, by, explicit)
 	if e != nil {

@@ -34,6 +34,7 @@ type mapsResult struct {
 // mapsFile is a file that a process maps executable.
 type mapsFile struct {
 	id     host.MapID
+	copied bool // the process executes a copy of its code, and may decide what that means for the file
 	isNew  bool // not among the known ones; the other fields are set only then
 	link   string
 	path   string
@@ -64,6 +65,7 @@ func (r *mapsRequest) read() (result mapsResult) {
 	}
 	for i := range result.files {
 		f := &result.files[i]
+		f.copied = f.copied && r.mayDecide(f)
 		if !f.isNew {
 			continue
 		}
@@ -75,18 +77,33 @@ func (r *mapsRequest) read() (result mapsResult) {
 	return result
 }
 
+// mayDecide reports whether a process that executes a copy of a file's code keeps the file from being attached. A program
+// decides about itself, and root about everything; others could hide what a library does from the whole host.
+func (r *mapsRequest) mayDecide(f *mapsFile) bool {
+	if user, err := r.pid.User(); err == nil && user == 0 {
+		return true
+	}
+	program, err := host.CachedStatus(r.pid.Path("exe"))
+	file, err2 := host.CachedStatus(f.link)
+	return err == nil && err2 == nil && program.Inode == file.Inode
+}
+
 // files reads the maps of a process or thread.
 func (r *mapsRequest) files(task host.Process) (files []mapsFile, err error) {
 	var reader host.MapsReader
-	seen := make(map[host.MapID]struct{}, len(r.known))
+	seen := make(map[host.MapID]int, len(r.known)) // index in files
 	err = reader.Read(task.Path("maps"), func(m *host.Mapping) {
-		if _, twice := seen[m.ID]; twice {
+		if i, twice := seen[m.ID]; twice {
+			files[i].copied = files[i].copied || m.Copied
 			return
 		}
-		seen[m.ID] = struct{}{}
-		f := mapsFile{id: m.ID}
+		seen[m.ID] = len(files)
+		f := mapsFile{id: m.ID, copied: m.Copied}
 		if _, known := slices.BinarySearchFunc(r.known, m.ID, host.MapID.Compare); !known {
 			f.isNew, f.link, f.path = true, m.Link(task), m.Path()
+		}
+		if m.Copied {
+			f.link = m.Link(task)
 		}
 		files = append(files, f)
 		if len(seen)%perStep == 0 {

@@ -183,7 +183,7 @@ func (r *resolver) look(p *process, exe *program, files []loader.Needed) {
 	var questions []*host.Question
 	for _, f := range files {
 		status, err := host.CachedStatus(host.DescriptorPath(f.FD))
-		if err != nil || !s.rules.wants(f.Path) {
+		if err != nil || !s.rules.examines(f.Path) {
 			unix.Close(f.FD)
 			continue
 		}

@@ -75,10 +75,16 @@ func compileRules(r Rules) (*rules, error) {
 	return compiled, errors.Join(errs...)
 }
 
-// wants reports whether a file with that path may be examined.
-func (r *rules) wants(path string) bool {
-	return r.Enabled && (len(r.allow) == 0 || match(r.allow, path)) && !match(r.deny, path)
+// wants reports whether a file with that path may be reported.
+func (r *rules) wants(path string) bool { return r.examines(path) && !r.denies(path) }
+
+// examines reports whether a file with that path may be examined.
+func (r *rules) examines(path string) bool {
+	return r.Enabled && (len(r.allow) == 0 || match(r.allow, path))
 }
+
+// denies reports whether a file with that path must not be reported.
+func (r *rules) denies(path string) bool { return match(r.deny, path) }
 
 // ignores reports whether a process is ignored.
 func (r *rules) ignores(executable, cgroup string) bool {

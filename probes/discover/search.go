@@ -185,7 +185,7 @@ func (s *search) retireUnmapped(now time.Time) {
 			continue
 		}
 		e.checked = now
-		if e.refused != "" {
+		if e.limited != nil || e.status.Ino == 0 {
 			s.catalogue.retire(e)
 			continue
 		}
@@ -194,10 +194,15 @@ func (s *search) retireUnmapped(now time.Time) {
 			s.catalogue.retire(e) // the last process of its mount namespace has ended
 			continue
 		}
-		fd, reached := int(e.open.Fd()), false
+		reached := false
+		reaches := func() bool { return root.LeadsTo(e.base+e.Path, &e.status) }
+		if e.open != nil {
+			fd := int(e.open.Fd())
+			reaches = func() bool { return root.Reaches(fd) }
+		}
 		questions = append(questions, &host.Question{
 			Subject: subject,
-			Ask:     func() { reached = root.Reaches(fd) },
+			Ask:     func() { reached = reaches() },
 			Answered: func() {
 				if !reached && e.mappers == 0 && !e.explicit {
 					s.catalogue.retire(e)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/crau-otel/crau-otel/probes"
 	"github.com/crau-otel/crau-otel/probes/host"
+	"github.com/crau-otel/crau-otel/probes/untraced"
 )
 
 // sighting is a path to a file: a mapping of a process, or a path on the host's disk. Its methods may block and run in
@@ -24,6 +25,7 @@ type sighting struct {
 	hostRoot  host.Root
 	namespace uint64 // mount namespace, 0 for the host's disk
 	cgroup    string
+	copied    bool // the process executes a copy of the file's code
 
 	fd int // what find has returned
 }
@@ -42,25 +44,25 @@ func (s *sighting) read(fd int, mounts *host.MountKinds) (f finding) {
 	}
 	f.inode, f.changed = host.Inode{Device: st.Dev, Number: st.Ino}, st.Ctim.Nano()
 	file, err := probes.Read(host.Reader(readable), st.Size, s.root.Within(s.path))
-	if file == nil {
+	if file == nil && !errors.Is(err, probes.ErrUnsupported) {
 		unix.Close(readable)
 		f.reason = err
 		return f
 	}
 	e := &entry{
-		File:  File{Path: file.Path, Cgroup: s.cgroup, Probes: file, Distrust: notJudged},
-		sites: len(file.Sites), status: st, buildID: file.BuildID, soname: file.Soname, problems: file.Problems,
-		namespace: s.namespace, base: s.root.Base,
+		File:   File{Path: s.root.Within(s.path), Cgroup: s.cgroup, Probes: file, Distrust: notJudged},
+		status: st, namespace: s.namespace, base: s.root.Base,
+	}
+	if file != nil {
+		e.sites, e.buildID, e.soname, e.problems = len(file.Sites), file.BuildID, file.Soname, file.Problems
 	}
 	if err == nil {
 		err = file.CheckNative()
 	}
-	f.written = host.OpenForWriting(readable)
-	if err == nil && f.written {
-		err = errWritten
-	}
 	if err != nil {
-		e.refused = err.Error()
+		e.refuse(reasonOf(err), err)
+	} else if f.written = host.OpenForWriting(readable); f.written {
+		e.refuse(untraced.Written, errWritten)
 	}
 	at := host.Underlying(readable, &st, s.id)
 	e.Key = Key{Device: at.Device, Inode: at.Number, Changed: st.Ctim.Nano()}
@@ -69,8 +71,26 @@ func (s *sighting) read(fd int, mounts *host.MountKinds) (f finding) {
 	return f
 }
 
+// unread returns the finding for a mapped file that cannot be read.
+func (s *sighting) unread(err error) finding {
+	e := &entry{
+		File: File{
+			Key: Key{Device: s.id.Device, Inode: s.id.Inode}, Path: s.root.Within(s.path), Cgroup: s.cgroup, Distrust: notJudged,
+		},
+		namespace: s.namespace, base: s.root.Base,
+	}
+	e.refuse(untraced.FUSE, err)
+	return finding{inode: host.Inode{Device: s.id.Device, Number: s.id.Inode}, changed: -1, entry: e}
+}
+
+// errDenied is why a file is left alone that the rules exclude.
+var errDenied = errors.New("denied by discovery.deny")
+
 // errWritten is why a file is left alone whose code may be elsewhere in a moment.
 var errWritten = errors.New("open for writing; it is read again once it is not")
+
+// errCopied is why a file is left alone whose code is executed from anonymous memory.
+var errCopied = errors.New("a program runs a copy of its code, where a breakpoint kills it")
 
 // notJudged is why a file is not trusted whose path cannot be resolved in time.
 const notJudged = "its path cannot be resolved"

@@ -2,7 +2,11 @@
 
 package discover
 
-import "time"
+import (
+	"time"
+
+	"github.com/crau-otel/crau-otel/probes/untraced"
+)
 
 // Stats counts what discovery could not look at.
 type Stats struct {
@@ -12,6 +16,9 @@ type Stats struct {
 
 	// SilentProcesses are set aside now because they, or others of their owner, do not answer.
 	SilentProcesses int
+
+	// Untraced counts the known files that are not traced, or only in part.
+	Untraced map[untraced.Reason]int
 }
 
 // Stats returns the counters.
@@ -21,6 +28,7 @@ func (d *Discoverer) Stats() (s Stats) {
 	d.inbox.mu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	s.Untraced = d.search.catalogue.untracedFiles()
 	now := time.Now()
 	for _, p := range d.search.processes.table {
 		if now.Before(p.silence.until) {

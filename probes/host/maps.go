@@ -37,7 +37,12 @@ func (m MapID) Compare(o MapID) int {
 
 // Mapping is an executable mapping of a file. Its slices are valid only until the visit that passed it returns.
 type Mapping struct {
-	ID   MapID
+	ID MapID
+
+	// Copied says that the process executes anonymous memory between this mapping, which need not be executable, and
+	// another one of the same file: it has put a copy of the file's code in its place, to use large pages for instance.
+	Copied bool
+
 	path []byte // as maps writes it
 
 	start, end []byte // addresses in hexadecimal, as map_files names them
@@ -94,9 +99,14 @@ func (m Mapped) Find(root Root) (int, error) {
 }
 
 // MapsReader reads /proc/PID/maps. It keeps its buffer from one call to the next.
-type MapsReader struct{ data []byte }
+type MapsReader struct {
+	data []byte
+	last []byte // device and inode of the last mapping of a file
+	copy bool   // anonymous memory that can be executed has followed it
+}
 
-// Read calls visit with the executable mappings of files that a file maps lists. It blocks while the process keeps its
+// Read calls visit with the executable mappings of files that a file maps lists, and with others behind a copy of code. A
+// file is visited once for each. Read blocks while the process keeps its
 // memory map locked.
 func (r *MapsReader) Read(path string, visit func(*Mapping)) error {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -107,6 +117,7 @@ func (r *MapsReader) Read(path string, visit func(*Mapping)) error {
 	if r.data == nil {
 		r.data = make([]byte, 64<<10)
 	}
+	r.last, r.copy = r.last[:0], false
 	rest := 0 // bytes of an incomplete line, at the start of data
 	for total := 0; total < maxMaps; {
 		n, err := ignoringEINTR(func() (int, error) { return unix.Read(fd, r.data[rest:]) })
@@ -123,7 +134,7 @@ func (r *MapsReader) Read(path string, visit func(*Mapping)) error {
 			if end < 0 {
 				break
 			}
-			if m, ok := parseMapping(data[:end]); ok {
+			if m, ok := r.parse(data[:end]); ok {
 				visit(&m)
 			}
 			data = data[end+1:]
@@ -136,16 +147,28 @@ func (r *MapsReader) Read(path string, visit func(*Mapping)) error {
 	return nil
 }
 
-// parseMapping parses a line of maps. It refuses lines that are no executable mappings of files.
-func parseMapping(line []byte) (m Mapping, ok bool) {
+// parse parses the next line of maps. It refuses lines that Read does not visit.
+func (r *MapsReader) parse(line []byte) (m Mapping, ok bool) {
 	addresses, line, _ := bytes.Cut(line, []byte{' '})
 	permissions, line, _ := bytes.Cut(line, []byte{' '})
-	if len(permissions) < 4 || permissions[2] != 'x' {
+	if len(permissions) < 4 {
 		return m, false
 	}
 	_, line, _ = bytes.Cut(line, []byte{' '}) // offset
+	isExecutable, file := permissions[2] == 'x', line
 	device, line, _ := bytes.Cut(line, []byte{' '})
 	number, line, _ := bytes.Cut(line, []byte{' '})
+	file = file[:min(len(device)+1+len(number), len(file))]
+	m.path = bytes.TrimLeft(line, " ")
+	if len(m.path) == 0 || m.path[0] != '/' || isAnonymous(m.path) {
+		r.copy = r.copy || isExecutable && (len(m.path) == 0 || m.path[0] == '/' || bytes.HasPrefix(m.path, []byte("[anon")))
+		return m, false
+	}
+	m.Copied = r.copy && bytes.Equal(file, r.last)
+	r.last, r.copy = append(r.last[:0], file...), false
+	if !isExecutable && !m.Copied {
+		return m, false
+	}
 	if m.ID.Inode, ok = ParseUint(number, 10); !ok || m.ID.Inode == 0 {
 		return m, false
 	}
@@ -156,8 +179,13 @@ func parseMapping(line []byte) (m Mapping, ok bool) {
 	start, end, ok3 := bytes.Cut(addresses, []byte{'-'})
 	// map_files names the same addresses without leading zeros.
 	m.start, m.end = bytes.TrimLeft(start, "0"), bytes.TrimLeft(end, "0")
-	m.path = bytes.TrimLeft(line, " ")
-	return m, ok1 && ok2 && ok3 && len(m.path) > 0 && m.path[0] == '/'
+	return m, ok1 && ok2 && ok3
+}
+
+// isAnonymous reports whether a path of maps stands for memory that is in no file system: large pages (MAP_HUGETLB) and
+// shared memory.
+func isAnonymous(path []byte) bool {
+	return bytes.HasPrefix(path, []byte("/anon_hugepage")) || bytes.HasPrefix(path, []byte("/dev/zero (deleted)"))
 }
 
 // ParseUint is strconv.ParseUint for bytes, in bases up to 16 with lower-case digits.

@@ -30,7 +30,7 @@ func TestParseMapping(t *testing.T) {
 		"7f5e2c000000-7f5e2c021000 r-xp 00000000 08:02 173521":                                              "",
 		"": "",
 	} {
-		m, ok := parseMapping([]byte(line))
+		m, ok := new(MapsReader).parse([]byte(line))
 		got := ""
 		if ok {
 			got = strings.Join([]string{
@@ -49,11 +49,37 @@ func utoa(n uint64) string { return strconv.FormatUint(n, 10) }
 func FuzzParseMapping(f *testing.F) {
 	f.Add([]byte("00400000-00452000 r-xp 00000000 08:02 173521      /usr/bin/dbus-daemon"))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		m, ok := parseMapping(line)
+		m, ok := new(MapsReader).parse(line)
 		if ok && (m.ID.Inode == 0 || !bytes.HasPrefix(m.path, []byte("/")) || len(m.Link(1)) > len(line)+32) {
 			t.Errorf("got %+v", m)
 		}
 	})
+}
+
+// TestCopiedCode reads maps of processes that have put a copy of a file's code into anonymous memory.
+func TestCopiedCode(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"1000-2000 r--p 0 08:02 7 /a\n2000-3000 r-xp 0 00:00 0 \n3000-4000 r--p 0 08:02 7 /a\n":                         true,
+		"1000-2000 r-xp 0 08:02 7 /a\n2000-3000 r-xp 0 00:00 0 \n3000-4000 r-xp 0 08:02 7 /a\n":                         true,
+		"1000-2000 r--p 0 08:02 7 /a\n2000-3000 r-xp 0 00:0e 9 /anon_hugepage (deleted)\n3000-4000 r--p 0 08:02 7 /a\n": true,
+		"1000-2000 r-xp 0 08:02 7 /a\n2000-3000 rw-p 0 00:00 0 \n3000-4000 r--p 0 08:02 7 /a\n":                         false,
+		"1000-2000 r-xp 0 08:02 7 /a\n2000-3000 r-xp 0 00:00 0 \n3000-4000 r-xp 0 08:02 8 /b\n":                         false,
+		"1000-2000 r-xp 0 08:02 7 /a\n2000-3000 r-xp 0 00:00 0 [vdso]\n3000-4000 r-xp 0 08:02 7 /a\n":                   false,
+		"1000-2000 r-xp 0 08:02 7 /a\n2000-3000 r-xp 0 00:00 0 \n":                                                      false,
+	} {
+		path := filepath.Join(t.TempDir(), "maps")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		copied := false
+		if err := new(MapsReader).Read(path, func(m *Mapping) { copied = copied || m.Copied }); err != nil {
+			t.Fatal(err)
+		}
+		if copied != want {
+			t.Errorf("%q: got %t", text, copied)
+		}
+	}
 }
 
 func TestParseUint(t *testing.T) {

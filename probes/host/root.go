@@ -83,6 +83,9 @@ func (r Root) Reaches(fd int) bool {
 	return err == nil && !deleted && r.leadsTo(path, &st, false)
 }
 
+// LeadsTo reports whether one of the kernel's paths leads to the file that had that status.
+func (r Root) LeadsTo(path string, st *unix.Stat_t) bool { return r.leadsTo(path, st, false) }
+
 // leadsTo reports whether a path leads to the file or, if the file was deleted, to the folder that it was in.
 func (r Root) leadsTo(where string, st *unix.Stat_t, deleted bool) bool {
 	if deleted {

@@ -17,6 +17,7 @@ import (
 	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/probes"
 	"github.com/crau-otel/crau-otel/probes/discover"
+	"github.com/crau-otel/crau-otel/probes/untraced"
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
@@ -42,7 +43,7 @@ type attachments struct {
 	next     uint32                     // number of the next file; none is used twice
 	retiring map[discover.Key]*attached // detached, but their sites are still registered
 	detached []string                   // paths of detached files that are yet to be checked
-	reread   func(discover.Key)         // has discovery read a file again; nil before there is a discovery
+	found    *discover.Discoverer       // where the files come from; nil before there is one
 }
 
 // attached is a file that is attached or being attached.
@@ -141,6 +142,9 @@ func (a *attachments) attach(f *discover.File, file *attached, content *os.File)
 	if attachment == nil {
 		a.forget(f.Key, file)
 		a.retryLater(f, err)
+		if found := a.discoverer(); found != nil && !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) {
+			found.Refuse(f.Key, untraced.Refused, err)
+		}
 		return
 	}
 	attachedSites := attachment.Attached()

@@ -39,7 +39,7 @@ func newDiscovery(
 		return nil, fmt.Errorf("discovery: %w", err)
 	}
 	d.Discoverer = found
-	attached.onOverwrite(found.Reread)
+	attached.use(found)
 	if cfg.Discovery.Enabled {
 		check.WarnAboutBlindSpots(log)
 	}

@@ -5,11 +5,12 @@ package agent
 import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/metrics"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/totals"
+	"github.com/crau-otel/crau-otel/probes/discover"
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
 // healthOf returns the agent's own metrics, except for the fill level of the ring.
-func healthOf(t *totals.Totals) metrics.Health {
+func healthOf(t *totals.Totals, found discover.Stats) metrics.Health {
 	health := metrics.Health{
 		Hits: t.Traced.Hits,
 		Lost: t.Lost(),
@@ -19,7 +20,12 @@ func healthOf(t *totals.Totals) metrics.Health {
 			"queue_full":  t.Exported.QueueFull.Spans,
 			"sampled_out": t.Exported.SampledOut.Spans,
 		},
-		OpenContexts: t.Mapped.OpenContexts,
+		OpenContexts:    t.Mapped.OpenContexts,
+		SilentProcesses: found.SilentProcesses,
+		UntracedFiles:   make(map[string]int),
+	}
+	for reason, files := range found.Untraced {
+		health.UntracedFiles[string(reason)] = files
 	}
 	if t.Connections != (tracer.WireStats{}) {
 		health.ConnectionsSeen, health.Connections, health.PacketsLost = t.Connections.Seen, t.Outcomes(), t.LostPackets()

@@ -9,6 +9,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/totals"
 	"github.com/crau-otel/crau-otel/mapping"
+	"github.com/crau-otel/crau-otel/probes/discover"
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
@@ -21,7 +22,7 @@ func TestHealthHasTheTotals(t *testing.T) {
 			SampledOut: export.Count{Events: 2048, Spans: 23}, Exported: export.Count{Events: 4096, Spans: 24},
 		},
 	}
-	health := healthOf(&n)
+	health := healthOf(&n, discover.Stats{})
 	if !maps.Equal(health.Lost, n.Lost()) || health.Hits != 1 {
 		t.Errorf("health is %+v, lost are %v", health, n.Lost())
 	}
@@ -33,7 +34,7 @@ func TestHealthHasTheTotals(t *testing.T) {
 		t.Errorf("health is %+v, want spans %v", health, want)
 	}
 	n.Connections = tracer.WireStats{Seen: 9, Sent: 2, Other: 7, NoStorage: 4}
-	health = healthOf(&n)
+	health = healthOf(&n, discover.Stats{})
 	if health.ConnectionsSeen != 9 || health.Connections["other"] != 7 || health.PacketsLost["no_memory"] != 4 {
 		t.Errorf("health is %+v", health)
 	}

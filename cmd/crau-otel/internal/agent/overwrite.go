@@ -66,19 +66,22 @@ func waitUntilDetached(file *attached, content *os.File, deadline <-chan time.Ti
 	}
 }
 
-// onOverwrite sets what has discovery read a file again.
-func (a *attachments) onOverwrite(reread func(discover.Key)) {
+// use sets the discovery that is asked to read files again, and learns which cannot be attached.
+func (a *attachments) use(found *discover.Discoverer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.reread = reread
+	a.found = found
+}
+
+func (a *attachments) discoverer() *discover.Discoverer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.found
 }
 
 // readAgain has discovery read a file again.
 func (a *attachments) readAgain(key discover.Key) {
-	a.mu.Lock()
-	reread := a.reread
-	a.mu.Unlock()
-	if reread != nil {
-		reread(key)
+	if found := a.discoverer(); found != nil {
+		found.Reread(key)
 	}
 }

@@ -34,11 +34,12 @@ import (
 
 // pipeline carries events from the ring to the exporters.
 type pipeline struct {
-	version string // of the agent
-	tracer  *tracer.Tracer
-	handler *handler
-	queue   *export.Queue
-	metrics *metrics.Metrics // nil if they are off
+	version   string // of the agent
+	tracer    *tracer.Tracer
+	handler   *handler
+	queue     *export.Queue
+	metrics   *metrics.Metrics // nil if they are off
+	discovery *discovery
 	// resolver is nil until newPipeline has made it.
 	resolver *identity.Resolver
 	code     *identity.Code
@@ -81,7 +82,10 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pipeline{log: log, version: a.version, tracer: a.tracer, code: a.code, handler: &handler{clock: tracer.NewClock()}}
+	p := &pipeline{
+		log: log, version: a.version, tracer: a.tracer, code: a.code, discovery: a.discovery,
+		handler: &handler{clock: tracer.NewClock()},
+	}
 	if sender, ok := exporter.(reconnecter); ok {
 		p.senders = append(p.senders, sender)
 	}
@@ -241,7 +245,7 @@ func (p *pipeline) newMetrics(
 				log.Warn("health metrics are incomplete", "error", err)
 			}
 			observeLimits(monitor, &total, log)
-			health := healthOf(&total)
+			health := healthOf(&total, p.discovery.Stats())
 			used, capacity := p.tracer.RingFill()
 			health.RingFill = float64(used) / float64(capacity)
 			return health

@@ -50,6 +50,10 @@ func generate(root string) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("accounting.md: %w", err)
 	}
+	discovery, err := splice(root, "discovery.md", map[string]string{"reasons": untracedTable()})
+	if err != nil {
+		return nil, fmt.Errorf("discovery.md: %w", err)
+	}
 	configuration, err := splice(root, "configuration.md", map[string]string{"keys": keysTable(), "variables": variablesTable()})
 	if err != nil {
 		return nil, fmt.Errorf("configuration.md: %w", err)
@@ -63,6 +67,7 @@ func generate(root string) (map[string]string, error) {
 		"docs/metrics.md":       metricsPage(),
 		"docs/accounting.md":    accounting,
 		"docs/configuration.md": configuration,
+		"docs/discovery.md":     discovery,
 	}
 	for name, text := range registry {
 		files["semconv/"+name] = text

@@ -34,6 +34,7 @@ type File struct {
 	Distrust  string   `json:"distrust,omitempty"`
 	Attached  *bool    `json:"attached"` // null if unknown
 	Reason    string   `json:"reason,omitempty"`
+	Untraced  string   `json:"untraced,omitempty"` // the kind of reason, see package untraced
 }
 
 // Take searches for files with probes in the same way as run does.
@@ -58,6 +59,7 @@ func Take(ctx context.Context, log *slog.Logger) (_ []File, err error) {
 		i := File{
 			Path: e.Path, BuildID: e.BuildID, Soname: e.Soname, Sites: e.Sites, Processes: e.Processes, Mappers: e.Mappers,
 			Container: group.ContainerID, Unit: group.Unit, Trusted: e.Trusted, Distrust: e.Distrust, Reason: e.Refused,
+			Untraced: string(e.Untraced),
 		}
 		if e.Trusted && e.Namespaced {
 			i.Trusted, i.Distrust = false, "only root of its mount namespace can write it"
@@ -67,6 +69,9 @@ func Take(ctx context.Context, log *slog.Logger) (_ []File, err error) {
 		}
 		for _, problem := range e.Problems {
 			i.Problems = append(i.Problems, problem.Error())
+		}
+		if e.Refused != "" {
+			i.Reason = i.Untraced + ": " + e.Refused
 		}
 		switch file := files[e.Key]; {
 		case file == nil:

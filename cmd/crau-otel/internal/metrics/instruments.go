@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/totals"
+	"github.com/crau-otel/crau-otel/probes/untraced"
 )
 
 // Instrument documents one instrument. docs/metrics.md is generated from these.
@@ -68,6 +69,14 @@ var (
 		"crau_otel.limits.reached", "counter", "{item}", "limit, owner.class",
 		"What limits cost their owners, in the unit of the limit: files, sites, hits, trees, spans and so on.",
 	}
+	untracedFiles = Instrument{
+		"crau_otel.files.untraced", "gauge", "{file}", "reason",
+		"Known files that carry probes, or may, and are not traced, or only in part: " + untracedReasons() + ".",
+	}
+	silentProcesses = Instrument{
+		"crau_otel.processes.silent", "gauge", "{process}", "",
+		"Processes that discovery has set aside because they, or others of their owner, do not answer.",
+	}
 	ringFill = Instrument{
 		"crau_otel.ring.fill", "gauge", "1", "", "The part of the ring buffer that waits to be read, 0 to 1.",
 	}
@@ -83,6 +92,15 @@ func lossReasons() string {
 	return oneOf(names)
 }
 
+// untracedReasons lists the reasons why files are not traced.
+func untracedReasons() string {
+	var names []string
+	for _, r := range untraced.Reasons() {
+		names = append(names, string(r.Reason))
+	}
+	return oneOf(names)
+}
+
 // oneOf lists alternatives.
 func oneOf(names []string) string {
 	last := len(names) - 1
@@ -91,7 +109,10 @@ func oneOf(names []string) string {
 
 // Instruments returns every instrument.
 func Instruments() []Instrument {
-	return []Instrument{operations, violations, handshakes, hits, lost, connectionsSeen, connections, packetsLost, openContexts, spans, reached, ringFill}
+	return []Instrument{
+		operations, violations, handshakes, hits, lost, connectionsSeen, connections, packetsLost, openContexts, spans, reached,
+		untracedFiles, silentProcesses, ringFill,
+	}
 }
 
 // The attributes of the instruments.

@@ -28,6 +28,9 @@ type Health struct {
 	Connections     map[string]uint64
 	PacketsLost     map[string]uint64
 	OpenContexts    int
+	// UntracedFiles counts known files by the reason why they are not traced.
+	UntracedFiles   map[string]int
+	SilentProcesses int
 	RingFill        float64 // 0 to 1
 }
 
@@ -76,16 +79,19 @@ func New(cfg Config) (*Metrics, error) {
 }
 
 func observe(meter metric.Meter, health func() Health, monitor *limits.Monitor) error {
-	var errs [9]error
+	var errs [11]error
 	counter := func(i int, of Instrument) (c metric.Int64ObservableCounter) {
 		c, errs[i] = meter.Int64ObservableCounter(of.Name, metric.WithUnit(of.Unit), metric.WithDescription(of.Meaning))
 		return c
 	}
 	hitsCounter, lostCounter, spansCounter, reachedCounter := counter(0, hits), counter(1, lost), counter(2, spans), counter(3, reached)
 	seenCounter, connectionCounter, packetCounter := counter(6, connectionsSeen), counter(7, connections), counter(8, packetsLost)
-	contextsGauge, err := meter.Int64ObservableGauge(openContexts.Name, metric.WithUnit(openContexts.Unit),
-		metric.WithDescription(openContexts.Meaning))
-	errs[4] = err
+	gauge := func(i int, of Instrument) (g metric.Int64ObservableGauge) {
+		g, errs[i] = meter.Int64ObservableGauge(of.Name, metric.WithUnit(of.Unit), metric.WithDescription(of.Meaning))
+		return g
+	}
+	untracedGauge, silentGauge := gauge(9, untracedFiles), gauge(10, silentProcesses)
+	contextsGauge := gauge(4, openContexts)
 	fillGauge, err := meter.Float64ObservableGauge(ringFill.Name, metric.WithUnit(ringFill.Unit),
 		metric.WithDescription(ringFill.Meaning))
 	errs[5] = err
@@ -110,13 +116,18 @@ func observe(meter metric.Meter, health func() Health, monitor *limits.Monitor) 
 		for reason, n := range h.PacketsLost {
 			o.ObserveInt64(packetCounter, int64(n), metric.WithAttributes(keyReason.String(reason)))
 		}
+		for reason, n := range h.UntracedFiles {
+			o.ObserveInt64(untracedGauge, int64(n), metric.WithAttributes(keyReason.String(reason)))
+		}
+		o.ObserveInt64(silentGauge, int64(h.SilentProcesses))
 		o.ObserveInt64(contextsGauge, int64(h.OpenContexts))
 		o.ObserveFloat64(fillGauge, h.RingFill)
 		monitor.Each(func(l limits.Limit, c limits.Class, n uint64) {
 			o.ObserveInt64(reachedCounter, int64(n), metric.WithAttributes(keyLimit.String(string(l)), keyOwnerClass.String(string(c))))
 		})
 		return nil
-	}, hitsCounter, lostCounter, spansCounter, reachedCounter, seenCounter, connectionCounter, packetCounter, contextsGauge, fillGauge)
+	}, hitsCounter, lostCounter, spansCounter, reachedCounter, seenCounter, connectionCounter, packetCounter,
+		untracedGauge, silentGauge, contextsGauge, fillGauge)
 	return err
 }
 

@@ -275,6 +275,8 @@ func TestHealth(t *testing.T) {
 			PacketsLost:     map[string]uint64{"lost": asked},
 			OpenContexts:    int(10 - asked),
 			RingFill:        0.25 * float64(asked),
+			UntracedFiles:   map[string]int{"fuse": 2},
+			SilentProcesses: 3,
 		}
 	})
 	for n := range uint64(2) {
@@ -286,8 +288,10 @@ func TestHealth(t *testing.T) {
 			fmt.Sprintf("crau_otel.contexts.open{} %d", 10-n),
 			"crau_otel.events.lost{reason=fault} 0",
 			fmt.Sprintf("crau_otel.events.lost{reason=ring_full} %d", 7*n),
+			"crau_otel.files.untraced{reason=fuse} 2",
 			fmt.Sprintf("crau_otel.hits{} %d", 1000*n),
 			fmt.Sprintf("crau_otel.packets.lost{reason=lost} %d", n),
+			"crau_otel.processes.silent{} 3",
 			fmt.Sprintf("crau_otel.ring.fill{} %g", 0.25*float64(n)),
 			fmt.Sprintf("crau_otel.spans{outcome=exported} %d", 90*n),
 			"crau_otel.spans{outcome=failed} 1",
@@ -302,7 +306,7 @@ func TestHealth(t *testing.T) {
 func TestInstrumentsAreAsDocumented(t *testing.T) {
 	m := newMeter(t, 100, func() metrics.Health {
 		one := map[string]uint64{"one": 1}
-		return metrics.Health{Lost: one, Spans: one, Connections: one, PacketsLost: one}
+		return metrics.Health{Lost: one, Spans: one, Connections: one, PacketsLost: one, UntracedFiles: map[string]int{"one": 1}}
 	})
 	m.Record(known(handshake("curl")))
 	m.limits.Reached(limits.Files, limits.Owner{Name: "a", Class: limits.ClassUser}, 1)
@@ -339,7 +343,12 @@ func TestInstrumentsAreAsDocumented(t *testing.T) {
 			for _, p := range data.DataPoints {
 				note(p.Attributes)
 			}
-		case metricdata.Gauge[int64], metricdata.Gauge[float64]:
+		case metricdata.Gauge[int64]:
+			typ = "gauge"
+			for _, p := range data.DataPoints {
+				note(p.Attributes)
+			}
+		case metricdata.Gauge[float64]:
 			typ = "gauge"
 		case metricdata.Histogram[float64]:
 			typ = "histogram"

@@ -298,7 +298,7 @@ func TestExecForwardsSignals(t *testing.T) {
 func TestExecHandsDownWhatItWasGiven(t *testing.T) {
 	t.Parallel()
 	file := write(t, "descriptor", "handed down\n")
-	const script = `cat <&3; ulimit -n; echo "$MARK $NOTIFY_SOCKET"; ps -o pgid= -p $$ | tr -d ' '; ls /proc/self/fd | wc -l;
+	const script = `cat <&3; ulimit -n; echo "$MARK $NOTIFY_SOCKET"; cut -d' ' -f5 /proc/$$/stat; ls /proc/self/fd | wc -l;
 		grep -E '^(NoNewPrivs|Seccomp|CapEff|CapBnd|SigIgn|SigBlk):' /proc/self/status`
 	run := func(args ...string) string {
 		in, err := os.Open(file)

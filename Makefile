@@ -71,6 +71,10 @@ lint: bin/golangci-lint ## run the linters
 	cd tools && $(GO) vet ./...
 	shellcheck .ci/run $$(git ls-files '*.sh')
 
+.PHONY: vuln
+vuln: bin/govulncheck ## look for known vulnerabilities in what is called; needs jq; STDLIB=fail: those of Go as well
+	tools/vuln.sh bin/govulncheck
+
 .PHONY: dist
 dist: bin/nfpm bin/cyclonedx-gomod ## build the release into bin/dist: binaries, deb, rpm, SBOM, checksums
 	packaging/dist.sh bin/dist $(VERSION)
@@ -99,8 +103,9 @@ TOOL_cyclonedx-gomod := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 TOOL_kubeconform := github.com/yannh/kubeconform/cmd/kubeconform
 TOOL_helm := helm.sh/helm/v3/cmd/helm
 TOOL_kustomize := sigs.k8s.io/kustomize/kustomize/v5
+TOOL_govulncheck := golang.org/x/vuln/cmd/govulncheck
 
-bin/golangci-lint bin/nfpm bin/cyclonedx-gomod bin/kubeconform bin/helm bin/kustomize: bin/%: tools/go.mod
+bin/golangci-lint bin/nfpm bin/cyclonedx-gomod bin/kubeconform bin/helm bin/kustomize bin/govulncheck: bin/%: tools/go.mod
 	cd tools && $(GO) build -o ../$@ $(TOOL_$*)
 
 .PHONY: clean

@@ -44,7 +44,7 @@ var meanings = []struct{ key, meaning string }{
 	},
 	{"exporter", "Where spans are sent: `otlp`, `console` or `none`."},
 	{"console.format", "`text` draws trees; `json` writes one object per span, one a line."},
-	{"console.color", "`auto` (only on a terminal), `always` or `never`."},
+	{"console.color", "`auto` (only on a terminal, and not with `NO_COLOR` or `TERM=dumb`), `always` or `never`."},
 	{"log.level", "Least severe level of the agent's own log: `debug`, `info`, `warn` or `error`."},
 	{"log.format", "`text` or `json`."},
 	{"ring.size", "Buffer between kernel and agent: a power of two, 64KiB to 1GiB."},

@@ -6,6 +6,8 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -145,5 +147,45 @@ func TestKernelGoTLS(t *testing.T) {
 	}
 	if stats.Sent < 2 || stats.RingFull+stats.RateLimited+stats.NoStorage+stats.RecordsLost > 0 {
 		t.Errorf("%+v", stats)
+	}
+}
+
+// Connections that end before it is clear what they are count as neither TLS nor SSH when they close.
+func TestKernelConnectionsThatEndUndecided(t *testing.T) {
+	_, tr := start(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.Copy(c, c)
+			_ = c.Close()
+		}
+	}()
+	const connections = 50
+	for range connections {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = c.Write([]byte("hello"))
+		_ = c.(*net.TCPConn).CloseWrite()
+		_, _ = io.Copy(io.Discard, c)
+		_ = c.Close()
+	}
+	var stats tracer.WireStats
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if stats, err = tr.WireStats(); err != nil || stats.Other >= 2*connections {
+			break
+		}
+	}
+	if err != nil || stats.Other < 2*connections || stats.Seen < stats.Other {
+		t.Errorf("%v, %+v: want both sides of %d connections as neither", err, stats, connections)
 	}
 }

@@ -77,6 +77,8 @@ type couple struct {
 	before func(s *stage, port string) *exec.Cmd
 	// handshake is what both sides show, but for the role.
 	handshake string
+	// times is how many handshakes the client makes; 0 stands for 1.
+	times int
 	// prints means that the client prints the id of the server's process that answered: it is not the one that listens.
 	prints bool
 }
@@ -116,7 +118,7 @@ func (s *stage) perform(couples []couple) {
 				names[pid] = "server of " + c.name
 			}
 			for _, side := range []string{"client", "server"} {
-				want[side+" of "+c.name+": "+side+" "+c.handshake]++
+				want[side+" of "+c.name+": "+side+" "+c.handshake] += max(1, c.times)
 			}
 		})
 	}

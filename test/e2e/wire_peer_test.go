@@ -32,6 +32,7 @@ import (
 var peers = map[string]func(args []string) error{
 	"https": serveHTTPS, "get": getHTTPS, "smtp": serveSMTP, "load": loadTLS,
 	"serve-recorded": serveRecorded, "flood": flood, "silence": serveSilence, "half-open": halfOpen,
+	"again": connectAgain,
 }
 
 const peerVariable = "E2E_PEER"

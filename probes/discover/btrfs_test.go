@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// TestSubvolume maps a file of a btrfs subvolume directly and through overlays. Each subvolume has a device number of its
+// own, which neither the maps of processes nor the table of mounts has.
+func TestSubvolume(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	dir := t.TempDir()
+	image, mounted := filepath.Join(dir, "image"), filepath.Join(dir, "mounted")
+	if err := os.Mkdir(mounted, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	run := func(name string, args ...string) {
+		t.Helper()
+		if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+			missing(t, "%s: %v: %s", name, err, out)
+		}
+	}
+	run("truncate", "-s", "128M", image)
+	run("mkfs.btrfs", "-q", image)
+	run("mount", "-o", "loop", image, mounted)
+	t.Cleanup(func() { run("umount", mounted) })
+	lower := filepath.Join(mounted, "subvolume")
+	run("btrfs", "subvolume", "create", lower)
+	below := sample(t, "sample", lower, "lib.so")
+	paths := []string{below}
+	for _, name := range []string{"one", "two"} {
+		paths = append(paths, filepath.Join(overlay(t, mounted, name, lower), "lib.so"))
+	}
+	mappers := []*child{mapper(t, paths[0]), mapper(t, paths[1]), mapper(t, paths[2])}
+	w := discover(t, Config{Rules: Rules{Enabled: true}}, dir)
+	w.scan(t)
+	if list := w.Inventory(); len(list) != 1 || list[0].Mappers != len(mappers) {
+		t.Errorf("got %+v, want one file with %d processes", list, len(mappers))
+	}
+	if err := w.Close(); err != nil { // the file system is busy otherwise
+		t.Error(err)
+	}
+	for _, c := range mappers {
+		c.stop()
+	}
+}

@@ -56,6 +56,9 @@ type hop struct {
 	env   []string
 	ready func() bool
 
+	// The signal that kill sends instead of SIGKILL.
+	ending syscall.Signal
+
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when the program has ended
 	log   output
@@ -120,9 +123,19 @@ func (h *hop) start() {
 	})
 }
 
-// kill ends the program at once, as a crash would.
+// kill ends the program at once, as a crash would, unless it has a gentler way of ending.
 func (h *hop) kill() {
-	if h.ended != nil {
+	if h.ended == nil {
+		return
+	}
+	signal := h.ending
+	if signal == 0 {
+		signal = syscall.SIGKILL
+	}
+	_ = h.cmd.Process.Signal(signal)
+	select {
+	case <-h.ended:
+	case <-time.After(patience):
 		_ = h.cmd.Process.Kill()
 		<-h.ended
 	}
@@ -176,6 +189,7 @@ func startChain(t *testing.T, keepPercent int) *chain {
 	var traces string
 	c.jaeger, c.query, traces = startJaeger(t, filepath.Join(dir, "jaeger"))
 	c.broker = start(t, "broker", listening(kafka), nil, kafka, filepath.Join(dir, "kafka"))
+	c.broker.ending = syscall.SIGTERM // it writes down which topics it has when it ends only
 	c.gateway = start(t, "otelcol", listening(prometheus), []string{
 		"KAFKA_BROKERS=" + kafka, "TRACES_ENDPOINT=" + traces, "PROMETHEUS_ENDPOINT=" + prometheus,
 		"QUEUE_DIR=" + filepath.Join(dir, "gateway"), fmt.Sprintf("KEEP_PERCENT=%d", keepPercent),

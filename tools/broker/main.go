@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command broker runs a Kafka broker for tests. It keeps its data in a folder, so that a broker which is killed and
-// started again on the same folder goes on where it was.
+// Command broker runs a Kafka broker for tests. It keeps its data in a folder, so that a broker which is ended by
+// SIGTERM and started again on the same folder goes on where it was.
 //
 //	broker ADDRESS DIR
 //

@@ -35,7 +35,8 @@ func fakeJaeger(t *testing.T, key, value string) *httptest.Server {
 		}
 		for name := range query {
 			switch name {
-			case "query.service_name", "query.start_time_min", "query.start_time_max", "query.attributes", "query.search_depth":
+			case "query.service_name", "query.start_time_min", "query.start_time_max", "query.attributes", "query.search_depth",
+				"query.num_traces": // what 1.76 calls the depth
 			default:
 				t.Errorf("unknown parameter %s", name)
 			}

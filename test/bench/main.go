@@ -66,7 +66,7 @@ func flags() (cfg config, err error) {
 	flag.IntVar(&cfg.loadRounds, "load-rounds", 1, "rounds of sustained loads")
 	flag.DurationVar(&cfg.loadTime, "load-time", 0, "length of a sustained load (10s, quick 1s)")
 	flag.Float64Var(&cfg.rate, "rate", 0, "events a second of a sustained load (500000, soak 50000)")
-	flag.StringVar(&cfg.loads, "loads", "trees,trees-single,words", "`which` sustained loads to measure")
+	flag.StringVar(&cfg.loads, "loads", "trees,trees-roots,trees-single,words", "`which` sustained loads to measure")
 	flag.StringVar(&cfg.profiles, "profiles", "", "`folder` for CPU profiles of crau-otel under the sustained loads; they cost a few percent")
 	flag.BoolVar(&cfg.soak, "soak", false, "only a long load: ten minutes (--load-time) at 50,000 events/s (--rate)")
 	flag.DurationVar(&cfg.outage, "outage", 0, "for how long the receiver is away in a soak, at its start and once more")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ type load struct {
 	// thread.
 	perTree int
 	args    []string // of the sample program
+	agent   []string // further arguments of crau-otel
 }
 
 func loads() []load {
@@ -31,7 +33,12 @@ func loads() []load {
 			args: []string{"--style", "self", "--role", "client", "--group", "29", "--offer", "29"},
 		},
 		{
-			name: "trees-single", perTree: 30, what: "the same in 30 events with at most a pair each, as GnuTLS reports it",
+			name: "trees-roots", perTree: 8, what: "the same with spans.detail handshake: 1 span",
+			args:  []string{"--style", "self", "--role", "client", "--group", "29", "--offer", "29"},
+			agent: []string{"--detail", "handshake"},
+		},
+		{
+			name: "trees-single", perTree: 30, what: "trees in 30 events with at most a pair each, as GnuTLS reports it",
 			args: []string{"--style", "explicit", "--role", "client", "--group", "29", "--offer", "29"},
 		},
 		{name: "words", what: "words on one long-lived context a thread"},
@@ -112,9 +119,9 @@ func measureLoad(cfg config, l load, c candidate) (_ *sustained, err error) {
 	if l.perTree == 0 {
 		program = filepath.Join(cfg.dir, "load5")
 	}
-	var args []string
+	args := slices.Clone(l.agent)
 	if cfg.profiles != "" {
-		args = []string{"--pprof", "127.0.0.1:0"}
+		args = append(args, "--pprof", "127.0.0.1:0")
 	}
 	a, err := startAgent(c.path, r, []string{program}, args...)
 	if err != nil {

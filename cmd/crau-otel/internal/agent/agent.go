@@ -133,6 +133,10 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	a.outcome.Wire = a.attachWire()
 	onWire := a.outcome.Wire == nil
 	if sites == 0 && !a.cfg.Discovery.Enabled && !onWire {
+		a.attachments.wait(ctx) // there is nothing else to do
+		files, sites = a.attachments.count()
+	}
+	if sites == 0 && !a.cfg.Discovery.Enabled && !onWire && ctx.Err() == nil {
 		return errors.New("nothing attached: no file has a usable crypto_auditing probe")
 	}
 	if a.cfg.User != "" {

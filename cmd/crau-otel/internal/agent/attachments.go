@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"os"
 	"sync"
 	"time"
@@ -115,6 +117,20 @@ func (a *attachments) add(f *discover.File) {
 	case <-time.After(attachPatience):
 		a.log.Warn("attaching takes long; the file is traced as soon as the kernel has attached it", "file", f.Path)
 		go a.warnStuck([]string{f.Path})
+	}
+}
+
+// wait waits until every file that is being attached is attached or given up, or until ctx is done.
+func (a *attachments) wait(ctx context.Context) {
+	a.mu.Lock()
+	pending := slices.Collect(maps.Values(a.files))
+	a.mu.Unlock()
+	for _, file := range pending {
+		select {
+		case <-file.ended:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

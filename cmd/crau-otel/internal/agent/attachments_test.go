@@ -3,7 +3,9 @@
 package agent
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/probes"
@@ -27,4 +29,26 @@ func TestDescribeLibrary(t *testing.T) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	}
+}
+
+// A file whose attaching takes long counts as attached once the kernel has attached it.
+func TestWaitForFilesThatAreBeingAttached(t *testing.T) {
+	t.Parallel()
+	file := &attached{ended: make(chan struct{})}
+	a := &attachments{files: map[discover.Key]*attached{{}: file}}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	a.wait(ctx) // returns, though the file never ends
+	waited := make(chan struct{})
+	go func() {
+		defer close(waited)
+		a.wait(t.Context())
+	}()
+	select {
+	case <-waited:
+		t.Fatal("did not wait")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(file.ended)
+	<-waited
 }

@@ -7,8 +7,8 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
-	"slices"
 	"os"
+	"slices"
 	"sync"
 	"time"
 

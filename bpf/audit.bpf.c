@@ -14,6 +14,7 @@
 #include "operand.h"
 #include "pair.h"
 #include "process.h"
+#include "admit.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -35,20 +36,22 @@ static __always_inline int creates_context(__u8 kind)
 }
 
 /* Assembles the record of a hit in the slot. Returns CRAU_STAT_SENT, or the reason why there is no record. */
-static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *spec, __u32 file, struct slot *s,
+static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *spec, struct slot *s,
 					   struct crau_record *head)
 {
 	__u64 arg[CRAU_MAX_ARGS] = {};
 	__u64 array = 0, length = 0;
+	__u32 bytes;
 	int single = 0;
 
+	#pragma unroll
 	for (int i = 0; i < CRAU_MAX_ARGS; i++) {
-		if (i < spec->nargs && read_argument(ctx, &spec->args[i], &arg[i]))
+		if (read_argument(ctx, s, &spec->args[i], &arg[i]))
 			return CRAU_STAT_FAULT;
 	}
 	head->context = arg[0];
 	head->parent = 0;
-	head->file = file;
+	head->file = spec->file;
 	head->kind = spec->kind;
 	head->flags = 0;
 	head->pairs = 0;
@@ -90,8 +93,9 @@ static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *sp
 		length = CRAU_MAX_PAIRS;
 		head->flags |= CRAU_CUT | CRAU_LOST;
 	}
-	if (length && !single &&
-	    read_user(s->elements, length * sizeof(s->elements[0]), array)) {
+	bytes = length * sizeof(s->elements[0]);
+	barrier_var(bytes); /* Linux 6.1's verifier only follows the register that is compared */
+	if (length && !single && (bytes > sizeof(s->elements) || read_user(s, s->elements, bytes, array))) {
 		if (spec->kind == CRAU_DATA)
 			return CRAU_STAT_FAULT;
 		length = 0;
@@ -116,11 +120,11 @@ static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *sp
 }
 
 /* Records one hit. Returns CRAU_STAT_SENT, or the reason why it was not recorded. */
-static __always_inline enum crau_stat record(void *ctx, const struct crau_spec *spec, __u32 file, struct slot *s,
-					     __u64 lost, __u64 id, __u64 now)
+static __always_inline enum crau_stat record(void *ctx, const struct crau_spec *spec, struct slot *s, __u64 lost,
+					     __u64 id, __u64 now)
 {
 	struct crau_record *head = (struct crau_record *)s->record;
-	enum crau_stat outcome = fill(ctx, spec, file, s, head);
+	enum crau_stat outcome = fill(ctx, spec, s, head);
 	__u32 len = s->len;
 
 	if (outcome != CRAU_STAT_SENT)
@@ -160,7 +164,6 @@ int audit(void *ctx)
 	__u64 id = bpf_get_current_pid_tgid();
 	__u64 now = bpf_ktime_get_boot_ns();
 	struct cpu *cpu = bpf_map_lookup_elem(&cpus, &zero);
-	struct crau_budget *process = 0;
 	enum crau_stat outcome;
 	struct slot *s;
 	struct run *r;
@@ -170,27 +173,30 @@ int audit(void *ctx)
 	index = take_run(cpu);
 	if (index >= CRAU_RUNS) {
 		count(CRAU_STAT_BUSY);
-		count_lost(0, id >> 32);
+		count_lost(id >> 32);
 		return 0;
 	}
 	r = &cpu->runs[index];
 	s = bpf_map_lookup_elem(&slots, &index);
+	outcome = CRAU_STAT_MALFORMED;
 	/* A site's index can be used again while the kernel still detaches the file that had it before. */
-	if (!spec || !spec->kind || spec->file != file || !s)
-		outcome = CRAU_STAT_MALFORMED;
-	else if (!admit(r, id >> 32, id, now, &process))
-		outcome = CRAU_STAT_RATE_LIMITED;
-	else
-		outcome = record(ctx, spec, file, s, r->lost, id, now);
-	if (outcome == CRAU_STAT_SENT)
-		r->sent++;
+	if (spec && spec->kind && spec->file == file && s) {
+		s->run = index;
+		outcome = admit(r, id, now);
+		if (outcome == CRAU_STAT_SENT)
+			outcome = record(ctx, spec, s, r->lost, id, now);
+		if (outcome == CRAU_STAT_SENT) {
+			r->sent++;
+			r->bytes += s->len + RING_HEADER;
+		}
+	}
 	barrier();
 	*(volatile __u32 *)&r->taken = 0; /* only read by programs on this CPU, so a compiler barrier suffices */
 	if (outcome == CRAU_STAT_SENT)
 		return 0;
 	count(outcome);
 	if (outcome != CRAU_STAT_HIDDEN)
-		count_lost(process, id >> 32);
+		count_lost(id >> 32);
 	return 0;
 }
 
@@ -227,6 +233,7 @@ int process_exit(void *ctx __attribute__((unused)))
 	__u32 tgid = id >> 32;
 	struct crau_budget *process = bpf_map_lookup_elem(&processes, &tgid);
 	struct crau_record *head;
+	__u32 announced;
 	__u64 lost;
 
 	__sync_fetch_and_add(&epoch, 1); /* the process id can be reused, even if the process is not in the map */
@@ -240,7 +247,10 @@ int process_exit(void *ctx __attribute__((unused)))
 	if (!process)
 		return 0;
 	lost = process->lost;
+	announced = process->announced;
 	bpf_map_delete_elem(&processes, &tgid);
+	if (!announced)
+		return 0;
 	head = bpf_ringbuf_reserve(&ring, sizeof(*head), 0);
 	if (!head) {
 		count(CRAU_STAT_PROCESS_LOST);

@@ -15,6 +15,7 @@ enum crau_limit {
 	CRAU_MAX_NAME = 256,	/* bytes of an executable's name, with the NUL */
 	CRAU_MAX_COMM = 16,	/* bytes of a task's name, with the NUL */
 	CRAU_RUNS = 8,		/* runs of the program in progress on one CPU */
+	CRAU_SLEEPING_RUNS = 4,	/* of which may sleep in a page fault */
 	CRAU_MAX_SCOPES = 16,	/* scopes that can be included */
 	CRAU_MAX_SCOPE = 16,	/* bytes of a scope that are compared */
 	CRAU_FILLS = 8,		/* the reader is woken when a CRAU_FILLS-th of the ring is in use */
@@ -39,6 +40,7 @@ enum crau_operand_kind {
 	CRAU_CONST,
 	CRAU_REGISTER,
 	CRAU_MEMORY,
+	CRAU_WHOLE_REGISTER,	/* CRAU_REGISTER of 8 bytes without displacement or shift: the usual case, evaluated faster */
 };
 
 enum crau_pair_type {
@@ -57,14 +59,15 @@ enum crau_flag {
 	CRAU_VALUE_OFFSET = 32,	/* pairs only: the word is the value's offset into the file's strings */
 };
 
-/* Per-CPU counters. Every hit increments exactly one of the first seven. */
+/* Per-CPU counters. Every hit increments exactly one of the first eight. */
 enum crau_stat {
 	CRAU_STAT_SENT,		/* hits whose record was written to the ring; counted by the runs */
 	CRAU_STAT_RING_FULL,	/* the ring was full */
 	CRAU_STAT_FAULT,	/* an argument or the array was unreadable */
 	CRAU_STAT_BUSY,		/* all runs of the CPU were in use */
 	CRAU_STAT_MALFORMED,	/* the site has no specification */
-	CRAU_STAT_RATE_LIMITED,	/* the process exceeded its rate limit or its share of a filling ring */
+	CRAU_STAT_RATE_LIMITED,	/* the process exceeded its rate limit or its share of the ring */
+	CRAU_STAT_OWNER_LIMITED,	/* the owner of the process used up its share of the ring */
 	CRAU_STAT_HIDDEN,	/* data of excluded scopes */
 	CRAU_STAT_PAIR_FAULT,	/* pairs missing from sent records because their key was unreadable */
 	CRAU_STAT_TRUNCATED,	/* sent records with a truncated key, value or array */
@@ -82,7 +85,7 @@ enum crau_wake {
 
 /* The location of one argument of a probe site. */
 struct crau_operand {
-	__s64 value;	/* the constant, or the displacement */
+	__s64 value;	/* the constant with all 64 bits, or the displacement */
 	__u8 kind;	/* enum crau_operand_kind */
 	__u8 base;	/* index of a 64-bit word in the saved registers; 0xff: none */
 	__u8 index;	/* likewise */
@@ -95,15 +98,13 @@ struct crau_operand {
 
 /* A probe site. The attach cookie is its index in the map sites. */
 struct crau_spec {
-	struct crau_operand args[CRAU_MAX_ARGS];
+	struct crau_operand args[CRAU_MAX_ARGS];	/* those that the probe does not have are the constant 0 */
 	__u64 address;	/* virtual address of the site in the file */
 	__u64 strings;	/* virtual address in the file of the strings that user space has a copy of */
 	__u32 strings_len;	/* offsets below this resolve from user space's copy */
 	__u32 file;	/* file number for user space */
 	__u8 kind;	/* enum crau_kind; 0: unused entry */
-	__u8 nargs;
-	__u16 pad;
-	__u32 pad2;
+	__u8 pad[7];
 };
 
 /* A scope: the part of a key before "::", such as tls. */
@@ -147,15 +148,23 @@ struct crau_element {
 #define CRAU_SIZE_WORD ((__u64)-2)
 #define CRAU_SIZE_STRING ((__u64)-1)
 
+/* Use of the ring by an owner or process, see share.h. It is updated without a lock and need not be exact. */
+struct crau_share {
+	__u64 boundary;	/* position in the ring at which the later part began */
+	__u64 last;	/* position of the last record, or behind it */
+	__u64 earlier;	/* bytes */
+	__u64 later;	/* bytes */
+};
+
 /* The state of a process that has hit a probe. Threads update it without a lock; only lost has to be exact. */
 struct crau_budget {
 	__u64 lost;	/* hits lost */
-	__u64 second;	/* start of the current interval of about a second, CLOCK_BOOTTIME, ns */
-	__u64 moment;	/* start of the current interval of about 17 ms, likewise */
+	__u64 owner;	/* see share.h */
+	__u64 since;	/* first hit, CLOCK_BOOTTIME, ns */
+	__u64 second;	/* start of the current interval of about a second, likewise */
 	__u32 second_hits;
-	__u32 moment_hits;
-	__u32 limited;	/* until the end of the moment */
-	__u32 pad;
+	__u32 announced;	/* its crau_process record was written */
+	struct crau_share share;
 };
 
 /* Describes a process at its first probe hit. */

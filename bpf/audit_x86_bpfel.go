@@ -22,21 +22,22 @@ type AuditCpu struct {
 		Epoch uint64
 		Lost  uint64
 		Hits  uint32
-		Pad   uint32
+		Bytes uint32
+		Owner uint64
 		Sent  uint64
 	}
-	N [11]uint64
+	N [12]uint64
 }
 
 type AuditCrauBudget struct {
 	_          structs.HostLayout
 	Lost       uint64
+	Owner      uint64
+	Since      uint64
 	Second     uint64
-	Moment     uint64
 	SecondHits uint32
-	MomentHits uint32
-	Limited    uint32
-	Pad        uint32
+	Announced  uint32
+	Share      AuditCrauShare
 }
 
 type AuditCrauFlag uint32
@@ -69,16 +70,17 @@ const (
 type AuditCrauLimit uint32
 
 const (
-	AuditCrauLimitCRAU_MAX_ARGS   AuditCrauLimit = 4
-	AuditCrauLimitCRAU_MAX_PAIRS  AuditCrauLimit = 16
-	AuditCrauLimitCRAU_MAX_KEY    AuditCrauLimit = 62
-	AuditCrauLimitCRAU_MAX_VALUE  AuditCrauLimit = 256
-	AuditCrauLimitCRAU_MAX_NAME   AuditCrauLimit = 256
-	AuditCrauLimitCRAU_MAX_COMM   AuditCrauLimit = 16
-	AuditCrauLimitCRAU_RUNS       AuditCrauLimit = 8
-	AuditCrauLimitCRAU_MAX_SCOPES AuditCrauLimit = 16
-	AuditCrauLimitCRAU_MAX_SCOPE  AuditCrauLimit = 16
-	AuditCrauLimitCRAU_FILLS      AuditCrauLimit = 8
+	AuditCrauLimitCRAU_MAX_ARGS      AuditCrauLimit = 4
+	AuditCrauLimitCRAU_MAX_PAIRS     AuditCrauLimit = 16
+	AuditCrauLimitCRAU_MAX_KEY       AuditCrauLimit = 62
+	AuditCrauLimitCRAU_MAX_VALUE     AuditCrauLimit = 256
+	AuditCrauLimitCRAU_MAX_NAME      AuditCrauLimit = 256
+	AuditCrauLimitCRAU_MAX_COMM      AuditCrauLimit = 16
+	AuditCrauLimitCRAU_RUNS          AuditCrauLimit = 8
+	AuditCrauLimitCRAU_SLEEPING_RUNS AuditCrauLimit = 4
+	AuditCrauLimitCRAU_MAX_SCOPES    AuditCrauLimit = 16
+	AuditCrauLimitCRAU_MAX_SCOPE     AuditCrauLimit = 16
+	AuditCrauLimitCRAU_FILLS         AuditCrauLimit = 8
 )
 
 type AuditCrauOperand struct {
@@ -97,9 +99,10 @@ type AuditCrauOperand struct {
 type AuditCrauOperandKind uint32
 
 const (
-	AuditCrauOperandKindCRAU_CONST    AuditCrauOperandKind = 0
-	AuditCrauOperandKindCRAU_REGISTER AuditCrauOperandKind = 1
-	AuditCrauOperandKindCRAU_MEMORY   AuditCrauOperandKind = 2
+	AuditCrauOperandKindCRAU_CONST          AuditCrauOperandKind = 0
+	AuditCrauOperandKindCRAU_REGISTER       AuditCrauOperandKind = 1
+	AuditCrauOperandKindCRAU_MEMORY         AuditCrauOperandKind = 2
+	AuditCrauOperandKindCRAU_WHOLE_REGISTER AuditCrauOperandKind = 3
 )
 
 type AuditCrauPair struct {
@@ -152,6 +155,14 @@ type AuditCrauScope struct {
 	Text [16]uint8
 }
 
+type AuditCrauShare struct {
+	_        structs.HostLayout
+	Boundary uint64
+	Last     uint64
+	Earlier  uint64
+	Later    uint64
+}
+
 type AuditCrauSpec struct {
 	_          structs.HostLayout
 	Args       [4]AuditCrauOperand
@@ -160,26 +171,25 @@ type AuditCrauSpec struct {
 	StringsLen uint32
 	File       uint32
 	Kind       uint8
-	Nargs      uint8
-	Pad        uint16
-	Pad2       uint32
+	Pad        [7]uint8
 }
 
 type AuditCrauStat uint32
 
 const (
-	AuditCrauStatCRAU_STAT_SENT         AuditCrauStat = 0
-	AuditCrauStatCRAU_STAT_RING_FULL    AuditCrauStat = 1
-	AuditCrauStatCRAU_STAT_FAULT        AuditCrauStat = 2
-	AuditCrauStatCRAU_STAT_BUSY         AuditCrauStat = 3
-	AuditCrauStatCRAU_STAT_MALFORMED    AuditCrauStat = 4
-	AuditCrauStatCRAU_STAT_RATE_LIMITED AuditCrauStat = 5
-	AuditCrauStatCRAU_STAT_HIDDEN       AuditCrauStat = 6
-	AuditCrauStatCRAU_STAT_PAIR_FAULT   AuditCrauStat = 7
-	AuditCrauStatCRAU_STAT_TRUNCATED    AuditCrauStat = 8
-	AuditCrauStatCRAU_STAT_PROCESS_LOST AuditCrauStat = 9
-	AuditCrauStatCRAU_STAT_FAMILY_FULL  AuditCrauStat = 10
-	AuditCrauStatCRAU_STATS             AuditCrauStat = 11
+	AuditCrauStatCRAU_STAT_SENT          AuditCrauStat = 0
+	AuditCrauStatCRAU_STAT_RING_FULL     AuditCrauStat = 1
+	AuditCrauStatCRAU_STAT_FAULT         AuditCrauStat = 2
+	AuditCrauStatCRAU_STAT_BUSY          AuditCrauStat = 3
+	AuditCrauStatCRAU_STAT_MALFORMED     AuditCrauStat = 4
+	AuditCrauStatCRAU_STAT_RATE_LIMITED  AuditCrauStat = 5
+	AuditCrauStatCRAU_STAT_OWNER_LIMITED AuditCrauStat = 6
+	AuditCrauStatCRAU_STAT_HIDDEN        AuditCrauStat = 7
+	AuditCrauStatCRAU_STAT_PAIR_FAULT    AuditCrauStat = 8
+	AuditCrauStatCRAU_STAT_TRUNCATED     AuditCrauStat = 9
+	AuditCrauStatCRAU_STAT_PROCESS_LOST  AuditCrauStat = 10
+	AuditCrauStatCRAU_STAT_FAMILY_FULL   AuditCrauStat = 11
+	AuditCrauStatCRAU_STATS              AuditCrauStat = 12
 )
 
 type AuditCrauWake uint32
@@ -194,6 +204,9 @@ type AuditSlot struct {
 	_          structs.HostLayout
 	Len        uint32
 	StringsLen uint32
+	Run        uint32
+	Pad        uint32
+	Value      uint64
 	Strings    uint64
 	Scope      AuditCrauScope
 	Elements   [16]struct {
@@ -211,6 +224,7 @@ type AuditSlot struct {
 const (
 	AuditMapCpus              = "cpus"
 	AuditMapFamily            = "family"
+	AuditMapOwners            = "owners"
 	AuditMapProcesses         = "processes"
 	AuditMapRing              = "ring"
 	AuditMapScopes            = "scopes"
@@ -292,6 +306,7 @@ type AuditProgramSpecs struct {
 type AuditMapSpecs struct {
 	Cpus      *ebpf.MapSpec `ebpf:"cpus"`
 	Family    *ebpf.MapSpec `ebpf:"family"`
+	Owners    *ebpf.MapSpec `ebpf:"owners"`
 	Processes *ebpf.MapSpec `ebpf:"processes"`
 	Ring      *ebpf.MapSpec `ebpf:"ring"`
 	Scopes    *ebpf.MapSpec `ebpf:"scopes"`
@@ -343,6 +358,7 @@ func (o *AuditObjects) Close() error {
 type AuditMaps struct {
 	Cpus      *ebpf.Map `ebpf:"cpus"`
 	Family    *ebpf.Map `ebpf:"family"`
+	Owners    *ebpf.Map `ebpf:"owners"`
 	Processes *ebpf.Map `ebpf:"processes"`
 	Ring      *ebpf.Map `ebpf:"ring"`
 	Scopes    *ebpf.Map `ebpf:"scopes"`
@@ -354,6 +370,7 @@ func (m *AuditMaps) Close() error {
 	return _AuditClose(
 		m.Cpus,
 		m.Family,
+		m.Owners,
 		m.Processes,
 		m.Ring,
 		m.Scopes,

@@ -40,13 +40,6 @@ struct {
 	__type(value, __u64);
 } wire_stats SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, CRAU_WIRE_OWNERS);
-	__type(key, struct crau_wire_owner);
-	__type(value, struct crau_budget);
-} owners SEC(".maps");
-
 /* Ports whose connections are not examined, local or remote, in host byte order. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

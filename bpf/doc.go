@@ -4,8 +4,9 @@
 // arm64.
 //
 //   - audit.bpf.c is the program that runs at every probe hit. It finds the site by the attach cookie, evaluates the
-//     arguments (operand.h), checks the limits of the process (process.h), reads keys and values (pair.h) and writes a
-//     record to the ring buffer. Its maps are in maps.h, and the layouts it shares with user space in audit.h.
+//     arguments (operand.h), checks the limits of the process and its owner (admit.h, share.h), reads keys and values
+//     (pair.h) and writes a record to the ring buffer. A process's first record says who it is (process.h). The maps are
+//     in maps.h, and the layouts shared with user space in audit.h.
 //   - wire.bpf.c sends the packets that open TLS and SSH connections. What it keeps of a connection is in conn.h, how it
 //     recognises protocols in hello.h, how it reads and sends a packet in packet.h, and what it shares with user space in
 //     wire.h.

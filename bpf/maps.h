@@ -34,7 +34,8 @@ struct run {
 	__u64 epoch;	/* value of epoch when the fields below were cached */
 	__u64 lost;	/* lost hits of the process at that time */
 	__u32 hits;	/* hits since then that are not yet counted in the process's budget */
-	__u32 pad;
+	__u32 bytes;	/* bytes of their records, not yet counted in the shares of the process and its owner */
+	__u64 owner;	/* of the process */
 	__u64 sent;	/* CRAU_STAT_SENT */
 };
 
@@ -63,6 +64,9 @@ struct {
 struct slot {
 	__u32 len;
 	__u32 strings_len;	/* as in the site's specification */
+	__u32 run;	/* index of the run that uses it */
+	__u32 pad;
+	__u64 value;	/* of the argument that was evaluated last */
 	__u64 strings;	/* address of the file's strings in the process */
 	struct crau_scope scope;
 	struct crau_element elements[CRAU_MAX_PAIRS];
@@ -83,7 +87,7 @@ struct {
 	__type(value, struct crau_spec);
 } sites SEC(".maps");
 
-/* Processes whose crau_process record was written, by tgid. */
+/* Processes that have hit a probe or opened a connection, by tgid. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
@@ -123,14 +127,6 @@ static __always_inline __u64 wakeup(void)
 		return BPF_RB_NO_WAKEUP;
 	*(volatile __u32 *)&reader_waits = CRAU_WAKE_NEVER;
 	return BPF_RB_FORCE_WAKEUP;
-}
-
-/* If the reader waits for the ring to fill, and it has, makes the next record wake the reader. */
-static __always_inline void check_ring_fill(void)
-{
-	if (*(volatile __u32 *)&reader_waits == CRAU_WAKE_FILL &&
-	    bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE) / CRAU_FILLS)
-		*(volatile __u32 *)&reader_waits = CRAU_WAKE_NEXT;
 }
 
 #endif

@@ -34,37 +34,55 @@ static __always_inline __u64 saved_register(void *ctx, __u8 n)
 	return v;
 }
 
-/* Reads memory of the traced process, sleeping if a page is not resident. */
-static __always_inline long read_user(void *to, __u32 size, __u64 from)
+/* Reports whether a run may sleep in a page fault. Not all may, so that sleepers never take all runs of a CPU. */
+static __always_inline int may_sleep(const struct slot *s) { return can_sleep && s->run < CRAU_SLEEPING_RUNS; }
+
+/* Reads memory of the traced process. If a page is not resident, it sleeps, provided that the run may. */
+static __always_inline long read_user(const struct slot *s, void *to, __u32 size, __u64 from)
 {
 	long err = bpf_probe_read_user(to, size, (void *)from);
 
-	if (err && can_sleep)
+	if (err && may_sleep(s))
 		err = bpf_copy_from_user(to, size, (void *)from);
 	return err;
 }
 
-/* Evaluates an argument. */
-static __always_inline long read_argument(void *ctx, const struct crau_operand *op, __u64 *to)
+/* Evaluates an argument into the slot. Returns an error if it cannot be read. */
+static __noinline long evaluate(void *ctx, struct slot *s, const struct crau_operand *op)
 {
-	__u64 v = op->value, raw = 0;
+	__u64 v = op->value + (saved_register(ctx, op->base) >> (op->shift & 63)), raw = 0;
 	__u8 unused_bits;
 
-	if (op->kind != CRAU_CONST)
-		v += saved_register(ctx, op->base) >> (op->shift & 63);
 	if (op->kind == CRAU_MEMORY) {
 		__u32 size = op->size;
 
 		if (op->index != 0xff)
 			v += saved_register(ctx, op->index) << (op->scale & 63);
 		barrier_var(size); /* the checked and the used size must be the same register */
-		if (size > sizeof(raw) || read_user(&raw, size, v))
+		if (size > sizeof(raw) || read_user(s, &raw, size, v))
 			return -1;
 		v = raw;
 	}
 	unused_bits = (64 - op->size * 8) & 63;
 	v <<= unused_bits;
-	*to = op->is_signed ? (__u64)((__s64)v >> unused_bits) : v >> unused_bits;
+	s->value = op->is_signed ? (__u64)((__s64)v >> unused_bits) : v >> unused_bits;
+	return 0;
+}
+
+/* Evaluates an argument. */
+static __always_inline long read_argument(void *ctx, struct slot *s, const struct crau_operand *op, __u64 *to)
+{
+	if (op->kind == CRAU_CONST) {
+		*to = op->value;
+		return 0;
+	}
+	if (op->kind == CRAU_WHOLE_REGISTER) {
+		*to = saved_register(ctx, op->base);
+		return 0;
+	}
+	if (evaluate(ctx, s, op))
+		return -1;
+	*to = s->value;
 	return 0;
 }
 

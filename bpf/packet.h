@@ -48,18 +48,19 @@ static __always_inline int parse(struct __sk_buff *skb, struct packet *p)
 	return 0;
 }
 
-/* Whether the owner of the connection may have another record. */
-static __always_inline int owner_admitted(__u64 cgroup, __u32 uid, __u64 now)
+/* Whether the owner of the connection may have another record. If so, its share is charged for it. */
+static __always_inline int owner_admitted(struct packet *p, const struct fill *f)
 {
-	struct crau_wire_owner owner = {.cgroup = cgroup, .uid = uid};
-	struct crau_budget fresh = {.second = now, .moment = now};
-	struct crau_budget *b = bpf_map_lookup_elem(&owners, &owner);
+	__u64 owner = owner_of(p->uid, p->cgroup);
+	struct crau_share *share = share_of(owner);
+	__u32 len = sizeof(struct crau_packet) + RING_HEADER;
 
-	if (!b) {
-		bpf_map_update_elem(&owners, &owner, &fresh, BPF_ANY);
+	if (!share)
 		return 1;
-	}
-	return !over_budget(b, 1, now);
+	if (charge(share, 0, f) >= free_bytes(owner, f) * BUSY_PART)
+		return 0;
+	charge(share, len + (p->len <= 512 ? 512 : p->len <= 2048 ? 2048 : CRAU_WIRE_BYTES), f);
+	return 1;
 }
 
 #define FILL_AND_SUBMIT(room)                                                          \
@@ -97,8 +98,9 @@ static __always_inline int owner_admitted(__u64 cgroup, __u32 uid, __u64 now)
 	} while (0)
 
 /* Sends the packet to user space. Returns 0 on success. */
-static __noinline int submit(struct __sk_buff *skb, struct packet *p, struct direction *d)
+static __noinline int submit(struct __sk_buff *skb, struct packet *p, struct direction *d, const struct fill *f)
 {
+	struct crau_budget *process;
 	struct task_struct *task;
 	__u32 len = p->len, tgid = 0, tid = 0;
 
@@ -108,13 +110,15 @@ static __noinline int submit(struct __sk_buff *skb, struct packet *p, struct dir
 		tid = BPF_CORE_READ(task, pid);
 		if (tgid && BPF_CORE_READ(task, mm)) {
 			p->flags |= CRAU_WIRE_OWNER;
-			if (!observed(tgid))
+			if (!observed(tgid)) {
 				p->foreign = 1;
-			else if (!bpf_map_lookup_elem(&processes, &tgid))
-				announce(tgid, tid, p->now);
+			} else {
+				process = current_process(tgid, p->now);
+				if (process && !process->announced)
+					announce(process, tgid, tid, p->now, f);
+			}
 		}
 	}
-	check_ring_fill();
 	if (len <= 512)
 		FILL_AND_SUBMIT(512);
 	else if (len <= 2048)
@@ -129,13 +133,16 @@ static __always_inline void report(struct __sk_buff *skb, struct bpf_sock *sk, s
 				   struct packet *p)
 {
 	__u32 stat = CRAU_WIRE_RATE_LIMITED;
+	struct fill f;
 
+	query_ring(&f);
+	check_fill(&f);
 	p->now = bpf_ktime_get_boot_ns();
 	p->cgroup = bpf_sk_cgroup_id(sk);
 	p->uid = bpf_get_socket_uid(skb);
-	if (owner_admitted(p->cgroup, p->uid, p->now)) {
+	if (owner_admitted(p, &f)) {
 		stat = CRAU_WIRE_RING_FULL;
-		if (!submit(skb, p, d)) {
+		if (!submit(skb, p, d, &f)) {
 			if (!c->sent && c->protocol) {
 				c->sent = 1;
 				count_wire(CRAU_WIRE_SENT);

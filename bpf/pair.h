@@ -7,15 +7,15 @@
 
 /*
  * Reads a string into size bytes, at most a page. Returns its length with the NUL, or an error. The plain helper
- * fails on a page that is not resident. A program that may sleep then faults in the one or two pages of the string by
+ * fails on a page that is not resident. A run that may sleep then faults in the one or two pages of the string by
  * copying a byte of each, and tries again. This works on every kernel with sleepable uprobes.
  */
-static __always_inline long read_string(void *to, __u32 size, __u64 from)
+static __always_inline long read_string(const struct slot *s, void *to, __u32 size, __u64 from)
 {
 	long n = bpf_probe_read_user_str(to, size, (void *)from);
 	__u8 touched;
 
-	if (n < 0 && can_sleep) {
+	if (n < 0 && may_sleep(s)) {
 		bpf_copy_from_user(&touched, 1, (void *)from);
 		if ((from & (PAGE - 1)) + size > PAGE)
 			bpf_copy_from_user(&touched, 1, (void *)((from | (PAGE - 1)) + 1));
@@ -82,7 +82,7 @@ static __always_inline int put_pair(struct slot *s, __u32 i)
 		key_len = sizeof(__u32);
 		offset_flags = CRAU_KEY_OFFSET;
 	} else {
-		n = read_string(data, CRAU_MAX_KEY + 2, e->key);
+		n = read_string(s, data, CRAU_MAX_KEY + 2, e->key);
 		if (n <= 0 || n > CRAU_MAX_KEY + 2) {
 			head->flags |= CRAU_LOST;
 			count(CRAU_STAT_PAIR_FAULT);
@@ -106,7 +106,7 @@ static __always_inline int put_pair(struct slot *s, __u32 i)
 		offset_flags |= CRAU_VALUE_OFFSET;
 	} else if (e->size == CRAU_SIZE_STRING) {
 		type = CRAU_STRING;
-		n = read_string(data + key_len, CRAU_MAX_VALUE + 2, e->value);
+		n = read_string(s, data + key_len, CRAU_MAX_VALUE + 2, e->value);
 		if (n <= 0 || n > CRAU_MAX_VALUE + 2) {
 			pair_flags |= CRAU_FAULT;
 		} else {
@@ -124,7 +124,7 @@ static __always_inline int put_pair(struct slot *s, __u32 i)
 			value_len = word;
 		else
 			pair_flags |= CRAU_CUT;
-		if (value_len && read_user(data + key_len, value_len, e->value)) {
+		if (value_len && read_user(s, data + key_len, value_len, e->value)) {
 			pair_flags |= CRAU_FAULT;
 			value_len = 0;
 		}

@@ -10,7 +10,6 @@ enum crau_wire_limit {
 	CRAU_WIRE_BYTES = 16384,	/* bytes of payload, likewise */
 	CRAU_WIRE_EARLY = 4,		/* packets sent that arrive ahead of a connection's first one */
 	CRAU_WIRE_PREFIX = 6,		/* bytes that a ClientHello is recognised by */
-	CRAU_WIRE_OWNERS = 4096,	/* owners whose share of the ring is remembered */
 	CRAU_WIRE_PORTS = 256,		/* excluded ports */
 	CRAU_WIRE_CGROUPS = 1024,	/* excluded cgroups */
 	CRAU_WIRE_LEVELS = 16,		/* levels of the hierarchy at which a cgroup can be excluded */
@@ -60,13 +59,6 @@ struct crau_packet {
 	__u8 prefix_len;		/* bytes of the hello that earlier packets had */
 	__u8 foreign;			/* with CRAU_WIRE_OWNER: the process is not observed */
 	__u8 payload[];
-};
-
-/* Owner of a connection: who shares one budget. */
-struct crau_wire_owner {
-	__u64 cgroup;
-	__u32 uid;
-	__u32 pad;
 };
 
 _Static_assert(sizeof(struct crau_packet) == sizeof(struct crau_record) + 40, "packet");

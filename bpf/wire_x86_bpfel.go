@@ -54,21 +54,22 @@ type WireCpu struct {
 		Epoch uint64
 		Lost  uint64
 		Hits  uint32
-		Pad   uint32
+		Bytes uint32
+		Owner uint64
 		Sent  uint64
 	}
-	N [11]uint64
+	N [12]uint64
 }
 
 type WireCrauBudget struct {
 	_          structs.HostLayout
 	Lost       uint64
+	Owner      uint64
+	Since      uint64
 	Second     uint64
-	Moment     uint64
 	SecondHits uint32
-	MomentHits uint32
-	Limited    uint32
-	Pad        uint32
+	Announced  uint32
+	Share      WireCrauShare
 }
 
 type WireCrauPacket struct {
@@ -105,6 +106,14 @@ type WireCrauScope struct {
 	Text [16]uint8
 }
 
+type WireCrauShare struct {
+	_        structs.HostLayout
+	Boundary uint64
+	Last     uint64
+	Earlier  uint64
+	Later    uint64
+}
+
 type WireCrauSpec struct {
 	_    structs.HostLayout
 	Args [4]struct {
@@ -124,9 +133,7 @@ type WireCrauSpec struct {
 	StringsLen uint32
 	File       uint32
 	Kind       uint8
-	Nargs      uint8
-	Pad        uint16
-	Pad2       uint32
+	Pad        [7]uint8
 }
 
 type WireCrauWireFlag uint32
@@ -150,18 +157,10 @@ const (
 	WireCrauWireLimitCRAU_WIRE_BYTES   WireCrauWireLimit = 16384
 	WireCrauWireLimitCRAU_WIRE_EARLY   WireCrauWireLimit = 4
 	WireCrauWireLimitCRAU_WIRE_PREFIX  WireCrauWireLimit = 6
-	WireCrauWireLimitCRAU_WIRE_OWNERS  WireCrauWireLimit = 4096
 	WireCrauWireLimitCRAU_WIRE_PORTS   WireCrauWireLimit = 256
 	WireCrauWireLimitCRAU_WIRE_CGROUPS WireCrauWireLimit = 1024
 	WireCrauWireLimitCRAU_WIRE_LEVELS  WireCrauWireLimit = 16
 )
-
-type WireCrauWireOwner struct {
-	_      structs.HostLayout
-	Cgroup uint64
-	Uid    uint32
-	Pad    uint32
-}
 
 type WireCrauWireStat uint32
 
@@ -182,6 +181,9 @@ type WireSlot struct {
 	_          structs.HostLayout
 	Len        uint32
 	StringsLen uint32
+	Run        uint32
+	Pad        uint32
+	Value      uint64
 	Strings    uint64
 	Scope      WireCrauScope
 	Elements   [16]struct {

@@ -113,7 +113,7 @@ func stats(t *testing.T, tr *tracer.Tracer) tracer.Stats {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if sum := st.Sent + st.RingFull + st.Fault + st.Busy + st.Malformed + st.RateLimited + st.Hidden; sum != st.Hits {
+	if sum := st.Sent + st.RingFull + st.Fault + st.Busy + st.Malformed + st.RateLimited + st.OwnerLimited + st.Hidden; sum != st.Hits {
 		t.Errorf("%d hits, but %d in the sum: %+v", st.Hits, sum, st)
 	}
 	return st

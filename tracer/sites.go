@@ -80,7 +80,7 @@ func (t *Tracer) Remove(cookies ...uint64) error {
 
 // specification describes a site in the program's terms.
 func specification(site probes.Site, file uint32) bpf.AuditCrauSpec {
-	s := bpf.AuditCrauSpec{Address: site.Address, File: file, Kind: uint8(site.Probe), Nargs: uint8(len(site.Args))}
+	s := bpf.AuditCrauSpec{Address: site.Address, File: file, Kind: uint8(site.Probe)}
 	for i, op := range site.Args {
 		s.Args[i] = bpf.AuditCrauOperand{
 			Value: op.Value,
@@ -93,6 +93,9 @@ func specification(site probes.Site, file uint32) bpf.AuditCrauSpec {
 		}
 		if op.Signed {
 			s.Args[i].IsSigned = 1
+		}
+		if op.Kind == probes.Register && op.Size == 8 && op.Shift == 0 && op.Value == 0 {
+			s.Args[i].Kind = uint8(bpf.AuditCrauOperandKindCRAU_WHOLE_REGISTER)
 		}
 	}
 	return s

@@ -9,17 +9,18 @@ import (
 )
 
 // Stats counts the probe hits since the program was loaded by their outcome. Hits is the sum of Sent, RingFull,
-// Fault, Busy, Malformed, RateLimited and Hidden. Sent is the sum of Read, Undecodable and the number of records in
-// the ring.
+// Fault, Busy, Malformed, RateLimited, OwnerLimited and Hidden. Sent is the sum of Read, Undecodable and the number of
+// records in the ring.
 type Stats struct {
-	Hits        uint64 // probe hits
-	Sent        uint64 // hits whose record was written to the ring
-	RingFull    uint64 // lost: the ring was full
-	Fault       uint64 // lost: arguments or data were unreadable
-	Busy        uint64 // lost: too many hits were being recorded on one CPU
-	Malformed   uint64 // lost: the site has no specification
-	RateLimited uint64 // lost: the process exceeded its rate limit or its share of a filling ring
-	Hidden      uint64 // not recorded: data of excluded scopes
+	Hits         uint64 // probe hits
+	Sent         uint64 // hits whose record was written to the ring
+	RingFull     uint64 // lost: the ring was full
+	Fault        uint64 // lost: arguments or data were unreadable
+	Busy         uint64 // lost: too many hits were being recorded on one CPU
+	Malformed    uint64 // lost: the site has no specification
+	RateLimited  uint64 // lost: the process exceeded its rate limit or its share of the ring
+	OwnerLimited uint64 // lost: the owner of the process used up its share of the ring
+	Hidden       uint64 // not recorded: data of excluded scopes
 
 	PairFaults  uint64 // pairs missing from sent records because their key was unreadable
 	Truncated   uint64 // sent records with a truncated key, value or array
@@ -53,19 +54,20 @@ func (t *Tracer) Stats() (Stats, error) {
 		hits += ended
 	}
 	return Stats{
-		Hits:        hits,
-		Sent:        n[bpf.AuditCrauStatCRAU_STAT_SENT],
-		RingFull:    n[bpf.AuditCrauStatCRAU_STAT_RING_FULL],
-		Fault:       n[bpf.AuditCrauStatCRAU_STAT_FAULT],
-		Busy:        n[bpf.AuditCrauStatCRAU_STAT_BUSY],
-		Malformed:   n[bpf.AuditCrauStatCRAU_STAT_MALFORMED],
-		RateLimited: n[bpf.AuditCrauStatCRAU_STAT_RATE_LIMITED],
-		Hidden:      n[bpf.AuditCrauStatCRAU_STAT_HIDDEN],
-		PairFaults:  n[bpf.AuditCrauStatCRAU_STAT_PAIR_FAULT],
-		Truncated:   n[bpf.AuditCrauStatCRAU_STAT_TRUNCATED] + t.cut.Load(),
-		ProcessLost: n[bpf.AuditCrauStatCRAU_STAT_PROCESS_LOST],
-		FamilyFull:  n[bpf.AuditCrauStatCRAU_STAT_FAMILY_FULL],
-		Read:        t.read.Load(),
-		Undecodable: t.undecodable.Load(),
+		Hits:         hits,
+		Sent:         n[bpf.AuditCrauStatCRAU_STAT_SENT],
+		RingFull:     n[bpf.AuditCrauStatCRAU_STAT_RING_FULL],
+		Fault:        n[bpf.AuditCrauStatCRAU_STAT_FAULT],
+		Busy:         n[bpf.AuditCrauStatCRAU_STAT_BUSY],
+		Malformed:    n[bpf.AuditCrauStatCRAU_STAT_MALFORMED],
+		RateLimited:  n[bpf.AuditCrauStatCRAU_STAT_RATE_LIMITED],
+		OwnerLimited: n[bpf.AuditCrauStatCRAU_STAT_OWNER_LIMITED],
+		Hidden:       n[bpf.AuditCrauStatCRAU_STAT_HIDDEN],
+		PairFaults:   n[bpf.AuditCrauStatCRAU_STAT_PAIR_FAULT],
+		Truncated:    n[bpf.AuditCrauStatCRAU_STAT_TRUNCATED] + t.cut.Load(),
+		ProcessLost:  n[bpf.AuditCrauStatCRAU_STAT_PROCESS_LOST],
+		FamilyFull:   n[bpf.AuditCrauStatCRAU_STAT_FAMILY_FULL],
+		Read:         t.read.Load(),
+		Undecodable:  t.undecodable.Load(),
 	}, nil
 }

@@ -42,7 +42,7 @@ type WireStats struct {
 	Old         uint64 // older than the programs
 	Excluded    uint64 // by port or cgroup
 	RingFull    uint64 // recognised, but no room in the ring
-	RateLimited uint64 // recognised, but the owner exceeded its share of a filling ring
+	RateLimited uint64 // recognised, but the owner used up its share of the ring
 	NoStorage   uint64 // packets of connections for which the kernel had no memory
 	RecordsLost uint64 // packets of connections in Sent that were not handed over
 }
@@ -102,7 +102,7 @@ func (t *Tracer) loadWire(w *wirePrograms) error {
 	}
 	shared := map[string]*ebpf.Map{
 		"ring": t.objs.Ring, "processes": t.objs.Processes, "cpus": t.objs.Cpus, "sites": t.objs.Sites,
-		"slots": t.objs.Slots, "scopes": t.objs.Scopes, "family": t.objs.Family,
+		"slots": t.objs.Slots, "scopes": t.objs.Scopes, "family": t.objs.Family, "owners": t.objs.Owners,
 	}
 	for name, m := range shared {
 		spec.Maps[name].MaxEntries = m.MaxEntries()

@@ -3,8 +3,12 @@
 package e2e
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/crau-otel/crau-otel/test/harness"
 )
@@ -41,6 +45,46 @@ func TestFloodDoesNotCostOthersTheirEvents(t *testing.T) {
 	var handshakes []*harness.Span
 	for _, s := range spans {
 		if s.Name != "test::flood" {
+			handshakes = append(handshakes, s)
+		}
+	}
+	harness.CheckPairs(t, "sample", handshakes, 100)
+}
+
+// An unprivileged user forks a child for every 250 hits, which no limit of a process notices.
+func TestForkFloodCostsOthersNothing(t *testing.T) {
+	const attacker, victim = 4711, 4712
+	dir := t.TempDir()
+	for _, folder := range []string{dir, filepath.Dir(dir)} { // for other users
+		if err := os.Chmod(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	as := func(uid uint32, path string, args ...string) *exec.Cmd {
+		cmd := exec.Command(path, args...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+		return cmd
+	}
+	sample := harness.Copy(t, samplePath, filepath.Join(dir, "sample"))
+	attack := harness.Compile(t, "../..", filepath.Join(dir, "attack"), "../adversary/testdata/attack.c")
+	r := harness.Receive(t, harness.ReceiverConfig{})
+	a := startAgent(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.Endpoint()},
+		"--ring-size", "2MiB", "--library", sample, "--library", attack)
+	forks := harness.StartProgram(t, as(attacker, attack, "forks"))
+	t.Cleanup(func() { _ = syscall.Kill(-forks.Process.Pid, syscall.SIGKILL) })
+	time.Sleep(time.Second)
+	if out, err := as(victim, sample, "--count", "100", "--rate", "50").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	_ = syscall.Kill(-forks.Process.Pid, syscall.SIGKILL)
+	n := a.Stop()
+	n.CheckExact(t, n["hits"])
+	if n["lost.owner_limited"] == 0 {
+		t.Errorf("the attacker lost nothing: it is no flood: %v", n)
+	}
+	var handshakes []*harness.Span
+	for _, s := range r.Spans() {
+		if s.Resource["service.name"] == "sample" {
 			handshakes = append(handshakes, s)
 		}
 	}

@@ -73,8 +73,12 @@ var fields = []Field{
 		func(t *Totals) uint64 { return t.Traced.Malformed + t.Traced.Undecodable },
 	},
 	{
-		groupLost, "rate_limited", "The process exceeded `limits.process_rate`, or its share of a buffer that was half full.",
+		groupLost, "rate_limited", "The process exceeded `limits.process_rate`, or its share of the buffer.",
 		func(t *Totals) uint64 { return t.Traced.RateLimited },
+	},
+	{
+		groupLost, "owner_limited", "The processes of one owner used up its share of the buffer, for example by starting very many.",
+		func(t *Totals) uint64 { return t.Traced.OwnerLimited },
 	},
 	{
 		groupLost, "queue_full", "The export queue was full because the receiver was away or slow.",
@@ -137,7 +141,7 @@ var fields = []Field{
 		func(t *Totals) uint64 { return t.Connections.RingFull },
 	},
 	{
-		groupConnections, "rate_limited", "TLS or SSH, but the user and cgroup exceeded their share of a buffer that was half full.",
+		groupConnections, "rate_limited", "TLS or SSH, but the owner of the connection used up its share of the buffer.",
 		func(t *Totals) uint64 { return t.Connections.RateLimited },
 	},
 	{

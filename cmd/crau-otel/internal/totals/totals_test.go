@@ -20,8 +20,8 @@ import (
 func someTotals() Totals {
 	return Totals{
 		Traced: tracer.Stats{
-			Hits: 1 + 2 + 4 + 8 + 16 + 32 + 64 + 128 + 256 + 512 + 1024 + 2048 + 4096, RingFull: 1, Fault: 2, Busy: 4, Malformed: 8,
-			Undecodable: 16, RateLimited: 32, Hidden: 64,
+			Hits: 1 + 2 + 4 + 8 + 16 + 32 + 64 + 128 + 256 + 512 + 1024 + 2048 + 4096 + 8192, RingFull: 1, Fault: 2, Busy: 4, Malformed: 8,
+			Undecodable: 16, RateLimited: 32, OwnerLimited: 8192, Hidden: 64,
 			Truncated: 3, PairFaults: 5,
 		},
 		Mapped: mapping.Stats{Hidden: 128, Sessions: 256, Trees: 7, Evicted: 9, DroppedAttributes: 10, OpenContexts: 11},
@@ -79,8 +79,8 @@ func TestTotalsLine(t *testing.T) {
 	n := someTotals()
 	var line bytes.Buffer
 	n.Log(slog.New(slog.NewTextHandler(&line, nil)))
-	const want = "level=INFO msg=totals hits=8191 spans=24 trees=7 events.exported=4096 events.session=256 lost.ring_full=1 " +
-		"lost.fault=2 lost.busy=4 lost.malformed=24 lost.rate_limited=32 lost.queue_full=512 lost.export_failed=1024 " +
+	const want = "level=INFO msg=totals hits=16383 spans=24 trees=7 events.exported=4096 events.session=256 lost.ring_full=1 " +
+		"lost.fault=2 lost.busy=4 lost.malformed=24 lost.rate_limited=32 lost.owner_limited=8192 lost.queue_full=512 lost.export_failed=1024 " +
 		"lost.sampled_out=2048 lost.hidden=192 marked.truncated=3 marked.missing_pairs=5 marked.evicted_trees=9 " +
 		"marked.dropped_attributes=10\n"
 	if _, got, _ := strings.Cut(line.String(), " "); got != want {

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Which hits are recorded: the limits of processes and owners. */
+#ifndef CRAU_ADMIT_H
+#define CRAU_ADMIT_H
+
+/* A run counts at most this many hits and bytes of a process before it adds them to the process's and owner's shares. */
+#define UNCOUNTED_HITS 31
+#define UNCOUNTED_BYTES 4096
+
+/* Adds hits to those of the current second and reports whether the process has exceeded its limit. */
+static __always_inline int over_rate(struct crau_budget *b, __u32 hits, __u64 now)
+{
+	if (now - b->second >= SECOND) {
+		b->second = now;
+		b->second_hits = 0;
+	}
+	b->second_hits += hits;
+	return second_limit && b->second_hits > second_limit;
+}
+
+/* A low limit is checked more often. */
+static __always_inline __u32 max_uncounted_hits(void)
+{
+	__u32 limit = second_limit ? second_limit >> 16 : UNCOUNTED_HITS;
+
+	return limit < UNCOUNTED_HITS ? limit : UNCOUNTED_HITS;
+}
+
+/* Counts the hits and bytes of the process that the run recorded before. It may have ended. */
+static __always_inline void count_previous(struct run *r, const struct fill *f)
+{
+	__u32 tgid = r->tgid;
+	struct crau_budget *b = bpf_map_lookup_elem(&processes, &tgid);
+	struct crau_share *owner = share_of(r->owner);
+
+	if (b) {
+		b->second_hits += r->hits;
+		charge(&b->share, r->bytes, f);
+	}
+	if (owner)
+		charge(owner, r->bytes, f);
+}
+
+/*
+ * Reports whether a process with so many unread bytes, and its owner, have room for one more record. Returns
+ * CRAU_STAT_SENT, or the reason not to record it.
+ */
+static __always_inline enum crau_stat within_shares(const struct crau_budget *b, __u64 of_process, __u64 of_owner,
+						    __u64 now, const struct fill *f)
+{
+	__u64 unused = free_bytes(b->owner, f);
+
+	if (of_owner < unused * BUSY_PART && of_process <= unused * BUSY_PART - of_owner)
+		return CRAU_STAT_SENT;
+	if (of_owner < unused * QUIET_PART && of_process <= unused / QUIET && now - b->since >= SECOND)
+		return CRAU_STAT_SENT;
+	return of_owner < unused * BUSY_PART ? CRAU_STAT_RATE_LIMITED : CRAU_STAT_OWNER_LIMITED;
+}
+
+/*
+ * Decides on a hit whose process and owner have to be looked up, and counts the earlier hits. Returns like admit. This is
+ * a function of its own so that the other hits do not pay for its registers and stack.
+ */
+static __noinline int admit_slowly(struct run *r, __u64 id, __u64 now)
+{
+	__u64 current = *(volatile __u64 *)&epoch; /* read before the fields that it validates */
+	__u32 tgid = id >> 32, hits = r->hits, bytes = r->bytes;
+	enum crau_stat outcome = CRAU_STAT_SENT;
+	struct crau_share *owner;
+	struct crau_budget *b;
+	__u64 unread;
+	struct fill f;
+
+	query_ring(&f);
+	check_fill(&f);
+	if (r->tgid != tgid) {
+		if (bytes)
+			count_previous(r, &f);
+		hits = bytes = 0;
+	}
+	r->tgid = 0;
+	r->hits = 0;
+	r->bytes = 0;
+	r->lost = 0;
+	b = current_process(tgid, now);
+	if (!b)
+		return CRAU_STAT_SENT;
+	r->tgid = tgid;
+	r->owner = b->owner;
+	r->epoch = current;
+	r->lost = b->lost;
+	unread = charge(&b->share, bytes, &f);
+	owner = share_of(b->owner);
+	if (owner)
+		outcome = within_shares(b, unread, charge(owner, bytes, &f), now, &f);
+	if (over_rate(b, hits + 1, now))
+		outcome = CRAU_STAT_RATE_LIMITED;
+	if (outcome == CRAU_STAT_SENT && !b->announced)
+		announce(b, tgid, id, now, &f);
+	return outcome;
+}
+
+/*
+ * Decides on one more hit of the current process, and counts it. Returns CRAU_STAT_SENT, or the reason not to record it.
+ * Looking up the state of the process and its owner costs as much as writing the record to the ring, so a run only does
+ * it every few hits.
+ */
+static __always_inline int admit(struct run *r, __u64 id, __u64 now)
+{
+	__u32 hits = r->hits;
+
+	if (r->tgid == id >> 32 && r->epoch == *(volatile __u64 *)&epoch && hits < max_uncounted_hits() &&
+	    r->bytes < UNCOUNTED_BYTES) {
+		r->hits = hits + 1;
+		return CRAU_STAT_SENT;
+	}
+	return admit_slowly(r, id, now);
+}
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Shares of the ring. The unread bytes of an owner may be at most BUSY_PART times the bytes that are free. So one owner
+ * alone gets three quarters of the ring, two owners three sevenths each, and whoever comes next always finds room. The
+ * unread bytes of a process may be at most what its owner may still use, which leaves as much to the owner's other
+ * processes. Thus a flood costs the process that floods. A flood of very many short processes uses up what
+ * their owner has, and costs the owner's other processes that are as young; older ones that are quiet have a part more.
+ */
+#ifndef CRAU_SHARE_H
+#define CRAU_SHARE_H
+
+#define SECOND (1 << 30) /* ns, 1.07 s */
+
+#define BUSY_PART 3
+#define QUIET_PART 4	/* in place of BUSY_PART, for processes older than SECOND whose unread bytes are ... */
+#define QUIET 16	/* ... at most a 16th of the bytes that are free */
+#define ROOT_RESERVE 8	/* an eighth of the ring is only for processes of root */
+
+/*
+ * An owner is a user. The user ids from 100000 on are handed out to users as subordinate ids in blocks of 65536, so a
+ * block is one owner. Root and system users run programs for others, so their owners are cgroups.
+ */
+#define SYSTEM_USERS 1000
+#define SUBORDINATE_USERS 100000
+#define CGROUP_OWNER (1ULL << 63)
+#define ROOT_OWNER (1ULL << 62)
+
+static __always_inline __u64 owner_of(__u32 uid, __u64 cgroup)
+{
+	if (!uid)
+		return cgroup | CGROUP_OWNER | ROOT_OWNER;
+	if (uid < SYSTEM_USERS)
+		return cgroup | CGROUP_OWNER;
+	if (uid >= SUBORDINATE_USERS)
+		return SUBORDINATE_USERS + ((uid - SUBORDINATE_USERS) >> 16);
+	return uid;
+}
+
+/* The shares of owners. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);	/* owner_of */
+	__type(value, struct crau_share);
+} owners SEC(".maps");
+
+static __always_inline struct crau_share *share_of(__u64 owner)
+{
+	struct crau_share fresh = {}, *s = bpf_map_lookup_elem(&owners, &owner);
+
+	if (s)
+		return s;
+	bpf_map_update_elem(&owners, &owner, &fresh, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&owners, &owner);
+}
+
+/* The state of the ring. */
+struct fill {
+	__u64 written;	/* position up to which there are records */
+	__u64 read;	/* position up to which they have been read */
+	__u64 size;
+};
+
+static __always_inline void query_ring(struct fill *f)
+{
+	f->read = bpf_ringbuf_query(&ring, BPF_RB_CONS_POS); /* before written, which grows meanwhile */
+	f->written = bpf_ringbuf_query(&ring, BPF_RB_PROD_POS);
+	f->size = bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE);
+}
+
+/* If the reader waits for the ring to fill, and it has, makes the next record wake the reader. */
+static __always_inline void check_fill(const struct fill *f)
+{
+	if (*(volatile __u32 *)&reader_waits == CRAU_WAKE_FILL && f->written - f->read > f->size / CRAU_FILLS)
+		*(volatile __u32 *)&reader_waits = CRAU_WAKE_NEXT;
+}
+
+#define MOVING (~0ULL) /* no position: a CPU is about to set it */
+
+/* Moves the position behind the share's last record forward, never back. */
+static __always_inline void reach(struct crau_share *s)
+{
+	__u64 written = bpf_ringbuf_query(&ring, BPF_RB_PROD_POS), last;
+
+	for (int i = 0; i < 4; i++) {
+		last = s->last;
+		if (last >= written || __sync_val_compare_and_swap(&s->last, last, written) == last)
+			break;
+	}
+}
+
+/*
+ * Adds bytes to a share and returns how many of its bytes are unread. The ring does not say whose records were read, so
+ * the bytes are counted in two parts. Once everything that was written before the later part began has been read, the
+ * earlier part is dropped. The result is at least what is unread, also if CPUs charge a share at the same time.
+ */
+static __always_inline __u64 charge(struct crau_share *s, __u64 bytes, const struct fill *f)
+{
+	__u64 boundary = s->boundary, later;
+
+	if (f->read >= boundary && __sync_val_compare_and_swap(&s->boundary, boundary, MOVING) == boundary) {
+		later = s->later;
+		s->earlier = f->read >= s->last ? 0 : later;
+		__sync_fetch_and_add(&s->later, -later);
+		s->boundary = bpf_ringbuf_query(&ring, BPF_RB_PROD_POS);
+	}
+	if (bytes) {
+		reach(s);
+		__sync_fetch_and_add(&s->later, bytes);
+	}
+	return s->earlier + s->later;
+}
+
+/* Returns the number of bytes that are free for an owner. */
+static __always_inline __u64 free_bytes(__u64 owner, const struct fill *f)
+{
+	__u64 used = f->written - f->read, size = f->size;
+
+	if ((owner & (CGROUP_OWNER | ROOT_OWNER)) != (CGROUP_OWNER | ROOT_OWNER))
+		size -= size / ROOT_RESERVE;
+	return used < size ? size - used : 0;
+}
+
+#endif

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tracer
+
+import (
+	"testing"
+
+	"github.com/crau-otel/crau-otel/bpf"
+	"github.com/crau-otel/crau-otel/probes"
+)
+
+// Only whole registers are evaluated without regard to size, sign, shift and displacement.
+func TestWholeRegistersAreToldApart(t *testing.T) {
+	whole := probes.Operand{Kind: probes.Register, Size: 8, Base: 3, Scale: 1, Index: probes.NoRegister}
+	signed, half, shifted, displaced, memory := whole, whole, whole, whole, whole
+	signed.Signed = true
+	half.Size = 4
+	shifted.Shift = 8
+	displaced.Value = 1
+	memory.Kind = probes.Memory
+	for name, c := range map[string]struct {
+		operand probes.Operand
+		want    bpf.AuditCrauOperandKind
+	}{
+		"whole":     {whole, bpf.AuditCrauOperandKindCRAU_WHOLE_REGISTER},
+		"signed":    {signed, bpf.AuditCrauOperandKindCRAU_WHOLE_REGISTER},
+		"half":      {half, bpf.AuditCrauOperandKindCRAU_REGISTER},
+		"shifted":   {shifted, bpf.AuditCrauOperandKindCRAU_REGISTER},
+		"displaced": {displaced, bpf.AuditCrauOperandKindCRAU_REGISTER},
+		"memory":    {memory, bpf.AuditCrauOperandKindCRAU_MEMORY},
+	} {
+		spec := specification(probes.Site{Args: []probes.Operand{c.operand}}, 1)
+		if got := bpf.AuditCrauOperandKind(spec.Args[0].Kind); got != c.want {
+			t.Errorf("%s: kind %d, want %d", name, got, c.want)
+		}
+		if spec.Args[1] != (bpf.AuditCrauOperand{}) {
+			t.Errorf("%s: an argument that the probe does not have is %+v, want the constant 0", name, spec.Args[1])
+		}
+	}
+}

@@ -175,6 +175,25 @@ func TestChanged(t *testing.T) {
 	w.expect(t, "+"+path, "-"+path)
 }
 
+// TestNamedDeleted maps a file whose name ends as the kernel marks those that were deleted.
+func TestNamedDeleted(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	dir := t.TempDir()
+	path := sample(t, "sample", dir, "lib.so (deleted)")
+	program := mapper(t, path)
+	w := discover(t, Config{Rules: Rules{Enabled: true}}, dir)
+	w.scan(t)
+	w.expect(t, "+"+path)
+	program.stop()
+	w.scan(t)
+	for _, e := range w.search.catalogue.files {
+		e.checked = time.Time{}
+	}
+	w.scan(t)
+	w.expect(t, "+"+path) // it is still there
+}
+
 // TestDeleted deletes a file before it was examined.
 func TestDeleted(t *testing.T) {
 	t.Parallel()

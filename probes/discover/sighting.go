@@ -107,7 +107,7 @@ func (s *sighting) judge(fd int) (v verdict) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return verdict{distrust: err.Error()}
 	}
-	where, deleted, err := host.PathOf(fd)
+	where, deleted, err := s.root.PathOf(fd, &st)
 	if err != nil {
 		return verdict{distrust: err.Error()}
 	}

@@ -28,7 +28,8 @@ func TestMemoryLimit(t *testing.T) {
 		}
 	}
 	mounts := []mount{
-		{point: two, kind: "cgroup2", options: "rw"}, {point: one, kind: "cgroup", options: "rw,memory"},
+		{point: two, kind: "cgroup2", options: "rw"},
+		{point: one, kind: "cgroup", options: "rw,memory"},
 		{point: two, kind: "cgroup", options: "rw,cpu"},
 	}
 	for groups, want := range map[string]uint64{

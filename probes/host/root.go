@@ -73,13 +73,22 @@ func FindBeneath(dir int, path string) (int, error) {
 	})
 }
 
+// PathOf is [PathOf] for a file of that status, and recognises files whose names end like those of deleted ones.
+func (r Root) PathOf(fd int, st *unix.Stat_t) (path string, deleted bool, err error) {
+	path, deleted, err = PathOf(fd)
+	if deleted && st.Nlink > 0 && r.leadsTo(path+deletedSuffix, st, false) {
+		return path + deletedSuffix, false, nil
+	}
+	return path, deleted, err
+}
+
 // Reaches reports whether the path of an open file still leads to it.
 func (r Root) Reaches(fd int) bool {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil || st.Nlink == 0 {
 		return false
 	}
-	path, deleted, err := PathOf(fd)
+	path, deleted, err := r.PathOf(fd, &st)
 	return err == nil && !deleted && r.leadsTo(path, &st, false)
 }
 

@@ -95,6 +95,12 @@ func (p programs) check(t *testing.T, attacks ...string) {
 		_ = syscall.Kill(-a.Process.Pid, syscall.SIGKILL)
 		_ = a.Wait()
 	}
+	verify(t, agent, receiver, victim)
+}
+
+// verify stops the agent and checks that the victim's handshakes arrived whole and trusted, and nobody else's as trusted.
+func verify(t *testing.T, agent *harness.TestAgent, receiver *harness.TestReceiver, victim string) {
+	t.Helper()
 	totals := agent.Stop()
 	totals.CheckExact(t, totals["hits"])
 

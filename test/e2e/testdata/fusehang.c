@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Mounts a tiny FUSE file system (own code, raw protocol) whose READ is never answered for HOLD seconds, maps its one
- * file, and fires a crypto_auditing probe whose array lies in that mapping. usage: fusehang DIR HOLD */
+ * file, and fires a crypto_auditing probe whose array lies in that mapping. With "lock", it fires none, but keeps its memory map
+ * locked: READ fails once, then one thread waits in a page fault while another waits to map.
+ * usage: fusehang DIR HOLD [lock] */
 #define _GNU_SOURCE
 #include <linux/fuse.h>
 #include <sys/mount.h>
@@ -9,6 +11,7 @@
 #include <sys/wait.h>
 #include <fcntl.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +31,9 @@ static void attr(struct fuse_attr *a, uint64_t node)
 	a->mode = node == 2 ? S_IFREG | 0777 : S_IFDIR | 0777; if (node == 2) a->size = 65536;
 	a->uid = getuid(); a->gid = getgid();
 }
+static int failing;
+static void *fault(void *page) { return (void *)(long)*(volatile char *)page; }
+static void *change(void *unused) { usleep(200000); mmap(0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); return unused; }
 static void serve(int fd, int hold)
 {
 	static char buf[1 << 18];
@@ -41,7 +47,7 @@ static void serve(int fd, int hold)
 		case FUSE_LOOKUP: { struct fuse_entry_out o = {.nodeid = 2, .entry_valid = 1000, .attr_valid = 1000}; attr(&o.attr, 2); reply(fd, h, 0, &o, sizeof o); break; }
 		case FUSE_GETATTR: { struct fuse_attr_out o = {.attr_valid = 1000}; attr(&o.attr, h->nodeid); reply(fd, h, 0, &o, sizeof o); break; }
 		case FUSE_OPEN: case FUSE_OPENDIR: { struct fuse_open_out o = {0}; reply(fd, h, 0, &o, sizeof o); break; }
-		case FUSE_READ: fprintf(stderr, "fuse: READ came, silent for %d s\n", hold); sleep(hold); _exit(0);
+		case FUSE_READ: if (failing) { failing = 0; reply(fd, h, -EIO, 0, 0); break; } fprintf(stderr, "fuse: READ came, silent for %d s\n", hold); sleep(hold); _exit(0);
 		case FUSE_RELEASE: case FUSE_FLUSH: case FUSE_RELEASEDIR: reply(fd, h, 0, 0, 0); break;
 		default: reply(fd, h, -ENOSYS, 0, 0);
 		}
@@ -54,6 +60,7 @@ int main(int c, char **v)
 	if (fd < 0) { perror("/dev/fuse"); return 1; }
 	snprintf(opt, sizeof opt, "fd=%d,rootmode=40777,user_id=%d,group_id=%d", fd, getuid(), getgid());
 	if (mount("x", v[1], "fuse", MS_NODEV | MS_NOSUID, opt)) { perror("mount"); return 1; }
+	failing = c > 3;
 	pid_t s = fork();
 	if (!s) { serve(fd, atoi(v[2])); }
 	close(fd);
@@ -61,6 +68,12 @@ int main(int c, char **v)
 	int f = open(path, O_RDONLY);
 	if (f < 0) { perror("open"); kill(s, SIGKILL); return 1; }
 	void *m = mmap(0, 65536, PROT_READ, MAP_PRIVATE, f, 0);
+	if (failing) {
+		pthread_t one, two;
+		pthread_create(&two, 0, change, 0);
+		pthread_create(&one, 0, fault, m);
+		for (;;) pause();
+	}
 	sleep(1); /* until it is attached */
 	fprintf(stderr, "probe fires\n");
 	CRAU_DATA(1, (struct crau_data *)m, 1);

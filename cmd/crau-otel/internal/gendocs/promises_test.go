@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
+	"github.com/crau-otel/crau-otel/limits"
 )
 
 var (
@@ -60,17 +61,44 @@ func bounding(key string) bool {
 
 func TestEveryLimitIsAmongThePromises(t *testing.T) {
 	t.Parallel()
-	page, n := read(t, "docs/reliability.md"), 0
+	page, n := read(t, "docs/reliability.md")+read(t, "docs/limits.md"), 0
 	for _, s := range config.Settings() {
 		if !bounding(s.Key) {
 			continue
 		}
 		n++
 		if !strings.Contains(page, "`"+s.Key+"`") {
-			t.Errorf("docs/reliability.md does not say what happens beyond %s", s.Key)
+			t.Errorf("no page says what happens beyond %s", s.Key)
 		}
 	}
 	if n < 10 {
 		t.Errorf("only %d limits", n)
+	}
+}
+
+// TestEveryLimitIsInTheTable checks that docs/limits.md has every limit that is counted, with a test.
+func TestEveryLimitIsInTheTable(t *testing.T) {
+	t.Parallel()
+	_, table, _ := strings.Cut(read(t, "docs/limits.md"), "\n## Limits\n")
+	found := make(map[string]bool)
+	for line := range strings.Lines(table) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 8 || cells[1] == " resource " || strings.HasPrefix(cells[1], "-") {
+			continue
+		}
+		found[strings.Trim(cells[2], " `")] = true
+		if !testName.MatchString(cells[6]) {
+			t.Errorf("no test holds the limit of%s", cells[1])
+		}
+	}
+	for _, limit := range limits.All() {
+		if !found[string(limit)] {
+			t.Errorf("docs/limits.md does not have %s", limit)
+		}
+		delete(found, string(limit))
+	}
+	delete(found, "") // not counted, since it costs nothing
+	for name := range found {
+		t.Errorf("docs/limits.md has %s, which is not counted", name)
 	}
 }

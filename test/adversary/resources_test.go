@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build adversary
+
+package adversary
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/crau-otel/crau-otel/test/harness"
+)
+
+// siege is an attack on what the agent may use of the system.
+type siege struct {
+	prepare string   // shell commands of the process that becomes the agent
+	env     []string // of the agent
+	attack  func(t *testing.T, agent *harness.TestAgent)
+	soon    time.Duration                                // in which the victim is attached
+	check   func(t *testing.T, agent *harness.TestAgent) // after all
+}
+
+// many are limits so large that they are not those that count.
+var many = []string{
+	"CRAU_DISCOVERY_MAX_FILES=4096", "CRAU_DISCOVERY_MAX_FILES_PER_CONTAINER=4096",
+	"CRAU_DISCOVERY_MAX_SITES=16384", "CRAU_DISCOVERY_MAX_SITES_PER_CONTAINER=16384",
+}
+
+// besiege starts the victim in the middle of an attack. It must be attached soon, and its handshakes must arrive whole.
+func (p programs) besiege(t *testing.T, s siege) {
+	receiver := harness.Receive(t, harness.ReceiverConfig{})
+	path := filepath.Join(folder(t), "agent.sh")
+	script := fmt.Sprintf("#!/bin/sh\n%s\nexec %s \"$@\"\n", s.prepare, p.agent)
+	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	agent := harness.Start(t, harness.AgentConfig{Path: path, Env: append([]string{
+		"CRAU_DISCOVERY_ENABLED=true", "OTEL_EXPORTER_OTLP_ENDPOINT=" + receiver.Endpoint(),
+	}, s.env...)})
+	s.attack(t, agent)
+
+	victim := harness.Copy(t, p.sample, filepath.Join(folder(t), fmt.Sprintf("victim-%d", os.Getpid())))
+	began := time.Now()
+	program, begin := p.startVictim(t, victim)
+	agent.WaitLog("msg=attached file=" + victim)
+	took := time.Since(began)
+	t.Logf("the victim is attached after %v", took)
+	if took > s.soon {
+		t.Errorf("the victim is attached after %v, want %v at most", took, s.soon)
+	}
+	begin()
+	if err := program.Wait(); err != nil {
+		t.Errorf("victim: %v", err)
+	}
+	if s.check != nil {
+		s.check(t, agent)
+	}
+	if descriptors, err := harness.Descriptors(agent.PID()); err == nil {
+		_, peak, _ := harness.Memory(agent.PID())
+		t.Logf("the agent has %d descriptors, and had %d MiB at most", descriptors, peak>>20)
+	}
+	verify(t, agent, receiver, victim)
+}
+
+// mapMany has nobody map so many files with probes, and returns their folder and how to end that.
+func (p programs) mapMany(t *testing.T, files, processes int) (dir string, end func()) {
+	t.Helper()
+	dir = folder(t)
+	library := harness.Compile(t, root, filepath.Join(dir, "library.so"), "-shared", "-fPIC", "testdata/library.c")
+	mapper := harness.Compile(t, root, filepath.Join(folder(t), "mapfiles"), "testdata/mapfiles.c")
+	if err := os.Chown(dir, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	var running []*exec.Cmd
+	each := files / processes
+	for i := range processes {
+		args := []string{fmt.Sprint(i)}
+		for j := range each {
+			args = append(args, harness.Copy(t, library, filepath.Join(dir, fmt.Sprintf("%d-%d.so", i, j))))
+		}
+		cmd := asNobody(t, session(t, fmt.Sprint("map", i)), mapper, args...)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		running = append(running, harness.StartProgram(t, cmd))
+		said := make([]byte, 64)
+		if n, _ := out.Read(said); strings.TrimSpace(string(said[:n])) != fmt.Sprint("mapped ", each) {
+			t.Fatalf("a process %s, want %d", said[:n], each)
+		}
+	}
+	return dir, func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+		for _, cmd := range running {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+			_ = cmd.Wait()
+		}
+	}
+}
+
+// hang starts a program whose FUSE server never answers.
+func hang(t *testing.T, args ...string) {
+	t.Helper()
+	program := harness.Compile(t, root, filepath.Join(folder(t), "hang"), "-w", "../e2e/testdata/fusehang.c")
+	const longest = "60" // seconds
+	cmd := asNobody(t, session(t, "hang"), program, append([]string{t.TempDir(), longest}, args...)...)
+	cmd.SysProcAttr.Credential = nil // to mount
+	cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNS
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // the server first, without which the program cannot end
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		_ = cmd.Wait()
+	})
+	var out strings.Builder
+	for buf := make([]byte, 256); !strings.Contains(out.String(), "READ came"); {
+		n, err := stderr.Read(buf)
+		out.Write(buf[:n])
+		if err != nil {
+			t.Fatalf("%v: %s", err, &out)
+		}
+	}
+}
+
+// What the system has little of is shared as what the agent bounds itself.
+func TestScarceResourcesCostOthersNothing(t *testing.T) {
+	harness.RequireBPF(t)
+	p := build(t)
+	for name, run := range map[string]func(t *testing.T, p programs){
+		"deleted files": deletedFiles, "server that never answers": silentServer, "locked memory map": lockedMap,
+		"few descriptors": fewDescriptors, "little memory": littleMemory,
+	} {
+		t.Run(name, func(t *testing.T) { run(t, p) })
+	}
+}
+
+// 256 files that are deleted take the kernel 65 ms each to detach. Nothing new waits for that.
+func deletedFiles(t *testing.T, p programs) {
+	const files = 256
+	p.besiege(t, siege{env: many, soon: 2 * time.Second, attack: func(t *testing.T, agent *harness.TestAgent) {
+		began := time.Now()
+		dir, end := p.mapMany(t, files, 4)
+		agent.WaitLogs("msg=attached file="+dir, files)
+		t.Logf("%d files are attached after %v", files, time.Since(began))
+		end()
+		agent.WaitLogs("msg=detached file="+dir, 1) // it has begun
+	}})
+}
+
+// A page fault at a probe that never ends holds up nothing else.
+func silentServer(t *testing.T, p programs) {
+	p.besiege(t, siege{soon: 3 * time.Second, attack: func(t *testing.T, _ *harness.TestAgent) { hang(t) }})
+}
+
+// A process whose memory map cannot be read holds up nothing else.
+func lockedMap(t *testing.T, p programs) {
+	p.besiege(t, siege{
+		soon: 3 * time.Second, attack: func(t *testing.T, _ *harness.TestAgent) { hang(t, "lock") },
+		check: func(_ *testing.T, agent *harness.TestAgent) {
+			agent.WaitLog("process does not answer and is set aside")
+		},
+	})
+}
+
+// With few descriptors, as many files are attached as fit. The rest are counted and named once, and root's are attached.
+func fewDescriptors(t *testing.T, p programs) {
+	p.besiege(t, siege{
+		prepare: "ulimit -n 256", env: many, soon: 3 * time.Second,
+		attack: func(t *testing.T, agent *harness.TestAgent) {
+			dir, _ := p.mapMany(t, 200, 1)
+			agent.WaitLogs("msg=attached file="+dir, 40)
+			agent.WaitLog("limit=descriptors")
+		},
+		check: func(t *testing.T, agent *harness.TestAgent) {
+			log := agent.Log()
+			if n := strings.Count(log, "file with probes left out"); n != 1 {
+				t.Errorf("%d warnings about files that are left out, want 1", n)
+			}
+			for _, text := range []string{"too many open files", "not reported any more", "notifications unavailable"} {
+				if strings.Contains(log, text) {
+					t.Errorf("the log has %q", text)
+				}
+			}
+		},
+	})
+}
+
+// With little memory, the agent lowers its limits and lives.
+func littleMemory(t *testing.T, p programs) {
+	cgroup, outOfMemory := harness.MemoryCgroup(t, 64<<20)
+	p.besiege(t, siege{
+		prepare: "echo $$ > " + cgroup + "/cgroup.procs", env: many, soon: 3 * time.Second,
+		attack: func(t *testing.T, agent *harness.TestAgent) {
+			agent.WaitLog("limits are lowered to what the memory of the cgroup allows")
+			p.mapMany(t, 200, 1)
+			p.startAttack(t, "contexts")
+			time.Sleep(2 * time.Second)
+		},
+		check: func(t *testing.T, _ *harness.TestAgent) {
+			if n := outOfMemory(); n != "0" {
+				t.Errorf("the kernel ran out of memory %s times", n)
+			}
+		},
+	})
+}

@@ -63,7 +63,7 @@ func (s *search) look(p *process, now time.Time) {
 
 // readMaps reads the maps of a process.
 func (s *search) readMaps(p *process, now time.Time) {
-	request := &mapsRequest{pid: p.pid, cgroup: p.cgroup, rules: s.rules}
+	request := &mapsRequest{pid: p.pid, user: p.user, cgroup: p.cgroup, rules: s.rules}
 	if now.Before(p.due) { // only what is new is asked about
 		for _, f := range p.files {
 			request.known = append(request.known, f.id)
@@ -85,13 +85,17 @@ func (s *search) applyMaps(p *process, result *mapsResult) {
 		return
 	}
 	p.namespace, p.root = result.namespace, result.root
-	s.processes.move(p, result.cgroup)
+	s.processes.move(p, result.user, result.cgroup)
 	if result.ignored {
 		p.release()
 		return
 	}
 	if err := result.err; err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENOENT) {
 		s.log.Debug("memory map not read", "pid", p.pid, "error", err)
+	}
+	waiting := make(map[host.MapID]sighting, len(p.backlog))
+	for _, at := range p.backlog {
+		waiting[at.id] = at
 	}
 	p.backlog = nil
 	others := p.owner.mapped - len(p.files) // of the owner's other processes
@@ -102,6 +106,9 @@ func (s *search) applyMaps(p *process, result *mapsResult) {
 		if !found.isNew {
 			if i, ok := p.find(found.id); ok {
 				file = p.files[i]
+			}
+			if at, ok := waiting[found.id]; ok {
+				p.backlog = append(p.backlog, at)
 			}
 		} else if !s.recall(p, found, &file) && s.rules.examines(p.root.Within(found.path)) {
 			if len(p.backlog) == maxBacklog {

@@ -14,6 +14,7 @@ const perStep = 64
 // mapsRequest is what a helper needs to read the maps of a process.
 type mapsRequest struct {
 	pid    host.Process
+	user   uint32
 	cgroup string
 	known  []host.MapID // sorted; mapped files that need not be asked about
 	rules  *rules
@@ -22,6 +23,7 @@ type mapsRequest struct {
 
 // mapsResult is what a helper has read of a process.
 type mapsResult struct {
+	user      uint32
 	cgroup    string
 	namespace uint64
 	root      host.Root
@@ -46,7 +48,10 @@ type mapsFile struct {
 func (r *mapsRequest) read() (result mapsResult) {
 	result.namespace = r.pid.MountNamespace()
 	result.root = r.pid.Root()
-	result.cgroup = r.cgroup
+	result.user, result.cgroup = r.user, r.cgroup
+	if user, err := r.pid.User(); err == nil {
+		result.user = user
+	}
 	if cgroup, err := r.pid.CgroupPath(); err == nil {
 		result.cgroup = cgroup
 	}

@@ -3,7 +3,6 @@
 package discover
 
 import (
-	"fmt"
 	"os"
 	"path"
 	"strings"
@@ -19,7 +18,7 @@ const (
 	share = 20              // after that, an owner may use one part in so many of the time
 )
 
-// owner is who shares limits: a container, or a unit or user of the host. Its name is a path of a cgroup, or the user.
+// owner is who shares limits: a container, or a user of the host in a unit or slice: see [host.Place.OwnerOf].
 type owner struct {
 	name       string
 	class      limits.Class
@@ -111,25 +110,13 @@ func (l *locator) place(cgroup string) host.Place {
 	return place
 }
 
-// locate returns the name and class of the owner of a process in that cgroup. Outside of all cgroups, it is the user.
-func (l *locator) locate(pid host.Process, cgroup string) (name string, class limits.Class) {
-	if cgroup == "" { // it has ended
-		return "/", limits.ClassUnknown
-	}
+// locate returns the name and class of the owner of a user's processes in that cgroup.
+func (l *locator) locate(user uint32, cgroup string) (name string, class limits.Class) {
 	place := l.place(cgroup)
-	switch {
-	case place.Owner == "/":
-		user, err := pid.User()
-		if err != nil {
-			return place.Owner, limits.ClassUnknown
-		}
-		return fmt.Sprint("uid ", user), classOf(user)
-	case place.IsUser:
-		return place.Owner, classOf(place.User)
-	case place.Container:
-		return place.Owner, limits.ClassContainer
+	if place.Container {
+		return place.OwnerOf(user), limits.ClassContainer
 	}
-	return place.Owner, limits.ClassSystem
+	return place.OwnerOf(user), classOf(user)
 }
 
 // classOf returns the class of a user.

@@ -29,6 +29,7 @@ type process struct {
 	pid   host.Process
 	statm int // kept open if not negative, which also detects another process under the same number
 
+	user      uint32
 	cgroup    string
 	namespace uint64 // mount namespace
 	root      host.Root

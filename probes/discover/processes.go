@@ -137,7 +137,8 @@ func (ps *processes) add(pid host.Process, cgroup string) *process {
 	if cgroup == "" {
 		p.cgroup, _ = pid.CgroupPath()
 	}
-	p.owner = ps.turns.owner(pid, p.cgroup)
+	p.user, _ = pid.User()
+	p.owner = ps.turns.owner(p.user, p.cgroup)
 	p.owner.processes++
 	ps.watch(p)
 	p.memory, _ = ps.memory(p)
@@ -155,13 +156,13 @@ func (ps *processes) drop(p *process) {
 	p.owner.processes--
 }
 
-// move notes that a process is in that cgroup.
-func (ps *processes) move(p *process, cgroup string) {
-	if cgroup == p.cgroup {
+// move notes that a process is a user's, in that cgroup.
+func (ps *processes) move(p *process, user uint32, cgroup string) {
+	if user == p.user && cgroup == p.cgroup {
 		return
 	}
-	p.cgroup = cgroup
-	o := ps.turns.owner(p.pid, cgroup)
+	p.user, p.cgroup = user, cgroup
+	o := ps.turns.owner(user, cgroup)
 	if o == p.owner {
 		return
 	}

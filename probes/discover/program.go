@@ -113,7 +113,12 @@ func (h *holder) hold(pid host.Process) {
 		h.inbox.miss()
 		return
 	}
-	owner, _ := h.locator.locate(pid, cgroup)
+	user, err := pid.User()
+	if err != nil {
+		h.inbox.miss()
+		return
+	}
+	owner, _ := h.locator.locate(user, cgroup)
 	var p *program
 	answered := h.helpers.Ask(&host.Question{
 		Subject: host.Subject{Process: pid, Owner: owner},

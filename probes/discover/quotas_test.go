@@ -134,7 +134,7 @@ func TestMadeUpContainersShareTheirUsersLimits(t *testing.T) {
 	service.move(t, subtree(t, fmt.Sprintf("system.slice/crau-test-%d.service", os.Getpid())))
 	w.scan(t)
 	w.file(t, filepath.Join(system, "library.so"))
-	if got := w.count(limits.OwnerFiles, limits.ClassUser); got != processes*each-16 {
+	if got := w.count(limits.OwnerFiles, limits.ClassRoot); got != processes*each-16 {
 		t.Errorf("%d refused files are counted, want %d", got, processes*each-16)
 	}
 }
@@ -164,7 +164,7 @@ func TestOwnersShareAllFiles(t *testing.T) {
 	if got := w.reported(dir); got != 13 {
 		t.Errorf("%d files are reported, want 13: one made room", got)
 	}
-	if got := w.count(limits.Files, limits.ClassUser); got < 3 {
+	if got := w.count(limits.Files, limits.ClassRoot); got < 3 {
 		t.Errorf("%d files are counted, want 3", got)
 	}
 }
@@ -189,7 +189,7 @@ func TestWarningsAboutLimitsComeAgain(t *testing.T) {
 	}, dir)
 	w.scan(t)
 	for i := range 2 {
-		if got := log.warnings("file with probes left out", "owner=/"+service(i)); got != 1 {
+		if got := log.warnings("file with probes left out", "owner=\"user 0 in /"+service(i)); got != 1 {
 			t.Errorf("%d warnings about service %d, want 1", got, i)
 		}
 	}
@@ -201,7 +201,7 @@ func TestWarningsAboutLimitsComeAgain(t *testing.T) {
 	w.mu.Unlock()
 	w.scan(t)
 	for i := range 2 {
-		if got := log.warnings("file with probes left out", "owner=/"+service(i)); got != 2 {
+		if got := log.warnings("file with probes left out", "owner=\"user 0 in /"+service(i)); got != 2 {
 			t.Errorf("%d warnings about service %d, want 2", got, i)
 		}
 	}
@@ -237,6 +237,35 @@ func TestDescriptorsBoundFiles(t *testing.T) {
 			t.Fatalf("%d files are reported, want 7", w.reported(dir))
 		}
 		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// Files that wait to be opened are not forgotten when the process maps another one.
+func TestFilesThatWaitAreKept(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	dir := t.TempDir()
+	var paths []string
+	for i := range 9 {
+		paths = append(paths, sample(t, "sample", dir, fmt.Sprintf("%d.so", i)))
+	}
+	c := mapper(t, paths[:8]...)
+	w := discover(t, Config{Rules: Rules{Enabled: true}, Descriptors: 64}, dir)
+	if w.search.perTurn >= 8 {
+		t.Fatalf("%d files are opened at a time", w.search.perTurn)
+	}
+	w.mu.Lock()
+	p := w.search.processes.add(host.Process(c.pid()), "")
+	w.search.look(p, time.Now())
+	c.mapAll(t, paths[8])
+	w.search.turns.revisit(p)
+	for len(p.backlog) > 0 || p.stale {
+		w.search.look(p, time.Now())
+	}
+	w.mu.Unlock()
+	w.deliver(0)
+	if got := w.reported(dir); got != len(paths) {
+		t.Errorf("%d files are reported, want %d", got, len(paths))
 	}
 }
 

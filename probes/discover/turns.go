@@ -4,8 +4,6 @@ package discover
 
 import (
 	"time"
-
-	"github.com/crau-otel/crau-otel/probes/host"
 )
 
 // queue holds the processes of one owner that are to be examined.
@@ -28,9 +26,9 @@ func newTurns(l *locator) *turns {
 	return &turns{locator: l, owners: make(map[string]*owner), queues: make(map[*owner]*queue)}
 }
 
-// owner returns the owner of a process in that cgroup.
-func (t *turns) owner(pid host.Process, cgroup string) *owner {
-	name, class := t.locator.locate(pid, cgroup)
+// owner returns the owner of a user's processes in that cgroup.
+func (t *turns) owner(user uint32, cgroup string) *owner {
+	name, class := t.locator.locate(user, cgroup)
 	o := t.owners[name]
 	if o == nil {
 		o = &owner{name: name, class: class}

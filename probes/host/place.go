@@ -3,6 +3,7 @@
 package host
 
 import (
+	"fmt"
 	"path"
 	"strconv"
 	"strings"
@@ -71,6 +72,29 @@ walk:
 		p.Owner = "/"
 	}
 	return p
+}
+
+// minNamespaced is the first of the users that containers and their users are given: subuid(5), systemd's UIDS-GIDS.
+const minNamespaced = 1 << 16
+
+// OwnerOf names whose share of the limits a process of a user counts against: that of its container or of its user's slice,
+// else that of its user in its unit or cgroup. None of these can be made up by who runs the process.
+func (p Place) OwnerOf(user uint32) string {
+	if p.Container {
+		return p.Owner
+	}
+	where := ""
+	if p.Owner != "" && p.Owner != "/" {
+		where = " in " + p.Owner
+	}
+	switch {
+	case user < minNamespaced:
+		return fmt.Sprint("user ", user, where)
+	case p.IsUser: // who may use the users of a range
+		return fmt.Sprint("user ", p.User, where)
+	}
+	// Each user has a range of as many, and would have as many shares.
+	return fmt.Sprint("users from ", user/minNamespaced*minNamespaced, where)
 }
 
 // userSlice returns the user of a slice that systemd makes for each user.

@@ -33,7 +33,7 @@ static void attr(struct fuse_attr *a, uint64_t node)
 }
 static int failing;
 static void *fault(void *page) { return (void *)(long)*(volatile char *)page; }
-static void *change(void *unused) { usleep(200000); mmap(0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); return unused; }
+static void *change(void *unused) { usleep(20000); mmap(0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); return unused; }
 static void serve(int fd, int hold)
 {
 	static char buf[1 << 18];
@@ -67,7 +67,8 @@ int main(int c, char **v)
 	snprintf(path, sizeof path, "%s/f", v[1]);
 	int f = open(path, O_RDONLY);
 	if (f < 0) { perror("open"); kill(s, SIGKILL); return 1; }
-	void *m = mmap(0, 65536, PROT_READ, MAP_PRIVATE, f, 0);
+	if (failing) sleep(1); /* until it was looked at; the executable mapping makes the agent look again */
+	void *m = mmap(0, 65536, failing ? PROT_READ | PROT_EXEC : PROT_READ, MAP_PRIVATE, f, 0);
 	if (failing) {
 		pthread_t one, two;
 		pthread_create(&two, 0, change, 0);

@@ -61,6 +61,10 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 		f.entry.refuse(untraced.Copied, errCopied)
 	}
 	e := c.files[f.entry.inode()]
+	count := uint64(1)
+	if e != nil && e.limited != nil {
+		count = 0 // it was counted when it was refused before
+	}
 	if e != nil && (e.refused != "" || !e.same(f.entry)) {
 		c.retire(e) // it is judged again, or the inode has another file now
 		e = nil
@@ -80,7 +84,7 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 	if e.refused == "" && !explicit {
 		if e.limited = c.makeRoom(e, by); e.limited != nil {
 			e.reason, e.refused = untraced.Limit, e.limited.reason()
-			c.quotas.logRefused(e, e.limited, 1)
+			c.quotas.logRefused(e, e.limited, count)
 		}
 	}
 	if e.refused != "" {

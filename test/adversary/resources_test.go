@@ -178,7 +178,7 @@ func lockedMap(t *testing.T, p programs) {
 // With few descriptors, as many files are attached as fit. The rest are counted and named once, and root's are attached.
 func fewDescriptors(t *testing.T, p programs) {
 	p.besiege(t, siege{
-		prepare: "ulimit -n 256", env: append([]string{"CRAU_LOG_LEVEL=debug"}, many...), soon: 3 * time.Second,
+		prepare: "ulimit -n 256", env: many, soon: 3 * time.Second,
 		attack: func(t *testing.T, agent *harness.TestAgent) {
 			dir, _ := p.mapMany(t, 200, 1)
 			agent.WaitLogs("msg=attached file="+dir, 40)

@@ -24,7 +24,9 @@ var counted = []struct {
 	cost  func(*totals.Totals) uint64
 }{
 	{limits.Ring, func(t *totals.Totals) uint64 { return t.Traced.RingFull + t.Connections.RingFull }},
-	{limits.Rate, func(t *totals.Totals) uint64 { return t.Traced.RateLimited + t.Connections.RateLimited }},
+	{limits.Rate, func(t *totals.Totals) uint64 {
+		return t.Traced.RateLimited + t.Traced.OwnerLimited + t.Connections.RateLimited
+	}},
 	{limits.Runs, func(t *totals.Totals) uint64 { return t.Traced.Busy }},
 	{limits.Connections, func(t *totals.Totals) uint64 { return t.Handshakes.Evicted }},
 	{limits.Texts, func(t *totals.Totals) uint64 { return t.Traced.Truncated }},

@@ -3,6 +3,8 @@
 package mapping
 
 import (
+	"hash/maphash"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -88,6 +90,18 @@ func (s *Span) Attributes() []attribute.KeyValue {
 		s.attributes[s.contextAt].Value = attribute.StringValue(s.contextID)
 	}
 	return s.attributes
+}
+
+// Fingerprint returns a hash of what the span says: its name, kind, status and attributes, but not the context's id.
+// Fingerprints with different seeds cannot be compared.
+func (s *Span) Fingerprint(seed maphash.Seed) uint64 {
+	sum := maphash.Comparable(seed, s.Name) ^ maphash.Comparable(seed, s.Status)
+	for i := range s.attributes {
+		if i != s.contextAt {
+			sum = bits.RotateLeft64(sum, 5) ^ maphash.Comparable(seed, s.attributes[i])
+		}
+	}
+	return bits.RotateLeft64(sum, 5) ^ uint64(s.Kind)
 }
 
 // SetAttributes replaces the span's attributes. The span no longer has a pattern.

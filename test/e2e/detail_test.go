@@ -18,8 +18,8 @@ func TestDetailHandshake(t *testing.T) {
 	hits := harness.RunSample(t, sample, "--rate", "0", "--count", "5")
 	n := a.Stop()
 	n.CheckExact(t, hits)
-	if n["spans"] != 9+7+4+4 || n["trees"] != 10 {
-		t.Errorf("%d spans of %d trees, want 24 of 10", n["spans"], n["trees"])
+	if n["spans"] != 11+7+4+4 || n["trees"] != 10 {
+		t.Errorf("%d spans of %d trees, want 26 of 10", n["spans"], n["trees"])
 	}
 	whole := map[string]int{}
 	for _, root := range harness.Trees(t, a.ConsoleSpans()) {

@@ -62,6 +62,7 @@ int main(int c, char **v)
 	if (mount("x", v[1], "fuse", MS_NODEV | MS_NOSUID, opt)) { perror("mount"); return 1; }
 	failing = c > 3;
 	pid_t s = fork();
+	alarm(300); /* in both: nothing outlives the tests for long */
 	if (!s) { serve(fd, atoi(v[2])); }
 	close(fd);
 	snprintf(path, sizeof path, "%s/f", v[1]);

@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"hash/maphash"
 	"slices"
 	"time"
 
@@ -22,13 +23,14 @@ type detail struct {
 	kept     func(mapping.Tree) bool // violations, downgrades, weak
 	failed   bool
 	first    bool
+	seed     maphash.Seed
 	last     memo.Table[treeKind, time.Time] // when the last tree of a kind began that was exported whole
 }
 
 // treeKind is what trees have in common that differ in nothing but ids, times and the process.
 type treeKind struct {
 	executable string
-	pattern    uint64 // of the root: see [mapping.Span.Pattern]
+	says       uint64 // the root's fingerprint
 }
 
 func newDetail(cfg config.Spans) *detail {
@@ -37,6 +39,7 @@ func newDetail(cfg config.Spans) *detail {
 		kept:     keep(cfg.Whole),
 		failed:   slices.Contains(cfg.Whole, config.WholeFailed),
 		first:    slices.Contains(cfg.Whole, config.WholeFirst),
+		seed:     maphash.MakeSeed(),
 		last:     memo.New[treeKind, time.Time](4096),
 	}
 }
@@ -59,16 +62,11 @@ func hasFailed(t mapping.Tree) bool {
 	return slices.ContainsFunc(t.Spans, func(s mapping.Span) bool { return s.Status.Code == codes.Error })
 }
 
-// isFirst reports whether no tree of this kind began in the hour before it that was exported whole. A tree without a
-// pattern is of a kind of its own.
+// isFirst reports whether no tree of this kind began in the hour before it that was exported whole.
 func (d *detail) isFirst(t mapping.Tree, executable string) bool {
 	root := &t.Spans[0]
-	pattern, _, _ := root.Pattern()
-	if pattern == 0 {
-		return true
-	}
-	kind := treeKind{executable, pattern}
-	hash := pattern ^ memo.Sample(executable)
+	kind := treeKind{executable, root.Fingerprint(d.seed)}
+	hash := kind.says ^ memo.Sample(executable)
 	if last := d.last.Get(hash, kind); last != nil && root.Start.Sub(*last) < firstAgain {
 		return false
 	}

@@ -16,19 +16,24 @@ import (
 var ErrTooManySites = errors.New("no room for another probe site")
 
 // Place returns the sites, each of them moved to the nop at which the running kernel makes a hit cheapest. Pass its result
-// to Add and to probes.Attach. The first sites that have several nops make it try what the kernel does, which takes some
-// 0.1 s. Should that fail, no site is moved.
+// to Add and to probes.Attach. The first sites that have several nops make it call TryNops.
 func (t *Tracer) Place(sites []probes.Site) []probes.Site {
 	if !slices.ContainsFunc(sites, probes.Site.HasFastNops) {
 		return sites
 	}
-	t.tryNops.Do(func() {
+	t.TryNops()
+	return t.nops.Place(sites)
+}
+
+// TryNops finds out what the kernel does to nops, for Place. The first call loads and attaches a program, which takes some
+// 0.1 s; others do nothing. Should that fail, Place moves no site.
+func (t *Tracer) TryNops() {
+	t.nopsTried.Do(func() {
 		var err error
 		if t.nops, err = probes.TryNops(t.multi); err != nil {
 			t.cfg.Log.Warn("cannot find out how the kernel treats nops; hits may cost more than necessary", "error", err)
 		}
 	})
-	return t.nops.Place(sites)
 }
 
 // Add registers a probe site and returns the cookie to attach it with. file becomes the file number of the site's

@@ -48,7 +48,7 @@ type Tracer struct {
 	links       []link.Link
 	multi       bool
 	sleepable   bool
-	tryNops     sync.Once // sets nops
+	nopsTried   sync.Once // sets nops
 	nops        probes.NopSupport
 	read        atomic.Uint64
 	undecodable atomic.Uint64

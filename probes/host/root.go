@@ -63,14 +63,103 @@ func (r Root) Find(path string) (int, error) {
 	return FindBeneath(dir, r.Within(path))
 }
 
-// FindBeneath resolves a path with an open folder as the root folder and returns an O_PATH descriptor.
-func FindBeneath(dir int, path string) (int, error) {
-	return ignoringEINTR(func() (int, error) {
-		return unix.Openat2(dir, path, &unix.OpenHow{
-			Flags:   unix.O_PATH | unix.O_CLOEXEC,
-			Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
-		})
+// maxDetours is how many links and ".." a path may have, as links(7) has it for links.
+const maxDetours = 40
+
+// FindBeneath resolves a path with an open folder as the root folder and returns an O_PATH descriptor. It does what
+// openat2(2) does with RESOLVE_IN_ROOT, which the agent's own sandbox refuses: package sandbox says why. Links below /proc
+// are not followed.
+func FindBeneath(root int, path string) (int, error) {
+	here := root // the file that the walk has come to
+	leave := func(next int) {
+		if here != root {
+			unix.Close(here)
+		}
+		here = next
+	}
+	var walked []string // from root to here
+	rest := strings.Split(path, "/")
+	for detours := 0; len(rest) > 0; {
+		name := rest[0]
+		rest = rest[1:]
+		if name == "" || name == "." {
+			continue
+		}
+		var target string // of a link
+		if name == ".." {
+			var st unix.Stat_t
+			if err := unix.Fstat(here, &st); err != nil {
+				leave(root)
+				return -1, err
+			} else if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+				leave(root)
+				return -1, unix.ENOTDIR
+			}
+			target = "/" + strings.Join(walked[:max(len(walked)-1, 0)], "/")
+		} else {
+			next, link, err := step(here, name)
+			if err != nil {
+				leave(root)
+				return -1, err
+			} else if next >= 0 {
+				walked = append(walked, name)
+				leave(next)
+				continue
+			}
+			target = link
+		}
+		if detours++; detours > maxDetours {
+			leave(root)
+			return -1, unix.ELOOP
+		}
+		rest = append(strings.Split(target, "/"), rest...)
+		if strings.HasPrefix(target, "/") {
+			walked = nil
+			leave(root)
+		}
+	}
+	if here != root {
+		return here, nil
+	}
+	return ignoringEINTR(func() (int, error) { return unix.Openat(root, ".", unix.O_PATH|unix.O_CLOEXEC, 0) })
+}
+
+// step opens what a folder has under a name, or returns the target of the link that it is.
+func step(folder int, name string) (fd int, target string, err error) {
+	// Most names are of folders, and for them this is all.
+	fd, err = ignoringEINTR(func() (int, error) {
+		return unix.Openat(folder, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	})
+	if err == nil || !errors.Is(err, unix.ENOTDIR) {
+		return fd, "", err
+	}
+	fd, err = ignoringEINTR(func() (int, error) {
+		return unix.Openat(folder, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	})
+	if err != nil {
+		return -1, "", err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		unix.Close(fd)
+		return -1, "", err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFLNK {
+		return fd, "", nil
+	}
+	defer unix.Close(fd)
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil {
+		return -1, "", err
+	} else if fs.Type == unix.PROC_SUPER_MAGIC {
+		return -1, "", unix.ELOOP
+	}
+	var buffer [unix.PathMax]byte
+	n, err := unix.Readlinkat(fd, "", buffer[:])
+	if err != nil {
+		return -1, "", err
+	}
+	return -1, string(buffer[:n]), nil
 }
 
 // PathOf is [PathOf] for a file of that status, and recognises files whose names end like those of deleted ones.

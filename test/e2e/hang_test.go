@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -32,6 +33,9 @@ func startHang(t *testing.T, program string) {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		_ = cmd.Wait()
 	})
+	if err := stderr.(*os.File).SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
 	var out strings.Builder
 	for buf := make([]byte, 256); !strings.Contains(out.String(), "READ came"); {
 		n, err := stderr.Read(buf)
@@ -70,6 +74,26 @@ func TestHangingPageFaultHoldsUpNothingElse(t *testing.T) {
 	}
 	n.CheckExact(t, hits)
 	harness.CheckPairs(t, "sample", a.ConsoleSpans(), 2)
+}
+
+// An agent that becomes another user detaches without waiting, too. Not parallel, as above.
+func TestHangingPageFaultHoldsUpNothingElseAsAnotherUser(t *testing.T) {
+	dir := t.TempDir()
+	paths := copies(t, harness.Compile(t, "../..", filepath.Join(dir, "hang"), "-w", "testdata/fusehang.c"), samplePath)
+	hang, sample := paths[0], paths[1]
+	a := startAgent(t, []string{"CRAU_SHUTDOWN_TIMEOUT=4s"},
+		append(asJSON, "--user", "nobody", "--library", hang, "--library", sample)...)
+	startHang(t, hang)
+	hits := harness.RunSample(t, sample, "--count", "1", "--rate", "0")
+	began := time.Now()
+	n := a.StopBy(syscall.SIGTERM)
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("it took %s to shut down", took)
+	}
+	n.CheckExact(t, hits)
+	if strings.Contains(a.Log(), "shutdown does not wait") {
+		t.Errorf("a step of the shutdown waited for the hanging program:\n%s", a.Log())
+	}
 }
 
 // The agent's death does not wait either.

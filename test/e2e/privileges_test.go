@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -110,5 +111,56 @@ func TestTwoCapabilitiesAreEnough(t *testing.T) {
 	line(t, a.Log(), "level=WARN", "file="+secret+" ", "permission denied")
 	if n := strings.Count(a.Log(), "level=WARN"); n != 1 {
 		t.Errorf("%d warnings, want the one of the unreadable file", n)
+	}
+}
+
+// The agent's threads are confined unless the sandbox is off, and one that stays root does not own root's files.
+func TestSandbox(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		sandbox string
+		status  map[string]string
+	}{
+		{"true", map[string]string{"Seccomp": "2", "NoNewPrivs": "1", "Uid": "0 0 0 65534", "Gid": "0 0 0 65534", "Groups": ""}},
+		{"false", map[string]string{"Seccomp": "0", "NoNewPrivs": "0", "Uid": "0 0 0 0", "Gid": "0 0 0 0"}},
+	} {
+		t.Run(c.sandbox, func(t *testing.T) {
+			t.Parallel()
+			sample := ownSample(t)
+			a := startAgent(t, []string{"CRAU_SANDBOX=" + c.sandbox}, append(asJSON, "--library", sample)...)
+			line(t, a.Log(), "msg=ready", "sandbox="+c.sandbox)
+			checkThreads(t, a.PID(), c.status)
+			hits := harness.RunSample(t, sample, "--count", "2", "--rate", "0")
+			a.Stop().CheckExact(t, hits)
+			harness.CheckPairs(t, "sample", a.ConsoleSpans(), 2)
+			if strings.Contains(a.Log(), "level=WARN") {
+				t.Errorf("warnings:\n%s", a.Log())
+			}
+		})
+	}
+}
+
+// checkThreads compares fields in the status of every thread of a process.
+func checkThreads(t *testing.T, pid int, want map[string]string) {
+	t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil || len(tasks) == 0 {
+		t.Fatalf("%d threads, error %v", len(tasks), err)
+	}
+	for _, task := range tasks {
+		status, err := os.ReadFile(task)
+		if err != nil {
+			continue // the thread has ended
+		}
+		found := make(map[string]string)
+		for line := range strings.Lines(string(status)) {
+			key, value, _ := strings.Cut(line, ":")
+			found[key] = strings.Join(strings.Fields(value), " ")
+		}
+		for key, value := range want {
+			if found[key] != value {
+				t.Errorf("%s: %s is %q, want %q", task, key, found[key], value)
+			}
+		}
 	}
 }

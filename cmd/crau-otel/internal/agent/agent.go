@@ -111,7 +111,7 @@ func New(c Config) (*Agent, error) {
 			return nil, errors.Join(err, a.tracer.Close())
 		}
 	}
-	a.attachments = newAttachments(a.tracer, a.cfg.User == "", a.limits, a.log)
+	a.attachments = newAttachments(a.tracer, a.limits, a.log)
 	return a, nil
 }
 
@@ -126,23 +126,29 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	if a.discovery, err = newDiscovery(a.cfg, a.fitted, a.attachments, a.code, a.limits, a.log); err != nil {
 		return err
 	}
-	if err := a.discovery.Scan(ctx); err != nil && ctx.Err() == nil {
+	a.outcome.Wire = a.attachWire()
+	onWire := a.outcome.Wire == nil
+	// A thread that waits for a process or file system keeps the others from changing users, so that comes before discovery
+	// asks any. Without discovery, the libraries are opened first.
+	if a.cfg.Discovery.Enabled {
+		err = a.lower(onWire)
+	}
+	if err == nil {
+		err = a.discovery.Scan(ctx)
+	}
+	if err == nil && !a.cfg.Discovery.Enabled {
+		err = a.lower(onWire)
+	}
+	if err != nil && ctx.Err() == nil {
 		return err
 	}
 	files, sites := a.attachments.count()
-	a.outcome.Wire = a.attachWire()
-	onWire := a.outcome.Wire == nil
 	if sites == 0 && !a.cfg.Discovery.Enabled && !onWire {
 		a.attachments.wait(ctx) // there is nothing else to do
 		files, sites = a.attachments.count()
 	}
 	if sites == 0 && !a.cfg.Discovery.Enabled && !onWire && ctx.Err() == nil {
 		return errors.New("nothing attached: no file has a usable crypto_auditing probe")
-	}
-	if a.cfg.User != "" {
-		if err := privileges.Drop(a.user, privileges.Keep(a.tracer.Multi(), a.cfg.Discovery.Enabled, onWire)); err != nil {
-			return fmt.Errorf("become user %s: %w", a.cfg.User, err)
-		}
 	}
 	if a.cfg.Pprof != "" {
 		stop, err := servePprof(a.cfg.Pprof, a.log)
@@ -154,8 +160,9 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	if a.pipeline, err = a.newPipeline(ctx); err != nil {
 		return err
 	}
+	sandboxed := a.enterSandbox()
 	a.log.Info("ready", "files", files, "sites", sites, "exporter", a.cfg.Exporter, "uprobe_multi", a.tracer.Multi(),
-		"discovery", a.cfg.Discovery.Enabled, "wire", onWire)
+		"discovery", a.cfg.Discovery.Enabled, "wire", onWire, "sandbox", sandboxed)
 	if sites == 0 {
 		a.log.Info("no file with probes is known yet; programs and libraries that come later are traced")
 	}

@@ -66,6 +66,7 @@ func start(t *testing.T, change func(*Config)) *running {
 	c := Config{Config: config.Default(), Version: "v0.0.0-test", Level: new(slog.LevelVar)}
 	c.Config.Discovery.Enabled = false
 	c.Config.Exporter = config.ExporterConsole
+	c.Config.Sandbox = false // for this process runs other tests too
 	r := &running{spans: filepath.Join(t.TempDir(), "spans"), ended: make(chan error, 1)}
 	var err error
 	if c.Stdout, err = os.Create(r.spans); err != nil {

@@ -63,15 +63,11 @@ type attached struct {
 	removed  bool
 }
 
-// newAttachments returns attachments that pin their links, unless the agent becomes another user, who may not remove pins.
-func newAttachments(t *tracer.Tracer, pin bool, monitor *limits.Monitor, log *slog.Logger) *attachments {
+// newAttachments returns attachments that pin their links where that is possible.
+func newAttachments(t *tracer.Tracer, monitor *limits.Monitor, log *slog.Logger) *attachments {
 	a := &attachments{
 		tracer: t, leases: leases.New(), libraries: newLibraries(), limits: monitor, log: log, level: slog.LevelDebug,
 		files: make(map[discover.Key]*attached), retiring: make(map[discover.Key]*attached),
-	}
-	if !pin {
-		a.links = links.NewUnpinned()
-		return a
 	}
 	var err error
 	if a.links, err = links.New(); err != nil {

@@ -59,6 +59,9 @@ type Config struct {
 	Sampling Sampling      `yaml:"sampling"`
 	Limits   Limits        `yaml:"limits"`
 	Shutdown Shutdown      `yaml:"shutdown"`
+	// Sandbox is whether the agent gives up what it needs to start only: the right to write files, execute programs, load
+	// BPF programs and so on.
+	Sandbox bool `yaml:"sandbox"`
 	// User is the user that the agent becomes once everything is attached, as name or name:group; empty means no
 	// change.
 	User string `yaml:"user"`
@@ -251,5 +254,6 @@ func Default() Config {
 		Limits:   Limits{OpenContexts: 65536, TreeSpans: 4096, Processes: 8192, ProcessRate: 2_000_000, OpenBytes: 16 * MiB, QueueBytes: 32 * MiB},
 		Sampling: Sampling{Keep: []string{}},
 		Shutdown: Shutdown{Timeout: 10 * time.Second},
+		Sandbox:  false,
 	}
 }

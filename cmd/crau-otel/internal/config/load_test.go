@@ -156,7 +156,7 @@ func TestLoadRefuses(t *testing.T) {
 		{
 			name: "unknown key at the top, other case",
 			file: "Exporter: none\n",
-			want: `crau.yaml:1: Exporter: unknown key: the keys here are console, discovery, exporter, libraries, limits, log, metrics, policy, pprof, privacy, ring, sampling, scopes, services, shutdown, spans, user, wire`,
+			want: `crau.yaml:1: Exporter: unknown key: the keys here are console, discovery, exporter, libraries, limits, log, metrics, policy, pprof, privacy, ring, sampling, sandbox, scopes, services, shutdown, spans, user, wire`,
 		},
 		{
 			name: "dotted key",
@@ -260,7 +260,7 @@ func TestLoadRefuses(t *testing.T) {
 			environ: []string{"CRAU_COLOUR=red"},
 			args:    []string{"--ring-size=big"},
 			want: "CRAU_COLOUR: unknown variable: the key limits.open_contexts, for example, is CRAU_LIMITS_OPEN_CONTEXTS\n" +
-				"crau.yaml:1: colour: unknown key: the keys here are console, discovery, exporter, libraries, limits, log, metrics, policy, pprof, privacy, ring, sampling, scopes, services, shutdown, spans, user, wire\n" +
+				"crau.yaml:1: colour: unknown key: the keys here are console, discovery, exporter, libraries, limits, log, metrics, policy, pprof, privacy, ring, sampling, sandbox, scopes, services, shutdown, spans, user, wire\n" +
 				"--ring-size: ring.size: must be a size such as 65536 or 8MiB (units B, KiB, MiB, GiB), got \"big\"",
 		},
 		{

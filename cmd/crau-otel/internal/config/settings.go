@@ -80,6 +80,7 @@ var meanings = []struct{ key, meaning string }{
 		"pprof",
 		"Loopback address, such as `127.0.0.1:6060`, on which the agent serves profiles of itself; empty means off.",
 	},
+	{"sandbox", "Whether to give up, once the agent runs, what it needs to start only: see [Privileges](privileges.md#sandbox)."},
 	{"user", "User, or user:group, to become once everything is attached: see [Privileges](privileges.md)."},
 }
 

@@ -37,16 +37,14 @@ type Holder struct {
 	next uint64 // name of the next pin
 }
 
-// New returns a Holder, and an error if it cannot pin links. The Holder can be used nevertheless.
+// New returns a Holder, and an error if it cannot pin links. The Holder can be used nevertheless. The process may become
+// another user afterwards.
 func New() (*Holder, error) {
 	h := &Holder{closing: make(chan struct{}, maxClosing)}
 	var err error
 	h.pins, err = mountBPF()
 	return h, err
 }
-
-// NewUnpinned returns a Holder that pins nothing.
-func NewUnpinned() *Holder { return &Holder{closing: make(chan struct{}, maxClosing)} }
 
 // mountBPF makes a BPF file system that is mounted nowhere.
 func mountBPF() (*os.File, error) {
@@ -55,10 +53,6 @@ func mountBPF() (*os.File, error) {
 		return nil, fmt.Errorf("make BPF file system: %w", err)
 	}
 	defer unix.Close(fs)
-	// Pins are removed by whom the agent becomes; a sticky folder would not allow it.
-	if err := unix.FsconfigSetString(fs, "mode", "0777"); err != nil {
-		return nil, fmt.Errorf("make BPF file system: %w", err)
-	}
 	if err := unix.FsconfigCreate(fs); err != nil {
 		return nil, fmt.Errorf("make BPF file system: %w", err)
 	}
@@ -66,7 +60,12 @@ func mountBPF() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make BPF file system: %w", err)
 	}
-	return os.NewFile(uintptr(mount), "bpf"), nil
+	pins := os.NewFile(uintptr(mount), "bpf")
+	// Pins are removed by whom the agent becomes, which the sticky folder that the kernel makes would not allow.
+	if err := unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", mount), 0o777); err != nil {
+		return nil, errors.Join(fmt.Errorf("make BPF file system: %w", err), pins.Close())
+	}
+	return pins, nil
 }
 
 // Pins returns the root folder of the Holder's BPF file system, nil if there is none.

@@ -17,7 +17,7 @@ func TestHeldSitesAreHitUntilTheyAreDetached(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, h := range map[string]*Holder{"pinned": pinning, "unpinned": NewUnpinned()} {
+	for name, h := range map[string]*Holder{"pinned": pinning, "unpinned": {closing: make(chan struct{}, maxClosing)}} {
 		t.Run(name, func(t *testing.T) {
 			sample := harness.Sample(t, "../../../..")
 			tr, err := tracer.New(tracer.Config{})

@@ -53,6 +53,37 @@ func Drop(u User, keep Set) error {
 	return nil
 }
 
+// overflowID is the user and group that own no files, as the kernel has it.
+const overflowID = 65534
+
+// YieldFiles makes every thread of this process access files as nobody does, except that it can read all of them, and
+// limits its capabilities to those that crau-otel uses and those in more. It is for a process that stays root, which would otherwise own the
+// files of the host. Programs that it executes are not affected.
+func YieldFiles(more Set) error {
+	keep := more
+	for _, n := range Needs() {
+		keep |= Of(n.Cap)
+	}
+	_, permitted, err := read()
+	if err != nil {
+		return err
+	}
+	if err := syscall.Setgroups(nil); err != nil {
+		return fmt.Errorf("leave groups: %w", err)
+	}
+	// These two return the previous id, and no error.
+	for _, call := range []uintptr{syscall.SYS_SETFSGID, syscall.SYS_SETFSUID} {
+		_, _, errno := syscall.AllThreadsSyscall(call, overflowID, 0, 0)
+		if errno != 0 {
+			return fmt.Errorf("access files as nobody: %w", errno)
+		}
+	}
+	if err := limit(permitted.covering(keep)); err != nil {
+		return fmt.Errorf("give up capabilities: %w", err)
+	}
+	return nil
+}
+
 // prctl calls prctl(2) on every thread.
 func prctl(option, argument uintptr) error {
 	_, _, errno := syscall.AllThreadsSyscall(syscall.SYS_PRCTL, option, argument, 0)

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/moby/sys/capability"
+
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/privileges"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/sandbox"
+)
+
+// lower makes the process the configured user. Without one, a process of root's gives up the power over root's files.
+func (a *Agent) lower(onWire bool) error {
+	switch {
+	case a.cfg.User != "":
+		if err := privileges.Drop(a.user, privileges.Keep(a.tracer.Multi(), a.cfg.Discovery.Enabled, onWire)); err != nil {
+			return fmt.Errorf("become user %s: %w", a.cfg.User, err)
+		}
+	case a.cfg.Sandbox && os.Geteuid() == 0:
+		var more privileges.Set
+		if a.follow != 0 {
+			more = privileges.Of(capability.CAP_KILL) // the command may run as another user
+		}
+		if err := privileges.YieldFiles(more); err != nil {
+			a.warnUnconfined(err)
+		}
+	}
+	return nil
+}
+
+// enterSandbox enters the sandbox and reports whether it did.
+func (a *Agent) enterSandbox() bool {
+	if !a.cfg.Sandbox {
+		return false
+	}
+	a.tracer.TryNops() // loads a program, which the sandbox refuses
+	if err := sandbox.Enter(sandbox.Config{
+		Pins: a.attachments.links.Pins(), Signals: a.follow != 0,
+		LoadPrograms: !a.tracer.Multi() || a.discovery.execs.Load() == nil, // the latter are tried again
+	}); err != nil {
+		a.warnUnconfined(err)
+		return false
+	}
+	return true
+}
+
+func (a *Agent) warnUnconfined(err error) {
+	a.log.Warn("running without the whole sandbox; whoever takes over the agent can do more than the agent does", "error", err)
+}

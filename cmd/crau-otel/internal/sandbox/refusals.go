@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"os"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// refusal refuses a system call, or some of its uses.
+type refusal struct {
+	call  uintptr
+	test  *test      // nil refuses every use
+	errno unix.Errno // 0 means EPERM
+}
+
+// test compares the lower 32 bits of an argument.
+type test struct {
+	argument uint32 // 0 is the first
+	is       bpf.JumpTest
+	value    uint32
+}
+
+func (r refusal) with() unix.Errno {
+	if r.errno == 0 {
+		return unix.EPERM
+	}
+	return r.errno
+}
+
+// writes are the flags of open(2) of which one is needed to change anything. A temporary file needs the first.
+const writes = unix.O_ACCMODE | unix.O_CREAT | unix.O_TRUNC
+
+// Commands of bpf(2).
+const (
+	bpfProgLoad    = 5
+	bpfBTFLoad     = 18
+	bpfTokenCreate = 36
+)
+
+// refusals returns what is refused. Each line is a way out of the sandbox, or harm to the host.
+func refusals(cfg Config) []refusal {
+	var all []refusal
+	add := func(calls ...uintptr) {
+		for _, call := range calls {
+			all = append(all, refusal{call: call})
+		}
+	}
+	addIf := func(call uintptr, argument uint32, is bpf.JumpTest, value uint32) {
+		all = append(all, refusal{call: call, test: &test{argument, is, value}})
+	}
+
+	// Executing programs, and code that was written to memory.
+	add(unix.SYS_EXECVE, unix.SYS_EXECVEAT, unix.SYS_MEMFD_CREATE)
+	addIf(unix.SYS_CLONE, 0, bpf.JumpBitsNotSet, unix.CLONE_THREAD)
+	addIf(unix.SYS_MMAP, 2, bpf.JumpBitsSet, unix.PROT_EXEC)
+	addIf(unix.SYS_MPROTECT, 2, bpf.JumpBitsSet, unix.PROT_EXEC)
+	addIf(unix.SYS_PKEY_MPROTECT, 2, bpf.JumpBitsSet, unix.PROT_EXEC)
+	add(unix.SYS_PERSONALITY) // READ_IMPLIES_EXEC
+
+	// Writing files, and making, renaming or removing them, except the agent's own pins.
+	addIf(unix.SYS_OPENAT, 2, bpf.JumpBitsSet, writes)
+	addIf(unix.SYS_OPEN_BY_HANDLE_AT, 2, bpf.JumpBitsSet, writes)
+	add(unix.SYS_RENAMEAT, unix.SYS_RENAMEAT2, unix.SYS_LINKAT, unix.SYS_SYMLINKAT, unix.SYS_MKDIRAT, unix.SYS_MKNODAT,
+		unix.SYS_TRUNCATE, unix.SYS_FTRUNCATE, unix.SYS_FALLOCATE)
+	add(unix.SYS_FCHMOD, unix.SYS_FCHMODAT, unix.SYS_FCHMODAT2, unix.SYS_FCHOWN, unix.SYS_FCHOWNAT, unix.SYS_UTIMENSAT)
+	add(unix.SYS_SETXATTR, unix.SYS_LSETXATTR, unix.SYS_FSETXATTR, unix.SYS_REMOVEXATTR, unix.SYS_LREMOVEXATTR,
+		unix.SYS_FREMOVEXATTR)
+	if cfg.Pins == nil {
+		add(unix.SYS_UNLINKAT)
+	} else {
+		// An absolute path makes the kernel ignore the folder: privileges.YieldFiles protects these files.
+		addIf(unix.SYS_UNLINKAT, 0, bpf.JumpNotEqual, uint32(cfg.Pins.Fd()))
+		addIf(unix.SYS_UNLINKAT, 2, bpf.JumpNotEqual, 0)
+	}
+
+	// Mounting, and other namespaces and root folders.
+	add(unix.SYS_MOUNT, unix.SYS_UMOUNT2, unix.SYS_MOVE_MOUNT, unix.SYS_OPEN_TREE, unix.SYS_MOUNT_SETATTR, unix.SYS_FSOPEN,
+		unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_FSPICK, unix.SYS_PIVOT_ROOT, unix.SYS_CHROOT, unix.SYS_SETNS,
+		unix.SYS_UNSHARE, unix.SYS_SWAPON, unix.SYS_SWAPOFF, unix.SYS_QUOTACTL, unix.SYS_QUOTACTL_FD, unix.SYS_ACCT)
+
+	// Other processes: tracing them, their memory and descriptors, signals. Runtimes send signals to their own process.
+	add(unix.SYS_PTRACE, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_PROCESS_MADVISE,
+		unix.SYS_PROCESS_MRELEASE, unix.SYS_KCMP, unix.SYS_PIDFD_GETFD, unix.SYS_TKILL,
+		unix.SYS_RT_SIGQUEUEINFO, unix.SYS_RT_TGSIGQUEUEINFO, unix.SYS_MOVE_PAGES, unix.SYS_MIGRATE_PAGES)
+	self := uint32(os.Getpid())
+	addIf(unix.SYS_TGKILL, 0, bpf.JumpNotEqual, self)
+	if !cfg.Signals {
+		addIf(unix.SYS_KILL, 0, bpf.JumpNotEqual, self)
+		add(unix.SYS_PIDFD_SEND_SIGNAL)
+	}
+
+	// Users and capabilities.
+	add(unix.SYS_SETUID, unix.SYS_SETGID, unix.SYS_SETREUID, unix.SYS_SETREGID, unix.SYS_SETRESUID, unix.SYS_SETRESGID,
+		unix.SYS_SETFSUID, unix.SYS_SETFSGID, unix.SYS_SETGROUPS, unix.SYS_CAPSET)
+
+	// The kernel and the machine.
+	add(unix.SYS_KEXEC_LOAD, unix.SYS_KEXEC_FILE_LOAD, unix.SYS_INIT_MODULE, unix.SYS_FINIT_MODULE, unix.SYS_DELETE_MODULE,
+		unix.SYS_REBOOT, unix.SYS_SETTIMEOFDAY, unix.SYS_CLOCK_SETTIME, unix.SYS_CLOCK_ADJTIME, unix.SYS_ADJTIMEX,
+		unix.SYS_SETHOSTNAME, unix.SYS_SETDOMAINNAME, unix.SYS_SYSLOG, unix.SYS_VHANGUP, unix.SYS_ADD_KEY,
+		unix.SYS_REQUEST_KEY, unix.SYS_KEYCTL)
+	addIf(unix.SYS_IOCTL, 1, bpf.JumpEqual, unix.TIOCSTI) // types for the user of a terminal
+	addIf(unix.SYS_IOCTL, 1, bpf.JumpEqual, unix.TIOCLINUX)
+
+	// BPF programs that others wrote. They could write to the memory of any process.
+	addIf(unix.SYS_BPF, 0, bpf.JumpEqual, bpfBTFLoad)
+	addIf(unix.SYS_BPF, 0, bpf.JumpEqual, bpfTokenCreate)
+	if !cfg.LoadPrograms {
+		addIf(unix.SYS_BPF, 0, bpf.JumpEqual, bpfProgLoad)
+		add(unix.SYS_PERF_EVENT_OPEN)
+	}
+
+	// Calls that do what others are refused, or that exploits of the kernel like.
+	addIf(unix.SYS_SOCKET, 0, bpf.JumpGreaterThan, unix.AF_NETLINK) // packets, cryptography, virtual machines
+	add(unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER, unix.SYS_USERFAULTFD, unix.SYS_LISTEN)
+
+	// The last two pass their flags in memory. Programs that get ENOSYS use clone and openat.
+	all = append(all, legacy()...)
+	return append(all, refusal{call: unix.SYS_CLONE3, errno: unix.ENOSYS}, refusal{call: unix.SYS_OPENAT2, errno: unix.ENOSYS})
+}

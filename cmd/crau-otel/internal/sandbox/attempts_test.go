@@ -186,6 +186,10 @@ func attempts(t *testing.T, dir string, pins *os.File) map[string]func() error {
 			_, err := unix.ProcessVMReadv(other, []unix.Iovec{*vector}, []unix.RemoteIovec{remote}, 0)
 			return err
 		},
+		"read own memory": func() error {
+			_, err := unix.ProcessVMReadv(os.Getpid(), []unix.Iovec{*vector}, []unix.RemoteIovec{remote}, 0)
+			return err
+		},
 		"write memory": func() error {
 			_, err := unix.ProcessVMWritev(other, []unix.Iovec{*vector}, []unix.RemoteIovec{remote}, 0)
 			return err

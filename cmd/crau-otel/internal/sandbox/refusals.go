@@ -82,11 +82,12 @@ func refusals(cfg Config) []refusal {
 		unix.SYS_UNSHARE, unix.SYS_SWAPON, unix.SYS_SWAPOFF, unix.SYS_QUOTACTL, unix.SYS_QUOTACTL_FD, unix.SYS_ACCT)
 
 	// Other processes: tracing them, their memory and descriptors, signals. Runtimes send signals to their own process.
-	add(unix.SYS_PTRACE, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_PROCESS_MADVISE,
+	add(unix.SYS_PTRACE, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_PROCESS_MADVISE,
 		unix.SYS_PROCESS_MRELEASE, unix.SYS_KCMP, unix.SYS_PIDFD_GETFD, unix.SYS_TKILL,
 		unix.SYS_RT_SIGQUEUEINFO, unix.SYS_RT_TGSIGQUEUEINFO, unix.SYS_MOVE_PAGES, unix.SYS_MIGRATE_PAGES)
 	self := uint32(os.Getpid())
 	addIf(unix.SYS_TGKILL, 0, bpf.JumpNotEqual, self)
+	addIf(unix.SYS_PROCESS_VM_READV, 0, bpf.JumpNotEqual, self) // probes.CountBreakpoints reads its own
 	if !cfg.Signals {
 		addIf(unix.SYS_KILL, 0, bpf.JumpNotEqual, self)
 		add(unix.SYS_PIDFD_SEND_SIGNAL)

@@ -94,7 +94,7 @@ var wrong = []string{
 var allowed = []string{
 	"read file", "find file", "read by handle", "list folder", "remove pin", "watch file", "map file or memory",
 	"signal itself", "see executable", "see memory map", "see mapped files", "see root folder", "start a thread",
-	"make a BPF map", "connect",
+	"make a BPF map", "connect", "read own memory",
 }
 
 func TestEnter(t *testing.T) {

@@ -14,12 +14,13 @@ import (
 // was closed ends.
 type hangups struct {
 	signals  chan os.Signal
-	terminal bool // whether the process has a controlling terminal
+	terminal bool // whether the process has a controlling terminal and is to end with it
 }
 
-// catchHangups catches SIGHUP from now on. A signal that arrives before take is called is not lost.
+// catchHangups catches SIGHUP from now on. A signal that arrives before take is called is not lost. Under nohup, the end
+// of the terminal does not end the program.
 func catchHangups() *hangups {
-	h := &hangups{signals: make(chan os.Signal, 1), terminal: hasTerminal()}
+	h := &hangups{signals: make(chan os.Signal, 1), terminal: hasTerminal() && !signal.Ignored(unix.SIGHUP)}
 	signal.Notify(h.signals, unix.SIGHUP)
 	return h
 }

@@ -300,13 +300,13 @@ func TestExecHandsDownWhatItWasGiven(t *testing.T) {
 	file := write(t, "descriptor", "handed down\n")
 	const script = `cat <&3; ulimit -n; echo "$MARK $NOTIFY_SOCKET"; cut -d' ' -f5 /proc/$$/stat; ls /proc/self/fd | wc -l;
 		grep -E '^(NoNewPrivs|Seccomp|CapEff|CapBnd|SigIgn|SigBlk):' /proc/self/status`
-	run := func(args ...string) string {
+	run := func(trap string, args ...string) string {
 		in, err := os.Open(file)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer in.Close()
-		cmd := exec.Command("sh", append([]string{"-c", "ulimit -Sn 777; exec \"$@\"", "sh"}, append(args, "sh", "-c", script)...)...)
+		cmd := exec.Command("sh", append([]string{"-c", trap + "ulimit -Sn 777; exec \"$@\"", "sh"}, append(args, "sh", "-c", script)...)...)
 		cmd.ExtraFiles = []*os.File{in}
 		cmd.Env = append(execCommand(t, nil).Env, "MARK=marked", "NOTIFY_SOCKET=/nowhere")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -316,9 +316,12 @@ func TestExecHandsDownWhatItWasGiven(t *testing.T) {
 		}
 		return strings.ReplaceAll(string(out), fmt.Sprint(cmd.Process.Pid), "GROUP")
 	}
-	want := run("env")
-	if got := run(agentPath, "exec", "--"); got != want || !strings.HasPrefix(got, "handed down\n777\nmarked /nowhere\nGROUP\n") {
-		t.Errorf("under exec\n%s\nwithout\n%s", got, want)
+	// SIGHUP is ignored in one of two runs, as under nohup.
+	for _, trap := range []string{"", "trap '' HUP; "} {
+		want := run(trap, "env")
+		if got := run(trap, agentPath, "exec", "--"); got != want || !strings.HasPrefix(got, "handed down\n777\nmarked /nowhere\nGROUP\n") {
+			t.Errorf("under exec\n%s\nwithout\n%s", got, want)
+		}
 	}
 }
 

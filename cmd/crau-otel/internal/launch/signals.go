@@ -21,11 +21,16 @@ var forwarded = []os.Signal{
 	unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE,
 }
 
-// Catch catches signals from now on.
+// Catch catches signals from now on. Those that this process was started to ignore, as nohup does with SIGHUP, stay
+// ignored, and the command inherits that.
 func Catch() *Signals {
 	s := &Signals{received: make(chan os.Signal, 16)}
 	s.terminal, _ = os.OpenFile("/dev/tty", os.O_RDONLY|unix.O_NOCTTY, 0)
-	signal.Notify(s.received, forwarded...)
+	for _, sig := range forwarded {
+		if !signal.Ignored(sig) {
+			signal.Notify(s.received, sig)
+		}
+	}
 	return s
 }
 

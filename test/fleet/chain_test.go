@@ -28,7 +28,7 @@ import (
 const outage = 30 * time.Second
 
 // audit starts crau-otel, which traces a copy of the sample program that is called as the test says and sends to endpoint.
-func audit(t *testing.T, endpoint, name string, env ...string) (agent *harness.TestAgent, sample string) {
+func audit(t testing.TB, endpoint, name string, env ...string) (agent *harness.TestAgent, sample string) {
 	t.Helper()
 	sample = harness.Copy(t, harness.Sample(t, root), filepath.Join(t.TempDir(), name))
 	return harness.Start(t, harness.AgentConfig{

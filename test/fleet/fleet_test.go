@@ -25,7 +25,7 @@ const root = "../.."
 const patience = 60 * time.Second
 
 // program returns the path of a program: of Debian's prometheus, or in the folder that FLEET names.
-func program(t *testing.T, name string) string {
+func program(t testing.TB, name string) string {
 	t.Helper()
 	if path, err := exec.LookPath(name); err == nil && name == "prometheus" {
 		return path
@@ -38,7 +38,7 @@ func program(t *testing.T, name string) string {
 }
 
 // address returns a free address of the loopback interface.
-func address(t *testing.T) string {
+func address(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -50,7 +50,7 @@ func address(t *testing.T) string {
 
 // hop is a program on the way from crau-otel to the backend. It can be killed and started again.
 type hop struct {
-	t     *testing.T
+	t     testing.TB
 	name  string
 	args  []string
 	env   []string
@@ -86,7 +86,7 @@ func (o *output) String() string {
 
 // start starts a program and waits until it is ready. It is killed at the end of the test, which shows what it printed
 // last if the test failed.
-func start(t *testing.T, name string, ready func() bool, env []string, args ...string) *hop {
+func start(t testing.TB, name string, ready func() bool, env []string, args ...string) *hop {
 	t.Helper()
 	h := &hop{t: t, name: name, args: args, env: env, ready: ready}
 	t.Cleanup(func() {
@@ -142,7 +142,7 @@ func (h *hop) kill() {
 }
 
 // eventually waits until a condition holds.
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !holds(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -172,23 +172,31 @@ type chain struct {
 	otlp       string // where the host's collector listens
 	query      string // the URL of Jaeger's API
 	prometheus string // the URL of the gateway's metrics
+	topics     string // the folder of Kafka's data
 }
 
 // startChain starts a chain with the configuration files of examples/collector. The gateway keeps keepPercent of the trees
 // that nobody has to look at.
-func startChain(t *testing.T, keepPercent int) *chain {
+func startChain(t testing.TB, keepPercent int) *chain {
+	t.Helper()
+	jaeger, query, traces := startJaeger(t, t.TempDir())
+	c := startCollectors(t, keepPercent, traces)
+	c.jaeger, c.query = jaeger, query
+	return c
+}
+
+// startCollectors starts a chain whose gateway sends the traces to an OTLP endpoint.
+func startCollectors(t testing.TB, keepPercent int, traces string) *chain {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"jaeger", "kafka", "gateway", "collector"} {
+	for _, name := range []string{"kafka", "gateway", "collector"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
 	kafka, prometheus, otlp := address(t), address(t), address(t)
-	c := &chain{otlp: otlp, prometheus: "http://" + prometheus + "/metrics"}
-	var traces string
-	c.jaeger, c.query, traces = startJaeger(t, filepath.Join(dir, "jaeger"))
-	c.broker = start(t, "broker", listening(kafka), nil, kafka, filepath.Join(dir, "kafka"))
+	c := &chain{otlp: otlp, prometheus: "http://" + prometheus + "/metrics", topics: filepath.Join(dir, "kafka")}
+	c.broker = start(t, "broker", listening(kafka), nil, kafka, c.topics)
 	c.broker.ending = syscall.SIGTERM // it writes down which topics it has when it ends only
 	c.gateway = start(t, "otelcol", listening(prometheus), []string{
 		"KAFKA_BROKERS=" + kafka, "TRACES_ENDPOINT=" + traces, "PROMETHEUS_ENDPOINT=" + prometheus,
@@ -202,7 +210,7 @@ func startChain(t *testing.T, keepPercent int) *chain {
 
 // startJaeger starts a Jaeger that keeps its data in a folder. It returns the URL of its API and the address where it
 // accepts OTLP.
-func startJaeger(t *testing.T, dir string) (jaeger *hop, query, otlp string) {
+func startJaeger(t testing.TB, dir string) (jaeger *hop, query, otlp string) {
 	t.Helper()
 	http, grpc, otlp := address(t), address(t), address(t)
 	jaeger = start(t, "jaeger", listening(http, otlp), []string{
@@ -212,7 +220,7 @@ func startJaeger(t *testing.T, dir string) (jaeger *hop, query, otlp string) {
 }
 
 // scrape returns the series of a page in Prometheus's text format whose name and labels contain all of these texts.
-func scrape(t *testing.T, url string, parts ...string) []string {
+func scrape(t testing.TB, url string, parts ...string) []string {
 	t.Helper()
 	client := http.Client{Timeout: patience}
 	resp, err := client.Get(url)

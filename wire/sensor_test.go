@@ -5,35 +5,20 @@ package wire
 import (
 	"crypto/tls"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net"
 	"strings"
 	"testing"
 
+	"github.com/crau-otel/crau-otel/test/harness"
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
 // clientHello returns the records in which Go's client offers two groups.
 func clientHello(t testing.TB) []byte {
 	t.Helper()
-	client, server := net.Pipe()
-	defer client.Close()
-	defer server.Close()
-	go func() {
-		_ = tls.Client(client, &tls.Config{
-			InsecureSkipVerify: true, CurvePreferences: []tls.CurveID{tls.X25519MLKEM768, tls.X25519},
-		}).Handshake()
-	}()
-	header := make([]byte, 5)
-	if _, err := io.ReadFull(server, header); err != nil {
-		t.Fatal(err)
-	}
-	body := make([]byte, int(header[3])<<8|int(header[4]))
-	if _, err := io.ReadFull(server, body); err != nil {
-		t.Fatal(err)
-	}
-	return append(header, body...)
+	return harness.ClientHello(t, &tls.Config{
+		InsecureSkipVerify: true, CurvePreferences: []tls.CurveID{tls.X25519MLKEM768, tls.X25519},
+	})
 }
 
 // serverHello returns a record with a ServerHello of TLS 1.3 and a group.

@@ -5,7 +5,6 @@ package e2e
 import (
 	"bytes"
 	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -97,15 +96,4 @@ func line(t *testing.T, text string, parts ...string) string {
 		return ""
 	}
 	return found[0]
-}
-
-// unusedAddress returns an address that nobody listens on.
-func unusedAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

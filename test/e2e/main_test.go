@@ -7,7 +7,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/crau-otel/crau-otel/test/harness"
@@ -26,6 +28,8 @@ func TestMain(m *testing.M) {
 	if address := os.Getenv(dialVariable); address != "" {
 		os.Exit(dial(address))
 	}
+	// Programs of the tests do not ignore SIGHUP, even if the tests run under nohup.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	flag.Parse()
 	if !isSet("test.parallel") {
 		_ = flag.Set("test.parallel", parallel)

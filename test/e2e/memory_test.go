@@ -53,7 +53,7 @@ func TestMemoryStaysBoundedWithTenThousandProcesses(t *testing.T) {
 func TestMemoryStaysBoundedUnderHostility(t *testing.T) {
 	for name, away := range map[string]bool{"receiver": false, "no receiver": true} {
 		t.Run(name, func(t *testing.T) {
-			endpoint := "http://" + unusedAddress(t)
+			endpoint := "http://" + harness.UnusedAddress(t)
 			if !away {
 				endpoint = harness.Receive(t, harness.ReceiverConfig{}).Endpoint()
 			}

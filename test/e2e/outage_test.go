@@ -53,7 +53,7 @@ func TestReceiverThatGoesAwayAndComesBackGetsEverything(t *testing.T) {
 func TestReceiverThatIsAwayTooLongGetsWhatFitsIntoTheQueue(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
-	address := unusedAddress(t)
+	address := harness.UnusedAddress(t)
 	a := startExporting(t, sample, "http://"+address, "OTEL_BSP_MAX_QUEUE_SIZE=500")
 	hits := harness.RunSample(t, sample, "--count", "100", "--rate", "0")
 	a.WaitLog("cannot export spans yet, trying again")

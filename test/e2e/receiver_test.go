@@ -6,13 +6,10 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os/exec"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -114,35 +111,12 @@ func TestReceiverBehindAProxyGetsEverything(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
 	r := harness.Receive(t, harness.ReceiverConfig{})
-	var asked atomic.Pointer[string]
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		asked.Store(&q.Host)
-		upstream, err := net.Dial("tcp", r.Address())
-		if err != nil || q.Method != http.MethodConnect {
-			w.WriteHeader(http.StatusBadGateway)
-			return
-		}
-		defer upstream.Close()
-		client, buffered, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			return
-		}
-		defer client.Close()
-		_, _ = io.WriteString(client, "HTTP/1.1 200 OK\r\n\r\n")
-		go io.Copy(upstream, buffered) //nolint:errcheck // ends with the connections
-		_, _ = io.Copy(client, upstream)
-	})}
-	go proxy.Serve(l) //nolint:errcheck // ends by Close
-	t.Cleanup(func() { _ = proxy.Close() })
-	a := startExporting(t, sample, "HTTP://192.0.2.77:4317", "HTTPS_PROXY=http://"+l.Addr().String(), "NO_PROXY=")
+	proxy := harness.StartProxy(t, r.Address())
+	a := startExporting(t, sample, "HTTP://192.0.2.77:4317", "HTTPS_PROXY="+proxy.URL, "NO_PROXY=")
 	hits := harness.RunSample(t, sample, "--count", "10", "--rate", "0")
 	checkAllArrives(t, a, r, hits, 10)
-	if host := asked.Load(); host == nil || *host != "192.0.2.77:4317" {
-		t.Errorf("the proxy was asked for %v", host)
+	if host := proxy.Asked(); host != "192.0.2.77:4317" {
+		t.Errorf("the proxy was asked for %q", host)
 	}
 }
 

@@ -109,7 +109,7 @@ func TestEverythingFailsWithoutAReceiver(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
 	a := startAgent(t, []string{
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + unusedAddress(t), "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=10", "CRAU_SHUTDOWN_TIMEOUT=1s",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + harness.UnusedAddress(t), "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=10", "CRAU_SHUTDOWN_TIMEOUT=1s",
 		"OTEL_METRICS_EXPORTER=none",
 	}, "--library", sample)
 	hits := harness.RunSample(t, sample, "--count", "20", "--rate", "0")
@@ -131,7 +131,7 @@ func TestEverythingFailsWithoutAReceiver(t *testing.T) {
 
 func TestReceiverThatComesUpLaterGetsEverything(t *testing.T) {
 	t.Parallel()
-	address := unusedAddress(t)
+	address := harness.UnusedAddress(t)
 	sample := ownSample(t)
 	a := startAgent(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + address}, "--library", sample)
 	hits := harness.RunSample(t, sample, "--count", "20", "--rate", "0")

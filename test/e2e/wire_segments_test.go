@@ -3,10 +3,8 @@
 package e2e
 
 import (
-	"context"
 	"crypto/tls"
 	"encoding/binary"
-	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -39,24 +37,6 @@ func inNetwork(t *testing.T, f func()) {
 		f()
 	}()
 	<-done
-}
-
-// helloOf returns the records of the ClientHello that crypto/tls sends.
-func helloOf(t *testing.T, config *tls.Config) []byte {
-	t.Helper()
-	client, server := net.Pipe()
-	defer client.Close()
-	defer server.Close()
-	go func() { _ = tls.Client(client, config).HandshakeContext(context.Background()) }()
-	header := make([]byte, 5)
-	if _, err := io.ReadFull(server, header); err != nil {
-		t.Fatal(err)
-	}
-	body := make([]byte, int(header[3])<<8|int(header[4]))
-	if _, err := io.ReadFull(server, body); err != nil {
-		t.Fatal(err)
-	}
-	return append(header, body...)
 }
 
 // segment is a part of a stream, with its place in it.
@@ -211,8 +191,8 @@ func (n *network) connect(segments []segment) (answered int) {
 // what it is, or counted.
 func TestWireSegmentsFromTheNetwork(t *testing.T) {
 	harness.RequireBPF(t)
-	hello := helloOf(t, &tls.Config{ServerName: "x", CurvePreferences: []tls.CurveID{tls.X25519MLKEM768, tls.X25519}})
-	small := helloOf(t, &tls.Config{ServerName: "x", CurvePreferences: []tls.CurveID{tls.X25519}})
+	hello := harness.ClientHello(t, &tls.Config{ServerName: "x", CurvePreferences: []tls.CurveID{tls.X25519MLKEM768, tls.X25519}})
+	small := harness.ClientHello(t, &tls.Config{ServerName: "x", CurvePreferences: []tls.CurveID{tls.X25519}})
 	r := rand.New(rand.NewPCG(1, 2))
 	shuffled := func(segments []segment, from int) []segment {
 		r.Shuffle(len(segments)-from, func(i, k int) {

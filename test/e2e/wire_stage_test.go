@@ -29,7 +29,7 @@ func startWire(t *testing.T, args ...string) *harness.TestAgent {
 // freePort returns a port that nobody listens on.
 func freePort(t *testing.T) string {
 	t.Helper()
-	_, port, err := net.SplitHostPort(unusedAddress(t))
+	_, port, err := net.SplitHostPort(harness.UnusedAddress(t))
 	if err != nil {
 		t.Fatal(err)
 	}

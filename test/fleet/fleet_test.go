@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/crau-otel/crau-otel/test/harness"
 )
 
 const root = "../.."
@@ -35,17 +37,6 @@ func program(t testing.TB, name string) string {
 		t.Fatalf("%v: run `make test-fleet`, which builds it and sets FLEET", err)
 	}
 	return path
-}
-
-// address returns a free address of the loopback interface.
-func address(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // hop is a program on the way from crau-otel to the backend. It can be killed and started again.
@@ -194,7 +185,7 @@ func startCollectors(t testing.TB, keepPercent int, traces string) *chain {
 			t.Fatal(err)
 		}
 	}
-	kafka, prometheus, otlp := address(t), address(t), address(t)
+	kafka, prometheus, otlp := harness.UnusedAddress(t), harness.UnusedAddress(t), harness.UnusedAddress(t)
 	c := &chain{otlp: otlp, prometheus: "http://" + prometheus + "/metrics", topics: filepath.Join(dir, "kafka")}
 	c.broker = start(t, "broker", listening(kafka), nil, kafka, c.topics)
 	c.broker.ending = syscall.SIGTERM // it writes down which topics it has when it ends only
@@ -212,7 +203,7 @@ func startCollectors(t testing.TB, keepPercent int, traces string) *chain {
 // accepts OTLP.
 func startJaeger(t testing.TB, dir string) (jaeger *hop, query, otlp string) {
 	t.Helper()
-	http, grpc, otlp := address(t), address(t), address(t)
+	http, grpc, otlp := harness.UnusedAddress(t), harness.UnusedAddress(t), harness.UnusedAddress(t)
 	jaeger = start(t, "jaeger", listening(http, otlp), []string{
 		"JAEGER_HTTP=" + http, "JAEGER_GRPC=" + grpc, "JAEGER_OTLP=" + otlp, "JAEGER_DIR=" + dir,
 	}, "--config", "testdata/jaeger.yaml")

@@ -93,7 +93,7 @@ func promQL(t *testing.T, api, query string) []string {
 // gateway by a real Prometheus.
 func TestDashboardsShowData(t *testing.T) {
 	c := startChain(t, 100)
-	dir, listen := t.TempDir(), address(t)
+	dir, listen := t.TempDir(), harness.UnusedAddress(t)
 	config := filepath.Join(dir, "prometheus.yml")
 	text := fmt.Sprintf("global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: gateway\n  static_configs:\n  - targets: [%q]\n",
 		strings.TrimSuffix(strings.TrimPrefix(c.prometheus, "http://"), "/metrics"))

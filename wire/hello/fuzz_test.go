@@ -7,19 +7,27 @@ import (
 	"testing"
 )
 
+// recordings returns what testdata has.
+func recordings(t testing.TB) (all [][]packet) {
+	t.Helper()
+	entries, err := os.ReadDir("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() {
+			all = append(all, load(t, e.Name()))
+		}
+	}
+	return all
+}
+
 // FuzzConn feeds bytes as segments: of each, one byte for protocol and direction, one for how far it lies from where the
 // last one ended, two for its length.
 func FuzzConn(f *testing.F) {
-	entries, err := os.ReadDir("testdata")
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, e := range entries {
-		if e.IsDir() {
-			continue
-		}
+	for _, packets := range recordings(f) {
 		var seed []byte
-		for _, p := range load(f, e.Name()) {
+		for _, p := range packets {
 			seed = append(seed, byte(p.dir), 0, byte(len(p.data)>>8), byte(len(p.data)))
 			seed = append(seed, p.data...)
 		}
@@ -58,15 +66,8 @@ func FuzzConn(f *testing.F) {
 // FuzzMessages decodes single messages, which FuzzConn seldom gets past their records' lengths: what comes first says
 // which one.
 func FuzzMessages(f *testing.F) {
-	entries, err := os.ReadDir("testdata")
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, e := range entries {
-		if e.IsDir() {
-			continue
-		}
-		for _, p := range load(f, e.Name()) {
+	for _, packets := range recordings(f) {
+		for _, p := range packets {
 			if len(p.data) > recordHeader+messageHeader {
 				f.Add(p.data[recordHeader], p.data[recordHeader+messageHeader:])
 			}

@@ -14,24 +14,13 @@ import (
 
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/probes/host"
+	"github.com/crau-otel/crau-otel/test/harness"
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// requireRoot skips a test that needs root. CI runs as root.
-func requireRoot(t *testing.T) {
-	t.Helper()
-	switch {
-	case os.Geteuid() == 0:
-	case os.Getenv("CI") != "":
-		t.Fatal("not root")
-	default:
-		t.Skip("needs root")
-	}
-}
-
 func newCode(t *testing.T) *Code {
 	t.Helper()
-	requireRoot(t)
+	harness.RequireBPF(t)
 	c, err := NewCode(slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

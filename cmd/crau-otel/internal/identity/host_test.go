@@ -62,7 +62,7 @@ func TestHostID(t *testing.T) {
 	}
 }
 
-// Hosts without a machine-id that have the same name are told apart by their boot.
+// Hosts without a machine-id and with the same name get different ids, since their boot ids differ.
 func TestHostsWithoutAnIDDiffer(t *testing.T) {
 	t.Parallel()
 	named := sdkresource.NewSchemaless(attribute.String("host.name", "localhost"))

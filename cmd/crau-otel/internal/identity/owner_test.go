@@ -49,7 +49,7 @@ func TestOwners(t *testing.T) {
 	}
 }
 
-// Forged names are told apart, match no service and make another instance.
+// A forged name is reported as one, matches no service, and makes another instance.
 func TestForgedNames(t *testing.T) {
 	const user = "/user.slice/user-1000.slice/user@1000.service"
 	container := strings.Repeat("0123456789abcdef", 4)

@@ -4,9 +4,7 @@ package otlp_test
 
 import (
 	"context"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"sync/atomic"
@@ -129,30 +127,6 @@ func TestReceiverThatClosesConnections(t *testing.T) {
 	}
 }
 
-// proxy is an HTTP proxy that knows the method CONNECT, and connects to one address whatever it is asked for.
-type proxy struct {
-	target string
-	asked  atomic.Pointer[string]
-}
-
-func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	p.asked.Store(&r.Host)
-	upstream, err := net.Dial("tcp", p.target)
-	if err != nil || r.Method != http.MethodConnect {
-		w.WriteHeader(http.StatusBadGateway)
-		return
-	}
-	defer upstream.Close()
-	client, buffered, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return
-	}
-	defer client.Close()
-	_, _ = io.WriteString(client, "HTTP/1.1 200 OK\r\n\r\n")
-	go io.Copy(upstream, buffered) //nolint:errcheck // ends with the connections
-	_, _ = io.Copy(client, upstream)
-}
-
 const proxyTarget = "CRAU_TEST_PROXY_TARGET"
 
 // A receiver behind a proxy is reached by HTTPS_PROXY, and directly by NO_PROXY. The variables are read once in a
@@ -166,28 +140,20 @@ func TestProxy(t *testing.T) {
 	}
 	r := harness.Receive(t, harness.ReceiverConfig{})
 	_, port := splitHostPort(t, r.Address())
-	p := &proxy{target: r.Address()}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: p, ReadHeaderTimeout: time.Minute}
-	go server.Serve(l) //nolint:errcheck // ends by Close
-	defer server.Close()
+	proxy := harness.StartProxy(t, r.Address())
 	for _, c := range []struct{ host, noProxy, asked string }{
 		{"elsewhere.test", "", "elsewhere.test:" + port},
 		{"elsewhere.test", "elsewhere.test", ""},
 		{"localhost", "", ""}, // loopback never uses a proxy
 	} {
-		p.asked.Store(new(string))
 		before := r.Accepted.Load()
 		cmd := exec.Command(os.Args[0], "-test.run=^TestProxy$")
-		cmd.Env = append(os.Environ(), proxyTarget+"=http://"+c.host+":"+port, "HTTPS_PROXY=http://"+l.Addr().String(),
+		cmd.Env = append(os.Environ(), proxyTarget+"=http://"+c.host+":"+port, "HTTPS_PROXY="+proxy.URL,
 			"NO_PROXY="+c.noProxy)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%+v: %v\n%s", c, err, out)
 		}
-		if got := *p.asked.Load(); got != c.asked || r.Accepted.Load() != before+1 {
+		if got := proxy.Asked(); got != c.asked || r.Accepted.Load() != before+1 {
 			t.Errorf("%+v: the proxy was asked for %q, %d spans arrived", c, got, r.Accepted.Load()-before)
 		}
 	}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// UnusedAddress returns an address of the loopback interface that nobody listens on.
+func UnusedAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// Proxy is an HTTP proxy that knows the method CONNECT, and connects to one address whatever it is asked for.
+type Proxy struct {
+	// URL of the proxy, for HTTPS_PROXY.
+	URL string
+
+	target string
+	asked  atomic.Pointer[string]
+}
+
+// StartProxy starts a Proxy that connects to target. It ends with the test.
+func StartProxy(t testing.TB, target string) *Proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Proxy{URL: "http://" + l.Addr().String(), target: target}
+	server := &http.Server{Handler: p, ReadHeaderTimeout: time.Minute}
+	go server.Serve(l) //nolint:errcheck // ends by Close
+	t.Cleanup(func() { _ = server.Close() })
+	return p
+}
+
+// Asked returns the host and port that the proxy was asked for last, "" if it was not asked since the last call.
+func (p *Proxy) Asked() string {
+	if host := p.asked.Swap(nil); host != nil {
+		return *host
+	}
+	return ""
+}
+
+// ServeHTTP implements [http.Handler].
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.asked.Store(&r.Host)
+	upstream, err := net.Dial("tcp", p.target)
+	if err != nil || r.Method != http.MethodConnect {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	defer upstream.Close()
+	client, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer client.Close()
+	_, _ = io.WriteString(client, "HTTP/1.1 200 OK\r\n\r\n")
+	go io.Copy(upstream, buffered) //nolint:errcheck // ends with the connections
+	_, _ = io.Copy(client, upstream)
+}
+
+// ClientHello returns the record of the ClientHello that crypto/tls sends.
+func ClientHello(t testing.TB, config *tls.Config) []byte {
+	t.Helper()
+	client, server := net.Pipe()
+	defer client.Close()
+	defer server.Close()
+	go func() { _ = tls.Client(client, config).HandshakeContext(context.Background()) }()
+	header := make([]byte, 5)
+	if _, err := io.ReadFull(server, header); err != nil {
+		t.Fatal(err)
+	}
+	body := make([]byte, int(header[3])<<8|int(header[4]))
+	if _, err := io.ReadFull(server, body); err != nil {
+		t.Fatal(err)
+	}
+	return append(header, body...)
+}

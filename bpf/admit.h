@@ -3,7 +3,7 @@
 #ifndef CRAU_ADMIT_H
 #define CRAU_ADMIT_H
 
-/* A run counts at most this many hits and bytes of a process before it adds them to the process's and owner's shares. */
+/* A run counts at most so many hits and bytes before it adds them to the shares of the process and its owner. */
 #define UNCOUNTED_HITS 31
 #define UNCOUNTED_BYTES 4096
 
@@ -58,8 +58,8 @@ static __always_inline enum crau_stat within_shares(const struct crau_budget *b,
 }
 
 /*
- * Decides on a hit whose process and owner have to be looked up, and counts the earlier hits. Returns like admit. This is
- * a function of its own so that the other hits do not pay for its registers and stack.
+ * Decides on a hit whose process and owner have to be looked up, and counts the earlier hits. Returns like admit. This
+ * is a function of its own so that the other hits do not pay for its registers and stack.
  */
 static __noinline int admit_slowly(struct run *r, __u64 id, __u64 now)
 {
@@ -101,9 +101,9 @@ static __noinline int admit_slowly(struct run *r, __u64 id, __u64 now)
 }
 
 /*
- * Decides on one more hit of the current process, and counts it. Returns CRAU_STAT_SENT, or the reason not to record it.
- * Looking up the state of the process and its owner costs as much as writing the record to the ring, so a run only does
- * it every few hits.
+ * Decides on one more hit of the current process, and counts it. Returns CRAU_STAT_SENT, or the reason not to record
+ * it. Looking up the state of the process and its owner costs as much as writing the record to the ring, so a run only
+ * does it every few hits.
  */
 static __always_inline int admit(struct run *r, __u64 id, __u64 now)
 {

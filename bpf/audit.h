@@ -40,7 +40,7 @@ enum crau_operand_kind {
 	CRAU_CONST,
 	CRAU_REGISTER,
 	CRAU_MEMORY,
-	CRAU_WHOLE_REGISTER,	/* CRAU_REGISTER of 8 bytes without displacement or shift: the usual case, evaluated faster */
+	CRAU_WHOLE_REGISTER,	/* CRAU_REGISTER of 8 bytes without displacement or shift, which is usual: faster */
 };
 
 enum crau_pair_type {

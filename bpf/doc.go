@@ -12,7 +12,7 @@
 //     wire.h.
 //   - execs.bpf.c reports executed programs, and processes whose executable mappings have changed.
 //
-// Package tracer loads the first two, package tracer/execs the second. Nothing else should import this package. The
+// Package tracer loads the first two, package tracer/execs the third. Nothing else should import this package. The
 // generated files are committed, so that building the Go code does not need clang; "make generate" rebuilds them.
 package bpf
 

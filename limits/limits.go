@@ -2,8 +2,6 @@
 
 package limits
 
-import "slices"
-
 // Limit names a bounded resource, as metrics and logs do.
 type Limit string
 
@@ -39,10 +37,10 @@ const (
 
 // All returns every limit, in the order of docs/limits.md.
 func All() []Limit {
-	return slices.Clone([]Limit{
+	return []Limit{
 		Files, OwnerFiles, ProcessFiles, Sites, OwnerSites, ProcessSites, Descriptors, Strings, Helpers, Unseen,
 		Ring, Rate, Runs, OpenContexts, OpenBytes, TreeSpans, Processes, Connections, Texts, Attributes, Queue, Series,
-	})
+	}
 }
 
 // Class is what kind of owner reached a limit.

@@ -72,9 +72,11 @@ func observe(args []string, cfg config.Config, options execOptions) (code int, e
 	code, err = o.wait()
 	left := o.linger(options.linger)
 	stop()
-	if s := o.await(o.ended, &err); s != nil {
+	agentErr, ended := o.await()
+	if !ended {
 		return code, err // a signal ends the wait for what is left to export
 	}
+	err = errors.Join(err, agentErr)
 	report(os.Stderr, o.agent.Outcome(), left)
 	return code, err
 }
@@ -147,16 +149,15 @@ func (o *observation) linger(limit time.Duration) (left int) {
 	}
 }
 
-// await waits for an error, which it joins to another one, unless a signal comes, which it returns.
-func (o *observation) await(errs <-chan error, joined *error) os.Signal {
+// await waits until the agent has ended, and returns its error, or until a signal comes.
+func (o *observation) await() (err error, ended bool) {
 	for {
 		select {
-		case err := <-errs:
-			*joined = errors.Join(*joined, err)
-			return nil
+		case err := <-o.ended:
+			return err, true
 		case s := <-o.signals.Received():
 			if s != unix.SIGPIPE {
-				return s
+				return nil, false
 			}
 		}
 	}

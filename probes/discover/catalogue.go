@@ -154,6 +154,14 @@ func (c *catalogue) recall(i host.Inode, changed int64, by *finder) (e *entry, o
 	return f.entry, true
 }
 
+// reported returns the reported entry with a key, nil if there is none.
+func (c *catalogue) reported(k Key) *entry {
+	if e := c.files[host.Inode{Device: k.Device, Number: k.Inode}]; e != nil && e.Key == k && e.refused == "" {
+		return e
+	}
+	return nil
+}
+
 // retire forgets an entry. If it was reported, so is its end.
 func (c *catalogue) retire(e *entry) {
 	if c.files[e.inode()] != e {

@@ -46,6 +46,9 @@ type File struct {
 // may be root.
 func (f *File) RootOnly() bool { return f.Trusted && !f.Namespaced }
 
+// LimitsOwner returns the file's owner as limits name it.
+func (f *File) LimitsOwner() limits.Owner { return limits.Owner{Name: f.Owner, Class: f.OwnerClass} }
+
 // Dup returns a descriptor of the file that the caller closes. It does not block, and works until [Config.Gone] has
 // returned for the file or the Discoverer is closed.
 func (f *File) Dup() (*os.File, error) {

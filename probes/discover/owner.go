@@ -34,6 +34,9 @@ type owner struct {
 	spentSince time.Time     // when spent was up to date
 }
 
+// inLimits returns the owner as limits name it.
+func (o *owner) inLimits() limits.Owner { return limits.Owner{Name: o.name, Class: o.class} }
+
 // affordable reports whether the owner may use more time now.
 func (o *owner) affordable(now time.Time) bool {
 	o.spent = max(0, o.spent-now.Sub(o.spentSince)/share)

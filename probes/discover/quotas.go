@@ -193,7 +193,7 @@ func (q *quotas) largest(e *entry, of *owner, what resource) *owner {
 // logRefused counts a refused file, and warns if that is due. With n 0 the file was counted before.
 func (q *quotas) logRefused(e *entry, b *bound, n uint64) {
 	level := slog.LevelDebug
-	since, due := q.monitor.Reached(b.limit, limits.Owner{Name: e.owner.name, Class: e.owner.class}, n)
+	since, due := q.monitor.Reached(b.limit, e.owner.inLimits(), n)
 	if due {
 		level = slog.LevelWarn
 	}
@@ -266,7 +266,6 @@ func (s *search) retry(now time.Time) {
 		again[e] = true
 	}
 	c.evicted = nil
-	onDisk := false
 	if c.quotas.freed {
 		c.quotas.freed = false
 		for _, e := range c.files {
@@ -278,6 +277,7 @@ func (s *search) retry(now time.Time) {
 	if len(again) == 0 {
 		return
 	}
+	onDisk := false
 	for e := range again {
 		onDisk = onDisk || e.finder.isDisk
 	}

@@ -105,7 +105,7 @@ func reasonOf(err error) untraced.Reason {
 func (d *Discoverer) Refuse(k Key, reason untraced.Reason, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if e := d.search.catalogue.files[host.Inode{Device: k.Device, Number: k.Inode}]; e != nil && e.Key == k && e.refused == "" {
+	if e := d.search.catalogue.reported(k); e != nil {
 		e.failed, e.failure = reason, err.Error()
 	}
 }

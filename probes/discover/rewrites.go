@@ -129,9 +129,7 @@ func (r *rewrites) read(inode host.Inode, w *rewrite, root host.Root, subject ho
 			if f.err = dupErr; f.err != nil {
 				return
 			}
-			if f = at.read(fd, mounts); f.entry != nil {
-				f.entry.apply(at.judge(int(f.entry.open.Fd())))
-			}
+			f = at.readAndJudge(fd, mounts)
 		},
 		Skipped: func() { unix.Close(fd) },
 		Answered: func() {
@@ -157,8 +155,7 @@ func (r *rewrites) drop(inode host.Inode) {
 func (d *Discoverer) Reread(k Key) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	e := d.search.catalogue.files[host.Inode{Device: k.Device, Number: k.Inode}]
-	if e != nil && e.Key == k && e.refused == "" {
+	if e := d.search.catalogue.reported(k); e != nil {
 		d.search.rewrites.overwritten(e)
 		d.inbox.nudge()
 	}

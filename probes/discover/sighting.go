@@ -131,6 +131,11 @@ func (s *sighting) look(mounts *host.MountKinds) finding {
 	if err != nil {
 		return finding{err: err}
 	}
+	return s.readAndJudge(fd, mounts)
+}
+
+// readAndJudge is read, and judge where both may take equally long.
+func (s *sighting) readAndJudge(fd int, mounts *host.MountKinds) finding {
 	f := s.read(fd, mounts)
 	if f.entry != nil {
 		f.entry.apply(s.judge(int(f.entry.open.Fd())))

@@ -47,7 +47,7 @@ func (s *search) askProcess(p *process, ask func(step func()), apply func()) (as
 func (s *search) setAside(p *process, blameless bool) {
 	wait := minSilence
 	if blameless {
-		count, due := s.catalogue.quotas.monitor.Reached(limits.Helpers, limits.Owner{Name: p.owner.name, Class: p.owner.class}, 1)
+		count, due := s.catalogue.quotas.monitor.Reached(limits.Helpers, p.owner.inLimits(), 1)
 		if due {
 			s.log.Warn("processes are not asked what they map, since others of their owner do not answer", "owner", p.owner.name,
 				"count", count)

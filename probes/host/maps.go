@@ -106,8 +106,7 @@ type MapsReader struct {
 }
 
 // Read calls visit with the executable mappings of files that a file maps lists, and with others behind a copy of code. A
-// file is visited once for each. Read blocks while the process keeps its
-// memory map locked.
+// file is visited once for each. Read blocks while the process keeps its memory map locked.
 func (r *MapsReader) Read(path string, visit func(*Mapping)) error {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -68,7 +68,7 @@ type ServerKeyExchange struct {
 
 const curveNamed = 3 // RFC 8422, 5.4
 
-// parseServerKeyExchange reads the message of either kind, told apart by which one fits its length. Nil if neither does,
+// parseServerKeyExchange reads the message of either kind: the one that fits its length. Nil if neither does,
 // as with a pre-shared key.
 func parseServerKeyExchange(body []byte, hello *ServerHello) *ServerKeyExchange {
 	if hello == nil {

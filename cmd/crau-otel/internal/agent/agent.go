@@ -115,7 +115,8 @@ func New(c Config) (*Agent, error) {
 	return a, nil
 }
 
-// Run traces until ctx is done or nobody reads the console exporter's output, then detaches, drains the ring, exports what is left and logs the totals.
+// Run traces until ctx is done or nobody reads the console exporter's output. Then it detaches, drains the ring, exports
+// what is left and logs the totals.
 func (a *Agent) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.release()) }()
 	ctx, a.stop = context.WithCancel(ctx)
@@ -145,10 +146,9 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	files, sites := a.attachments.count()
 	if sites == 0 && !a.cfg.Discovery.Enabled && !onWire {
 		a.attachments.wait(ctx) // there is nothing else to do
-		files, sites = a.attachments.count()
-	}
-	if sites == 0 && !a.cfg.Discovery.Enabled && !onWire && ctx.Err() == nil {
-		return errors.New("nothing attached: no file has a usable crypto_auditing probe")
+		if files, sites = a.attachments.count(); sites == 0 && ctx.Err() == nil {
+			return errors.New("nothing attached: no file has a usable crypto_auditing probe")
+		}
 	}
 	if a.cfg.Pprof != "" {
 		stop, err := servePprof(a.cfg.Pprof, a.log)

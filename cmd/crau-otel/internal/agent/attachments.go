@@ -19,6 +19,7 @@ import (
 	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/probes"
 	"github.com/crau-otel/crau-otel/probes/discover"
+	"github.com/crau-otel/crau-otel/probes/host"
 	"github.com/crau-otel/crau-otel/probes/untraced"
 	"github.com/crau-otel/crau-otel/tracer"
 )
@@ -147,14 +148,14 @@ func (a *attachments) attach(f *discover.File, file *attached, content *os.File)
 		}
 		file.sites, file.cookies = append(file.sites, site), append(file.cookies, cookie)
 	}
-	attachment, err := probes.Attach(descriptorPath(content), a.tracer.Program(), a.tracer.Multi(), file.sites, file.cookies)
+	attachment, err := probes.Attach(host.DescriptorPath(int(content.Fd())), a.tracer.Program(), a.tracer.Multi(), file.sites, file.cookies)
 	if err != nil {
 		a.log.Warn("not all probes attached", "file", file.path, "error", err)
 	}
 	if attachment == nil {
 		a.forget(f.Key, file)
 		a.retryLater(f, err)
-		if found := a.discoverer(); found != nil && !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) {
+		if found := a.discoverer(); found != nil && !lacksDescriptors(err) {
 			found.Refuse(f.Key, untraced.Refused, err)
 		}
 		return
@@ -194,12 +195,17 @@ func (a *attachments) costs() discover.Costs {
 // retryAfter is when a file is attached again for which there were no descriptors.
 const retryAfter = 30 * time.Second
 
+// lacksDescriptors reports whether something failed because this process or the host has too many descriptors.
+func lacksDescriptors(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
+}
+
 // retryLater counts and later attaches a file again that there were no descriptors for.
 func (a *attachments) retryLater(f *discover.File, err error) {
-	if !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) {
+	if !lacksDescriptors(err) {
 		return
 	}
-	a.limits.Reached(limits.Descriptors, limits.Owner{Name: f.Owner, Class: f.OwnerClass}, 1)
+	a.limits.Reached(limits.Descriptors, f.LimitsOwner(), 1)
 	key := f.Key
 	time.AfterFunc(retryAfter, func() { a.readAgain(key) })
 }
@@ -232,7 +238,7 @@ func (a *attachments) addStrings(f *discover.File, number uint32, file *os.File)
 	if strings.Size == 0 {
 		return
 	}
-	content, err := strings.Read(descriptorPath(file))
+	content, err := strings.Read(host.DescriptorPath(int(file.Fd())))
 	if err == nil {
 		owner := "" // a part of the room is reserved for files that only root can write
 		if !f.RootOnly() {
@@ -241,8 +247,7 @@ func (a *attachments) addStrings(f *discover.File, number uint32, file *os.File)
 		err = a.tracer.AddStrings(number, owner, strings.Address, content)
 	}
 	if errors.Is(err, tracer.ErrTooManyStrings) {
-		of := limits.Owner{Name: f.Owner, Class: f.OwnerClass}
-		if count, due := a.limits.Reached(limits.Strings, of, uint64(len(content))); due {
+		if count, due := a.limits.Reached(limits.Strings, f.LimitsOwner(), uint64(len(content))); due {
 			a.log.Warn("strings are read from the traced programs, which costs time: there is no room for copies",
 				"file", f.Path, "owner", f.Owner, "bytes", count)
 			return

@@ -3,9 +3,7 @@
 package agent
 
 import (
-	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -57,9 +55,6 @@ func (l *libraries) retire(number uint32) {
 		l.retired = l.retired[1:]
 	}
 }
-
-// descriptorPath returns a path that leads to an open file.
-func descriptorPath(f *os.File) string { return "/proc/self/fd/" + strconv.Itoa(int(f.Fd())) }
 
 func describeLibrary(f *discover.File) mapping.Library {
 	base := filepath.Base(f.Path)

@@ -29,7 +29,7 @@ type Variable struct {
 
 const (
 	noLogs   = "the agent exports no log records"
-	noEvents = "spans have no events and no links"
+	noEvents = "spans have no events, and one link at most"
 )
 
 // variables are those of the specification, "Environment Variable Specification" and "OpenTelemetry Protocol Exporter".

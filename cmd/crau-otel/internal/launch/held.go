@@ -36,20 +36,11 @@ func become(wait, report, path string, args []string) int {
 	}
 	unix.CloseOnExec(in)
 	unix.CloseOnExec(out)
-	n, err := ignoringEINTR(func() (int, error) { return unix.Read(in, make([]byte, 1)) })
-	if n != 1 || err != nil {
+	if _, err := os.NewFile(uintptr(in), "hold").Read(make([]byte, 1)); err != nil {
 		return CodeFailed // crau-otel has ended, or cannot observe the command
 	}
 	var errno syscall.Errno
 	_ = errors.As(syscall.Exec(path, args, os.Environ()), &errno) //nolint:gosec // running a command is the purpose
 	_, _ = unix.Write(out, binary.NativeEndian.AppendUint32(nil, uint32(errno)))
 	return CodeFailed
-}
-
-func ignoringEINTR(f func() (int, error)) (n int, err error) {
-	for {
-		if n, err = f(); err != unix.EINTR { //nolint:errorlint // a system call's errors are not wrapped
-			return n, err
-		}
-	}
 }

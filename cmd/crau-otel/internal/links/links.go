@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/probes"
+	"github.com/crau-otel/crau-otel/probes/host"
 )
 
 // maxClosing is how many attachments are closed at a time where links cannot be pinned; each may keep a thread.
@@ -62,7 +63,7 @@ func mountBPF() (*os.File, error) {
 	}
 	pins := os.NewFile(uintptr(mount), "bpf")
 	// Pins are removed by whom the agent becomes, which the sticky folder that the kernel makes would not allow.
-	if err := unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", mount), 0o777); err != nil {
+	if err := unix.Chmod(host.DescriptorPath(mount), 0o777); err != nil {
 		return nil, errors.Join(fmt.Errorf("make BPF file system: %w", err), pins.Close())
 	}
 	return pins, nil
@@ -105,11 +106,11 @@ func (h *Holder) pin(l link.Link) (name string, err error) {
 	name = fmt.Sprint(h.next)
 	h.next++
 	h.mu.Unlock()
-	return name, l.Pin(fmt.Sprintf("/proc/self/fd/%d/%s", h.pins.Fd(), name))
+	return name, l.Pin(host.DescriptorPath(int(h.pins.Fd())) + "/" + name)
 }
 
-// Detach detaches everything and then calls detached, if it is not nil, from whatever goroutine. Detach does not wait. The
-// kernel may finish its part later: a few more hits can follow.
+// Detach detaches everything and then calls detached, from whatever goroutine. Detach does not wait. The kernel may finish
+// its part later: a few more hits can follow.
 func (held *Held) Detach(detached func(error)) {
 	h := held.holder
 	var errs []error
@@ -119,9 +120,6 @@ func (held *Held) Detach(detached func(error)) {
 		}
 	}
 	held.pins = nil
-	if detached == nil {
-		detached = func(error) {}
-	}
 	if held.attachment == nil {
 		detached(errors.Join(errs...))
 		return

@@ -49,7 +49,7 @@ test-vm: build sample ## run on other kernels and on arm64 in QEMU, one after th
 	VM_CACHE="$(CACHE)/vm" $(GO) test -count=1 -v -timeout 25m -tags vm ./test/vm
 
 .PHONY: bench
-bench: ## measure what tracing costs; needs root, a C compiler and minutes; BENCH=--quick: half a minute
+bench: ## measure what tracing costs; needs root, a C compiler and minutes; BENCH=--quick: a minute
 	$(GO) run ./test/bench $(BENCH)
 
 .PHONY: soak

@@ -43,11 +43,11 @@ const gnutlsLibrary = "libgnutls.so.30"
 // and a half times as long.
 var keys = []string{"ecdsa", "rsa"}
 
-// measureHandshakes returns nothing if there is no GnuTLS with probes.
+// measureHandshakes needs a GnuTLS with probes.
 func measureHandshakes(cfg config, r *harness.Receiver) (all []*handshakes, err error) {
 	library, err := filepath.EvalSymlinks(filepath.Join(cfg.gnutls, "lib", gnutlsLibrary))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return nil, missingError(fmt.Sprintf("no GnuTLS with probes in %s; examples/gnutls/build.sh %[1]s builds one", cfg.gnutls))
 	}
 	if err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ type config struct {
 	agents []candidate
 	parts  string
 	strict bool
+	quick  bool
 
 	loads       string // names, separated by commas
 	soak        bool
@@ -56,14 +57,14 @@ func flags() (cfg config, err error) {
 	if err != nil {
 		cache = os.TempDir()
 	}
-	quick := flag.Bool("quick", false, "half a minute instead of some minutes")
+	flag.BoolVar(&cfg.quick, "quick", false, "a minute instead of some minutes; too few rounds to judge by")
 	flag.StringVar(&cfg.root, "root", ".", "`folder` of the repository")
 	flag.StringVar(&cfg.out, "out", "", "JSON `file` (test/bench/results/latest.json in the repository)")
 	flag.StringVar(&cfg.gnutls, "gnutls", filepath.Join(cache, "crau-otel/gnutls"), "`folder` that examples/gnutls/build.sh made")
-	flag.StringVar(&cfg.parts, "parts", "hits,loads,gnutls,wire", "`what` to measure")
+	flag.StringVar(&cfg.parts, "parts", strings.Join(partNames[:4], ","), "`what` to measure")
 	flag.BoolVar(&cfg.strict, "strict", false, "exit with 1 if a limit is not kept")
 	flag.IntVar(&cfg.hitRounds, "hit-rounds", 0, "rounds of bursts (15, quick 3)")
-	flag.IntVar(&cfg.loadRounds, "load-rounds", 1, "rounds of sustained loads")
+	flag.IntVar(&cfg.loadRounds, "load-rounds", 1, "rounds of sustained loads; the worst one counts")
 	flag.DurationVar(&cfg.loadTime, "load-time", 0, "length of a sustained load (10s, quick 1s)")
 	flag.Float64Var(&cfg.rate, "rate", 0, "events a second of a sustained load (500000, soak 50000)")
 	flag.StringVar(&cfg.loads, "loads", "trees,trees-roots,trees-single,words", "`which` sustained loads to measure")
@@ -86,10 +87,16 @@ func flags() (cfg config, err error) {
 		return err
 	})
 	flag.Parse()
+	if err := known("parts", cfg.parts, partNames); err != nil {
+		return cfg, err
+	}
+	if err := known("loads", cfg.loads, loadNames()); err != nil {
+		return cfg, err
+	}
 	either := func(field *int, full, short int) {
 		if *field == 0 {
 			*field = full
-			if *quick {
+			if cfg.quick {
 				*field = short
 			}
 		}
@@ -113,7 +120,7 @@ func flags() (cfg config, err error) {
 	}
 	if cfg.loadTime == 0 {
 		cfg.loadTime = 10 * time.Second
-		if *quick {
+		if cfg.quick {
 			cfg.loadTime = time.Second
 		}
 	}
@@ -149,40 +156,63 @@ func run() (err error) {
 		return err
 	}
 	defer r.Close()
-	rep := &report{Machine: machine(), Time: time.Now().UTC().Format(time.RFC3339)}
-	if cfg.measures("hits") {
-		if rep.Hits, err = measureHits(cfg, r); err != nil {
-			return err
-		}
-	}
-	if cfg.measures("loads") {
-		if rep.Loads, err = measureLoads(cfg); err != nil {
-			return err
-		}
-	}
-	if cfg.measures("gnutls") {
-		if rep.GnuTLS, err = measureHandshakes(cfg, r); err != nil {
-			return err
-		}
-	}
-	if cfg.measures("wire") {
-		if rep.Wire, err = measureWire(cfg, r); err != nil {
-			return err
-		}
-	}
-	if cfg.soak {
-		if rep.Soak, err = measureSoak(cfg); err != nil {
-			return err
-		}
-	}
+	rep := &report{Machine: machine(), Time: time.Now().UTC().Format(time.RFC3339), quick: cfg.quick}
+	failed := rep.measure(cfg, r)
 	cfg.progress("", 0, 0)
 	rep.judge(cfg)
 	rep.print(os.Stdout, cfg)
-	if err := write(cfg.out, rep); err != nil {
+	if err := errors.Join(failed, write(cfg.out, rep)); err != nil {
 		return err
 	}
 	if cfg.strict && !rep.kept() {
 		return errors.New("a limit is not kept")
+	}
+	return nil
+}
+
+// partNames are what can be measured, in this order; the last only on its own.
+var partNames = []string{"hits", "loads", "gnutls", "wire", "soak"}
+
+// measure measures the parts. One that fails or cannot be measured leaves the others.
+func (r *report) measure(cfg config, receiver *harness.Receiver) error {
+	measures := map[string]func() error{
+		"hits":   func() (err error) { r.Hits, err = measureHits(cfg, receiver); return err },
+		"loads":  func() (err error) { r.Loads, err = measureLoads(cfg); return err },
+		"gnutls": func() (err error) { r.GnuTLS, err = measureHandshakes(cfg, receiver); return err },
+		"wire":   func() (err error) { r.Wire, err = measureWire(cfg, receiver); return err },
+		"soak":   func() (err error) { r.Soak, err = measureSoak(cfg); return err },
+	}
+	before := usedSince(usage{})
+	var failed []error
+	for _, name := range partNames {
+		if !cfg.measures(name) {
+			continue
+		}
+		err := measures[name]()
+		var missing missingError
+		switch {
+		case errors.As(err, &missing):
+			r.Missing = append(r.Missing, name+": "+missing.Error())
+		case err != nil:
+			r.Missing = append(r.Missing, name+": "+err.Error())
+			failed = append(failed, fmt.Errorf("measure %s: %w", name, err))
+		}
+	}
+	r.Others = usedSince(before)
+	return errors.Join(failed...)
+}
+
+// missingError says what this machine lacks for a part.
+type missingError string
+
+func (e missingError) Error() string { return string(e) }
+
+// known returns an error for a name of a flag's list that does not exist.
+func known(flag, list string, names []string) error {
+	for name := range strings.SplitSeq(list, ",") {
+		if !slices.Contains(names, name) {
+			return fmt.Errorf("--%s %q: there are %s", flag, name, strings.Join(names, ", "))
+		}
 	}
 	return nil
 }

@@ -3,17 +3,12 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"maps"
-	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"text/tabwriter"
-
-	"golang.org/x/sys/unix"
 )
 
 // report has all results.
@@ -25,7 +20,11 @@ type report struct {
 	GnuTLS  []*handshakes `json:"gnutls,omitempty"`
 	Wire    *wireCost     `json:"wire,omitempty"`
 	Soak    *soak         `json:"soak,omitempty"`
+	Missing []string      `json:"not_measured,omitempty"` // parts, with the reason
+	Others  usage         `json:"other_programs"`         // on this machine meanwhile
 	Limits  []limit       `json:"limits"`
+
+	quick bool
 }
 
 // limit is a figure with its upper bound.
@@ -37,34 +36,16 @@ type limit struct {
 	Kept  bool    `json:"kept"`
 }
 
-// machine describes the machine, without the name of the host.
-func machine() string {
-	model := runtime.GOARCH
-	if f, err := os.Open("/proc/cpuinfo"); err == nil {
-		defer f.Close()
-		for sc := bufio.NewScanner(f); sc.Scan(); {
-			if name, value, ok := strings.Cut(sc.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
-				model = strings.TrimSpace(value)
-				break
-			}
-		}
-	}
-	var u unix.Utsname
-	_ = unix.Uname(&u)
-	release, _, _ := strings.Cut(unix.ByteSliceToString(u.Release[:]), "-")
-	return fmt.Sprintf("%s, %d cores, Linux %s, %s", model, runtime.NumCPU(), release, runtime.Version())
-}
-
-// judge compares the figures with their limits.
+// judge compares the figures with their limits, in the order in which they were measured. Of several rounds of a load
+// the worst one counts, since none of them may lose anything.
 func (r *report) judge(cfg config) {
 	add := func(what, agent string, got, most float64) {
-		r.Limits = append(r.Limits, limit{what, agent, got, most, got <= most})
-	}
-	if r.Soak != nil {
-		r.Soak.judge(add)
-	}
-	if r.Wire != nil {
-		r.Wire.judge(add, cfg.agents)
+		i := slices.IndexFunc(r.Limits, func(l limit) bool { return l.What == what && l.Agent == agent })
+		if i < 0 {
+			r.Limits = append(r.Limits, limit{what, agent, got, most, got <= most})
+		} else if l := &r.Limits[i]; got > l.Got {
+			l.Got, l.Kept = got, got <= most
+		}
 	}
 	for _, c := range cfg.agents {
 		if r.Hits != nil {
@@ -73,7 +54,8 @@ func (r *report) judge(cfg config) {
 				if h.Kind == "array4" {
 					most = 2.2
 				}
-				what := fmt.Sprintf("%s, %d-byte site, %d threads: cost of a hit to the empty program's", h.Kind, h.Site, h.Threads)
+				threads := map[int]string{1: "one thread", 2: "two threads"}[h.Threads]
+				what := fmt.Sprintf("hit, %s, %d-byte site, %s: times the empty program", h.Kind, h.Site, threads)
 				add(what, c.name, h.Subjects[c.name].ToEmpty.median(), most)
 			}
 		}
@@ -81,18 +63,25 @@ func (r *report) judge(cfg config) {
 			if s.Agent != c.name {
 				continue
 			}
-			add(s.Load+": events lost, %", c.name, 100*s.LostShare, 0)
-			add(s.Load+": events missing to the wanted rate, %", c.name, 100*(1-s.PerSecond/s.Wanted), 1)
-			add(s.Load+": agent us an event", c.name, s.AgentNsPerEvent/1000, 1.5)
-			add(s.Load+": peak MiB", c.name, mib(s.PeakBytes), 150)
-			add(s.Load+": MiB at rest", c.name, mib(s.RestBytes), 40)
+			load := "load " + s.Load
+			add(load+": events lost, %", c.name, 100*s.LostShare, 0)
+			add(load+": events missing to the wanted rate, %", c.name, 100*(1-s.PerSecond/s.Wanted), 1)
+			add(load+": CPU of the agent, us an event", c.name, s.AgentNsPerEvent/1000, 1.5)
+			add(load+": MiB at the peak", c.name, mib(s.PeakBytes), 150)
+			add(load+": MiB at rest", c.name, mib(s.RestBytes), 40)
 			if !s.exact() {
-				add(s.Load+": hits that are neither exported nor counted", c.name, 1, 0)
+				add(load+": hits that are neither exported nor counted", c.name, 1, 0)
 			}
 		}
 		for _, h := range r.GnuTLS {
 			add("GnuTLS, "+h.Key+": CPU of program and agent over untraced, %", c.name, h.Subjects[c.name].Over.median(), 5)
 		}
+	}
+	if r.Wire != nil {
+		r.Wire.judge(add, cfg.agents)
+	}
+	if r.Soak != nil {
+		r.Soak.judge(add)
 	}
 }
 
@@ -116,23 +105,39 @@ func (r *report) print(to io.Writer, cfg config) {
 	for _, h := range r.GnuTLS {
 		h.print(p, cfg)
 	}
-	if r.GnuTLS == nil && cfg.measures("gnutls") {
-		p("\nNo GnuTLS with probes in %s: handshakes are not measured. examples/gnutls/build.sh %[1]s builds one.\n", cfg.gnutls)
-	}
 	if r.Wire != nil {
 		r.Wire.print(p, cfg)
 	}
 	if r.Soak != nil {
 		r.printSoak(p)
 	}
-	p("\nLimits\n")
+	r.printLimits(p)
+}
+
+// printLimits prints each limit and its figure, and a summary.
+func (r *report) printLimits(p printer) {
+	p("\nLimits\nlimit\tagent\tfigure\tat most\t\n")
+	missed := 0
 	for _, l := range r.Limits {
 		verdict := "kept"
 		if !l.Kept {
-			verdict = "NOT KEPT"
+			verdict = "MISSED"
+			missed++
 		}
-		p("%s\t%s\t%.2f\tat most %.2f\t%s\n", l.Agent, l.What, l.Got, l.Most, verdict)
+		p("%s\t%s\t%.2f\t%.2f\t%s\n", l.What, l.Agent, l.Got, l.Most, verdict)
 	}
+	p("\n%d of %d limits kept, %d missed.\n", len(r.Limits)-missed, len(r.Limits), missed)
+	for _, what := range r.Missing {
+		p("Not measured: %s.\n", what)
+	}
+	if r.quick {
+		p("--quick has too few rounds to judge by.\n")
+	}
+	p("Other programs used %.2f cores meanwhile, and the host withheld %.2f.", r.Others.Cores, r.Others.Stolen)
+	if r.Others.Cores > quietCores || r.Others.Stolen > quietCores {
+		p(" That is too much to judge by: of these figures, only ratios between agents of one run mean something.")
+	}
+	p("\n")
 }
 
 type printer = func(format string, args ...any)

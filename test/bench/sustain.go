@@ -45,6 +45,13 @@ func loads() []load {
 	}
 }
 
+func loadNames() (names []string) {
+	for _, l := range loads() {
+		names = append(names, l.name)
+	}
+	return names
+}
+
 // sustained is the result of a load of some seconds.
 type sustained struct {
 	Load            string         `json:"load"`
@@ -92,7 +99,7 @@ func measureLoads(cfg config) (all []*sustained, err error) {
 	}
 	for round := range cfg.loadRounds {
 		for _, l := range loads() {
-			if !strings.Contains(","+cfg.loads+",", ","+l.name+",") {
+			if !slices.Contains(strings.Split(cfg.loads, ","), l.name) {
 				continue
 			}
 			for i := range cfg.agents {

@@ -66,8 +66,10 @@ func measureWire(cfg config, r *harness.Receiver) (_ *wireCost, err error) {
 			return nil, err
 		}
 	}
-	cost.Packet, err = measurePacket(cfg, s)
-	return cost, err
+	if cost.Packet, err = measurePacket(cfg, s); err != nil {
+		return nil, err
+	}
+	return cost, nil
 }
 
 // measureTraffic alternates rounds without and with each agent, in an order that changes from round to round.

@@ -28,6 +28,11 @@ type wireStage struct {
 }
 
 func newWireStage(cfg config) (_ *wireStage, err error) {
+	for _, program := range []string{"nginx", "openssl", "findmnt"} {
+		if _, err := exec.LookPath(program); err != nil {
+			return nil, missingError("no program " + program)
+		}
+	}
 	s := &wireStage{sockets: filepath.Join(cfg.dir, "sockets")}
 	if err := harness.CompileC(cfg.root, s.sockets, "-D_GNU_SOURCE", filepath.Join(cfg.root, "test/bench/testdata/sockets.c"), "-pthread"); err != nil {
 		return nil, err

@@ -4,11 +4,10 @@ package discover
 
 import (
 	"errors"
+	"fmt"
 	"hash/fnv"
 	"os"
-	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,12 +25,14 @@ const (
 // disk looks for files with probes on the host's disk: the libraries that are always reported, and what lies in the
 // library folders.
 type disk struct {
-	search      *search
-	finder      finder
-	cache       stamp    // of the loader's cache
-	cached      []string // folders that the loader's cache names
-	folders     map[host.Inode]*folder
-	lastProblem map[string]string // of the libraries that are always reported
+	search    *search
+	finder    finder
+	cache     stamp    // of the loader's cache
+	cached    []string // folders that the loader's cache names
+	multiarch []string // folders below others
+	folders   map[host.Inode]*folder
+	libraries map[string]*entry // that are always reported, by path; nil if there was none
+	warned    map[string]bool   // libraries and folders that a problem was logged for
 }
 
 // stamp identifies a version of a file or folder: it changes when that does.
@@ -52,58 +53,7 @@ var libraryFolders = [...]string{"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/u
 func newDisk(s *search) *disk {
 	return &disk{
 		search: s, finder: finder{owner: &owner{name: "the host's disk", class: limits.ClassRoot, isDisk: true}, isDisk: true},
-		folders: make(map[host.Inode]*folder), lastProblem: make(map[string]string),
-	}
-}
-
-// searchLibraries looks for the files that are always reported.
-func (d *disk) searchLibraries() {
-	found, mounts := make(map[*entry]bool), host.NewMountKinds()
-	var questions []*host.Question
-	for _, library := range d.search.rules.Libraries {
-		status, err := host.CachedStatus(library)
-		if err != nil {
-			d.warn(library, err)
-			continue
-		}
-		if f, ok := d.search.catalogue.facts[status.Inode]; ok && f.changed == status.Changed && (f.entry == nil || f.entry.limited == nil) {
-			if f.entry != nil {
-				f.entry.explicit = true
-				found[f.entry] = true
-			}
-			continue
-		}
-		at := sighting{link: library, path: library, root: host.Root{Path: "/"}, hostRoot: d.search.view.root}
-		var f finding
-		questions = append(questions, &host.Question{
-			Subject: unknownDevice(library), // a file system that hangs must not delay the other libraries
-			Ask:     func() { f = at.look(mounts) },
-			Answered: func() {
-				switch {
-				case f.err != nil:
-					d.warn(library, f.err)
-				case f.entry == nil:
-					d.warn(library, f.reason)
-				case f.entry.refused != "":
-					d.warn(library, errors.New(f.entry.refused))
-				}
-				if f.err == nil {
-					found[d.search.learn(f, &d.finder, true)] = true
-				}
-			},
-		})
-	}
-	d.search.helpers.Ask(questions...)
-	for _, e := range d.search.catalogue.files {
-		e.explicit = e.explicit && found[e]
-	}
-}
-
-// warn logs once that a library cannot be attached.
-func (d *disk) warn(library string, err error) {
-	if _, warned := d.lastProblem[library]; !warned {
-		d.lastProblem[library] = err.Error()
-		d.search.log.Warn("no probes attached", "file", library, "error", err)
+		folders: make(map[host.Inode]*folder), libraries: make(map[string]*entry), warned: make(map[string]bool),
 	}
 }
 
@@ -114,12 +64,27 @@ func unknownDevice(path string) host.Subject {
 	return host.Subject{Device: hash.Sum64() | 1<<63}
 }
 
+// errSilent is why something on a file system is left out for now.
+var errSilent = errors.New("its file system does not answer")
+
+// isFirst reports whether a problem of a library or folder is the first one, which is logged.
+func (d *disk) isFirst(name string) bool {
+	first := !d.warned[name]
+	d.warned[name] = true
+	return first
+}
+
+// skip logs once that a folder is left out.
+func (d *disk) skip(name string, err error) {
+	if d.isFirst(name) {
+		d.search.log.Warn("library folder not searched", "folder", name, "error", err)
+	}
+}
+
 // searchFolders looks into the library folders that have changed.
 func (d *disk) searchFolders(now time.Time) {
 	d.readCache()
-	for _, name := range slices.Concat(libraryFolders[:], d.cached) {
-		d.searchFolder(name, now)
-	}
+	d.searchAll(slices.Concat(libraryFolders[:], d.cached, d.multiarch), now)
 }
 
 // lookAgain makes the next pass look into all folders.
@@ -131,117 +96,163 @@ func (d *disk) lookAgain(now time.Time) {
 
 // readCache reads the loader's cache if it has changed.
 func (d *disk) readCache() {
-	root := d.search.view.root
+	before := d.cache
+	now, folders := before, []string(nil)
+	var problem error
+	d.search.helpers.Ask(&host.Question{
+		Subject: unknownDevice(loader.CachePath),
+		Ask:     func() { now, folders, problem = readCache(d.search.view.root, before) },
+		Answered: func() {
+			if problem != nil {
+				d.search.log.Warn("loader's cache not read", "error", problem)
+			} else if now != before {
+				d.cached = folders
+			}
+			d.cache = now
+		},
+	})
+}
+
+// readCache returns the version of the loader's cache and, if that is another one than before, the folders that it names.
+func readCache(root host.Root, before stamp) (now stamp, folders []string, err error) {
 	fd, err := root.Find(root.Base + loader.CachePath)
 	if err != nil {
-		return // musl has none
+		return before, nil, nil //nolint:nilerr // musl has none
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return
+		return before, nil, nil //nolint:nilerr // as if there were none
 	}
-	now := stamp{host.Inode{Device: st.Dev, Number: st.Ino}, st.Ctim.Nano()}
-	if now == d.cache {
-		return
+	now = stampOf(&st)
+	if now == before {
+		return now, nil, nil
 	}
-	d.cache = now
 	if st.Size > loader.MaxCacheSize {
-		d.search.log.Warn("loader's cache is too large to read", "size", st.Size)
-		return
+		return now, nil, fmt.Errorf("it has %d bytes, at most %d are read", st.Size, loader.MaxCacheSize)
 	}
 	data, err := os.ReadFile(host.DescriptorPath(fd))
 	if err != nil {
-		d.search.log.Warn("loader's cache not read", "error", err)
-		return
+		return now, nil, err
 	}
 	cache, err := loader.ParseCache(data)
 	if err != nil {
-		d.search.log.Warn("loader's cache not read", "error", err)
-		return
+		return now, nil, err
 	}
-	d.cached = cache.Folders()
+	return now, cache.Folders(), nil
 }
 
-// searchFolder examines the new libraries of a folder, if the folder has changed.
-func (d *disk) searchFolder(name string, now time.Time) {
-	root := d.search.view.root
+func stampOf(st *unix.Stat_t) stamp {
+	return stamp{host.Inode{Device: st.Dev, Number: st.Ino}, st.Ctim.Nano()}
+}
+
+// searchAll examines the new libraries of those folders that have changed.
+func (d *disk) searchAll(names []string, now time.Time) {
+	var questions []*host.Question
+	answered := make(map[string]bool)
+	for _, name := range names {
+		var current stamp
+		var ok bool
+		questions = append(questions, &host.Question{
+			Subject: unknownDevice(name),
+			Ask:     func() { current, ok = findFolder(d.search.view.root, name) },
+			Answered: func() {
+				answered[name] = true
+				if ok && d.search.disk == d && d.changed(current, now) {
+					d.searchFolder(name, now)
+				}
+			},
+		})
+	}
+	d.search.helpers.Ask(questions...)
+	for _, name := range names {
+		if !answered[name] {
+			d.skip(name, errSilent)
+		}
+	}
+}
+
+// changed reports whether a folder is to be searched, again or for the first time.
+func (d *disk) changed(current stamp, now time.Time) bool {
+	f := d.folder(current.inode)
+	return f != nil && (f.stamp != current || !f.again.IsZero() && !now.Before(f.again))
+}
+
+// folder returns what is known about a folder, nil if there are too many.
+func (d *disk) folder(inode host.Inode) *folder {
+	f := d.folders[inode]
+	if f == nil && len(d.folders) < loader.MaxFolders {
+		f = &folder{}
+		d.folders[inode] = f
+	}
+	return f
+}
+
+// findFolder returns the version of a folder. ok is false if there is none.
+func findFolder(root host.Root, name string) (current stamp, ok bool) {
 	fd, err := root.Find(root.Base + name)
 	if err != nil {
-		return
+		return stamp{}, false
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return
+		return stamp{}, false
 	}
-	current := stamp{host.Inode{Device: st.Dev, Number: st.Ino}, st.Ctim.Nano()}
-	f := d.folders[current.inode]
-	if f == nil {
-		if len(d.folders) >= loader.MaxFolders {
-			return
+	return stampOf(&st), true
+}
+
+// searchFolder examines the new libraries of a folder.
+func (d *disk) searchFolder(name string, now time.Time) {
+	list := &listing{root: d.search.view.root, rules: d.search.rules}
+	q := &host.Question{Subject: unknownDevice(name)}
+	var err error
+	answered := false
+	q.Ask = func() { err = list.read(name, q.Step) }
+	q.Answered = func() {
+		answered = true
+		if f := d.folder(list.stamp.inode); err == nil && f != nil && d.search.disk == d {
+			d.apply(f, list, now)
 		}
-		f = &folder{}
-		d.folders[current.inode] = f
 	}
-	if f.stamp == current && (f.again.IsZero() || now.Before(f.again)) {
-		return
+	d.search.helpers.Ask(q)
+	if !answered {
+		d.skip(name, errSilent)
 	}
-	if where, _, err := host.PathOf(fd); err == nil {
-		name = root.Within(where) // patterns are compared with the path without links
+}
+
+// apply examines the new libraries of a folder that was listed.
+func (d *disk) apply(f *folder, list *listing, now time.Time) {
+	f.stamp, f.again = list.stamp, time.Time{}
+	settles := func(changed int64) { // it may still be written to
+		if time.Unix(0, changed).Add(settleTime).After(now) {
+			f.again = now.Add(settleTime / 2)
+		}
 	}
-	f.stamp, f.again = current, time.Time{}
-	if time.Unix(0, current.changed).Add(settleTime).After(now) {
-		f.again = now.Add(settleTime / 2)
-	}
-	dir, err := host.Open(host.DescriptorPath(fd), unix.O_RDONLY|unix.O_DIRECTORY)
-	if err != nil {
-		return
-	}
-	listing := os.NewFile(uintptr(dir), name)
-	defer listing.Close()
-	entries, _ := listing.ReadDir(maxFolderNames)
+	settles(list.stamp.changed)
 	var questions []*host.Question
 	mounts := host.NewMountKinds()
-	for _, e := range entries {
-		file := path.Join(name, e.Name())
-		switch {
-		case e.IsDir() && isTriplet(e.Name()):
-			d.searchFolder(file, now)
-		case !strings.Contains(e.Name(), ".so"):
-		case e.Type()&os.ModeSymlink != 0:
-			target, err := host.ReadLink(host.DescriptorPath(dir) + "/" + e.Name())
-			if err == nil && strings.Contains(target, "/") { // else the target is listed itself
-				questions = append(questions, d.lookAt(file, unknownDevice(file), mounts))
-			}
-		case e.Type().IsRegular():
-			if subject, unknown := d.isUnknown(f, file, host.DescriptorPath(dir)+"/"+e.Name(), now); unknown {
-				questions = append(questions, d.lookAt(file, subject, mounts))
-			}
+	for _, l := range list.libraries {
+		if l.isLink {
+			questions = append(questions, d.lookAt(l.path, unknownDevice(l.path), mounts))
+			continue
+		}
+		settles(l.status.Changed)
+		if _, known := d.search.catalogue.recall(l.status.Inode, l.status.Changed, &d.finder); !known {
+			questions = append(questions, d.lookAt(l.path, host.Subject{Device: l.status.Inode.Device}, mounts))
 		}
 	}
 	d.search.helpers.Ask(questions...)
-}
-
-// isTriplet reports whether a folder is one of Debian's multiarch folders, such as x86_64-linux-gnu.
-func isTriplet(name string) bool {
-	return strings.Contains(name, "-linux-gnu") || strings.Contains(name, "-linux-musl")
-}
-
-// isUnknown reports whether the file that link leads to must be examined, and the subject of that question.
-func (d *disk) isUnknown(in *folder, file, link string, now time.Time) (host.Subject, bool) {
-	if !d.search.rules.examines(file) {
-		return host.Subject{}, false
+	var fresh []string
+	for _, name := range list.multiarch {
+		if !slices.Contains(d.multiarch, name) && len(d.multiarch) < loader.MaxFolders {
+			d.multiarch = append(d.multiarch, name)
+			fresh = append(fresh, name)
+		}
 	}
-	status, err := host.CachedStatus(link)
-	if err != nil || !status.Regular {
-		return host.Subject{}, false
+	if len(fresh) > 0 {
+		d.searchAll(fresh, now)
 	}
-	if time.Unix(0, status.Changed).Add(settleTime).After(now) {
-		in.again = now.Add(settleTime / 2) // it may still be written to
-	}
-	_, known := d.search.catalogue.recall(status.Inode, status.Changed, &d.finder)
-	return host.Subject{Device: status.Inode.Device}, !known
 }
 
 // lookAt returns the question what is in a file of the host's disk.

@@ -3,14 +3,20 @@
 package discover
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/probes/host"
 )
 
 // fuse is a file system with one file, "lib.so", that answers or does not. See
@@ -20,27 +26,38 @@ type fuse struct {
 	data   []byte
 
 	mu     sync.Mutex
-	silent bool // opening the file gets no answer
+	silent []uint32 // operations that get no answer
 
 	stuckReads bool // reading the file fails twice and gets no answer from then on
 	reads      int
 	waiting    [][]byte // requests without one
 }
 
+// Operations of FUSE.
+const (
+	fuseLookup, fuseGetattr, fuseOpen, fuseRead, fuseOpendir, fuseReaddir = 1, 3, 14, 15, 27, 28
+)
+
 // mountFuse mounts such a file system.
 func mountFuse(t *testing.T, data []byte) (f *fuse, path string) {
+	t.Helper()
+	dir := t.TempDir()
+	return mountFuseAt(t, dir, data), filepath.Join(dir, "lib.so")
+}
+
+// mountFuseAt mounts a file system that does not answer to some operations.
+func mountFuseAt(t *testing.T, dir string, data []byte, silent ...uint32) *fuse {
 	t.Helper()
 	device, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err != nil {
 		missing(t, "%v", err)
 	}
-	dir := t.TempDir()
 	options := fmt.Sprintf("fd=%d,rootmode=40755,user_id=0,group_id=0", device.Fd())
 	if err := unix.Mount("hostile", dir, "fuse", unix.MS_NODEV, options); err != nil {
 		device.Close()
 		missing(t, "mount: %v", err)
 	}
-	f = &fuse{device: device, data: data}
+	f := &fuse{device: device, data: data, silent: silent}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -52,7 +69,7 @@ func mountFuse(t *testing.T, data []byte) (f *fuse, path string) {
 		<-done
 		device.Close()
 	})
-	return f, filepath.Join(dir, "lib.so")
+	return f
 }
 
 func (f *fuse) serve() {
@@ -68,9 +85,9 @@ func (f *fuse) serve() {
 		request := append([]byte(nil), buffer[:n]...)
 		f.mu.Lock()
 		switch operation := binary.NativeEndian.Uint32(request[4:]); {
-		case f.silent && operation == 14: // FUSE_OPEN
+		case slices.Contains(f.silent, operation):
 			f.waiting = append(f.waiting, request)
-		case f.stuckReads && operation == 15: // FUSE_READ
+		case f.stuckReads && operation == fuseRead:
 			if f.reads++; f.reads <= 2 { // the kernel holds no lock while it waits for these
 				f.fail(request, unix.EIO)
 			} else {
@@ -87,7 +104,7 @@ func (f *fuse) serve() {
 func (f *fuse) answer() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.silent, f.stuckReads = false, false
+	f.silent, f.stuckReads = nil, false
 	for _, request := range f.waiting {
 		f.reply(request)
 	}
@@ -117,17 +134,17 @@ func (f *fuse) reply(request []byte) {
 		return
 	case 26: // INIT
 		out = append(words(7, 31, 1<<16, 0, 0, 1<<16, 1), make([]byte, 64-7*4)...)
-	case 1: // LOOKUP
+	case fuseLookup:
 		if string(request[40:]) != "lib.so\x00" {
 			status = -int32(unix.ENOENT)
 			break
 		}
 		out = append(words(2, 0, 0, 0, 1000, 0, 1000, 0, 0, 0), attributes(2)...)
-	case 3: // GETATTR
+	case fuseGetattr:
 		out = append(words(1000, 0, 0, 0), attributes(node)...)
-	case 14, 27: // OPEN, OPENDIR
+	case fuseOpen, fuseOpendir:
 		out = words(0, 0, 0, 0)
-	case 15: // READ
+	case fuseRead:
 		offset := min(binary.NativeEndian.Uint64(request[48:]), uint64(len(f.data)))
 		size := uint64(binary.NativeEndian.Uint32(request[56:]))
 		out = f.data[offset:min(offset+size, uint64(len(f.data)))]
@@ -164,7 +181,7 @@ func TestSilentFileSystem(t *testing.T) {
 	good := sample(t, "sample", dir, "good.so")
 	mapper(t, hanging, good)
 	served.mu.Lock()
-	served.silent = true
+	served.silent = []uint32{fuseOpen}
 	served.mu.Unlock()
 	w := discover(t, Config{Rules: Rules{Enabled: true}}, dir, filepath.Dir(hanging))
 	w.scan(t)
@@ -173,5 +190,62 @@ func TestSilentFileSystem(t *testing.T) {
 	defer served.mu.Unlock()
 	if len(served.waiting) != 0 {
 		t.Error("the file was opened")
+	}
+}
+
+// TestSilentLibraries has libraries that are always reported, and library folders, on file systems that do not answer. They
+// are named, and everything else is found as if they were not there.
+func TestSilentLibraries(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	for name, silent := range map[string][]uint32{
+		"lookup": {fuseLookup}, "status": {fuseGetattr}, "open folder": {fuseOpendir}, "list folder": {fuseReaddir},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			hanging := filepath.Join(root, "usr/lib64")
+			if err := os.MkdirAll(hanging, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			served := mountFuseAt(t, hanging, nil, silent...)
+			library := filepath.Join(hanging, "lib.so")
+			explicit := sample(t, "sample", root, "opt/explicit.so")
+			sample(t, "sample", root, "usr/lib/good.so")
+			log, text := logger()
+			w := discover(t, Config{
+				Rules: Rules{Enabled: true, Libraries: []string{library, explicit}}, Root: root, Log: log,
+				Interval: 20 * time.Millisecond,
+			}, "/usr")
+			scanned := make(chan error, 1)
+			go func() { scanned <- w.Scan(context.Background()) }()
+			select {
+			case err := <-scanned:
+				if err != nil {
+					t.Fatal(err)
+				}
+			case <-time.After(soon):
+				served.answer() // the scan cannot be ended
+				t.Fatalf("the scan has not ended after %v", soon)
+			}
+			found := []string{"+" + explicit, "+/usr/lib/good.so"}
+			w.expect(t, found...)
+			missed := 0
+			for line := range strings.Lines(text.String()) {
+				if strings.Contains(line, "file="+hanging) || strings.Contains(line, "folder=/usr/lib64") {
+					missed++
+					if !strings.Contains(line, errSilent.Error()) && !strings.Contains(line, host.ErrFUSE.Error()) {
+						t.Errorf("the reason is not given: %s", line)
+					}
+				}
+			}
+			if missed == 0 {
+				t.Errorf("what was left out is not named: %q", text.String())
+			}
+
+			w.run(t)
+			sample(t, "sample", root, "usr/lib/later.so")
+			w.await(t, soon, append(found, "+/usr/lib/later.so")...)
+		})
 	}
 }

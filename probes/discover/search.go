@@ -85,10 +85,9 @@ func (s *search) close() error {
 func (s *search) setRules(r *rules) {
 	s.rules, s.catalogue.quotas.rules = r, r
 	clear(s.resolver.resolved)
+	known := s.disk.libraries
 	s.disk = newDisk(s)
-	for _, e := range s.catalogue.files {
-		e.explicit = false // unless the path still leads there
-	}
+	s.disk.libraries = known // whose file systems may not answer now
 	s.disk.searchLibraries()
 	for _, e := range s.catalogue.files {
 		if e.refused != "" || !e.explicit && !r.wants(e.Path) {

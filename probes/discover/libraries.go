@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"errors"
+
+	"github.com/crau-otel/crau-otel/probes/host"
+)
+
+// searchLibraries looks for the files that are always reported. One whose file system does not answer stays what it was.
+func (d *disk) searchLibraries() {
+	mounts := host.NewMountKinds()
+	var questions []*host.Question
+	answered := make(map[string]bool)
+	for _, library := range d.search.rules.Libraries {
+		var status host.Status
+		var err error
+		questions = append(questions, &host.Question{
+			Subject: unknownDevice(library), // a file system that hangs must not delay the other libraries
+			Ask:     func() { status, err = host.CachedStatus(library) },
+			Answered: func() {
+				answered[library] = d.arrive(library, status, err, mounts)
+			},
+		})
+	}
+	d.search.helpers.Ask(questions...)
+	explicit := make(map[*entry]bool)
+	for _, library := range d.search.rules.Libraries {
+		if !answered[library] {
+			d.warn(library, errSilent)
+		}
+		explicit[d.libraries[library]] = true
+	}
+	for _, e := range d.search.catalogue.files {
+		e.explicit = explicit[e]
+	}
+}
+
+// warn logs once that a library cannot be attached.
+func (d *disk) warn(library string, err error) {
+	if d.isFirst(library) {
+		d.search.log.Warn("no probes attached", "file", library, "error", err)
+	}
+}
+
+// arrive takes in the status of a library that is always reported, and looks at the library if it is not known. It returns
+// false if that is not answered.
+func (d *disk) arrive(library string, status host.Status, err error, mounts *host.MountKinds) (answered bool) {
+	if d.search.disk != d {
+		return true // the rules are others by now
+	}
+	if err != nil {
+		d.libraries[library] = nil
+		d.warn(library, err)
+		return true
+	}
+	known, ok := d.search.catalogue.facts[status.Inode]
+	if ok && known.changed == status.Changed && (known.entry == nil || known.entry.limited == nil) {
+		d.libraries[library] = known.entry
+		return true
+	}
+	at := sighting{link: library, path: library, root: host.Root{Path: "/"}, hostRoot: d.search.view.root}
+	var f finding
+	return d.search.helpers.Ask(&host.Question{
+		Subject:  unknownDevice(library),
+		Ask:      func() { f = at.look(mounts) },
+		Answered: func() { d.learn(library, f) },
+	}) > 0
+}
+
+// learn takes in what was found in a library that is always reported.
+func (d *disk) learn(library string, f finding) {
+	if d.search.disk != d {
+		f.discard()
+		return
+	}
+	switch {
+	case f.err != nil:
+		d.warn(library, f.err)
+	case f.entry == nil:
+		d.warn(library, f.reason)
+	case f.entry.refused != "":
+		d.warn(library, errors.New(f.entry.refused))
+	}
+	d.libraries[library] = nil
+	if f.err == nil {
+		d.libraries[library] = d.search.learn(f, &d.finder, true)
+	}
+}

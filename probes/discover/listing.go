@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"os"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/probes/host"
+)
+
+// listing is what a library folder has. It is read in a helper, since a file system may not answer.
+type listing struct {
+	root  host.Root
+	rules *rules
+
+	stamp     stamp
+	libraries []listed
+	multiarch []string // paths of folders for other architectures
+}
+
+// listed is a library in a folder.
+type listed struct {
+	path   string
+	isLink bool        // to another folder
+	status host.Status // of a file
+}
+
+// read reads a folder, and calls step as it makes progress.
+func (l *listing) read(name string, step func()) error {
+	fd, err := l.root.Find(l.root.Base + name)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	l.stamp = stampOf(&st)
+	if where, _, err := host.PathOf(fd); err == nil {
+		name = l.root.Within(where) // patterns are compared with the path without links
+	}
+	dir, err := host.Open(host.DescriptorPath(fd), unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	folder := os.NewFile(uintptr(dir), name)
+	defer folder.Close()
+	for count := 0; count < maxFolderNames; {
+		step()
+		entries, err := folder.ReadDir(perStep)
+		for _, e := range entries {
+			step()
+			l.add(dir, path.Join(name, e.Name()), e)
+		}
+		if count += len(entries); err != nil {
+			break // with io.EOF at the end; a folder that cannot be read further has what was read
+		}
+	}
+	return nil
+}
+
+// add adds what an entry of a folder is, if it matters.
+func (l *listing) add(dir int, file string, e os.DirEntry) {
+	at := host.DescriptorPath(dir) + "/" + e.Name()
+	switch {
+	case e.IsDir() && isMultiarch(e.Name()):
+		l.multiarch = append(l.multiarch, file)
+	case !strings.Contains(e.Name(), ".so"):
+	case e.Type()&os.ModeSymlink != 0:
+		target, err := host.ReadLink(at)
+		if err == nil && strings.Contains(target, "/") { // else the target is listed itself
+			l.libraries = append(l.libraries, listed{path: file, isLink: true})
+		}
+	case e.Type().IsRegular() && l.rules.examines(file):
+		if status, err := host.CachedStatus(at); err == nil && status.Regular {
+			l.libraries = append(l.libraries, listed{path: file, status: status})
+		}
+	}
+}
+
+// isMultiarch reports whether a folder is one of Debian's multiarch folders, such as x86_64-linux-gnu.
+func isMultiarch(name string) bool {
+	return strings.Contains(name, "-linux-gnu") || strings.Contains(name, "-linux-musl")
+}

@@ -49,6 +49,7 @@ static const char usage[] =
 	"  --threads N    threads, in each process (1)\n"
 	"  --forks N      processes that do the work, 0: this one (0)\n"
 	"  --wait         print \"ready\" and wait for a line on standard input before the first probe\n"
+	"  --stay         after the last probe, stay until standard input ends\n"
 	"  --mode M       instead of handshakes, once:\n"
 	"                   array16  arrays of 16 elements\n"
 	"                   long     long strings and keys\n"
@@ -225,16 +226,18 @@ static unsigned int choice(const char *option, const char *value, const char *co
 
 int main(int argc, char **argv)
 {
-	enum { RATE, COUNT_, ROLE, STYLE, VERSION, GROUP, OFFER, OLD_NAMES, THREADS, FORKS, WAIT, MODE, DEPTH, HELP };
+	enum { RATE, COUNT_, ROLE, STYLE, VERSION, GROUP, OFFER, OLD_NAMES, THREADS, FORKS, WAIT, STAY, MODE,
+	       DEPTH, HELP };
 	static const struct option longs[] = {
 		{"rate", 1, NULL, RATE},	   {"count", 1, NULL, COUNT_},	   {"role", 1, NULL, ROLE},
 		{"style", 1, NULL, STYLE},	   {"version", 1, NULL, VERSION},  {"group", 1, NULL, GROUP},
 		{"offer", 1, NULL, OFFER},	   {"old-names", 0, NULL, OLD_NAMES}, {"threads", 1, NULL, THREADS},
-		{"forks", 1, NULL, FORKS},	   {"wait", 0, NULL, WAIT},	   {"mode", 1, NULL, MODE},
-		{"depth", 1, NULL, DEPTH},	   {"help", 0, NULL, HELP},	   {NULL, 0, NULL, 0},
+		{"forks", 1, NULL, FORKS},	   {"wait", 0, NULL, WAIT},	   {"stay", 0, NULL, STAY},
+		{"mode", 1, NULL, MODE},	   {"depth", 1, NULL, DEPTH},	   {"help", 0, NULL, HELP},
+		{NULL, 0, NULL, 0},
 	};
 	const struct mode *mode = NULL;
-	bool wait = false, group_given = false;
+	bool wait = false, stay = false, group_given = false;
 	int c, index = 0, code;
 	unsigned int role;
 	char *end;
@@ -278,6 +281,9 @@ int main(int argc, char **argv)
 			break;
 		case WAIT:
 			wait = true;
+			break;
+		case STAY:
+			stay = true;
 			break;
 		case MODE:
 			for (mode = modes; mode->name && strcmp(mode->name, optarg) != 0;)
@@ -340,5 +346,12 @@ int main(int argc, char **argv)
 	printf("fired new_context=%lu word_data=%lu string_data=%lu blob_data=%lu data=%lu new_context_with_data=%lu\n",
 	       shared->fired[NEW_CONTEXT], shared->fired[WORD_DATA], shared->fired[STRING_DATA], shared->fired[BLOB_DATA],
 	       shared->fired[DATA], shared->fired[NEW_CONTEXT_WITH_DATA]);
+	if (stay) {
+		char byte;
+
+		fflush(stdout);
+		while (!stopped && read(STDIN_FILENO, &byte, 1) == 1)
+			;
+	}
 	return code;
 }

@@ -51,8 +51,8 @@ func startWaiting(t *testing.T, path string) *exec.Cmd {
 	return harness.StartProgram(t, cmd)
 }
 
-// settled is how long programs continue after they were found, long enough for ten whole handshakes.
-const settled = 300 * time.Millisecond
+// several is how many trees of a program arrive before it is ended.
+const several = 10
 
 func TestProgramsStartedLaterAreFound(t *testing.T) {
 	t.Parallel()
@@ -84,8 +84,7 @@ func TestProgramsStartedLaterAreFound(t *testing.T) {
 			service := unique(t, "later")
 			a := discover(t)
 			program := harness.StartProgram(t, c.command(t, service))
-			a.WaitLog("/" + service)
-			time.Sleep(settled)
+			a.WaitTrees(service, several+2)
 			harness.Finish(t, program)
 			n := a.Stop()
 			n.CheckExact(t, n["hits"])
@@ -103,7 +102,7 @@ func TestProgramsStartedLaterAreFound(t *testing.T) {
 				}
 			}
 			// Some of the first handshakes may be missed, in whole or in part.
-			if whole < 10 || whole < len(roots)-2 {
+			if whole < several || whole < len(roots)-2 {
 				t.Errorf("%d whole trees of %d", whole, len(roots))
 			}
 		})
@@ -118,12 +117,11 @@ func TestLibraryLoadedByDlopenIsFound(t *testing.T) {
 	program := harness.Compile(t, root, filepath.Join(dir, service), "testdata/loads.c", "-ldl")
 	a := discover(t)
 	cmd := harness.StartProgram(t, exec.Command(program, library, "5"))
-	a.WaitLog(library)
-	time.Sleep(settled)
+	a.WaitTrees(service, several)
 	_ = cmd.Process.Kill()
 	a.Stop()
 	roots := harness.Trees(t, ofService(a.ConsoleSpans(), service))
-	if len(roots) < 10 {
+	if len(roots) < several {
 		t.Fatalf("%d trees", len(roots))
 	}
 	for _, root := range roots {
@@ -147,29 +145,40 @@ func TestFileReplacedWhileItRunsStaysAttachedBesideTheNewOne(t *testing.T) {
 	}
 	fresh := harness.StartProgram(t, exec.Command(path, "--rate", "100"))
 	a.WaitLogs("msg=attached file="+path, 2)
-	time.Sleep(settled)
-	harness.Finish(t, old)
-	a.WaitLog("msg=detached file=" + path) // no process maps the old file any more
-	time.Sleep(settled)
-	harness.Finish(t, fresh)
-	n := a.Stop()
-	n.CheckExact(t, n["hits"])
-	spans := ofService(a.ConsoleSpans(), service)
-	last := make(map[any]time.Time)
-	trees := make(map[any]int)
-	for _, s := range spans {
-		if s.Parent == "" {
-			id := s.Attributes["crypto.library.build_id"]
-			trees[id]++
-			last[id] = s.End
-			if executable := s.Resource["process.executable.build_id.gnu"]; executable != id {
-				t.Errorf("the program has the build id %v, what spoke has %v", executable, id)
+	was, is := buildID(t, samplePath), buildID(t, staticPath)
+	trees := func(spans []*harness.Span) (n map[any]int, last map[any]time.Time) {
+		n, last = make(map[any]int), make(map[any]time.Time)
+		for _, s := range ofService(spans, service) {
+			if id := s.Attributes["crypto.library.build_id"]; s.Parent == "" {
+				n[id]++
+				last[id] = s.End
 			}
 		}
+		return n, last
 	}
-	was, is := buildID(t, samplePath), buildID(t, staticPath)
-	if len(trees) != 2 || trees[was] < 10 || trees[is] < 10 || !last[is].After(last[was]) {
-		t.Errorf("trees by build id: %v, want some of %s and, for longer, of %s", trees, was, is)
+	a.WaitPrinted(func(spans []*harness.Span) bool {
+		n, _ := trees(spans)
+		return n[was] >= several && n[is] >= several
+	})
+	harness.Finish(t, old)
+	a.WaitLog("msg=detached file=" + path) // no process maps the old file any more
+	a.WaitPrinted(func(spans []*harness.Span) bool {
+		_, last := trees(spans)
+		return last[is].After(last[was])
+	})
+	harness.Finish(t, fresh)
+	totals := a.Stop()
+	totals.CheckExact(t, totals["hits"])
+	spans := a.ConsoleSpans()
+	for _, s := range ofService(spans, service) {
+		id := s.Attributes["crypto.library.build_id"]
+		if executable := s.Resource["process.executable.build_id.gnu"]; s.Parent == "" && executable != id {
+			t.Errorf("the program has the build id %v, what spoke has %v", executable, id)
+		}
+	}
+	n, last := trees(spans)
+	if len(n) != 2 || n[was] < several || n[is] < several || !last[is].After(last[was]) {
+		t.Errorf("trees by build id: %v, want some of %s and, for longer, of %s", n, was, is)
 	}
 }
 
@@ -237,15 +246,14 @@ func TestUserFindsWhatOthersStart(t *testing.T) {
 	cmd := exec.Command("/private/"+service, "--rate", "100")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
 	program := harness.StartProgram(t, cmd)
-	a.WaitLog("/" + service)
-	time.Sleep(settled)
+	a.WaitTrees(service, several)
 	harness.Finish(t, program)
 	a.Stop()
 	if strings.Contains(a.Log(), "level=WARN") { // about operations that it is no longer allowed
 		t.Errorf("there are warnings")
 	}
 	roots := harness.Trees(t, ofService(a.ConsoleSpans(), service))
-	if len(roots) < 10 {
+	if len(roots) < several {
 		t.Errorf("%d trees", len(roots))
 	}
 	for _, root := range roots {
@@ -269,8 +277,7 @@ func TestDeniedFilesAreNotAttached(t *testing.T) {
 		path := harness.Copy(t, samplePath, filepath.Join(dir, service))
 		programs = append(programs, harness.StartProgram(t, exec.Command(path, "--rate", "100")))
 	}
-	a.WaitLog("/" + allowed)
-	time.Sleep(settled)
+	a.WaitTrees(allowed, several)
 	for _, p := range programs {
 		harness.Finish(t, p)
 	}

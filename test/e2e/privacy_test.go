@@ -45,8 +45,9 @@ func TestProcessIsPrivateUnlessConfigured(t *testing.T) {
 			}
 			sample := ownSample(t)
 			a := startAgent(t, nil, "--config", config, "--library", sample, "--exporter", "console", "--console-format", "json")
-			harness.RunSample(t, sample, "--count", "2", "--rate", "4", "--role", "client")
-			a.Stop()
+			hits := harness.StaySample(t, exec.Command(sample, "--count", "2", "--rate", "4", "--role", "client"),
+				func() { a.WaitTrees("sample", 2) })
+			a.Stop().CheckExact(t, hits)
 			roots := harness.Trees(t, a.ConsoleSpans())
 			if len(roots) != 2 {
 				t.Fatalf("%d trees, want 2", len(roots))
@@ -58,6 +59,9 @@ func TestProcessIsPrivateUnlessConfigured(t *testing.T) {
 			}
 			if path := roots[0].Resource["process.executable.path"]; mode == "full" && path != sample {
 				t.Errorf("process.executable.path is %v, want %s", path, sample)
+			}
+			if args, ok := roots[0].Resource["process.command_args"].([]any); mode == "full" && (!ok || args[0] != sample) {
+				t.Errorf("process.command_args is %v", args)
 			}
 		})
 	}

@@ -15,6 +15,9 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
+// mapped is longer than the mapping's ticks and the idle timeouts of the tests below.
+const mapped = 300 * time.Millisecond
+
 // reload writes a configuration, makes the agent read it and waits for a line of its log.
 func reload(t *testing.T, a *harness.TestAgent, config, text, want string) {
 	t.Helper()
@@ -48,7 +51,7 @@ func TestReloadLosesNoEventOfWhatStays(t *testing.T) {
 	if out, err := exec.Command(goes, "--count", "3", "--rate", "0").CombinedOutput(); err != nil { // unseen
 		t.Fatalf("%v\n%s", err, out)
 	}
-	time.Sleep(2 * settled) // the new idle timeout of 200 ms has passed
+	time.Sleep(2 * mapped) // the new idle timeout of 200 ms has passed
 	reload(t, a, config, both+"log: {level: debug}\n", "msg=attached file="+goes)
 	if out, err := exec.Command(goes, "--count", "2", "--rate", "0").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -118,9 +121,9 @@ func TestReloadOfScopesHoldsAtOnce(t *testing.T) {
 		before := strings.Count(a.Log(), "configuration reloaded")
 		a.Signal(syscall.SIGHUP)
 		a.WaitLogs("configuration reloaded", before+1)
-		time.Sleep(settled) // until the mapping's next tick
+		time.Sleep(mapped) // until the mapping's next tick
 		hits += harness.RunSample(t, sample, "--count", "1", "--rate", "0")
-		time.Sleep(settled)
+		time.Sleep(mapped)
 		want += stage.spans
 	}
 	a.Stop().CheckExact(t, hits)

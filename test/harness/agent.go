@@ -4,7 +4,6 @@ package harness
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -59,7 +58,7 @@ func privateEnvironment() []string {
 // Agent is a running crau-otel.
 type Agent struct {
 	cmd    *exec.Cmd
-	output bytes.Buffer  // complete once the process was waited for
+	output output
 	ready  chan struct{} // closed when the log says so
 	eof    chan struct{} // closed when the log has been read to its end
 	grown  chan struct{} // has an element when the log has grown
@@ -76,6 +75,7 @@ func NewAgent(cfg AgentConfig) (*Agent, error) {
 	cfg.Args = append([]string{"run"}, cfg.Args...)
 	a := &Agent{
 		cmd: cfg.Command(), ready: make(chan struct{}), eof: make(chan struct{}), grown: make(chan struct{}, 1),
+		output: output{grown: make(chan struct{}, 1)},
 	}
 	a.cmd.Stdout = &a.output
 	if cfg.Stdout != nil {
@@ -202,4 +202,4 @@ func (a *Agent) StopBy(signal syscall.Signal) (Totals, error) {
 }
 
 // Output returns what the agent printed, once it has ended.
-func (a *Agent) Output() []byte { return a.output.Bytes() }
+func (a *Agent) Output() []byte { return a.output.all() }

@@ -26,29 +26,32 @@ func (s *search) step() bool {
 		return false
 	}
 	start := time.Now()
+	again := false
 	if !p.gone || p.program != nil {
-		s.look(p, start)
+		again = s.look(p, start)
 	}
 	end := time.Now()
 	q.owner.spent += end.Sub(start)
-	if len(p.backlog) > 0 || p.more {
+	if len(p.backlog) > 0 || p.more || again {
 		s.turns.enqueue(p)
 	}
 	s.turns.admit(q, end)
 	return true
 }
 
-// look finds out what a process maps. Files that are not known go to the backlog, of which each call opens some.
-func (s *search) look(p *process, now time.Time) {
+// look finds out what a process will map, or else what it maps. Files that are not known go to the backlog, of which each
+// call opens some. It returns whether the process is to be looked at once more.
+func (s *search) look(p *process, now time.Time) (again bool) {
 	if now.Before(p.silence.until) {
-		return // due again then
+		return false // due again then
 	}
 	if exe := p.program; exe != nil {
 		p.program = nil
 		s.resolver.resolve(p, exe, now)
+		return true // what was found is delivered before the maps are read
 	}
 	if p.gone {
-		return
+		return false
 	}
 	if len(p.backlog) == 0 || p.stale {
 		p.stale, p.more = false, false
@@ -59,6 +62,7 @@ func (s *search) look(p *process, now time.Time) {
 	if len(part) > 0 {
 		s.find(p, part)
 	}
+	return false
 }
 
 // readMaps reads the maps of a process.
@@ -170,6 +174,7 @@ func (s *search) read(p *process, at *sighting, mounts *host.MountKinds) *host.Q
 	var f finding
 	return &host.Question{
 		Subject: host.Subject{Device: at.id.Device},
+		Urgent:  s.urgent,
 		Ask:     func() { f = at.read(at.fd, mounts) },
 		Answered: func() {
 			if f.entry != nil {
@@ -191,6 +196,7 @@ func (s *search) judge(p *process, at *sighting, f *finding) {
 	var v verdict
 	answered := s.helpers.Ask(&host.Question{
 		Subject: p.subject(),
+		Urgent:  s.urgent,
 		Ask: func() {
 			defer unix.Close(fd)
 			v = at.judge(fd)

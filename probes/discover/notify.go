@@ -39,26 +39,31 @@ func newInbox() *inbox {
 // add notes a process.
 func (b *inbox) add(pid host.Process) {
 	b.mu.Lock()
+	b.note(pid)
+	b.mu.Unlock()
+	b.nudge()
+}
+
+// note notes a process. b is locked.
+func (b *inbox) note(pid host.Process) {
 	if len(b.pids) < maxNotified {
 		b.pids[pid] = struct{}{}
 	} else {
 		b.overflow = true
 	}
-	b.mu.Unlock()
-	b.nudge()
 }
 
-// addProgram notes an executed program. It returns false if there are too many, and notes only the process.
+// addProgram notes an executed program and its process. It returns false if there are too many, and notes only the process.
 func (b *inbox) addProgram(p *program) bool {
-	b.add(p.pid)
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.programs) >= maxPrograms {
-		return false
+	b.note(p.pid)
+	fits := len(b.programs) < maxPrograms
+	if fits {
+		b.programs = append(b.programs, p)
 	}
-	b.programs = append(b.programs, p)
+	b.mu.Unlock()
 	b.nudge()
-	return true
+	return fits
 }
 
 // miss counts a program that had ended before it could be looked at.

@@ -122,6 +122,7 @@ func (h *holder) hold(pid host.Process) {
 	var p *program
 	answered := h.helpers.Ask(&host.Question{
 		Subject: host.Subject{Process: pid, Owner: owner},
+		Urgent:  true,
 		Ask:     func() { p, err = hold(pid, cgroup) },
 		Answered: func() {
 			switch {
@@ -158,6 +159,8 @@ func newResolver(s *search) *resolver {
 
 // resolve looks at the files that a program will map. p is its process, which may have ended.
 func (r *resolver) resolve(p *process, exe *program, now time.Time) {
+	r.search.urgent = true
+	defer func() { r.search.urgent = false }()
 	rules := r.search.rules
 	if rules.ignores(exe.path, exe.cgroup) || !rules.Enabled {
 		exe.close()

@@ -48,6 +48,7 @@ type search struct {
 	resolver  *resolver
 	disk      *disk
 	rewrites  *rewrites
+	urgent    bool                               // what is asked now is about a program that was just executed
 	perTurn   int                                // files that are opened for one process before it is another's turn
 	changed   func(visit func(pid uint32)) error // nil if that is not possible
 	failing   failing                            // since changed fails

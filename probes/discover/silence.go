@@ -24,7 +24,7 @@ type silence struct {
 // time, the process is set aside. It returns false if the process is not asked, so that there will be no answer.
 func (s *search) askProcess(p *process, ask func(step func()), apply func()) (asked bool) {
 	late, skipped := false, false
-	q := &host.Question{Subject: p.subject()}
+	q := &host.Question{Subject: p.subject(), Urgent: s.urgent}
 	q.Ask = func() { ask(q.Step) }
 	q.Answered = func() {
 		apply()

@@ -5,7 +5,6 @@ package host
 import (
 	"context"
 	"log/slog"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,6 +47,9 @@ type Question struct {
 	// Skipped, if set, runs instead of Ask and Answered if the subject may not be asked now.
 	Skipped func()
 
+	// Urgent questions are asked on threads of normal priority: a program that was just executed does not wait.
+	Urgent bool
+
 	steps atomic.Uint32
 }
 
@@ -60,7 +62,7 @@ type HelpersConfig struct {
 	Patience time.Duration // deadline of one question: 250 ms
 }
 
-// Helpers runs questions on threads of low priority. If a question is not answered in time, its thread is left behind,
+// Helpers runs questions on threads of low priority, unless they are urgent. If a question is not answered in time, its thread is left behind,
 // and its subject is asked nothing more until it has answered. Each kind of subject can leave only a limited number of
 // threads behind. It may be used by several goroutines.
 type Helpers struct {
@@ -70,7 +72,8 @@ type Helpers struct {
 
 	mu        sync.Mutex // guards the fields below
 	closed    bool
-	idle      []chan *job          // one per thread that waits for work
+	idle      threads              // of low priority
+	urgent    threads              // of normal priority
 	stuck     map[Subject]int      // questions that are not answered yet
 	byOwner   map[string]int       // unanswered questions about processes, by owner
 	devices   int                  // sum of stuck over file systems
@@ -98,10 +101,8 @@ func (h *Helpers) Close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.closed = true
-	for _, jobs := range h.idle {
-		close(jobs)
-	}
-	h.idle = nil
+	h.idle.close()
+	h.urgent.close()
 }
 
 // Ask asks the questions one after the other, runs Answered of those that are answered in time, and returns how many
@@ -229,17 +230,18 @@ func (h *Helpers) count(s Subject, change int) {
 	}
 }
 
-// run runs the questions on one thread and returns how many were answered. If not all were, the next one is stuck.
+// run runs the questions on one thread, an urgent one if the first of them is urgent, and returns how many were answered. If not all were, the next one is stuck.
 func (h *Helpers) run(questions []*Question) int {
 	j := &job{helpers: h, questions: questions, done: make(chan struct{})}
-	jobs := h.thread()
+	urgent := questions[0].Urgent
+	jobs := h.thread(urgent)
 	jobs <- j
 	ticker := time.NewTicker(h.patience)
 	defer ticker.Stop()
 	for before := uint64(0); ; {
 		select {
 		case <-j.done:
-			h.release(jobs)
+			h.release(jobs, urgent)
 			return len(questions)
 		case <-ticker.C:
 		}
@@ -268,31 +270,6 @@ func (h *Helpers) logStuck(s Subject) {
 		"device_minor", unix.Minor(s.Device), "waiting", devices)
 }
 
-// thread returns the channel of a thread that waits for work.
-func (h *Helpers) thread() chan *job {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if last := len(h.idle) - 1; last >= 0 {
-		jobs := h.idle[last]
-		h.idle = h.idle[:last]
-		return jobs
-	}
-	jobs := make(chan *job)
-	go work(jobs)
-	return jobs
-}
-
-// release makes a thread available again.
-func (h *Helpers) release(jobs chan *job) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed {
-		close(jobs)
-		return
-	}
-	h.idle = append(h.idle, jobs)
-}
-
 // finish accounts for an answer that came late.
 func (h *Helpers) finish(q *Question) {
 	h.mu.Lock()
@@ -306,85 +283,4 @@ func (h *Helpers) finish(q *Question) {
 	case h.lateness <- struct{}{}:
 	default:
 	}
-}
-
-// job is a list of questions that one thread asks.
-type job struct {
-	helpers   *Helpers
-	questions []*Question
-	done      chan struct{}
-
-	mu        sync.Mutex // guards the fields below; taken before that of helpers
-	begun     int
-	abandoned bool
-}
-
-// next returns the next question, nil if there is none.
-func (j *job) next() *Question {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	switch {
-	case j.abandoned:
-		return nil
-	case j.begun == len(j.questions):
-		close(j.done)
-		return nil
-	}
-	j.begun++
-	return j.questions[j.begun-1]
-}
-
-// progress returns a number that changes as long as questions are answered.
-func (j *job) progress() uint64 {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.begun == 0 {
-		return 0
-	}
-	return uint64(j.begun)<<32 | uint64(j.questions[j.begun-1].steps.Load())
-}
-
-// abandon gives up on the question that is being asked and returns its index. It fails if all were answered meanwhile.
-func (j *job) abandon() (int, bool) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	select {
-	case <-j.done:
-		return 0, false
-	default:
-	}
-	if j.begun == 0 {
-		return 0, false // the thread has not run yet
-	}
-	j.abandoned = true
-	j.helpers.mu.Lock()
-	j.helpers.count(j.questions[j.begun-1].Subject, 1)
-	j.helpers.mu.Unlock()
-	return j.begun - 1, true
-}
-
-// work is the thread of a helper. It ends with jobs, or after a job that was abandoned.
-func work(jobs <-chan *job) {
-	// The goroutine never unlocks its thread, so that the thread and its priority end with it.
-	runtime.LockOSThread()
-	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 10) // of the thread
-	lowerIOPriority()
-	for j := range jobs {
-		for q := j.next(); q != nil; q = j.next() {
-			q.Ask()
-		}
-		if j.abandoned { // does not change any more
-			j.helpers.finish(j.questions[j.begun-1])
-			return
-		}
-	}
-}
-
-// lowerIOPriority lets the thread's reads come last among those that are not idle. Idle reads might never be served.
-func lowerIOPriority() {
-	const (
-		whoProcess = 1           // IOPRIO_WHO_PROCESS, which means a thread
-		lowest     = 2<<13 | 0x7 // IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 7)
-	)
-	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, whoProcess, 0, lowest)
 }

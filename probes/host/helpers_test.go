@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestHelpersLeaveStuckQuestionBehind asks five questions, one of which is not answered in time.
@@ -150,5 +152,25 @@ func TestProcessesThatDoNotAnswer(t *testing.T) {
 	for len(answered) < 2+maxStuckOfOwner {
 		<-h.Late()
 		h.FinishLate()
+	}
+}
+
+// TestUrgentQuestionsDoNotComeLast asks for the priority of the thread that asks.
+func TestUrgentQuestionsDoNotComeLast(t *testing.T) {
+	t.Parallel()
+	h := NewHelpers(HelpersConfig{})
+	defer h.Close()
+	own, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // new threads, then those that wait
+		for _, urgent := range []bool{false, true} {
+			priority := 0 // as the system call has it: 20 less the niceness
+			h.Ask(&Question{Urgent: urgent, Ask: func() { priority, err = unix.Getpriority(unix.PRIO_PROCESS, 0) }})
+			if isOwn := priority == own; err != nil || isOwn != urgent {
+				t.Errorf("urgent %v: priority %d, the caller's is %d; %v", urgent, priority, own, err)
+			}
+		}
 	}
 }

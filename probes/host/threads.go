@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"runtime"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// threads are the channels of threads that wait for work.
+type threads []chan *job
+
+func (t *threads) close() {
+	for _, jobs := range *t {
+		close(jobs)
+	}
+	*t = nil
+}
+
+// threads returns those of that priority. h is locked.
+func (h *Helpers) threads(urgent bool) *threads {
+	if urgent {
+		return &h.urgent
+	}
+	return &h.idle
+}
+
+// thread returns the channel of a thread that waits for work.
+func (h *Helpers) thread(urgent bool) chan *job {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	idle := h.threads(urgent)
+	if last := len(*idle) - 1; last >= 0 {
+		jobs := (*idle)[last]
+		*idle = (*idle)[:last]
+		return jobs
+	}
+	jobs := make(chan *job)
+	go work(jobs, urgent)
+	return jobs
+}
+
+// release makes a thread available again.
+func (h *Helpers) release(jobs chan *job, urgent bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		close(jobs)
+		return
+	}
+	idle := h.threads(urgent)
+	*idle = append(*idle, jobs)
+}
+
+// job is a list of questions that one thread asks.
+type job struct {
+	helpers   *Helpers
+	questions []*Question
+	done      chan struct{}
+
+	mu        sync.Mutex // guards the fields below; taken before that of helpers
+	begun     int
+	abandoned bool
+}
+
+// next returns the next question, nil if there is none.
+func (j *job) next() *Question {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	switch {
+	case j.abandoned:
+		return nil
+	case j.begun == len(j.questions):
+		close(j.done)
+		return nil
+	}
+	j.begun++
+	return j.questions[j.begun-1]
+}
+
+// progress returns a number that changes as long as questions are answered.
+func (j *job) progress() uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.begun == 0 {
+		return 0
+	}
+	return uint64(j.begun)<<32 | uint64(j.questions[j.begun-1].steps.Load())
+}
+
+// abandon gives up on the question that is being asked and returns its index. It fails if all were answered meanwhile.
+func (j *job) abandon() (int, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	select {
+	case <-j.done:
+		return 0, false
+	default:
+	}
+	if j.begun == 0 {
+		return 0, false // the thread has not run yet
+	}
+	j.abandoned = true
+	j.helpers.mu.Lock()
+	j.helpers.count(j.questions[j.begun-1].Subject, 1)
+	j.helpers.mu.Unlock()
+	return j.begun - 1, true
+}
+
+// work is the thread of a helper. It ends with jobs, or after a job that was abandoned.
+func work(jobs <-chan *job, urgent bool) {
+	// The goroutine never unlocks its thread, so that the thread and its priority end with it.
+	runtime.LockOSThread()
+	if !urgent {
+		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 10) // of the thread
+		lowerIOPriority()
+	}
+	for j := range jobs {
+		for q := j.next(); q != nil; q = j.next() {
+			q.Ask()
+		}
+		if j.abandoned { // does not change any more
+			j.helpers.finish(j.questions[j.begun-1])
+			return
+		}
+	}
+}
+
+// lowerIOPriority lets the thread's reads come last among those that are not idle. Idle reads might never be served.
+func lowerIOPriority() {
+	const (
+		whoProcess = 1           // IOPRIO_WHO_PROCESS, which means a thread
+		lowest     = 2<<13 | 0x7 // IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 7)
+	)
+	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, whoProcess, 0, lowest)
+}

@@ -12,7 +12,7 @@ import (
 )
 
 // stayTimeout is how long the trees of a program that stays are waited for. Emulated processors take long.
-const stayTimeout = time.Minute
+const stayTimeout = 3 * time.Minute
 
 // StaySample runs the sample program until what an agent asks the living process has been answered: the program stays
 // after its last probe until arrived returns, which has to wait for the trees, and fail the test where they do not come.

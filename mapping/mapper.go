@@ -51,9 +51,10 @@ type Config struct {
 	// Owner, if any, returns whose share of the limits a process counts against. The record is zero if it did not arrive.
 	// Default [contexts.OwnerByUser].
 	Owner func(pid uint32, record event.Process) Owner
-	// Code, if any, returns what is known about the code that a process of root or of a service executes. It is called
-	// when trees are finished, for each process at most once a second. Default: nothing is known.
-	Code func(pid uint32, record event.Process) Code
+	// Code, if any, returns what is known about the code that a process of root or of a service executes, which counts
+	// against the owner with that ID. It is called when trees are finished, for each process at most once a second.
+	// Default: nothing is known.
+	Code func(pid uint32, record event.Process, owner string) Code
 	// Sink receives each finished tree, on the goroutine that feeds the mapper. Required.
 	Sink func(Tree)
 	// Log receives warnings; default none.
@@ -107,7 +108,7 @@ func New(cfg Config) (*Mapper, error) {
 		cfg.Owner = contexts.OwnerByUser
 	}
 	if cfg.Code == nil {
-		cfg.Code = func(uint32, event.Process) Code { return CodeUnknown }
+		cfg.Code = func(uint32, event.Process, string) Code { return CodeUnknown }
 	}
 	setDefault(&cfg.Resource, sdkresource.Empty())
 	setDefault(&cfg.Log, slog.New(slog.DiscardHandler))

@@ -37,20 +37,20 @@ func (m *Mapper) judgeTrust(p *contexts.Process) shape.ProcessTrust {
 	if p.Record == (event.Process{}) {
 		return shape.TrustUnknown
 	}
-	class := p.Owner().Class
-	switch class {
+	owner := p.Owner()
+	switch owner.Class {
 	case contexts.ClassContainer:
 		return shape.TrustContainer
 	case contexts.ClassRoot, contexts.ClassSystem:
 	default:
 		return shape.TrustUser
 	}
-	switch code := m.cfg.Code(p.PID, p.Record); {
+	switch code := m.cfg.Code(p.PID, p.Record, owner.ID); {
 	case code == CodeForeign:
 		return shape.TrustForeignCode
 	case code == CodeUnknown:
 		return shape.TrustUnknown
-	case class == contexts.ClassRoot:
+	case owner.Class == contexts.ClassRoot:
 		return shape.TrustRoot
 	}
 	return shape.TrustSystem

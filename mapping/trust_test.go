@@ -37,7 +37,7 @@ func TestTrustOfProcesses(t *testing.T) {
 		owner := owners[c.owner]
 		f := newMixed(t, Config{
 			Owner: func(uint32, event.Process) Owner { return owner },
-			Code:  func(uint32, event.Process) Code { return c.code },
+			Code:  func(uint32, event.Process, string) Code { return c.code },
 		})
 		if f.as(1000, 1); c.owner != "" {
 			f.start(1000, 1)
@@ -61,7 +61,7 @@ func TestTrustOfProcesses(t *testing.T) {
 // What is known about a process is asked again as time goes by, and when it executes another program.
 func TestTrustIsAskedAgain(t *testing.T) {
 	asked, code := 0, CodeTrusted
-	f := newFeed(t, Config{Code: func(uint32, event.Process) Code {
+	f := newFeed(t, Config{Code: func(uint32, event.Process, string) Code {
 		asked++
 		return code
 	}})

@@ -19,6 +19,9 @@ const (
 	maxStuckDevices   = 16 // questions about file systems that may be stuck at a time
 	maxStuckProcesses = 64 // questions about processes without an answer
 	maxStuckOfOwner   = 4  // of these, about processes of one owner
+
+	looks   = 4  // at a thread within the patience
+	maxBusy = 20 // times the patience that a question may take without progress while its thread is not blocked
 )
 
 // Subject is what a question is about, and depends on for an answer: a process or, if Process is 0, a file system.
@@ -47,7 +50,8 @@ type Question struct {
 	// Skipped, if set, runs instead of Ask and Answered if the subject may not be asked now.
 	Skipped func()
 
-	// Urgent questions are asked on threads of normal priority: a program that was just executed does not wait.
+	// Urgent questions are asked on threads of normal priority: a program that was just executed does not wait, and events
+	// wait for the answer.
 	Urgent bool
 
 	steps atomic.Uint32
@@ -62,9 +66,12 @@ type HelpersConfig struct {
 	Patience time.Duration // deadline of one question: 250 ms
 }
 
-// Helpers runs questions on threads of low priority, unless they are urgent. If a question is not answered in time, its thread is left behind,
-// and its subject is asked nothing more until it has answered. Each kind of subject can leave only a limited number of
-// threads behind. It may be used by several goroutines.
+// Helpers runs questions on threads of low priority, unless they are urgent. If a question is not answered in time, its
+// thread is left behind, and its subject is asked nothing more until it has answered. Each kind of subject can leave only a
+// limited number of threads behind. It may be used by several goroutines.
+//
+// Time in which a thread is not blocked by its question counts only as a part of the deadline, see maxBusy: on a busy
+// machine, threads wait for a CPU, and that says nothing about the subject.
 type Helpers struct {
 	log      *slog.Logger
 	patience time.Duration
@@ -230,15 +237,17 @@ func (h *Helpers) count(s Subject, change int) {
 	}
 }
 
-// run runs the questions on one thread, an urgent one if the first of them is urgent, and returns how many were answered. If not all were, the next one is stuck.
+// run runs the questions on one thread, an urgent one if the first of them is urgent, and returns how many were answered. If
+// not all were, the next one is stuck.
 func (h *Helpers) run(questions []*Question) int {
 	j := &job{helpers: h, questions: questions, done: make(chan struct{})}
 	urgent := questions[0].Urgent
 	jobs := h.thread(urgent)
 	jobs <- j
-	ticker := time.NewTicker(h.patience)
+	ticker := time.NewTicker(max(h.patience/looks, 1))
 	defer ticker.Stop()
-	for before := uint64(0); ; {
+	before, silent, blocked := uint64(0), 0, 0 // looks without progress, and of these the last ones that found it blocked
+	for {
 		select {
 		case <-j.done:
 			h.release(jobs, urgent)
@@ -246,8 +255,18 @@ func (h *Helpers) run(questions []*Question) int {
 		case <-ticker.C:
 		}
 		if now := j.progress(); now != before {
-			before = now
-		} else if stuck, ok := j.abandon(); ok {
+			before, silent, blocked = now, 0, 0
+			continue
+		}
+		silent++
+		blocked++
+		if !isBlocked(int(j.thread.Load())) {
+			blocked = 0
+		}
+		if blocked < looks && silent < looks*maxBusy {
+			continue
+		}
+		if stuck, ok := j.abandon(); ok {
 			h.logStuck(questions[stuck].Subject)
 			return stuck
 		}

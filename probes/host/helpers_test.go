@@ -10,12 +10,46 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// silence is what questions without an answer wait for, in the kernel as for a file system or a process.
+type silence struct {
+	t          *testing.T
+	ends       [2]int // of a pipe
+	unanswered bool
+}
+
+func newSilence(t *testing.T) *silence {
+	s := &silence{t: t, unanswered: true}
+	if err := unix.Pipe2(s.ends[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.end)
+	return s
+}
+
+// wait returns once the silence has ended.
+func (s *silence) wait() {
+	for {
+		if _, err := unix.Read(s.ends[0], make([]byte, 1)); err != unix.EINTR {
+			return
+		}
+	}
+}
+
+func (s *silence) end() {
+	if s.unanswered {
+		s.unanswered = false
+		if err := unix.Close(s.ends[1]); err != nil {
+			s.t.Error(err)
+		}
+	}
+}
+
 // TestHelpersLeaveStuckQuestionBehind asks five questions, one of which is not answered in time.
 func TestHelpersLeaveStuckQuestionBehind(t *testing.T) {
 	t.Parallel()
 	h := NewHelpers(HelpersConfig{Patience: 50 * time.Millisecond})
 	defer h.Close()
-	release := make(chan struct{})
+	release := newSilence(t)
 	var answered []int
 	questions := make([]*Question, 5)
 	for i := range questions {
@@ -23,7 +57,7 @@ func TestHelpersLeaveStuckQuestionBehind(t *testing.T) {
 			Subject: Subject{Device: uint64(i)},
 			Ask: func() {
 				if i == 2 {
-					<-release
+					release.wait()
 				}
 			},
 			Answered: func() { answered = append(answered, i) },
@@ -38,7 +72,7 @@ func TestHelpersLeaveStuckQuestionBehind(t *testing.T) {
 	if !h.Owes(Subject{Device: 2}) || h.Stuck() != 1 {
 		t.Errorf("%d questions are stuck", h.Stuck())
 	}
-	close(release)
+	release.end()
 	<-h.Late()
 	h.FinishLate()
 	if len(answered) != 5 || answered[4] != 2 || h.Stuck() != 0 {
@@ -63,15 +97,38 @@ func TestHelpersWaitForProgress(t *testing.T) {
 	}
 }
 
-// ask asks questions that are answered only once release is closed.
-func ask(h *Helpers, release <-chan struct{}, answered *[]Subject, subjects ...Subject) {
+// A question whose thread is not blocked is not given up at once: on a busy machine, threads wait for a CPU.
+func TestHelpersWaitForThreadsThatRun(t *testing.T) {
+	t.Parallel()
+	const patience = 50 * time.Millisecond
+	for _, urgent := range []bool{false, true} {
+		h := NewHelpers(HelpersConfig{Patience: patience})
+		defer h.Close()
+		began := time.Now()
+		if h.Ask(&Question{Subject: Subject{Process: 1}, Urgent: urgent, Ask: func() {
+			for time.Since(began) < 4*patience {
+			}
+		}}) != 1 {
+			t.Errorf("urgent %t: a question whose thread was busy was given up", urgent)
+		}
+		if h.Ask(&Question{Subject: Subject{Process: 2}, Urgent: urgent, Ask: func() {
+			for !h.Owes(Subject{Process: 2}) {
+			}
+		}}) != 0 {
+			t.Errorf("urgent %t: a question that takes for ever was waited for", urgent)
+		}
+	}
+}
+
+// ask asks questions that are answered only once release has ended.
+func ask(h *Helpers, release *silence, answered *[]Subject, subjects ...Subject) {
 	var questions []*Question
 	for _, s := range subjects {
 		questions = append(questions, &Question{
 			Subject: s,
 			Ask: func() {
 				if release != nil {
-					<-release
+					release.wait()
 				}
 			},
 			Answered: func() { *answered = append(*answered, s) },
@@ -87,7 +144,7 @@ func TestFileSystemsThatDoNotAnswer(t *testing.T) {
 	defer h.Close()
 	remote := func(i int) Subject { return Subject{Device: uint64(i)} } // major 0
 	disk := Subject{Device: 8 << 8}
-	release := make(chan struct{})
+	release := newSilence(t)
 	var answered []Subject
 	expect := func(want ...Subject) {
 		t.Helper()
@@ -111,7 +168,7 @@ func TestFileSystemsThatDoNotAnswer(t *testing.T) {
 	ask(h, nil, &answered, remote(1), remote(50), disk)
 	expect(disk)
 
-	close(release)
+	release.end()
 	for n := 0; n < maxStuckDevices; n = len(answered) {
 		<-h.Late()
 		h.FinishLate()
@@ -130,7 +187,7 @@ func TestProcessesThatDoNotAnswer(t *testing.T) {
 	t.Parallel()
 	h := NewHelpers(HelpersConfig{Patience: 5 * time.Millisecond})
 	defer h.Close()
-	release := make(chan struct{})
+	release := newSilence(t)
 	var answered []Subject
 	for i := range 2 * maxStuckOfOwner {
 		ask(h, release, &answered, Subject{Process: Process(1 + i), Owner: "/a"})
@@ -148,7 +205,7 @@ func TestProcessesThatDoNotAnswer(t *testing.T) {
 	if !skipped {
 		t.Error("a process that owes an answer was asked again")
 	}
-	close(release)
+	release.end()
 	for len(answered) < 2+maxStuckOfOwner {
 		<-h.Late()
 		h.FinishLate()

@@ -3,8 +3,12 @@
 package host
 
 import (
+	"fmt"
+	"os"
 	"runtime"
+	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -59,6 +63,7 @@ type job struct {
 	helpers   *Helpers
 	questions []*Question
 	done      chan struct{}
+	thread    atomic.Int32 // that asks the questions; 0 until it has begun
 
 	mu        sync.Mutex // guards the fields below; taken before that of helpers
 	begun     int
@@ -117,7 +122,9 @@ func work(jobs <-chan *job, urgent bool) {
 		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 10) // of the thread
 		lowerIOPriority()
 	}
+	thread := int32(unix.Gettid())
 	for j := range jobs {
+		j.thread.Store(thread)
 		for q := j.next(); q != nil; q = j.next() {
 			q.Ask()
 		}
@@ -135,4 +142,16 @@ func lowerIOPriority() {
 		lowest     = 2<<13 | 0x7 // IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 7)
 	)
 	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, whoProcess, 0, lowest)
+}
+
+// isBlocked reports whether a thread of this process waits in the kernel for something other than a CPU. Threads that Go
+// suspends wait in futex(2): they get on once Go has a processor for them. If the kernel does not say, the thread is
+// blocked.
+func isBlocked(thread int) bool {
+	where, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/syscall", thread))
+	if err != nil {
+		return true
+	}
+	text := string(where)
+	return !strings.HasPrefix(text, "running") && !strings.HasPrefix(text, fmt.Sprint(unix.SYS_FUTEX, " "))
 }

@@ -146,7 +146,7 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 func (p *pipeline) owner(pid uint32, record event.Process) mapping.Owner {
 	owner := p.resolver.Owner(pid, record)
 	if owner.Class == contexts.ClassRoot || owner.Class == contexts.ClassSystem {
-		p.code.Of(pid, record)
+		p.code.Of(pid, record, owner.ID)
 	}
 	return owner
 }

@@ -52,6 +52,7 @@ func (b *builds) of(pid uint32, p event.Process, owner string) string {
 	var read string
 	answered := b.helpers.Ask(&host.Question{
 		Subject: file.subject(),
+		Urgent:  true,
 		Ask: func() {
 			var ok bool
 			if read, ok = readBuildID(pid); ok && alive(pid, p) {

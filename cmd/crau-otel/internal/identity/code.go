@@ -5,6 +5,7 @@ package identity
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"sync"
 	"time"
@@ -20,10 +21,12 @@ const (
 	maxExamined = 16384            // processes whose code is remembered
 	maxFiles    = 16384            // files that are remembered
 	codeExpires = 30 * time.Second // until a process is examined again, whether or not its maps are known to have changed
+	codeRetry   = time.Second      // the same if it could not be examined
 	fileExpires = time.Minute
 
-	// Users of services may start processes as fast as they like: so many of one user's are examined, at first and a second.
+	// Services may start processes as fast as they like: so many of one owner's are examined, at first and a second.
 	codeBurst, codeRate = 64, 16
+	maxBudgets          = 4096 // owners whose use of that is remembered
 )
 
 // Code says whether others than the host's root can write the files whose code a process executes, as its maps show. Its
@@ -36,7 +39,7 @@ type Code struct {
 
 	mu      sync.Mutex // guards the fields below
 	known   map[uint32]*examined
-	budgets map[uint32]*budget       // by user
+	budgets map[string]*budget       // by owner
 	trusted map[host.MapID]time.Time // files that only root can write, until then
 }
 
@@ -62,7 +65,7 @@ func NewCode(log *slog.Logger) (*Code, error) {
 	}
 	return &Code{
 		root: root, folder: folder, helpers: host.NewHelpers(host.HelpersConfig{Log: log, Patience: patience}),
-		known: make(map[uint32]*examined), budgets: make(map[uint32]*budget), trusted: make(map[host.MapID]time.Time),
+		known: make(map[uint32]*examined), budgets: make(map[string]*budget), trusted: make(map[host.MapID]time.Time),
 	}, nil
 }
 
@@ -81,16 +84,16 @@ func (c *Code) Changed(pid uint32) {
 	}
 }
 
-// Of returns what the maps of a process show. Most calls find the answer in memory; others examine the process. That it
+// Of returns what the maps of a process of an owner show. Most calls find the answer in memory; others examine the process. That it
 // has ever executed code from a file that others can write stays true until it executes another program.
-func (c *Code) Of(pid uint32, p event.Process) mapping.Code {
+func (c *Code) Of(pid uint32, p event.Process, owner string) mapping.Code {
 	now := time.Now()
 	c.mu.Lock()
 	e := c.known[pid]
 	if e != nil && !e.process.Runs(p) {
 		e = nil
 	}
-	if e != nil && (e.code == mapping.CodeForeign || !e.stale && now.Before(e.expires)) || !c.affordable(p.UID, now) {
+	if e != nil && (e.code == mapping.CodeForeign || !e.stale && now.Before(e.expires)) || !c.affordable(owner, now) {
 		defer c.mu.Unlock()
 		if e == nil || e.stale && e.code == mapping.CodeTrusted {
 			return mapping.CodeUnknown
@@ -108,22 +111,34 @@ func (c *Code) Of(pid uint32, p event.Process) mapping.Code {
 	before := e.code
 	c.mu.Unlock()
 
-	code := c.examine(pid, p)
+	code := c.examine(pid, p, owner)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if code == mapping.CodeUnknown && !alive(pid, p) {
+	switch {
+	case code != mapping.CodeUnknown:
+	case alive(pid, p):
+		e.expires = now.Add(codeRetry)
+	default:
 		code = before // its last trees end after it
 	}
 	e.code = code
 	return code
 }
 
-// affordable reports whether another process of a user may be examined, and counts it. c is locked.
-func (c *Code) affordable(uid uint32, now time.Time) bool {
-	b := c.budgets[uid]
+// affordable reports whether another process of an owner may be examined, and counts it. c is locked.
+func (c *Code) affordable(owner string, now time.Time) bool {
+	b := c.budgets[owner]
 	if b == nil {
+		if len(c.budgets) >= maxBudgets {
+			maps.DeleteFunc(c.budgets, func(_ string, b *budget) bool {
+				return now.Sub(b.updated) > codeBurst/codeRate*time.Second // it is unused again
+			})
+		}
+		if len(c.budgets) >= maxBudgets {
+			return false
+		}
 		b = &budget{left: codeBurst, updated: now}
-		c.budgets[uid] = b // only root and users of services: few
+		c.budgets[owner] = b
 	}
 	b.left = min(codeBurst, b.left+codeRate*now.Sub(b.updated).Seconds())
 	b.updated = now
@@ -135,12 +150,12 @@ func (c *Code) affordable(uid uint32, now time.Time) bool {
 }
 
 // examine looks at the maps of a process.
-func (c *Code) examine(pid uint32, p event.Process) mapping.Code {
+func (c *Code) examine(pid uint32, p event.Process, owner string) mapping.Code {
 	if !alive(pid, p) {
 		return mapping.CodeUnknown
 	}
 	process, code := host.Process(pid), mapping.CodeUnknown
-	question := &host.Question{Subject: host.Subject{Process: process}}
+	question := &host.Question{Subject: host.Subject{Process: process, Owner: owner}, Urgent: true}
 	result := make(chan mapping.Code, 1)
 	question.Ask = func() { result <- c.readMaps(process, question.Step) }
 	if c.helpers.Ask(question) == 1 {

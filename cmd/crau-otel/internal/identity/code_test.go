@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/probes/host"
 	"github.com/crau-otel/crau-otel/test/harness"
@@ -99,10 +101,10 @@ func TestCodeOfProcesses(t *testing.T) {
 		{"a program where others can write", others, mapping.CodeForeign},
 	} {
 		pid, p := sleeper(t, test.path, 0)
-		if got := c.Of(pid, p); got != test.want {
+		if got := c.Of(pid, p, "/a"); got != test.want {
 			t.Errorf("%s: %d, want %d", test.what, got, test.want)
 		}
-		if got := c.Of(pid, event.Process{StartTime: 1, Executable: "sleep"}); got != mapping.CodeUnknown {
+		if got := c.Of(pid, event.Process{StartTime: 1, Executable: "sleep"}, "/a"); got != mapping.CodeUnknown {
 			t.Errorf("%s, of a process that has ended: %d", test.what, got)
 		}
 	}
@@ -112,7 +114,7 @@ func TestCodeOfProcesses(t *testing.T) {
 func TestCodeInMountNamespaces(t *testing.T) {
 	c := newCode(t)
 	pid, p := sleeper(t, systemSleep(t), syscall.CLONE_NEWNS)
-	if got := c.Of(pid, p); got != mapping.CodeTrusted {
+	if got := c.Of(pid, p, "/a"); got != mapping.CodeTrusted {
 		t.Errorf("of the host's file: %d", got)
 	}
 	script := fmt.Sprintf("mount -t tmpfs -o mode=755 none /mnt && cp %s /mnt/crau-sleep && exec /mnt/crau-sleep 1000", systemSleep(t))
@@ -134,7 +136,7 @@ func TestCodeInMountNamespaces(t *testing.T) {
 			t.Fatal("the program does not run")
 		}
 	}
-	if got := c.Of(pid, event.Process{StartTime: started(t, pid), Executable: "crau-sleep"}); got != mapping.CodeForeign {
+	if got := c.Of(pid, event.Process{StartTime: started(t, pid), Executable: "crau-sleep"}, "/a"); got != mapping.CodeForeign {
 		t.Errorf("of a file of the namespace: %d", got)
 	}
 }
@@ -143,46 +145,81 @@ func TestCodeInMountNamespaces(t *testing.T) {
 func TestCodeIsExaminedAgain(t *testing.T) {
 	c := newCode(t)
 	pid, p := sleeper(t, systemSleep(t), 0)
-	if got := c.Of(pid, p); got != mapping.CodeTrusted {
+	if got := c.Of(pid, p, "/a"); got != mapping.CodeTrusted {
 		t.Fatalf("at first: %d", got)
 	}
 	c.mu.Lock()
 	clear(c.trusted)
 	c.mu.Unlock()
 	c.Changed(pid)
-	if got := c.Of(pid, p); got != mapping.CodeTrusted || len(c.trusted) == 0 {
+	if got := c.Of(pid, p, "/a"); got != mapping.CodeTrusted || len(c.trusted) == 0 {
 		t.Errorf("after a change: %d, %d files", got, len(c.trusted))
 	}
 	c.mu.Lock()
 	c.known[pid].code = mapping.CodeForeign
 	c.mu.Unlock()
 	c.Changed(pid)
-	if got := c.Of(pid, p); got != mapping.CodeForeign {
+	if got := c.Of(pid, p, "/a"); got != mapping.CodeForeign {
 		t.Errorf("later: %d", got)
 	}
 	p.ExeInode++
-	if got := c.Of(pid, p); got != mapping.CodeTrusted {
+	if got := c.Of(pid, p, "/a"); got != mapping.CodeTrusted {
 		t.Errorf("of the next program: %d", got)
 	}
 }
 
-// What is examined is bounded for each user, so that one that starts many processes delays nobody's events.
+// What is examined is bounded for each owner, so that one that starts many processes delays nobody's events.
 func TestExaminationsAreBounded(t *testing.T) {
 	c := newCode(t)
 	pid, p := sleeper(t, systemSleep(t), 0)
 	examined := 0
 	for i := range uint64(3 * codeBurst) {
-		p.UID, p.ExeInode = 33, i
-		if c.Of(pid, p) != mapping.CodeUnknown {
+		p.ExeInode = i
+		if c.Of(pid, p, "/a") != mapping.CodeUnknown {
 			examined++
 		}
 	}
 	if examined < codeBurst || examined > codeBurst+codeBurst/2 {
-		t.Errorf("%d of %d processes of one user were examined", examined, 3*codeBurst)
+		t.Errorf("%d of %d processes of one owner were examined", examined, 3*codeBurst)
 	}
-	p.UID = 0
-	if got := c.Of(pid, p); got != mapping.CodeTrusted {
-		t.Errorf("of another user: %d", got)
+	if got := c.Of(pid, p, "/b"); got != mapping.CodeTrusted {
+		t.Errorf("of another owner: %d", got)
+	}
+	for i := range 2 * maxBudgets {
+		c.Of(pid, event.Process{StartTime: 1}, fmt.Sprint(i))
+	}
+	if len(c.budgets) > maxBudgets {
+		t.Errorf("the budgets of %d owners are remembered", len(c.budgets))
+	}
+}
+
+// A process that could not be examined is examined soon again, and until then costs nobody else's examination.
+func TestCodeIsExaminedOnceItAnswers(t *testing.T) {
+	c := newCode(t)
+	pid, p := sleeper(t, systemSleep(t), 0)
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	for _, silent := range []uint32{pid, 1, 2, 3} { // as many as one owner can leave without an answer
+		c.helpers.Ask(&host.Question{
+			Subject: host.Subject{Process: host.Process(silent), Owner: "/a"},
+			Ask:     func() { _, _ = unix.Read(pipe[0], make([]byte, 1)) },
+		})
+	}
+	if got := c.Of(pid, p, "/a"); got != mapping.CodeUnknown {
+		t.Errorf("without an answer: %d", got)
+	}
+	if other, record := sleeper(t, systemSleep(t), 0); c.Of(other, record, "/b") != mapping.CodeTrusted {
+		t.Error("another owner's process was not examined")
+	}
+	if err := unix.Close(pipe[1]); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(codeExpires / 2); c.Of(pid, p, "/a") != mapping.CodeTrusted; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the process was not examined again")
+		}
 	}
 }
 
@@ -196,11 +233,11 @@ func TestCodeOfAProcessThatHasEnded(t *testing.T) {
 	time.Sleep(100 * time.Millisecond)
 	pid := uint32(cmd.Process.Pid)
 	p := event.Process{StartTime: started(t, pid), Executable: "sleep"}
-	first := c.Of(pid, p)
+	first := c.Of(pid, p, "/a")
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
 	c.Changed(pid)
-	if got := c.Of(pid, p); got != first || got != mapping.CodeTrusted {
+	if got := c.Of(pid, p, "/a"); got != first || got != mapping.CodeTrusted {
 		t.Errorf("%d, before it ended %d", got, first)
 	}
 }
@@ -213,10 +250,10 @@ func BenchmarkCodeOf(b *testing.B) {
 	defer c.Close()
 	pid := uint32(os.Getpid())
 	p := event.Process{StartTime: 1}
-	c.Of(pid, p)
+	c.Of(pid, p, "/a")
 	c.known[pid] = &examined{process: p, code: mapping.CodeTrusted, expires: time.Now().Add(time.Hour)}
 	for b.Loop() {
-		c.Of(pid, p)
+		c.Of(pid, p, "/a")
 	}
 }
 
@@ -231,6 +268,6 @@ func BenchmarkExamine(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		c.examine(1, event.Process{StartTime: ticks * tick})
+		c.examine(1, event.Process{StartTime: ticks * tick}, "/a")
 	}
 }

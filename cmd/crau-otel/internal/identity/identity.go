@@ -128,7 +128,7 @@ func (r *Resolver) describe(pid uint32, p event.Process, place host.Place) []att
 	}
 	unique := []string{r.host, place.Path, p.Executable}
 	if r.full {
-		attrs = append(attrs, describeProcess(r.helpers, pid, p)...)
+		attrs = append(attrs, describeProcess(r.helpers, pid, p, ownerAt(place, p.UID).ID)...)
 		unique = append(unique, fmt.Sprint(pid), fmt.Sprint(p.StartTime))
 	}
 	return append(attrs, semconv.ServiceInstanceID(instance(unique)))

@@ -16,8 +16,8 @@ import (
 )
 
 // describeProcess returns the attributes of privacy.process: full, from the kernel's record and, while the process
-// still runs the same program, from /proc.
-func describeProcess(helpers *host.Helpers, pid uint32, p event.Process) []attribute.KeyValue {
+// still runs the same program, from /proc. of is the process's owner.
+func describeProcess(helpers *host.Helpers, pid uint32, p event.Process, of string) []attribute.KeyValue {
 	owner := strconv.FormatUint(uint64(p.UID), 10)
 	if u, err := user.LookupId(owner); err == nil {
 		owner = u.Username
@@ -34,7 +34,8 @@ func describeProcess(helpers *host.Helpers, pid uint32, p event.Process) []attri
 	attrs = append(attrs, semconv.ProcessExecutablePath(path))
 	var args []string
 	answered := helpers.Ask(&host.Question{
-		Subject: host.Subject{Process: process},
+		Subject: host.Subject{Process: process, Owner: of},
+		Urgent:  true,
 		Ask:     func() { args, err = process.CommandLine() },
 	})
 	if answered == 0 || err != nil || len(args) == 0 {

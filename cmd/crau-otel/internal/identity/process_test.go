@@ -24,7 +24,7 @@ func described(pid uint32, p event.Process) map[attribute.Key]any {
 	helpers := host.NewHelpers(host.HelpersConfig{Patience: patience})
 	defer helpers.Close()
 	got := make(map[attribute.Key]any)
-	for _, kv := range describeProcess(helpers, pid, p) {
+	for _, kv := range describeProcess(helpers, pid, p, "/a") {
 		got[kv.Key] = kv.Value.AsInterface()
 	}
 	return got

@@ -139,22 +139,20 @@ func resolve(pair *event.Pair, file uint32, strings *stringTable) error {
 		if len(pair.Key) != 4 {
 			return errShort
 		}
-		key, ok := strings.find(file, binary.LittleEndian.Uint32(pair.Key))
+		key, cut, ok := strings.text(file, binary.LittleEndian.Uint32(pair.Key), int(bpf.AuditCrauLimitCRAU_MAX_KEY))
 		if !ok {
 			return errNoString
 		}
-		var cut bool
-		if pair.Key, cut = truncated(key, int(bpf.AuditCrauLimitCRAU_MAX_KEY)); cut {
+		if pair.Key = key; cut {
 			flags |= event.KeyCut
 		}
 	}
 	if pair.Flags&valueOffset != 0 {
-		value, ok := strings.find(file, uint32(pair.Word))
+		value, cut, ok := strings.text(file, uint32(pair.Word), int(bpf.AuditCrauLimitCRAU_MAX_VALUE))
 		if !ok {
 			return errNoString
 		}
-		var cut bool
-		if pair.Value, cut = truncated(value, int(bpf.AuditCrauLimitCRAU_MAX_VALUE)); cut {
+		if pair.Value = value; cut {
 			flags |= event.Cut
 		}
 		pair.Word = 0

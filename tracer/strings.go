@@ -22,7 +22,7 @@ const ownerShare = 4
 var ErrTooManyStrings = errors.New("no room for another file's strings")
 
 // stringTable has copies of the read-only strings of files. Records contain offsets into these copies. All methods
-// except find require Tracer.mu to be held.
+// except find and text require Tracer.mu to be held; text is only for the reader of the ring.
 //
 // A copy belongs to the file number for which it was added. It is used by sites that are added from then on until all
 // of them have been removed, and never again, so that no offset is resolved in the copy of another file even if a
@@ -37,6 +37,22 @@ type stringTable struct {
 
 	// The files that find uses. The map is replaced, never modified.
 	current atomic.Pointer[map[uint32][]byte]
+	recent  recentStrings
+}
+
+// recentStrings remembers strings that were found lately: programs report the same few again and again, and a look-up
+// costs as much as decoding the rest of a pair.
+type recentStrings struct {
+	from  *map[uint32][]byte // the files that the strings are of
+	slots [256]recentString
+}
+
+// recentString is a string and what it was asked for by.
+type recentString struct {
+	file, offset uint32
+	limit        int
+	text         []byte
+	cut          bool
 }
 
 type fileStrings struct {
@@ -157,4 +173,23 @@ func (s *stringTable) find(file, offset uint32) ([]byte, bool) {
 		return nil, false
 	}
 	return content[offset:], true
+}
+
+// text returns the string of a file's copy that begins at an offset, as truncated does.
+func (s *stringTable) text(file, offset uint32, limit int) (text []byte, cut, ok bool) {
+	if current := s.current.Load(); s.recent.from != current {
+		s.recent = recentStrings{from: current}
+	}
+	const odd = 0x9E3779B1
+	known := &s.recent.slots[(file<<16^offset)*odd>>24]
+	if known.text != nil && known.file == file && known.offset == offset && known.limit == limit {
+		return known.text, known.cut, true
+	}
+	content, ok := s.find(file, offset)
+	if !ok {
+		return nil, false, false
+	}
+	text, cut = truncated(content, limit)
+	*known = recentString{file, offset, limit, text, cut}
+	return text, cut, true
 }

@@ -95,6 +95,40 @@ func TestStringTable(t *testing.T) {
 	}
 }
 
+// Strings are remembered, but not beyond the file that they are of, nor with another limit.
+func TestStringsAreRemembered(t *testing.T) {
+	t.Parallel()
+	s := newStringTable()
+	find := func(file, offset uint32, limit int, want string, wantCut, wantOK bool) {
+		t.Helper()
+		for range 2 {
+			got, cut, ok := s.text(file, offset, limit)
+			if string(got) != want || cut != wantCut || ok != wantOK || ok != (got != nil) {
+				t.Errorf("file %d has %q (cut: %v, found: %v) at %d up to %d", file, got, cut, ok, offset, limit)
+			}
+		}
+	}
+	find(1, 0, 9, "", false, false)
+	if err := errors.Join(s.used(1, "", []byte("one\x00\x00three\x00")), s.used(2, "", []byte("two\x00"))); err != nil {
+		t.Fatal(err)
+	}
+	find(1, 0, 9, "one", false, true)
+	find(1, 0, 3, "one", false, true)
+	find(1, 0, 2, "on", true, true)
+	find(1, 4, 9, "", false, true)
+	find(1, 5, 9, "three", false, true)
+	find(2, 0, 9, "two", false, true)
+	find(2, 4, 9, "", false, false)
+	s.leave(1)
+	s.forget([]uint32{1})
+	find(1, 0, 9, "", false, false)
+	if err := s.used(1, "", []byte("other\x00")); err != nil {
+		t.Fatal(err)
+	}
+	find(1, 0, 9, "other", false, true)
+	find(2, 0, 9, "two", false, true)
+}
+
 // used adds a file with a site.
 func (s *stringTable) used(file uint32, owner string, content []byte) error {
 	err := s.add(file, owner, 0, content)

@@ -6,11 +6,8 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"go.opentelemetry.io/otel/metric"
-
-	"github.com/crau-otel/crau-otel/mapping/memo"
 )
 
 // counter counts by series and is read at each collection. The SDK's own counters take 150 ns for an addition, mostly
@@ -21,7 +18,6 @@ type counter struct {
 	known    map[series]*count
 	all      []*count // in order of creation
 	overflow *count
-	recent   memo.Table[series, *count] // faster than a lookup in known
 }
 
 type count struct {
@@ -30,7 +26,7 @@ type count struct {
 }
 
 func (c *counter) register(meter metric.Meter, of Instrument, limit int) error {
-	c.shares, c.known, c.recent = newShares(limit), make(map[series]*count), memo.New[series, *count](recentSeries)
+	c.shares, c.known = newShares(limit), make(map[series]*count)
 	c.overflow = &count{option: metric.WithAttributes(overflow)}
 	_, err := meter.Int64ObservableCounter(of.Name, metric.WithUnit(of.Unit), metric.WithDescription(of.Meaning),
 		metric.WithInt64Callback(c.observe))
@@ -49,33 +45,18 @@ func (c *counter) observe(_ context.Context, o metric.Int64Observer) error {
 	return nil
 }
 
-// add counts one, and reports whether it has a series of its own. The caller holds the lock.
-func (c *counter) add(owner string, s series) (admitted bool) {
-	hash := s.hash()
-	if n := c.recent.Get(hash, s); n != nil {
-		(*n).n++
-		return true
-	}
-	n := c.count(owner, s)
-	n.n++
-	if n == c.overflow {
-		return false
-	}
-	c.recent.Put(hash, s, n)
-	return true
-}
-
-func (c *counter) count(owner string, s series) *count {
+// of returns the count of a series, and whether it is the series' own. The caller holds the lock.
+func (c *counter) of(owner string, s series) (n *count, admitted bool) {
 	if n, ok := c.known[s]; ok {
-		return n
+		return n, true
 	}
 	if !c.shares.admit(owner) {
-		return c.overflow
+		return c.overflow, false
 	}
-	n := &count{option: metric.WithAttributeSet(s.attributes())}
+	n = &count{option: metric.WithAttributeSet(s.attributes())}
 	c.known[s] = n
 	c.all = append(c.all, n)
-	return n
+	return n, true
 }
 
 // histogram is one of the SDK's with series that are admitted by shares. The overflow series has an instrument of its own,
@@ -101,17 +82,22 @@ func (h *histogram) register(meter, overflowMeter metric.Meter, of Instrument, l
 	return errors.Join(errs[:]...)
 }
 
-// record records a duration, and reports whether it has a series of its own.
-func (h *histogram) record(owner string, s series, d time.Duration) (admitted bool) {
+// duration is where the duration of a handshake is recorded.
+type duration struct {
+	operation int // index in Tree.Operations
+	in        metric.Float64Histogram
+	option    metric.MeasurementOption
+}
+
+// of returns where durations of a series are recorded, and whether it has a series of its own.
+func (h *histogram) of(owner string, s series) (d duration, admitted bool) {
 	option, ok := h.known[s]
 	if !ok {
 		if !h.shares.admit(owner) {
-			h.rest.Record(context.Background(), d.Seconds(), h.overflow)
-			return false
+			return duration{in: h.rest, option: h.overflow}, false
 		}
 		option = metric.WithAttributeSet(s.attributes())
 		h.known[s] = option
 	}
-	h.admitted.Record(context.Background(), d.Seconds(), option)
-	return true
+	return duration{in: h.admitted, option: option}, true
 }

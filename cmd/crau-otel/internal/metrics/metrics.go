@@ -15,6 +15,7 @@ import (
 
 	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/mapping"
+	"github.com/crau-otel/crau-otel/mapping/memo"
 )
 
 // Health is the state of crau-otel: totals since it started, and current values.
@@ -53,6 +54,7 @@ type Metrics struct {
 	operations counter
 	violations counter
 	handshakes histogram
+	recipes    memo.Table[recipeKey, *recipe]
 }
 
 // New returns metrics that are collected by cfg.Reader until Shutdown.
@@ -62,7 +64,10 @@ func New(cfg Config) (*Metrics, error) {
 	meter := provider.Meter(mapping.ScopeName, metric.WithInstrumentationVersion(cfg.Version))
 	overflowMeter := provider.Meter(mapping.ScopeName, metric.WithInstrumentationVersion(cfg.Version),
 		metric.WithInstrumentationAttributes(overflow))
-	m := &Metrics{provider: provider, limits: cfg.Limits, log: cfg.Log}
+	m := &Metrics{
+		provider: provider, limits: cfg.Limits, log: cfg.Log,
+		recipes: memo.New[recipeKey, *recipe](rememberedRecipes),
+	}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
@@ -137,24 +142,57 @@ func (m *Metrics) Record(t mapping.Tree) {
 	defer m.operations.mu.Unlock()
 	m.violations.mu.Lock()
 	defer m.violations.mu.Unlock()
-	process := processOf(&t)
+	key := recipeKey{process: processOf(&t)}
+	if len(t.Spans) > 0 {
+		key.pattern, _, _ = t.Spans[0].Pattern()
+	}
+	if key.pattern == 0 {
+		m.recipe(&t, key.process).follow(t.Operations)
+		return
+	}
+	if known := m.recipes.Get(key.pattern, key); known != nil {
+		(*known).follow(t.Operations)
+		return
+	}
+	r := m.recipe(&t, key.process)
+	r.follow(t.Operations)
+	if r.admitted {
+		m.recipes.Put(key.pattern, key, r)
+	}
+}
+
+// recipe returns what to do for a tree. The caller holds the locks.
+func (m *Metrics) recipe(t *mapping.Tree, process process) *recipe {
+	r := &recipe{admitted: true}
 	for i := range t.Operations {
 		op := &t.Operations[i]
 		owner := t.Owner.ID
 		if owner == "" {
 			owner = op.Executable
 		}
+		note := func(admitted bool) {
+			m.note(owner, process.class, admitted)
+			r.admitted = r.admitted && admitted
+		}
 		for _, rule := range op.Violations {
-			m.note(owner, process.class, m.violations.add(owner, series{executable: op.Executable, rule: rule, process: process, file: op.Library}))
+			n, admitted := m.violations.of(owner, series{executable: op.Executable, rule: rule, process: process, file: op.Library})
+			r.counts = append(r.counts, n)
+			note(admitted)
 		}
 		switch {
 		case op.Name == "":
 		case op.Handshake:
-			m.note(owner, process.class, m.handshakes.record(owner, seriesOf(op, process), op.Duration))
+			d, admitted := m.handshakes.of(owner, seriesOf(op, process))
+			d.operation = i
+			r.durations = append(r.durations, d)
+			note(admitted)
 		default:
-			m.note(owner, process.class, m.operations.add(owner, seriesOf(op, process)))
+			n, admitted := m.operations.of(owner, seriesOf(op, process))
+			r.counts = append(r.counts, n)
+			note(admitted)
 		}
 	}
+	return r
 }
 
 // note counts an operation of an owner that was not admitted to a series of its own.

@@ -6,7 +6,6 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/crau-otel/crau-otel/mapping"
-	"github.com/crau-otel/crau-otel/mapping/memo"
 	"github.com/crau-otel/crau-otel/mapping/registry"
 )
 
@@ -64,18 +63,6 @@ func (s *series) attributes() attribute.Set {
 	}
 	return attribute.NewSet(attrs...)
 }
-
-// hash returns a hash without the executable's bytes: series that are used in turn differ in something else.
-func (s *series) hash() uint64 {
-	h := uint64(s.status)
-	for _, text := range []string{s.operation, s.algorithm, s.role, s.rule} {
-		h = h*31 + memo.Sample(text)
-	}
-	return h
-}
-
-// recentSeries is how many series are found without a map.
-const recentSeries = 128
 
 // overflow is the attribute that marks what is over a limit: OpenTelemetry specification, "Cardinality limits".
 var overflow = attribute.Bool("otel.metric.overflow", true)

@@ -3,8 +3,11 @@
 package mapping
 
 import (
+	"slices"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/crau-otel/crau-otel/mapping/policy"
 )
 
 // The limit counts characters and applies to every text of a span but the context's id, which identifies.
@@ -41,5 +44,72 @@ func TestAttributeValueLengthLimitsAtTheEdge(t *testing.T) {
 			t.Errorf("limit %q: attributes are %v", limit, got)
 		}
 		f.finish()
+	}
+}
+
+// Config.Whole decides whether the sink gets a tree's root alone, which then says what it says in the whole tree.
+func TestRootAlone(t *testing.T) {
+	t.Parallel()
+	events := handshakeEvents()
+	var asked []Tree
+	whole := false
+	f := newFeed(t, Config{Whole: func(tree Tree) bool {
+		asked = append(asked, tree.Clone())
+		return whole
+	}})
+	for _, whole = range []bool{false, true, false, true} { // the first two are not remembered yet
+		for i := range events {
+			f.m.Handle(&events[i])
+		}
+		f.m.Flush()
+	}
+	if len(f.trees) != 4 || len(asked) != 4 {
+		t.Fatalf("%d trees, asked about %d, want 4", len(f.trees), len(asked))
+	}
+	for i, want := range []int{1, 7, 1, 7} {
+		tree := f.trees[i]
+		root := tree.Spans[0].Attributes()
+		if first := f.trees[0].Spans[0].Attributes(); !slices.Equal(root, first) {
+			t.Errorf("tree %d: the root says\n%v, want\n%v", i, root, first)
+		}
+		if len(tree.Spans) != want || len(tree.Operations) != len(f.trees[0].Operations) || tree.Events != 8 {
+			t.Errorf("tree %d: %d spans, %d operations, %d events", i, len(tree.Spans), len(tree.Operations), tree.Events)
+		}
+		if len(asked[i].Spans) != 1 || asked[i].Spans[0].SpanID != tree.Spans[0].SpanID {
+			t.Errorf("tree %d: asked about %d spans", i, len(asked[i].Spans))
+		}
+		for _, span := range tree.Spans[1:] {
+			if span.Name == "" || !span.ParentID.IsValid() || span.TraceID != tree.Spans[0].TraceID {
+				t.Errorf("tree %d has the span %+v", i, span)
+			}
+		}
+	}
+	if n := f.m.Stats().Spans; n != 1+7+1+7 {
+		t.Errorf("%d spans counted, want 16", n)
+	}
+}
+
+// A tree says whether any of its spans failed or violates the policy, which its root alone need not show.
+func TestTreeSaysWhatAnySpanDid(t *testing.T) {
+	t.Parallel()
+	rules, err := policy.New(policy.Config{Rules: []policy.Rule{{Name: "no-verify", Attribute: "span.name", Operator: "equals", Value: "pk::verify"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		rules            Rules
+		failed, violates bool
+	}{
+		"nothing":     {Rules{}, false, false},
+		"a violation": {Rules{Policy: rules}, true, true},
+	} {
+		f := newFeed(t, Config{Rules: c.rules, Whole: func(Tree) bool { return false }})
+		for _, ev := range handshakeEvents() {
+			f.m.Handle(&ev)
+		}
+		f.m.Flush()
+		if tree := f.trees[0]; tree.Failed != c.failed || tree.Violates != c.violates || len(tree.Spans) != 1 {
+			t.Errorf("%s: failed %v, violates %v, %d spans", name, tree.Failed, tree.Violates, len(tree.Spans))
+		}
 	}
 }

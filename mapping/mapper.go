@@ -55,6 +55,9 @@ type Config struct {
 	// against the owner with that ID. It is called when trees are finished, for each process at most once a second.
 	// Default: nothing is known.
 	Code func(pid uint32, record event.Process, owner string) Code
+	// Whole, if any, is asked about each tree of several spans, of which t.Spans has the first alone, whether the sink is to
+	// get the others as well. Default: it is.
+	Whole func(t Tree) bool
 	// Sink receives each finished tree, on the goroutine that feeds the mapper. Required.
 	Sink func(Tree)
 	// Log receives warnings; default none.
@@ -207,7 +210,8 @@ func (m *Mapper) finished(f *contexts.Finished) (carry []any) {
 		m.stats.Hidden += uint64(f.Events)
 		return meant.Carry
 	}
-	m.stats.Spans += uint64(len(meant.Spans))
-	m.cfg.Sink(m.tree(f, meant, program))
+	tree := m.tree(f, meant, program)
+	m.stats.Spans += uint64(len(tree.Spans))
+	m.cfg.Sink(tree)
 	return meant.Carry
 }

@@ -42,14 +42,15 @@ type Tree struct {
 	Owner Owner
 	// Trust is whether what the process reports about itself can be believed.
 	Trust shape.ProcessTrust
-	// Spans has parents before their children, and the root first.
+	// Spans has parents before their children, and the root first. If Config.Whole says so, the root is the only one.
 	Spans []Span
 	// Events is the number of probe hits that the tree was made from.
 	Events int
 	// Operations are the uses of cryptography among the spans.
 	Operations []Operation
-	// Downgraded and Weak report whether any span has the attribute of that name.
-	Downgraded, Weak bool
+	// Downgraded and Weak report whether any span has the attribute of that name, Failed whether the status of any is an
+	// error, and Violates whether any violates the policy. Spans that Config.Whole left out count.
+	Downgraded, Weak, Failed, Violates bool
 }
 
 // Clone returns a copy that does not share memory with t.
@@ -111,7 +112,8 @@ func (s *Span) SetAttributes(attributes []attribute.KeyValue) {
 
 // Pattern returns a number that identifies spans which are equal except for ids, times, resource and the value of one
 // string attribute, the index of this attribute, and its value, which has the same length in all of them. A mapper
-// never uses a number twice. 0 means that the span has no pattern.
+// never uses a number twice. 0 means that the span has no pattern. Trees whose roots have the same pattern have the same
+// operations, apart from durations.
 func (s *Span) Pattern() (number uint64, attribute int, value string) {
 	return s.pattern, s.contextAt, s.contextID
 }

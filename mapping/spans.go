@@ -27,11 +27,45 @@ func (m *Mapper) tree(f *contexts.Finished, meant *meaning.Meaning, program *ide
 	if cap(sc.spans) > maxScratch {
 		*sc = scratch{}
 	}
-	shared := meant.Template != 0 // by all trees of that meaning: the attributes must not be changed
 	sc.operations = append(sc.operations[:0], meant.Operations...)
-	sc.spans = slices.Grow(sc.spans[:0], len(meant.Spans))
-	start := 0
 	for i := range meant.Spans {
+		span := &meant.Spans[i]
+		if op := span.Operation; op >= 0 && sc.operations[op].Handshake {
+			c := &f.Contexts[span.Context]
+			sc.operations[op].Duration = time.Duration(c.End - c.Start)
+		}
+	}
+	n := len(meant.Spans)
+	sc.spans = slices.Grow(sc.spans[:0], n)[:n]
+	m.fill(0, 1, f, meant)
+	t := Tree{
+		Resource:   program.resource,
+		Scope:      m.scope,
+		Owner:      f.Process.Owner(),
+		Trust:      f.Shape.Head.Trust,
+		Spans:      sc.spans[:1],
+		Events:     f.Events,
+		Operations: sc.operations,
+		Downgraded: meant.Downgraded,
+		Weak:       meant.Weak,
+		Failed:     meant.Failed,
+		Violates:   meant.Violates,
+	}
+	if n > 1 && (m.cfg.Whole == nil || m.cfg.Whole(t)) {
+		m.fill(1, n, f, meant)
+		t.Spans = sc.spans
+	}
+	return t
+}
+
+// fill makes spans of the scratch memory, from one number up to another.
+func (m *Mapper) fill(from, to int, f *contexts.Finished, meant *meaning.Meaning) {
+	shared := meant.Template != 0 // by all trees of that meaning: the attributes must not be changed
+	start := 0
+	if from > 0 {
+		start = meant.Spans[from-1].AttributesEnd
+	}
+	for i := from; i < to; i++ {
 		span := &meant.Spans[i]
 		c := &f.Contexts[span.Context]
 		attrs := meant.Attributes[start:span.AttributesEnd:span.AttributesEnd]
@@ -40,22 +74,22 @@ func (m *Mapper) tree(f *contexts.Finished, meant *meaning.Meaning, program *ide
 		if !shared {
 			attrs[span.ContextID].Value = attribute.StringValue(id)
 		}
-		begin, duration := m.cfg.Wall(c.Start), time.Duration(c.End-c.Start)
-		sc.spans = append(sc.spans, Span{
+		begin := m.cfg.Wall(c.Start)
+		finished := &m.scratch.spans[i]
+		*finished = Span{
 			Name:              span.Name,
 			Kind:              span.Kind,
 			TraceID:           f.TraceID,
 			SpanID:            c.SpanID,
 			Start:             begin,
-			End:               begin.Add(duration),
+			End:               begin.Add(time.Duration(c.End - c.Start)),
 			Status:            span.Status,
 			DroppedAttributes: span.Dropped,
 			attributes:        attrs,
 			shared:            shared,
 			contextAt:         span.ContextID,
 			contextID:         id,
-		})
-		finished := &sc.spans[i]
+		}
 		if span.Parent >= 0 {
 			finished.ParentID = f.Contexts[span.Parent].SpanID
 		}
@@ -64,19 +98,5 @@ func (m *Mapper) tree(f *contexts.Finished, meant *meaning.Meaning, program *ide
 		} else if shared {
 			finished.pattern = meant.Template + uint64(i)
 		}
-		if span.Operation >= 0 && sc.operations[span.Operation].Handshake {
-			sc.operations[span.Operation].Duration = duration
-		}
-	}
-	return Tree{
-		Resource:   program.resource,
-		Scope:      m.scope,
-		Owner:      f.Process.Owner(),
-		Trust:      f.Shape.Head.Trust,
-		Spans:      sc.spans,
-		Events:     f.Events,
-		Operations: sc.operations,
-		Downgraded: meant.Downgraded,
-		Weak:       meant.Weak,
 	}
 }

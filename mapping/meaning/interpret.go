@@ -162,6 +162,8 @@ func (in *Interpreter) addSpan(m *Meaning, head *shape.Head, i int, c *context) 
 	}
 	m.Weak = m.Weak || len(c.judgement.weak) > 0
 	m.Downgraded = m.Downgraded || c.judgement.summary != nil && c.judgement.summary.downgraded
+	m.Failed = m.Failed || span.Status.Code == codes.Error
+	m.Violates = m.Violates || violations != nil
 }
 
 // hides reports whether the configured scopes leave c out.

@@ -20,8 +20,9 @@ type Meaning struct {
 	Spans      []Span
 	Attributes []attribute.KeyValue // of all spans, one after the other
 	Operations []Operation          // without durations
-	// Downgraded and Weak report whether any span says so.
-	Downgraded, Weak bool
+	// Downgraded and Weak report whether any span says so, Failed whether the status of any is an error, and Violates
+	// whether any violates the policy.
+	Downgraded, Weak, Failed, Violates bool
 	// Signed has the sides on which the tree has a TLS handshake with a signature.
 	Signed shape.Sides
 	// Reserved is how many pairs have attributes with reserved names: see [schema.ReservedAttribute].

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"go.opentelemetry.io/otel/codes"
-
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/mapping/memo"
@@ -25,6 +23,8 @@ type detail struct {
 	first    bool
 	seed     maphash.Seed
 	last     memo.Table[treeKind, time.Time] // when the last tree of a kind began that was exported whole
+
+	fingerprints memo.Table[uint64, uint64] // of roots, by their pattern
 }
 
 // treeKind is what trees have in common that differ in nothing but ids, times and the process.
@@ -41,35 +41,47 @@ func newDetail(cfg config.Spans) *detail {
 		first:    slices.Contains(cfg.Whole, config.WholeFirst),
 		seed:     maphash.MakeSeed(),
 		last:     memo.New[treeKind, time.Time](4096),
+
+		fingerprints: memo.New[uint64, uint64](512),
 	}
 }
 
-// of returns the tree, or its root alone, which sums up the handshake. Trees that are no handshakes, and later parts of
-// a tree that was exported in parts, stay as they are.
-func (d *detail) of(t mapping.Tree) mapping.Tree {
-	if !d.rootOnly || len(t.Spans) == 1 || t.Spans[0].ParentID.IsValid() {
-		return t
+// isWhole reports whether all of a tree is exported, and not its root alone, which sums up the handshake. Trees that are
+// no handshakes, and later parts of a tree that was exported in parts, are exported whole. The tree needs no other span
+// than its first.
+func (d *detail) isWhole(t mapping.Tree) bool {
+	if !d.rootOnly || t.Spans[0].ParentID.IsValid() || d.kept(t) || d.failed && t.Failed {
+		return true
 	}
-	i := slices.IndexFunc(t.Operations, func(op mapping.Operation) bool { return op.Handshake })
-	if i < 0 || d.kept(t) || d.failed && hasFailed(t) || d.first && d.isFirst(t, t.Operations[i].Executable) {
-		return t
+	for i := range t.Operations {
+		if op := &t.Operations[i]; op.Handshake {
+			return d.first && d.isFirst(&t.Spans[0], op.Executable)
+		}
 	}
-	t.Spans = t.Spans[:1]
-	return t
-}
-
-func hasFailed(t mapping.Tree) bool {
-	return slices.ContainsFunc(t.Spans, func(s mapping.Span) bool { return s.Status.Code == codes.Error })
+	return true
 }
 
 // isFirst reports whether no tree of this kind began in the hour before it that was exported whole.
-func (d *detail) isFirst(t mapping.Tree, executable string) bool {
-	root := &t.Spans[0]
-	kind := treeKind{executable, root.Fingerprint(d.seed)}
+func (d *detail) isFirst(root *mapping.Span, executable string) bool {
+	kind := treeKind{executable, d.fingerprint(root)}
 	hash := kind.says ^ memo.Sample(executable)
 	if last := d.last.Get(hash, kind); last != nil && root.Start.Sub(*last) < firstAgain {
 		return false
 	}
 	d.last.Put(hash, kind, root.Start)
 	return true
+}
+
+// fingerprint returns the root's fingerprint. It computes one for each pattern, which takes as long as encoding a span.
+func (d *detail) fingerprint(root *mapping.Span) uint64 {
+	pattern, _, _ := root.Pattern()
+	if pattern == 0 {
+		return root.Fingerprint(d.seed)
+	}
+	if known := d.fingerprints.Get(pattern, pattern); known != nil {
+		return *known
+	}
+	says := root.Fingerprint(d.seed)
+	d.fingerprints.Put(pattern, pattern, says)
+	return says
 }

@@ -131,6 +131,7 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 		Library:         a.attachments.libraries.of,
 		Owner:           p.owner,
 		Code:            p.code.Of,
+		Whole:           func(t mapping.Tree) bool { return p.detail.Load().isWhole(t) },
 		Sink:            p.take,
 		Log:             log,
 	})
@@ -198,8 +199,7 @@ func keep(kinds []string) func(mapping.Tree) bool {
 	violations, downgrades, weak := slices.Contains(kinds, config.KeepViolations),
 		slices.Contains(kinds, config.KeepDowngrades), slices.Contains(kinds, config.KeepWeak)
 	return func(t mapping.Tree) bool {
-		return downgrades && t.Downgraded || weak && t.Weak ||
-			violations && slices.ContainsFunc(t.Operations, func(op mapping.Operation) bool { return op.Violations != nil })
+		return downgrades && t.Downgraded || weak && t.Weak || violations && t.Violates
 	}
 }
 
@@ -208,7 +208,7 @@ func (p *pipeline) take(t mapping.Tree) {
 	if p.metrics != nil {
 		p.metrics.Record(t)
 	}
-	p.queue.Put(p.detail.Load().of(t))
+	p.queue.Put(t)
 }
 
 // newMetrics returns nil if metrics are off. With an exporter other than OTLP, only OTEL_METRICS_EXPORTER turns them

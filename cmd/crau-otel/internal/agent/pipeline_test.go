@@ -6,11 +6,10 @@ import (
 	"testing"
 
 	"github.com/crau-otel/crau-otel/mapping"
-	"github.com/crau-otel/crau-otel/mapping/registry"
 )
 
 func TestKeep(t *testing.T) {
-	violating := mapping.Tree{Operations: []mapping.Operation{{Status: registry.Hybrid}, {Violations: []string{"own"}}}}
+	violating := mapping.Tree{Violates: true}
 	for _, c := range []struct {
 		kinds []string
 		tree  mapping.Tree
@@ -19,7 +18,7 @@ func TestKeep(t *testing.T) {
 		{nil, violating, false},
 		{nil, mapping.Tree{Downgraded: true, Weak: true}, false},
 		{[]string{"violations"}, violating, true},
-		{[]string{"violations"}, mapping.Tree{Downgraded: true, Weak: true, Operations: violating.Operations[:1]}, false},
+		{[]string{"violations"}, mapping.Tree{Downgraded: true, Weak: true, Failed: true}, false},
 		{[]string{"downgrades"}, mapping.Tree{Downgraded: true}, true},
 		{[]string{"downgrades"}, mapping.Tree{Weak: true}, false},
 		{[]string{"weak"}, mapping.Tree{Weak: true}, true},

@@ -2,6 +2,8 @@ module github.com/crau-otel/crau-otel
 
 go 1.26.8
 
+toolchain go1.26.11
+
 require (
 	github.com/cenkalti/backoff/v5 v5.0.3
 	github.com/cilium/ebpf v0.22.0

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Builds what is released into DIR: for each architecture a static binary in a tar archive, a deb, an rpm and the tree of
-# the container image; an SBOM and checksums for all. The same commit and Go version give the same bytes.
+# the container image; an SBOM and checksums for all. The same commit gives the same bytes: the
+# Go that go.mod names builds it, whichever is installed.
 #
 #	packaging/dist.sh DIR [VERSION]
 set -euo pipefail
@@ -10,7 +11,8 @@ cd "$(dirname "$0")/.."
 version=${2:-$(git describe --tags --always --dirty 2>/dev/null || echo devel)}
 tools=$PWD/bin
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
-export SOURCE_DATE_EPOCH CGO_ENABLED=0 TZ=UTC LC_ALL=C
+GOTOOLCHAIN=$(sed -n 's/^toolchain //p' go.mod)
+export SOURCE_DATE_EPOCH CGO_ENABLED=0 GOTOOLCHAIN TZ=UTC LC_ALL=C
 umask 022
 
 # quietly COMMAND...: shows what the command prints only if it fails.

@@ -2,6 +2,8 @@ module github.com/crau-otel/crau-otel/tools
 
 go 1.26.8
 
+toolchain go1.26.11
+
 tool (
 	github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 	github.com/golangci/golangci-lint/v2/cmd/golangci-lint

@@ -94,10 +94,11 @@ func listening(t *testing.T, port string) bool {
 	return false
 }
 
-// find returns the path of a program, without those that a version manager of some user put before the system's.
+// find returns the path of a program, without those that a version manager of some user put before the system's, and
+// without the script that starts Chromium as its child.
 func find(t *testing.T, name string) string {
 	t.Helper()
-	candidates := []string{"/usr/bin/" + name, "/usr/sbin/" + name, "/usr/lib/postgresql/*/bin/" + name}
+	candidates := []string{"/usr/lib/chromium/" + name, "/usr/bin/" + name, "/usr/sbin/" + name, "/usr/lib/postgresql/*/bin/" + name}
 	if path, err := exec.LookPath(name); err == nil {
 		candidates = append(candidates, path)
 	}

@@ -128,6 +128,15 @@ require("https").get({port: process.argv[1], host: "127.0.0.1", rejectUnauthoriz
 		handshake: "1.3 TLS_AES_128_GCM_SHA256 X25519MLKEM768 [X25519MLKEM768 x25519 secp256r1] hybrid",
 	},
 	{
+		name:   "Chromium", // its code for networks in the browser's own process, not in one of its children
+		server: func(_ *stage, port string) *exec.Cmd { return peer("https", port) },
+		client: func(s *stage, port string) *exec.Cmd {
+			return exec.Command(find(s.t, "chromium-headless-shell"), "--no-sandbox", "--enable-features=NetworkServiceInProcess2",
+				"--ignore-certificate-errors", "--user-data-dir="+filepath.Join(s.dir, "chromium"), "--dump-dom", "https://127.0.0.1:"+port)
+		},
+		handshake: "1.3 TLS_AES_128_GCM_SHA256 X25519MLKEM768 [X25519MLKEM768 x25519 secp256r1 secp384r1] hybrid",
+	},
+	{
 		name: "GnuTLS",
 		server: func(s *stage, port string) *exec.Cmd {
 			return exec.Command(find(s.t, "gnutls-serv"), "--port", port, "--x509certfile", s.cert, "--x509keyfile", s.key, "--http")

@@ -26,6 +26,7 @@ type entry struct {
 	order    uint64          // of being reported
 	explicit bool            // one of Rules.Libraries
 	retired  bool
+	unread   bool            // it was never opened: whether it has probes is not known
 	failure  string          // why it could not be attached
 	failed   untraced.Reason // the kind of that
 
@@ -45,8 +46,30 @@ func (e *entry) inode() host.Inode { return host.Inode{Device: e.Key.Device, Num
 // same reports whether other, read from the same inode later, is no different.
 func (e *entry) same(other *entry) bool {
 	unwritten := e.status.Mtim == other.status.Mtim && e.status.Size == other.status.Size
-	return (unwritten || e.buildID != "") && other.refused == "" && e.Trusted == other.Trusted &&
-		e.Namespaced == other.Namespaced && e.buildID == other.buildID && reflect.DeepEqual(e.Probes.Sites, other.Probes.Sites)
+	return (unwritten || e.buildID != "") && other.refused == "" && e.trusts(other) && e.buildID == other.buildID &&
+		reflect.DeepEqual(e.Probes.Sites, other.Probes.Sites)
+}
+
+// trusts reports whether what is known about who can write the file stays valid. While the inode does not change, the best
+// that a path to it shows is true for all: another path, such as one through an overlay that a user has mounted, takes
+// nothing away.
+func (e *entry) trusts(other *entry) bool {
+	if e.status.Ctim == other.status.Ctim {
+		return other.trustworthiness() <= e.trustworthiness()
+	}
+	return other.Trusted == e.Trusted && other.Namespaced == e.Namespaced
+}
+
+// trustworthiness orders what paths show about a file: 2 if only the host's root can write it, 1 if only root of another
+// mount namespace can.
+func (e *entry) trustworthiness() int {
+	switch {
+	case !e.Trusted:
+		return 0
+	case e.Namespaced:
+		return 1
+	}
+	return 2
 }
 
 // finding is what looking at a file has found.

@@ -5,8 +5,11 @@ package host
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/fnv"
+	"os"
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,6 +33,8 @@ func Underlying(fd int, st *unix.Stat_t, mapped MapID) Inode {
 	switch {
 	case errors.Is(err, errNoOverlay):
 		return inode
+	case errors.Is(err, errStacked):
+		return underStack(fd, st, mapped)
 	case err != nil && mapped.Inode != 0:
 		return Inode{mapped.Device, mapped.Inode} // on older kernels, maps has the inode beneath
 	case err != nil:
@@ -54,7 +59,38 @@ type fileHandle struct {
 	identity []byte // the handle with the UUID of its file system
 }
 
-var errNoOverlay = errors.New("not on an overlay")
+var (
+	errNoOverlay = errors.New("not on an overlay")
+	errStacked   = errors.New("on an overlay that another overlay is a layer of") // it has no handle of the file beneath
+)
+
+// underStack is Underlying for a file that an overlay has from another one.
+func underStack(fd int, st *unix.Stat_t, mapped MapID) Inode {
+	lower, err := openLayer(fd)
+	if err != nil {
+		return Inode{st.Dev, st.Ino}
+	}
+	defer unix.Close(lower)
+	var of unix.Stat_t
+	if err := unix.Fstat(lower, &of); err != nil || of.Dev == st.Dev {
+		return Inode{st.Dev, st.Ino}
+	}
+	return Underlying(lower, &of, mapped)
+}
+
+// openLayer opens the file that a file on a stack of overlays shows, one overlay further down: the kernel maps that file
+// whenever this one is mapped. It takes CAP_CHECKPOINT_RESTORE.
+func openLayer(fd int) (int, error) {
+	page := os.Getpagesize()
+	memory, err := unix.Mmap(fd, 0, page, unix.PROT_READ, unix.MAP_PRIVATE)
+	if err != nil {
+		return -1, err
+	}
+	defer func() { _ = unix.Munmap(memory) }()
+	start := uintptr(unsafe.Pointer(&memory[0])) //nolint:gosec // the name of the mapping in /proc
+	link := fmt.Sprintf("/proc/self/map_files/%x-%x", start, start+uintptr(page))
+	return Open(link, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
+}
 
 // handleBeneath returns the handle of the file that an open file of an overlay shows.
 func handleBeneath(fd int) (h fileHandle, err error) {
@@ -68,7 +104,7 @@ func handleBeneath(fd int) (h fileHandle, err error) {
 	}
 	data := handle.Bytes()
 	if handle.Type() != overlayHandle || len(data) <= handleData || data[4] != overlayMagic {
-		return h, errNoOverlay
+		return h, errStacked
 	}
 	return fileHandle{unix.NewFileHandle(int32(data[handleType]), data[handleData:]), data[handleFlags:]}, nil
 }
@@ -81,7 +117,9 @@ func OpenBeneath(fd int) (int, error) {
 		return -1, err
 	}
 	beneath, err := handleBeneath(fd)
-	if err != nil {
+	if errors.Is(err, errStacked) {
+		return openBeneathStack(fd, &st)
+	} else if err != nil {
 		return -1, err
 	}
 	found, _, err := openBeneath(beneath, &st)
@@ -90,6 +128,22 @@ func OpenBeneath(fd int) (int, error) {
 	}
 	defer unix.Close(found)
 	return Open(DescriptorPath(found), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
+}
+
+// openBeneathStack is OpenBeneath for a file that an overlay has from another one.
+func openBeneathStack(fd int, st *unix.Stat_t) (int, error) {
+	lower, err := openLayer(fd)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(lower)
+	var of unix.Stat_t
+	if err := unix.Fstat(lower, &of); err != nil {
+		return -1, err
+	} else if of.Dev == st.Dev {
+		return -1, errStacked
+	}
+	return OpenBeneath(lower)
 }
 
 // openBeneath looks among the mounted file systems for the file of a handle that has the status that the overlay shows.

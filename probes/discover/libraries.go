@@ -5,6 +5,8 @@ package discover
 import (
 	"errors"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
@@ -51,6 +53,10 @@ func (d *disk) arrive(library string, status host.Status, err error, mounts *hos
 		return true // the rules are others by now
 	}
 	if err != nil {
+		if e := d.libraries[library]; isHidden(err) && e != nil && !e.retired && e.refused == "" {
+			d.keep(library, e, err)
+			return true
+		}
 		d.libraries[library] = nil
 		d.warn(library, err)
 		return true
@@ -67,6 +73,29 @@ func (d *disk) arrive(library string, status host.Status, err error, mounts *hos
 		Ask:      func() { f = at.look(mounts) },
 		Answered: func() { d.learn(library, f) },
 	}) > 0
+}
+
+// isHidden reports whether an error says that a path cannot be followed, and not that there is nothing at its end. An agent
+// that was root when it attached a file may not reach it any more.
+func isHidden(err error) bool { return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) }
+
+// keep keeps a library whose path cannot be followed, unless the file has no path any more.
+func (d *disk) keep(library string, e *entry, err error) {
+	if d.isFirst(library) {
+		d.search.log.Warn("library cannot be reached any more; it stays attached, but a file that replaces it will not be",
+			"file", library, "error", err)
+	}
+	var st unix.Stat_t
+	fd, named := int(e.open.Fd()), true
+	d.search.helpers.Ask(&host.Question{
+		Subject: host.Subject{Device: e.Key.Device},
+		Ask:     func() { named = unix.Fstat(fd, &st) != nil || st.Nlink > 0 },
+		Answered: func() {
+			if !named && d.search.disk == d {
+				d.libraries[library] = nil
+			}
+		},
+	})
 }
 
 // learn takes in what was found in a library that is always reported.

@@ -88,7 +88,7 @@ func (s *search) setRules(r *rules) {
 	clear(s.resolver.resolved)
 	known := s.disk.libraries
 	s.disk = newDisk(s)
-	s.disk.libraries = known // whose file systems may not answer now
+	s.disk.libraries = known // whose file systems may not answer now, or whose paths may be out of reach
 	s.disk.searchLibraries()
 	for _, e := range s.catalogue.files {
 		if e.refused != "" || !e.explicit && !r.wants(e.Path) {

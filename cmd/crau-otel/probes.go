@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/agent"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/console"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/inventory"
@@ -25,6 +26,7 @@ func newProbesCommand() *cobra.Command {
 		Use:   "probes [FILE...]",
 		Short: "List the crypto_auditing probe sites of files, or all files of this host that have some",
 		Example: "  crau-otel probes\n" +
+			"  crau-otel probes --config /etc/crau-otel/crau-otel.yaml\n" +
 			"  crau-otel probes /usr/lib/x86_64-linux-gnu/libgnutls.so.30\n" +
 			"  crau-otel probes --output json bin/sample",
 		RunE: func(cmd *cobra.Command, paths []string) error {
@@ -38,7 +40,11 @@ func newProbesCommand() *cobra.Command {
 			}
 			if len(paths) == 0 {
 				log, _ := newLogger(os.Stderr, config.Log{Level: "warn", Format: config.LogFormat(cmd.Flags(), os.Environ())})
-				list, err := inventory.Take(cmd.Context(), log)
+				cfg, err := config.Load(config.Default(), cmd.Flags(), os.Environ())
+				if err != nil {
+					return err
+				}
+				list, err := inventory.Take(cmd.Context(), log, agent.DiscoveryRules(cfg))
 				if err != nil {
 					return err
 				}
@@ -58,6 +64,7 @@ func newProbesCommand() *cobra.Command {
 			return errors.Join(append(errs, write(cmd.OutOrStdout(), files))...)
 		},
 	}
+	config.FileFlag(cmd.Flags())
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "how to print: text or json")
 	return cmd
 }

@@ -177,7 +177,7 @@ func (s *search) read(p *process, at *sighting, mounts *host.MountKinds) *host.Q
 		Urgent:  s.urgent,
 		Ask:     func() { f = at.read(at.fd, mounts) },
 		Answered: func() {
-			if f.entry != nil {
+			if f.entry != nil && !f.entry.unread {
 				s.judge(p, at, &f)
 			}
 			s.arrive(p, at, f)
@@ -212,7 +212,7 @@ func (s *search) judge(p *process, at *sighting, f *finding) {
 func (s *search) arrive(p *process, at *sighting, f finding) {
 	i, isMapped := p.find(at.id)
 	if errors.Is(f.err, host.ErrFUSE) && isMapped {
-		f = at.unread(f.err)
+		f = at.unreadMapped(untraced.FUSE, f.err)
 	}
 	if f.err != nil {
 		switch {
@@ -239,6 +239,9 @@ func (s *search) learn(f finding, by *finder, explicit bool) *entry {
 		s.rewrites.add(f.entry)
 	}
 	if f.entry != nil && !explicit && s.rules.denies(f.entry.Path) {
+		if f.entry.unread {
+			f.entry.refused = "" // what cannot be read would not be traced anyway
+		}
 		f.entry.refuse(untraced.Denied, errDenied)
 	}
 	e := s.catalogue.learn(f, by, explicit)

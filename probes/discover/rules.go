@@ -75,6 +75,22 @@ func compileRules(r Rules) (*rules, error) {
 	return compiled, errors.Join(errs...)
 }
 
+// Excludes returns why discovery does not find a file with that path, as far as the rules are the cause.
+func (r Rules) Excludes(path string) string {
+	compiled, err := compileRules(r)
+	switch {
+	case err != nil:
+		return err.Error()
+	case !r.Enabled:
+		return "discovery.enabled is false"
+	case compiled.denies(path):
+		return errDenied.Error()
+	case !compiled.examines(path):
+		return "not allowed by discovery.allow"
+	}
+	return "denied to all its processes by discovery.deny_executables or discovery.deny_cgroups"
+}
+
 // wants reports whether a file with that path may be reported.
 func (r *rules) wants(path string) bool { return r.examines(path) && !r.denies(path) }
 

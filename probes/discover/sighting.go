@@ -39,7 +39,9 @@ func (s *sighting) find() (int, error) {
 func (s *sighting) read(fd int, mounts *host.MountKinds) (f finding) {
 	readable, st, err := host.OpenRegular(fd, s.task, mounts)
 	unix.Close(fd)
-	if err != nil {
+	if errors.Is(err, os.ErrPermission) {
+		return s.unread(&st, untraced.Unreadable, err)
+	} else if err != nil {
 		return finding{err: err}
 	}
 	f.inode, f.changed = host.Inode{Device: st.Dev, Number: st.Ino}, st.Ctim.Nano()
@@ -71,16 +73,25 @@ func (s *sighting) read(fd int, mounts *host.MountKinds) (f finding) {
 	return f
 }
 
-// unread returns the finding for a mapped file that cannot be read.
-func (s *sighting) unread(err error) finding {
+// unread returns the finding for a file of that status that cannot be read. It is looked at again and again, since that can
+// change without the file.
+func (s *sighting) unread(st *unix.Stat_t, reason untraced.Reason, err error) finding {
+	inode := host.Inode{Device: st.Dev, Number: st.Ino}
 	e := &entry{
 		File: File{
-			Key: Key{Device: s.id.Device, Inode: s.id.Inode}, Path: s.root.Within(s.path), Cgroup: s.cgroup, Distrust: notJudged,
+			Key: Key{Device: inode.Device, Inode: inode.Number}, Path: s.root.Within(s.path), Cgroup: s.cgroup, Distrust: notJudged,
 		},
-		namespace: s.namespace, base: s.root.Base,
+		status: *st, namespace: s.namespace, base: s.root.Base, unread: true,
 	}
-	e.refuse(untraced.FUSE, err)
-	return finding{inode: host.Inode{Device: s.id.Device, Number: s.id.Inode}, changed: -1, entry: e}
+	e.refuse(reason, err)
+	return finding{inode: inode, changed: -1, entry: e}
+}
+
+// unreadMapped is unread for a mapped file whose status is not known either.
+func (s *sighting) unreadMapped(reason untraced.Reason, err error) finding {
+	f := s.unread(&unix.Stat_t{Dev: s.id.Device, Ino: s.id.Inode}, reason, err)
+	f.entry.status = unix.Stat_t{} // a path does not lead to it
+	return f
 }
 
 // errDenied is why a file is left alone that the rules exclude.
@@ -137,7 +148,7 @@ func (s *sighting) look(mounts *host.MountKinds) finding {
 // readAndJudge is read, and judge where both may take equally long.
 func (s *sighting) readAndJudge(fd int, mounts *host.MountKinds) finding {
 	f := s.read(fd, mounts)
-	if f.entry != nil {
+	if f.entry != nil && !f.entry.unread {
 		f.entry.apply(s.judge(int(f.entry.open.Fd())))
 	}
 	return f

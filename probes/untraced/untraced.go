@@ -14,6 +14,7 @@ type Reason string
 const (
 	Unsupported Reason = "unsupported"
 	FUSE        Reason = "fuse"
+	Unreadable  Reason = "unreadable"
 	Limit       Reason = "limit"
 	Denied      Reason = "denied"
 	Written     Reason = "open_for_writing"
@@ -39,8 +40,12 @@ var all = []Explanation{
 		FUSE, "The file is on FUSE, whose server may never answer. Whether it has probes is not known.",
 		"Run the program from another file system.",
 	},
+	{
+		Unreadable, "crau-otel may not read the file. Whether it has probes is not known.",
+		"Grant CAP_DAC_READ_SEARCH, or let crau-otel's user read the file.",
+	},
 	{Limit, "A limit of discovery is reached.", "Raise the limit that the log line names."},
-	{Denied, "A pattern of `discovery.deny` matches the path.", "None, if that is what you want."},
+	{Denied, "The configuration leaves the file alone: `discovery.deny` and other keys of `discovery`.", "None, if that is what you want."},
 	{
 		Written, "Somebody has the file open for writing. It is read again until nobody has.",
 		"If that lasts, close it: `fuser -v FILE` names the process.",

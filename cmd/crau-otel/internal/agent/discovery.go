@@ -32,7 +32,7 @@ func newDiscovery(
 ) (*discovery, error) {
 	d := &discovery{code: code}
 	found, err := discover.New(discover.Config{
-		Log: log, Found: attached.add, Gone: attached.remove, Changed: d.changed, Rules: discoveryRules(cfg),
+		Log: log, Found: attached.add, Gone: attached.remove, Changed: d.changed, Rules: DiscoveryRules(cfg),
 		Limits: monitor, Descriptors: resources.Descriptors(), Costs: attached.costs(), MaxFacts: fitted.Facts,
 	})
 	if err != nil {
@@ -70,8 +70,8 @@ func (d *discovery) changed(visit func(pid uint32)) error {
 	})
 }
 
-// discoveryRules returns the part of the configuration that discovery can change while it runs.
-func discoveryRules(cfg config.Config) discover.Rules {
+// DiscoveryRules returns the part of the configuration that discovery can change while it runs.
+func DiscoveryRules(cfg config.Config) discover.Rules {
 	return discover.Rules{
 		Libraries: cfg.Libraries, Enabled: cfg.Discovery.Enabled,
 		Allow: cfg.Discovery.Allow, Deny: cfg.Discovery.Deny,

@@ -59,7 +59,7 @@ func (a *Agent) reload() {
 }
 
 func (a *Agent) apply(cfg config.Config) error {
-	if err := a.discovery.Reload(discoveryRules(cfg)); err != nil {
+	if err := a.discovery.Reload(DiscoveryRules(cfg)); err != nil {
 		return fmt.Errorf("discovery: %w", err)
 	}
 	if err := a.pipeline.reconfigure(cfg); err != nil {

@@ -19,8 +19,7 @@ const (
 // Flags adds the flags of the run command to fs, with defaults d. All are strings, which [Load] parses, so that an invalid
 // value gives the same error from every source.
 func Flags(fs *pflag.FlagSet, d Config) {
-	fs.String(flagConfig, "", "YAML `file` to read ("+envConfig+")")
-
+	FileFlag(fs)
 	fs.StringArray("library", nil, "`file` of a library to attach to; may be repeated")
 	tie(fs, "library", "libraries")
 	text := func(name, key, value, usage string) {
@@ -41,6 +40,9 @@ func Flags(fs *pflag.FlagSet, d Config) {
 	text("user", "user", d.User, "`name` of the user, or name:group, to become once everything is attached")
 	text("ring-size", "ring.size", d.Ring.Size.String(), "`size` of the buffer between kernel and agent")
 }
+
+// FileFlag adds the flag that names the file of the configuration. It is all that commands have which do not run an agent.
+func FileFlag(fs *pflag.FlagSet) { fs.String(flagConfig, "", "YAML `file` to read ("+envConfig+")") }
 
 // tie makes a flag set a key.
 func tie(fs *pflag.FlagSet, name, key string) {

@@ -5,11 +5,13 @@
 package inventory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/console"
 	"github.com/crau-otel/crau-otel/probes/discover"
 	"github.com/crau-otel/crau-otel/probes/host"
+	"github.com/crau-otel/crau-otel/probes/untraced"
 )
 
 // File is a file with probes.
@@ -37,57 +40,119 @@ type File struct {
 	Untraced  string   `json:"untraced,omitempty"` // the kind of reason, see package untraced
 }
 
-// Take searches for files with probes in the same way as run does.
-func Take(ctx context.Context, log *slog.Logger) (_ []File, err error) {
-	files := make(map[discover.Key]*discover.File)
-	d, err := discover.New(discover.Config{
-		Rules: discover.Rules{Enabled: true}, Log: log,
-		Found: func(f *discover.File) { files[f.Key] = f },
-	})
-	if err != nil {
-		return nil, fmt.Errorf("discovery: %w", err)
-	}
-	defer func() { err = errors.Join(err, d.Close()) }()
+// found is what a search has found.
+type found struct {
+	discover.Entry
+	file     *discover.File // nil if it would not be attached
+	excluded string         // by the configuration, and why; "" if it is not
+}
+
+// Take searches for files with probes in the same way as run does with these rules, and for those that the rules exclude.
+func Take(ctx context.Context, log *slog.Logger, rules discover.Rules) (_ []File, err error) {
 	check.WarnAboutBlindSpots(log)
-	if err := d.Scan(ctx); err != nil {
-		return nil, fmt.Errorf("discovery: %w", err)
+	all, d, err := search(ctx, log, rules)
+	defer func() { err = errors.Join(err, release(d)) }()
+	if err != nil {
+		return nil, err
+	}
+	if !rules.Enabled || len(rules.Allow)+len(rules.Deny)+len(rules.DenyExecutables)+len(rules.DenyCgroups) > 0 {
+		open := rules
+		open.Enabled, open.Allow, open.Deny, open.DenyExecutables, open.DenyCgroups = true, nil, nil, nil, nil
+		others, d2, err2 := search(ctx, slog.New(slog.DiscardHandler), open) // what is wrong was logged by the first
+		defer func() { err = errors.Join(err, release(d2)) }()
+		if err2 != nil {
+			return nil, err2
+		}
+		all = merge(all, others, rules)
 	}
 	traced, untold := tracedFiles()
 	list := []File{}
-	for _, e := range d.Inventory() {
-		group := host.Locate(e.Cgroup).Known
-		i := File{
-			Path: e.Path, BuildID: e.BuildID, Soname: e.Soname, Sites: e.Sites, Processes: e.Processes, Mappers: e.Mappers,
-			Container: group.ContainerID, Unit: group.Unit, Trusted: e.Trusted, Distrust: e.Distrust, Reason: e.Refused,
-			Untraced: string(e.Untraced),
-		}
-		if e.Trusted && e.Namespaced {
-			i.Trusted, i.Distrust = false, "only root of its mount namespace can write it"
-		}
-		if i.Processes == nil {
-			i.Processes = []uint32{}
-		}
-		for _, problem := range e.Problems {
-			i.Problems = append(i.Problems, problem.Error())
-		}
-		if e.Refused != "" {
-			i.Reason = i.Untraced + ": " + e.Refused
-		}
-		switch file := files[e.Key]; {
-		case file == nil:
-			i.Attached = new(bool)
-		case untold != nil:
-			i.Reason = untold.Error()
-		default:
-			attached := traced.has(file)
-			i.Attached = &attached
-			if !attached {
-				i.Reason = "no crau-otel that runs has it"
-			}
-		}
-		list = append(list, i)
+	for _, f := range all {
+		list = append(list, f.describe(traced, untold))
 	}
 	return list, nil
+}
+
+// search searches for files with probes, which can be used until the Discoverer is closed.
+func search(ctx context.Context, log *slog.Logger, rules discover.Rules) ([]found, *discover.Discoverer, error) {
+	files := make(map[discover.Key]*discover.File)
+	d, err := discover.New(discover.Config{Rules: rules, Log: log, Found: func(f *discover.File) { files[f.Key] = f }})
+	if err != nil {
+		return nil, nil, fmt.Errorf("discovery: %w", err)
+	}
+	if err := d.Scan(ctx); err != nil {
+		return nil, d, fmt.Errorf("discovery: %w", err)
+	}
+	var all []found
+	for _, e := range d.Inventory() {
+		all = append(all, found{Entry: e, file: files[e.Key]})
+	}
+	return all, d, nil
+}
+
+// release closes a Discoverer, if there is one.
+func release(d *discover.Discoverer) error {
+	if d == nil {
+		return nil
+	}
+	return d.Close()
+}
+
+// merge returns what rules find, and what others have found that the rules exclude, sorted by path.
+func merge(all, others []found, rules discover.Rules) []found {
+	known := make(map[discover.Key]int)
+	for i, f := range all {
+		known[f.Key] = i
+	}
+	for _, f := range others {
+		if i, ok := known[f.Key]; !ok {
+			f.excluded = rules.Excludes(f.Path)
+			all = append(all, f)
+		} else if all[i].file == nil {
+			all[i].file = f.file // another agent may have attached it all the same
+		}
+	}
+	slices.SortStableFunc(all, func(a, b found) int { return cmp.Compare(a.Path, b.Path) })
+	return all
+}
+
+// describe returns the file as it is listed. untold is why it is not known what is traced.
+func (f *found) describe(traced attachedSites, untold error) File {
+	group := host.Locate(f.Cgroup).Known
+	i := File{
+		Path: f.Path, BuildID: f.BuildID, Soname: f.Soname, Sites: f.Sites, Processes: f.Processes, Mappers: f.Mappers,
+		Container: group.ContainerID, Unit: group.Unit, Trusted: f.Trusted, Distrust: f.Distrust, Untraced: string(f.Untraced),
+	}
+	if f.Trusted && f.Namespaced {
+		i.Trusted, i.Distrust = false, "only root of its mount namespace can write it"
+	}
+	if i.Processes == nil {
+		i.Processes = []uint32{}
+	}
+	for _, problem := range f.Problems {
+		i.Problems = append(i.Problems, problem.Error())
+	}
+	reason := f.Refused
+	if reason == "" && f.excluded != "" {
+		i.Untraced, reason = string(untraced.Denied), f.excluded
+	}
+	if reason != "" {
+		i.Reason = i.Untraced + ": " + reason
+	}
+	if f.file != nil && untold != nil {
+		i.Reason = untold.Error()
+		return i
+	}
+	attached := f.file != nil && traced.has(f.file)
+	i.Attached = &attached
+	switch {
+	case attached && reason != "": // by an agent with another configuration
+		i.Reason, i.Untraced = "", ""
+	case attached:
+	case i.Reason == "":
+		i.Reason = "no crau-otel that runs has it; the log of one that should says why"
+	}
+	return i
 }
 
 // WriteText writes a table for people.

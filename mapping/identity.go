@@ -38,6 +38,9 @@ func (m *Mapper) identify(pid uint32, p event.Process) *identity {
 		attrs = append(attrs, text.Attributes(m.cfg.Rules.Describe(pid, p))...)
 	}
 	program := sdkresource.NewSchemaless(attrs...)
+	if described, ok := program.Set().Value(schema.AttrExecutableName); ok && described.AsString() != service {
+		name = text.Name(described.AsString())
+	}
 	if known, ok := m.identities[program.Equivalent()]; ok {
 		return known
 	}

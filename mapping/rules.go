@@ -26,8 +26,8 @@ type Rules struct {
 	AllowKeys, DenyKeys []string
 	// Policy decides what is a violation; default: nothing is.
 	Policy *policy.Policy
-	// Describe, if any, returns further resource attributes of a process. They replace those of the mapper. p is the
-	// kernel's record of the process.
+	// Describe, if any, returns further resource attributes of a process. They replace those of the mapper: whoever knows
+	// better what the process runs than p, the kernel's record, returns process.executable.name.
 	Describe func(pid uint32, p event.Process) []attribute.KeyValue
 }
 

@@ -200,8 +200,8 @@ func (im *image) buildID() string {
 	return id
 }
 
-// soname returns DT_SONAME, or "" if there is none or if it is not printable ASCII.
-func (im *image) soname() string {
+// dynamic returns the entries of the dynamic section, none if there are none or they cannot be read.
+func (im *image) dynamic() []elf.Dyn64 {
 	for _, s := range im.segments {
 		if elf.ProgType(s.Type) != elf.PT_DYNAMIC {
 			continue
@@ -209,17 +209,18 @@ func (im *image) soname() string {
 		entry := uint64(binary.Size(elf.Dyn64{}))
 		entries := make([]elf.Dyn64, min(s.Filesz/entry, maxDynamic))
 		if err := im.decode(s.Off, uint64(len(entries))*entry, entries); err != nil {
-			return ""
+			return nil
 		}
-		return im.sonameOf(entries)
+		return entries
 	}
-	return ""
+	return nil
 }
 
-func (im *image) sonameOf(entries []elf.Dyn64) string {
+// soname returns DT_SONAME, or "" if there is none or if it is not printable ASCII.
+func (im *image) soname() string {
 	var name, table uint64
 	var named bool
-	for _, e := range entries {
+	for _, e := range im.dynamic() {
 		switch elf.DynTag(e.Tag) {
 		case elf.DT_SONAME:
 			name, named = e.Val, true

@@ -237,7 +237,8 @@ var (
 	_ = define(semconv.ProcessExecutableBuildIDGNUKey, "string", "e8df34c8358ad837c4417d1f2f02ae74aa28ea28", "resource",
 		"The executable's GNU build id. Set once discovery has examined a process that executes it.", convention)
 	AttrExecutableName = define(semconv.ProcessExecutableNameKey, "string", "nginx", "resource",
-		"The executable's name. Always set.", convention)
+		"The executable's name. Always set. Of a program that a dynamic loader was asked to run (ld.so PROGRAM), the name of the "+
+			"only program whose code the process had mapped at its first event; the loader's if there were several.", convention)
 	_ = define(semconv.HostNameKey, "string", "web-1", "resource", "The host's name. Always set.", convention)
 	_ = define(semconv.HostIDKey, "string", "fdbf79e8af94cb7f9e8df36789187052", "resource",
 		"The host's machine-id(5), if it has one.", convention)

@@ -3,12 +3,14 @@
 package e2e
 
 import (
+	"debug/elf"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/crau-otel/crau-otel/test/harness"
 )
@@ -137,4 +139,44 @@ func TestForgedCgroupsAreTheUsersOwn(t *testing.T) {
 	if len(instances) != len(want) {
 		t.Errorf("%d instances, want %d", len(instances), len(want))
 	}
+}
+
+// The kernel takes the loader for the executable of a program that it is asked to run. What is mapped tells the program's
+// name, not what the arguments say.
+func TestProgramRunByTheLoader(t *testing.T) {
+	t.Parallel()
+	name := unique(t, "loaded")
+	sample := harness.Copy(t, samplePath, filepath.Join(t.TempDir(), name))
+	r := harness.Receive(t, harness.ReceiverConfig{})
+	a := startAgent(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.Endpoint()}, "--library", sample)
+	loaded := exec.Command(interpreter(t, sample), "--argv0", "/usr/sbin/sshd", sample, "--rate", "50")
+	harness.StartProgram(t, loaded)
+	r.WaitSpans(10, 30*time.Second)
+	harness.Finish(t, loaded)
+	a.Stop()
+	want := map[string]any{
+		"service.name": name, "process.executable.name": name, "process.executable.build_id.gnu": buildID(t, sample),
+	}
+	for _, span := range r.Spans() {
+		for key, value := range want {
+			if got := span.Resource[key]; got != value {
+				t.Fatalf("%s is %v, want %v", key, got, value)
+			}
+		}
+	}
+}
+
+// interpreter returns the dynamic loader of a program.
+func interpreter(t *testing.T, program string) string {
+	t.Helper()
+	f, err := elf.Open(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	text, err := f.Section(".interp").Data()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimRight(string(text), "\x00")
 }

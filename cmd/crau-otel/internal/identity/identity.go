@@ -120,15 +120,22 @@ func (r *Resolver) describe(pid uint32, p event.Process, place host.Place) []att
 			attrs = append(attrs, nested)
 		}
 	}
-	if id := r.builds.of(pid, p, ownerAt(place, p.UID).ID); id != "" {
-		attrs = append(attrs, semconv.ProcessExecutableBuildIDGNU(id))
+	executed, buildID := p, ""
+	if loaded, ok := r.loadedBy(pid, p); ok {
+		p.Executable, buildID = loaded.name, loaded.buildID
+		attrs = append(attrs, semconv.ServiceName(loaded.name), semconv.ProcessExecutableName(loaded.name))
+	} else {
+		buildID = r.builds.of(pid, p, ownerAt(place, p.UID).ID)
+	}
+	if buildID != "" {
+		attrs = append(attrs, semconv.ProcessExecutableBuildIDGNU(buildID))
 	}
 	if name := r.service(p.Executable, group.Unit); name != "" {
 		attrs = append(attrs, semconv.ServiceName(name))
 	}
 	unique := []string{r.host, place.Path, p.Executable}
 	if r.full {
-		attrs = append(attrs, describeProcess(r.helpers, pid, p, ownerAt(place, p.UID).ID)...)
+		attrs = append(attrs, describeProcess(r.helpers, pid, executed, ownerAt(place, p.UID).ID)...)
 		unique = append(unique, fmt.Sprint(pid), fmt.Sprint(p.StartTime))
 	}
 	return append(attrs, semconv.ServiceInstanceID(instance(unique)))

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"errors"
+	"path"
+	"regexp"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/probes"
+	"github.com/crau-otel/crau-otel/probes/host"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// loaderName matches the file names of dynamic loaders: ld-linux-x86-64.so.2, ld-2.31.so, ld.so, ld-musl-aarch64.so.1, and
+// musl's library, which is its loader.
+var loaderName = regexp.MustCompile(`^(ld(64)?[-.].*so.*|libc\.so|libc\.musl-.*)$`)
+
+// maxLoaded is how many files that a process maps are looked at for its program.
+const maxLoaded = 1024
+
+// loaded is the program that a dynamic loader runs.
+type loaded struct{ name, buildID string }
+
+// loadedBy returns the program of a process whose executable is a dynamic loader, as that of "ld.so PROGRAM" is. The kernel
+// knows the loader only, and arguments are the process's to choose; what tells is which files are mapped to be executed. If
+// exactly one of them is a program, this is it. As with any process, its owner has chosen it.
+func (r *Resolver) loadedBy(pid uint32, p event.Process) (loaded, bool) {
+	if !loaderName.MatchString(p.Executable) || !alive(pid, p) {
+		return loaded{}, false
+	}
+	process := host.Process(pid)
+	question := &host.Question{Subject: host.Subject{Process: process}}
+	result := make(chan []loaded, 1)
+	question.Ask = func() { result <- programsOf(process, question.Step) }
+	if r.helpers.Ask(question) == 0 {
+		return loaded{}, false
+	}
+	programs := <-result
+	if len(programs) != 1 || !executes(pid, p) {
+		return loaded{}, false
+	}
+	return programs[0], true
+}
+
+// executes reports whether a process still runs the executable of its record.
+func executes(pid uint32, p event.Process) bool {
+	file, err := host.Process(pid).Executable()
+	return err == nil && path.Base(strings.TrimSuffix(file, " (deleted)")) == p.Executable && alive(pid, p)
+}
+
+// programsOf returns the programs among the files that a process maps executable. If it maps too many, or some that cannot be
+// read, it returns none.
+func programsOf(process host.Process, step func()) (programs []loaded) {
+	var reader host.MapsReader
+	files := make(map[host.MapID]host.Mapped)
+	err := reader.Read(process.Path("maps"), func(m *host.Mapping) {
+		files[m.ID] = host.Mapped{ID: m.ID, Path: m.Path(), Link: m.Link(process)}
+	})
+	if err != nil || len(files) > maxLoaded {
+		return nil
+	}
+	root, mounts := process.Root(), host.NewMountKinds()
+	for _, file := range files {
+		step()
+		program, err := readProgram(process, root, file, mounts)
+		if err != nil {
+			return nil
+		} else if program != nil {
+			programs = append(programs, *program)
+		}
+	}
+	return programs
+}
+
+// readProgram reads a mapped file. It returns nil if that is no program.
+func readProgram(process host.Process, root host.Root, file host.Mapped, mounts *host.MountKinds) (*loaded, error) {
+	fd, err := file.Find(root)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	readable, st, err := host.OpenRegular(fd, process, mounts)
+	if errors.Is(err, host.ErrNotRegular) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	defer unix.Close(readable)
+	isProgram, buildID, err := probes.Program(host.Reader(readable), st.Size)
+	if err != nil || !isProgram { // whatever is no ELF file can be mapped, too
+		return nil, nil
+	}
+	where, _, err := root.PathOf(fd, &st)
+	if err != nil {
+		return nil, err
+	}
+	return &loaded{path.Base(where), buildID}, nil
+}

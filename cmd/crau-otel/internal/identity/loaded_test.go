@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/probes/host"
+)
+
+// mapCode maps a file to be executed until the test ends.
+func mapCode(t *testing.T, file string) {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	code, err := unix.Mmap(int(f.Fd()), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_EXEC, unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Munmap(code) })
+}
+
+// A program that a loader runs is the only one that the process maps. Libraries do not count, and with two programs nothing
+// is known. This process itself counts only if it was built with cgo.
+func TestProgramsOf(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := func() string {
+		var list []string
+		for _, p := range programsOf(host.Process(os.Getpid()), func() {}) {
+			if p.name != filepath.Base(self) {
+				list = append(list, p.name)
+			}
+		}
+		slices.Sort(list)
+		return strings.Join(list, " ")
+	}
+	dir := t.TempDir()
+	copied := func(program string) string {
+		path, err := exec.LookPath(program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := filepath.Join(dir, program+"-copy")
+		if err := os.WriteFile(to, data, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return to
+	}
+	libraries, _ := filepath.Glob("/lib/*-linux-gnu/libc.so.6") // has a PT_INTERP
+	for _, library := range libraries {
+		mapCode(t, library)
+	}
+	if got := names(); got != "" {
+		t.Errorf("without a program: %q", got)
+	}
+	first := copied("sleep")
+	mapCode(t, first)
+	if got := names(); got != "sleep-copy" {
+		t.Errorf("with one program: %q", got)
+	}
+	if err := os.Remove(first); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(); got != "sleep-copy" {
+		t.Errorf("with one program that was deleted: %q", got)
+	}
+	mapCode(t, copied("cat"))
+	if got := names(); got != "cat-copy sleep-copy" {
+		t.Errorf("with two programs: %q", got)
+	}
+}
+
+func TestLoaderNames(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{
+		"ld-linux-x86-64.so.2": true, "ld-linux-aarch64.so.1": true, "ld-2.31.so": true, "ld.so": true, "ld64.so.2": true,
+		"ld-musl-x86_64.so.1": true, "libc.so": true, "libc.musl-x86_64.so.1": true,
+		"ld": false, "ldd": false, "nginx": false, "libc.so.6": false, "old-x.so": false,
+	} {
+		if got := loaderName.MatchString(name); got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/probes"
 )
 
 // TestTrust changes who may change what on the way to a library.
@@ -102,4 +104,34 @@ func TestTrustInNamespace(t *testing.T) {
 		t.Errorf("namespaced %t, distrusted: %s", f.Namespaced, f.Distrust)
 	}
 	program.stop()
+}
+
+// A path through which a file looks less trustworthy, such as one in an overlay of a user's, does not change what is known.
+// Once the inode has changed, what a path shows counts.
+func TestPathsTakeNoTrustAway(t *testing.T) {
+	t.Parallel()
+	of := func(trusted, namespaced bool, changed int64) *entry {
+		e := &entry{File: File{Trusted: trusted, Namespaced: namespaced, Probes: &probes.File{}}, buildID: "abc"}
+		e.status.Ctim.Sec = changed
+		return e
+	}
+	for _, c := range []struct {
+		known, other *entry
+		want         bool
+	}{
+		{of(true, false, 1), of(true, false, 1), true},
+		{of(true, false, 1), of(false, true, 1), true},
+		{of(true, false, 1), of(true, true, 1), true},
+		{of(false, false, 1), of(false, true, 1), true},
+		{of(true, true, 1), of(true, false, 1), false},
+		{of(false, false, 1), of(true, true, 1), false},
+		{of(true, false, 1), of(false, false, 2), false},
+		{of(false, false, 1), of(true, false, 2), false},
+		{of(true, false, 1), of(true, false, 2), true},
+	} {
+		if got := c.known.same(c.other); got != c.want {
+			t.Errorf("trusted %v, namespaced %v at %d, then %v, %v at %d: %v", c.known.Trusted, c.known.Namespaced,
+				c.known.status.Ctim.Sec, c.other.Trusted, c.other.Namespaced, c.other.status.Ctim.Sec, got)
+		}
+	}
 }

@@ -168,14 +168,14 @@ type daemonSet struct {
 
 // The agent has the capabilities of docs/privileges.md and nothing more: each is there by name, and nothing is writable.
 func TestKubernetesPrivileges(t *testing.T) {
-	all := []string{"BPF", "PERFMON", "NET_ADMIN", "SYS_PTRACE", "CHECKPOINT_RESTORE", "DAC_READ_SEARCH"}
+	all := []string{"BPF", "PERFMON", "NET_ADMIN", "SYS_PTRACE", "CHECKPOINT_RESTORE", "SETUID", "SETGID", "DAC_READ_SEARCH"}
 	for _, c := range []struct {
 		values string
 		want   []string
 	}{
 		{"wire=true", all},
-		{"wire=false", []string{"BPF", "PERFMON", "SYS_PTRACE", "CHECKPOINT_RESTORE", "DAC_READ_SEARCH"}},
-		{"discovery=false", []string{"BPF", "PERFMON", "NET_ADMIN"}},
+		{"wire=false", []string{"BPF", "PERFMON", "SYS_PTRACE", "CHECKPOINT_RESTORE", "SETUID", "SETGID", "DAC_READ_SEARCH"}},
+		{"discovery=false", []string{"BPF", "PERFMON", "NET_ADMIN", "SETUID", "SETGID", "DAC_READ_SEARCH"}},
 	} {
 		decoder := yaml.NewDecoder(bytes.NewReader(template(t, "--set", c.values)))
 		found := false

@@ -42,18 +42,19 @@ type Config struct {
 
 // Agent traces the programs of this host. Its methods are safe for concurrent use, but Run is called once.
 type Agent struct {
-	cfg     config.Config // in effect
-	load    func() (config.Config, error)
-	version string
-	stdout  *os.File
-	log     *slog.Logger
-	level   *slog.LevelVar
-	user    privileges.User
-	reloads chan struct{} // holds at most one pending request
-	stop    func()        // ends Run
-	follow  int
-	ready   func()
-	outcome Outcome // written by Run
+	cfg      config.Config // in effect
+	load     func() (config.Config, error)
+	version  string
+	stdout   *os.File
+	log      *slog.Logger
+	level    *slog.LevelVar
+	refusals refusalHandler // of log
+	user     privileges.User
+	reloads  chan struct{} // holds at most one pending request
+	stop     func()        // ends Run
+	follow   int
+	ready    func()
+	outcome  Outcome // written by Run
 
 	fitted      resources.Fitted
 	limits      *limits.Monitor
@@ -79,6 +80,8 @@ func New(c Config) (*Agent, error) {
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
+	a.refusals = newRefusalHandler(a.log.Handler())
+	a.log = slog.New(a.refusals)
 	if a.level == nil {
 		a.level = new(slog.LevelVar)
 	}

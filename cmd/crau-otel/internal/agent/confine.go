@@ -44,6 +44,7 @@ func (a *Agent) enterSandbox() bool {
 		a.warnUnconfined(err)
 		return false
 	}
+	a.refusals.state.sandboxed.Store(true)
 	return true
 }
 

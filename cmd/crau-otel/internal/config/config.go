@@ -254,6 +254,6 @@ func Default() Config {
 		Limits:   Limits{OpenContexts: 65536, TreeSpans: 4096, Processes: 8192, ProcessRate: 2_000_000, OpenBytes: 16 * MiB, QueueBytes: 32 * MiB},
 		Sampling: Sampling{Keep: []string{}},
 		Shutdown: Shutdown{Timeout: 10 * time.Second},
-		Sandbox:  false,
+		Sandbox:  true,
 	}
 }

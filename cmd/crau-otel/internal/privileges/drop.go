@@ -56,30 +56,43 @@ func Drop(u User, keep Set) error {
 // overflowID is the user and group that own no files, as the kernel has it.
 const overflowID = 65534
 
+// yielding are the capabilities that [YieldFiles] needs: to become nobody, and to read the files of others then.
+var yielding = Of(capability.CAP_SETUID, capability.CAP_SETGID, capability.CAP_DAC_READ_SEARCH)
+
 // YieldFiles makes every thread of this process access files as nobody does, except that it can read all of them, and
-// limits its capabilities to those that crau-otel uses and those in more. It is for a process that stays root, which would otherwise own the
-// files of the host. Programs that it executes are not affected.
+// limits its capabilities to those that crau-otel uses and those in more. It is for a process that stays root, which would
+// otherwise own the files of the host. Programs that it executes are not affected. Without the capabilities that this takes,
+// the process stays the owner of root's files, which the error says, and only its capabilities are limited.
 func YieldFiles(more Set) error {
 	keep := more
 	for _, n := range Needs() {
 		keep |= Of(n.Cap)
 	}
-	_, permitted, err := read()
+	effective, permitted, err := read()
 	if err != nil {
 		return err
 	}
+	if missing := yielding &^ effective; missing != 0 {
+		err = fmt.Errorf("access files as nobody: missing capabilities: %s", missing.names())
+	} else {
+		err = becomeNobody()
+	}
+	if limitErr := limit(permitted.covering(keep)); limitErr != nil {
+		err = errors.Join(err, fmt.Errorf("give up capabilities: %w", limitErr))
+	}
+	return err
+}
+
+// becomeNobody makes every thread access files as nobody. All but the effective capabilities stay.
+func becomeNobody() error {
 	if err := syscall.Setgroups(nil); err != nil {
 		return fmt.Errorf("leave groups: %w", err)
 	}
 	// These two return the previous id, and no error.
 	for _, call := range []uintptr{syscall.SYS_SETFSGID, syscall.SYS_SETFSUID} {
-		_, _, errno := syscall.AllThreadsSyscall(call, overflowID, 0, 0)
-		if errno != 0 {
+		if _, _, errno := syscall.AllThreadsSyscall(call, overflowID, 0, 0); errno != 0 {
 			return fmt.Errorf("access files as nobody: %w", errno)
 		}
-	}
-	if err := limit(permitted.covering(keep)); err != nil {
-		return fmt.Errorf("give up capabilities: %w", err)
 	}
 	return nil
 }

@@ -24,6 +24,17 @@ func Of(caps ...capability.Cap) Set {
 // Has reports whether c is in the set.
 func (s Set) Has(c capability.Cap) bool { return s&Of(c) != 0 }
 
+// names returns the names of the capabilities in the set in one line.
+func (s Set) names() string {
+	var needs []Need
+	for c := range capability.Cap(64) {
+		if s.Has(c) {
+			needs = append(needs, Need{Cap: c})
+		}
+	}
+	return Names(needs)
+}
+
 // implied are the capabilities that were split off CAP_SYS_ADMIN. Only for these, the kernel accepts CAP_SYS_ADMIN as
 // well.
 const implied = Set(1<<capability.CAP_BPF | 1<<capability.CAP_PERFMON | 1<<capability.CAP_CHECKPOINT_RESTORE)

@@ -134,7 +134,57 @@ func (s system) runService(t *testing.T) {
 
 // TestUnitIsConfined compares the exposure that systemd computes for the unit with the limit that docs/install.md states.
 func TestUnitIsConfined(t *testing.T) {
-	out := run(t, nil, "systemd-analyze", "security", "--offline=yes", "--threshold=20", "--no-pager",
+	out := run(t, nil, "systemd-analyze", "security", "--offline=yes", "--threshold=22", "--no-pager",
 		filepath.Join(root, "packaging/crau-otel.service"))
 	t.Log(out[strings.LastIndex(strings.TrimSpace(out), "\n")+1:])
+}
+
+// TestUnitAllowsWhatTheAgentCalls applies the unit's filter of system calls as systemd does: line after line, a group that is
+// taken away takes calls away that were named before.
+func TestUnitAllowsWhatTheAgentCalls(t *testing.T) {
+	groups := make(map[string][]string)
+	group := ""
+	for line := range strings.Lines(run(t, nil, "systemd-analyze", "syscall-filter", "--no-pager")) {
+		switch name := strings.TrimSpace(line); {
+		case strings.HasPrefix(line, "@"):
+			group = name
+		case name != "" && !strings.HasPrefix(name, "#"):
+			groups[group] = append(groups[group], name)
+		}
+	}
+	unit, err := os.ReadFile(filepath.Join(root, "packaging/crau-otel.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed := make(map[string]bool)
+	var set func(name string, to bool)
+	set = func(name string, to bool) {
+		if !strings.HasPrefix(name, "@") {
+			allowed[name] = to
+		}
+		for _, member := range groups[name] {
+			set(member, to)
+		}
+	}
+	for line := range strings.Lines(string(unit)) {
+		if names, ok := strings.CutPrefix(line, "SystemCallFilter="); ok {
+			names, denied := strings.CutPrefix(names, "~")
+			for name := range strings.FieldsSeq(names) {
+				set(name, !denied)
+			}
+		}
+	}
+	for _, call := range []string{
+		"bpf", "seccomp", "prctl", "process_vm_readv", "name_to_handle_at", "open_by_handle_at", "setpriority", "ioprio_set",
+		"prlimit64", "fcntl", "statx", "mmap", "epoll_pwait", "socket", "connect", "unlinkat", "tgkill",
+	} {
+		if !allowed[call] {
+			t.Errorf("the unit refuses %s", call)
+		}
+	}
+	for _, call := range []string{"ptrace", "mount", "init_module", "perf_event_open", "setuid", "chown"} {
+		if allowed[call] {
+			t.Errorf("the unit allows %s", call)
+		}
+	}
 }

@@ -121,7 +121,7 @@ func (r *Resolver) describe(pid uint32, p event.Process, place host.Place) []att
 		}
 	}
 	executed, buildID := p, ""
-	if loaded, ok := r.loadedBy(pid, p); ok {
+	if loaded, ok := r.loadedBy(pid, p, ownerAt(place, p.UID).ID); ok {
 		p.Executable, buildID = loaded.name, loaded.buildID
 		attrs = append(attrs, semconv.ServiceName(loaded.name), semconv.ProcessExecutableName(loaded.name))
 	} else {

@@ -27,13 +27,13 @@ type loaded struct{ name, buildID string }
 
 // loadedBy returns the program of a process whose executable is a dynamic loader, as that of "ld.so PROGRAM" is. The kernel
 // knows the loader only, and arguments are the process's to choose; what tells is which files are mapped to be executed. If
-// exactly one of them is a program, this is it. As with any process, its owner has chosen it.
-func (r *Resolver) loadedBy(pid uint32, p event.Process) (loaded, bool) {
+// exactly one of them is a program, this is it. As with any process, its owner has chosen it. owner is the process's.
+func (r *Resolver) loadedBy(pid uint32, p event.Process, owner string) (loaded, bool) {
 	if !loaderName.MatchString(p.Executable) || !alive(pid, p) {
 		return loaded{}, false
 	}
 	process := host.Process(pid)
-	question := &host.Question{Subject: host.Subject{Process: process}}
+	question := &host.Question{Subject: host.Subject{Process: process, Owner: owner}, Urgent: true}
 	result := make(chan []loaded, 1)
 	question.Ask = func() { result <- programsOf(process, question.Step) }
 	if r.helpers.Ask(question) == 0 {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package memo has the cache that the agent's fast paths share: a direct-mapped table that remembers results by key.
+// Package memo has the cache that the agent's fast paths share: a two-way table that remembers results by key.
 //
-// A [Table] has a fixed number of slots. A key's hash selects one slot, and a new entry replaces whatever the slot
-// holds. There are no chains, no ages and no locks, so a lookup costs a multiplication and one comparison. Keys are
-// always compared in full: a poor hash makes lookups miss, never return another key's value.
+// A [Table] has a fixed number of slots. A key's hash selects two of them, and a new entry replaces the older one there.
+// There are no chains, no ages and no locks, so a lookup costs a multiplication and one or two comparisons. With one slot
+// for each hash, one in four programs has two names that replace each other in every handshake. Keys are always compared
+// in full: a poor hash makes lookups miss, never return another key's value.
 //
 // The caller supplies the hash, since a cheap one usually exists: [Sample] for text, an address, or a sum of numbers.
 // The table spreads it over the slots.

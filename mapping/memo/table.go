@@ -4,7 +4,7 @@ package memo
 
 import "math/bits"
 
-// Table remembers one value per slot, together with its key. Create one with [New].
+// Table remembers values together with their keys, two for each hash. Create one with [New].
 type Table[K comparable, V any] struct {
 	slots []slot[K, V]
 	shift uint8 // of a spread hash, to the number of its slot
@@ -25,7 +25,11 @@ func New[K comparable, V any](size int) Table[K, V] {
 // Get returns the value that is remembered for the key, nil if there is none. The pointer is valid until the next Put
 // or Clear. Equal keys must come with equal hashes to be found.
 func (t *Table[K, V]) Get(hash uint64, key K) *V {
-	if s := t.slot(hash); s.used && s.key == key {
+	set := t.set(hash)
+	if s := &set[0]; s.used && s.key == key {
+		return &s.value
+	}
+	if s := &set[1]; s.used && s.key == key {
 		return &s.value
 	}
 	return nil
@@ -33,23 +37,33 @@ func (t *Table[K, V]) Get(hash uint64, key K) *V {
 
 // Put remembers a value for the key. It returns the value that was replaced, whatever its key, or the zero value.
 func (t *Table[K, V]) Put(hash uint64, key K, value V) (replaced V) {
-	s := t.slot(hash)
-	replaced = s.value
-	*s = slot[K, V]{key, value, true}
+	set := t.set(hash)
+	if s := &set[0]; s.used && s.key == key {
+		replaced, s.value = s.value, value
+		return replaced
+	}
+	replaced = set[1].value
+	set[1], set[0] = set[0], slot[K, V]{key, value, true}
 	return replaced
 }
 
 // Clear empties the table.
 func (t *Table[K, V]) Clear() { clear(t.slots) }
 
-// slot returns the hash's slot. The multiplication (Fibonacci hashing) lets every bit of the hash count.
-func (t *Table[K, V]) slot(hash uint64) *slot[K, V] {
-	return &t.slots[hash*0x9E3779B97F4A7C15>>(t.shift&63)]
+// set returns the hash's two slots, the one with the newer entry first. The multiplication (Fibonacci hashing) lets
+// every bit of the hash count.
+func (t *Table[K, V]) set(hash uint64) *[2]slot[K, V] {
+	i := hash * 0x9E3779B97F4A7C15 >> (t.shift & 63) &^ 1
+	return (*[2]slot[K, V])(t.slots[i : i+2])
 }
 
 // GetBytes is Get for a key that is at hand as bytes. It does not allocate.
 func GetBytes[V any](t *Table[string, V], hash uint64, key []byte) *V {
-	if s := t.slot(hash); s.used && s.key == string(key) {
+	set := t.set(hash)
+	if s := &set[0]; s.used && s.key == string(key) {
+		return &s.value
+	}
+	if s := &set[1]; s.used && s.key == string(key) {
 		return &s.value
 	}
 	return nil

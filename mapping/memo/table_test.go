@@ -35,23 +35,26 @@ func TestGetReturnsOnlyWhatWasPutForTheKey(t *testing.T) {
 	}
 }
 
-func TestSameSlotHoldsTheNewestKey(t *testing.T) {
+func TestSameHashHoldsTheTwoNewestKeys(t *testing.T) {
 	t.Parallel()
 	table := memo.New[string, int](16)
-	if replaced := table.Put(7, "a", 1); replaced != 0 {
-		t.Errorf("first Put replaced %d", replaced)
+	for i, c := range []struct {
+		key             string
+		value, replaced int
+	}{
+		{"a", 1, 0}, {"b", 2, 0}, {"c", 3, 1}, {"c", 4, 3}, {"b", 5, 2}, {"d", 6, 4},
+	} {
+		if replaced := table.Put(7, c.key, c.value); replaced != c.replaced {
+			t.Errorf("Put %d replaced %d, want %d", i, replaced, c.replaced)
+		}
 	}
-	if replaced := table.Put(7, "b", 2); replaced != 1 {
-		t.Errorf("second Put replaced %d, want 1", replaced)
-	}
-	if table.Get(7, "a") != nil {
-		t.Error("the replaced key is still found")
-	}
-	if got := table.Get(7, "b"); got == nil || *got != 2 {
-		t.Error("the newest key is not found")
+	for key, want := range map[string]int{"a": 0, "b": 5, "c": 0, "d": 6} {
+		if got := table.Get(7, key); (got != nil) != (want != 0) || got != nil && *got != want {
+			t.Errorf("%s: %v, want %d", key, got, want)
+		}
 	}
 	table.Clear()
-	if table.Get(7, "b") != nil {
+	if table.Get(7, "d") != nil {
 		t.Error("found after Clear")
 	}
 }

@@ -84,8 +84,8 @@ static __always_inline void classify(struct __sk_buff *skb, struct bpf_sock *sk,
 	d->prefix_len = 0;
 }
 
-/* Follows the records of TLS in a packet. Returns 1 at the first one that is encrypted. */
-static __always_inline int follow_records(struct __sk_buff *skb, struct packet *p, struct direction *d)
+/* Follows the records of TLS in a packet. Returns how much of it goes before the body of the first one that is encrypted. */
+static __always_inline __u32 follow_records(struct __sk_buff *skb, struct packet *p, struct direction *d)
 {
 	__u8 header[5];
 
@@ -97,7 +97,7 @@ static __always_inline int follow_records(struct __sk_buff *skb, struct packet *
 		if (at > 65535 || bpf_skb_load_bytes(skb, p->offset + at, header, sizeof(header)))
 			return 0;
 		if (header[0] == 0x17)
-			return 1;
+			return at + sizeof(header);
 		d->next += sizeof(header) + ((__u32)header[3] << 8 | header[4]);
 	}
 	return 0;
@@ -112,9 +112,12 @@ static __always_inline __u16 closing(const struct packet *p)
 static __always_inline void follow(struct __sk_buff *skb, struct bpf_sock *sk, struct conn *c, struct packet *p)
 {
 	struct direction *d = direction(c, p->egress);
+	__u32 clear = c->protocol == CRAU_WIRE_TLS ? follow_records(skb, p, d) : 0;
 
-	if (c->protocol == CRAU_WIRE_TLS && follow_records(skb, p, d))
+	if (clear) {
 		d->finished = 1;
+		p->len = clear; /* a flight of certificates would take 32 times as much of the ring */
+	}
 	if (d->packets >= CRAU_WIRE_PACKETS || d->bytes >= CRAU_WIRE_BYTES)
 		d->finished = 1;
 	if (p->tcp_flags & (TCP_FIN | TCP_RST)) {

@@ -210,7 +210,7 @@ func (s *Sensor) emitEnd(c *connection) {
 
 // begin starts an event of one of a connection's contexts.
 func (s *Sensor) begin(kind event.Kind, c *connection, context, time uint64) {
-	s.pairs = s.pairs[:0]
+	s.pairs, s.bytesOfPairs = s.pairs[:0], s.bytesOfPairs[:0]
 	s.event = event.Event{
 		Kind: kind, Time: time, Context: context | c.socket, Parent: event.NoParent, PID: c.pid, TID: c.tid, File: event.Wire,
 	}
@@ -225,14 +225,21 @@ func (s *Sensor) send() {
 }
 
 func (s *Sensor) word(key string, value uint64) {
-	s.pairs = append(s.pairs, event.Pair{Key: []byte(key), Type: event.Word, Word: value})
+	s.pairs = append(s.pairs, event.Pair{Key: s.bytesOf(key), Type: event.Word, Word: value})
+}
+
+// bytesOf returns a text as bytes that are valid until the next event begins.
+func (s *Sensor) bytesOf(text string) []byte {
+	start := len(s.bytesOfPairs)
+	s.bytesOfPairs = append(s.bytesOfPairs, text...)
+	return s.bytesOfPairs[start:len(s.bytesOfPairs):len(s.bytesOfPairs)]
 }
 
 // maxText is the longest value that the kernel's program takes of a library.
 const maxText = 256
 
 func (s *Sensor) text(key, value string) {
-	p := event.Pair{Key: []byte(key), Type: event.String, Value: []byte(value)}
+	p := event.Pair{Key: s.bytesOf(key), Type: event.String, Value: s.bytesOf(value)}
 	if len(value) > maxText {
 		p.Value, p.Flags = p.Value[:maxText], event.Cut
 		s.event.Flags |= event.Cut
@@ -245,11 +252,12 @@ func (s *Sensor) codepoints(key string, ids []uint16) {
 	if len(ids) == 0 {
 		return
 	}
-	value := make([]byte, 0, 2*len(ids))
+	start := len(s.bytesOfPairs)
 	for _, id := range ids[:min(len(ids), maxText/2)] {
-		value = append(value, byte(id>>8), byte(id))
+		s.bytesOfPairs = append(s.bytesOfPairs, byte(id>>8), byte(id))
 	}
-	s.pairs = append(s.pairs, event.Pair{Key: []byte(key), Type: event.Blob, Value: value, Word: uint64(2 * len(ids))})
+	value := s.bytesOfPairs[start:len(s.bytesOfPairs):len(s.bytesOfPairs)]
+	s.pairs = append(s.pairs, event.Pair{Key: s.bytesOf(key), Type: event.Blob, Value: value, Word: uint64(2 * len(ids))})
 }
 
 // role returns which side the process is.

@@ -3,6 +3,7 @@
 package wire_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -28,6 +29,9 @@ type recorder struct {
 	mu     sync.Mutex
 	events map[uint32][]string // by process
 	sensor *wire.Sensor
+
+	own  map[uint64]bool     // sockets of this process
+	ends map[uint64][][]byte // by socket: the last payload of each direction, unless the connection closed
 }
 
 func (r *recorder) Handle(*event.Event) {}
@@ -41,6 +45,12 @@ func (r *recorder) Tick(now uint64) {
 func (r *recorder) packet(p *event.Packet) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if p.Flags&event.Owned != 0 && p.PID == uint32(os.Getpid()) {
+		r.own[p.Socket] = true
+	}
+	if p.Flags&(event.Last|event.Close) == event.Last {
+		r.ends[p.Socket] = append(r.ends[p.Socket], bytes.Clone(p.Payload))
+	}
 	r.sensor.Packet(p)
 }
 
@@ -68,7 +78,7 @@ func start(t *testing.T) (*recorder, *tracer.Tracer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &recorder{events: make(map[uint32][]string)}
+	r := &recorder{events: make(map[uint32][]string), own: make(map[uint64]bool), ends: make(map[uint64][][]byte)}
 	if r.sensor, err = wire.New(wire.Config{Emit: r.emit}); err != nil {
 		t.Fatal(err)
 	}
@@ -140,6 +150,21 @@ func TestKernelGoTLS(t *testing.T) {
 		if n != wanted {
 			t.Errorf("%s: %d times, want %d", want, n, wanted)
 		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for socket := range r.own {
+		if len(r.ends[socket]) != 2 {
+			t.Errorf("%d directions of a connection end, want 2", len(r.ends[socket]))
+		}
+		for _, payload := range r.ends[socket] {
+			if record := payload[max(0, len(payload)-5):]; !bytes.HasPrefix(record, []byte{23, 3, 3}) {
+				t.Errorf("the last packet ends with %x, want the header of an encrypted record and nothing of its body", record)
+			}
+		}
+	}
+	if len(r.own) != 2 {
+		t.Errorf("%d sockets, want 2", len(r.own))
 	}
 	stats, err := tr.WireStats()
 	if err != nil {

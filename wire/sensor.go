@@ -57,8 +57,11 @@ type Sensor struct {
 	shares      map[owner]*share
 	bytes       int // kept of all connections
 	stats       Stats
-	event       event.Event
-	pairs       []event.Pair
+
+	// The event under construction, its pairs, and the bytes of their keys and values: reused.
+	event        event.Event
+	pairs        []event.Pair
+	bytesOfPairs []byte
 }
 
 // connection is one socket's.

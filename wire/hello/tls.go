@@ -108,8 +108,11 @@ func (c *Conn) decodeRecord(d Direction) bool {
 		if s.sealed {
 			break
 		}
-		s.messages = append(s.messages, body...)
-		c.decodeMessages(d)
+		messages := body // nearly always a whole message, which need not be copied
+		if len(s.messages) > 0 {
+			messages = append(s.messages, body...)
+		}
+		s.messages = append(s.messages[:0], c.decodeMessages(d, messages)...)
 	}
 	return true
 }
@@ -174,28 +177,28 @@ func (c *Conn) alert(d Direction, body []byte) {
 	c.state = StateFailed
 }
 
-// decodeMessages decodes the handshake messages that are complete.
-func (c *Conn) decodeMessages(d Direction) {
-	s := &c.sides[d]
-	for c.state == StateOpen && !s.sealed && len(s.messages) >= messageHeader {
-		if !expected(d, s.messages[0]) {
+// decodeMessages decodes the handshake messages that are complete, and returns the rest.
+func (c *Conn) decodeMessages(d Direction, messages []byte) []byte {
+	for c.state == StateOpen && !c.sides[d].sealed && len(messages) >= messageHeader {
+		if !expected(d, messages[0]) {
 			c.state = StateMalformed
-			return
+			break
 		}
-		length := int(s.messages[1])<<16 | int(s.messages[2])<<8 | int(s.messages[3])
+		length := int(messages[1])<<16 | int(messages[2])<<8 | int(messages[3])
 		if length > MaxBytes {
 			c.state = StateTooLong
-			return
+			break
 		}
-		if len(s.messages) < messageHeader+length {
-			return
+		if len(messages) < messageHeader+length {
+			break
 		}
-		typ, body := s.messages[0], s.messages[messageHeader:messageHeader+length]
-		s.messages = s.messages[messageHeader+length:]
+		typ, body := messages[0], messages[messageHeader:messageHeader+length]
+		messages = messages[messageHeader+length:]
 		if !c.message(d, typ, body) {
 			c.state = StateMalformed
 		}
 	}
+	return messages
 }
 
 // expected reports whether a side may send a message of that type before it encrypts.

@@ -97,15 +97,6 @@ func namesBelow(s *harness.Span) []string {
 	return slices.Compact(found)
 }
 
-func want(t *testing.T, s *harness.Span, attributes map[string]any) {
-	t.Helper()
-	for k, w := range attributes {
-		if got := s.Attributes[k]; fmt.Sprint(got) != fmt.Sprint(w) {
-			t.Errorf("%s is %v, want %v in\n%s", k, got, w, s.Text())
-		}
-	}
-}
-
 // byRole splits handshakes into those of clients and of servers.
 func byRole(t *testing.T, roots []*harness.Span) (clients, servers []*harness.Span) {
 	t.Helper()

@@ -3,147 +3,38 @@
 package e2e
 
 import (
-	"bytes"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// recordedHello is a ClientHello of TLS 1.3 that offers X25519, in a record.
-var recordedHello = sync.OnceValue(func() []byte {
-	client, server := net.Pipe()
-	defer client.Close()
-	defer server.Close()
-	go func() {
-		_ = tls.Client(client, &tls.Config{ServerName: "x", CurvePreferences: []tls.CurveID{tls.X25519}}).Handshake()
-	}()
-	hello := make([]byte, 4096)
-	n, _ := server.Read(hello)
-	return hello[:n]
-})
-
-// recordedAnswer is a ServerHello of TLS 1.3 that chooses X25519, and an encrypted record.
-func recordedAnswer() []byte {
-	body := append([]byte{3, 3}, make([]byte, 32)...)
-	body = append(body, 0, 0x13, 1, 0, 0, 46, 0, 43, 0, 2, 3, 4, 0, 51, 0, 36, 0, 29, 0, 32)
-	body = append(body, make([]byte, 32)...)
-	message := append([]byte{2, 0, 0, byte(len(body))}, body...)
-	record := append([]byte{22, 3, 3, 0, byte(len(message))}, message...)
-	return append(record, append([]byte{23, 3, 3, 0, 100}, make([]byte, 100)...)...)
-}
-
-// A connection of the flood is one of these, by its number. Of ten, seven are handshakes.
-const (
-	kindPlain   = 7 // no TLS
-	kindGarbage = 8 // what starts like a ClientHello and is none
-	kindLong    = 9 // a ClientHello of 64 KiB in 200 records
-)
-
-// opening is what the client of a flood says first.
-func opening(kind int) []byte {
-	switch kind {
-	case kindPlain:
-		return []byte("EHLO example\r\n")
-	case kindGarbage:
-		return append([]byte{22, 3, 1, 0, 40, 1, 0, 0, 36}, bytes.Repeat([]byte{0xff}, 36)...)
-	case kindLong:
-		var records []byte
-		message := append([]byte{1, 0, 0xff, 0xfc}, make([]byte, 0xfffc)...)
-		for len(message) > 0 {
-			n := min(len(message), 64<<10/200)
-			records = append(append(records, 22, 3, 1, byte(n>>8), byte(n)), message[:n]...)
-			message = message[n:]
-		}
-		return records
-	}
-	return recordedHello()
-}
-
-// serveRecorded answers a recorded ClientHello with a recorded ServerHello, and reads whatever else comes.
-func serveRecorded(args []string) error {
-	l, err := listen(args[0])
-	if err != nil {
-		return err
-	}
-	hello, answer := recordedHello(), recordedAnswer()
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			return err
-		}
-		go func() {
-			defer c.Close()
-			first := make([]byte, len(hello))
-			if _, err := io.ReadFull(c, first); err == nil && first[0] == 22 && first[3] == hello[3] && first[4] == hello[4] {
-				_, _ = c.Write(answer)
-			}
-			_, _ = io.Copy(io.Discard, c)
-		}()
-	}
-}
-
-// flood makes connections to a port: how many, and on how many threads. It prints how many it made a second.
-func flood(args []string) error {
-	count, _ := strconv.Atoi(args[1])
-	threads, _ := strconv.Atoi(args[2])
-	finished := append([]byte{20, 3, 3, 0, 1, 1, 23, 3, 3, 0, 53}, make([]byte, 53)...)
-	size := len(recordedAnswer())
-	var next atomic.Int64
-	var failed atomic.Pointer[error]
-	var wg sync.WaitGroup
-	start := time.Now()
-	for range threads {
-		wg.Go(func() {
-			answer := make([]byte, size)
-			for n := int(next.Add(1)) - 1; n < count; n = int(next.Add(1)) - 1 {
-				c, err := net.Dial("tcp", "127.0.0.1:"+args[0])
-				if err != nil {
-					failed.Store(&err)
-					return
-				}
-				kind := n % 10
-				_, _ = c.Write(opening(kind))
-				if kind < kindPlain {
-					if _, err := io.ReadFull(c, answer); err != nil {
-						failed.Store(&err)
-					}
-					_, _ = c.Write(finished)
-				}
-				_ = c.(*net.TCPConn).CloseWrite()
-				_, _ = io.Copy(io.Discard, c)
-				_ = c.Close()
-			}
-		})
-	}
-	wg.Wait()
-	fmt.Println(int(float64(count) / time.Since(start).Seconds()))
-	if err := failed.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
-
-// Every connection is reported as what it is, or counted, at the rate that this machine makes them.
+// Every connection is reported as what it is, or counted, at 5,000 a second and at the rate that this machine makes them.
 func TestWireAccountsForEveryConnection(t *testing.T) {
 	harness.RequireBPF(t)
+	f, err := harness.NewFlood(root, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, rate := range map[string]int{"at most 5,000 a second": 5000, "as fast as possible": 0} {
+		t.Run(name, func(t *testing.T) { accountForFlood(t, f, rate) })
+	}
+}
+
+func accountForFlood(t *testing.T, f *harness.Flood, rate int) {
 	port := freePort(t)
-	server := serve(t, peer("serve-recorded", port), port)
+	server := serve(t, f.Server(port, 8), port)
 	a := startWire(t)
 	const count = 10000
-	client := peer("flood", port, strconv.Itoa(count), "16")
+	client := f.Client(port, 4, count, rate)
 	out, err := client.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -168,7 +59,7 @@ func TestWireAccountsForEveryConnection(t *testing.T) {
 	if partial > n["packets.lost"] {
 		t.Errorf("%d handshakes are reported in part, of connections with %d lost packets", partial, n["packets.lost"])
 	}
-	if expected := 2 * count * 7 / 10; reported > expected || reported+lost < expected {
+	if expected := 2 * count * harness.FloodHandshakes / 10; reported > expected || reported+lost < expected {
 		t.Errorf("%d handshakes are reported, and %d connections lost, of %d", reported, lost, expected)
 	}
 	// Connections of other programs on this host count as well.
@@ -197,7 +88,7 @@ func halfOpen(args []string) error {
 			return err
 		}
 		defer c.Close()
-		if _, err := c.Write(recordedHello()); err != nil {
+		if _, err := c.Write(harness.RecordedHello()); err != nil {
 			return err
 		}
 	}

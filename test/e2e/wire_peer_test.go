@@ -31,8 +31,7 @@ import (
 // that they also run in the virtual machines of test/vm.
 var peers = map[string]func(args []string) error{
 	"https": serveHTTPS, "get": getHTTPS, "smtp": serveSMTP, "load": loadTLS,
-	"serve-recorded": serveRecorded, "flood": flood, "silence": serveSilence, "half-open": halfOpen,
-	"again": connectAgain,
+	"silence": serveSilence, "half-open": halfOpen, "again": connectAgain,
 }
 
 const peerVariable = "E2E_PEER"

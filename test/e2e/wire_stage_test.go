@@ -203,29 +203,21 @@ func (got shakes) check(t *testing.T, want shakes) {
 }
 
 // connections returns the agent's account of connections, and checks that it adds up.
-func connections(t *testing.T, a *harness.TestAgent) map[string]int {
+func connections(t *testing.T, a *harness.TestAgent) harness.Totals {
 	t.Helper()
-	n := make(map[string]int)
-	sum := 0
-	for line := range strings.Lines(a.Log()) {
-		_, fields, ok := strings.Cut(line, "msg=connections")
-		if !ok {
-			continue
-		}
-		for _, field := range strings.Fields(fields) {
-			key, value, _ := strings.Cut(field, "=")
-			count, err := strconv.Atoi(value)
-			if err != nil {
-				continue
-			}
-			n[strings.TrimPrefix(key, "connections.")] = count
-			if !strings.HasPrefix(key, "packets.") {
-				sum += count
-			}
-		}
-	}
-	if n["seen"] == 0 || sum != 2*n["seen"] {
-		t.Errorf("connections do not add up: %v", n)
+	n, err := harness.ParseConnections(a.Log())
+	if err != nil {
+		t.Error(err)
 	}
 	return n
+}
+
+// want compares attributes of a span. One that is nil must not be there.
+func want(t *testing.T, s *harness.Span, attributes map[string]any) {
+	t.Helper()
+	for k, w := range attributes {
+		if got := s.Attributes[k]; fmt.Sprint(got) != fmt.Sprint(w) {
+			t.Errorf("%s is %v, want %v in\n%s", k, got, w, s.Text())
+		}
+	}
 }

@@ -3,7 +3,6 @@
 package harness
 
 import (
-	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -77,17 +76,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // ClientHello returns the record of the ClientHello that crypto/tls sends.
 func ClientHello(t testing.TB, config *tls.Config) []byte {
 	t.Helper()
-	client, server := net.Pipe()
-	defer client.Close()
-	defer server.Close()
-	go func() { _ = tls.Client(client, config).HandshakeContext(context.Background()) }()
-	header := make([]byte, 5)
-	if _, err := io.ReadFull(server, header); err != nil {
+	hello, err := clientHello(config)
+	if err != nil {
 		t.Fatal(err)
 	}
-	body := make([]byte, int(header[3])<<8|int(header[4]))
-	if _, err := io.ReadFull(server, body); err != nil {
-		t.Fatal(err)
-	}
-	return append(header, body...)
+	return hello
 }

@@ -3,7 +3,6 @@
 package harness
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -16,9 +15,11 @@ type Totals map[string]int
 var numberField = regexp.MustCompile(`([a-z_.]+)=(\d+)\b`)
 
 // ParseTotals finds the line with the totals in a log in text format.
-func ParseTotals(log string) (Totals, error) {
+func ParseTotals(log string) (Totals, error) { return parseTotals(log, "totals") }
+
+func parseTotals(log, message string) (Totals, error) {
 	for line := range strings.Lines(log) {
-		_, fields, ok := strings.Cut(line, "msg=totals")
+		_, fields, ok := strings.Cut(line, "msg="+message+" ")
 		if !ok {
 			continue
 		}
@@ -26,13 +27,32 @@ func ParseTotals(log string) (Totals, error) {
 		for _, m := range numberField.FindAllStringSubmatch(fields, -1) {
 			n, err := strconv.Atoi(m[2])
 			if err != nil {
-				return nil, fmt.Errorf("parse totals: %w", err)
+				return nil, fmt.Errorf("parse %s: %w", message, err)
 			}
 			totals[m[1]] = n
 		}
 		return totals, nil
 	}
-	return nil, errors.New("parse totals: none in the log")
+	return nil, fmt.Errorf("parse %s: none in the log", message)
+}
+
+// ParseConnections finds the account of connections in a log in text format. It is an error if seen is not the sum of the
+// others; those of packets are not part of it.
+func ParseConnections(log string) (Totals, error) {
+	n, err := parseTotals(log, "connections")
+	if err != nil {
+		return nil, err
+	}
+	sum := 0
+	for key, value := range n {
+		if !strings.HasPrefix(key, "packets.") {
+			sum += value
+		}
+	}
+	if n["seen"] == 0 || sum != 2*n["seen"] {
+		return n, fmt.Errorf("connections do not add up: %v", n)
+	}
+	return n, nil
 }
 
 // Lost returns the lost hits by loss reason, without reasons that lost nothing.

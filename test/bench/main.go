@@ -41,8 +41,11 @@ type config struct {
 	gnutlsRounds int
 	handshakes   int // a round
 	wireRounds   int
-	socketRounds int           // of the programs at sockets without an agent
-	wireTime     time.Duration // of a load in a round
+	wireTime     time.Duration // of a load in such a round
+
+	wireLoads        string // part of the names of the loads to measure
+	connectionRounds int    // of a second of connections each
+	connections      int    // of a flood
 }
 
 func main() {
@@ -73,9 +76,10 @@ func flags() (cfg config, err error) {
 	flag.DurationVar(&cfg.outage, "outage", 0, "for how long the receiver is away in a soak, at its start and once more")
 	flag.DurationVar(&cfg.sampleEvery, "sample-every", 10*time.Second, "time between two samples of a soak")
 	flag.IntVar(&cfg.gnutlsRounds, "gnutls-rounds", 0, "rounds of GnuTLS handshakes with each kind of key (7, quick 1)")
-	flag.IntVar(&cfg.wireRounds, "wire-rounds", 0, "rounds of traffic over sockets (10, quick 1)")
-	flag.IntVar(&cfg.socketRounds, "socket-rounds", 0, "rounds of such traffic with programs and without an agent (40, quick 3)")
-	flag.DurationVar(&cfg.wireTime, "wire-time", time.Second, "length of a load in such a round")
+	flag.IntVar(&cfg.wireRounds, "wire-rounds", 0, "rounds of traffic over open sockets (300, quick 20)")
+	flag.DurationVar(&cfg.wireTime, "wire-time", 20*time.Millisecond, "length of a load in such a round")
+	flag.StringVar(&cfg.wireLoads, "wire-loads", "", "`part` of the names of the loads over sockets to measure")
+	flag.IntVar(&cfg.connectionRounds, "connection-rounds", 0, "rounds of a second of TLS connections each (15, quick 1)")
 	flag.IntVar(&cfg.handshakes, "handshakes", 0, "GnuTLS handshakes in a round (2000, quick 300)")
 	flag.Func("agent", "`[NAME=]PATH` of a crau-otel to measure; repeat to compare (built from the repository)", func(s string) error {
 		name, path, ok := strings.Cut(s, "=")
@@ -104,8 +108,9 @@ func flags() (cfg config, err error) {
 	either(&cfg.hitRounds, 15, 3)
 	either(&cfg.gnutlsRounds, 7, 1)
 	either(&cfg.handshakes, 2000, 300)
-	either(&cfg.wireRounds, 10, 1)
-	either(&cfg.socketRounds, 40, 3)
+	either(&cfg.wireRounds, 300, 20)
+	either(&cfg.connectionRounds, 15, 1)
+	either(&cfg.connections, 20000, 5000)
 	if cfg.soak {
 		cfg.parts = "soak"
 		if cfg.loadTime == 0 {

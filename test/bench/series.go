@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"slices"
 )
@@ -26,13 +27,27 @@ func (s series) at(q float64) float64 {
 
 func (s series) median() float64 { return s.at(0.5) }
 
-// MarshalJSON writes the median and the quartiles.
+// interval returns a range that holds the median of endless rounds with a probability of 95%, whatever their distribution:
+// so many ranks around the middle.
+func (s series) interval() (low, high float64) {
+	n := float64(len(s))
+	half := 0.98 / math.Sqrt(max(n, 1))
+	return s.at(max(0, 0.5-half)), s.at(min(1, 0.5+half))
+}
+
+// estimate returns the median with its interval as text.
+func (s series) estimate() string {
+	low, high := s.interval()
+	return fmt.Sprintf("%.2f (%.2f-%.2f)", s.median(), low, high)
+}
+
+// MarshalJSON writes the median, its interval and the quartiles.
 func (s series) MarshalJSON() ([]byte, error) {
 	if len(s) == 0 {
 		return []byte("null"), nil
 	}
-	return json.Marshal(map[string]any{"median": s.median(), "q1": s.at(0.25), "q3": s.at(0.75), "rounds": len(s)})
+	low, high := s.interval()
+	return json.Marshal(map[string]any{
+		"median": s.median(), "q1": s.at(0.25), "q3": s.at(0.75), "low": low, "high": high, "rounds": len(s),
+	})
 }
-
-// IsZero reports whether there is nothing to write.
-func (s series) IsZero() bool { return len(s) == 0 }

@@ -5,129 +5,134 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
 // wireLoad is traffic over the loopback, of which both ends count.
 type wireLoad struct {
-	Name string  `json:"load"`
-	Most float64 `json:"at_most_percent"` // more CPU with crau-otel
-	// run makes traffic for that time and returns how much CPU time a unit of it took at both ends.
-	run func(s *wireStage, d time.Duration) (perUnit time.Duration, err error)
+	Name  string  `json:"load"`
+	Where string  `json:"ends_on"`
+	Most  float64 `json:"at_most_percent"` // more CPU with crau-otel
 
-	Base     series            `json:"ns_per_unit"`               // without crau-otel
-	Overhead map[string]series `json:"overhead_percent"`          // by agent, its own CPU time included
-	Agent    map[string]series `json:"agent_percent"`             // the agent's own CPU time alone
-	Empty    series            `json:"empty_percent,omitzero"`    // empty programs; see measureSockets
-	Programs series            `json:"programs_percent,omitzero"` // crau-otel's programs alone
+	Base     series                 `json:"ns_per_unit"`               // without programs at sockets
+	Runs     float64                `json:"runs_per_unit"`             // of programs at sockets
+	Empty    series                 `json:"empty_percent"`             // empty programs over none
+	Programs map[string]series      `json:"programs_percent"`          // by agent: its programs over none
+	ToEmpty  map[string]series      `json:"programs_to_empty_percent"` // by agent: its programs over empty ones
+	Agent    map[string]*agentShare `json:"agent"`
 
+	run   func(s *wireStage, where placement, d time.Duration) (amount, error)
+	where placement
 	opens bool // a unit opens a connection
 }
 
-func wireLoads() []*wireLoad {
-	return []*wireLoad{
-		{Name: "nginx, 1 KiB over kept connections", Most: 2, run: func(s *wireStage, d time.Duration) (time.Duration, error) {
-			return s.traffic(d, "get", s.http)
-		}},
-		{Name: "nginx, a TLS connection each", Most: 5, opens: true, run: (*wireStage).handshakes},
-		{Name: "one stream at full speed", Most: 0.5, run: func(s *wireStage, d time.Duration) (time.Duration, error) {
-			return s.traffic(d, "stream")
-		}},
-		{Name: "1-byte ping-pong", Most: 3, run: func(s *wireStage, d time.Duration) (time.Duration, error) {
-			return s.traffic(d, "pingpong")
-		}},
+// agentShare is the CPU time of an agent itself, over the traffic's, on average: its wakeups are too rare for a median.
+type agentShare struct {
+	With    float64 `json:"percent"`         // in the rounds with its programs
+	Without float64 `json:"percent_at_rest"` // in the rounds without any, which it spends on the processes of this machine
+}
+
+func wireLoads() (loads []*wireLoad) {
+	traffic := func(args ...string) func(*wireStage, placement, time.Duration) (amount, error) {
+		return func(s *wireStage, where placement, d time.Duration) (amount, error) {
+			return s.traffic(where, d, args...)
+		}
 	}
+	for _, where := range []placement{onEach, onOne} {
+		loads = append(loads, &wireLoad{
+			Name: "nginx, 1 KiB over kept connections", Most: 2, where: where,
+			run: func(s *wireStage, where placement, d time.Duration) (amount, error) {
+				return s.traffic(where, d, "get", s.http)
+			},
+		}, &wireLoad{Name: "one stream at full speed", Most: 0.5, where: where, run: traffic("stream")},
+			&wireLoad{Name: "1-byte ping-pong", Most: 3, where: where, run: traffic("pingpong")})
+	}
+	loads = append(loads, &wireLoad{
+		Name: "nginx, a TLS connection each", Most: 5, where: onOne, opens: true, run: (*wireStage).handshakes,
+	})
+	for _, l := range loads {
+		l.Where = l.where.name
+		l.Programs, l.ToEmpty, l.Agent = make(map[string]series), make(map[string]series), make(map[string]*agentShare)
+	}
+	return loads
 }
 
 // wireCost is what reading connections costs.
 type wireCost struct {
 	Loads  []*wireLoad `json:"loads"`
 	Packet *packetCost `json:"packet"`
+	Floods []*flood    `json:"floods"` // under the last agent
 }
 
-// measureWire measures traffic, and then the programs at sockets alone.
+// wireSubject is what is attached at sockets in a round.
+type wireSubject struct {
+	agent    string          // "" without one
+	programs *socketPrograms // nil for none
+	running  *agent          // reads what the programs send
+}
+
+// measureWire alternates rounds of traffic without programs, with empty ones and with those of each agent. All agents run
+// all the time: only their programs are attached and detached, so that rounds can be short and follow each other at once.
 func measureWire(cfg config, r *harness.Receiver) (_ *wireCost, err error) {
 	s, err := newWireStage(cfg)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	cost := &wireCost{}
-	if cost.Loads, err = measureTraffic(cfg, s, r); err != nil {
+	empty, err := emptySocketPrograms()
+	if err != nil {
 		return nil, err
 	}
-	for _, l := range cost.Loads {
-		if l.opens {
-			continue // what the programs send is the agent's to work on
-		}
-		if err := measureSockets(cfg, s, l); err != nil {
+	defer empty.close()
+	subjects := []wireSubject{{}, {programs: empty}}
+	for _, c := range cfg.agents {
+		subject, err := startWireAgent(c, r)
+		if err != nil {
 			return nil, err
 		}
+		defer func() {
+			subject.programs.close()
+			_, stopErr := subject.running.Stop()
+			err = errors.Join(err, stopErr)
+		}()
+		subjects = append(subjects, subject)
 	}
-	if cost.Packet, err = measurePacket(cfg, s); err != nil {
+	cost := &wireCost{}
+	for _, l := range wireLoads() {
+		if cfg.wireLoads != "" && !strings.Contains(l.Name, cfg.wireLoads) {
+			continue
+		}
+		if err := l.measure(cfg, s, subjects); err != nil {
+			return nil, fmt.Errorf("%s: %w", l.Name, err)
+		}
+		cost.Loads = append(cost.Loads, l)
+	}
+	if cost.Packet, err = measurePacket(s, empty, subjects[len(subjects)-1].programs); err != nil {
 		return nil, err
+	}
+	for _, rate := range []int{wantedConnections, 0} {
+		cfg.progress("connections", 0, 1)
+		f, err := measureFlood(cfg, cfg.agents[len(cfg.agents)-1], r, rate, cfg.connections)
+		if err != nil {
+			return cost, fmt.Errorf("connections: %w", err)
+		}
+		cost.Floods = append(cost.Floods, f)
 	}
 	return cost, nil
 }
 
-// measureTraffic alternates rounds without and with each agent, in an order that changes from round to round.
-func measureTraffic(cfg config, s *wireStage, r *harness.Receiver) (_ []*wireLoad, err error) {
-	loads := wireLoads()
-	for _, l := range loads {
-		l.Overhead, l.Agent = make(map[string]series), make(map[string]series)
-	}
-	for round := -1; round < cfg.wireRounds; round++ { // the first one warms up
-		cfg.progress("wire", round, cfg.wireRounds)
-		bases := make([]time.Duration, len(loads))
-		measureBase := func() error {
-			for i, l := range loads {
-				if bases[i], err = l.run(s, cfg.wireTime); err != nil {
-					return fmt.Errorf("%s: %w", l.Name, err)
-				}
-			}
-			return nil
-		}
-		if round%2 == 0 {
-			if err := measureBase(); err != nil {
-				return nil, err
-			}
-		}
-		cost := make(map[string][]wireCosts)
-		for _, c := range cfg.agents {
-			if cost[c.name], err = wireRound(cfg, s, c, r, loads); err != nil {
-				return nil, err
-			}
-		}
-		if round%2 != 0 {
-			if err := measureBase(); err != nil {
-				return nil, err
-			}
-		}
-		for i, l := range loads {
-			if round < 0 {
-				break
-			}
-			l.Base.add(float64(bases[i]))
-			for name, with := range cost {
-				over := l.Overhead[name]
-				over.add(100 * (float64(with[i].traffic+with[i].agent)/float64(bases[i]) - 1))
-				l.Overhead[name] = over
-				own := l.Agent[name]
-				own.add(100 * float64(with[i].agent) / float64(bases[i]))
-				l.Agent[name] = own
-			}
-		}
-	}
-	return loads, nil
-}
+// wantedConnections is how many a second an agent has to account for.
+const wantedConnections = 5000
 
-// wireCosts are CPU times of a unit.
-type wireCosts struct{ traffic, agent time.Duration }
-
-// wireRound runs all loads under an agent and returns what a unit of each took.
-func wireRound(cfg config, s *wireStage, c candidate, r *harness.Receiver, loads []*wireLoad) (_ []wireCosts, err error) {
+// newWireAgent starts an agent that reads connections.
+func newWireAgent(c candidate, r *harness.Receiver) (*agent, error) {
 	a, err := harness.NewAgent(harness.AgentConfig{
 		Path: c.path, Args: []string{"--exporter", "otlp"},
 		Env: []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.Endpoint(), "CRAU_WIRE_ENABLED=true"},
@@ -135,50 +140,190 @@ func wireRound(cfg config, s *wireStage, c candidate, r *harness.Receiver, loads
 	if err != nil {
 		return nil, err
 	}
-	running := &agent{a}
-	defer func() {
-		_, stopErr := a.Stop()
-		err = errors.Join(err, stopErr)
-	}()
-	running.settle(100 * time.Millisecond)
-	costs := make([]wireCosts, len(loads))
-	for i, l := range loads {
-		before := running.cpu()
-		if costs[i].traffic, err = l.run(s, cfg.wireTime); err != nil {
-			return nil, fmt.Errorf("%s: %w", l.Name, err)
-		}
-		running.settle(100 * time.Millisecond)
-		costs[i].agent = (running.cpu() - before) / time.Duration(max(s.units, 1))
-	}
-	return costs, nil
+	return &agent{a}, nil
 }
 
-// over returns by how many percent a load takes more CPU time with an agent.
-func (l *wireLoad) over(agent string) float64 {
-	if l.opens {
-		return l.Overhead[agent].median()
+// startWireAgent starts an agent and takes its programs off the sockets.
+func startWireAgent(c candidate, r *harness.Receiver) (_ wireSubject, err error) {
+	older, err := linksNow()
+	if err != nil {
+		return wireSubject{}, fmt.Errorf("list links: %w", err)
 	}
-	return l.Programs.median() + l.Agent[agent].median()
+	subject := wireSubject{agent: c.name}
+	if subject.running, err = newWireAgent(c, r); err != nil {
+		return wireSubject{}, err
+	}
+	if subject.programs, err = takeSockets(older); err != nil {
+		_, stopErr := subject.running.Stop()
+		return wireSubject{}, errors.Join(err, stopErr)
+	}
+	subject.running.settle(time.Second)
+	return subject, nil
+}
+
+// measure runs a load in rounds, in each of them once with each subject, in an order that rotates.
+func (l *wireLoad) measure(cfg config, s *wireStage, subjects []wireSubject) error {
+	if err := s.place(l.where); err != nil {
+		return err
+	}
+	rounds, length := cfg.wireRounds, cfg.wireTime
+	if l.opens {
+		rounds, length = cfg.connectionRounds, time.Second
+	}
+	var base amount
+	own := make(map[string]*[2]float64) // ns of each agent for a unit, without programs and with its own, summed up
+	for _, subject := range subjects {
+		if subject.running != nil {
+			own[subject.agent] = new([2]float64)
+		}
+	}
+	for round := -1; round < rounds; round++ { // the first one warms up
+		cfg.progress(l.Name+", "+l.Where, round, rounds)
+		took := make([]float64, len(subjects))
+		for i := range subjects {
+			which := (i + round + 1) % len(subjects)
+			if round%2 != 0 {
+				which = len(subjects) - 1 - which
+			}
+			a, spent, err := l.runWith(s, length, subjects, subjects[which])
+			if err != nil {
+				return err
+			}
+			took[which] = a.perUnit()
+			if round < 0 {
+				continue
+			}
+			if which == 0 {
+				base.units += a.units
+				base.cpu += a.cpu
+			}
+			for name, sums := range own {
+				switch subjects[which] {
+				case subjects[0]:
+					sums[0] += float64(spent[name]) / a.units
+				case subjectOf(subjects, name):
+					sums[1] += float64(spent[name]) / a.units
+				}
+			}
+		}
+		if round >= 0 {
+			l.add(took, subjects)
+		}
+	}
+	for name, sums := range own {
+		percent := 100 / base.perUnit() / float64(rounds)
+		l.Agent[name] = &agentShare{With: sums[1] * percent, Without: sums[0] * percent}
+	}
+	return l.countRuns(s, subjects[len(subjects)-1].programs)
+}
+
+func subjectOf(subjects []wireSubject, agent string) wireSubject {
+	return subjects[slices.IndexFunc(subjects, func(s wireSubject) bool { return s.agent == agent })]
+}
+
+// add adds what a unit took with each subject in one round.
+func (l *wireLoad) add(took []float64, subjects []wireSubject) {
+	l.Base.add(took[0])
+	l.Empty.add(100 * (took[1]/took[0] - 1))
+	for i, subject := range subjects[2:] {
+		over, toEmpty := l.Programs[subject.agent], l.ToEmpty[subject.agent]
+		over.add(100 * (took[i+2]/took[0] - 1))
+		toEmpty.add(100 * (took[i+2]/took[1] - 1))
+		l.Programs[subject.agent], l.ToEmpty[subject.agent] = over, toEmpty
+	}
+}
+
+// countRuns counts how often programs run for a unit.
+func (l *wireLoad) countRuns(s *wireStage, programs *socketPrograms) error {
+	detach, err := programs.attach()
+	if err != nil {
+		return err
+	}
+	defer detach()
+	stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
+	if err != nil {
+		return fmt.Errorf("enable run-time statistics: %w", err)
+	}
+	defer stats.Close()
+	before, err := programs.runTime()
+	if err != nil {
+		return err
+	}
+	a, err := l.run(s, l.where, 200*time.Millisecond)
+	if err != nil {
+		return err
+	}
+	after, err := programs.runTime()
+	l.Runs = float64(after.runs-before.runs) / a.units
+	return err
+}
+
+// untilExported is longer than the agent waits before it reads the ring, and then before it sends a batch.
+const untilExported = 700 * time.Millisecond
+
+// runWith runs a load while the subject's programs are attached, and returns the CPU time that each agent used meanwhile.
+func (l *wireLoad) runWith(s *wireStage, d time.Duration, all []wireSubject, subject wireSubject) (
+	_ amount, spent map[string]time.Duration, err error,
+) {
+	detach, err := subject.programs.attach()
+	if err != nil {
+		return amount{}, nil, err
+	}
+	defer detach()
+	cpu := func() map[string]time.Duration {
+		used := make(map[string]time.Duration)
+		for _, other := range all {
+			if other.running != nil {
+				used[other.agent] = other.running.cpu()
+			}
+		}
+		return used
+	}
+	before := cpu()
+	a, err := l.run(s, l.where, d)
+	if l.opens {
+		time.Sleep(untilExported)
+	}
+	spent = cpu()
+	for name := range spent {
+		spent[name] -= before[name]
+	}
+	return a, spent, err
+}
+
+// over returns by how many percent a load takes more CPU time with an agent, its own included.
+func (l *wireLoad) over(agent string) float64 {
+	return l.Programs[agent].median() + l.Agent[agent].With
 }
 
 func (w *wireCost) judge(add func(what, agent string, got, most float64), agents []candidate) {
 	for _, l := range w.Loads {
 		for _, c := range agents {
-			add(l.Name+": CPU of both ends and the agent over that without, %", c.name, l.over(c.name), l.Most)
+			add(l.Name+", ends on "+l.Where+": CPU of both ends and the agent over that without, %", c.name, l.over(c.name), l.Most)
 		}
 	}
 	add("a packet of a connection that is done, ns over an empty program", agents[len(agents)-1].name, w.Packet.Over.median(), 80)
+	for _, f := range w.Floods {
+		missing := 0.0
+		if !f.AddsUp {
+			missing = 1
+		}
+		add(fmt.Sprintf("%d connections: not accounted for", f.Made), agents[len(agents)-1].name, missing, 0)
+	}
 }
 
 func (w *wireCost) print(p printer, cfg config) {
-	p("\nTraffic over sockets, CPU of both ends: median (quartiles)\n" +
-		"load\tus a unit\tagent\tall over %%\tagent %%\tits programs %%\tempty programs %%\n")
+	p("\nTraffic over sockets, CPU of both ends: median (95%% interval of the median); the agent's own: mean, and at rest\n" +
+		"load\tends on\tus a unit\truns\tempty programs %%\t\tits programs %%\tits to empty %%\tagent %%\tat rest %%\tall over %%\n")
 	for _, l := range w.Loads {
 		for _, c := range cfg.agents {
-			p("%s\t%.2f\t%s\t%s\t%s\t%s\t%s\n", l.Name, l.Base.median()/1000, c.name, spread(l.Overhead[c.name]),
-				spread(l.Agent[c.name]), spread(l.Programs), spread(l.Empty))
+			p("%s\t%s\t%.2f\t%.1f\t%s\t%s\t%s\t%s\t%.2f\t%.2f\t%.2f\n", l.Name, l.Where, l.Base.median()/1000, l.Runs, l.Empty.estimate(),
+				c.name, l.Programs[c.name].estimate(), l.ToEmpty[c.name].estimate(), l.Agent[c.name].With, l.Agent[c.name].Without, l.over(c.name))
 		}
 	}
 	p("a packet of a connection that is done: %.0f ns, empty program %.0f ns, over it %s ns\n", w.Packet.Wire.median(),
 		w.Packet.Empty.median(), spread(w.Packet.Over))
+	for _, f := range w.Floods {
+		f.print(p)
+	}
 }

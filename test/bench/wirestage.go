@@ -3,20 +3,34 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"net"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/crau-otel/crau-otel/test/harness"
+)
+
+// placement is where the two ends of traffic run. Where the scheduler places them, a unit costs twice as much in some rounds
+// as in others.
+type placement struct {
+	name        string
+	cpu, server int
+}
+
+var (
+	onOne  = placement{"one processor", 0, 0}
+	onEach = placement{"a processor each", 0, 1}
 )
 
 // wireStage has the programs that make traffic.
@@ -24,16 +38,26 @@ type wireStage struct {
 	sockets     string // testdata/sockets.c
 	nginx       *exec.Cmd
 	http, https string // ports of nginx
-	units       int    // of the last load
+	running     map[string]*trafficProgram
+}
+
+// trafficProgram is a process of testdata/sockets.c, which keeps its connections between rounds.
+type trafficProgram struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out io.Reader
 }
 
 func newWireStage(cfg config) (_ *wireStage, err error) {
-	for _, program := range []string{"nginx", "openssl", "findmnt"} {
+	for _, program := range []string{"nginx", "openssl", "findmnt", "taskset"} {
 		if _, err := exec.LookPath(program); err != nil {
 			return nil, missingError("no program " + program)
 		}
 	}
-	s := &wireStage{sockets: filepath.Join(cfg.dir, "sockets")}
+	if runtime.NumCPU() < 2 {
+		return nil, missingError("one processor alone")
+	}
+	s := &wireStage{sockets: filepath.Join(cfg.dir, "sockets"), running: make(map[string]*trafficProgram)}
 	if err := harness.CompileC(cfg.root, s.sockets, "-D_GNU_SOURCE", filepath.Join(cfg.root, "test/bench/testdata/sockets.c"), "-pthread"); err != nil {
 		return nil, err
 	}
@@ -42,18 +66,11 @@ func newWireStage(cfg config) (_ *wireStage, err error) {
 		"-keyout", key, "-out", cert, "-subj", "/CN=localhost").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("openssl: %w\n%s", err, out)
 	}
-	ports := make([]string, 2)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		ports[i] = strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-		if err := l.Close(); err != nil {
+	for _, port := range []*string{&s.http, &s.https} {
+		if *port, err = unusedPort(); err != nil {
 			return nil, err
 		}
 	}
-	s.http, s.https = ports[0], ports[1]
 	config := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/nginx.pid; error_log stderr;
 events {}
 http {
@@ -70,19 +87,18 @@ http {
 	if err := s.nginx.Start(); err != nil {
 		return nil, err
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		c, err := net.Dial("tcp", "127.0.0.1:"+s.http)
-		if err == nil {
-			return s, c.Close()
-		}
-		if time.Now().After(deadline) {
-			s.close()
-			return nil, fmt.Errorf("start nginx: %w", err)
-		}
+	if err := awaitPort(s.http); err != nil {
+		s.close()
+		return nil, err
 	}
+	return s, nil
 }
 
 func (s *wireStage) close() {
+	for _, p := range s.running {
+		_ = p.in.Close()
+		_ = p.cmd.Wait()
+	}
 	_ = s.nginx.Process.Signal(syscall.SIGTERM)
 	_ = s.nginx.Wait()
 }
@@ -100,45 +116,82 @@ func (s *wireStage) spent(f func() error) (time.Duration, error) {
 	return after - before, err
 }
 
-// traffic runs the program sockets and returns the CPU time of a unit at both ends.
-func (s *wireStage) traffic(d time.Duration, args ...string) (time.Duration, error) {
+// amount is how much traffic there was, and the CPU time that it took both ends.
+type amount struct {
+	units float64
+	cpu   time.Duration
+}
+
+// perUnit returns the ns of CPU time of a unit.
+func (a amount) perUnit() float64 { return float64(a.cpu) / a.units }
+
+// place moves nginx to its processor.
+func (s *wireStage) place(where placement) error {
+	var set unix.CPUSet
+	set.Set(where.server)
+	if err := unix.SchedSetaffinity(s.nginx.Process.Pid, &set); err != nil {
+		return fmt.Errorf("move nginx to a processor: %w", err)
+	}
+	return nil
+}
+
+// traffic has the program sockets, which it starts when it is first needed, make traffic.
+func (s *wireStage) traffic(where placement, d time.Duration, args ...string) (amount, error) {
+	args = append([]string{strconv.Itoa(where.cpu), strconv.Itoa(where.server)}, args...)
+	name := strings.Join(args, " ")
+	p := s.running[name]
+	if p == nil {
+		p = &trafficProgram{cmd: exec.Command(s.sockets, args...)}
+		p.cmd.Stderr = os.Stderr
+		var err error
+		if p.in, err = p.cmd.StdinPipe(); err != nil {
+			return amount{}, err
+		}
+		if p.out, err = p.cmd.StdoutPipe(); err != nil {
+			return amount{}, err
+		}
+		if err := p.cmd.Start(); err != nil {
+			return amount{}, err
+		}
+		s.running[name] = p
+	}
 	var units, own float64
 	served, err := s.spent(func() error {
-		out, err := exec.Command(s.sockets, append([]string{fmt.Sprint(d.Seconds())}, args...)...).CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("sockets: %w\n%s", err, out)
+		if _, err := fmt.Fprintln(p.in, d.Milliseconds()); err != nil {
+			return fmt.Errorf("sockets %s: %w", name, err)
 		}
-		_, err = fmt.Fscan(bytes.NewReader(out), &units, &own)
-		return err
+		if _, err := fmt.Fscan(p.out, &units, &own); err != nil {
+			return fmt.Errorf("sockets %s: %w", name, err)
+		}
+		return nil
 	})
-	if err != nil {
-		return 0, err
+	if err == nil && units == 0 {
+		err = fmt.Errorf("sockets %s: no traffic in %s", name, d)
 	}
-	s.units = int(units)
-	return (served + time.Duration(own)) / time.Duration(max(s.units, 1)), nil
+	return amount{units, served + time.Duration(own)}, err
 }
 
 var timedConnections = regexp.MustCompile(`(?m)^(\d+) connections in \d+ real seconds`)
 
-// handshakes has openssl make a TLS connection after the other, and returns the CPU time of one at both ends.
-func (s *wireStage) handshakes(d time.Duration) (time.Duration, error) {
+// handshakes has openssl make one TLS connection after the other.
+func (s *wireStage) handshakes(where placement, d time.Duration) (amount, error) {
 	seconds := max(1, int(d.Round(time.Second).Seconds()))
-	cmd := exec.Command("openssl", "s_time", "-connect", "127.0.0.1:"+s.https, "-new", "-time", strconv.Itoa(seconds))
+	cmd := exec.Command("taskset", "-c", strconv.Itoa(where.cpu), "openssl", "s_time", "-connect", "127.0.0.1:"+s.https, "-new", "-time", strconv.Itoa(seconds))
 	var out []byte
 	served, err := s.spent(func() (err error) {
 		out, err = cmd.CombinedOutput()
 		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("openssl s_time: %w\n%s", err, out)
+		return amount{}, fmt.Errorf("openssl s_time: %w\n%s", err, out)
 	}
 	m := timedConnections.FindSubmatch(out)
 	if m == nil {
-		return 0, errors.New("openssl s_time: no connections: " + string(out))
+		return amount{}, errors.New("openssl s_time: no connections: " + string(out))
 	}
-	if s.units, err = strconv.Atoi(string(m[1])); err != nil || s.units == 0 {
-		return 0, fmt.Errorf("openssl s_time: %s connections", m[1])
+	units, err := strconv.Atoi(string(m[1]))
+	if err != nil || units == 0 {
+		return amount{}, fmt.Errorf("openssl s_time: %s connections", m[1])
 	}
-	own := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	return (served + own) / time.Duration(s.units), nil
+	return amount{float64(units), served + cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}, nil
 }

@@ -3,33 +3,48 @@
 /*
  * sockets: makes TCP traffic over the loopback and says how much of it, and what CPU time that took this process.
  *
- *	sockets SECONDS stream|pingpong		both ends are this process
- *	sockets SECONDS get PORT		four kept connections to a server of HTTP
+ *	sockets CPU OTHER stream|pingpong	both ends are this process, a thread on each of two processors
+ *	sockets CPU OTHER get PORT		four kept connections to a server of HTTP
  *
- * A unit is a MiB, a round trip, or a response.
+ * For each line with a number of ms on its standard input it makes traffic for that long, on the connections that it has,
+ * and prints units and ns. A unit is a MiB, a round trip, or a response.
  */
 #include <arpa/inet.h>
 #include <err.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 static double until;
 static char buffer[1 << 18];
+static int fds[4];
+static atomic_long received; /* bytes of a stream */
 
-static double now(void)
+static double now(clockid_t clock)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(clock, &t);
 	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+/* Keeps the calling thread on a processor, whichever the scheduler prefers: a unit's cost depends on it. */
+static void stay_on(const char *cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(atoi(cpu), &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		err(1, "processor %s", cpu);
 }
 
 static int dial(in_port_t port)
@@ -43,69 +58,75 @@ static int dial(in_port_t port)
 	return fd;
 }
 
-static void pair(int fds[2])
+static void pair(void)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof(a);
-	int l = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+	int l = socket(AF_INET, SOCK_STREAM, 0), one = 1, room = 1 << 18;
 
+	/* Buffers that grow would spread the data of a stream over more and more of the processor's caches. */
+	setsockopt(l, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	if (bind(l, (struct sockaddr *)&a, sizeof(a)) || listen(l, 1) || getsockname(l, (struct sockaddr *)&a, &len))
 		err(1, "listen");
 	fds[0] = dial(a.sin_port);
 	fds[1] = accept(l, NULL, NULL);
+	setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 	setsockopt(fds[1], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	close(l);
 }
 
-static void *sink(void *fd)
+static void *sink(void *cpu)
 {
 	static char to[1 << 18];
+	ssize_t n;
 
-	while (read(*(int *)fd, to, sizeof(to)) > 0)
-		;
+	stay_on(cpu);
+	while ((n = read(fds[1], to, sizeof(to))) > 0)
+		received += n;
 	return NULL;
 }
 
-static void *echo(void *fd)
+static void *echo(void *cpu)
 {
 	char byte;
 
-	while (read(*(int *)fd, &byte, 1) == 1 && write(*(int *)fd, &byte, 1) == 1)
+	stay_on(cpu);
+	while (read(fds[1], &byte, 1) == 1 && write(fds[1], &byte, 1) == 1)
 		;
 	return NULL;
 }
 
-static double between(void *(*other)(void *), int size)
+static double stream(void)
+{
+	static long sent;
+	long before = sent;
+
+	while (now(CLOCK_MONOTONIC) < until) {
+		if (write(fds[0], buffer, sizeof(buffer)) != sizeof(buffer))
+			err(1, "write");
+		sent += sizeof(buffer);
+	}
+	while (received < sent)
+		usleep(50);
+	return (sent - before) / (double)(1 << 20);
+}
+
+static double pingpong(void)
 {
 	double units = 0;
-	pthread_t thread;
-	int fds[2];
 
-	pair(fds);
-	if (pthread_create(&thread, NULL, other, &fds[1]))
-		errx(1, "pthread_create");
-	for (long n = 0; (n & 63) || now() < until; n++) {
-		if (write(fds[0], buffer, size) != size)
-			err(1, "write");
-		if (size > 1)
-			units += size / (double)(1 << 20);
-		else if (read(fds[0], buffer, 1) == 1)
-			units++;
-	}
-	shutdown(fds[0], SHUT_WR);
-	pthread_join(thread, NULL);
+	for (long n = 0; (n & 63) || now(CLOCK_MONOTONIC) < until; n++, units++)
+		if (write(fds[0], buffer, 1) != 1 || read(fds[0], buffer, 1) != 1)
+			err(1, "ping");
 	return units;
 }
 
-static double get(in_port_t port)
+static double get(void)
 {
 	static const char request[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 	double units = 0;
-	int fds[4];
 
-	for (int i = 0; i < 4; i++)
-		fds[i] = dial(htons(port));
-	while (now() < until) {
+	while (now(CLOCK_MONOTONIC) < until) {
 		for (int i = 0; i < 4; i++)
 			if (write(fds[i], request, sizeof(request) - 1) < 0)
 				err(1, "write");
@@ -129,20 +150,30 @@ static double get(in_port_t port)
 
 int main(int argc, char **argv)
 {
-	struct rusage u;
-	double units;
+	double (*load)(void);
+	double units, cpu;
+	pthread_t thread;
+	long ms;
 
-	if (argc < 3)
-		errx(2, "usage: sockets SECONDS stream|pingpong|get [PORT]");
-	until = now() + atof(argv[1]);
-	if (!strcmp(argv[2], "stream"))
-		units = between(sink, sizeof(buffer));
-	else if (!strcmp(argv[2], "pingpong"))
-		units = between(echo, 1);
-	else
-		units = get(atoi(argv[3]));
-	getrusage(RUSAGE_SELF, &u);
-	printf("%.0f %.0f\n", units,
-	       1e9 * (u.ru_utime.tv_sec + u.ru_stime.tv_sec) + 1e3 * (u.ru_utime.tv_usec + u.ru_stime.tv_usec));
+	if (argc < 4)
+		errx(2, "usage: sockets CPU OTHER stream|pingpong|get [PORT]");
+	stay_on(argv[1]);
+	if (!strcmp(argv[3], "get")) {
+		load = get;
+		for (int i = 0; i < 4; i++)
+			fds[i] = dial(htons(atoi(argv[4])));
+	} else {
+		load = strcmp(argv[3], "stream") ? pingpong : stream;
+		pair();
+		if (pthread_create(&thread, NULL, load == stream ? sink : echo, argv[2]))
+			errx(1, "pthread_create");
+	}
+	while (scanf("%ld", &ms) == 1) {
+		cpu = now(CLOCK_PROCESS_CPUTIME_ID);
+		until = now(CLOCK_MONOTONIC) + ms / 1e3;
+		units = load();
+		printf("%.3f %.0f\n", units, 1e9 * (now(CLOCK_PROCESS_CPUTIME_ID) - cpu));
+		fflush(stdout);
+	}
 	return 0;
 }

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/crau-otel/crau-otel/test/harness"
+)
+
+// flood is what an agent said of many connections that open in a short time.
+type flood struct {
+	Wanted      int            `json:"wanted_per_second"` // 0: as many as possible
+	PerSecond   float64        `json:"per_second"`
+	Made        int            `json:"made"`
+	Connections harness.Totals `json:"connections"` // the agent's account of both sides, and of other programs
+	AddsUp      bool           `json:"adds_up"`
+	AgentCores  float64        `json:"agent_cores"` // while they were made
+}
+
+// measureFlood makes connections at a rate under an agent, which must account for each of them.
+func measureFlood(cfg config, c candidate, r *harness.Receiver, rate, count int) (_ *flood, err error) {
+	f, err := harness.NewFlood(cfg.root, cfg.dir)
+	if err != nil {
+		return nil, err
+	}
+	port, err := unusedPort()
+	if err != nil {
+		return nil, err
+	}
+	server := f.Server(port, 8)
+	if err := server.Start(); err != nil {
+		return nil, err
+	}
+	defer func() { _ = server.Process.Kill(); _ = server.Wait() }()
+	if err := awaitPort(port); err != nil {
+		return nil, err
+	}
+	a, err := newWireAgent(c, r)
+	if err != nil {
+		return nil, err
+	}
+	before, start := a.cpu(), time.Now()
+	result := &flood{Wanted: rate, Made: count}
+	out, clientErr := f.Client(port, 4, count, rate).CombinedOutput()
+	result.AgentCores = float64(a.cpu()-before) / float64(time.Since(start))
+	_, stopErr := a.Stop()
+	if err := errors.Join(clientErr, stopErr); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, out)
+	}
+	if _, err := fmt.Sscan(string(out), &result.PerSecond); err != nil {
+		return nil, fmt.Errorf("read the rate from %q: %w", out, err)
+	}
+	result.Connections, err = harness.ParseConnections(a.Log())
+	result.AddsUp = err == nil && result.Connections["seen"] >= 2*count
+	if result.Connections != nil {
+		err = nil // the report says it
+	}
+	return result, err
+}
+
+// unusedPort returns a port that nobody listens on.
+func unusedPort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, errors.Join(err, l.Close())
+}
+
+// awaitPort returns once somebody accepts connections at a port.
+func awaitPort(port string) error {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		c, err := net.Dial("tcp", "127.0.0.1:"+port)
+		if err == nil {
+			return c.Close()
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("wait for a server: %w", err)
+		}
+	}
+}
+
+func (f *flood) print(p printer) {
+	wanted := "as fast as possible"
+	if f.Wanted > 0 {
+		wanted = fmt.Sprintf("at most %d a second", f.Wanted)
+	}
+	var parts []string
+	for _, reason := range slices.Sorted(maps.Keys(f.Connections)) {
+		if f.Connections[reason] > 0 && reason != "seen" && !strings.HasPrefix(reason, "packets.") {
+			parts = append(parts, fmt.Sprintf("%s %d", reason, f.Connections[reason]))
+		}
+	}
+	p("%d connections, %s: %.0f a second, the agent %.2f cores; both sides: seen %d = %s; packets lost %d\n", f.Made, wanted, f.PerSecond,
+		f.AgentCores, f.Connections["seen"], strings.Join(parts, " + "), f.Connections["packets.lost"])
+}

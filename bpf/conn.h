@@ -21,7 +21,8 @@ struct conn {
 	__u8 sent;	/* user space knows the connection */
 	__u8 seen;	/* data was sent or received */
 	__u8 active;	/* the socket's process connected, rather than accepted */
-	__u8 pad[3];
+	__u8 client;	/* TLS: the ClientHello was sent, rather than received */
+	__u8 pad[2];
 	struct direction received;
 	struct direction transmitted;
 };

@@ -31,6 +31,30 @@ static __always_inline void neither(struct conn *c)
 	count_wire(CRAU_WIRE_OTHER);
 }
 
+/*
+ * Follows the records of TLS in a packet. Returns how much of it goes before the body of the first one after which a
+ * direction says nothing more in the clear. The client's early data is not that one: it goes before the server's answer,
+ * which can be to say hello again.
+ */
+static __always_inline __u32 follow_records(struct __sk_buff *skb, struct conn *c, struct packet *p, struct direction *d)
+{
+	int ends = p->egress != c->client || direction(c, !p->egress)->finished;
+	__u8 header[5];
+
+	for (int i = 0; i < 8; i++) {
+		__u32 at = d->next - p->seq;
+
+		if (at >= p->len || p->len - at < sizeof(header))
+			return 0;
+		if (at > 65535 || bpf_skb_load_bytes(skb, p->offset + at, header, sizeof(header)))
+			return 0;
+		if (header[0] == 0x17 && ends)
+			return at + sizeof(header);
+		d->next += sizeof(header) + ((__u32)header[3] << 8 | header[4]);
+	}
+	return 0;
+}
+
 /* Looks for the start of TLS or SSH in a connection of which nothing is known. */
 static __always_inline void classify(struct __sk_buff *skb, struct bpf_sock *sk, struct conn *c, struct packet *p)
 {
@@ -61,8 +85,10 @@ static __always_inline void classify(struct __sk_buff *skb, struct bpf_sock *sk,
 	}
 	if (match_hello(p, d, head)) {
 		c->protocol = CRAU_WIRE_TLS;
-		d->next = d->prefix_len ? d->prefix_seq : p->seq;
+		c->client = p->egress;
+		d->next = (d->prefix_len ? d->prefix_seq : p->seq) + 5 + ((__u32)d->prefix[3] << 8 | d->prefix[4]);
 		other->next = p->peer_seq;
+		follow_records(skb, c, p, d);
 	} else if (first && n >= 4 && head[0] == 'S' && head[1] == 'S' && head[2] == 'H' && head[3] == '-') {
 		c->protocol = CRAU_WIRE_SSH;
 		d->prefix_len = 0;
@@ -84,25 +110,6 @@ static __always_inline void classify(struct __sk_buff *skb, struct bpf_sock *sk,
 	d->prefix_len = 0;
 }
 
-/* Follows the records of TLS in a packet. Returns how much of it goes before the body of the first one that is encrypted. */
-static __always_inline __u32 follow_records(struct __sk_buff *skb, struct packet *p, struct direction *d)
-{
-	__u8 header[5];
-
-	for (int i = 0; i < 8; i++) {
-		__u32 at = d->next - p->seq;
-
-		if (at >= p->len || p->len - at < sizeof(header))
-			return 0;
-		if (at > 65535 || bpf_skb_load_bytes(skb, p->offset + at, header, sizeof(header)))
-			return 0;
-		if (header[0] == 0x17)
-			return at + sizeof(header);
-		d->next += sizeof(header) + ((__u32)header[3] << 8 | header[4]);
-	}
-	return 0;
-}
-
 static __always_inline __u16 closing(const struct packet *p)
 {
 	return p->tcp_flags & TCP_RST ? CRAU_WIRE_CLOSE | CRAU_WIRE_RESET : CRAU_WIRE_CLOSE;
@@ -112,7 +119,7 @@ static __always_inline __u16 closing(const struct packet *p)
 static __always_inline void follow(struct __sk_buff *skb, struct bpf_sock *sk, struct conn *c, struct packet *p)
 {
 	struct direction *d = direction(c, p->egress);
-	__u32 clear = c->protocol == CRAU_WIRE_TLS ? follow_records(skb, p, d) : 0;
+	__u32 clear = c->protocol == CRAU_WIRE_TLS ? follow_records(skb, c, p, d) : 0;
 
 	if (clear) {
 		d->finished = 1;

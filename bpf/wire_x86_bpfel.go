@@ -20,7 +20,8 @@ type WireConn struct {
 	Sent     uint8
 	Seen     uint8
 	Active   uint8
-	Pad      [3]uint8
+	Client   uint8
+	Pad      [2]uint8
 	Received struct {
 		_         structs.HostLayout
 		Bytes     uint32

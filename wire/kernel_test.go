@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -30,8 +31,9 @@ type recorder struct {
 	events map[uint32][]string // by process
 	sensor *wire.Sensor
 
-	own  map[uint64]bool     // sockets of this process
-	ends map[uint64][][]byte // by socket: the last payload of each direction, unless the connection closed
+	own  map[uint64]bool       // sockets of this process
+	said map[uint64]*[2][]byte // by socket: the payloads received and sent
+	ends map[uint64]int        // by socket: directions of which no more is sent, although the connection is open
 }
 
 func (r *recorder) Handle(*event.Event) {}
@@ -49,8 +51,13 @@ func (r *recorder) packet(p *event.Packet) {
 		r.own[p.Socket] = true
 	}
 	if p.Flags&(event.Last|event.Close) == event.Last {
-		r.ends[p.Socket] = append(r.ends[p.Socket], bytes.Clone(p.Payload))
+		r.ends[p.Socket]++
 	}
+	if r.said[p.Socket] == nil {
+		r.said[p.Socket] = new([2][]byte)
+	}
+	direction := &r.said[p.Socket][p.Flags&event.Egress]
+	*direction = append(*direction, p.Payload...)
 	r.sensor.Packet(p)
 }
 
@@ -78,7 +85,7 @@ func start(t *testing.T) (*recorder, *tracer.Tracer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &recorder{events: make(map[uint32][]string), own: make(map[uint64]bool), ends: make(map[uint64][][]byte)}
+	r := &recorder{events: make(map[uint32][]string), own: make(map[uint64]bool), said: make(map[uint64]*[2][]byte), ends: make(map[uint64]int)}
 	if r.sensor, err = wire.New(wire.Config{Emit: r.emit}); err != nil {
 		t.Fatal(err)
 	}
@@ -154,12 +161,12 @@ func TestKernelGoTLS(t *testing.T) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for socket := range r.own {
-		if len(r.ends[socket]) != 2 {
-			t.Errorf("%d directions of a connection end, want 2", len(r.ends[socket]))
+		if r.ends[socket] != 2 {
+			t.Errorf("%d directions of a connection end, want 2", r.ends[socket])
 		}
-		for _, payload := range r.ends[socket] {
-			if record := payload[max(0, len(payload)-5):]; !bytes.HasPrefix(record, []byte{23, 3, 3}) {
-				t.Errorf("the last packet ends with %x, want the header of an encrypted record and nothing of its body", record)
+		for _, said := range r.said[socket] {
+			if record := said[max(0, len(said)-5):]; !bytes.HasPrefix(record, []byte{23, 3, 3}) {
+				t.Errorf("a direction ends with %x, want the header of an encrypted record and nothing of its body", record)
 			}
 		}
 	}
@@ -172,6 +179,72 @@ func TestKernelGoTLS(t *testing.T) {
 	}
 	if stats.Sent < 2 || stats.RingFull+stats.RateLimited+stats.NoStorage+stats.RecordsLost > 0 {
 		t.Errorf("%+v", stats)
+	}
+}
+
+// record returns a record of TLS of that type, with a body of one repeated byte.
+func record(typ, first byte, size int) []byte {
+	body := bytes.Repeat([]byte{typ}, size)
+	body[0] = first
+	return append([]byte{typ, 3, 3, byte(size >> 8), byte(size)}, body...)
+}
+
+// A client's early data goes before the server's answer, and is not the end of what it says in the clear. What it encrypts
+// after the answer is, and nothing of it is sent.
+func TestKernelEarlyData(t *testing.T) {
+	r, _ := start(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	say := func(from, to net.Conn, records ...[]byte) {
+		all := bytes.Join(records, nil)
+		_ = to.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if _, err := from.Write(all); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(to, all); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hello, answer, early, sealed := record(22, 1, 600), record(22, 2, 90), record(23, 23, 300), record(23, 23, 3000)
+	say(client, server, hello, early)
+	say(server, client, answer)
+	say(client, server, record(20, 1, 1), hello)
+	say(server, client, answer, sealed)
+	say(client, server, sealed)
+	say(client, server, sealed)
+	want := map[string]int{
+		string(bytes.Join([][]byte{hello, early, record(20, 1, 1), hello, sealed[:5]}, nil)): 2, // once a side
+		string(bytes.Join([][]byte{answer, answer, sealed[:5]}, nil)):                        2,
+	}
+	var got map[string]int
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		got = make(map[string]int)
+		r.mu.Lock()
+		for socket := range r.own {
+			for _, said := range r.said[socket] {
+				got[string(said)]++
+			}
+		}
+		r.mu.Unlock()
+		if maps.Equal(got, want) {
+			return
+		}
+	}
+	for said, times := range got {
+		t.Errorf("%d times, want %d: %d bytes, %.12x...%x", times, want[said], len(said), said, said[max(0, len(said)-12):])
 	}
 }
 

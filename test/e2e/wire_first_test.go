@@ -83,7 +83,8 @@ func TestWireHasTheFirstHandshakeOfAProgram(t *testing.T) {
 	}
 	port := freePort(t)
 	serve(t, f.Server(port, 2), port)
-	a := startWire(t, "--log-level", "debug")
+	env := []string{"CRAU_WIRE_ENABLED=true", "CRAU_DISCOVERY_ENABLED=true"}
+	a := startAgent(t, env, append([]string{"--log-level", "debug"}, asJSON...)...)
 	const later = 3
 	for attempt := 0; ; attempt++ {
 		p, first := startEarly(t, program, site, port)

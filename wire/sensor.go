@@ -76,6 +76,7 @@ type connection struct {
 	started uint64 // boot time of the hello, ns
 	last    uint64 // boot time of the latest packet
 	closed  [2]bool
+	over    [2]bool // the kernel sends no more of a direction
 	cut     bool // the kernel sends no more of a direction, whose messages are incomplete
 	emitted emitted
 	bytes   int           // kept of this connection
@@ -158,18 +159,20 @@ func (s *Sensor) Packet(p *event.Packet) {
 		return
 	}
 	c.add(p.Flags, p.Seq, p.Payload)
+	d := c.direction(p.Flags)
+	c.over[d] = c.over[d] || p.Flags&(event.Close|event.Last) != 0
 	if p.Flags&event.Close != 0 {
-		c.closed[c.direction(p.Flags)] = true
+		c.closed[d] = true
 		if p.Flags&event.Reset != 0 {
-			c.closed = [2]bool{true, true}
+			c.closed, c.over = [2]bool{true, true}, [2]bool{true, true}
 		}
 	} else if p.Flags&event.Last != 0 {
-		c.cut = c.cut || !c.conn.Encrypted(c.direction(p.Flags))
+		c.cut = c.cut || !c.conn.Encrypted(d)
 	}
 	if c.pid != 0 {
 		s.emit(c)
 	}
-	if c.conn.State() != hello.StateOpen || c.closed[0] && c.closed[1] || c.cut && !c.conn.HasHello() {
+	if c.conn.State() != hello.StateOpen || c.over[0] && c.over[1] || c.cut && !c.conn.HasHello() {
 		s.end(c)
 		return
 	}

@@ -207,3 +207,27 @@ func TestLimitsAreTheOwnersOwn(t *testing.T) {
 		}
 	}
 }
+
+// What a client encrypts after early data cannot be told from more early data. The connection is over once the kernel sends
+// no more of either direction, and does not wait for its close.
+func TestEarlyDataIsOverWithItsPackets(t *testing.T) {
+	j := newJournal(t, Config{})
+	c := &client{journal: j, socket: 5, peer: 9}
+	body := append([]byte{3, 3}, make([]byte, 32)...)
+	body = append(body, 0, 0, 2, 0x13, 1, 1, 0)
+	body = append(body, 0, 22, 0, 42, 0, 0, 0, 43, 0, 3, 2, 3, 4, 0, 51, 0, 7, 0, 5, 0, 29, 0, 1, 0)
+	message := append([]byte{1, 0, 0, byte(len(body))}, body...)
+	c.hello(append([]byte{22, 3, 1, 0, byte(len(message))}, message...))
+	c.packet(sent, c.seq, []byte{23, 3, 3, 0, 2, 1, 2})
+	c.packet(received|event.Last, 9, append(serverHello(29), 23, 3, 3, 0, 99))
+	if n := j.sensor.Stats(); n.Reported != 0 {
+		t.Errorf("over too early: %+v", n)
+	}
+	c.packet(sent|event.Last, c.seq+7, []byte{23, 3, 3, 0, 53})
+	if n := j.sensor.Stats(); n.Reported != 1 || n.Connections != 1 {
+		t.Errorf("%+v, want one connection that is reported", n)
+	}
+	if text := j.of(5); !strings.Contains(text, "tls::group=29") || strings.Contains(text, "unanswered") {
+		t.Error(text)
+	}
+}

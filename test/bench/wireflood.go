@@ -14,7 +14,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// flood is what an agent said of many connections that open in a short time.
+// flood is how an agent accounts for many connections that open in a short time.
 type flood struct {
 	Wanted      int            `json:"wanted_per_second"` // 0: as many as possible
 	PerSecond   float64        `json:"per_second"`

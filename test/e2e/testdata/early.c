@@ -41,6 +41,8 @@ static void handshake(in_port_t port, size_t len)
 		err(1, "handshake");
 	crau_data(CRAU_WORD("tls::protocol_version", 0x0304));
 	crau_push(CRAU_NAME("tls::key_exchange"), CRAU_WORD("tls::group", 0x001d));
+	crau_push(CRAU_NAME("pk::derive"), CRAU_STRING("pk::algorithm", "ECDH (X25519)"));
+	crau_pop();
 	crau_pop();
 	if (write(fd, finished, sizeof(finished)) != sizeof(finished))
 		err(1, "write");

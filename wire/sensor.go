@@ -77,7 +77,7 @@ type connection struct {
 	last    uint64 // boot time of the latest packet
 	closed  [2]bool
 	over    [2]bool // the kernel sends no more of a direction
-	cut     bool // the kernel sends no more of a direction, whose messages are incomplete
+	cut     bool    // the kernel sends no more of a direction, whose messages are incomplete
 	emitted emitted
 	bytes   int           // kept of this connection
 	age     *list.Element // in Sensor.oldest

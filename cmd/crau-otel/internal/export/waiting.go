@@ -139,6 +139,9 @@ func (w *waiting) take(maxSpans, maxBytes int) (batch []entry) {
 		if len(batch) > 0 && (spans > maxSpans || bytes > maxBytes) {
 			break
 		}
+		if batch == nil {
+			batch = make([]entry, 0, min(maxSpans, len(p.entries)))
+		}
 		batch = append(batch, e)
 		p.entries[0] = entry{}
 		p.entries = p.entries[1:]

@@ -65,13 +65,13 @@ type histogram struct {
 	admitted, rest metric.Float64Histogram
 
 	shares   shares
-	known    map[series]metric.MeasurementOption
-	overflow metric.MeasurementOption
+	known    map[series][]metric.RecordOption
+	overflow []metric.RecordOption
 }
 
 func (h *histogram) register(meter, overflowMeter metric.Meter, of Instrument, limit int) error {
-	h.shares, h.known = newShares(limit), make(map[series]metric.MeasurementOption)
-	h.overflow = metric.WithAttributes(overflow)
+	h.shares, h.known = newShares(limit), make(map[series][]metric.RecordOption)
+	h.overflow = []metric.RecordOption{metric.WithAttributes(overflow)}
 	options := []metric.Float64HistogramOption{
 		metric.WithUnit(of.Unit), metric.WithDescription(of.Meaning),
 		metric.WithExplicitBucketBoundaries(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
@@ -86,18 +86,18 @@ func (h *histogram) register(meter, overflowMeter metric.Meter, of Instrument, l
 type duration struct {
 	operation int // index in Tree.Operations
 	in        metric.Float64Histogram
-	option    metric.MeasurementOption
+	options   []metric.RecordOption // a slice, since to make one takes an allocation
 }
 
 // of returns where durations of a series are recorded, and whether it has a series of its own.
 func (h *histogram) of(owner string, s series) (d duration, admitted bool) {
-	option, ok := h.known[s]
+	options, ok := h.known[s]
 	if !ok {
 		if !h.shares.admit(owner) {
-			return duration{in: h.rest, option: h.overflow}, false
+			return duration{in: h.rest, options: h.overflow}, false
 		}
-		option = metric.WithAttributeSet(s.attributes())
-		h.known[s] = option
+		options = []metric.RecordOption{metric.WithAttributeSet(s.attributes())}
+		h.known[s] = options
 	}
-	return duration{in: h.admitted, option: option}, true
+	return duration{in: h.admitted, options: options}, true
 }

@@ -32,6 +32,6 @@ func (r *recipe) follow(operations []mapping.Operation) {
 	}
 	for i := range r.durations {
 		d := &r.durations[i]
-		d.in.Record(context.Background(), operations[d.operation].Duration.Seconds(), d.option)
+		d.in.Record(context.Background(), operations[d.operation].Duration.Seconds(), d.options...)
 	}
 }

@@ -6,10 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
-
-	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/crau-otel/crau-otel/bpf"
 	"github.com/crau-otel/crau-otel/tracer/event"
@@ -48,13 +45,16 @@ func (t *Tracer) Run(ctx context.Context, h Handler) error {
 	})
 	defer stop()
 
-	t.reader.SetDeadline(past)
 	r := &run{t: t, h: h}
+	var stopped time.Time
 	for quiet := 0; ; {
 		stopping := ctx.Err() != nil
+		if stopping && stopped.IsZero() {
+			stopped = time.Now()
+		}
 		released := t.released()
 		n, err := r.drain()
-		if errors.Is(err, ringbuf.ErrClosed) {
+		if errors.Is(err, errStopped) {
 			return nil
 		}
 		if err != nil {
@@ -65,6 +65,9 @@ func (t *Tracer) Run(ctx context.Context, h Handler) error {
 		}
 		h.Tick(Now())
 		switch {
+		case stopping && t.ring.pending && time.Since(stopped) < longestWait:
+			time.Sleep(time.Millisecond) // a program is about to submit a record
+			continue
 		case stopping:
 			return nil
 		case n > 0:
@@ -97,7 +100,7 @@ func (t *Tracer) forget(files []uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	// A record that is reserved but not yet submitted ends a drain although later records may follow it.
-	if !t.closed && t.reader.AvailableBytes() > 0 {
+	if !t.closed && t.ring.used() > 0 {
 		t.strings.released = append(t.strings.released, files...)
 		return
 	}
@@ -108,27 +111,24 @@ func (t *Tracer) forget(files []uint32) {
 type run struct {
 	t        *Tracer
 	h        Handler
-	rec      ringbuf.Record
 	ev       event.Event
 	lastWarn time.Time
 }
 
-// past is a deadline with which ReadInto does not block.
-var past = time.Unix(1, 0)
-
 // drain handles records until the ring is empty and returns how many there were.
-func (r *run) drain() (int, error) {
-	for n := 0; ; n++ {
-		switch err := r.t.reader.ReadInto(&r.rec); {
-		case err == nil:
-			r.handle()
-			if n%tickEvery == tickEvery-1 {
-				r.h.Tick(r.ev.Time)
-			}
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return n, nil
-		default:
+func (r *run) drain() (n int, err error) {
+	if err := r.t.ring.begin(); err != nil {
+		return 0, err
+	}
+	defer r.t.ring.end()
+	for ; ; n++ {
+		sample, err := r.t.ring.next()
+		if sample == nil {
 			return n, err
+		}
+		r.handle(sample)
+		if n%tickEvery == tickEvery-1 {
+			r.h.Tick(r.ev.Time)
 		}
 	}
 }
@@ -150,21 +150,21 @@ func (t *Tracer) wait(ctx context.Context, wake bpf.AuditCrauWake, timeout time.
 	return errors.Join(failed, err)
 }
 
-func (r *run) handle() {
+func (r *run) handle(sample []byte) {
 	if r.t.cfg.Tap != nil {
-		r.t.cfg.Tap(r.rec.RawSample)
+		r.t.cfg.Tap(sample)
 	}
-	if isPacket(r.rec.RawSample) {
-		r.handlePacket()
+	if isPacket(sample) {
+		r.handlePacket(sample)
 		return
 	}
-	if err := decode(r.rec.RawSample, &r.ev, r.t.strings); err != nil {
+	if err := decode(sample, &r.ev, r.t.strings); err != nil {
 		r.skip(err)
 		return
 	}
 	if r.ev.Kind != event.ProcessStart && r.ev.Kind != event.ProcessExit {
 		r.t.read.Add(1)
-		if cut := event.Cut | event.KeyCut; r.ev.Flags&cut != 0 && event.Flags(r.rec.RawSample[flagsOffset])&cut == 0 {
+		if cut := event.Cut | event.KeyCut; r.ev.Flags&cut != 0 && event.Flags(sample[flagsOffset])&cut == 0 {
 			r.t.cut.Add(1)
 		}
 	}

@@ -27,8 +27,7 @@ func TestUndecodableRecordsAreCountedAndLoggedOnce(t *testing.T) {
 	h := &counter{}
 	r := &run{t: tr, h: h}
 	for _, sample := range [][]byte{{}, make([]byte, 7), make([]byte, recordSize)} {
-		r.rec.RawSample = sample
-		r.handle()
+		r.handle(sample)
 	}
 	if n := tr.undecodable.Load(); n != 3 || tr.read.Load() != 0 || h.handled != 0 {
 		t.Errorf("%d undecodable, %d read, %d handled; want 3, 0, 0", n, tr.read.Load(), h.handled)

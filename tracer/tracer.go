@@ -14,7 +14,6 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
-	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/bpf"
@@ -43,7 +42,7 @@ type Tracer struct {
 	cfg         Config
 	objs        bpf.AuditObjects
 	variables   *ebpf.Map // the program's variables that change
-	reader      *ringbuf.Reader
+	ring        *ring
 	wakeups     *wakeups
 	links       []link.Link
 	multi       bool
@@ -116,7 +115,7 @@ func New(cfg Config) (_ *Tracer, err error) {
 		return nil, err
 	}
 	t.maxSites = t.objs.Sites.MaxEntries()
-	if t.reader, err = ringbuf.NewReader(t.objs.Ring); err != nil {
+	if t.ring, err = newRing(t.objs.Ring); err != nil {
 		return nil, fmt.Errorf("open ring buffer: %w", err)
 	}
 	if t.wakeups, err = newWakeups(t.objs.Ring); err != nil {
@@ -243,16 +242,20 @@ func (t *Tracer) RingFill() (used, capacity int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.closed {
-		used = t.reader.AvailableBytes()
+		used = t.ring.used()
 	}
-	return used, t.reader.BufferSize()
+	return used, t.ring.size()
 }
 
-// Close unloads the program, which detaches it everywhere, and ends Run. It is idempotent.
+// Close unloads the program, which detaches it everywhere, and ends Run. It is idempotent. A Handler must not call it.
 func (t *Tracer) Close() error {
 	var errs []error
+	// Before locking, because a wait and a handler may need the lock to end.
 	if t.wakeups != nil {
-		errs = append(errs, t.wakeups.close()) // before locking, because a wait may need the lock to end
+		errs = append(errs, t.wakeups.close())
+	}
+	if t.ring != nil {
+		t.ring.stop()
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -263,8 +266,8 @@ func (t *Tracer) Close() error {
 	for _, l := range t.links {
 		errs = append(errs, l.Close())
 	}
-	if t.reader != nil {
-		errs = append(errs, t.reader.Close())
+	if t.ring != nil {
+		errs = append(errs, t.ring.close())
 	}
 	if t.wire != nil {
 		errs = append(errs, t.wire.close())

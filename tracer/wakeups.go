@@ -61,6 +61,9 @@ func (w *wakeups) wait(timeout time.Duration, ready func() bool) error {
 	return w.unlessClosed(err)
 }
 
+// past is a deadline that ends a wait at once.
+var past = time.Unix(1, 0)
+
 // interrupt ends the current wait, and the next one.
 func (w *wakeups) interrupt() error {
 	return w.unlessClosed(w.file.SetReadDeadline(past))

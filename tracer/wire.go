@@ -259,12 +259,12 @@ func cgroupID(path string) (uint64, error) {
 }
 
 // handlePacket hands a packet's record to its handler.
-func (r *run) handlePacket() {
+func (r *run) handlePacket(sample []byte) {
 	w := r.t.wire
 	if w == nil {
 		return
 	}
-	if err := decodePacket(r.rec.RawSample, &w.record); err != nil {
+	if err := decodePacket(sample, &w.record); err != nil {
 		r.skip(err)
 		return
 	}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tracer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// ring reads a BPF ring buffer. Unlike the reader of cilium/ebpf, it maps the data once instead of twice in a row, which
+// halves what the ring adds to the resident set. It returns records where they lie in the ring, and reports its position
+// rarely, because writing it slows down the programs on other processors that are about to reserve a record.
+//
+// One goroutine reads, between begin and end. The other methods are safe for concurrent use until close.
+type ring struct {
+	consumer, producer []byte // the mappings
+	read, written      *uint64
+	data               []byte
+
+	mu      sync.Mutex // held while records are read
+	stopped atomic.Bool
+
+	at       uint64 // position of the next record
+	limit    uint64 // records have been reserved up to here
+	reported uint64 // the position that the kernel knows
+	batch    uint64 // how far at may be ahead of it
+	pending  bool   // the record at the position is reserved and not submitted yet
+	wrapped  []byte // copy of a record that goes over the end
+}
+
+var errStopped = errors.New("ring is closed")
+
+func newRing(m *ebpf.Map) (_ *ring, err error) {
+	page, size := os.Getpagesize(), int(m.MaxEntries())
+	g := &ring{batch: uint64(size / 256)}
+	if g.consumer, err = unix.Mmap(m.FD(), 0, page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
+		return nil, fmt.Errorf("map the reader's position: %w", err)
+	}
+	if g.producer, err = unix.Mmap(m.FD(), int64(page), page+size, unix.PROT_READ, unix.MAP_SHARED); err != nil {
+		return nil, errors.Join(fmt.Errorf("map data: %w", err), unix.Munmap(g.consumer))
+	}
+	g.data = g.producer[page:]
+	g.read, g.written = at[uint64](g.consumer), at[uint64](g.producer)
+	g.at = atomic.LoadUint64(g.read)
+	g.limit, g.reported = g.at, g.at
+	return g, nil
+}
+
+// at returns a pointer to the integer at the start of memory that is shared with the kernel and aligned for it.
+func at[T uint32 | uint64](b []byte) *T {
+	return (*T)(unsafe.Pointer(unsafe.SliceData(b))) //nolint:gosec // atomic access needs a pointer
+}
+
+// size returns the ring's capacity in bytes.
+func (g *ring) size() int { return len(g.data) }
+
+// used returns how many bytes have been written and are not reported as read.
+func (g *ring) used() int {
+	read := atomic.LoadUint64(g.read) // before written, which grows meanwhile
+	return int(min(atomic.LoadUint64(g.written)-read, uint64(g.size())))
+}
+
+// begin starts to read. After stop it fails with errStopped.
+func (g *ring) begin() error {
+	g.mu.Lock()
+	if g.stopped.Load() {
+		g.mu.Unlock()
+		return errStopped
+	}
+	return nil
+}
+
+// end ends what begin started.
+func (g *ring) end() {
+	g.report()
+	g.mu.Unlock()
+}
+
+// next returns the next record, which is valid until the following call. It returns nil if there is none, if the next
+// one has not been submitted yet, or after stop.
+func (g *ring) next() ([]byte, error) {
+	if g.at-g.reported >= g.batch {
+		g.report()
+	}
+	for !g.stopped.Load() {
+		if g.at == g.limit {
+			g.limit = atomic.LoadUint64(g.written)
+			if g.pending = false; g.at == g.limit {
+				return nil, nil
+			}
+		}
+		start := g.at & uint64(len(g.data)-1)
+		// Records are multiples of eight bytes, so the header does not go over the end. Its first half is read atomically,
+		// as the kernel writes it after the record.
+		header := atomic.LoadUint32(at[uint32](g.data[start:]))
+		if g.pending = header&unix.BPF_RINGBUF_BUSY_BIT != 0; g.pending {
+			return nil, nil
+		}
+		n := uint64(header &^ (unix.BPF_RINGBUF_BUSY_BIT | unix.BPF_RINGBUF_DISCARD_BIT))
+		length := (unix.BPF_RINGBUF_HDR_SZ + n + 7) &^ 7
+		if length > g.limit-g.at {
+			return nil, fmt.Errorf("a record of %d bytes, with %d in the ring", n, g.limit-g.at)
+		}
+		g.at += length
+		if header&unix.BPF_RINGBUF_DISCARD_BIT == 0 {
+			return g.bytes((start+unix.BPF_RINGBUF_HDR_SZ)&uint64(len(g.data)-1), n), nil
+		}
+	}
+	return nil, nil
+}
+
+// bytes returns n bytes from start.
+func (g *ring) bytes(start, n uint64) []byte {
+	if first := uint64(len(g.data)) - start; n > first {
+		g.wrapped = append(append(g.wrapped[:0], g.data[start:]...), g.data[:n-first]...)
+		return g.wrapped
+	}
+	return g.data[start : start+n : start+n]
+}
+
+// report makes the space of what was read free for new records.
+func (g *ring) report() {
+	if g.reported != g.at {
+		g.reported = g.at
+		atomic.StoreUint64(g.read, g.at)
+	}
+}
+
+// stop ends reading after the current record, and waits for that.
+func (g *ring) stop() {
+	g.stopped.Store(true)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+}
+
+// close frees the mappings, after stop. No method may be called any more.
+func (g *ring) close() error {
+	return errors.Join(unix.Munmap(g.producer), unix.Munmap(g.consumer))
+}

@@ -13,6 +13,7 @@
 #include "maps.h"
 #include "operand.h"
 #include "pair.h"
+#include "short.h"
 #include "process.h"
 #include "admit.h"
 
@@ -21,6 +22,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* References to types that no map contains, so that bpf2go generates them. */
 const struct crau_record *const unused_record __attribute__((unused));
 const struct crau_pair *const unused_pair __attribute__((unused));
+const struct crau_short *const unused_short __attribute__((unused));
 const struct crau_process *const unused_process __attribute__((unused));
 const enum crau_limit *const unused_limit __attribute__((unused));
 const enum crau_kind *const unused_kind __attribute__((unused));
@@ -159,7 +161,7 @@ SEC("uprobe.multi.s")
 int audit(void *ctx)
 {
 	__u64 cookie = bpf_get_attach_cookie(ctx);
-	__u32 zero = 0, index, site = cookie, file = cookie >> 32;
+	__u32 zero = 0, index, site = cookie, file = cookie >> 32, len = 0;
 	const struct crau_spec *spec = bpf_map_lookup_elem(&sites, &site);
 	__u64 id = bpf_get_current_pid_tgid();
 	__u64 now = bpf_ktime_get_boot_ns();
@@ -177,17 +179,29 @@ int audit(void *ctx)
 		return 0;
 	}
 	r = &cpu->runs[index];
-	s = bpf_map_lookup_elem(&slots, &index);
 	outcome = CRAU_STAT_MALFORMED;
 	/* A site's index can be used again while the kernel still detaches the file that had it before. */
-	if (spec && spec->kind && spec->file == file && s) {
-		s->run = index;
+	if (spec && spec->kind && spec->file == file) {
 		outcome = admit(r, id, now);
-		if (outcome == CRAU_STAT_SENT)
-			outcome = record(ctx, spec, s, r->lost, id, now);
+		if (outcome == CRAU_STAT_SENT) {
+			len = sizeof(struct crau_short);
+			if (spec->is_short && !scope_count)
+				outcome = record_short(ctx, spec, r->lost, id, now);
+			else
+				outcome = CRAU_STATS;
+		}
+		if (outcome == CRAU_STATS) {
+			s = bpf_map_lookup_elem(&slots, &index);
+			outcome = CRAU_STAT_MALFORMED;
+			if (s) {
+				s->run = index;
+				outcome = record(ctx, spec, s, r->lost, id, now);
+				len = s->len;
+			}
+		}
 		if (outcome == CRAU_STAT_SENT) {
 			r->sent++;
-			r->bytes += s->len + RING_HEADER;
+			r->bytes += len + RING_HEADER;
 		}
 	}
 	barrier();

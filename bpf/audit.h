@@ -34,6 +34,7 @@ enum crau_kind {
 	CRAU_PROCESS,		/* struct crau_process: precedes a process's first event */
 	CRAU_EXIT,		/* the last thread of an announced process exits */
 	CRAU_PACKET,		/* struct crau_packet: a packet of a TLS or SSH connection */
+	CRAU_SHORT,		/* struct crau_short: data of one word or string */
 };
 
 enum crau_operand_kind {
@@ -55,7 +56,7 @@ enum crau_flag {
 	CRAU_FAULT = 2,		/* the value was unreadable */
 	CRAU_KEY_CUT = 4,	/* the key was truncated */
 	CRAU_LOST = 8,		/* records only: pairs are missing */
-	CRAU_KEY_OFFSET = 16,	/* pairs only: the key is a 4-byte offset into the file's strings */
+	CRAU_KEY_OFFSET = 16,	/* pairs only: the key is a 4-byte offset into the file's strings; see crau_pair */
 	CRAU_VALUE_OFFSET = 32,	/* pairs only: the word is the value's offset into the file's strings */
 };
 
@@ -104,7 +105,8 @@ struct crau_spec {
 	__u32 strings_len;	/* offsets below this resolve from user space's copy */
 	__u32 file;	/* file number for user space */
 	__u8 kind;	/* enum crau_kind; 0: unused entry */
-	__u8 pad[7];
+	__u8 is_short;	/* hits can be short records: a word or string whose arguments are constants or whole registers */
+	__u8 pad[6];
 };
 
 /* A scope: the part of a key before "::", such as tls. */
@@ -127,8 +129,27 @@ struct crau_record {
 };
 
 /*
+ * Data of one word or string, with a key, and a string, of which user space has a copy. It needs less room and time than
+ * a crau_record with a crau_pair.
+ */
+struct crau_short {
+	__u64 time;	/* times, ids, file, kind and flags as in crau_record */
+	__u64 context;
+	__u64 word;	/* the word, or the offset of the string into the file's strings */
+	__u32 tgid;
+	__u32 tid;
+	__u32 file;
+	__u8 kind;	/* CRAU_SHORT */
+	__u8 flags;	/* 0 */
+	__u16 type;	/* CRAU_WORD or CRAU_STRING */
+	__u32 key;	/* the offset of the key */
+	__u32 lost;	/* as in crau_record */
+};
+
+/*
  * The head of a pair, followed by key_len bytes of key and value_len bytes of value without NULs. The next pair
- * starts at the next multiple of eight.
+ * starts at the next multiple of eight. With CRAU_KEY_OFFSET and a key_len of 0, value_len is the offset, and nothing
+ * follows.
  */
 struct crau_pair {
 	__u64 word;	/* the word; the size of a blob before truncation; see CRAU_VALUE_OFFSET */
@@ -185,6 +206,8 @@ _Static_assert(sizeof(struct crau_operand) == 16, "operand");
 _Static_assert(sizeof(struct crau_spec) == 96, "spec");
 _Static_assert(sizeof(struct crau_scope) == CRAU_MAX_SCOPE, "scope");
 _Static_assert(sizeof(struct crau_record) == 48, "record");
+_Static_assert(sizeof(struct crau_short) == 48, "short");
+_Static_assert(__builtin_offsetof(struct crau_short, kind) == __builtin_offsetof(struct crau_record, kind), "kind");
 _Static_assert(sizeof(struct crau_pair) == 16, "pair");
 _Static_assert(sizeof(struct crau_element) == 24, "element");
 _Static_assert(sizeof(struct crau_process) == 48 + 40 + 16 + 256, "process");

@@ -65,6 +65,7 @@ const (
 	AuditCrauKindCRAU_PROCESS               AuditCrauKind = 9
 	AuditCrauKindCRAU_EXIT                  AuditCrauKind = 10
 	AuditCrauKindCRAU_PACKET                AuditCrauKind = 11
+	AuditCrauKindCRAU_SHORT                 AuditCrauKind = 12
 )
 
 type AuditCrauLimit uint32
@@ -163,6 +164,21 @@ type AuditCrauShare struct {
 	Later    uint64
 }
 
+type AuditCrauShort struct {
+	_       structs.HostLayout
+	Time    uint64
+	Context uint64
+	Word    uint64
+	Tgid    uint32
+	Tid     uint32
+	File    uint32
+	Kind    uint8
+	Flags   uint8
+	Type    uint16
+	Key     uint32
+	Lost    uint32
+}
+
 type AuditCrauSpec struct {
 	_          structs.HostLayout
 	Args       [4]AuditCrauOperand
@@ -171,7 +187,8 @@ type AuditCrauSpec struct {
 	StringsLen uint32
 	File       uint32
 	Kind       uint8
-	Pad        [7]uint8
+	IsShort    uint8
+	Pad        [6]uint8
 }
 
 type AuditCrauStat uint32
@@ -248,6 +265,7 @@ const (
 	AuditVarUnusedPairType    = "unused_pair_type"
 	AuditVarUnusedProcess     = "unused_process"
 	AuditVarUnusedRecord      = "unused_record"
+	AuditVarUnusedShort       = "unused_short"
 	AuditVarUnusedStat        = "unused_stat"
 	AuditVarUnusedWake        = "unused_wake"
 )
@@ -332,6 +350,7 @@ type AuditVariableSpecs struct {
 	UnusedPairType    *ebpf.VariableSpec `ebpf:"unused_pair_type"`
 	UnusedProcess     *ebpf.VariableSpec `ebpf:"unused_process"`
 	UnusedRecord      *ebpf.VariableSpec `ebpf:"unused_record"`
+	UnusedShort       *ebpf.VariableSpec `ebpf:"unused_short"`
 	UnusedStat        *ebpf.VariableSpec `ebpf:"unused_stat"`
 	UnusedWake        *ebpf.VariableSpec `ebpf:"unused_wake"`
 }
@@ -397,6 +416,7 @@ type AuditVariables struct {
 	UnusedPairType    *ebpf.Variable `ebpf:"unused_pair_type"`
 	UnusedProcess     *ebpf.Variable `ebpf:"unused_process"`
 	UnusedRecord      *ebpf.Variable `ebpf:"unused_record"`
+	UnusedShort       *ebpf.Variable `ebpf:"unused_short"`
 	UnusedStat        *ebpf.Variable `ebpf:"unused_stat"`
 	UnusedWake        *ebpf.Variable `ebpf:"unused_wake"`
 }

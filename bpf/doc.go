@@ -5,7 +5,7 @@
 //
 //   - audit.bpf.c is the program that runs at every probe hit. It finds the site by the attach cookie, evaluates the
 //     arguments (operand.h), checks the limits of the process and its owner (admit.h, share.h), reads keys and values
-//     (pair.h) and writes a record to the ring buffer. A process's first record says who it is (process.h). The maps are
+//     (pair.h; most hits take the way of short.h) and writes a record to the ring buffer. A process's first record says who it is (process.h). The maps are
 //     in maps.h, and the layouts shared with user space in audit.h.
 //   - wire.bpf.c sends the packets that open TLS and SSH connections. What it keeps of a connection is in conn.h, how it
 //     recognises protocols in hello.h, how it reads and sends a packet in packet.h, and what it shares with user space in
@@ -16,6 +16,6 @@
 // generated files are committed, so that building the Go code does not need clang; "make generate" rebuilds them.
 package bpf
 
-//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 -type crau_limit -type crau_kind -type crau_operand_kind -type crau_pair_type -type crau_flag -type crau_stat -type crau_wake -type crau_operand -type crau_spec -type crau_record -type crau_pair -type crau_process Audit audit.bpf.c -- -O2 -g -Wall -Wextra -Werror -mcpu=v3 -I.
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 -type crau_limit -type crau_kind -type crau_operand_kind -type crau_pair_type -type crau_flag -type crau_stat -type crau_wake -type crau_operand -type crau_spec -type crau_record -type crau_short -type crau_pair -type crau_process Audit audit.bpf.c -- -O2 -g -Wall -Wextra -Werror -mcpu=v3 -I.
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 Execs execs.bpf.c -- -O2 -g -Wall -Wextra -Werror -mcpu=v3 -I.
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 -type crau_packet -type crau_wire_limit -type crau_wire_flag -type crau_wire_stat Wire wire.bpf.c -- -O2 -g -Wall -Wextra -Werror -mcpu=v3 -I.

@@ -130,6 +130,12 @@ static __always_inline int put_pair(struct slot *s, __u32 i)
 		}
 	}
 
+	s->len = (start + sizeof(*pair) + key_len + value_len + 7) & ~7U;
+	if (offset_flags & CRAU_KEY_OFFSET && !value_len) {
+		value_len = *(__u32 *)data;
+		key_len = 0;
+		s->len = start + sizeof(*pair);
+	}
 	pair->word = word;
 	pair->value_len = value_len;
 	pair->key_len = key_len;
@@ -137,7 +143,6 @@ static __always_inline int put_pair(struct slot *s, __u32 i)
 	pair->flags = pair_flags | offset_flags;
 	head->flags |= pair_flags;
 	head->pairs++;
-	s->len = (start + sizeof(*pair) + key_len + value_len + 7) & ~7U;
 	return 0;
 }
 

@@ -2,9 +2,10 @@
 /*
  * Shares of the ring. The unread bytes of an owner may be at most BUSY_PART times the bytes that are free. So one owner
  * alone gets three quarters of the ring, two owners three sevenths each, and whoever comes next always finds room. The
- * unread bytes of a process may be at most what its owner may still use, which leaves as much to the owner's other
- * processes. Thus a flood costs the process that floods. A flood of very many short processes uses up what
- * their owner has, and costs the owner's other processes that are as young; older ones that are quiet have a part more.
+ * unread bytes of a process may be at most what its owner may still use, so one process alone gets three fifths of the
+ * ring, and leaves room to the owner's others. Thus a flood costs the process that floods. A flood of very many short
+ * processes uses up what their owner has, and costs the owner's other processes that are as young; older ones that are
+ * quiet have a part more.
  */
 #ifndef CRAU_SHARE_H
 #define CRAU_SHARE_H
@@ -92,11 +93,12 @@ static __always_inline void reach(struct crau_share *s)
 /*
  * Adds bytes to a share and returns how many of its bytes are unread. The ring does not say whose records were read, so
  * the bytes are counted in two parts. Once everything that was written before the later part began has been read, the
- * earlier part is dropped. The result is at least what is unread, also if CPUs charge a share at the same time.
+ * earlier part is dropped. The result is at least what is unread, also if CPUs charge a share at the same time, and at
+ * most what is unread of all.
  */
 static __always_inline __u64 charge(struct crau_share *s, __u64 bytes, const struct fill *f)
 {
-	__u64 boundary = s->boundary, later;
+	__u64 boundary = s->boundary, later, unread, all = f->written - f->read;
 
 	if (f->read >= boundary && __sync_val_compare_and_swap(&s->boundary, boundary, MOVING) == boundary) {
 		later = s->later;
@@ -108,7 +110,8 @@ static __always_inline __u64 charge(struct crau_share *s, __u64 bytes, const str
 		reach(s);
 		__sync_fetch_and_add(&s->later, bytes);
 	}
-	return s->earlier + s->later;
+	unread = s->earlier + s->later;
+	return unread < all ? unread : all;
 }
 
 /* Returns the number of bytes that are free for an owner. */

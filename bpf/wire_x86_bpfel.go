@@ -134,7 +134,8 @@ type WireCrauSpec struct {
 	StringsLen uint32
 	File       uint32
 	Kind       uint8
-	Pad        [7]uint8
+	IsShort    uint8
+	Pad        [6]uint8
 }
 
 type WireCrauWireFlag uint32

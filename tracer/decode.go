@@ -51,6 +51,9 @@ func decode(sample []byte, ev *event.Event, strings *stringTable) error {
 	}
 	le := binary.LittleEndian
 	kind := bpf.AuditCrauKind(sample[kindOffset])
+	if kind == bpf.AuditCrauKindCRAU_SHORT {
+		return decodeShort(sample, ev, strings)
+	}
 	pairs := int(le.Uint16(sample[38:]))
 	*ev = event.Event{
 		Time:    le.Uint64(sample),
@@ -102,26 +105,56 @@ func decode(sample []byte, ev *event.Event, strings *stringTable) error {
 	return nil
 }
 
+// decodeShort decodes a record of data of one word or string, which has the size of the other records' head.
+func decodeShort(sample []byte, ev *event.Event, strings *stringTable) error {
+	le := binary.LittleEndian
+	*ev = event.Event{
+		Time:    le.Uint64(sample),
+		Context: le.Uint64(sample[8:]),
+		PID:     le.Uint32(sample[24:]),
+		TID:     le.Uint32(sample[28:]),
+		File:    le.Uint32(sample[32:]),
+		Kind:    event.Data,
+		Lost:    uint64(le.Uint32(sample[44:])),
+		Pairs:   ev.Pairs[:0],
+	}
+	pair := event.Pair{Key: sample[40:44:44], Value: sample[44:44:44], Word: le.Uint64(sample[16:]), Flags: keyOffset}
+	switch t := bpf.AuditCrauPairType(le.Uint16(sample[38:])); t {
+	case bpf.AuditCrauPairTypeCRAU_WORD:
+	case bpf.AuditCrauPairTypeCRAU_STRING:
+		pair.Type = event.String
+		pair.Flags |= valueOffset
+	default:
+		return fmt.Errorf("decode short record: unknown value type %d", t)
+	}
+	if err := resolve(&pair, ev.File, strings); err != nil {
+		return fmt.Errorf("decode short record: %w", err)
+	}
+	ev.Flags = pair.Flags
+	ev.Pairs = append(ev.Pairs, pair)
+	return nil
+}
+
 // decodePair returns the first pair of b and the offset of the next one.
 func decodePair(b []byte) (event.Pair, int, error) {
 	if len(b) < pairSize {
 		return event.Pair{}, 0, errShort
 	}
 	le := binary.LittleEndian
+	pair := event.Pair{Word: le.Uint64(b), Type: event.Type(b[14]), Flags: event.Flags(b[15])}
 	valueLen, keyLen := int(le.Uint32(b[8:])), int(le.Uint16(b[12:]))
-	if keyLen > int(bpf.AuditCrauLimitCRAU_MAX_KEY) || valueLen > int(bpf.AuditCrauLimitCRAU_MAX_VALUE) {
-		return event.Pair{}, 0, fmt.Errorf("a key of %d and a value of %d bytes are over the limit", keyLen, valueLen)
-	}
-	end := pairSize + keyLen + valueLen
-	if end > len(b) {
-		return event.Pair{}, 0, errShort
-	}
-	pair := event.Pair{
-		Key:   b[pairSize : pairSize+keyLen : pairSize+keyLen],
-		Value: b[pairSize+keyLen : end : end],
-		Word:  le.Uint64(b),
-		Type:  event.Type(b[14]),
-		Flags: event.Flags(b[15]),
+	end := pairSize
+	if pair.Flags&keyOffset != 0 && keyLen == 0 {
+		pair.Key, pair.Value = b[8:12:12], b[12:12:12]
+	} else {
+		if keyLen > int(bpf.AuditCrauLimitCRAU_MAX_KEY) || valueLen > int(bpf.AuditCrauLimitCRAU_MAX_VALUE) {
+			return event.Pair{}, 0, fmt.Errorf("a key of %d and a value of %d bytes are over the limit", keyLen, valueLen)
+		}
+		end += keyLen + valueLen
+		if end > len(b) {
+			return event.Pair{}, 0, errShort
+		}
+		pair.Key, pair.Value = b[pairSize:pairSize+keyLen:pairSize+keyLen], b[pairSize+keyLen:end:end]
 	}
 	if pair.Type > event.Blob {
 		return event.Pair{}, 0, fmt.Errorf("unknown value type %d", pair.Type)

@@ -212,6 +212,69 @@ func TestFloodLeavesRoomToItsOwnersProcesses(t *testing.T) {
 	}
 }
 
+// A process that is alone may fill three fifths of what is not reserved for root.
+func TestAProcessAloneMayFillMostOfTheRing(t *testing.T) {
+	const user = 4711
+	path := buildForks(t)
+	tr := newTracer(t, tracer.Config{RingSize: 256 << 10})
+	attachment, _ := harness.File(t, tr, path)
+	runForks(t, user, path, 1, 10000)
+	if err := attachment.Close(); err != nil {
+		t.Fatal(err)
+	}
+	used, capacity := tr.RingFill()
+	if most := capacity * 7 / 8 * 3 / 5; used > most+4<<10 || used < most-8<<10 {
+		t.Errorf("it uses %d of %d bytes, want about %d", used, capacity, most)
+	}
+}
+
+// stopper stops reading after a number of contexts until it is released.
+type stopper struct {
+	left             int
+	stopped, release chan struct{}
+}
+
+func (s *stopper) Handle(ev *event.Event) {
+	if ev.Kind != event.NewContext {
+		return
+	}
+	if s.left--; s.left == 0 {
+		close(s.stopped)
+		<-s.release
+	}
+}
+
+func (s *stopper) Tick(uint64) {}
+
+// A process is not limited by what was read of it, although the reader has never caught up.
+func TestSharesCountOnlyWhatIsUnread(t *testing.T) {
+	const user, hits = 4711, 2100 // 56 bytes each, of 224 KiB
+	path := buildForks(t)
+	tr := newTracer(t, tracer.Config{RingSize: 256 << 10})
+	attachment, _ := harness.File(t, tr, path)
+	flood := startQuiet(t, user, path, hits)
+	flood.fire()
+	s := &stopper{left: hits - 200, stopped: make(chan struct{}), release: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	done := start(ctx, tr, s)
+	select {
+	case <-s.stopped:
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing was read")
+	}
+	flood.fire()
+	close(s.release)
+	if err := attachment.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	ended(t, done)
+	if st := stats(t, tr); st.Sent != 2*hits {
+		t.Errorf("%d of %d hits were sent: %+v", st.Sent, 2*hits, st)
+	}
+}
+
 // What was read no longer counts.
 func TestSharesAreFreeAgainOnceRead(t *testing.T) {
 	const user = 4711

@@ -103,5 +103,19 @@ func specification(site probes.Site, file uint32) bpf.AuditCrauSpec {
 			s.Args[i].Kind = uint8(bpf.AuditCrauOperandKindCRAU_WHOLE_REGISTER)
 		}
 	}
+	s.IsShort = isShort(&s)
 	return s
+}
+
+// isShort returns 1 if hits of a site can be short records.
+func isShort(s *bpf.AuditCrauSpec) uint8 {
+	if s.Kind != uint8(bpf.AuditCrauKindCRAU_WORD_DATA) && s.Kind != uint8(bpf.AuditCrauKindCRAU_STRING_DATA) {
+		return 0
+	}
+	for _, arg := range s.Args[:3] {
+		if k := bpf.AuditCrauOperandKind(arg.Kind); k != bpf.AuditCrauOperandKindCRAU_CONST && k != bpf.AuditCrauOperandKindCRAU_WHOLE_REGISTER {
+			return 0
+		}
+	}
+	return 1
 }

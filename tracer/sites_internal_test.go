@@ -38,3 +38,28 @@ func TestWholeRegistersAreToldApart(t *testing.T) {
 		}
 	}
 }
+
+// Hits of a word or string whose arguments are constants or whole registers can be short records.
+func TestShortSitesAreToldApart(t *testing.T) {
+	whole := probes.Operand{Kind: probes.Register, Size: 8, Base: 3, Scale: 1, Index: probes.NoRegister}
+	constant := probes.Operand{Kind: probes.Const, Value: 7}
+	half := whole
+	half.Size = 4
+	for name, c := range map[string]struct {
+		probe probes.Probe
+		args  []probes.Operand
+		want  uint8
+	}{
+		"word":             {probes.WordData, []probes.Operand{whole, constant, whole}, 1},
+		"string":           {probes.StringData, []probes.Operand{whole, whole, constant}, 1},
+		"half a register":  {probes.WordData, []probes.Operand{whole, constant, half}, 0},
+		"half the context": {probes.StringData, []probes.Operand{half, constant, whole}, 0},
+		"blob":             {probes.BlobData, []probes.Operand{whole, whole, whole, whole}, 0},
+		"array":            {probes.Data, []probes.Operand{whole, whole, constant}, 0},
+		"context":          {probes.NewContext, []probes.Operand{whole, whole}, 0},
+	} {
+		if got := specification(probes.Site{Probe: c.probe, Args: c.args}, 1).IsShort; got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+}

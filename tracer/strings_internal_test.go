@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/crau-otel/crau-otel/bpf"
@@ -233,6 +235,10 @@ func TestDecodeUnknownStrings(t *testing.T) {
 		ev.Pairs[0].Flags != 0 || ev.Pairs[0].Word != 0 || ev.Flags != 0 {
 		t.Errorf("got %+v, %v", ev, err)
 	}
+	compact := record(t, 1, bpf.AuditCrauPair{Type: 1, Flags: both, Word: 4, ValueLen: 0}, "")
+	if err := decode(compact, &ev, s); err != nil || string(ev.Pairs[0].Key) != "key" || string(ev.Pairs[0].Value) != "value" {
+		t.Errorf("with the key's offset in place of the value's length: %+v, %v", ev, err)
+	}
 	_ = append(ev.Pairs[0].Key, "overwritten"...)
 	if content, _ := s.find(1, 0); string(content) != "key\x00value\x00" {
 		t.Errorf("what a handler appends to a key changed the file's strings: %q", content)
@@ -244,16 +250,74 @@ func TestDecodeUnknownStrings(t *testing.T) {
 		sample []byte
 		want   error
 	}{
-		"another file":          {record(t, 2, bpf.AuditCrauPair{Type: 1, Flags: both, Word: 4}, "\x00\x00\x00\x00"), errNoString},
-		"key behind the end":    {record(t, 1, bpf.AuditCrauPair{Flags: both}, "\x0a\x00\x00\x00"), errNoString},
-		"value behind the end":  {record(t, 1, bpf.AuditCrauPair{Flags: both, Word: 10}, "\x00\x00\x00\x00"), errNoString},
-		"an offset of 3 bytes":  {record(t, 1, bpf.AuditCrauPair{Flags: both}, "\x00\x00\x00"), errShort},
-		"an offset of 5 bytes":  {record(t, 1, bpf.AuditCrauPair{Flags: both}, "\x00\x00\x00\x00\x00"), errShort},
-		"an offset of no bytes": {record(t, 1, bpf.AuditCrauPair{Flags: both}, ""), errShort},
+		"another file":         {record(t, 2, bpf.AuditCrauPair{Type: 1, Flags: both, Word: 4}, "\x00\x00\x00\x00"), errNoString},
+		"key behind the end":   {record(t, 1, bpf.AuditCrauPair{Flags: both}, "\x0a\x00\x00\x00"), errNoString},
+		"value behind the end": {record(t, 1, bpf.AuditCrauPair{Flags: both, Word: 10}, "\x00\x00\x00\x00"), errNoString},
+		"an offset of 3 bytes": {record(t, 1, bpf.AuditCrauPair{Flags: both}, "\x00\x00\x00"), errShort},
+		"an offset of 5 bytes": {record(t, 1, bpf.AuditCrauPair{Flags: both}, "\x00\x00\x00\x00\x00"), errShort},
+		"no key and no offset": {record(t, 1, bpf.AuditCrauPair{Flags: both, ValueLen: 10}, ""), errNoString},
 	} {
 		if err := decode(c.sample, &ev, s); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
+	}
+}
+
+// A short record is the same event as the long one that says the same.
+func TestDecodeShort(t *testing.T) {
+	t.Parallel()
+	s := newStringTable()
+	long := strings.Repeat("l", 300)
+	if err := s.add(3, "", 0, []byte("key\x00value\x00"+long+"\x00")); err != nil {
+		t.Fatal(err)
+	}
+	const key, value, longText = 0, 4, 10
+	encode := func(short bpf.AuditCrauShort) []byte {
+		b, err := binary.Append(nil, binary.LittleEndian, short)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	short := bpf.AuditCrauShort{
+		Time: 1, Context: 2, Word: value, Tgid: 4, Tid: 5, File: 3, Kind: uint8(bpf.AuditCrauKindCRAU_SHORT), Key: key, Lost: 1<<32 - 1,
+	}
+	want := event.Event{Kind: event.Data, Time: 1, Context: 2, PID: 4, TID: 5, File: 3, Lost: 1<<32 - 1}
+	for name, c := range map[string]struct {
+		typ   bpf.AuditCrauPairType
+		key   uint32
+		word  uint64
+		pair  event.Pair
+		flags event.Flags
+		err   string
+	}{
+		"word":        {word: 1<<64 - 1, pair: event.Pair{Key: []byte("key"), Word: 1<<64 - 1}},
+		"string":      {typ: 1, word: value, pair: event.Pair{Key: []byte("key"), Value: []byte("value"), Type: event.String}},
+		"long string": {typ: 1, word: longText, pair: event.Pair{Key: []byte("key"), Value: []byte(long[:256]), Type: event.String, Flags: event.Cut}, flags: event.Cut},
+		"long key":    {key: longText, word: 7, pair: event.Pair{Key: []byte(long[:62]), Word: 7, Flags: event.KeyCut}, flags: event.KeyCut},
+		"blob":        {typ: 2, err: "decode short record: unknown value type 2"},
+		"type 256":    {typ: 256, err: "decode short record: unknown value type 256"},
+		"no key":      {key: 1 << 20, err: "decode short record: no copy of the file's strings at that offset"},
+		"no string":   {typ: 1, word: 1 << 20, err: "decode short record: no copy of the file's strings at that offset"},
+	} {
+		record := short
+		record.Type, record.Key, record.Word = uint16(c.typ), c.key, c.word
+		var got event.Event
+		err := decode(encode(record), &got, s)
+		if c.err != "" {
+			if err == nil || err.Error() != c.err {
+				t.Errorf("%s: error is %v, want %s", name, err, c.err)
+			}
+			continue
+		}
+		want := want
+		want.Flags, want.Pairs = c.flags, []event.Pair{c.pair}
+		if err != nil || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+			t.Errorf("%s: got %+v, %v, want %+v", name, got, err, want)
+		}
+	}
+	if err := Decode(encode(short), &event.Event{}); !errors.Is(err, errNoString) {
+		t.Errorf("without any strings: %v", err)
 	}
 }
 

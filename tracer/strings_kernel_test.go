@@ -75,6 +75,7 @@ func speaker(t *testing.T, flags ...string) string {
 type said struct {
 	events []event.Event
 	at     int
+	short  int // records that are a crau_short
 	stats  tracer.Stats
 }
 
@@ -84,9 +85,18 @@ func listen(t *testing.T, cfg tracer.Config, path string, prepare func(*tracer.T
 	t.Helper()
 	var got said
 	cfg.Tap = func(sample []byte) {
+		if sample[36] == uint8(bpf.AuditCrauKindCRAU_SHORT) {
+			got.at += 1 + int(sample[38]) // a string's value is not copied either
+			got.short++
+			return
+		}
 		for at := headSize; at+pairSize <= len(sample); {
 			got.at += bits.OnesCount8(uint8(event.Flags(sample[at+15]) & atFlags))
-			at += (pairSize + int(sample[at+8]) + int(sample[at+9])<<8 + int(sample[at+12]) + 7) &^ 7
+			length := 0
+			if sample[at+12] != 0 || event.Flags(sample[at+15])&event.Flags(bpf.AuditCrauFlagCRAU_KEY_OFFSET) == 0 { // else the key's offset is in place of the value's length
+				length = int(sample[at+8]) + int(sample[at+9])<<8 + int(sample[at+12])
+			}
+			at += (pairSize + length + 7) &^ 7
 		}
 	}
 	tr := newTracer(t, cfg)
@@ -186,6 +196,9 @@ func compareStrings(t *testing.T, cfg tracer.Config, path string) {
 	// constant, of libc and at an invalid address. A value whose key is at an invalid address is not reported.
 	if want := 7*len(constants()) + 2 + 5 + 5 + 5; found.at != want {
 		t.Errorf("there are %d references to strings, want %d", found.at, want)
+	}
+	if found.short < 2*len(constants()) || copied.short != 0 {
+		t.Errorf("%d short records with strings that are known, %d without", found.short, copied.short)
 	}
 	copied.stats.Read, found.stats.Read = 0, 0
 	if found.stats != copied.stats || found.stats.Truncated == 0 || found.stats.PairFaults == 0 || found.stats.Fault != 3 {

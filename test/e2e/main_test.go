@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 	if address := os.Getenv(dialVariable); address != "" {
 		os.Exit(dial(address))
 	}
+	if program := os.Getenv(refusedVariable); program != "" {
+		os.Exit(runRefused(program))
+	}
 	// Programs of the tests do not ignore SIGHUP, even if the tests run under nohup.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	flag.Parse()

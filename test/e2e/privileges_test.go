@@ -8,11 +8,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"github.com/cilium/ebpf/features"
+	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/test/harness"
 )
@@ -179,6 +182,52 @@ func TestSandboxOfRootInAContainer(t *testing.T) {
 				line(t, a.Log(), "running without the whole sandbox", "CAP_SETGID, CAP_SETUID")
 			}
 		})
+	}
+}
+
+// refusedVariable names a program, which the test program then runs with the same arguments and without seccomp(2).
+const refusedVariable = "E2E_WITHOUT_SECCOMP"
+
+// runRefused becomes a program to which the kernel refuses seccomp(2), as a container's or a service's filter does.
+func runRefused(program string) int {
+	runtime.LockOSThread()
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // number of the call
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: unix.SYS_SECCOMP},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+	if err == nil {
+		err = unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&prog)), 0, 0)
+	}
+	if err == nil {
+		err = unix.Exec(program, append([]string{program}, os.Args[1:]...), os.Environ())
+	}
+	fmt.Fprintln(os.Stderr, err)
+	return 1
+}
+
+// Where the sandbox does not load, the agent runs without it and says so.
+func TestSandboxThatDoesNotLoad(t *testing.T) {
+	t.Parallel()
+	harness.RequireBPF(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sample := ownSample(t)
+	a := harness.Start(t, harness.AgentConfig{
+		Path: self, Env: []string{refusedVariable + "=" + agentPath}, Args: append(asJSON, "--library", sample),
+	})
+	line(t, a.Log(), "msg=ready", "sandbox=false")
+	line(t, a.Log(), "level=WARN", "running without the whole sandbox", "load seccomp filter: operation not permitted")
+	hits := harness.RunSample(t, sample, "--count", "2", "--rate", "0")
+	a.Stop().CheckExact(t, hits)
+	harness.CheckPairs(t, "sample", a.ConsoleSpans(), 2)
+	if n := strings.Count(a.Log(), "level=WARN"); n != 1 {
+		t.Errorf("%d warnings:\n%s", n, a.Log())
 	}
 }
 

@@ -7,12 +7,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/crau-otel/crau-otel/mapping/internal/eventtest"
 	"github.com/crau-otel/crau-otel/mapping/policy"
 	"github.com/crau-otel/crau-otel/mapping/schema"
+	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
 // Trees whose meaning is remembered are the same as those that are judged each time, whatever comes, and spans of one
@@ -163,4 +165,30 @@ func TestShedContextsCountForThoseThatStay(t *testing.T) {
 		t.Errorf("negotiated: %s, want true: a secret was made", got)
 	}
 	f.finish()
+}
+
+// Connections that open alike have one meaning, although the groups that clients offer are bytes of their own each time.
+func TestMeaningsOfConnectionsAreRemembered(t *testing.T) {
+	t.Parallel()
+	var events []event.Event
+	for range 5 {
+		events = append(append(events, wireHandshake(0x11ec)...), onWire(event.ContextEnd, wireRoot, 0))
+	}
+	events = append(append(events, wireHandshake(0x001d)...), onWire(event.ContextEnd, wireRoot, 0))
+	var patterns []uint64
+	m, err := New(Config{Wall: func(boot uint64) time.Time { return time.Unix(0, int64(boot)) }, Sink: func(tree Tree) {
+		number, _, _ := tree.Spans[0].Pattern()
+		patterns = append(patterns, number)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range events {
+		events[i].Time = uint64(i + 1)
+		m.Handle(&events[i])
+	}
+	m.Flush()
+	if p := patterns; len(p) != 6 || p[1] == 0 || p[1] != p[2] || p[1] != p[3] || p[1] != p[4] || p[5] == p[1] {
+		t.Errorf("patterns of five equal trees and another are %v, want one from the second on", patterns)
+	}
 }

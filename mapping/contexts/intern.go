@@ -29,6 +29,7 @@ type interner struct {
 	recentKeys  memo.Table[string, *eventKey]
 	recentTexts memo.Table[string, string]
 	recentNames memo.Table[string, schema.Name]
+	recentBlobs memo.Table[string, string]
 }
 
 // eventKey is an event key with what the configuration says about it.
@@ -47,6 +48,7 @@ func newInterner(excluded func(emitted string) bool) interner {
 		recentKeys:  memo.New[string, *eventKey](recent),
 		recentTexts: memo.New[string, string](recent),
 		recentNames: memo.New[string, schema.Name](recent),
+		recentBlobs: memo.New[string, string](recent),
 	}
 }
 
@@ -106,6 +108,20 @@ func (in *interner) name(b []byte) schema.Name {
 	return name
 }
 
+// blob returns bytes in hexadecimal. Lists of codepoints repeat; other blobs, such as keys, are not worth a place in texts.
+func (in *interner) blob(b []byte) string {
+	if len(b) > maxTextLength {
+		return hex.EncodeToString(b)
+	}
+	hash := memo.Sample(b)
+	if s := memo.GetBytes(&in.recentBlobs, hash, b); s != nil {
+		return *s
+	}
+	s := hex.EncodeToString(b)
+	in.recentBlobs.Put(hash, string(b), s)
+	return s
+}
+
 // datum returns the pair with a copy of its value.
 func (in *interner) datum(k *schema.Key, pair *event.Pair) shape.Datum {
 	d := shape.Datum{Key: k, Word: pair.Word, Type: pair.Type, Flags: pair.Flags}
@@ -113,7 +129,7 @@ func (in *interner) datum(k *schema.Key, pair *event.Pair) shape.Datum {
 	case event.String:
 		d.Text = in.text(pair.Value)
 	case event.Blob:
-		d.Text = hex.EncodeToString(pair.Value)
+		d.Text = in.blob(pair.Value)
 	case event.Word:
 	}
 	return d

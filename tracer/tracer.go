@@ -68,8 +68,17 @@ type Tracer struct {
 // budgetSecond is SECOND of bpf/process.h, in ns.
 const budgetSecond = 1 << 30
 
-// firstSleepable is the first kernel with sleepable uprobes, 6.0, as KERNEL_VERSION of linux/version.h.
-const firstSleepable = 6 << 16
+// Kernels as KERNEL_VERSION of linux/version.h has them: 6.0 is the first with uprobes that may sleep. Before 6.10, a single
+// uprobe holds a lock of its CPU meanwhile, which all others that are hit there wait for.
+const (
+	firstSleepable       = 6 << 16
+	firstSleepableSingle = 6<<16 | 10<<8
+)
+
+// maySleep reports whether the program may sleep in a page fault without holding up other programs.
+func maySleep(version uint32, multi bool) bool {
+	return version >= firstSleepableSingle || multi && version >= firstSleepable
+}
 
 // New loads the program. It requires Linux 5.15 or later with BTF, CAP_BPF and CAP_PERFMON.
 func New(cfg Config) (_ *Tracer, err error) {
@@ -93,15 +102,15 @@ func New(cfg Config) (_ *Tracer, err error) {
 		return nil, fmt.Errorf("read kernel version: %w", err)
 	}
 	t := &Tracer{
-		cfg:       cfg,
-		multi:     !cfg.SingleUprobe && features.HaveBPFLinkUprobeMulti() == nil,
-		sleepable: version >= firstSleepable,
-		strings:   newStringTable(),
+		cfg:     cfg,
+		multi:   !cfg.SingleUprobe && features.HaveBPFLinkUprobeMulti() == nil,
+		strings: newStringTable(),
 	}
+	t.sleepable = maySleep(version, t.multi)
 	t.strings.limit = cfg.MaxStrings
 	if !t.sleepable {
 		cfg.Log.Warn("this kernel cannot read pages that are not resident from a uprobe; data on such pages is counted as lost",
-			"needs", "Linux 6.0")
+			"needs", "Linux 6.6")
 	}
 	defer func() {
 		if err != nil {

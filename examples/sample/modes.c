@@ -3,10 +3,16 @@
 /* Modes that fire events which are hard to read: at the limits, on absent pages, or deliberately malformed. */
 
 #define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "sample.h"
@@ -14,6 +20,8 @@
 /* The context of the modes that need only one. */
 static const char object;
 #define CTX ((unsigned long)&object)
+
+static unsigned long stall_seconds; /* of mode stalled */
 
 static void begin(const char *name)
 {
@@ -293,8 +301,51 @@ static int hostile(const struct options *o)
 	return 0;
 }
 
+/* Answers the page fault on userfaultfd's memory count seconds after it came. */
+static void *answer(void *arg)
+{
+	struct pollfd fault = {.fd = *(int *)arg, .events = POLLIN};
+
+	while (poll(&fault, 1, -1) < 0)
+		;
+	puts("stalled");
+	fflush(stdout);
+	for (unsigned long left = stall_seconds; left && !stopped; left--)
+		sleep(1);
+	puts("released");
+	fflush(stdout);
+	close(fault.fd); /* the page is filled with zeros */
+	return NULL;
+}
+
+/* Fires a string on a page that is delivered only after count (5) seconds. Prints "stalled" when it is asked for. */
+static int stalled(const struct options *o)
+{
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register range = {.mode = UFFDIO_REGISTER_MODE_MISSING};
+	size_t size = (size_t)sysconf(_SC_PAGESIZE);
+	char *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	pthread_t thread;
+
+	stall_seconds = o->count ? o->count : 5;
+	range.range.start = (unsigned long)page;
+	range.range.len = size;
+	if (page == MAP_FAILED || fd < 0 || ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &range) ||
+	    pthread_create(&thread, NULL, answer, &fd)) {
+		perror("sample: userfaultfd");
+		return 1;
+	}
+	begin("test::stalled");
+	string_data(CTX, "test::late", page);
+	if (*page) /* also where nobody traces it */
+		return 1;
+	pthread_join(thread, NULL);
+	return 0;
+}
+
 const struct mode modes[] = {
 	{"array16", array16}, {"long", longs}, {"bytes", bytes}, {"cold", cold}, {"bad", bad},
-	{"flood", flood},     {"deep", deep},  {"wide", wide},   {"hostile", hostile},
+	{"flood", flood},     {"deep", deep},  {"wide", wide},   {"hostile", hostile}, {"stalled", stalled},
 	{NULL, NULL},
 };

@@ -60,6 +60,7 @@ static const char usage[] =
 	"                   deep     a chain of contexts; --depth: contexts (64)\n"
 	"                   wide     children of one context; --count: children (64)\n"
 	"                   hostile  contexts without end, long strings that never repeat; --count: contexts (1000)\n"
+	"                   stalled  a string that is delivered late; --count: seconds (5)\n"
 	"  --depth N      see mode deep\n"
 	"  --help         this text\n";
 

@@ -18,7 +18,11 @@ import (
 func TestFloodIsAccountedToTheEvent(t *testing.T) {
 	sample := ownSample(t)
 	a := trace(t, sample, "--ring-size", "64KiB")
-	hits := harness.RunSample(t, sample, "--mode", "flood", "--count", "1000000")
+	count := "1000000"
+	if testing.Short() {
+		count = "300000"
+	}
+	hits := harness.RunSample(t, sample, "--mode", "flood", "--count", count)
 	n := a.Stop()
 	n.CheckExact(t, hits)
 	if n["lost.ring_full"]+n["lost.rate_limited"] == 0 {

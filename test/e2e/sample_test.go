@@ -3,7 +3,11 @@
 package e2e
 
 import (
+	"maps"
 	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,30 +17,50 @@ import (
 
 func TestAllStylesArriveWholeOverOTLP(t *testing.T) {
 	t.Parallel()
-	for _, style := range []string{"explicit", "self", "link"} {
-		t.Run(style, func(t *testing.T) {
-			t.Parallel()
-			r := harness.Receive(t, harness.ReceiverConfig{})
-			sample := ownSample(t)
-			a := startAgent(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.Endpoint()}, "--library", sample)
-			hits := harness.RunSample(t, sample, "--style", style, "--count", "3", "--rate", "50")
-			a.Stop().CheckExact(t, hits)
-			harness.CheckPairs(t, "sample", r.Spans(), 3)
-		})
+	r := harness.Receive(t, harness.ReceiverConfig{})
+	styles := []string{"explicit", "self", "link"}
+	paths, libraries := named(t, styles)
+	a := startAgent(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.Endpoint()}, libraries...)
+	hits := 0
+	for i, style := range styles {
+		hits += harness.RunSample(t, paths[i], "--style", style, "--count", "3", "--rate", "50")
 	}
+	a.Stop().CheckExact(t, hits)
+	for _, style := range styles {
+		t.Run(style, func(t *testing.T) { harness.CheckPairs(t, style, ofService(r.Spans(), style), 3) })
+	}
+}
+
+// named returns copies of the sample program with those names, and the arguments that attach to them.
+func named(t *testing.T, names []string) (paths, libraries []string) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range names {
+		path := harness.Copy(t, samplePath, filepath.Join(dir, name))
+		paths, libraries = append(paths, path), append(libraries, "--library", path)
+	}
+	return paths, libraries
 }
 
 // The context value is a call site, which threads, processes and repeated handshakes share.
 func TestConcurrentHandshakesDoNotMix(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"--threads", "4"}, {"--forks", "4"}, {"--forks", "2", "--threads", "2"}} {
-		t.Run(strings.Join(args, " "), func(t *testing.T) {
-			sample := ownSample(t)
-			a := trace(t, sample)
-			hits := harness.RunSample(t, sample, append(args, "--rate", "0", "--count", "400")...)
-			a.Stop().CheckExact(t, hits)
-			harness.CheckPairs(t, "sample", a.ConsoleSpans(), 400)
-		})
+	count := 400
+	if testing.Short() {
+		count = 100
+	}
+	kinds := map[string][]string{"threads": {"--threads", "4"}, "forks": {"--forks", "4"}, "both": {"--forks", "2", "--threads", "2"}}
+	names := slices.Sorted(maps.Keys(kinds))
+	paths, libraries := named(t, names)
+	a := startAgent(t, nil, append(libraries, asJSON...)...)
+	hits := 0
+	for i, name := range names {
+		hits += harness.RunSample(t, paths[i], append(kinds[name], "--rate", "0", "--count", strconv.Itoa(count))...)
+	}
+	a.Stop().CheckExact(t, hits)
+	spans := a.ConsoleSpans()
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) { harness.CheckPairs(t, name, ofService(spans, name), count) })
 	}
 }
 

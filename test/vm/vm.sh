@@ -17,12 +17,13 @@ usage() {
 		  --memory MIB        (512)
 		  --cpus N            (1)
 		  --timeout SECONDS   (120)
+		  --append TEXT       to the kernel's command line
 		  --verbose           also the kernel's messages, on standard error
 	END
 	exit "$1"
 }
 
-kernel='' arch=amd64 dir=/ memory=512 cpus=1 limit=120 verbose=false
+kernel='' arch=amd64 dir=/ memory=512 cpus=1 limit=120 append='' verbose=false
 files=() env=(PATH=/bin:/usr/bin:/sbin HOME=/ TMPDIR=/tmp)
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -34,6 +35,7 @@ while [ $# -gt 0 ]; do
 	--memory) memory=$2 ;;
 	--cpus) cpus=$2 ;;
 	--timeout) limit=$2 ;;
+	--append) append=$2 ;;
 	--verbose) verbose=true; shift; continue ;;
 	--help) usage 0 ;;
 	--) shift; break ;;
@@ -44,6 +46,9 @@ done
 if [ -z "$kernel" ] || [ $# -eq 0 ]; then
 	usage 125 >&2
 fi
+
+# Detaching a uprobe waits for other processors, a tick each time unless that is expedited.
+quick=rcupdate.rcu_expedited=1
 
 # The first port is the console, the second what the command prints. arm64's board has one, so the other is a PCI card.
 case $arch in
@@ -85,7 +90,7 @@ rm -r "$root"
 code=0
 timeout --kill-after=5 "$limit" "${machine[@]}" \
 	-accel tcg -smp "$cpus" -m "$memory" -nodefaults -nographic -no-reboot \
-	-kernel "$kernel" -initrd "$work/initrd" -append "$console panic=-1" \
+	-kernel "$kernel" -initrd "$work/initrd" -append "$console panic=-1 $quick $append" \
 	-serial "file:$work/console" "${ports[@]}" </dev/null || code=$?
 
 status=$(sed -n 's/^vm: exit status \([0-9]*\).*/\1/p' "$work/console" | tail -n 1)

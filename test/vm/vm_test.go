@@ -14,13 +14,15 @@ import (
 )
 
 // dependOnKernel are the tests of test/e2e whose outcome depends on the kernel.
-const dependOnKernel = "TestAllStyles|TestConcurrent|TestArray|TestLong|TestBytes|TestUntouched|TestNonsense|TestDeep|" +
-	"TestFloodIsAccounted|TestProcessRate|TestScopes|TestProcessIsPrivate|TestLibraryThatReported|TestMetrics|" +
-	"TestFinished|TestTotals|TestTwoPrograms|TestDenied|TestWireCore"
+const dependOnKernel = wholeTrees + "|TestConcurrent|TestNonsense|TestDeep|TestFloodIsAccounted|TestProcessRate|TestScopes|" +
+	"TestProcessIsPrivate|TestFinished|TestDenied|TestStalled"
 
 // wholeTrees are tests that show that all probes arrive with all their arguments, on processors for which the tests of
 // dependOnKernel take too long.
-const wholeTrees = "TestAllStyles|TestArray|TestLong|TestBytes|TestUntouched|TestTotals|TestTwoPrograms|TestWireCore"
+const wholeTrees = "TestAllStyles|TestArray|TestLong|TestBytes|TestUntouched|TestTwoPrograms|TestWireCore"
+
+// preempted is a test of what kernels do that preempt programs in the middle of a run.
+const preempted = "TestPreempted"
 
 // everywhere are tests that every kernel passes which runs crau-otel at all.
 const everywhere = "|TestExecOfAProgram"
@@ -31,16 +33,33 @@ type machine struct {
 	arch  string
 	// tests is a pattern of test/e2e. Empty: the kernel is too old, and crau-otel must refuse to run and name it.
 	tests   string
-	seconds int // limit
+	seconds int    // limit
+	preempt string // how the kernel preempts, by its command line; empty: as it is built
 	why     string
 }
 
 var matrix = []machine{
-	{"bullseye", "amd64", "", 180, "5.10: the oldest kernel that Debian still ships has no attach cookies"},
-	{"bookworm", "amd64", dependOnKernel, 900, "6.1: no uprobe_multi, no bpf_copy_from_user_str, a strict verifier"},
-	{"trixie", "amd64", wholeTrees, 300, "6.12: uprobe_multi"},
-	{"bookworm", "arm64", wholeTrees, 420, "6.1 on arm64: single uprobes"},
-	{"trixie", "arm64", wholeTrees, 420, "6.12 on arm64: uprobe_multi"},
+	{suite: "bullseye", arch: "amd64", seconds: 180, why: "5.10: the oldest kernel that Debian still ships has no attach cookies"},
+	{
+		suite: "bookworm", arch: "amd64", tests: dependOnKernel, seconds: 900,
+		why: "6.1: no uprobe_multi, no bpf_copy_from_user_str, a strict verifier",
+	},
+	{suite: "trixie", arch: "amd64", tests: wholeTrees, seconds: 300, why: "6.12: uprobe_multi"},
+	{
+		suite: "trixie", arch: "amd64", tests: preempted, preempt: "full", seconds: 300,
+		why: "6.12 that preempts programs in the middle of a run",
+	},
+	{suite: "bookworm", arch: "arm64", tests: wholeTrees, seconds: 420, why: "6.1 on arm64: single uprobes"},
+	{suite: "trixie", arch: "arm64", tests: wholeTrees, seconds: 420, why: "6.12 on arm64: uprobe_multi"},
+}
+
+// name returns the name of the line's subtest.
+func (m machine) name() string {
+	name := m.suite + " " + m.arch
+	if m.preempt != "" {
+		name += " preempt=" + m.preempt
+	}
+	return name
 }
 
 func TestMatrix(t *testing.T) {
@@ -51,7 +70,7 @@ func TestMatrix(t *testing.T) {
 	dir := t.TempDir() // not that of a subtest, since machines of one architecture share programs
 	programs := make(map[string][]string)
 	for _, m := range matrix {
-		t.Run(m.suite+" "+m.arch, func(t *testing.T) {
+		t.Run(m.name(), func(t *testing.T) {
 			t.Log(m.why)
 			if programs[m.arch] == nil {
 				programs[m.arch] = build(t, m.arch, filepath.Join(dir, m.arch))
@@ -60,6 +79,9 @@ func TestMatrix(t *testing.T) {
 			t.Log(filepath.Base(kernel))
 			args := []string{"--kernel", kernel, "--arch", m.arch, "--memory", "1024", "--cpus", "2",
 				"--timeout", fmt.Sprint(m.seconds)}
+			if m.preempt != "" {
+				args = append(args, "--append", "preempt="+m.preempt, "--env", "E2E_PREEMPT="+m.preempt)
+			}
 			for _, program := range programs[m.arch] {
 				args = append(args, "--file", program+":/bin/"+filepath.Base(program))
 			}
@@ -68,7 +90,7 @@ func TestMatrix(t *testing.T) {
 				return
 			}
 			run(t, append(args, "--env", "E2E_AGENT=/bin/crau-otel", "--env", "E2E_SAMPLE=/bin/sample-static", "--env", "CI=true",
-				"--", "/bin/e2e.test", "-test.v", "-test.parallel=1", "-test.timeout="+fmt.Sprint(m.seconds)+"s",
+				"--", "/bin/e2e.test", "-test.v", "-test.short", "-test.parallel=1", "-test.timeout="+fmt.Sprint(m.seconds)+"s",
 				"-test.run="+m.tests+everywhere))
 		})
 	}

@@ -36,8 +36,9 @@ type Result struct {
 }
 
 var (
-	oldest    = Version{5, 15} // the first with cookies for single uprobes
-	sleepable = Version{6, 0}  // the first with sleepable uprobes
+	oldest          = Version{5, 15} // the first with cookies for single uprobes
+	sleepable       = Version{6, 0}  // the first with sleepable uprobes
+	sleepableSingle = Version{6, 10} // the first where single ones do not hold up others
 )
 
 // Judge returns what the facts mean for crau-otel.
@@ -164,10 +165,9 @@ func (f *Facts) multi() Result {
 }
 
 func (f *Facts) sleepable() Result {
-	if f.Version.Less(sleepable) {
+	if f.Version.Less(sleepable) || f.single() && f.Version.Less(sleepableSingle) {
 		return Result{
-			"sleepable uprobes", Degraded, "not supported: data on pages that are not in memory is counted as lost",
-			"Linux 6.0 or later",
+			"sleepable uprobes", Degraded, "not used: data on pages that are not in memory is counted as lost", "Linux 6.6 or later",
 		}
 	}
 	return Result{"sleepable uprobes", OK, "fetch data on pages that are not in memory", ""}

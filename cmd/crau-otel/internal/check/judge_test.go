@@ -55,6 +55,10 @@ func TestJudge(t *testing.T) {
 			"", "examined on every pass: attach task iterator: no",
 		},
 		"kernel 6.0": {func(f *Facts) { f.Version = Version{6, 0} }, nil, "", ""},
+		"kernel 6.10 with single uprobes": {
+			func(f *Facts) { f.Version, f.Multi = Version{6, 10}, errUnsupported },
+			map[string]Status{"uprobe_multi": Degraded}, "", "",
+		},
 		"too old a kernel": {
 			func(f *Facts) {
 				f.Version, f.Release, f.Cookies, f.Load = Version{5, 14}, "5.14.21", errUnsupported, errors.New("no")
@@ -125,15 +129,15 @@ func TestJudge(t *testing.T) {
 		},
 		"single uprobes": {
 			func(f *Facts) { old(f); f.Held = privileges.Keep(false, true, true) },
-			map[string]Status{"uprobe_multi": Degraded},
+			map[string]Status{"sleepable uprobes": Degraded, "uprobe_multi": Degraded},
 			"", "CAP_SYS_ADMIN              attaches single uprobes",
 		},
 		"single uprobes on a lenient kernel": {
-			old, map[string]Status{"uprobe_multi": Degraded}, "", "not needed: this kernel lets others attach single uprobes",
+			old, map[string]Status{"sleepable uprobes": Degraded, "uprobe_multi": Degraded}, "", "not needed: this kernel lets others attach single uprobes",
 		},
 		"single uprobes refused": {
 			func(f *Facts) { old(f); f.Paranoid, f.Attach = "3", fmt.Errorf("attach: %w", syscall.EACCES) },
-			map[string]Status{"uprobe_multi": Degraded, "CAP_SYS_ADMIN": Missing, "trial: attach": Missing},
+			map[string]Status{"sleepable uprobes": Degraded, "uprobe_multi": Degraded, "CAP_SYS_ADMIN": Missing, "trial: attach": Missing},
 			"CAP_SYS_ADMIN, trial: attach", "3: above 2, Debian's",
 		},
 		"refused in spite of the capabilities": {

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/test/harness"
+)
+
+// preemptVariable says how the kernel must preempt: none, voluntary or full, as test/vm boots it.
+const preemptVariable = "E2E_PREEMPT"
+
+var preemptLine = regexp.MustCompile(`Dynamic Preempt: (\w+)`)
+
+// requirePreempt checks that the kernel preempts as the variable says.
+func requirePreempt(t *testing.T) {
+	t.Helper()
+	want := os.Getenv(preemptVariable)
+	if want == "" {
+		return
+	}
+	buffer := make([]byte, 1<<20)
+	n, err := unix.Klogctl(unix.SYSLOG_ACTION_READ_ALL, buffer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := preemptLine.FindSubmatch(buffer[:n])
+	if line == nil || string(line[1]) != want {
+		t.Fatalf("the kernel says %q, want %s", line, want)
+	}
+}
+
+// Where the kernel preempts programs in the middle of a run, many are in the middle of one on a CPU. What finds no free
+// run is counted; nobody waits for ever, and once the crowd is gone all runs are free again. Not parallel: it keeps a
+// CPU busy.
+func TestPreemptedProgramsStarveNobody(t *testing.T) {
+	requirePreempt(t)
+	const crowd = 100
+	crowded, paced := ownSample(t), harness.Copy(t, samplePath, filepath.Join(t.TempDir(), "paced"))
+	a := startAgent(t, []string{"CRAU_SCOPES=tls"}, append(asJSON, "--library", crowded, "--library", paced)...)
+	hits := 0
+	onFirstCPU(t, func() {
+		outs := make([]bytes.Buffer, crowd)
+		var programs []*exec.Cmd
+		for i := range crowd { // their keys are of another scope, so that each run is long, and the ring stays empty
+			program := exec.Command(crowded, "--mode", "hostile", "--count", "40")
+			program.Stdout = &outs[i]
+			programs = append(programs, harness.StartProgram(t, program))
+		}
+		hits += harness.RunSample(t, paced, "--rate", "20", "--count", "40")
+		for i, program := range programs {
+			if err := program.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			fired, err := harness.ParseFired(outs[i].String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			hits += fired
+		}
+	})
+	onFirstCPU(t, func() { hits += harness.RunSample(t, paced, "--rate", "0", "--count", "5") })
+	n := a.Stop()
+	n.CheckExact(t, hits)
+	roots := harness.Trees(t, ofService(a.ConsoleSpans(), "paced"))
+	whole := 0
+	for _, root := range roots {
+		if root.Attributes["crypto.incomplete"] == nil && root.Attributes["crypto.pqc.key_exchange.status"] == "hybrid" {
+			whole++
+		}
+	}
+	t.Logf("%d of %d hits found no free run; %d trees of the paced program, %d whole", n["lost.busy"], hits, len(roots), whole)
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"bufio"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"github.com/crau-otel/crau-otel/test/harness"
+)
+
+// While the data of one program's hit is not delivered, hits of others on the same CPU go on. Not parallel: nobody can
+// detach a probe in the usual way meanwhile.
+func TestStalledPageFaultHoldsUpNoOtherProgram(t *testing.T) {
+	paths, libraries := named(t, []string{"stalls", "others"})
+	a := startAgent(t, nil, append(libraries, asJSON...)...)
+	hits := 0
+	onFirstCPU(t, func() {
+		stalls := exec.Command(paths[0], "--mode", "stalled", "--count", "60")
+		out, err := stalls.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		harness.StartProgram(t, stalls)
+		lines := bufio.NewScanner(out)
+		if !lines.Scan() || lines.Text() != "stalled" {
+			t.Fatalf("the program says %q", lines.Text())
+		}
+		released, rest := make(chan struct{}), make(chan string, 1)
+		go func() {
+			lines.Scan()
+			close(released)
+			lines.Scan()
+			rest <- lines.Text()
+		}()
+		hits += harness.RunSample(t, paths[1], "--count", "5", "--rate", "0")
+		select {
+		case <-released:
+			t.Error("the other program has waited for the page")
+		default:
+		}
+		if err := stalls.Process.Signal(syscall.SIGTERM); err != nil { // delivers the page
+			t.Fatal(err)
+		}
+		fired, err := harness.ParseFired(<-rest)
+		if err != nil {
+			t.Error(err)
+		}
+		hits += fired
+	})
+	n := a.Stop()
+	n.CheckExact(t, hits)
+	harness.CheckPairs(t, "others", ofService(a.ConsoleSpans(), "others"), 5)
+}

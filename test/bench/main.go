@@ -46,6 +46,7 @@ type config struct {
 	wireLoads        string // part of the names of the loads to measure
 	connectionRounds int    // of a second of connections each
 	connections      int    // of a flood
+	startRounds      int    // of programs that start
 }
 
 func main() {
@@ -64,7 +65,7 @@ func flags() (cfg config, err error) {
 	flag.StringVar(&cfg.root, "root", ".", "`folder` of the repository")
 	flag.StringVar(&cfg.out, "out", "", "JSON `file` (test/bench/results/latest.json in the repository)")
 	flag.StringVar(&cfg.gnutls, "gnutls", filepath.Join(cache, "crau-otel/gnutls"), "`folder` that examples/gnutls/build.sh made")
-	flag.StringVar(&cfg.parts, "parts", strings.Join(partNames[:4], ","), "`what` to measure")
+	flag.StringVar(&cfg.parts, "parts", strings.Join(partNames[:5], ","), "`what` to measure")
 	flag.BoolVar(&cfg.strict, "strict", false, "exit with 1 if a limit is not kept")
 	flag.IntVar(&cfg.hitRounds, "hit-rounds", 0, "rounds of bursts (15, quick 3)")
 	flag.IntVar(&cfg.loadRounds, "load-rounds", 1, "rounds of sustained loads; the worst one counts")
@@ -80,6 +81,7 @@ func flags() (cfg config, err error) {
 	flag.DurationVar(&cfg.wireTime, "wire-time", 20*time.Millisecond, "length of a load in such a round")
 	flag.StringVar(&cfg.wireLoads, "wire-loads", "", "`part` of the names of the loads over sockets to measure")
 	flag.IntVar(&cfg.connectionRounds, "connection-rounds", 0, "rounds of a second of TLS connections each (15, quick 1)")
+	flag.IntVar(&cfg.startRounds, "exec-rounds", 0, "rounds of programs that start, without load and with it (50, quick 5)")
 	flag.IntVar(&cfg.handshakes, "handshakes", 0, "GnuTLS handshakes in a round (2000, quick 300)")
 	flag.Func("agent", "`[NAME=]PATH` of a crau-otel to measure; repeat to compare (built from the repository)", func(s string) error {
 		name, path, ok := strings.Cut(s, "=")
@@ -111,6 +113,7 @@ func flags() (cfg config, err error) {
 	either(&cfg.wireRounds, 300, 20)
 	either(&cfg.connectionRounds, 15, 1)
 	either(&cfg.connections, 20000, 5000)
+	either(&cfg.startRounds, 50, 5)
 	if cfg.soak {
 		cfg.parts = "soak"
 		if cfg.loadTime == 0 {
@@ -176,7 +179,7 @@ func run() (err error) {
 }
 
 // partNames are what can be measured, in this order; the last only on its own.
-var partNames = []string{"hits", "loads", "gnutls", "wire", "soak"}
+var partNames = []string{"hits", "loads", "gnutls", "wire", "exec", "soak"}
 
 // measure measures the parts. One that fails or cannot be measured leaves the others.
 func (r *report) measure(cfg config, receiver *harness.Receiver) error {
@@ -185,6 +188,7 @@ func (r *report) measure(cfg config, receiver *harness.Receiver) error {
 		"loads":  func() (err error) { r.Loads, err = measureLoads(cfg); return err },
 		"gnutls": func() (err error) { r.GnuTLS, err = measureHandshakes(cfg, receiver); return err },
 		"wire":   func() (err error) { r.Wire, err = measureWire(cfg, receiver); return err },
+		"exec":   func() (err error) { r.Starts, err = measureStarts(cfg); return err },
 		"soak":   func() (err error) { r.Soak, err = measureSoak(cfg); return err },
 	}
 	before := usedSince(usage{})

@@ -19,6 +19,7 @@ type report struct {
 	Loads   []*sustained  `json:"loads,omitempty"`
 	GnuTLS  []*handshakes `json:"gnutls,omitempty"`
 	Wire    *wireCost     `json:"wire,omitempty"`
+	Starts  []*starts     `json:"starts,omitempty"`
 	Soak    *soak         `json:"soak,omitempty"`
 	Missing []string      `json:"not_measured,omitempty"` // parts, with the reason
 	Others  usage         `json:"other_programs"`         // on this machine meanwhile
@@ -80,6 +81,7 @@ func (r *report) judge(cfg config) {
 	if r.Wire != nil {
 		r.Wire.judge(add, cfg.agents)
 	}
+	judgeStarts(add, r.Starts)
 	if r.Soak != nil {
 		r.Soak.judge(add)
 	}
@@ -107,6 +109,9 @@ func (r *report) print(to io.Writer, cfg config) {
 	}
 	if r.Wire != nil {
 		r.Wire.print(p, cfg)
+	}
+	if r.Starts != nil {
+		printStarts(p, r.Starts)
 	}
 	if r.Soak != nil {
 		r.printSoak(p)

@@ -43,7 +43,7 @@ func requirePreempt(t *testing.T) {
 // CPU busy.
 func TestPreemptedProgramsStarveNobody(t *testing.T) {
 	requirePreempt(t)
-	const crowd = 100
+	const crowd = 150
 	crowded, paced := ownSample(t), harness.Copy(t, samplePath, filepath.Join(t.TempDir(), "paced"))
 	a := startAgent(t, []string{"CRAU_SCOPES=tls"}, append(asJSON, "--library", crowded, "--library", paced)...)
 	hits := 0
@@ -51,7 +51,7 @@ func TestPreemptedProgramsStarveNobody(t *testing.T) {
 		outs := make([]bytes.Buffer, crowd)
 		var programs []*exec.Cmd
 		for i := range crowd { // their keys are of another scope, so that each run is long, and the ring stays empty
-			program := exec.Command(crowded, "--mode", "hostile", "--count", "40")
+			program := exec.Command(crowded, "--mode", "hostile", "--count", "100")
 			program.Stdout = &outs[i]
 			programs = append(programs, harness.StartProgram(t, program))
 		}

@@ -22,10 +22,33 @@ type Config struct {
 	Signals bool
 }
 
-// Enter puts every thread of the process into the sandbox, for good. What it refuses fails with EPERM, or ENOSYS where a
-// program then falls back to another call, and the kernel's audit log has a line (type 1326) with the number of the call.
+// Enter puts every thread of the process into the sandbox, for good. What it refuses fails with EPERM, and the kernel's audit
+// log has a line (type 1326) with the number of the call. Calls that programs have a substitute for fail with ENOSYS, and
+// are not logged: a C library tries clone3 for every thread.
 func Enter(cfg Config) error {
-	instructions, err := bpf.Assemble(filter(refusals(cfg)))
+	var logged, quiet []refusal
+	for _, r := range refusals(cfg) {
+		if r.with() == unix.ENOSYS {
+			quiet = append(quiet, r)
+		} else {
+			logged = append(logged, r)
+		}
+	}
+	// The first call is for this thread only. Loading a filter applies to all threads what it does and what the first did.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("set no_new_privs: %w", err)
+	}
+	if err := load(quiet, 0); err != nil {
+		return err
+	}
+	return load(logged, unix.SECCOMP_FILTER_FLAG_LOG)
+}
+
+// load makes the refusals apply to all threads. Of several filters, the one that refuses counts.
+func load(refusals []refusal, flags uintptr) error {
+	instructions, err := bpf.Assemble(filter(refusals))
 	if err != nil {
 		return fmt.Errorf("assemble seccomp filter: %w", err)
 	}
@@ -34,15 +57,7 @@ func Enter(cfg Config) error {
 		raw[i] = unix.SockFilter{Code: in.Op, Jt: in.Jt, Jf: in.Jf, K: in.K}
 	}
 	program := unix.SockFprog{Len: uint16(len(raw)), Filter: &raw[0]} // some 400 of at most 4096
-
-	// The first call is for this thread only. The second applies to all threads what it does and what the first did.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("set no_new_privs: %w", err)
-	}
-	thread, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
-		unix.SECCOMP_FILTER_FLAG_TSYNC|unix.SECCOMP_FILTER_FLAG_LOG,
+	thread, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC|flags,
 		uintptr(unsafe.Pointer(&program))) //nolint:gosec // argument of seccomp(2)
 	if errno != 0 {
 		return fmt.Errorf("load seccomp filter: %w", errno)

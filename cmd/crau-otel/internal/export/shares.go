@@ -9,9 +9,10 @@ import (
 
 // share is what one of those who share something uses of it.
 type share struct {
-	use    int64 // see waiting.weight
-	index  int   // in shares.most
-	credit int   // bytes that may leave before the next one's turn
+	use     int64 // see waiting.weight
+	index   int   // in shares.most
+	changed int   // index in shares.changed, plus 1; 0: the place in shares.most is right
+	credit  int   // bytes that may leave before the next one's turn
 }
 
 func (s *share) get() *share { return s }
@@ -24,15 +25,22 @@ type sharer interface {
 
 // shares finds who uses most, and lets all take turns.
 type shares[K comparable, S sharer] struct {
-	known map[K]S
-	most  byUse[S] // the first uses most
-	turns []S      // the first is next
+	known   map[K]S
+	most    byUse[S] // the first uses most, once changed is empty
+	changed []S      // whose place in most may be wrong: it matters only when there is no room
+	turns   []S      // the first is next
 }
 
 func newShares[K comparable, S sharer]() shares[K, S] { return shares[K, S]{known: make(map[K]S)} }
 
 // largest returns who uses most, if there is anybody.
 func (s *shares[K, S]) largest() (of S, ok bool) {
+	for _, changed := range s.changed {
+		changed.get().changed = 0
+		heap.Fix(&s.most, changed.get().index)
+	}
+	clear(s.changed)
+	s.changed = s.changed[:0]
 	if len(s.most) == 0 {
 		return of, false
 	}
@@ -50,6 +58,15 @@ func (s *shares[K, S]) add(key K, of S) {
 func (s *shares[K, S]) remove(key K, of S) {
 	delete(s.known, key)
 	heap.Remove(&s.most, of.get().index)
+	if at := of.get().changed; at > 0 {
+		last := len(s.changed) - 1
+		moved := s.changed[last]
+		s.changed[at-1], moved.get().changed = moved, at
+		of.get().changed = 0
+		var none S
+		s.changed[last] = none
+		s.changed = s.changed[:last]
+	}
 	at := slices.Index(s.turns, of)
 	if at == 0 {
 		s.turns = s.turns[1:]
@@ -60,8 +77,11 @@ func (s *shares[K, S]) remove(key K, of S) {
 
 // use changes how much somebody uses.
 func (s *shares[K, S]) use(of S, change int64) {
-	of.get().use += change
-	heap.Fix(&s.most, of.get().index)
+	share := of.get()
+	if share.use += change; share.changed == 0 {
+		s.changed = append(s.changed, of)
+		share.changed = len(s.changed)
+	}
 }
 
 // spend takes bytes from the credit of the one whose turn it is. Without any left, it is the next one's turn.

@@ -28,6 +28,7 @@ type waiting struct {
 	bytes int // of all batches
 
 	owners shares[mapping.Owner, *owner]
+	newest *program // whose tree was put last, nil if it has none any more
 }
 
 // source is who made a tree.
@@ -104,6 +105,17 @@ func (w *waiting) largest(from source, spans uint64, bytes int) *program {
 
 // put appends the newest tree of a program, whose resource is given.
 func (w *waiting) put(from source, resource *sdkresource.Resource, e entry) {
+	p := w.newest
+	if p == nil || p.source != from {
+		p = w.program(from, resource)
+		w.newest = p
+	}
+	p.entries = append(p.entries, e)
+	w.account(p, e, 1)
+}
+
+// program returns a program, which is added if it is new.
+func (w *waiting) program(from source, resource *sdkresource.Resource) *program {
 	o, ok := w.owners.known[from.owner]
 	if !ok {
 		o = &owner{programs: newShares[attribute.Distinct, *program]()}
@@ -114,8 +126,7 @@ func (w *waiting) put(from source, resource *sdkresource.Resource, e entry) {
 		p = &program{source: from, owner: o, resource: resource}
 		o.programs.add(from.program, p)
 	}
-	p.entries = append(p.entries, e)
-	w.account(p, e, 1)
+	return p
 }
 
 // evict removes a program's newest tree.
@@ -166,6 +177,9 @@ func (w *waiting) account(p *program, e entry, sign int) {
 	w.owners.use(p.owner, use)
 	if len(p.entries) > 0 {
 		return
+	}
+	if w.newest == p {
+		w.newest = nil
 	}
 	p.owner.programs.remove(p.source.program, p)
 	if len(p.owner.programs.turns) == 0 {

@@ -69,6 +69,7 @@ func TestAttacksCostOthersNothing(t *testing.T) {
 	for _, attack := range attacks {
 		t.Run(attack, func(t *testing.T) { p.check(t, attack) })
 	}
+	t.Run("all at once", func(t *testing.T) { p.check(t, attacks...) })
 }
 
 // check lets the victim make its handshakes beside the attackers and checks what arrives.

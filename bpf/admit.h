@@ -31,14 +31,14 @@ static __always_inline void count_previous(struct run *r, const struct fill *f)
 {
 	__u32 tgid = r->tgid;
 	struct crau_budget *b = bpf_map_lookup_elem(&processes, &tgid);
-	struct crau_share *owner = share_of(r->owner);
+	struct crau_owner *owner = find_owner(r->owner);
 
 	if (b) {
 		b->second_hits += r->hits;
 		charge(&b->share, r->bytes, f);
 	}
 	if (owner)
-		charge(owner, r->bytes, f);
+		charge(&owner->share, r->bytes, f);
 }
 
 /*
@@ -66,7 +66,7 @@ static __noinline int admit_slowly(struct run *r, __u64 id, __u64 now)
 	__u64 current = *(volatile __u64 *)&epoch; /* read before the fields that it validates */
 	__u32 tgid = id >> 32, hits = r->hits, bytes = r->bytes;
 	enum crau_stat outcome = CRAU_STAT_SENT;
-	struct crau_share *owner;
+	struct crau_owner *owner;
 	struct crau_budget *b;
 	__u64 unread;
 	struct fill f;
@@ -74,11 +74,12 @@ static __noinline int admit_slowly(struct run *r, __u64 id, __u64 now)
 	query_ring(&f);
 	check_fill(&f);
 	if (r->tgid != tgid) {
-		if (bytes)
+		if (bytes && !no_shares)
 			count_previous(r, &f);
 		hits = bytes = 0;
 	}
 	r->tgid = 0;
+	r->owner = 0;
 	r->hits = 0;
 	r->bytes = 0;
 	r->lost = 0;
@@ -89,10 +90,12 @@ static __noinline int admit_slowly(struct run *r, __u64 id, __u64 now)
 	r->owner = b->owner;
 	r->epoch = current;
 	r->lost = b->lost;
-	unread = charge(&b->share, bytes, &f);
-	owner = share_of(b->owner);
-	if (owner)
-		outcome = within_shares(b, unread, charge(owner, bytes, &f), now, &f);
+	if (!no_shares) {
+		unread = charge(&b->share, bytes, &f);
+		owner = find_owner(b->owner);
+		if (owner)
+			outcome = within_shares(b, unread, charge(&owner->share, bytes, &f), now, &f);
+	}
 	if (over_rate(b, hits + 1, now))
 		outcome = CRAU_STAT_RATE_LIMITED;
 	if (outcome == CRAU_STAT_SENT && !b->announced)
@@ -110,7 +113,7 @@ static __always_inline int admit(struct run *r, __u64 id, __u64 now)
 	__u32 hits = r->hits;
 
 	if (r->tgid == id >> 32 && r->epoch == *(volatile __u64 *)&epoch && hits < max_uncounted_hits() &&
-	    r->bytes < UNCOUNTED_BYTES) {
+	    (no_shares || r->bytes < UNCOUNTED_BYTES)) {
 		r->hits = hits + 1;
 		return CRAU_STAT_SENT;
 	}

@@ -144,8 +144,31 @@ static __always_inline enum crau_stat record(void *ctx, const struct crau_spec *
 	return CRAU_STAT_SENT;
 }
 
-/* Takes a free run of the CPU and returns its index, or CRAU_RUNS if all are in use. */
-static __always_inline __u32 take_run(struct cpu *cpu)
+/* Releases a run. Only programs on this CPU read it, so a compiler barrier suffices. */
+static __always_inline void release_run(struct run *r)
+{
+	barrier();
+	*(volatile __u64 *)&r->taken = 0; /* and sleeps */
+}
+
+/* Reports whether the current task's owner may have the run, which is taken, beside those that it has. */
+static __noinline int may_keep(__u32 index, __u32 tgid)
+{
+	struct crau_budget *b = bpf_map_lookup_elem(&processes, &tgid);
+	__u32 zero = 0;
+	struct cpu *cpu = bpf_map_lookup_elem(&cpus, &zero);
+	__u64 owner = b ? b->owner : current_owner();
+
+	if (!cpu || index >= CRAU_RUNS)
+		return 0;
+	return has_share(cpu, CRAU_RUNS, 0, index, owner);
+}
+
+/*
+ * Takes a free run of the CPU and returns its index, or CRAU_RUNS if all are in use, or so many by the owner that the
+ * others are left to other owners. The first half of the runs is free for all, without the cost of looking.
+ */
+static __always_inline __u32 take_run(struct cpu *cpu, __u32 tgid)
 {
 	__u32 index;
 
@@ -154,6 +177,10 @@ static __always_inline __u32 take_run(struct cpu *cpu)
 			break;
 	}
 	barrier_var(index); /* keeps the compiler from comparing pointers, which Linux 6.1's verifier cannot follow */
+	if (index >= CRAU_RUNS / 2 && index < CRAU_RUNS && !may_keep(index, tgid)) {
+		release_run(&cpu->runs[index]);
+		return CRAU_RUNS;
+	}
 	return index;
 }
 
@@ -172,10 +199,10 @@ int audit(void *ctx)
 
 	if (!cpu || !observed(id >> 32))
 		return 0;
-	index = take_run(cpu);
+	index = take_run(cpu, id >> 32);
 	if (index >= CRAU_RUNS) {
 		count(CRAU_STAT_BUSY);
-		count_lost(id >> 32);
+		count_lost(id >> 32, CRAU_STAT_BUSY);
 		return 0;
 	}
 	r = &cpu->runs[index];
@@ -201,16 +228,16 @@ int audit(void *ctx)
 		}
 		if (outcome == CRAU_STAT_SENT) {
 			r->sent++;
-			r->bytes += len + RING_HEADER;
+			if (!no_shares)
+				r->bytes += len + RING_HEADER;
 		}
 	}
-	barrier();
-	*(volatile __u32 *)&r->taken = 0; /* only read by programs on this CPU, so a compiler barrier suffices */
+	release_run(r);
 	if (outcome == CRAU_STAT_SENT)
 		return 0;
 	count(outcome);
 	if (outcome != CRAU_STAT_HIDDEN)
-		count_lost(id >> 32);
+		count_lost(id >> 32, outcome);
 	return 0;
 }
 

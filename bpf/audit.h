@@ -75,6 +75,10 @@ enum crau_stat {
 	CRAU_STAT_PROCESS_LOST,	/* process and exit records for which the ring was full */
 	CRAU_STAT_FAMILY_FULL,	/* descendants of a command that the map family had no room for */
 	CRAU_STATS,
+	/* Of owners only: connections that are TLS or SSH. */
+	CRAU_STAT_WIRE_RING_FULL = CRAU_STATS,	/* the ring was full */
+	CRAU_STAT_WIRE_RATE_LIMITED,	/* the owner used up its share of the ring */
+	CRAU_OWNER_STATS,
 };
 
 /* When to wake the reader of the ring. */
@@ -175,6 +179,12 @@ struct crau_share {
 	__u64 last;	/* position of the last record, or behind it */
 	__u64 earlier;	/* bytes */
 	__u64 later;	/* bytes */
+};
+
+/* An owner of processes, see share.h. */
+struct crau_owner {
+	struct crau_share share;
+	__u64 n[CRAU_OWNER_STATS];	/* by enum crau_stat: what was lost */
 };
 
 /* The state of a process that has hit a probe. Threads update it without a lock; only lost has to be exact. */

@@ -16,15 +16,17 @@ import (
 type AuditCpu struct {
 	_    structs.HostLayout
 	Runs [8]struct {
-		_     structs.HostLayout
-		Taken uint32
-		Tgid  uint32
-		Epoch uint64
-		Lost  uint64
-		Hits  uint32
-		Bytes uint32
-		Owner uint64
-		Sent  uint64
+		_      structs.HostLayout
+		Taken  uint32
+		Sleeps uint32
+		Epoch  uint64
+		Lost   uint64
+		Owner  uint64
+		Sent   uint64
+		Tgid   uint32
+		Hits   uint32
+		Bytes  uint32
+		Pad    uint32
 	}
 	N [12]uint64
 }
@@ -37,7 +39,13 @@ type AuditCrauBudget struct {
 	Second     uint64
 	SecondHits uint32
 	Announced  uint32
-	Share      AuditCrauShare
+	Share      struct {
+		_        structs.HostLayout
+		Boundary uint64
+		Last     uint64
+		Earlier  uint64
+		Later    uint64
+	}
 }
 
 type AuditCrauFlag uint32
@@ -106,6 +114,18 @@ const (
 	AuditCrauOperandKindCRAU_WHOLE_REGISTER AuditCrauOperandKind = 3
 )
 
+type AuditCrauOwner struct {
+	_     structs.HostLayout
+	Share struct {
+		_        structs.HostLayout
+		Boundary uint64
+		Last     uint64
+		Earlier  uint64
+		Later    uint64
+	}
+	N [14]uint64
+}
+
 type AuditCrauPair struct {
 	_        structs.HostLayout
 	Word     uint64
@@ -156,14 +176,6 @@ type AuditCrauScope struct {
 	Text [16]uint8
 }
 
-type AuditCrauShare struct {
-	_        structs.HostLayout
-	Boundary uint64
-	Last     uint64
-	Earlier  uint64
-	Later    uint64
-}
-
 type AuditCrauShort struct {
 	_       structs.HostLayout
 	Time    uint64
@@ -194,19 +206,22 @@ type AuditCrauSpec struct {
 type AuditCrauStat uint32
 
 const (
-	AuditCrauStatCRAU_STAT_SENT          AuditCrauStat = 0
-	AuditCrauStatCRAU_STAT_RING_FULL     AuditCrauStat = 1
-	AuditCrauStatCRAU_STAT_FAULT         AuditCrauStat = 2
-	AuditCrauStatCRAU_STAT_BUSY          AuditCrauStat = 3
-	AuditCrauStatCRAU_STAT_MALFORMED     AuditCrauStat = 4
-	AuditCrauStatCRAU_STAT_RATE_LIMITED  AuditCrauStat = 5
-	AuditCrauStatCRAU_STAT_OWNER_LIMITED AuditCrauStat = 6
-	AuditCrauStatCRAU_STAT_HIDDEN        AuditCrauStat = 7
-	AuditCrauStatCRAU_STAT_PAIR_FAULT    AuditCrauStat = 8
-	AuditCrauStatCRAU_STAT_TRUNCATED     AuditCrauStat = 9
-	AuditCrauStatCRAU_STAT_PROCESS_LOST  AuditCrauStat = 10
-	AuditCrauStatCRAU_STAT_FAMILY_FULL   AuditCrauStat = 11
-	AuditCrauStatCRAU_STATS              AuditCrauStat = 12
+	AuditCrauStatCRAU_STAT_SENT              AuditCrauStat = 0
+	AuditCrauStatCRAU_STAT_RING_FULL         AuditCrauStat = 1
+	AuditCrauStatCRAU_STAT_FAULT             AuditCrauStat = 2
+	AuditCrauStatCRAU_STAT_BUSY              AuditCrauStat = 3
+	AuditCrauStatCRAU_STAT_MALFORMED         AuditCrauStat = 4
+	AuditCrauStatCRAU_STAT_RATE_LIMITED      AuditCrauStat = 5
+	AuditCrauStatCRAU_STAT_OWNER_LIMITED     AuditCrauStat = 6
+	AuditCrauStatCRAU_STAT_HIDDEN            AuditCrauStat = 7
+	AuditCrauStatCRAU_STAT_PAIR_FAULT        AuditCrauStat = 8
+	AuditCrauStatCRAU_STAT_TRUNCATED         AuditCrauStat = 9
+	AuditCrauStatCRAU_STAT_PROCESS_LOST      AuditCrauStat = 10
+	AuditCrauStatCRAU_STAT_FAMILY_FULL       AuditCrauStat = 11
+	AuditCrauStatCRAU_STATS                  AuditCrauStat = 12
+	AuditCrauStatCRAU_STAT_WIRE_RING_FULL    AuditCrauStat = 12
+	AuditCrauStatCRAU_STAT_WIRE_RATE_LIMITED AuditCrauStat = 13
+	AuditCrauStatCRAU_OWNER_STATS            AuditCrauStat = 14
 )
 
 type AuditCrauWake uint32
@@ -254,6 +269,7 @@ const (
 	AuditVarCanSleep          = "can_sleep"
 	AuditVarEpoch             = "epoch"
 	AuditVarFamilyOnly        = "family_only"
+	AuditVarNoShares          = "no_shares"
 	AuditVarReaderWaits       = "reader_waits"
 	AuditVarScopeCount        = "scope_count"
 	AuditVarSecondLimit       = "second_limit"
@@ -339,6 +355,7 @@ type AuditVariableSpecs struct {
 	CanSleep          *ebpf.VariableSpec `ebpf:"can_sleep"`
 	Epoch             *ebpf.VariableSpec `ebpf:"epoch"`
 	FamilyOnly        *ebpf.VariableSpec `ebpf:"family_only"`
+	NoShares          *ebpf.VariableSpec `ebpf:"no_shares"`
 	ReaderWaits       *ebpf.VariableSpec `ebpf:"reader_waits"`
 	ScopeCount        *ebpf.VariableSpec `ebpf:"scope_count"`
 	SecondLimit       *ebpf.VariableSpec `ebpf:"second_limit"`
@@ -405,6 +422,7 @@ type AuditVariables struct {
 	CanSleep          *ebpf.Variable `ebpf:"can_sleep"`
 	Epoch             *ebpf.Variable `ebpf:"epoch"`
 	FamilyOnly        *ebpf.Variable `ebpf:"family_only"`
+	NoShares          *ebpf.Variable `ebpf:"no_shares"`
 	ReaderWaits       *ebpf.Variable `ebpf:"reader_waits"`
 	ScopeCount        *ebpf.Variable `ebpf:"scope_count"`
 	SecondLimit       *ebpf.Variable `ebpf:"second_limit"`

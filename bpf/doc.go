@@ -17,5 +17,5 @@
 package bpf
 
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 -type crau_limit -type crau_kind -type crau_operand_kind -type crau_pair_type -type crau_flag -type crau_stat -type crau_wake -type crau_operand -type crau_spec -type crau_record -type crau_short -type crau_pair -type crau_process Audit audit.bpf.c -- -O2 -g -Wall -Wextra -Werror -mcpu=v3 -I.
-//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 Execs execs.bpf.c -- -O2 -g -Wall -Wextra -Werror -mcpu=v3 -I.
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 -type exec Execs execs.bpf.c -- -O2 -g -Wall -Wextra -Werror -mcpu=v3 -I.
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 -type crau_packet -type crau_wire_limit -type crau_wire_flag -type crau_wire_stat Wire wire.bpf.c -- -O2 -g -Wall -Wextra -Werror -mcpu=v3 -I.

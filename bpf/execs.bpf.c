@@ -25,7 +25,16 @@ struct {
 	__type(value, __u64);	/* CLOCK_BOOTTIME of the last report, ns */
 } reported SEC(".maps");
 
-/* Thread group ids, __u32 each. */
+/* An executed program. */
+struct exec {
+	__u64 cgroup;	/* id in the version 2 hierarchy */
+	__u32 tgid;
+	__u32 uid;	/* in the initial user namespace */
+};
+
+const struct exec *const unused_exec __attribute__((unused));
+
+/* struct exec each. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 64 * 1024);
@@ -38,8 +47,8 @@ int report_exec(void *ctx __attribute__((unused)))
 	struct file *file = BPF_CORE_READ(task, mm, exe_file);
 	__u64 now = bpf_ktime_get_boot_ns();
 	struct executable exe = {};
+	struct exec e;
 	__u64 *last;
-	__u32 tgid;
 
 	if (file) {
 		exe.inode = BPF_CORE_READ(file, f_inode, i_ino);
@@ -48,9 +57,11 @@ int report_exec(void *ctx __attribute__((unused)))
 	last = bpf_map_lookup_elem(&reported, &exe);
 	if (last && now - *last < PAUSE)
 		return 0;
-	tgid = bpf_get_current_pid_tgid() >> 32;
+	e.cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	e.tgid = bpf_get_current_pid_tgid() >> 32;
+	e.uid = BPF_CORE_READ(task, cred, uid.val);
 	/* If the ring is full, the next pass finds the process, and the next execution is reported. */
-	if (!bpf_ringbuf_output(&execs, &tgid, sizeof(tgid), 0))
+	if (!bpf_ringbuf_output(&execs, &e, sizeof(e), 0))
 		bpf_map_update_elem(&reported, &exe, &now, BPF_ANY);
 	return 0;
 }

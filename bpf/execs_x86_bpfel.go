@@ -21,6 +21,13 @@ type ExecsCode struct {
 	Hash      uint64
 }
 
+type ExecsExec struct {
+	_      structs.HostLayout
+	Cgroup uint64
+	Tgid   uint32
+	Uid    uint32
+}
+
 type ExecsExecutable struct {
 	_     structs.HostLayout
 	Inode uint64
@@ -36,6 +43,7 @@ const (
 	ExecsMapSeen         = "seen"
 	ExecsProgChangedMaps = "changed_maps"
 	ExecsProgReportExec  = "report_exec"
+	ExecsVarUnusedExec   = "unused_exec"
 )
 
 // LoadExecs returns the embedded CollectionSpec for Execs.
@@ -97,6 +105,7 @@ type ExecsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ExecsVariableSpecs struct {
+	UnusedExec *ebpf.VariableSpec `ebpf:"unused_exec"`
 }
 
 // ExecsObjects contains all objects after they have been loaded into the kernel.
@@ -136,6 +145,7 @@ func (m *ExecsMaps) Close() error {
 //
 // It can be passed to LoadExecsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ExecsVariables struct {
+	UnusedExec *ebpf.Variable `ebpf:"unused_exec"`
 }
 
 // ExecsPrograms contains all programs after they have been loaded into the kernel.

@@ -15,6 +15,9 @@ const volatile __u32 second_limit = 0;
 /* Set before loading: only the processes in the map family are observed. */
 const volatile __u8 family_only = 0;
 
+/* Set before loading, by a benchmark that measures what shares of owners and processes cost: nobody has one. */
+const volatile __u8 no_shares = 0;
+
 /* Set by the reader before it blocks: enum crau_wake. */
 __u32 reader_waits = 0;
 
@@ -30,13 +33,15 @@ __u64 epoch = 0;
  */
 struct run {
 	__u32 taken;
-	__u32 tgid;	/* process of the last hit */
+	__u32 sleeps;	/* in a page fault; cleared together with taken */
 	__u64 epoch;	/* value of epoch when the fields below were cached */
 	__u64 lost;	/* lost hits of the process at that time */
-	__u32 hits;	/* hits since then that are not yet counted in the process's budget */
-	__u32 bytes;	/* bytes of their records, not yet counted in the shares of the process and its owner */
 	__u64 owner;	/* of the process */
 	__u64 sent;	/* CRAU_STAT_SENT */
+	__u32 tgid;	/* process of the last hit */
+	__u32 hits;	/* hits since then that are not yet counted in the process's budget */
+	__u32 bytes;	/* bytes of their records, not yet counted in the shares of the process and its owner */
+	__u32 pad;
 };
 
 /* The state of a CPU. */
@@ -118,6 +123,25 @@ static __always_inline void count(enum crau_stat stat)
 
 	if (cpu)
 		__sync_fetch_and_add(&cpu->n[stat], 1);
+}
+
+/*
+ * Reports whether an owner may have one more of the first runs of a CPU, or sleep in one more of them. As with the ring, it
+ * may if it has at most as many as are free, so that one is left to others. The run with this index does not count.
+ */
+static __always_inline int has_share(const struct cpu *cpu, __u32 runs, int sleeping, __u32 index, __u64 owner)
+{
+	__u32 used = 0, own = 0;
+
+	for (__u32 i = 0; i < runs; i++) {
+		const struct run *r = &cpu->runs[i];
+
+		if (i == index || !(sleeping ? r->sleeps : r->taken))
+			continue;
+		used++;
+		own += r->owner == owner;
+	}
+	return own <= runs - used;
 }
 
 /* Returns the flags for the next record: whether it wakes the reader. */

@@ -34,8 +34,24 @@ static __always_inline __u64 saved_register(void *ctx, __u8 n)
 	return v;
 }
 
-/* Reports whether a run may sleep in a page fault. Not all may, so that sleepers never take all runs of a CPU. */
-static __always_inline int may_sleep(const struct slot *s) { return can_sleep && s->run < CRAU_SLEEPING_RUNS; }
+/*
+ * Reports whether a run may sleep in a page fault, and notes that it does. Not all may, so that sleepers never take all
+ * runs of a CPU, and of those that may, one is left to other owners.
+ */
+static __noinline int sleep_in(__u32 index)
+{
+	__u32 zero = 0;
+	struct cpu *cpu = bpf_map_lookup_elem(&cpus, &zero);
+
+	if (!cpu || index >= CRAU_SLEEPING_RUNS)
+		return 0;
+	if (!cpu->runs[index].sleeps && !has_share(cpu, CRAU_SLEEPING_RUNS, 1, index, cpu->runs[index].owner))
+		return 0;
+	cpu->runs[index].sleeps = 1;
+	return 1;
+}
+
+static __always_inline int may_sleep(const struct slot *s) { return can_sleep && sleep_in(s->run); }
 
 /* Reads memory of the traced process. If a page is not resident, it sleeps, provided that the run may. */
 static __always_inline long read_user(const struct slot *s, void *to, __u32 size, __u64 from)

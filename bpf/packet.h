@@ -52,14 +52,14 @@ static __always_inline int parse(struct __sk_buff *skb, struct packet *p)
 static __always_inline int owner_admitted(struct packet *p, const struct fill *f)
 {
 	__u64 owner = owner_of(p->uid, p->cgroup);
-	struct crau_share *share = share_of(owner);
+	struct crau_owner *state = find_owner(owner);
 	__u32 len = sizeof(struct crau_packet) + RING_HEADER;
 
-	if (!share)
+	if (!state)
 		return 1;
-	if (charge(share, 0, f) >= free_bytes(owner, f) * BUSY_PART)
+	if (charge(&state->share, 0, f) >= free_bytes(owner, f) * BUSY_PART)
 		return 0;
-	charge(share, len + (p->len <= 512 ? 512 : p->len <= 2048 ? 2048 : CRAU_WIRE_BYTES), f);
+	charge(&state->share, len + (p->len <= 512 ? 512 : p->len <= 2048 ? 2048 : CRAU_WIRE_BYTES), f);
 	return 1;
 }
 
@@ -153,6 +153,9 @@ static __always_inline void report(struct __sk_buff *skb, struct bpf_sock *sk, s
 	if (!c->protocol)
 		return;
 	count_wire(c->sent ? CRAU_WIRE_RECORDS_LOST : stat);
+	if (!c->sent)
+		count_of_owner(owner_of(p->uid, p->cgroup),
+			       stat == CRAU_WIRE_RING_FULL ? CRAU_STAT_WIRE_RING_FULL : CRAU_STAT_WIRE_RATE_LIMITED);
 	c->done = 1;
 }
 

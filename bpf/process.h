@@ -8,17 +8,22 @@
 /* Bytes in the ring before each record. */
 #define RING_HEADER 8
 
+/* Returns the owner of the current task. It is read from the task, since programs at sockets have no helpers for that. */
+static __always_inline __u64 current_owner(void)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	return owner_of(BPF_CORE_READ(task, cred, uid.val), BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id));
+}
+
 /* Returns the state of the current task's process, which is added if it is new. */
 static __always_inline struct crau_budget *current_process(__u32 tgid, __u64 now)
 {
 	struct crau_budget fresh = {.since = now, .second = now}, *b = bpf_map_lookup_elem(&processes, &tgid);
-	struct task_struct *task;
 
 	if (b)
 		return b;
-	task = (struct task_struct *)bpf_get_current_task();
-	/* Read from the task, since programs at sockets have no helpers for these. */
-	fresh.owner = owner_of(BPF_CORE_READ(task, cred, uid.val), BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id));
+	fresh.owner = current_owner();
 	bpf_map_update_elem(&processes, &tgid, &fresh, BPF_NOEXIST);
 	return bpf_map_lookup_elem(&processes, &tgid);
 }
@@ -31,7 +36,7 @@ static __always_inline void announce(struct crau_budget *b, __u32 tgid, __u32 ti
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct crau_process *p = bpf_ringbuf_reserve(&ring, sizeof(*p), 0);
-	struct crau_share *owner = share_of(b->owner);
+	struct crau_owner *owner = find_owner(b->owner);
 	struct file *exe;
 
 	if (!p) {
@@ -58,18 +63,19 @@ static __always_inline void announce(struct crau_budget *b, __u32 tgid, __u32 ti
 	bpf_ringbuf_submit(p, wakeup());
 	b->announced = 1;
 	if (owner)
-		charge(owner, sizeof(*p) + sizeof(struct crau_record) + 2 * RING_HEADER, f);
+		charge(&owner->share, sizeof(*p) + sizeof(struct crau_record) + 2 * RING_HEADER, f);
 }
 
-/* Counts a lost hit of the process. The next record of the process contains the count. */
-static __always_inline void count_lost(__u32 tgid)
+/* Counts a lost hit of the current process and of its owner. The next record of the process contains the count. */
+static __always_inline void count_lost(__u32 tgid, enum crau_stat stat)
 {
 	struct crau_budget *b = bpf_map_lookup_elem(&processes, &tgid);
 
-	if (!b)
-		return;
-	__sync_fetch_and_add(&b->lost, 1);
-	__sync_fetch_and_add(&epoch, 1);
+	if (b) {
+		__sync_fetch_and_add(&b->lost, 1);
+		__sync_fetch_and_add(&epoch, 1);
+	}
+	count_of_owner(b ? b->owner : current_owner(), stat);
 }
 
 #endif

@@ -37,22 +37,37 @@ static __always_inline __u64 owner_of(__u32 uid, __u64 cgroup)
 	return uid;
 }
 
-/* The shares of owners. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, __u64);	/* owner_of */
-	__type(value, struct crau_share);
+	__type(value, struct crau_owner);
 } owners SEC(".maps");
 
-static __always_inline struct crau_share *share_of(__u64 owner)
+/* Returns the state of an owner, which is added if it is new. */
+static __noinline struct crau_owner *add_owner(__u64 id)
 {
-	struct crau_share fresh = {}, *s = bpf_map_lookup_elem(&owners, &owner);
+	struct crau_owner fresh = {};
 
-	if (s)
-		return s;
-	bpf_map_update_elem(&owners, &owner, &fresh, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&owners, &owner);
+	bpf_map_update_elem(&owners, &id, &fresh, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&owners, &id);
+}
+
+static __always_inline struct crau_owner *find_owner(__u64 id)
+{
+	struct crau_owner *o = bpf_map_lookup_elem(&owners, &id);
+
+	return o ? o : add_owner(id);
+}
+
+/* Counts what an owner loses. */
+static __noinline int count_of_owner(__u64 id, __u32 stat)
+{
+	struct crau_owner *o = id ? find_owner(id) : 0;
+
+	if (o && stat < CRAU_OWNER_STATS)
+		__sync_fetch_and_add(&o->n[stat], 1);
+	return 0;
 }
 
 /* The state of the ring. */

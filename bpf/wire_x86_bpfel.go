@@ -49,15 +49,17 @@ type WireConn struct {
 type WireCpu struct {
 	_    structs.HostLayout
 	Runs [8]struct {
-		_     structs.HostLayout
-		Taken uint32
-		Tgid  uint32
-		Epoch uint64
-		Lost  uint64
-		Hits  uint32
-		Bytes uint32
-		Owner uint64
-		Sent  uint64
+		_      structs.HostLayout
+		Taken  uint32
+		Sleeps uint32
+		Epoch  uint64
+		Lost   uint64
+		Owner  uint64
+		Sent   uint64
+		Tgid   uint32
+		Hits   uint32
+		Bytes  uint32
+		Pad    uint32
 	}
 	N [12]uint64
 }
@@ -70,7 +72,25 @@ type WireCrauBudget struct {
 	Second     uint64
 	SecondHits uint32
 	Announced  uint32
-	Share      WireCrauShare
+	Share      struct {
+		_        structs.HostLayout
+		Boundary uint64
+		Last     uint64
+		Earlier  uint64
+		Later    uint64
+	}
+}
+
+type WireCrauOwner struct {
+	_     structs.HostLayout
+	Share struct {
+		_        structs.HostLayout
+		Boundary uint64
+		Last     uint64
+		Earlier  uint64
+		Later    uint64
+	}
+	N [14]uint64
 }
 
 type WireCrauPacket struct {
@@ -105,14 +125,6 @@ type WireCrauPacket struct {
 type WireCrauScope struct {
 	_    structs.HostLayout
 	Text [16]uint8
-}
-
-type WireCrauShare struct {
-	_        structs.HostLayout
-	Boundary uint64
-	Last     uint64
-	Earlier  uint64
-	Later    uint64
 }
 
 type WireCrauSpec struct {
@@ -218,6 +230,7 @@ const (
 	WireVarCanSleep        = "can_sleep"
 	WireVarEpoch           = "epoch"
 	WireVarFamilyOnly      = "family_only"
+	WireVarNoShares        = "no_shares"
 	WireVarReaderWaits     = "reader_waits"
 	WireVarScopeCount      = "scope_count"
 	WireVarSecondLimit     = "second_limit"
@@ -298,6 +311,7 @@ type WireVariableSpecs struct {
 	CanSleep        *ebpf.VariableSpec `ebpf:"can_sleep"`
 	Epoch           *ebpf.VariableSpec `ebpf:"epoch"`
 	FamilyOnly      *ebpf.VariableSpec `ebpf:"family_only"`
+	NoShares        *ebpf.VariableSpec `ebpf:"no_shares"`
 	ReaderWaits     *ebpf.VariableSpec `ebpf:"reader_waits"`
 	ScopeCount      *ebpf.VariableSpec `ebpf:"scope_count"`
 	SecondLimit     *ebpf.VariableSpec `ebpf:"second_limit"`
@@ -365,6 +379,7 @@ type WireVariables struct {
 	CanSleep        *ebpf.Variable `ebpf:"can_sleep"`
 	Epoch           *ebpf.Variable `ebpf:"epoch"`
 	FamilyOnly      *ebpf.Variable `ebpf:"family_only"`
+	NoShares        *ebpf.Variable `ebpf:"no_shares"`
 	ReaderWaits     *ebpf.Variable `ebpf:"reader_waits"`
 	ScopeCount      *ebpf.Variable `ebpf:"scope_count"`
 	SecondLimit     *ebpf.Variable `ebpf:"second_limit"`

@@ -79,22 +79,23 @@ type Mapper struct {
 // Stats counts what the mapper did. Events is the sum of the events of all trees passed to the sink, of those still
 // open, of Sessions and of Hidden.
 type Stats struct {
-	Events            uint64             // probe hits
-	Sessions          uint64             // of those, hits that report a session and make no span
-	Hidden            uint64             // of those, hits of trees that the configured scopes leave out
-	ForeignPairs      uint64             // pairs for contexts that another file opened: crypto.foreign.*
-	ExcludedPairs     uint64             // pairs whose key the configuration leaves out
-	ReservedKeys      uint64             // pairs whose attribute has a reserved name: crypto.emitted.*
-	Spans             uint64             // spans passed to the sink
-	Trees             uint64             // trees that ended
-	Evicted           uint64             // trees that were ended by a limit
-	Evictions         contexts.Evictions // of those, by limit and class of owner
-	DroppedAttributes uint64             // attributes over the limit of a span
-	OpenContexts      int                // contexts in open trees now
-	OpenBytes         int                // memory of their keys and values now
-	OpenTrees         int                // open trees now
-	Processes         int                // processes known now
-	Owners            int                // owners of these
+	Events            uint64               // probe hits
+	Sessions          uint64               // of those, hits that report a session and make no span
+	Hidden            uint64               // of those, hits of trees that the configured scopes leave out
+	ForeignPairs      uint64               // pairs for contexts that another file opened: crypto.foreign.*
+	ExcludedPairs     uint64               // pairs whose key the configuration leaves out
+	ReservedKeys      uint64               // pairs whose attribute has a reserved name: crypto.emitted.*
+	Spans             uint64               // spans passed to the sink
+	Trees             uint64               // trees that ended
+	Evicted           uint64               // trees that were ended by a limit
+	Evictions         contexts.Evictions   // of those, by limit and class of owner
+	DroppedAttributes contexts.ClassCounts // attributes over the limit of a span, by class of owner
+	Truncated         contexts.ClassCounts // hits with a key, value or array that was cut, likewise
+	OpenContexts      int                  // contexts in open trees now
+	OpenBytes         int                  // memory of their keys and values now
+	OpenTrees         int                  // open trees now
+	Processes         int                  // processes known now
+	Owners            int                  // owners of these
 }
 
 // New returns a mapper without trees.
@@ -180,6 +181,7 @@ func (m *Mapper) Stats() Stats {
 	s.Events, s.Sessions, s.ExcludedPairs = tracked.Events, tracked.Sessions, tracked.Excluded
 	s.ForeignPairs = tracked.ForeignPairs
 	s.Evicted, s.Evictions, s.DroppedAttributes = tracked.Evictions.Total(), tracked.Evictions, tracked.DroppedPairs
+	s.Truncated = tracked.Truncated
 	s.OpenContexts, s.OpenBytes, s.OpenTrees = tracked.OpenContexts, tracked.OpenBytes, tracked.OpenTrees
 	s.Processes, s.Owners = tracked.Processes, tracked.Owners
 	return s

@@ -327,7 +327,7 @@ func TestAttributeLimitIsCounted(t *testing.T) {
 	if got := f.trees[0].Spans[0].DroppedAttributes; got != 2 {
 		t.Errorf("%d dropped attributes, want 2", got)
 	}
-	if got := f.m.Stats().DroppedAttributes; got != 2 {
+	if got := f.m.Stats().DroppedAttributes.Total(); got != 2 {
 		t.Errorf("%d dropped attributes counted, want 2", got)
 	}
 }

@@ -192,7 +192,7 @@ func TestForeignDataAreBounded(t *testing.T) {
 	wantAttrs(t, attrs, map[string]string{
 		"tls.protocol.version": "1.0", "app.own126": "1", "crypto.context.foreign_libraries": `["/program","/plugin"]`,
 	})
-	if got := f.m.Stats().DroppedAttributes; got != 200-16 {
+	if got := f.m.Stats().DroppedAttributes.Total(); got != 200-16 {
 		t.Errorf("%d attributes dropped, want %d", got, 200-16)
 	}
 }

@@ -28,6 +28,12 @@ type FileTrust = meaning.FileTrust
 // Owner is whose share of the limits a process counts against.
 type Owner = contexts.Owner
 
+// OwnerClass is what kind of user an owner is.
+type OwnerClass = contexts.OwnerClass
+
+// ClassCounts counts something by the class of the owner whose it is.
+type ClassCounts = contexts.ClassCounts
+
 // Link names a span of another trace.
 type Link = contexts.Link
 

@@ -89,7 +89,7 @@ func (r *recorder) of(pid int) []event.Event {
 	return events
 }
 
-func newTracer(t *testing.T, cfg tracer.Config) *tracer.Tracer {
+func newTracer(t testing.TB, cfg tracer.Config) *tracer.Tracer {
 	t.Helper()
 	harness.RequireBPF(t)
 	tr, err := tracer.New(cfg)

@@ -136,6 +136,22 @@ func read(t *testing.T, tr *tracer.Tracer, pid uint32) (contexts, processes map[
 	return contexts, processes, ofPID
 }
 
+// lossesOf returns what an owner has lost.
+func lossesOf(t *testing.T, tr *tracer.Tracer, owner tracer.Owner) tracer.OwnerLosses {
+	t.Helper()
+	all, err := tr.OwnerLosses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, losses := range all {
+		if losses.Owner == owner {
+			return losses
+		}
+	}
+	t.Fatalf("nothing is known about owner %+v: %+v", owner, all)
+	return tracer.OwnerLosses{}
+}
+
 // A user whose processes each fire a few probes and end gets its share of the ring, whoever else comes finds room, and
 // the user's own long-lived process that is quiet loses nothing either.
 func TestForkFloodCostsItsOwnerOnly(t *testing.T) {
@@ -177,6 +193,18 @@ func TestForkFloodCostsItsOwnerOnly(t *testing.T) {
 				}
 				if want := uint64(children*hits + 200 + 20); st.Hits != want || st.Sent+st.RateLimited+st.OwnerLimited != want {
 					t.Errorf("%d hits expected: %+v", want, st)
+				}
+				owner := tracer.Owner{UID: uids[0]}
+				if uids[0] == subordinate {
+					owner.UID = 100000 + 65536 // the second block of subordinate users
+				}
+				if of := lossesOf(t, tr, owner); of != (tracer.OwnerLosses{
+					Owner: owner, RateLimited: st.RateLimited, OwnerLimited: st.OwnerLimited,
+				}) {
+					t.Errorf("the attacker lost %+v, in all %+v", of, st)
+				}
+				if of := lossesOf(t, tr, tracer.Owner{UID: victim}); of != (tracer.OwnerLosses{Owner: of.Owner}) {
+					t.Errorf("the victim lost %+v", of)
 				}
 				contexts, processes, ofOwn := read(t, tr, own.pid)
 				if contexts[victim] != 200 || processes[victim] != 2 {

@@ -35,6 +35,8 @@ type Config struct {
 	// Tap, if any, is given every record as it lay in the ring, before it is decoded, on Run's goroutine: for
 	// recording. The sample is reused after the call.
 	Tap func(sample []byte)
+
+	noShares bool // for a benchmark: owners and processes have no shares of the ring
 }
 
 // Tracer owns the loaded program and its maps. Methods are safe for concurrent use; Run is called once.
@@ -162,6 +164,11 @@ func (t *Tracer) load() error {
 		}
 	} else {
 		audit.Flags &^= unix.BPF_F_SLEEPABLE
+	}
+	if t.cfg.noShares {
+		if err := spec.Variables["no_shares"].Set(uint8(1)); err != nil {
+			return fmt.Errorf("set no_shares: %w", err)
+		}
 	}
 	if t.cfg.Family {
 		if err := spec.Variables["family_only"].Set(uint8(1)); err != nil {

@@ -21,6 +21,8 @@ type Config struct {
 	// MaxBytes bounds what is kept of all connections. Past it, the oldest connection of the owner with the most bytes is
 	// dropped. Default 16 MiB.
 	MaxBytes int
+	// Evicted, if any, is called with the cgroup and the user of each connection that is counted as evicted.
+	Evicted func(cgroup uint64, uid uint32)
 	// Timeout is how long a connection may take until it is encrypted. Default 30 s.
 	Timeout time.Duration
 }
@@ -289,7 +291,11 @@ func (s *Sensor) evict(amount func(*share) int) {
 			most = sh
 		}
 	}
-	s.drop(most.connections.Front().Value.(*connection), &s.stats.Evicted)
+	c, before := most.connections.Front().Value.(*connection), s.stats.Evicted
+	s.drop(c, &s.stats.Evicted)
+	if s.stats.Evicted > before && s.cfg.Evicted != nil {
+		s.cfg.Evicted(c.owner.cgroup, c.owner.uid)
+	}
 }
 
 // drop ends a connection, and counts it for the reason unless it was emitted.

@@ -100,7 +100,7 @@ func (t *Tracker) addForeign(c *context, ev *event.Event) {
 func (t *Tracker) put(c *context, d shape.Datum) {
 	for i := range c.data {
 		if d.Key.Same(c.data[i].Key) && d.Foreign == c.data[i].Foreign {
-			t.use(c.tree.owner, 0, d.Size()-c.data[i].Size())
+			c.tree.owner.use(0, d.Size()-c.data[i].Size())
 			c.data[i] = d
 			return
 		}
@@ -111,14 +111,14 @@ func (t *Tracker) put(c *context, d shape.Datum) {
 	}
 	if limit >= 0 && has >= limit {
 		c.dropped++
-		t.stats.DroppedPairs++
+		t.stats.DroppedPairs[c.tree.owner.Class]++
 		return
 	}
 	if d.Foreign {
 		c.foreign++
 	}
 	c.data = append(c.data, d)
-	t.use(c.tree.owner, 0, d.Size())
+	c.tree.owner.use(0, d.Size())
 }
 
 // nameIn returns the name of the context, if the event reports it.

@@ -153,7 +153,7 @@ func (f *Finished) reset() {
 
 // close removes a context that was passed on.
 func (t *Tracker) close(c *context) {
-	t.use(c.tree.owner, -1, -c.size())
+	c.tree.owner.use(-1, -c.size())
 	c.thread.removeContext(c)
 	if c.thread.id&wireThread != 0 {
 		t.forgetThread(c.thread)
@@ -169,7 +169,6 @@ func (t *Tracker) removeTree(tr *tree) {
 	}
 	t.idle(tr).remove(tr)
 	tr.owner.trees.remove(tr)
-	t.rerank(tr.owner)
 	delete(tr.thread.process.trees, tr)
 	t.pool.putTree(tr)
 }

@@ -132,6 +132,12 @@ func checkTrees(t *testing.T, tracker *Tracker, seed uint64) {
 func checkOwners(t *testing.T, tracker *Tracker, seed uint64) {
 	t.Helper()
 	for _, g := range []*owners{&tracker.root, &tracker.others} {
+		for i, o := range g.changed {
+			if !o.changed || o.changedAt != i || tracker.owners[o.Owner] != o {
+				t.Fatalf("seed %d: an owner that is gone, or is ranked, is to be ranked", seed)
+			}
+		}
+		tracker.largest(g) // ranks them
 		var sum usage
 		for i, r := range g.byMemory.ranks {
 			o := r.owner

@@ -161,7 +161,7 @@ func (t *Tracker) open(th *thread, ev *event.Event) *context {
 	}
 	th.setContext(c)
 	th.newest = c.ref()
-	t.use(th.process.owner, 1, 0)
+	th.process.owner.use(1, 0)
 	return c
 }
 

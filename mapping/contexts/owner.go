@@ -114,6 +114,22 @@ func (e *Evictions) Total() (total uint64) {
 	return total
 }
 
+// ClassCounts counts something by the class of the owner whose it is.
+type ClassCounts [classes]uint64
+
+// Each calls f for each class of owners.
+func (c ClassCounts) Each(f func(class OwnerClass, n uint64)) {
+	for class, n := range c {
+		f(OwnerClass(class), n)
+	}
+}
+
+// Total returns the sum of all.
+func (c ClassCounts) Total() (total uint64) {
+	c.Each(func(_ OwnerClass, n uint64) { total += n })
+	return total
+}
+
 // usage is how much of the limits is in use.
 type usage struct{ contexts, bytes, processes int }
 
@@ -129,21 +145,17 @@ type owner struct {
 	trees     treeList   // idle longest first
 	processes *list.List // of *Process, silent longest first
 
+	group                   *owners // those that the owner competes with
 	memoryRank, processRank rank
+	changed                 bool // memoryRank is not up to date
+	changedAt               int  // with changed: index in owners.changed
 }
 
 // owners has the owners of some classes, ranked by what they use.
 type owners struct {
 	usage
 	byMemory, byProcesses ranking
-}
-
-// group returns the owners that o competes with: those of class root, or all others.
-func (t *Tracker) group(o *owner) *owners {
-	if o.Class == ClassRoot {
-		return &t.root
-	}
-	return &t.others
+	changed               []*owner // whose rank by memory is not up to date
 }
 
 // owner returns the owner of a process.
@@ -151,20 +163,40 @@ func (t *Tracker) owner(pid uint32, record event.Process) *owner {
 	of := t.cfg.Owner(pid, record)
 	o := t.owners[of]
 	if o == nil {
-		o = &owner{Owner: of, processes: list.New()}
+		o = &owner{Owner: of, processes: list.New(), group: &t.others}
+		if of.Class == ClassRoot {
+			o.group = &t.root
+		}
 		o.trees.which = byOwner
 		t.owners[of] = o
-		g := t.group(o)
-		g.byMemory.add(o, &o.memoryRank)
-		g.byProcesses.add(o, &o.processRank)
+		o.group.byMemory.add(o, &o.memoryRank)
+		o.group.byProcesses.add(o, &o.processRank)
 	}
 	return o
 }
 
-// use notes that an owner has so many more contexts and bytes; its rank is brought up to date by rerank.
-func (t *Tracker) use(o *owner, contexts, bytes int) {
+// use notes that an owner has so many more contexts and bytes. Its rank is brought up to date when one is asked for, which is
+// at a limit only.
+func (o *owner) use(contexts, bytes int) {
 	o.add(contexts, bytes)
-	t.group(o).add(contexts, bytes)
+	o.group.add(contexts, bytes)
+	if !o.changed {
+		o.changed, o.changedAt = true, len(o.group.changed)
+		o.group.changed = append(o.group.changed, o)
+	}
+}
+
+// forgetChange removes an owner that goes from those whose rank is not up to date.
+func (g *owners) forgetChange(o *owner) {
+	if !o.changed {
+		return
+	}
+	last := len(g.changed) - 1
+	moved := g.changed[last]
+	g.changed[o.changedAt], moved.changedAt = moved, o.changedAt
+	g.changed[last] = nil
+	g.changed = g.changed[:last]
+	o.changed = false
 }
 
 // memory returns an owner's use of contexts or bytes, whichever is the larger part of its limit.
@@ -172,25 +204,28 @@ func (t *Tracker) memory(o *owner) uint64 {
 	return max(uint64(o.contexts)*uint64(t.cfg.MaxBytes), uint64(o.bytes)*uint64(t.cfg.MaxContexts))
 }
 
-// rerank brings the owner's rank by memory up to date.
-func (t *Tracker) rerank(o *owner) {
-	if use := t.memory(o); use != o.memoryRank.use {
-		t.group(o).byMemory.set(&o.memoryRank, use)
+// largest returns the owner of a group that uses most memory, nil if there is none.
+func (t *Tracker) largest(g *owners) *owner {
+	for i, o := range g.changed {
+		o.changed, g.changed[i] = false, nil
+		g.byMemory.set(&o.memoryRank, t.memory(o))
 	}
+	g.changed = g.changed[:0]
+	return g.byMemory.top()
 }
 
 // addProcess adds a process to its owner.
 func (t *Tracker) addProcess(p *Process, o *owner) {
 	p.owner, p.age = o, o.processes.PushBack(p)
 	o.usage.processes++
-	t.group(o).processes++
-	t.group(o).byProcesses.set(&o.processRank, uint64(o.usage.processes))
+	o.group.processes++
+	o.group.byProcesses.set(&o.processRank, uint64(o.usage.processes))
 }
 
 // removeProcess removes a process without trees from its owner, and with the last one the owner.
 func (t *Tracker) removeProcess(p *Process) {
 	o := p.owner
-	g := t.group(o)
+	g := o.group
 	o.processes.Remove(p.age)
 	o.usage.processes--
 	g.processes--
@@ -200,6 +235,7 @@ func (t *Tracker) removeProcess(p *Process) {
 	}
 	g.byProcesses.remove(&o.processRank)
 	g.byMemory.remove(&o.memoryRank)
+	g.forgetChange(o)
 	delete(t.owners, o.Owner)
 }
 
@@ -245,8 +281,7 @@ func (t *Tracker) makeRoom(th *thread, more int) {
 // memoryVictim returns the tree to evict so that o may use more: of the owner that uses most, among those outside of
 // class root if these exceed their part.
 func (t *Tracker) memoryVictim(o *owner, limit Limit) *tree {
-	top := t.others.byMemory.top()
-	root := t.root.byMemory.top()
+	top, root := t.largest(&t.others), t.largest(&t.root)
 	exceeds := t.others.contexts >= allowed(t.cfg.MaxContexts)
 	if limit == LimitBytes {
 		exceeds = t.others.bytes > allowed(t.cfg.MaxBytes)

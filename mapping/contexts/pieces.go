@@ -129,7 +129,7 @@ func (t *Tracker) merge(first, piece *tree, method shape.JoinMethod) *context {
 	if merged.thread.newest.context == merged {
 		merged.thread.newest = root.ref()
 	}
-	t.use(first.owner, -1, -merged.size())
+	first.owner.use(-1, -merged.size())
 	t.pool.putContext(merged)
 	t.removeTree(piece)
 	return root

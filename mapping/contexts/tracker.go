@@ -65,11 +65,12 @@ type Context struct {
 // Stats counts what the tracker did. Events is the sum of the events of all finished trees, of those still open, and of
 // Sessions.
 type Stats struct {
-	Events       uint64 // probe hits
-	Sessions     uint64 // of those, hits that report a session and belong to no context
-	Excluded     uint64 // pairs whose key is excluded
-	ForeignPairs uint64 // pairs for contexts that another file opened
-	DroppedPairs uint64 // pairs over the limit of a context
+	Events       uint64      // probe hits
+	Sessions     uint64      // of those, hits that report a session and belong to no context
+	Truncated    ClassCounts // of those, hits with a key, value or array that was cut
+	Excluded     uint64      // pairs whose key is excluded
+	ForeignPairs uint64      // pairs for contexts that another file opened
+	DroppedPairs ClassCounts // pairs over the limit of a context
 	Evictions    Evictions
 	OpenContexts int
 	OpenBytes    int
@@ -137,26 +138,27 @@ func (t *Tracker) Handle(ev *event.Event) {
 		t.stats.Sessions++
 		t.session(t.thread(ev), ev)
 	case event.NewContext:
-		t.countHit(ev)
 		th := t.thread(ev)
+		t.countHit(th, ev)
 		t.newContext(th, ev)
-		t.rerank(th.process.owner)
 	case event.Data:
-		t.countHit(ev)
 		th := t.thread(ev)
+		t.countHit(th, ev)
 		t.data(th, ev)
-		t.rerank(th.process.owner)
 	case event.ContextEnd:
 		th := t.thread(ev)
 		t.endWire(th, ev)
-		t.rerank(th.process.owner)
 	}
 }
 
 // countHit counts an event that is a probe hit.
-func (t *Tracker) countHit(ev *event.Event) {
-	if !fromWire(ev) {
-		t.stats.Events++
+func (t *Tracker) countHit(th *thread, ev *event.Event) {
+	if fromWire(ev) {
+		return
+	}
+	t.stats.Events++
+	if ev.Flags&(event.Cut|event.KeyCut) != 0 {
+		t.stats.Truncated[th.process.owner.Class]++
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/probes/host"
 )
 
 // dlopener loads the libraries whose paths it reads.
@@ -58,7 +60,7 @@ func TestLoadedLater(t *testing.T) {
 			w.run(t)
 			tell := func(pid uint32) {
 				if interval > 0 {
-					w.Notify(pid)
+					w.Notify(Executed{Process: host.Process(pid)})
 				}
 			}
 			var log []string

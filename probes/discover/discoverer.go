@@ -42,7 +42,7 @@ func New(cfg Config) (*Discoverer, error) {
 	}
 	in := newInbox()
 	return &Discoverer{
-		found: cfg.Found, gone: cfg.Gone, interval: cfg.Interval, inbox: in, holder: newHolder(in, s.helpers, s.turns.locator),
+		found: cfg.Found, gone: cfg.Gone, interval: cfg.Interval, inbox: in, holder: newHolder(in, s, cfg.Limits),
 		search: s, followUps: &followUps{s, make(map[*process]struct{})},
 	}, nil
 }

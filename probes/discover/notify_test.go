@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/crau-otel/crau-otel/probes/host"
 )
 
 // TestNotifyStorm notifies far more often than processes can be examined, of
@@ -32,8 +34,8 @@ func TestNotifyStorm(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				w.Notify(program.pid())
-				w.Notify(1<<20 + i%(2*maxNotified))
+				w.Notify(Executed{Process: host.Process(program.pid())})
+				w.Notify(Executed{Process: host.Process(1<<20 + i%(2*maxNotified))})
 			}
 		}
 	}()
@@ -62,7 +64,7 @@ func TestShortLived(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		w.Notify(uint32(cmd.Process.Pid))
+		w.Notify(Executed{Process: host.Process(cmd.Process.Pid)})
 		if err := cmd.Wait(); err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +115,7 @@ func TestLifecycle(t *testing.T) {
 			t.Errorf("close: %v", err)
 		}
 	}
-	d.Notify(1)
+	d.Notify(Executed{Process: 1})
 	if err := errors.Join(d.Scan(t.Context()), d.Run(t.Context())); !errors.Is(err, errClosed) {
 		t.Errorf("after closing: %v", err)
 	}

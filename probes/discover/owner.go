@@ -115,7 +115,19 @@ func (l *locator) place(cgroup string) host.Place {
 
 // locate returns the name and class of the owner of a user's processes in that cgroup.
 func (l *locator) locate(user uint32, cgroup string) (name string, class limits.Class) {
-	place := l.place(cgroup)
+	return ownerIn(l.place(cgroup), user)
+}
+
+// locateNumber is locate for the number of a cgroup of version 2.
+func (l *locator) locateNumber(user uint32, cgroup uint64) (name string, class limits.Class) {
+	var place host.Place
+	if l.cgroups != nil && cgroup != 0 {
+		place, _ = l.cgroups.Locate(cgroup)
+	}
+	return ownerIn(place, user)
+}
+
+func ownerIn(place host.Place, user uint32) (name string, class limits.Class) {
 	if place.Container {
 		return place.OwnerOf(user), limits.ClassContainer
 	}

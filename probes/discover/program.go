@@ -5,11 +5,13 @@ package discover
 import (
 	"bytes"
 	"hash/fnv"
+	"log/slog"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/probes/discover/loader"
 	"github.com/crau-otel/crau-otel/probes/host"
 )
@@ -73,14 +75,16 @@ type holder struct {
 	inbox    *inbox
 	helpers  *host.Helpers
 	locator  *locator
-	executed chan host.Process
+	limits   *limits.Monitor
+	log      *slog.Logger
+	executed chan Executed
 	stop     chan struct{}
 	done     chan struct{}
 }
 
-func newHolder(b *inbox, helpers *host.Helpers, l *locator) *holder {
+func newHolder(b *inbox, s *search, m *limits.Monitor) *holder {
 	h := &holder{
-		inbox: b, helpers: helpers, locator: l, executed: make(chan host.Process, maxExecuted),
+		inbox: b, helpers: s.helpers, locator: s.turns.locator, limits: m, log: s.log, executed: make(chan Executed, maxExecuted),
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	go h.run()
@@ -96,26 +100,27 @@ func (h *holder) close() {
 func (h *holder) run() {
 	defer close(h.done)
 	for {
-		var pid host.Process
+		var e Executed
 		select {
 		case <-h.stop:
 			return
-		case pid = <-h.executed:
+		case e = <-h.executed:
 		}
-		h.hold(pid)
+		h.hold(e)
 	}
 }
 
 // hold holds one program and notes it.
-func (h *holder) hold(pid host.Process) {
+func (h *holder) hold(e Executed) {
+	pid := e.Process
 	cgroup, err := pid.CgroupPath()
 	if err != nil {
-		h.inbox.miss()
+		h.miss(e)
 		return
 	}
 	user, err := pid.User()
 	if err != nil {
-		h.inbox.miss()
+		h.miss(e)
 		return
 	}
 	owner, _ := h.locator.locate(user, cgroup)
@@ -127,7 +132,7 @@ func (h *holder) hold(pid host.Process) {
 		Answered: func() {
 			switch {
 			case err != nil:
-				h.inbox.miss()
+				h.miss(e)
 			case !h.inbox.addProgram(p):
 				p.close()
 			}
@@ -135,6 +140,16 @@ func (h *holder) hold(pid host.Process) {
 	})
 	if answered == 0 {
 		h.inbox.add(pid)
+	}
+}
+
+// miss notes a program that had ended before it could be looked at.
+func (h *holder) miss(e Executed) {
+	h.inbox.miss()
+	name, class := h.locator.locateNumber(e.User, e.Cgroup)
+	if count, due := h.limits.Reached(limits.Unseen, limits.Owner{Name: name, Class: class}, 1); due {
+		h.log.Warn("programs ended before it was known which files they use; their files are traced once they are found",
+			"owner", name, "owner_class", class, "count", count)
 	}
 }
 

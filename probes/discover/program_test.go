@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
@@ -91,15 +92,21 @@ func runHeld(t *testing.T, cmd *exec.Cmd) *program {
 // TestMissedPrograms counts programs that have ended before they can be looked at.
 func TestMissedPrograms(t *testing.T) {
 	t.Parallel()
-	w := discover(t, Config{})
+	monitor := limits.New(limits.Config{})
+	w := discover(t, Config{Limits: monitor})
 	cmd := exec.Command("true")
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
 	}
-	w.Notify(uint32(cmd.Process.Pid))
+	w.Notify(Executed{Process: host.Process(cmd.Process.Pid), User: 33})
 	for deadline := time.Now().Add(soon); w.Stats().MissedPrograms != 1; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("got %+v", w.Stats())
 		}
 	}
+	monitor.Each(func(limit limits.Limit, class limits.Class, n uint64) {
+		if limit != limits.Unseen || class != limits.ClassSystem || n != 1 {
+			t.Errorf("%s cost class %s %d", limit, class, n)
+		}
+	})
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/crau-otel/crau-otel/probes/host"
 )
 
 // overwrite overwrites a file in place.
@@ -63,7 +65,7 @@ func (w *watcher) scanLater(t *testing.T, path string) {
 	t.Helper()
 	n := len(w.history())
 	c := mapper(t, path)
-	w.Notify(c.pid())
+	w.Notify(Executed{Process: host.Process(c.pid())})
 	for deadline := time.Now().Add(10 * time.Second); len(w.history()) == n; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s is not reported", path)

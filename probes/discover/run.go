@@ -139,14 +139,21 @@ func (d *Discoverer) step() bool {
 	return more
 }
 
+// Executed is a process that has executed a program, and whose it was then. It may have ended.
+type Executed struct {
+	Process host.Process
+	User    uint32 // in the initial user namespace
+	Cgroup  uint64 // number in the version 2 hierarchy; 0 if it is not known
+}
+
 // Notify says that a process has executed a program. The files that the program will map are looked at now, as the
 // program's file names them, and what it maps a moment later. Notify never waits. It may be called often: the maps of a
 // process are read 20 times a second at most.
-func (d *Discoverer) Notify(pid uint32) {
+func (d *Discoverer) Notify(e Executed) {
 	select {
-	case d.holder.executed <- host.Process(pid):
+	case d.holder.executed <- e:
 	default:
-		d.inbox.add(host.Process(pid))
+		d.inbox.add(e.Process)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -129,8 +130,33 @@ func verify(t *testing.T, agent *harness.TestAgent, receiver *harness.TestReceiv
 	if trusted != 2*handshakes {
 		t.Errorf("%d of the victim's trees are trusted, want %d", trusted, 2*handshakes)
 	}
+	verifyOwners(t, agent, receiver, harness.Totals(totals))
 	t.Logf("hits %d, exported %d, lost %v, evicted trees %d", totals["hits"], totals["events.exported"],
 		harness.Totals(totals).Lost(), totals["marked.evicted_trees"])
+}
+
+// verifyOwners checks that every hit that was lost for an owner's doing is counted for the owner's class, and that the log
+// names the attackers' user.
+func verifyOwners(t *testing.T, agent *harness.TestAgent, receiver *harness.TestReceiver, totals harness.Totals) {
+	t.Helper()
+	values, limited := receiver.Metrics.Values(), 0
+	for reason, n := range totals.Lost() {
+		of := make(map[string]int)
+		sum := 0
+		for _, class := range []string{"root", "system", "container", "user", "unknown"} {
+			of[class] = int(values[fmt.Sprintf("crau_otel.events.lost{owner.class=%s,reason=%s}", class, reason)])
+			sum += of[class]
+		}
+		if sum != n || of["unknown"] != 0 {
+			t.Errorf("lost %d for %s, by class of owner %v", n, reason, of)
+		}
+		if of["user"] > 0 && reason != "fault" {
+			limited++
+		}
+	}
+	if named := regexp.MustCompile(`owner="user 65534( in [^"]*)?"`).FindString(agent.Log()); limited > 0 && named == "" {
+		t.Error("the log does not name the attackers' user")
+	}
 }
 
 // isAttacker reports whether a span is an attacker's, and not one of another program on this host.

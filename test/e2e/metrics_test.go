@@ -45,11 +45,11 @@ func TestMetricsArriveOverOTLP(t *testing.T) {
 		"crypto.handshake.duration{crypto.operation=tls::handshake,crypto.pqc.status=hybrid,crypto.role=server," +
 			"process.executable.name=sample,tls.protocol.name=tls,tls.protocol.version=1.3}": 5,
 		"crypto.policy.violations{crypto.policy.rule=pq-only/key-exchange,process.executable.name=sample}": 10,
-		"crau_otel.hits{}":                        float64(hits),
-		"crau_otel.events.lost{reason=ring_full}": 0,
-		"crau_otel.spans{outcome=exported}":       90,
-		"crau_otel.contexts.open{}":               0,
-		"crau_otel.ring.fill{}":                   0,
+		"crau_otel.hits{}": float64(hits),
+		"crau_otel.events.lost{owner.class=unknown,reason=ring_full}": 0,
+		"crau_otel.spans{outcome=exported}":                           90,
+		"crau_otel.contexts.open{}":                                   0,
+		"crau_otel.ring.fill{}":                                       0,
 	} {
 		if got, ok := values[key]; !ok || got != want {
 			t.Errorf("%s is %v, want %v", key, got, want)

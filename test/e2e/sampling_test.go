@@ -57,7 +57,7 @@ func TestSamplingKeepsByRule(t *testing.T) {
 				"crypto.handshake.duration{crypto.operation=tls::handshake,crypto.pqc.status=classical,crypto.role=server," +
 					"process.executable.name=sample,tls.protocol.name=tls,tls.protocol.version=1.3}": downgraded,
 				"crypto.policy.violations{crypto.policy.rule=hybrid-ok/key-exchange,process.executable.name=sample}": 2 * downgraded,
-				"crau_otel.events.lost{reason=sampled_out}":                                                          float64(n["lost.sampled_out"]),
+				"crau_otel.events.lost{owner.class=unknown,reason=sampled_out}":                                      float64(n["lost.sampled_out"]),
 			} {
 				if got := values[key]; got != want {
 					t.Errorf("%s is %v, want %v", key, got, want)

@@ -3,9 +3,11 @@
 package e2e
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -86,4 +88,83 @@ func TestHangingPageFaultsLeaveRunsToOthers(t *testing.T) {
 		}
 	}
 	harness.CheckPairs(t, "sample", handshakes, 5)
+}
+
+// However many page faults of one owner hang on a CPU, a page fault of another owner's program can be waited for. Not
+// parallel, as above.
+func TestSleepersLeaveRunsToOtherOwners(t *testing.T) {
+	const hanging, names, stride = 8, 20, 128 << 10 // stride as in pages.c
+	dir := t.TempDir()
+	pages := harness.Compile(t, "../..", filepath.Join(dir, "pages"), "testdata/pages.c")
+	hang := harness.Compile(t, "../..", filepath.Join(dir, "hang"), "-w", "testdata/fusehang.c")
+	content := make([]byte, names*stride)
+	for i := range names {
+		copy(content[i*stride:], "pk::sign")
+	}
+	file := filepath.Join(dir, "names")
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cgroup, err := os.Open(harness.Cgroup(t, "/crau-sleepers.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cgroup.Close()
+	said, err := os.Create(filepath.Join(dir, "said"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer said.Close()
+
+	a := trace(t, pages, "--library", hang)
+	var running []*exec.Cmd
+	stop := func() {
+		for _, cmd := range running {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+			_ = cmd.Wait()
+		}
+		running = nil
+	}
+	t.Cleanup(stop)
+	onFirstCPU(t, func() {
+		for range hanging {
+			cmd := exec.Command(hang, t.TempDir(), "60")
+			cmd.SysProcAttr = &syscall.SysProcAttr{
+				Cloneflags: syscall.CLONE_NEWNS, Setpgid: true, UseCgroupFD: true, CgroupFD: int(cgroup.Fd()),
+			}
+			cmd.Stderr = said
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			running = append(running, cmd)
+		}
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			text, err := os.ReadFile(said.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if fired := strings.Count(string(text), "probe fires"); fired == hanging && strings.Contains(string(text), "READ came") {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("nothing hangs: %s", text)
+			}
+		}
+		time.Sleep(300 * time.Millisecond) // until the last of them waits, or cannot
+		if out, err := exec.Command(pages, file, strconv.Itoa(names)).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		stop()
+	})
+	n := a.Stop()
+	n.CheckExact(t, n["hits"])
+	named := 0
+	for _, s := range a.ConsoleSpans() {
+		if s.Resource["service.name"] == "pages" && s.Name == "pk::sign" {
+			named++
+		}
+	}
+	if named != names {
+		t.Errorf("%d of %d names in pages that were not resident arrived", named, names)
+	}
 }

@@ -22,7 +22,7 @@ type Metrics struct {
 	values map[string]float64
 }
 
-// Values returns the series' values by name and labels, as in "crau_otel.events.lost{reason=fault}". Labels are sorted
+// Values returns the series' values by name and labels, as in "crau_otel.events.lost{owner.class=user,reason=fault}". Labels are sorted
 // by key and separated by commas.
 func (m *Metrics) Values() map[string]float64 {
 	m.mu.Lock()

@@ -3,7 +3,7 @@
 // Package execs reports processes whose mapped code may have changed: those that execute a program, at once, and those
 // whose executable memory changed, when asked.
 //
-//	w, err := execs.Start(func(pid uint32) { fmt.Println("exec", pid) }, log)
+//	w, err := execs.Start(func(e execs.Exec) { fmt.Println("exec", e.PID) }, log)
 //	...
 //	err = w.Changed(func(pid uint32) { fmt.Println("maps changed", pid) })
 //
@@ -38,10 +38,17 @@ type Watch struct {
 	buffer []byte
 }
 
-// Start calls notify with the id, in the initial PID namespace, of each process that executes a program, until Close.
+// Exec is a process that executes a program, in the initial PID and user namespaces.
+type Exec struct {
+	PID    uint32
+	UID    uint32
+	Cgroup uint64 // number in the version 2 hierarchy
+}
+
+// Start calls notify with each process that executes a program, until Close.
 // All calls come from one goroutine. Executions of the same file are reported at most four times a second, and a burst
 // of executions may be reported in part. Start needs CAP_BPF and CAP_PERFMON.
-func Start(notify func(pid uint32), log *slog.Logger) (_ *Watch, err error) {
+func Start(notify func(Exec), log *slog.Logger) (_ *Watch, err error) {
 	w := &Watch{done: make(chan struct{}), buffer: make([]byte, 4096)}
 	if err := bpf.LoadExecsObjects(&w.objs, nil); err != nil {
 		return nil, fmt.Errorf("load program: %w", err)
@@ -65,7 +72,7 @@ func Start(notify func(pid uint32), log *slog.Logger) (_ *Watch, err error) {
 	return w, nil
 }
 
-func (w *Watch) read(notify func(pid uint32), log *slog.Logger) {
+func (w *Watch) read(notify func(Exec), log *slog.Logger) {
 	defer close(w.done)
 	for record := (ringbuf.Record{}); ; {
 		switch err := w.reader.ReadInto(&record); {
@@ -75,8 +82,9 @@ func (w *Watch) read(notify func(pid uint32), log *slog.Logger) {
 			log.Warn("exec notifications stopped; new programs will be found on the next pass", "error", err)
 			return
 		}
-		if len(record.RawSample) >= 4 {
-			notify(binary.NativeEndian.Uint32(record.RawSample))
+		var e bpf.ExecsExec
+		if _, err := binary.Decode(record.RawSample, binary.NativeEndian, &e); err == nil {
+			notify(Exec{PID: e.Tgid, UID: e.Uid, Cgroup: e.Cgroup})
 		}
 	}
 }

@@ -22,10 +22,10 @@ type told struct {
 	pids map[uint32]int
 }
 
-func (n *told) notify(pid uint32) {
+func (n *told) notify(e Exec) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.pids[pid]++
+	n.pids[e.PID]++
 }
 
 func (n *told) of(pid int) int {

@@ -16,6 +16,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/resources"
 	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/probes/discover"
+	"github.com/crau-otel/crau-otel/probes/host"
 	"github.com/crau-otel/crau-otel/tracer/execs"
 )
 
@@ -51,7 +52,9 @@ func newDiscovery(
 
 // watchExecs starts the notifications of executed programs.
 func (d *discovery) watchExecs(log *slog.Logger) error {
-	watch, err := execs.Start(d.Notify, log)
+	watch, err := execs.Start(func(e execs.Exec) {
+		d.Notify(discover.Executed{Process: host.Process(e.PID), User: e.UID, Cgroup: e.Cgroup})
+	}, log)
 	if err == nil {
 		d.execs.Store(watch)
 	}

@@ -5,15 +5,16 @@ package agent
 import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/metrics"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/totals"
+	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/probes/discover"
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
 // healthOf returns the agent's own metrics, except for the fill level of the ring.
-func healthOf(t *totals.Totals, found discover.Stats) metrics.Health {
+func healthOf(t *totals.Totals, lost map[string]map[limits.Class]uint64, found discover.Stats) metrics.Health {
 	health := metrics.Health{
 		Hits: t.Traced.Hits,
-		Lost: t.Lost(),
+		Lost: lost,
 		Spans: map[string]uint64{
 			"exported":    t.Exported.Exported.Spans,
 			"failed":      t.Exported.Failed.Spans,

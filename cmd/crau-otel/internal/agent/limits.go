@@ -4,6 +4,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"time"
@@ -12,39 +13,51 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/resources"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/totals"
 	"github.com/crau-otel/crau-otel/limits"
+	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/mapping/contexts"
 )
 
 // observeEvery is how often it is checked what limits cost that are counted elsewhere.
 const observeEvery = 10 * time.Second
 
-// counted are the limits whose cost others count, without owners.
-var counted = []struct {
-	limit limits.Limit
-	cost  func(*totals.Totals) uint64
-}{
-	{limits.Ring, func(t *totals.Totals) uint64 { return t.Traced.RingFull + t.Connections.RingFull }},
-	{limits.Rate, func(t *totals.Totals) uint64 {
-		return t.Traced.RateLimited + t.Traced.OwnerLimited + t.Connections.RateLimited
-	}},
-	{limits.Runs, func(t *totals.Totals) uint64 { return t.Traced.Busy }},
-	{limits.Connections, func(t *totals.Totals) uint64 { return t.Handshakes.Evicted }},
-	{limits.Texts, func(t *totals.Totals) uint64 { return t.Traced.Truncated }},
-	{limits.Attributes, func(t *totals.Totals) uint64 { return t.Mapped.DroppedAttributes }},
+// observe notes and logs what limits cost that others count. It returns the totals, and the lost hits by reason and class
+// of owner.
+func (p *pipeline) observe() (totals.Totals, map[string]map[limits.Class]uint64) {
+	total, err := p.totals()
+	owners, ownersErr := p.tracer.OwnerLosses() // after the totals, so that it lacks nothing that they have
+	if err = errors.Join(err, ownersErr); err != nil {
+		p.log.Warn("health metrics are incomplete", "error", err)
+	}
+	observeMapper(p.limits, &total.Mapped, p.log)
+	p.losses.add(owners, p.kernelOwner, func(limit limits.Limit, owner limits.Owner, n uint64) {
+		noteLimit(p.limits, limit, owner, n, p.log)
+	})
+	return total, p.losses.byClass(&total)
 }
 
-// observeLimits notes and logs what limits cost that others count.
-func observeLimits(m *limits.Monitor, t *totals.Totals, log *slog.Logger) {
-	observe := func(limit limits.Limit, class limits.Class, total uint64) {
-		if count, due := m.Observe(limit, class, total); due {
+// noteLimit notes that a limit cost an owner so many events or parts of them, and logs it from time to time.
+func noteLimit(m *limits.Monitor, limit limits.Limit, owner limits.Owner, n uint64, log *slog.Logger) {
+	if count, due := m.Reached(limit, owner, n); due {
+		log.Warn("a limit costs events or parts of them", "limit", limit, "owner", owner.Name, "owner_class", owner.Class,
+			"count", count)
+	}
+}
+
+// observeMapper notes and logs what limits cost that the mapper counts, by class of owner.
+func observeMapper(m *limits.Monitor, t *mapping.Stats, log *slog.Logger) {
+	observe := func(limit limits.Limit, class mapping.OwnerClass, total uint64) {
+		if count, due := m.Observe(limit, limits.Class(class.String()), total); due {
 			log.Warn("a limit costs events or parts of them", "limit", limit, "owner_class", class, "count", count)
 		}
 	}
-	for _, c := range counted {
-		observe(c.limit, limits.ClassUnknown, c.cost(t))
+	for class, n := range t.Truncated {
+		observe(limits.Texts, mapping.OwnerClass(class), n)
 	}
-	t.Mapped.Evictions.Each(func(limit contexts.Limit, class contexts.OwnerClass, trees uint64) {
-		observe(limits.Limit(limit.String()), limits.Class(class.String()), trees)
+	for class, n := range t.DroppedAttributes {
+		observe(limits.Attributes, mapping.OwnerClass(class), n)
+	}
+	t.Evictions.Each(func(limit contexts.Limit, class contexts.OwnerClass, trees uint64) {
+		observe(limits.Limit(limit.String()), class, trees)
 	})
 }
 
@@ -73,14 +86,6 @@ func (a *Agent) watchLimits(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		total, err := a.pipeline.totals()
-		if err != nil {
-			continue // the metrics say so
-		}
-		observeLimits(a.limits, &total, a.log)
-		if count, due := a.limits.Observe(limits.Unseen, limits.ClassUnknown, a.discovery.Stats().MissedPrograms); due {
-			a.log.Warn("programs ended before it was known which files they use; their files are traced once they are found",
-				"count", count)
-		}
+		a.pipeline.observe()
 	}
 }

@@ -46,6 +46,8 @@ type pipeline struct {
 	keep     atomic.Pointer[func(mapping.Tree) bool]
 	detail   atomic.Pointer[detail]
 	senders  []reconnecter
+	limits   *limits.Monitor
+	losses   *losses
 	log      *slog.Logger
 }
 
@@ -84,7 +86,7 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 	}
 	p := &pipeline{
 		log: log, version: a.version, tracer: a.tracer, code: a.code, discovery: a.discovery,
-		handler: &handler{clock: tracer.NewClock()},
+		handler: &handler{clock: tracer.NewClock()}, limits: a.limits, losses: newLosses(),
 	}
 	if sender, ok := exporter.(reconnecter); ok {
 		p.senders = append(p.senders, sender)
@@ -138,8 +140,14 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p.handler.sensor, err = wire.New(wire.Config{Emit: p.handler.mapper.Handle})
+	p.handler.sensor, err = wire.New(wire.Config{Emit: p.handler.mapper.Handle, Evicted: p.connectionEvicted})
 	return p, err
+}
+
+// connectionEvicted notes that there was no room for a connection.
+func (p *pipeline) connectionEvicted(cgroup uint64, uid uint32) {
+	owner := p.resolver.Owner(0, event.Process{CgroupID: cgroup, UID: uid})
+	noteLimit(p.limits, limits.Connections, ownerInLimits(owner), 1, p.log)
 }
 
 // owner returns whose share of the limits a process counts against. It is called with the first event of a process, which
@@ -240,12 +248,8 @@ func (p *pipeline) newMetrics(
 		Limits:    monitor,
 		Log:       log,
 		Health: func() metrics.Health {
-			total, err := p.totals()
-			if err != nil {
-				log.Warn("health metrics are incomplete", "error", err)
-			}
-			observeLimits(monitor, &total, log)
-			health := healthOf(&total, p.discovery.Stats())
+			total, lost := p.observe()
+			health := healthOf(&total, lost, p.discovery.Stats())
 			used, capacity := p.tracer.RingFill()
 			health.RingFill = float64(used) / float64(capacity)
 			return health

@@ -27,7 +27,7 @@ func try() (load, attach, wire error) {
 
 // tryWatch tries to get notifications of executed programs and mapped libraries.
 func tryWatch() error {
-	w, err := execs.Start(func(uint32) {}, slog.New(slog.DiscardHandler))
+	w, err := execs.Start(func(execs.Exec) {}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

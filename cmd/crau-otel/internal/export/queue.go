@@ -58,6 +58,8 @@ type Stats struct {
 	QueueFull  Count // lost: there was no room in the queue
 	SampledOut Count // left out by the sampler
 	Waiting    Count // in the queue
+
+	QueueFullOf mapping.ClassCounts // events of QueueFull, by class of owner
 }
 
 // Queue hands trees to an exporter on a goroutine of its own. Methods are safe for concurrent use.
@@ -190,6 +192,7 @@ func (q *Queue) admit(from source, program *sdkresource.Resource, e entry) bool 
 // drop counts a tree of an owner's program that there is no room for. The queue is locked.
 func (q *Queue) drop(from source, program *sdkresource.Resource, count Count) {
 	q.stats.QueueFull.add(count)
+	q.stats.QueueFullOf[from.owner.Class] += count.Events
 	if q.closed {
 		return
 	}

@@ -25,3 +25,20 @@ func ownerAt(place host.Place, uid uint32) mapping.Owner {
 	}
 	return owner
 }
+
+// OwnerOfUser returns the owner that a user is, wherever its processes are.
+func (r *Resolver) OwnerOfUser(uid uint32) mapping.Owner { return ownerAt(host.Place{}, uid) }
+
+// OwnerOfCgroup returns the owner of the processes of root, or of those of system users, in a cgroup. Unlike other methods,
+// it may be called on any goroutine.
+func (r *Resolver) OwnerOfCgroup(cgroup uint64, root bool) mapping.Owner {
+	var place host.Place
+	if r.cgroups != nil {
+		place, _ = r.cgroups.Locate(cgroup)
+	}
+	owner := ownerAt(place, 0)
+	if !root && !place.Container {
+		owner = mapping.Owner{ID: "services in " + place.Owner, Class: contexts.ClassSystem}
+	}
+	return owner
+}

@@ -41,8 +41,9 @@ var (
 		"crau_otel.hits", "counter", "{hit}", "", "Probe hits, as the kernel counted them.",
 	}
 	lost = Instrument{
-		"crau_otel.events.lost", "counter", "{event}", "reason",
-		"Probe hits that no exported span contains: " + lossReasons() + ".",
+		"crau_otel.events.lost", "counter", "{event}", "reason, owner.class",
+		"Probe hits that no exported span contains: " + lossReasons() + ". The class says whose they were; it is unknown for " +
+			"what is not lost by an owner's doing, such as export_failed.",
 	}
 	connectionsSeen = Instrument{
 		"crau_otel.connections.seen", "counter", "{connection}", "",

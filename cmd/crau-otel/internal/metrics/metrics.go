@@ -21,8 +21,8 @@ import (
 // Health is the state of crau-otel: totals since it started, and current values.
 type Health struct {
 	Hits  uint64
-	Lost  map[string]uint64 // events by reason
-	Spans map[string]uint64 // spans by outcome
+	Lost  map[string]map[limits.Class]uint64 // events by reason and class of owner
+	Spans map[string]uint64                  // spans by outcome
 	// ConnectionsSeen is the number of connections, Connections what became of them, and PacketsLost packets by reason. All
 	// are empty if connections are not examined.
 	ConnectionsSeen uint64
@@ -106,8 +106,10 @@ func observe(meter metric.Meter, health func() Health, monitor *limits.Monitor) 
 	_, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		h := health()
 		o.ObserveInt64(hitsCounter, int64(h.Hits))
-		for reason, n := range h.Lost {
-			o.ObserveInt64(lostCounter, int64(n), metric.WithAttributes(keyReason.String(reason)))
+		for reason, of := range h.Lost {
+			for class, n := range of {
+				o.ObserveInt64(lostCounter, int64(n), metric.WithAttributes(keyReason.String(reason), keyOwnerClass.String(string(class))))
+			}
 		}
 		for outcome, n := range h.Spans {
 			o.ObserveInt64(spansCounter, int64(n), metric.WithAttributes(keyOutcome.String(outcome)))

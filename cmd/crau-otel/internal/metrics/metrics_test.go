@@ -268,7 +268,9 @@ func TestHealth(t *testing.T) {
 		asked++
 		return metrics.Health{
 			Hits:            1000 * asked,
-			Lost:            map[string]uint64{"ring_full": 7 * asked, "fault": 0},
+			Lost:            map[string]map[limits.Class]uint64{
+				"ring_full": {limits.ClassUser: 7 * asked, limits.ClassRoot: 1}, "fault": {limits.ClassUnknown: 0},
+			},
 			Spans:           map[string]uint64{"exported": 90 * asked, "failed": 1},
 			ConnectionsSeen: 50 * asked,
 			Connections:     map[string]uint64{"reported": 40 * asked, "other": 9},
@@ -286,8 +288,9 @@ func TestHealth(t *testing.T) {
 			fmt.Sprintf("crau_otel.connections.finished{outcome=reported} %d", 40*n),
 			fmt.Sprintf("crau_otel.connections.seen{} %d", 50*n),
 			fmt.Sprintf("crau_otel.contexts.open{} %d", 10-n),
-			"crau_otel.events.lost{reason=fault} 0",
-			fmt.Sprintf("crau_otel.events.lost{reason=ring_full} %d", 7*n),
+			"crau_otel.events.lost{owner.class=root,reason=ring_full} 1",
+			"crau_otel.events.lost{owner.class=unknown,reason=fault} 0",
+			fmt.Sprintf("crau_otel.events.lost{owner.class=user,reason=ring_full} %d", 7*n),
 			"crau_otel.files.untraced{reason=fuse} 2",
 			fmt.Sprintf("crau_otel.hits{} %d", 1000*n),
 			fmt.Sprintf("crau_otel.packets.lost{reason=lost} %d", n),
@@ -305,8 +308,8 @@ func TestHealth(t *testing.T) {
 // The documentation is generated from Instruments, so these must match what is exported.
 func TestInstrumentsAreAsDocumented(t *testing.T) {
 	m := newMeter(t, 100, func() metrics.Health {
-		one := map[string]uint64{"one": 1}
-		return metrics.Health{Lost: one, Spans: one, Connections: one, PacketsLost: one, UntracedFiles: map[string]int{"one": 1}}
+		one, lost := map[string]uint64{"one": 1}, map[string]map[limits.Class]uint64{"one": {limits.ClassUser: 1}}
+		return metrics.Health{Lost: lost, Spans: one, Connections: one, PacketsLost: one, UntracedFiles: map[string]int{"one": 1}}
 	})
 	m.Record(known(handshake("curl")))
 	m.limits.Reached(limits.Files, limits.Owner{Name: "a", Class: limits.ClassUser}, 1)

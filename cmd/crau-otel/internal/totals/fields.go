@@ -113,7 +113,7 @@ var fields = []Field{
 	{
 		groupMarked, "dropped_attributes",
 		"Keys beyond `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, of spans that were exported without them.",
-		func(t *Totals) uint64 { return t.Mapped.DroppedAttributes },
+		func(t *Totals) uint64 { return t.Mapped.DroppedAttributes.Total() },
 	},
 	{
 		groupConnections, fieldSeen, "TCP connections that sent or received data while `wire.enabled`; the sum of the next ones.",

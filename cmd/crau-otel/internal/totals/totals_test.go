@@ -24,7 +24,7 @@ func someTotals() Totals {
 			Undecodable: 16, RateLimited: 32, OwnerLimited: 8192, Hidden: 64,
 			Truncated: 3, PairFaults: 5,
 		},
-		Mapped: mapping.Stats{Hidden: 128, Sessions: 256, Trees: 7, Evicted: 9, DroppedAttributes: 10, OpenContexts: 11},
+		Mapped: mapping.Stats{Hidden: 128, Sessions: 256, Trees: 7, Evicted: 9, DroppedAttributes: mapping.ClassCounts{4, 0, 6}, OpenContexts: 11},
 		Exported: export.Stats{
 			QueueFull: export.Count{Events: 512, Spans: 21}, Failed: export.Count{Events: 1024, Spans: 22},
 			SampledOut: export.Count{Events: 2048, Spans: 23}, Exported: export.Count{Events: 4096, Spans: 24},

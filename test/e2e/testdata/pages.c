@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opens contexts whose names lie in pages that are not resident: in a file's that was only just mapped.
+ * usage: pages FILE COUNT, with a name every STRIDE bytes of FILE */
+#include <sys/mman.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "crau.h"
+
+#define STRIDE (128 << 10) /* more than the kernel maps at once */
+
+int main(int argc, char **argv)
+{
+	long count = argc == 3 ? atol(argv[2]) : 0;
+	int fd = count ? open(argv[1], O_RDONLY) : -1;
+	char *names = mmap(0, count * STRIDE, PROT_READ, MAP_PRIVATE, fd, 0);
+
+	if (names == MAP_FAILED) {
+		perror("mmap");
+		return 1;
+	}
+	for (long i = 0; i < count; i++) {
+		CRAU_NEW_CONTEXT(i + 1, CRAU_NO_PARENT);
+		CRAU_STRING_DATA(i + 1, "name", names + i * STRIDE);
+	}
+	return 0;
+}

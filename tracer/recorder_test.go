@@ -112,7 +112,7 @@ func start(ctx context.Context, tr *tracer.Tracer, h tracer.Handler) <-chan erro
 }
 
 // ended waits until Run has returned nil.
-func ended(t *testing.T, done <-chan error) {
+func ended(t testing.TB, done <-chan error) {
 	t.Helper()
 	select {
 	case err := <-done:

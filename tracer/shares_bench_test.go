@@ -42,7 +42,7 @@ func startLoad(b *testing.B, cfg tracer.Config, kind string) *loaded {
 	done := start(ctx, tr, discard{})
 	b.Cleanup(func() {
 		cancel()
-		<-done
+		ended(b, done)
 	})
 	cmd := exec.Command(path)
 	in, err := cmd.StdinPipe()

@@ -31,7 +31,7 @@ func TestEnvironment(t *testing.T) {
 	q.Put(wide(20))
 	q.Put(wide(1))
 	release()
-	if got := closed(t, q); got != (export.Stats{Exported: spans(21), QueueFull: spans(1)}) {
+	if got := closed(t, q); got != full(export.Stats{Exported: spans(21)}, 1) {
 		t.Errorf("stats are %+v", got)
 	}
 	if n := f.called(t); n != 4 {

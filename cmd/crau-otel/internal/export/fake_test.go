@@ -15,6 +15,7 @@ import (
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
 	"github.com/crau-otel/crau-otel/mapping"
+	"github.com/crau-otel/crau-otel/mapping/contexts"
 )
 
 func TestMain(m *testing.M) {
@@ -179,3 +180,9 @@ func closed(t *testing.T, q *export.Queue) export.Stats {
 
 // spans counts that many spans of wide trees.
 func spans(n uint64) export.Count { return export.Count{Spans: n, Events: 10 * n} }
+
+// full returns the counters with so many spans of class user that there was no room for.
+func full(s export.Stats, n uint64) export.Stats {
+	s.QueueFull, s.QueueFullOf = spans(n), mapping.ClassCounts{contexts.ClassUser: spans(n).Events}
+	return s
+}

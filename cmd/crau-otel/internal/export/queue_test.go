@@ -125,11 +125,11 @@ func TestQueueBound(t *testing.T) {
 			for _, n := range c.put {
 				q.Put(wide(n))
 			}
-			if got, want := q.Stats(), (export.Stats{Waiting: spans(c.waiting), QueueFull: spans(c.full)}); got != want {
+			if got, want := q.Stats(), full(export.Stats{Waiting: spans(c.waiting)}, c.full); got != want {
 				t.Errorf("stats are %+v, want %+v", got, want)
 			}
 			release()
-			want := export.Stats{Exported: spans(2 + c.waiting), QueueFull: spans(c.full)}
+			want := full(export.Stats{Exported: spans(2 + c.waiting)}, c.full)
 			if got := closed(t, q); got != want {
 				t.Errorf("in the end stats are %+v, want %+v", got, want)
 			}
@@ -210,7 +210,7 @@ func TestPutAfterClose(t *testing.T) {
 	q.Put(wide(1))
 	closed(t, q)
 	q.Put(wide(2))
-	if got := q.Stats(); got != (export.Stats{Exported: spans(1), QueueFull: spans(2)}) {
+	if got := q.Stats(); got != full(export.Stats{Exported: spans(1)}, 2) {
 		t.Errorf("stats are %+v", got)
 	}
 }
@@ -315,7 +315,7 @@ func TestPutNeverBlocks(t *testing.T) {
 		t.Fatal("Put blocks behind the exporter")
 	}
 	release()
-	if got, want := closed(t, q), (export.Stats{Exported: spans(1 + 99), QueueFull: spans(29901)}); got != want {
+	if got, want := closed(t, q), full(export.Stats{Exported: spans(1 + 99)}, 29901); got != want {
 		t.Errorf("stats are %+v, want %+v", got, want)
 	}
 }

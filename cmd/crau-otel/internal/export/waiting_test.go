@@ -161,7 +161,7 @@ func TestTooLargeATreeEvictsNothing(t *testing.T) {
 		q.Put(program("one", 1))
 	}
 	q.Put(program("other", 101))
-	if got := q.Stats(); got != (export.Stats{Waiting: spans(100), QueueFull: spans(101)}) {
+	if got := q.Stats(); got != full(export.Stats{Waiting: spans(100)}, 101) {
 		t.Errorf("stats are %+v", got)
 	}
 	release()

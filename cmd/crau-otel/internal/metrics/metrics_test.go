@@ -267,8 +267,8 @@ func TestHealth(t *testing.T) {
 	m := newMeter(t, 100, func() metrics.Health {
 		asked++
 		return metrics.Health{
-			Hits:            1000 * asked,
-			Lost:            map[string]map[limits.Class]uint64{
+			Hits: 1000 * asked,
+			Lost: map[string]map[limits.Class]uint64{
 				"ring_full": {limits.ClassUser: 7 * asked, limits.ClassRoot: 1}, "fault": {limits.ClassUnknown: 0},
 			},
 			Spans:           map[string]uint64{"exported": 90 * asked, "failed": 1},

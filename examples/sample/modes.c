@@ -22,6 +22,7 @@ static const char object;
 #define CTX ((unsigned long)&object)
 
 static unsigned long stall_seconds; /* of mode stalled */
+static struct uffdio_range stalled_range;
 
 static void begin(const char *name)
 {
@@ -305,6 +306,7 @@ static int hostile(const struct options *o)
 static void *answer(void *arg)
 {
 	struct pollfd fault = {.fd = *(int *)arg, .events = POLLIN};
+	struct uffdio_zeropage zero = {.range = stalled_range};
 
 	while (poll(&fault, 1, -1) < 0)
 		;
@@ -314,7 +316,8 @@ static void *answer(void *arg)
 		sleep(1);
 	puts("released");
 	fflush(stdout);
-	close(fault.fd); /* the page is filled with zeros */
+	if (ioctl(fault.fd, UFFDIO_ZEROPAGE, &zero))
+		perror("sample: UFFDIO_ZEROPAGE");
 	return NULL;
 }
 
@@ -331,6 +334,7 @@ static int stalled(const struct options *o)
 	stall_seconds = o->count ? o->count : 5;
 	range.range.start = (unsigned long)page;
 	range.range.len = size;
+	stalled_range = range.range;
 	if (page == MAP_FAILED || fd < 0 || ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &range) ||
 	    pthread_create(&thread, NULL, answer, &fd)) {
 		perror("sample: userfaultfd");

@@ -37,52 +37,71 @@ static __always_inline int creates_context(__u8 kind)
 	return kind == CRAU_NEW_CONTEXT || kind == CRAU_NEW_CONTEXT_WITH_DATA;
 }
 
-/* Assembles the record of a hit in the slot. Returns CRAU_STAT_SENT, or the reason why there is no record. */
-static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *spec, struct slot *s,
-					   struct crau_record *head)
+/* Puts what a hit says into the slot, as far as registers say it. */
+static __always_inline void prepare(void *ctx, const struct crau_spec *spec, struct slot *s, __u32 run, __u64 lost, __u64 now)
 {
-	__u64 arg[CRAU_MAX_ARGS] = {};
-	__u64 array = 0, length = 0;
-	__u32 bytes;
-	int single = 0;
+	struct crau_record *head = (struct crau_record *)s->record;
 
-	#pragma unroll
-	for (int i = 0; i < CRAU_MAX_ARGS; i++) {
-		if (read_argument(ctx, s, &spec->args[i], &arg[i]))
-			return CRAU_STAT_FAULT;
-	}
-	head->context = arg[0];
+	head->time = now;
+	head->lost = lost;
 	head->parent = 0;
 	head->file = spec->file;
 	head->kind = spec->kind;
 	head->flags = 0;
 	head->pairs = 0;
 	s->len = sizeof(*head);
+	s->run = run;
+	s->waits = 0;
+	s->page = 0;
+	s->waited = 0;
+	s->next = 0;
+	s->length = 0;
+	s->known = 0;
 	s->strings_len = spec->strings_len;
 	s->strings = spec->strings + (saved_register(ctx, IP) - spec->address);
+	#pragma unroll
+	for (int i = 0; i < CRAU_MAX_ARGS; i++)
+		take_argument(ctx, s, &spec->args[i], i);
+}
 
-	switch (spec->kind) {
+/*
+ * Finds the elements of a hit. Returns CRAU_STAT_SENT, or the reason why there is no record, unless the run has to wait for
+ * a page.
+ */
+static __always_inline enum crau_stat find_elements(struct slot *s, struct crau_record *head)
+{
+	__u64 array = 0, length = 0;
+	__u32 bytes;
+
+	#pragma unroll
+	for (int i = 0; i < CRAU_MAX_ARGS; i++) {
+		if (read_argument(s, i))
+			return CRAU_STAT_FAULT;
+	}
+	head->context = s->arg[0];
+
+	switch (head->kind) {
 	case CRAU_NEW_CONTEXT:
-		head->parent = arg[1];
+		head->parent = s->arg[1];
 		break;
 	case CRAU_WORD_DATA:
 	case CRAU_STRING_DATA:
 	case CRAU_BLOB_DATA:
-		single = length = 1;
-		s->elements[0].key = arg[1];
-		s->elements[0].value = arg[2];
-		s->elements[0].size = spec->kind == CRAU_WORD_DATA   ? CRAU_SIZE_WORD :
-				      spec->kind == CRAU_STRING_DATA ? CRAU_SIZE_STRING :
-								       arg[3];
-		break;
+		s->elements[0].key = s->arg[1];
+		s->elements[0].value = s->arg[2];
+		s->elements[0].size = head->kind == CRAU_WORD_DATA   ? CRAU_SIZE_WORD :
+				      head->kind == CRAU_STRING_DATA ? CRAU_SIZE_STRING :
+								       s->arg[3];
+		s->length = 1;
+		return CRAU_STAT_SENT;
 	case CRAU_DATA:
-		array = arg[1];
-		length = arg[2];
+		array = s->arg[1];
+		length = s->arg[2];
 		break;
 	case CRAU_NEW_CONTEXT_WITH_DATA:
-		head->parent = arg[1];
-		array = arg[2];
-		length = arg[3];
+		head->parent = s->arg[1];
+		array = s->arg[2];
+		length = s->arg[3];
 		break;
 	case CRAU_SESSION_ENTER:
 	case CRAU_SESSION_LEAVE:
@@ -95,24 +114,43 @@ static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *sp
 		length = CRAU_MAX_PAIRS;
 		head->flags |= CRAU_CUT | CRAU_LOST;
 	}
+	s->length = length;
 	bytes = length * sizeof(s->elements[0]);
 	barrier_var(bytes); /* Linux 6.1's verifier only follows the register that is compared */
-	if (length && !single && (bytes > sizeof(s->elements) || read_user(s, s->elements, bytes, array))) {
-		if (spec->kind == CRAU_DATA)
+	if (length && (bytes > sizeof(s->elements) || read_user(s, s->elements, bytes, array))) {
+		if (s->page || head->kind == CRAU_DATA)
 			return CRAU_STAT_FAULT;
-		length = 0;
+		s->length = 0;
 		head->flags |= CRAU_LOST;
 	}
-	if (single) {
-		put_pair(s, 0);
-	} else {
-		for (__u32 i = 0; i < CRAU_MAX_PAIRS; i++) {
-			if (i >= length)
-				break;
-			add_pair(s, i);
+	return CRAU_STAT_SENT;
+}
+
+/*
+ * Assembles the record of a hit in the slot. Returns CRAU_STAT_SENT, or the reason why there is no record, unless the run
+ * has to wait for a page: it goes on from there.
+ */
+static __always_inline enum crau_stat fill(struct slot *s, struct crau_record *head)
+{
+	if (!s->known) {
+		enum crau_stat outcome = find_elements(s, head);
+
+		if (outcome != CRAU_STAT_SENT)
+			return outcome;
+		s->known = 1;
+	}
+	for (__u32 i = 0; i < CRAU_MAX_PAIRS; i++) {
+		if (i >= s->length)
+			break;
+		if (i < s->next)
+			continue;
+		add_pair(s, i);
+		if (s->page) {
+			s->next = i;
+			return CRAU_STAT_FAULT;
 		}
 	}
-	if (!head->pairs && length && !creates_context(spec->kind)) {
+	if (!head->pairs && s->length && !creates_context(head->kind)) {
 		if (head->flags & CRAU_LOST)
 			return CRAU_STAT_FAULT;
 		if (scope_count)
@@ -121,20 +159,20 @@ static __always_inline enum crau_stat fill(void *ctx, const struct crau_spec *sp
 	return CRAU_STAT_SENT;
 }
 
-/* Records one hit. Returns CRAU_STAT_SENT, or the reason why it was not recorded. */
-static __always_inline enum crau_stat record(void *ctx, const struct crau_spec *spec, struct slot *s, __u64 lost,
-					     __u64 id, __u64 now)
+/*
+ * Records one hit. Returns CRAU_STAT_SENT, or the reason why it was not recorded, unless the run has to wait for a page.
+ */
+static __always_inline enum crau_stat record(struct slot *s)
 {
 	struct crau_record *head = (struct crau_record *)s->record;
-	enum crau_stat outcome = fill(ctx, spec, s, head);
+	enum crau_stat outcome = fill(s, head);
+	__u64 id = bpf_get_current_pid_tgid();
 	__u32 len = s->len;
 
 	if (outcome != CRAU_STAT_SENT)
 		return outcome;
-	head->time = now;
 	head->tgid = id >> 32;
 	head->tid = id;
-	head->lost = lost;
 	if (len > RECORD_ROOM)
 		len = RECORD_ROOM;
 	if (bpf_ringbuf_output(&ring, s->record, len, wakeup()))
@@ -184,60 +222,163 @@ static __always_inline __u32 take_run(struct cpu *cpu, __u32 tgid)
 	return index;
 }
 
-SEC("uprobe.multi.s")
-int audit(void *ctx)
+/* Counts a hit of the current process that was not recorded. */
+static __noinline int count_unrecorded(__u32 stat)
+{
+	count(stat);
+	if (stat != CRAU_STAT_HIDDEN)
+		count_lost(bpf_get_current_pid_tgid() >> 32, stat);
+	return 0;
+}
+
+/* Ends a run with what became of the hit, whose record has so many bytes. */
+static __always_inline void end_run(struct run *r, enum crau_stat outcome, __u32 len)
+{
+	if (outcome == CRAU_STAT_SENT) {
+		r->sent++;
+		if (!no_shares)
+			r->bytes += len + RING_HEADER;
+	}
+	release_run(r);
+	if (outcome != CRAU_STAT_SENT)
+		count_unrecorded(outcome);
+}
+
+/*
+ * Handles a hit as far as it can be without reading memory of the process. Returns the index of the run whose slot has the
+ * rest, or CRAU_RUNS if there is no more to do.
+ */
+static __noinline int begin(void *ctx, struct cpu *cpu)
 {
 	__u64 cookie = bpf_get_attach_cookie(ctx);
-	__u32 zero = 0, index, site = cookie, file = cookie >> 32, len = 0;
+	__u32 index, site = cookie, file = cookie >> 32;
 	const struct crau_spec *spec = bpf_map_lookup_elem(&sites, &site);
 	__u64 id = bpf_get_current_pid_tgid();
 	__u64 now = bpf_ktime_get_boot_ns();
-	struct cpu *cpu = bpf_map_lookup_elem(&cpus, &zero);
-	enum crau_stat outcome;
+	enum crau_stat outcome = CRAU_STAT_MALFORMED;
 	struct slot *s;
 	struct run *r;
 
-	if (!cpu || !observed(id >> 32))
-		return 0;
+	if (!observed(id >> 32))
+		return CRAU_RUNS;
 	index = take_run(cpu, id >> 32);
 	if (index >= CRAU_RUNS) {
-		count(CRAU_STAT_BUSY);
-		count_lost(id >> 32, CRAU_STAT_BUSY);
-		return 0;
+		count_unrecorded(CRAU_STAT_BUSY);
+		return CRAU_RUNS;
 	}
 	r = &cpu->runs[index];
-	outcome = CRAU_STAT_MALFORMED;
 	/* A site's index can be used again while the kernel still detaches the file that had it before. */
 	if (spec && spec->kind && spec->file == file) {
 		outcome = admit(r, id, now);
 		if (outcome == CRAU_STAT_SENT) {
-			len = sizeof(struct crau_short);
+			outcome = CRAU_STATS;
 			if (spec->is_short && !scope_count)
 				outcome = record_short(ctx, spec, r->lost, id, now);
-			else
-				outcome = CRAU_STATS;
-		}
-		if (outcome == CRAU_STATS) {
-			s = bpf_map_lookup_elem(&slots, &index);
-			outcome = CRAU_STAT_MALFORMED;
-			if (s) {
-				s->run = index;
-				outcome = record(ctx, spec, s, r->lost, id, now);
-				len = s->len;
+			if (outcome == CRAU_STATS) {
+				s = bpf_map_lookup_elem(&slots, &index);
+				if (s) {
+					prepare(ctx, spec, s, index, r->lost, now);
+					return index;
+				}
+				outcome = CRAU_STAT_MALFORMED;
 			}
 		}
-		if (outcome == CRAU_STAT_SENT) {
-			r->sent++;
-			if (!no_shares)
-				r->bytes += len + RING_HEADER;
-		}
 	}
-	release_run(r);
-	if (outcome == CRAU_STAT_SENT)
+	end_run(r, outcome, sizeof(struct crau_short));
+	return CRAU_RUNS;
+}
+
+/*
+ * Continues a run. Returns whether it has to wait for a page. This is a global function so that the verifier checks it
+ * once, and not for every page.
+ */
+__attribute__((noinline)) int proceed(__u32 index)
+{
+	__u32 zero = 0, run = index;
+	struct cpu *cpu = bpf_map_lookup_elem(&cpus, &zero);
+	struct slot *s = bpf_map_lookup_elem(&slots, &run);
+	enum crau_stat outcome;
+
+	if (!cpu || !s || index >= CRAU_RUNS)
 		return 0;
-	count(outcome);
-	if (outcome != CRAU_STAT_HIDDEN)
-		count_lost(id >> 32, outcome);
+	s->waited = s->page;
+	s->page = 0;
+	outcome = record(s);
+	if (s->page)
+		return 1;
+	end_run(&cpu->runs[index], outcome, s->len);
+	return 0;
+}
+
+/* With shared stacks: reports whether no other program is inside on this CPU, and enters. */
+static __always_inline int enter(struct cpu *cpu)
+{
+	return !shared_stacks || !__sync_lock_test_and_set(&cpu->inside, 1);
+}
+
+static __always_inline void leave(struct cpu *cpu)
+{
+	barrier();
+	if (shared_stacks)
+		*(volatile __u64 *)&cpu->inside = 0;
+}
+
+/* Waits for the page that a run has to wait for. */
+static __noinline int wait(__u32 run)
+{
+	__u32 index = run;
+	struct slot *s = bpf_map_lookup_elem(&slots, &index);
+
+	if (can_sleep && s)
+		bpf_copy_from_user(&s->byte, 1, (void *)s->page);
+	return 0;
+}
+
+/* Ends a run that cannot go on because another program is inside. */
+static __noinline int give_up(__u32 index)
+{
+	__u32 zero = 0;
+	struct cpu *cpu = bpf_map_lookup_elem(&cpus, &zero);
+
+	if (!cpu || index >= CRAU_RUNS)
+		return 0;
+	release_run(&cpu->runs[index]);
+	count_unrecorded(CRAU_STAT_BUSY);
+	return 0;
+}
+
+/*
+ * From Linux 6.13 on, the JIT compiler gives each function of a uprobe program that needs 64 bytes of stack or more a stack
+ * of the CPU, in the belief that a program is over before the next one runs on that CPU. A program that waits for a page is
+ * not, and neither is one that is preempted: what another one has written to that stack in between are addresses that it
+ * uses. So no program waits while such a function is active: only this one and wait() are then, which need less. Before a
+ * program calls the others, it makes sure that it is the only one that does so.
+ */
+SEC("uprobe.multi.s")
+int audit(void *ctx)
+{
+	__u32 zero = 0;
+	struct cpu *cpu = bpf_map_lookup_elem(&cpus, &zero);
+	int index, more;
+
+	if (!cpu)
+		return 0;
+	if (!enter(cpu)) {
+		count_unrecorded(CRAU_STAT_BUSY);
+		return 0;
+	}
+	index = begin(ctx, cpu);
+	more = index < CRAU_RUNS && proceed(index);
+	leave(cpu);
+	for (int i = 0; i <= MOST_WAITS && more; i++) {
+		wait(index);
+		if (!enter(cpu)) {
+			give_up(index);
+			return 0;
+		}
+		more = proceed(index);
+		leave(cpu);
+	}
 	return 0;
 }
 

@@ -28,7 +28,8 @@ type AuditCpu struct {
 		Bytes  uint32
 		Pad    uint32
 	}
-	N [12]uint64
+	Inside uint64
+	N      [12]uint64
 }
 
 type AuditCrauBudget struct {
@@ -237,11 +238,23 @@ type AuditSlot struct {
 	Len        uint32
 	StringsLen uint32
 	Run        uint32
-	Pad        uint32
-	Value      uint64
+	Waits      uint32
+	Page       uint64
+	Waited     uint64
 	Strings    uint64
-	Scope      AuditCrauScope
-	Elements   [16]struct {
+	Arg        [8]uint64
+	Memory     [8]struct {
+		_        structs.HostLayout
+		Size     uint8
+		IsSigned uint8
+	}
+	Next     uint32
+	Length   uint32
+	Known    uint8
+	Byte     uint8
+	Pad      [6]uint8
+	Scope    AuditCrauScope
+	Elements [16]struct {
 		_     structs.HostLayout
 		Key   uint64
 		Value uint64
@@ -273,6 +286,7 @@ const (
 	AuditVarReaderWaits       = "reader_waits"
 	AuditVarScopeCount        = "scope_count"
 	AuditVarSecondLimit       = "second_limit"
+	AuditVarSharedStacks      = "shared_stacks"
 	AuditVarUnusedFlag        = "unused_flag"
 	AuditVarUnusedKind        = "unused_kind"
 	AuditVarUnusedLimit       = "unused_limit"
@@ -359,6 +373,7 @@ type AuditVariableSpecs struct {
 	ReaderWaits       *ebpf.VariableSpec `ebpf:"reader_waits"`
 	ScopeCount        *ebpf.VariableSpec `ebpf:"scope_count"`
 	SecondLimit       *ebpf.VariableSpec `ebpf:"second_limit"`
+	SharedStacks      *ebpf.VariableSpec `ebpf:"shared_stacks"`
 	UnusedFlag        *ebpf.VariableSpec `ebpf:"unused_flag"`
 	UnusedKind        *ebpf.VariableSpec `ebpf:"unused_kind"`
 	UnusedLimit       *ebpf.VariableSpec `ebpf:"unused_limit"`
@@ -426,6 +441,7 @@ type AuditVariables struct {
 	ReaderWaits       *ebpf.Variable `ebpf:"reader_waits"`
 	ScopeCount        *ebpf.Variable `ebpf:"scope_count"`
 	SecondLimit       *ebpf.Variable `ebpf:"second_limit"`
+	SharedStacks      *ebpf.Variable `ebpf:"shared_stacks"`
 	UnusedFlag        *ebpf.Variable `ebpf:"unused_flag"`
 	UnusedKind        *ebpf.Variable `ebpf:"unused_kind"`
 	UnusedLimit       *ebpf.Variable `ebpf:"unused_limit"`

@@ -9,6 +9,12 @@ const volatile __u8 can_sleep = 0;
 /* Number of included scopes. Only their data and data without a scope are recorded; 0 means all data. */
 volatile __u32 scope_count = 0;
 
+/*
+ * Set before loading: the kernel may give the programs stacks that all tasks on a CPU share, see audit(). Only one of them
+ * may use such a stack at a time.
+ */
+const volatile __u8 shared_stacks = 0;
+
 /* Set before loading: the number of hits of one process that are recorded in SECOND; 0 means unlimited. */
 const volatile __u32 second_limit = 0;
 
@@ -47,6 +53,7 @@ struct run {
 /* The state of a CPU. */
 struct cpu {
 	struct run runs[CRAU_RUNS];
+	__u64 inside;	/* with shared_stacks: a program uses the stack */
 	__u64 n[CRAU_STATS];
 };
 
@@ -65,14 +72,25 @@ struct {
 	__type(value, __u8);
 } scopes SEC(".maps");
 
-/* The buffer in which a run assembles its record. */
+/* The buffer in which a run assembles its record, and how far it is. */
 struct slot {
 	__u32 len;
 	__u32 strings_len;	/* as in the site's specification */
 	__u32 run;	/* index of the run that uses it */
-	__u32 pad;
-	__u64 value;	/* of the argument that was evaluated last */
+	__u32 waits;	/* pages that the run has waited for */
+	__u64 page;	/* address in the page that it waits for; 0: none */
+	__u64 waited;	/* the same for the page before */
 	__u64 strings;	/* address of the file's strings in the process */
+	__u64 arg[8];	/* arguments, or the addresses of those that lie in memory */
+	struct {
+		__u8 size;	/* bytes to read; 0: the argument is known */
+		__u8 is_signed;
+	} memory[8];
+	__u32 next;	/* index of the next element */
+	__u32 length;	/* elements */
+	__u8 known;	/* the elements are in place */
+	__u8 byte;	/* of the page that was waited for */
+	__u8 pad[6];
 	struct crau_scope scope;
 	struct crau_element elements[CRAU_MAX_PAIRS];
 	__u8 record[RECORD_ROOM];

@@ -51,54 +51,95 @@ static __noinline int sleep_in(__u32 index)
 	return 1;
 }
 
-static __always_inline int may_sleep(const struct slot *s) { return can_sleep && sleep_in(s->run); }
+#define PAGE 4096UL
 
-/* Reads memory of the traced process. If a page is not resident, it sleeps, provided that the run may. */
-static __always_inline long read_user(const struct slot *s, void *to, __u32 size, __u64 from)
+/* A record has at most this many pages to wait for: two for each of five arguments, the array, 16 keys and 16 values. */
+#define MOST_WAITS (2 * (CRAU_MAX_ARGS + 1 + 2 * CRAU_MAX_PAIRS))
+
+/*
+ * Has the run wait for a page of memory that could not be read, at most a page in size. What could not be read although
+ * all its pages, at most two, have been waited for, is unreadable.
+ */
+static __noinline int wait_for(struct slot *s, __u64 from, __u32 size)
 {
-	long err = bpf_probe_read_user(to, size, (void *)from);
+	__u64 second = (from | (PAGE - 1)) + 1, want = from;
 
-	if (err && may_sleep(s))
-		err = bpf_copy_from_user(to, size, (void *)from);
-	return err;
-}
-
-/* Evaluates an argument into the slot. Returns an error if it cannot be read. */
-static __noinline long evaluate(void *ctx, struct slot *s, const struct crau_operand *op)
-{
-	__u64 v = op->value + (saved_register(ctx, op->base) >> (op->shift & 63)), raw = 0;
-	__u8 unused_bits;
-
-	if (op->kind == CRAU_MEMORY) {
-		__u32 size = op->size;
-
-		if (op->index != 0xff)
-			v += saved_register(ctx, op->index) << (op->scale & 63);
-		barrier_var(size); /* the checked and the used size must be the same register */
-		if (size > sizeof(raw) || read_user(s, &raw, size, v))
-			return -1;
-		v = raw;
+	if (s->waited == second)
+		return 0;
+	if (s->waited == from) {
+		if (second >= from + size)
+			return 0;
+		want = second;
 	}
-	unused_bits = (64 - op->size * 8) & 63;
-	v <<= unused_bits;
-	s->value = op->is_signed ? (__u64)((__s64)v >> unused_bits) : v >> unused_bits;
+	if (!can_sleep || s->waits >= MOST_WAITS || !sleep_in(s->run))
+		return 0;
+	s->waits++;
+	s->page = want;
 	return 0;
 }
 
-/* Evaluates an argument. */
-static __always_inline long read_argument(void *ctx, struct slot *s, const struct crau_operand *op, __u64 *to)
+/* Reads memory of the traced process. On an error, the run has to wait for a page if the slot says so. */
+static __always_inline long read_user(struct slot *s, void *to, __u32 size, __u64 from)
 {
-	if (op->kind == CRAU_CONST) {
-		*to = op->value;
+	long err = bpf_probe_read_user(to, size, (void *)from);
+
+	if (err)
+		wait_for(s, from, size);
+	return err;
+}
+
+/* Cuts a value to a size in bytes. */
+static __always_inline __u64 resize(__u64 v, __u8 size, __u8 is_signed)
+{
+	__u8 unused_bits = (64 - size * 8) & 63;
+
+	v <<= unused_bits;
+	return is_signed ? (__u64)((__s64)v >> unused_bits) : v >> unused_bits;
+}
+
+/* Evaluates the i-th argument as far as registers tell it. */
+static __noinline int evaluate(void *ctx, struct slot *s, const struct crau_operand *op, __u32 i)
+{
+	__u64 v = op->value + (saved_register(ctx, op->base) >> (op->shift & 63));
+
+	i &= 7;
+	if (op->kind == CRAU_MEMORY) {
+		if (op->index != 0xff)
+			v += saved_register(ctx, op->index) << (op->scale & 63);
+		s->memory[i].size = op->size;
+		s->memory[i].is_signed = op->is_signed;
+		s->arg[i] = v;
 		return 0;
 	}
-	if (op->kind == CRAU_WHOLE_REGISTER) {
-		*to = saved_register(ctx, op->base);
+	s->arg[i] = resize(v, op->size, op->is_signed);
+	return 0;
+}
+
+/* Takes the i-th argument from registers. */
+static __always_inline void take_argument(void *ctx, struct slot *s, const struct crau_operand *op, __u32 i)
+{
+	s->memory[i].size = 0;
+	if (op->kind == CRAU_CONST)
+		s->arg[i] = op->value;
+	else if (op->kind == CRAU_WHOLE_REGISTER)
+		s->arg[i] = saved_register(ctx, op->base);
+	else
+		evaluate(ctx, s, op, i);
+}
+
+/* Reads the i-th argument, if it lies in memory. Returns an error if it cannot be read, like read_user. */
+static __always_inline long read_argument(struct slot *s, __u32 i)
+{
+	__u32 size = s->memory[i].size;
+	__u64 raw = 0;
+
+	if (!size)
 		return 0;
-	}
-	if (evaluate(ctx, s, op))
+	barrier_var(size); /* the checked and the used size must be the same register */
+	if (size > sizeof(raw) || read_user(s, &raw, size, s->arg[i]))
 		return -1;
-	*to = s->value;
+	s->arg[i] = resize(raw, size, s->memory[i].is_signed);
+	s->memory[i].size = 0;
 	return 0;
 }
 

@@ -3,24 +3,13 @@
 #ifndef CRAU_PAIR_H
 #define CRAU_PAIR_H
 
-#define PAGE 4096UL
-
-/*
- * Reads a string into size bytes, at most a page. Returns its length with the NUL, or an error. The plain helper
- * fails on a page that is not resident. A run that may sleep then faults in the one or two pages of the string by
- * copying a byte of each, and tries again. This works on every kernel with sleepable uprobes.
- */
-static __always_inline long read_string(const struct slot *s, void *to, __u32 size, __u64 from)
+/* Reads a string into size bytes, at most a page. Returns its length with the NUL, or an error, like read_user. */
+static __always_inline long read_string(struct slot *s, void *to, __u32 size, __u64 from)
 {
 	long n = bpf_probe_read_user_str(to, size, (void *)from);
-	__u8 touched;
 
-	if (n < 0 && may_sleep(s)) {
-		bpf_copy_from_user(&touched, 1, (void *)from);
-		if ((from & (PAGE - 1)) + size > PAGE)
-			bpf_copy_from_user(&touched, 1, (void *)((from | (PAGE - 1)) + 1));
-		n = bpf_probe_read_user_str(to, size, (void *)from);
-	}
+	if (n < 0)
+		wait_for(s, from, size);
 	return n == 0 ? 1 : n; /* older kernels return 0 for an empty string */
 }
 
@@ -52,8 +41,9 @@ __attribute__((noinline)) int scope_included(struct slot *s, __u32 offset)
 }
 
 /*
- * Appends the i-th element to the slot's record as a pair, or counts that its key was unreadable. Strings of which
- * user space has a copy are sent as offsets, because reading them costs more than the rest of the program.
+ * Appends the i-th element to the slot's record as a pair, or counts that its key was unreadable, unless the run has to
+ * wait for a page. Strings of which user space has a copy are sent as offsets, because reading them costs more than the
+ * rest of the program.
  */
 static __always_inline int put_pair(struct slot *s, __u32 i)
 {
@@ -84,6 +74,8 @@ static __always_inline int put_pair(struct slot *s, __u32 i)
 	} else {
 		n = read_string(s, data, CRAU_MAX_KEY + 2, e->key);
 		if (n <= 0 || n > CRAU_MAX_KEY + 2) {
+			if (s->page)
+				return 0;
 			head->flags |= CRAU_LOST;
 			count(CRAU_STAT_PAIR_FAULT);
 			return 0;
@@ -108,6 +100,8 @@ static __always_inline int put_pair(struct slot *s, __u32 i)
 		type = CRAU_STRING;
 		n = read_string(s, data + key_len, CRAU_MAX_VALUE + 2, e->value);
 		if (n <= 0 || n > CRAU_MAX_VALUE + 2) {
+			if (s->page)
+				return 0;
 			pair_flags |= CRAU_FAULT;
 		} else {
 			value_len = n - 1;
@@ -125,6 +119,8 @@ static __always_inline int put_pair(struct slot *s, __u32 i)
 		else
 			pair_flags |= CRAU_CUT;
 		if (value_len && read_user(s, data + key_len, value_len, e->value)) {
+			if (s->page)
+				return 0;
 			pair_flags |= CRAU_FAULT;
 			value_len = 0;
 		}

@@ -61,7 +61,8 @@ type WireCpu struct {
 		Bytes  uint32
 		Pad    uint32
 	}
-	N [12]uint64
+	Inside uint64
+	N      [12]uint64
 }
 
 type WireCrauBudget struct {
@@ -196,11 +197,23 @@ type WireSlot struct {
 	Len        uint32
 	StringsLen uint32
 	Run        uint32
-	Pad        uint32
-	Value      uint64
+	Waits      uint32
+	Page       uint64
+	Waited     uint64
 	Strings    uint64
-	Scope      WireCrauScope
-	Elements   [16]struct {
+	Arg        [8]uint64
+	Memory     [8]struct {
+		_        structs.HostLayout
+		Size     uint8
+		IsSigned uint8
+	}
+	Next     uint32
+	Length   uint32
+	Known    uint8
+	Byte     uint8
+	Pad      [6]uint8
+	Scope    WireCrauScope
+	Elements [16]struct {
 		_     structs.HostLayout
 		Key   uint64
 		Value uint64
@@ -234,6 +247,7 @@ const (
 	WireVarReaderWaits     = "reader_waits"
 	WireVarScopeCount      = "scope_count"
 	WireVarSecondLimit     = "second_limit"
+	WireVarSharedStacks    = "shared_stacks"
 	WireVarUnusedPacket    = "unused_packet"
 	WireVarUnusedWireFlag  = "unused_wire_flag"
 	WireVarUnusedWireLimit = "unused_wire_limit"
@@ -315,6 +329,7 @@ type WireVariableSpecs struct {
 	ReaderWaits     *ebpf.VariableSpec `ebpf:"reader_waits"`
 	ScopeCount      *ebpf.VariableSpec `ebpf:"scope_count"`
 	SecondLimit     *ebpf.VariableSpec `ebpf:"second_limit"`
+	SharedStacks    *ebpf.VariableSpec `ebpf:"shared_stacks"`
 	UnusedPacket    *ebpf.VariableSpec `ebpf:"unused_packet"`
 	UnusedWireFlag  *ebpf.VariableSpec `ebpf:"unused_wire_flag"`
 	UnusedWireLimit *ebpf.VariableSpec `ebpf:"unused_wire_limit"`
@@ -383,6 +398,7 @@ type WireVariables struct {
 	ReaderWaits     *ebpf.Variable `ebpf:"reader_waits"`
 	ScopeCount      *ebpf.Variable `ebpf:"scope_count"`
 	SecondLimit     *ebpf.Variable `ebpf:"second_limit"`
+	SharedStacks    *ebpf.Variable `ebpf:"shared_stacks"`
 	UnusedPacket    *ebpf.Variable `ebpf:"unused_packet"`
 	UnusedWireFlag  *ebpf.Variable `ebpf:"unused_wire_flag"`
 	UnusedWireLimit *ebpf.Variable `ebpf:"unused_wire_limit"`

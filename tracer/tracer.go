@@ -41,19 +41,20 @@ type Config struct {
 
 // Tracer owns the loaded program and its maps. Methods are safe for concurrent use; Run is called once.
 type Tracer struct {
-	cfg         Config
-	objs        bpf.AuditObjects
-	variables   *ebpf.Map // the program's variables that change
-	ring        *ring
-	wakeups     *wakeups
-	links       []link.Link
-	multi       bool
-	sleepable   bool
-	nopsTried   sync.Once // sets nops
-	nops        probes.NopSupport
-	read        atomic.Uint64
-	undecodable atomic.Uint64
-	cut         atomic.Uint64 // truncated records that the kernel did not count
+	cfg          Config
+	objs         bpf.AuditObjects
+	variables    *ebpf.Map // the program's variables that change
+	ring         *ring
+	wakeups      *wakeups
+	links        []link.Link
+	multi        bool
+	sleepable    bool
+	sharedStacks bool
+	nopsTried    sync.Once // sets nops
+	nops         probes.NopSupport
+	read         atomic.Uint64
+	undecodable  atomic.Uint64
+	cut          atomic.Uint64 // truncated records that the kernel did not count
 
 	wire *wirePrograms // nil unless AttachWire was called
 
@@ -75,6 +76,7 @@ const budgetSecond = 1 << 30
 const (
 	firstSleepable       = 6 << 16
 	firstSleepableSingle = 6<<16 | 10<<8
+	firstSharedStacks    = 6<<16 | 13<<8 // "private stacks" of the JIT compiler: see audit.bpf.c
 )
 
 // maySleep reports whether the program may sleep in a page fault without holding up other programs.
@@ -109,6 +111,7 @@ func New(cfg Config) (_ *Tracer, err error) {
 		strings: newStringTable(),
 	}
 	t.sleepable = maySleep(version, t.multi)
+	t.sharedStacks = version >= firstSharedStacks
 	t.strings.limit = cfg.MaxStrings
 	if !t.sleepable {
 		cfg.Log.Warn("this kernel cannot read pages that are not resident from a uprobe; data on such pages is counted as lost",
@@ -164,6 +167,11 @@ func (t *Tracer) load() error {
 		}
 	} else {
 		audit.Flags &^= unix.BPF_F_SLEEPABLE
+	}
+	if t.sharedStacks {
+		if err := spec.Variables["shared_stacks"].Set(uint8(1)); err != nil {
+			return fmt.Errorf("set shared_stacks: %w", err)
+		}
 	}
 	if t.cfg.noShares {
 		if err := spec.Variables["no_shares"].Set(uint8(1)); err != nil {

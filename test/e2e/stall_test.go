@@ -10,11 +10,13 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// While the data of one program's hit is not delivered, hits of others on the same CPU go on. Not parallel: nobody can
-// detach a probe in the usual way meanwhile.
+// While the data of one program's hit is not delivered, hits of others on the same CPU go on, and they do not touch what that
+// program's run of the BPF program has on its stack: it ends well, with its data. Not parallel: nobody can detach a probe in
+// the usual way meanwhile.
 func TestStalledPageFaultHoldsUpNoOtherProgram(t *testing.T) {
 	paths, libraries := named(t, []string{"stalls", "others"})
 	a := startAgent(t, nil, append(libraries, asJSON...)...)
+	var hits, fired int
 	onFirstCPU(t, func() {
 		stalls := exec.Command(paths[0], "--mode", "stalled", "--count", "15")
 		out, err := stalls.StdoutPipe()
@@ -31,15 +33,25 @@ func TestStalledPageFaultHoldsUpNoOtherProgram(t *testing.T) {
 			lines.Scan()
 			close(released)
 		}()
-		harness.RunSample(t, paths[1], "--count", "5", "--rate", "0")
+		hits = harness.RunSample(t, paths[1], "--count", "5", "--rate", "0")
 		select {
 		case <-released:
 			t.Error("the other program has waited for the page")
 		default:
 		}
 		<-released
+		lines.Scan()
+		if fired, err = harness.ParseFired(lines.Text()); err != nil {
+			t.Error(err)
+		}
+		if err := stalls.Wait(); err != nil {
+			t.Errorf("the stalled program: %v", err)
+		}
 	})
 	n := a.Stop()
-	n.CheckExact(t, n["hits"])
+	n.CheckExact(t, hits+fired)
+	if n["lost.fault"] != 0 {
+		t.Errorf("%d faults: the page came", n["lost.fault"])
+	}
 	harness.CheckPairs(t, "others", ofService(a.ConsoleSpans(), "others"), 5)
 }

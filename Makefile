@@ -45,6 +45,10 @@ test-gnutls: build ## build GnuTLS with probes into the cache and trace real han
 test-adversary: build sample ## attack the audit as an unprivileged user, beside a victim that must be audited; needs root
 	$(GO) test -count=1 -v -tags adversary ./test/adversary
 
+.PHONY: chaos
+chaos: ## let programs come and go for five minutes while the agent is killed and restarted; needs root; CHAOS="-duration 75s -seed 7"
+	$(GO) test -count=1 -v -timeout 30m -tags chaos ./test/chaos $(CHAOS)
+
 .PHONY: test-vm
 test-vm: build sample ## run on other kernels and on arm64 in QEMU, one after the other
 	VM_CACHE="$(CACHE)/vm" $(GO) test -count=1 -v -timeout 25m -tags vm ./test/vm

@@ -16,7 +16,7 @@ import (
 )
 
 // spansPerPair is how many spans a client's and a server's handshake of the sample program are.
-const spansPerPair = 18
+const spansPerPair = harness.SpansPerPair
 
 // startExporting starts an agent with small batches that traces a file and exports to an endpoint.
 func startExporting(t *testing.T, file, endpoint string, env ...string) *harness.TestAgent {

@@ -3,18 +3,37 @@
 package harness
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// Cgroup makes a cgroup of version 2 with that path for a test and returns its folder.
+// Cgroup makes a cgroup of version 2 with that path for a test, which removes it at its end, and returns its folder.
 func Cgroup(t testing.TB, path string) string {
 	t.Helper()
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	folder, remove, err := MakeCgroup(path)
+	t.Cleanup(remove)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return folder
+}
+
+// MakeCgroup makes a cgroup of version 2 with that path and returns its folder. remove removes what was made of the path,
+// as far as it is empty; it is never nil.
+func MakeCgroup(path string) (folder string, remove func(), err error) {
+	var made []string
+	remove = func() {
+		for _, folder := range slices.Backward(made) {
+			_ = os.Remove(folder)
+		}
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return "", remove, err
 	}
 	for mount := range strings.Lines(string(mounts)) {
 		before, kind, _ := strings.Cut(mount, " - ")
@@ -23,28 +42,22 @@ func Cgroup(t testing.TB, path string) string {
 		}
 		// Another test may remove what it has made of the path, while it is empty.
 		for range 100 {
-			folder, err := makeCgroup(t, strings.Fields(before)[4], path)
-			if !os.IsNotExist(err) {
-				if err != nil {
-					t.Fatal(err)
-				}
-				return folder
+			if folder, err = makeCgroup(strings.Fields(before)[4], path, &made); !os.IsNotExist(err) {
+				break
 			}
 		}
+		return folder, remove, err
 	}
-	t.Fatal("no cgroups of version 2")
-	return ""
+	return "", remove, errors.New("make cgroup: no cgroups of version 2")
 }
 
-// makeCgroup makes a cgroup below the mount of the hierarchy. The test removes what it made once it ends.
-func makeCgroup(t testing.TB, mount, path string) (folder string, err error) {
-	t.Helper()
+// makeCgroup makes a cgroup below the mount of the hierarchy, and appends to made what did not exist.
+func makeCgroup(mount, path string, made *[]string) (folder string, err error) {
 	folder = mount
 	for part := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
 		folder = filepath.Join(folder, part)
-		made := folder
 		if err := os.Mkdir(folder, 0o755); err == nil { //nolint:gosec // as systemd makes them
-			t.Cleanup(func() { _ = os.Remove(made) })
+			*made = append(*made, folder)
 		} else if !os.IsExist(err) {
 			return "", err
 		}

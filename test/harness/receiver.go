@@ -26,6 +26,8 @@ type ReceiverConfig struct {
 	Listener net.Listener
 	// Answer decides how calls that export spans are answered; nil accepts all of them. Metrics are always accepted.
 	Answer Answer
+	// Keep decides which accepted spans are kept; nil keeps all of them. It may be called from several goroutines.
+	Keep func(*Span) bool
 	// Options are passed to the gRPC server: credentials, limits on message sizes or connection ages.
 	Options []grpc.ServerOption
 	// CountOnly keeps numbers and no spans or metrics, so that the receiver takes little of the CPU time that a benchmark
@@ -160,6 +162,9 @@ func (s traceService) Export(ctx context.Context, req *collector.ExportTraceServ
 	accepted := call.Spans[:max(0, len(call.Spans)-reply.Rejected)]
 	r.mu.Lock()
 	for _, span := range accepted {
+		if r.cfg.Keep != nil && !r.cfg.Keep(span) {
+			continue
+		}
 		r.spans = append(r.spans, span)
 		r.arrivals = append(r.arrivals, time.Now())
 	}

@@ -4,6 +4,9 @@ package harness
 
 import "testing"
 
+// SpansPerPair is how many spans a client's and a server's handshake of the sample program are.
+const SpansPerPair = 18
+
 // ClientTree is the tree of a client's handshake by the sample program, as Text draws it.
 const ClientTree = `tls::handshake [client] crypto.pqc.authentication.status=classical crypto.pqc.key_exchange.status=hybrid tls.cipher=TLS_AES_256_GCM_SHA384 tls.cipher_suite.id=4866 tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.groups.offered=[X25519MLKEM768 secp256r1] tls.protocol.name=tls tls.protocol.version=1.3 tls.protocol.version_id=772 tls.role=client tls.signature_scheme.id=1027 tls.signature_scheme.name=ecdsa_secp256r1_sha256
   tls::key_exchange crypto.pqc.status=hybrid tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.key_exchange.negotiated=false

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build chaos
+
+package chaos
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/crau-otel/crau-otel/test/harness"
+)
+
+// How much more an agent may have when the guests are gone than it had when they were gone before.
+const (
+	moreDescriptors = 0
+	moreMemory      = 24 << 20 // the Go runtime returns memory late
+)
+
+// step is a tree of the steady program, as Text draws it.
+const step = `app::step app.end=yes app.number=%d crypto.pqc.authentication.status=post_quantum
+  pk::sign crypto.pqc.status=post_quantum pk.algorithm=ML-DSA-65 pk.bits=15616
+`
+
+// checkTotals checks that every hit of a life is exported or counted as lost, and every connection is counted.
+func (l *life) checkTotals(n harness.Totals) {
+	l.t.Logf("life %d: hits %d, exported %d, lost %v, connections %d", l.number, n["hits"], n["events.exported"], n.Lost(),
+		n["connections.seen"])
+	if err := n.Exact(n["hits"]); err != nil {
+		l.t.Errorf("life %d: %v", l.number, err)
+	}
+	if n["hits"] == 0 || n["connections.seen"] == 0 {
+		l.t.Errorf("life %d: nothing happened: %v", l.number, n)
+	}
+	if err := n.Connections(); err != nil {
+		l.t.Errorf("life %d: %v", l.number, err)
+	}
+}
+
+// checkUsage checks that an agent uses, without guests, what it used before.
+func (l *life) checkUsage(before, after usage) {
+	l.t.Logf("life %d: without guests it had %v, later %v", l.number, before, after)
+	if after.descriptors > before.descriptors+moreDescriptors {
+		l.t.Errorf("life %d: %v, and before %v", l.number, after, before)
+	}
+	if after.memory > before.memory+moreMemory {
+		l.t.Errorf("life %d: %v, and before %v", l.number, after, before)
+	}
+}
+
+// check checks that the trees of the steady programs are whole.
+func (s *steady) check(spans []*harness.Span) {
+	s.t.Helper()
+	var steps, handshakes []*harness.Span
+	for _, span := range unique(spans) {
+		switch span.Resource["service.name"] {
+		case filepath.Base(s.path):
+			steps = append(steps, span)
+		case filepath.Base(s.sample):
+			handshakes = append(handshakes, span)
+		}
+	}
+	harness.CheckPairs(s.t, filepath.Base(s.sample), handshakes, s.pairs)
+
+	byNumber := make(map[int]string)
+	outside := 0
+	for _, root := range harness.Trees(s.t, steps) {
+		n := number(root)
+		if byNumber[n] += root.Text(); !s.inWindow(n) {
+			outside++
+		}
+	}
+	whole := 0
+	for _, w := range s.windows {
+		wrong := 0
+		for n := w.first; n <= w.last; n++ {
+			if got, want := byNumber[n], fmt.Sprintf(step, n); got == want {
+				whole++
+			} else if wrong++; wrong == 1 {
+				s.t.Errorf("life %d, steps %d to %d: step %d differs\ngot:\n%swant:\n%s", w.life, w.first, w.last, n, got, want)
+			}
+		}
+		if wrong > 1 {
+			s.t.Errorf("life %d, steps %d to %d: %d differ", w.life, w.first, w.last, wrong)
+		}
+	}
+	s.t.Logf("%d steps in %d lives are whole, %d arrived that need not; %d pairs of handshakes", whole, len(s.windows), outside, s.pairs)
+}
+
+func (s *steady) inWindow(n int) bool {
+	for _, w := range s.windows {
+		if n >= w.first && n <= w.last {
+			return true
+		}
+	}
+	return false
+}
+
+// number returns the number of a step, 0 of any other span.
+func number(span *harness.Span) int {
+	n, _ := span.Attributes["app.number"].(int64)
+	return int(n)
+}
+
+// unique returns spans without those that came again: a receiver that is stopped may have accepted what it could not
+// answer any more.
+func unique(spans []*harness.Span) (once []*harness.Span) {
+	seen := make(map[string]bool, len(spans))
+	for _, s := range spans {
+		if id := s.Trace + s.ID; !seen[id] {
+			seen[id] = true
+			once = append(once, s)
+		}
+	}
+	return once
+}

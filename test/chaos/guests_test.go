@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build chaos
+
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// kind is a kind of guest.
+type kind struct {
+	name string
+	// visit plays one guest in a folder of its own, from its coming to its going, which takes a few seconds at most unless
+	// something hangs. It returns an error if a program did not end as it should.
+	visit func(v *visit) error
+	pause time.Duration // between two visits, at the median
+	// overwrites says that the guest overwrites files in place. A killed agent's leases end before its breakpoints do, see
+	// docs/decisions/leases.md: programs of such a guest may be harmed in that moment.
+	overwrites bool
+}
+
+// visit is what one guest is given.
+type visit struct {
+	*programs
+	dir    string // empty, and removed afterwards
+	random *rand.Rand
+}
+
+// deadline of one program of a guest. It is wide: whoever overwrites a file of an agent that is frozen waits until that
+// agent goes on.
+const deadline = 2 * time.Minute
+
+// run runs a program to its end and returns what it printed. Any end but exit code 0 is an error.
+func (v *visit) run(path string, args ...string) (string, error) {
+	return v.finish(exec.Command(path, args...))
+}
+
+// ending is another end of a program than exit code 0.
+type ending struct {
+	after time.Duration  // it is killed, with its children
+	by    syscall.Signal // if not 0, what it may die of before
+}
+
+// finish does as run with a command that is not started yet. The program has a process group of its own.
+func (v *visit) finish(cmd *exec.Cmd, other ...ending) (string, error) {
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	kill := func(after time.Duration) (stop func() bool) {
+		return time.AfterFunc(after, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }).Stop
+	}
+	stop := kill(deadline)
+	stops := []func() bool{}
+	for _, o := range other {
+		stops = append(stops, kill(o.after))
+	}
+	err := cmd.Wait()
+	status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if !stop() {
+		return out.String(), fmt.Errorf("%s %q still ran after %v\n%s", filepath.Base(cmd.Path), cmd.Args[1:], deadline, &out)
+	}
+	for i, o := range other {
+		killed := !stops[i]()
+		if err != nil && status.Signaled() && (killed && status.Signal() == syscall.SIGKILL || o.by != 0 && status.Signal() == o.by) {
+			err = nil
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("%s %q: %w\n%s", filepath.Base(cmd.Path), cmd.Args[1:], err, &out)
+	}
+	return out.String(), err
+}
+
+// guests come and go, each kind in a goroutine of its own.
+type guests struct {
+	t        *testing.T
+	programs *programs
+	seed     uint64
+
+	gate    sync.RWMutex // read by who is visiting
+	visits  map[string]*atomic.Int64
+	kills   atomic.Int64 // of the agent
+	harmed  atomic.Int64 // guests that overwrote files while the agent was killed, and did not end well
+	failed  atomic.Int64
+	stopped context.CancelFunc
+	all     sync.WaitGroup
+}
+
+func newGuests(t *testing.T, p *programs, seed uint64) *guests {
+	g := &guests{t: t, programs: p, seed: seed, visits: make(map[string]*atomic.Int64)}
+	for _, k := range kinds {
+		g.visits[k.name] = new(atomic.Int64)
+	}
+	return g
+}
+
+// rehearse plays each kind without an agent: whoever does not end well then is no guest for this test.
+func (g *guests) rehearse(times int) {
+	var all sync.WaitGroup
+	for _, k := range kinds {
+		all.Go(func() {
+			random := g.random("rehearsal of " + k.name)
+			for range times {
+				if err := g.play(k, random); err != nil {
+					g.t.Errorf("%s, without an agent: %v", k.name, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if g.t.Failed() {
+		g.t.FailNow()
+	}
+}
+
+// open lets guests come, until close.
+func (g *guests) open() {
+	ctx, cancel := context.WithCancel(context.Background())
+	g.stopped = cancel
+	for _, k := range kinds {
+		g.all.Go(func() {
+			random := g.random(k.name)
+			for sleep(ctx, jitter(random, k.pause)) {
+				g.gate.RLock()
+				kills := g.kills.Load()
+				err := g.play(k, random)
+				killed := g.kills.Load() != kills
+				g.gate.RUnlock()
+				g.visits[k.name].Add(1)
+				switch {
+				case err == nil:
+				case k.overwrites && killed:
+					g.harmed.Add(1)
+					g.t.Logf("%s, while the agent was killed: %v", k.name, err)
+				case g.failed.Add(1) <= 10:
+					g.t.Errorf("%s: %v", k.name, err)
+				}
+			}
+		})
+	}
+}
+
+// close lets no more guests come and waits until all have gone.
+func (g *guests) close() {
+	g.stopped()
+	g.all.Wait()
+}
+
+// quiet calls f while no guest is there.
+func (g *guests) quiet(f func()) {
+	g.gate.Lock()
+	defer g.gate.Unlock()
+	f()
+}
+
+func (g *guests) play(k kind, random *rand.Rand) error {
+	dir, remove, err := g.programs.folder(k.name)
+	if err != nil {
+		return err
+	}
+	defer remove()
+	return k.visit(&visit{g.programs, dir, random})
+}
+
+// random returns the random numbers for something of that name.
+func (g *guests) random(name string) *rand.Rand {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name))
+	return rand.New(rand.NewPCG(g.seed, h.Sum64()))
+}
+
+// jitter returns half of d to one and a half of d.
+func jitter(random *rand.Rand, d time.Duration) time.Duration {
+	return d/2 + time.Duration(random.Int64N(int64(d)))
+}
+
+// sleep sleeps and reports whether ctx is not done.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return ctx.Err() == nil
+	}
+}

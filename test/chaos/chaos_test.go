@@ -35,6 +35,7 @@ var ends = []struct {
 	end  func(*life)
 }{
 	{"killed", (*life).kill},
+	{"killed while frozen", (*life).killFrozen},
 	{"stopped by SIGTERM", func(l *life) { l.stop(syscall.SIGTERM) }},
 }
 
@@ -89,11 +90,11 @@ func (c *chaos) live(number int, random *rand.Rand, name string, end func(*life)
 		c.t.Logf("life %d: %s", number, events[n].name)
 		events[n].happen(l)
 		if i == 0 {
-			c.guests.quiet(func() { before = l.settle() })
+			c.guests.quiet(func() { before = l.settle(nil) })
 		}
 	}
 	time.Sleep(jitter(random, 3*time.Second))
-	c.guests.quiet(func() { after = l.settle() })
+	c.guests.quiet(func() { after = l.settle(&before) })
 	l.checkUsage(before, after)
 	wait()
 	time.Sleep(jitter(random, time.Second)) // guests are at work again

@@ -5,10 +5,15 @@
 package chaos
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -27,6 +32,9 @@ type life struct {
 	guests   *guests
 	random   *rand.Rand
 	reloads  int
+
+	pprof       string // address
+	heapProfile []byte // the last one
 }
 
 // event is what can happen to an agent while it lives.
@@ -45,11 +53,11 @@ func (c *chaos) begin(number int) *life {
 	c.t.Helper()
 	l := &life{
 		t: c.t, number: number, config: filepath.Join(c.programs.dir, "crau.yaml"), receiver: c.receiver, steady: c.steady,
-		guests: c.guests, random: c.guests.random(fmt.Sprint("life ", number)),
+		guests: c.guests, random: c.guests.random(fmt.Sprint("life ", number)), pprof: harness.UnusedAddress(c.t),
 	}
 	l.configure()
 	// The wait for a receiver that is away must lose nothing of the steady programs.
-	agent, err := harness.NewAgent(harness.AgentConfig{Path: c.programs.agent, Args: []string{"--config", l.config}, Env: []string{
+	agent, err := harness.NewAgent(harness.AgentConfig{Path: c.programs.agent, Args: []string{"--config", l.config, "--pprof", l.pprof}, Env: []string{
 		"CRAU_DISCOVERY_ENABLED=true", "CRAU_WIRE_ENABLED=true", "OTEL_EXPORTER_OTLP_ENDPOINT=" + c.receiver.Endpoint(),
 		"OTEL_BSP_MAX_QUEUE_SIZE=100000", "CRAU_SHUTDOWN_TIMEOUT=30s", "OTEL_METRIC_EXPORT_INTERVAL=1000",
 	}})
@@ -113,11 +121,25 @@ func (l *life) signal(s syscall.Signal) {
 	}
 }
 
-// kill waits until what has been reported so far has arrived, and kills the agent.
-func (l *life) kill() {
+// arrive waits until what has been reported so far has arrived.
+func (l *life) arrive() {
 	if err := l.steady.arrived(l.receiver, l.steady.end()); err != nil {
 		l.t.Errorf("life %d: before the agent is killed: %v", l.number, err)
 	}
+}
+
+// kill waits until what has been reported so far has arrived, and kills the agent.
+func (l *life) kill() {
+	l.arrive()
+	l.guests.kills.Add(1)
+	l.agent.Kill()
+}
+
+// killFrozen kills an agent that has been stopped for a while, in which nobody answers those who want to overwrite files.
+func (l *life) killFrozen() {
+	l.arrive()
+	l.signal(syscall.SIGSTOP)
+	time.Sleep(jitter(l.random, 2*time.Second))
 	l.guests.kills.Add(1)
 	l.agent.Kill()
 }
@@ -136,17 +158,32 @@ func (l *life) stop(s syscall.Signal) {
 // usage is what an agent uses.
 type usage struct {
 	descriptors int
-	memory      uint64 // bytes
+	heap        uint64 // bytes of what is reachable
+	resident    uint64 // bytes
 }
 
 func (u usage) String() string {
-	return fmt.Sprintf("%d descriptors, %d MiB", u.descriptors, u.memory>>20)
+	return fmt.Sprintf("%d descriptors, a heap of %d MiB, %d MiB resident", u.descriptors, u.heap>>20, u.resident>>20)
 }
+
+// How much more an agent may have when the guests are gone than it had when they were gone before.
+const (
+	moreDescriptors = 0
+	moreHeap        = 8 << 20 // caches that fill with what guests report
+)
+
+// exceeds reports whether u is more than what was used before.
+func (u usage) exceeds(before usage) bool {
+	return u.descriptors > before.descriptors+moreDescriptors || u.heap > before.heap+moreHeap
+}
+
+// heapOf is the line of a heap profile that has its size, from runtime.MemStats.
+var heapOf = regexp.MustCompile(`(?m)^# HeapAlloc = (\d+)$`)
 
 func (l *life) usage() (u usage) {
 	var err error
 	if u.descriptors, err = harness.Descriptors(l.agent.PID()); err == nil {
-		u.memory, _, err = harness.Memory(l.agent.PID())
+		u.resident, _, err = harness.Memory(l.agent.PID())
 	}
 	if err != nil {
 		l.t.Errorf("life %d: %v", l.number, err)
@@ -154,28 +191,77 @@ func (l *life) usage() (u usage) {
 	return u
 }
 
-// settle waits until the agent has closed what it has open of guests that are gone, and returns what it uses then.
-func (l *life) settle() usage {
+// heap asks the agent for the size of its heap after a collection of garbage. The runtime returns memory to the system
+// minutes later, so what is resident says less.
+func (l *life) heap() (bytes uint64) {
+	profile, err := l.profile()
+	if err == nil {
+		l.heapProfile = profile
+		if found := heapOf.FindSubmatch(profile); found != nil {
+			bytes, err = strconv.ParseUint(string(found[1]), 10, 64)
+		} else {
+			err = fmt.Errorf("no size in the heap profile: %.200q", profile)
+		}
+	}
+	if err != nil {
+		l.t.Errorf("life %d: %v", l.number, err)
+	}
+	return bytes
+}
+
+func (l *life) profile() ([]byte, error) {
+	client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	got, err := client.Get("http://" + l.pprof + "/debug/pprof/heap?gc=1&debug=1")
+	if err != nil {
+		return nil, err
+	}
+	defer got.Body.Close()
+	return io.ReadAll(got.Body)
+}
+
+// open returns what the agent's descriptors are of, and how many of each.
+func (l *life) open() map[string]int {
+	of := make(map[string]int)
+	folder := fmt.Sprintf("/proc/%d/fd", l.agent.PID())
+	entries, err := os.ReadDir(folder)
+	for _, e := range entries {
+		if target, err := os.Readlink(filepath.Join(folder, e.Name())); err == nil {
+			of[target]++
+		}
+	}
+	if err != nil {
+		l.t.Error(err)
+	}
+	return of
+}
+
+// settle waits until the agent's descriptors do not change any more, and returns what it uses then. With what it used
+// before, it waits until it uses no more than that, for a minute at most.
+func (l *life) settle(before *usage) usage {
 	const calm = 3 * time.Second // without a change
 	last, since := l.usage(), time.Now()
-	for until := time.Now().Add(time.Minute); time.Since(since) < calm; time.Sleep(100 * time.Millisecond) {
+	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
 		now := l.usage()
 		if now.descriptors != last.descriptors {
 			since = time.Now()
 		}
 		last = now
-		if time.Now().After(until) {
-			l.t.Errorf("life %d: after a minute without guests, the descriptors still change", l.number)
-			break
+		if time.Since(since) < calm {
+			continue
 		}
+		if last.heap = l.heap(); before == nil || !last.exceeds(*before) {
+			return last
+		}
+		since = time.Now()
 	}
+	last.heap = l.heap()
 	return last
 }
 
-// keepLog writes the agent's log to a file, since it is long.
+// keepLog writes the agent's log and last heap profile to files, since they are long.
 func (l *life) keepLog() {
-	path := filepath.Join(os.TempDir(), fmt.Sprintf("crau-chaos-%d-life-%d.log", os.Getpid(), l.number))
-	if err := os.WriteFile(path, []byte(l.agent.Log()), 0o600); err == nil {
-		l.t.Logf("the log of life %d is in %s", l.number, path)
-	}
+	base := filepath.Join(os.TempDir(), fmt.Sprintf("crau-chaos-%d-life-%d", os.Getpid(), l.number))
+	err := os.WriteFile(base+".log", []byte(l.agent.Log()), 0o600)
+	err = errors.Join(err, os.WriteFile(base+".heap", l.heapProfile, 0o600))
+	l.t.Logf("the log and heap profile of life %d are in %s.log and .heap, error %v", l.number, base, err)
 }

@@ -82,17 +82,3 @@ func (n Totals) Exact(hits int) error {
 	}
 	return nil
 }
-
-// Connections returns an error unless every connection is counted once.
-func (n Totals) Connections() error {
-	sum := 0
-	for key, value := range n {
-		if strings.HasPrefix(key, "connections.") && key != "connections.seen" {
-			sum += value
-		}
-	}
-	if seen := n["connections.seen"]; seen != sum {
-		return fmt.Errorf("connections seen %d, counted %d: %v", seen, sum, n)
-	}
-	return nil
-}

@@ -107,7 +107,7 @@ func newStartStage(cfg config) (*startStage, error) {
 
 // loaded returns the system's files that a dynamic program maps, by the loader's account.
 func loaded(program string) (files []string, err error) {
-	out, err := exec.Command("ldd", program).Output() //nolint:gosec // our own program
+	out, err := exec.Command("ldd", program).Output()
 	if err != nil {
 		return nil, fmt.Errorf("ldd %s: %w", program, err)
 	}
@@ -147,7 +147,7 @@ func (s *startStage) measure(cfg config, agent string, loaded bool) (all []*star
 	}
 	if loaded {
 		for range 2 * runtime.NumCPU() {
-			spin := exec.Command(filepath.Join(s.dir, "start-static"), "spin") //nolint:gosec // our own program
+			spin := exec.Command(filepath.Join(s.dir, "start-static"), "spin")
 			if err := spin.Start(); err != nil {
 				return nil, err
 			}
@@ -207,7 +207,7 @@ func (s *startStage) start(kind string) (time.Duration, error) {
 	}
 	time.Sleep(between) // until the agent has found that it need not read what was copied
 	launcher := filepath.Join(s.dir, "start-static")
-	out, err := exec.Command(launcher, "launch", cgroup, source, s.root, program).Output() //nolint:gosec // our own program
+	out, err := exec.Command(launcher, "launch", cgroup, source, s.root, program).Output()
 	if err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {

@@ -57,7 +57,8 @@ func TestJudge(t *testing.T) {
 		"kernel 6.0": {func(f *Facts) { f.Version = Version{6, 0} }, nil, "", ""},
 		"kernel 6.10 with single uprobes": {
 			func(f *Facts) { f.Version, f.Multi = Version{6, 10}, errUnsupported },
-			map[string]Status{"uprobe_multi": Degraded}, "", "",
+			map[string]Status{"uprobe_multi": Degraded},
+			"", "",
 		},
 		"too old a kernel": {
 			func(f *Facts) {

@@ -41,6 +41,7 @@ var ends = []struct {
 
 func TestChaos(t *testing.T) {
 	harness.RequireBPF(t)
+	harness.ExpectNoOops(t)
 	if *seed == 0 {
 		*seed = uint64(time.Now().UnixNano())
 	}

@@ -17,6 +17,7 @@
 //     the trees of what has been reported so far have arrived: what an agent holds when it is killed is lost.
 //   - Every program ends as it does untraced. All kinds play without an agent first. Guests that overwrite an attached
 //     file in the very moment in which the agent is killed are excluded, and counted.
+//   - The kernel does not oops.
 //   - When all guests are gone, the agent has the descriptors and the memory that it had when they were gone before, in
 //     the same life.
 package chaos

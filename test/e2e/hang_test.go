@@ -19,6 +19,7 @@ import (
 // when the program hangs.
 func startHang(t *testing.T, program string) {
 	t.Helper()
+	harness.ExpectNoOops(t)
 	const longest = "30" // seconds: meanwhile nobody on this host can detach a probe in the usual way
 	cmd := exec.Command(program, t.TempDir(), longest)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Setpgid: true}

@@ -14,6 +14,7 @@ import (
 // program's run of the BPF program has on its stack: it ends well, with its data. Not parallel: nobody can detach a probe in
 // the usual way meanwhile.
 func TestStalledPageFaultHoldsUpNoOtherProgram(t *testing.T) {
+	harness.ExpectNoOops(t)
 	paths, libraries := named(t, []string{"stalls", "others"})
 	a := startAgent(t, nil, append(libraries, asJSON...)...)
 	var hits, fired int

@@ -41,6 +41,7 @@ func New(cfg Config) (*Discoverer, error) {
 		return nil, err
 	}
 	in := newInbox()
+	in.searching.Store(compiled.Enabled)
 	return &Discoverer{
 		found: cfg.Found, gone: cfg.Gone, interval: cfg.Interval, inbox: in, holder: newHolder(in, s, cfg.Limits),
 		search: s, followUps: &followUps{s, make(map[*process]struct{})},
@@ -81,6 +82,7 @@ func (d *Discoverer) Reload(r Rules) error {
 func (d *Discoverer) applyReload() {
 	if d.reload != nil {
 		d.search.setRules(d.reload)
+		d.inbox.searching.Store(d.reload.Enabled)
 		d.reload = nil
 	}
 }

@@ -4,6 +4,7 @@ package discover
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/crau-otel/crau-otel/probes/host"
@@ -23,6 +24,8 @@ type inbox struct {
 	programs []*program // that were executed
 	overflow bool       // some were not noted
 	missed   uint64     // programs that had ended before they could be looked at
+
+	searching atomic.Bool // more files are looked for than those that the configuration names
 }
 
 // notes is what an inbox has collected.

@@ -110,9 +110,13 @@ func (h *holder) run() {
 	}
 }
 
-// hold holds one program and notes it.
+// hold holds one program and notes it, if its files are looked for.
 func (h *holder) hold(e Executed) {
 	pid := e.Process
+	if !h.inbox.searching.Load() {
+		h.inbox.add(pid)
+		return
+	}
 	cgroup, err := pid.CgroupPath()
 	if err != nil {
 		h.miss(e)

@@ -93,12 +93,15 @@ func runHeld(t *testing.T, cmd *exec.Cmd) *program {
 func TestMissedPrograms(t *testing.T) {
 	t.Parallel()
 	monitor := limits.New(limits.Config{})
-	w := discover(t, Config{Limits: monitor})
+	w := discover(t, Config{Limits: monitor, Rules: Rules{Enabled: true}})
+	named := discover(t, Config{}) // looks for no other files than named ones, so no program matters
 	cmd := exec.Command("true")
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
 	}
-	w.Notify(Executed{Process: host.Process(cmd.Process.Pid), User: 33})
+	executed := Executed{Process: host.Process(cmd.Process.Pid), User: 33}
+	named.Notify(executed)
+	w.Notify(executed)
 	for deadline := time.Now().Add(soon); w.Stats().MissedPrograms != 1; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("got %+v", w.Stats())
@@ -109,4 +112,7 @@ func TestMissedPrograms(t *testing.T) {
 			t.Errorf("%s cost class %s %d", limit, class, n)
 		}
 	})
+	if missed := named.Stats().MissedPrograms; missed != 0 {
+		t.Errorf("%d programs missed, but none is looked for", missed)
+	}
 }

@@ -44,7 +44,7 @@ func (l *life) checkUsage(before, after usage) {
 func (s *steady) check(spans []*harness.Span) {
 	s.t.Helper()
 	var steps, handshakes []*harness.Span
-	for _, span := range unique(spans) {
+	for _, span := range harness.Unique(spans) {
 		switch span.Resource["service.name"] {
 		case filepath.Base(s.path):
 			steps = append(steps, span)
@@ -92,17 +92,4 @@ func (s *steady) inWindow(n int) bool {
 func number(span *harness.Span) int {
 	n, _ := span.Attributes["app.number"].(int64)
 	return int(n)
-}
-
-// unique returns spans without those that came again: a receiver that is stopped may have accepted what it could not
-// answer any more.
-func unique(spans []*harness.Span) (once []*harness.Span) {
-	seen := make(map[string]bool, len(spans))
-	for _, s := range spans {
-		if id := s.Trace + s.ID; !seen[id] {
-			seen[id] = true
-			once = append(once, s)
-		}
-	}
-	return once
 }

@@ -9,6 +9,19 @@ import (
 	"testing"
 )
 
+// Unique returns spans without those that came again: a receiver that is closed may have accepted what it could not answer
+// any more, and OTLP has it sent again.
+func Unique(spans []*Span) (once []*Span) {
+	seen := make(map[string]bool, len(spans))
+	for _, s := range spans {
+		if id := s.Trace + s.ID; !seen[id] {
+			seen[id] = true
+			once = append(once, s)
+		}
+	}
+	return once
+}
+
 // Trees sets the children of the spans and returns the roots, all sorted by start time. It reports as errors of the test
 // spans without their parent, spans that are not inside their parent, ids that came twice and repeated keys.
 func Trees(t testing.TB, spans []*Span) []*Span {

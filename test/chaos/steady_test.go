@@ -92,7 +92,7 @@ func (s *steady) arrived(r *harness.Receiver, step int) error {
 	var last, spans int
 	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(200 * time.Millisecond) {
 		last, spans = 0, 0
-		for _, span := range unique(r.Spans()) {
+		for _, span := range harness.Unique(r.Spans()) {
 			switch span.Resource["service.name"] {
 			case filepath.Base(s.path):
 				if n := number(span); n > last {

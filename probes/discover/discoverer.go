@@ -121,7 +121,7 @@ func (d *Discoverer) deliver(budget time.Duration) {
 			}
 			// Attaching and detaching count against the share of the owner whose files come and go.
 			d.mu.Lock()
-			e.entry.owner.spent += time.Since(start)
+			e.entry.owner.spend(time.Since(start))
 			d.mu.Unlock()
 		}
 	}

@@ -31,7 +31,7 @@ func (s *search) step() bool {
 		again = s.look(p, start)
 	}
 	end := time.Now()
-	q.owner.spent += end.Sub(start)
+	q.owner.spend(end.Sub(start))
 	if len(p.backlog) > 0 || p.more || again {
 		s.turns.enqueue(p)
 	}

@@ -16,6 +16,8 @@ import (
 const (
 	burst = 4 * time.Second // time that an owner may use at once
 	share = 20              // after that, an owner may use one part in so many of the time
+
+	maxPause = time.Minute // that an owner waits until it may use time again, whatever it has used
 )
 
 // owner is who shares limits: a container, or a user of the host in a unit or slice: see [host.Place.OwnerOf].
@@ -36,6 +38,9 @@ type owner struct {
 
 // inLimits returns the owner as limits name it.
 func (o *owner) inLimits() limits.Owner { return limits.Owner{Name: o.name, Class: o.class} }
+
+// spend counts time that was used for the owner.
+func (o *owner) spend(d time.Duration) { o.spent = min(o.spent+d, burst+maxPause/share) }
 
 // affordable reports whether the owner may use more time now.
 func (o *owner) affordable(now time.Time) bool {

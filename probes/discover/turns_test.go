@@ -33,6 +33,13 @@ func TestShare(t *testing.T) {
 		t.Errorf("after an hour: %v spent", c.spent)
 	}
 
+	now = now.Add(time.Hour)
+	c.affordable(now)
+	c.spend(time.Hour)
+	if c.affordable(now.Add(maxPause-time.Second)) || !c.affordable(now.Add(maxPause+share)) {
+		t.Errorf("after an hour's use it does not wait for %v", maxPause)
+	}
+
 	// Owners take turns, whatever the number of their processes.
 	w := discover(t, Config{})
 	turns := w.search.turns

@@ -36,7 +36,7 @@ func (l *life) checkTotals(n harness.Totals) {
 func (l *life) checkUsage(before, after usage) {
 	l.t.Logf("life %d: without guests it had %v, later %v", l.number, before, after)
 	if after.exceeds(before) {
-		l.t.Errorf("life %d: %v after a minute, and before %v; open are %v", l.number, after, before, l.open())
+		l.t.Errorf("life %d: %v after two minutes, and before %v; open are %v", l.number, after, before, l.open())
 	}
 }
 

@@ -236,11 +236,12 @@ func (l *life) open() map[string]int {
 }
 
 // settle waits until the agent's descriptors do not change any more, and returns what it uses then. With what it used
-// before, it waits until it uses no more than that, for a minute at most.
+// before, it waits until it uses no more than that, for two minutes at most: if the guests had the agent look at so much that
+// their owner has used up its share of that, it goes on a minute later.
 func (l *life) settle(before *usage) usage {
 	const calm = 3 * time.Second // without a change
 	last, since := l.usage(), time.Now()
-	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
+	for until := time.Now().Add(2 * time.Minute); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
 		now := l.usage()
 		if now.descriptors != last.descriptors {
 			since = time.Now()

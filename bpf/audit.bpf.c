@@ -248,18 +248,19 @@ static __always_inline void end_run(struct run *r, enum crau_stat outcome, __u32
  * Handles a hit as far as it can be without reading memory of the process. Returns the index of the run whose slot has the
  * rest, or CRAU_RUNS if there is no more to do.
  */
-static __noinline int begin(void *ctx, struct cpu *cpu)
+static __noinline int begin(void *ctx)
 {
 	__u64 cookie = bpf_get_attach_cookie(ctx);
-	__u32 index, site = cookie, file = cookie >> 32;
+	__u32 zero = 0, index, site = cookie, file = cookie >> 32;
 	const struct crau_spec *spec = bpf_map_lookup_elem(&sites, &site);
 	__u64 id = bpf_get_current_pid_tgid();
 	__u64 now = bpf_ktime_get_boot_ns();
+	struct cpu *cpu = bpf_map_lookup_elem(&cpus, &zero);
 	enum crau_stat outcome = CRAU_STAT_MALFORMED;
 	struct slot *s;
 	struct run *r;
 
-	if (!observed(id >> 32))
+	if (!cpu || !observed(id >> 32))
 		return CRAU_RUNS;
 	index = take_run(cpu, id >> 32);
 	if (index >= CRAU_RUNS) {
@@ -310,17 +311,20 @@ __attribute__((noinline)) int proceed(__u32 index)
 	return 0;
 }
 
-/* With shared stacks: reports whether no other program is inside on this CPU, and enters. */
-static __always_inline int enter(struct cpu *cpu)
+extern void bpf_preempt_disable(void) __ksym __weak;
+extern void bpf_preempt_enable(void) __ksym __weak;
+
+/* With shared stacks: keeps other programs off this CPU until leave. */
+static __always_inline void enter(void)
 {
-	return !shared_stacks || !__sync_lock_test_and_set(&cpu->inside, 1);
+	if (shared_stacks && bpf_preempt_disable)
+		bpf_preempt_disable();
 }
 
-static __always_inline void leave(struct cpu *cpu)
+static __always_inline void leave(void)
 {
-	barrier();
-	if (shared_stacks)
-		*(volatile __u64 *)&cpu->inside = 0;
+	if (shared_stacks && bpf_preempt_enable)
+		bpf_preempt_enable();
 }
 
 /* Waits for the page that a run has to wait for. */
@@ -334,50 +338,27 @@ static __noinline int wait(__u32 run)
 	return 0;
 }
 
-/* Ends a run that cannot go on because another program is inside. */
-static __noinline int give_up(__u32 index)
-{
-	__u32 zero = 0;
-	struct cpu *cpu = bpf_map_lookup_elem(&cpus, &zero);
-
-	if (!cpu || index >= CRAU_RUNS)
-		return 0;
-	release_run(&cpu->runs[index]);
-	count_unrecorded(CRAU_STAT_BUSY);
-	return 0;
-}
-
 /*
  * From Linux 6.13 on, the JIT compiler gives each function of a uprobe program that needs 64 bytes of stack or more a stack
  * of the CPU, in the belief that a program is over before the next one runs on that CPU. A program that waits for a page is
  * not, and neither is one that is preempted: what another one has written to that stack in between are addresses that it
- * uses. So no program waits while such a function is active: only this one and wait() are then, which need less. Before a
- * program calls the others, it makes sure that it is the only one that does so.
+ * uses. So no program waits while such a function is active: only this one and wait() are then, which need less. Around the
+ * others it cannot be preempted.
  */
 SEC("uprobe.multi.s")
 int audit(void *ctx)
 {
-	__u32 zero = 0;
-	struct cpu *cpu = bpf_map_lookup_elem(&cpus, &zero);
 	int index, more;
 
-	if (!cpu)
-		return 0;
-	if (!enter(cpu)) {
-		count_unrecorded(CRAU_STAT_BUSY);
-		return 0;
-	}
-	index = begin(ctx, cpu);
+	enter();
+	index = begin(ctx);
 	more = index < CRAU_RUNS && proceed(index);
-	leave(cpu);
+	leave();
 	for (int i = 0; i <= MOST_WAITS && more; i++) {
 		wait(index);
-		if (!enter(cpu)) {
-			give_up(index);
-			return 0;
-		}
+		enter();
 		more = proceed(index);
-		leave(cpu);
+		leave();
 	}
 	return 0;
 }

@@ -28,8 +28,7 @@ type AuditCpu struct {
 		Bytes  uint32
 		Pad    uint32
 	}
-	Inside uint64
-	N      [12]uint64
+	N [12]uint64
 }
 
 type AuditCrauBudget struct {

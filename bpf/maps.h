@@ -10,8 +10,7 @@ const volatile __u8 can_sleep = 0;
 volatile __u32 scope_count = 0;
 
 /*
- * Set before loading: the kernel may give the programs stacks that all tasks on a CPU share, see audit(). Only one of them
- * may use such a stack at a time.
+ * Set before loading: the kernel may give the programs stacks that all tasks on a CPU share, see audit().
  */
 const volatile __u8 shared_stacks = 0;
 
@@ -53,7 +52,6 @@ struct run {
 /* The state of a CPU. */
 struct cpu {
 	struct run runs[CRAU_RUNS];
-	__u64 inside;	/* with shared_stacks: a program uses the stack */
 	__u64 n[CRAU_STATS];
 };
 

@@ -61,8 +61,7 @@ type WireCpu struct {
 		Bytes  uint32
 		Pad    uint32
 	}
-	Inside uint64
-	N      [12]uint64
+	N [12]uint64
 }
 
 type WireCrauBudget struct {

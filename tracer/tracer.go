@@ -122,7 +122,17 @@ func New(cfg Config) (_ *Tracer, err error) {
 			err = errors.Join(err, t.Close())
 		}
 	}()
-	if err := t.load(); err != nil {
+	err = t.load()
+	if err != nil && t.sharedStacks {
+		// Some kernels refuse calls of global functions where the program cannot be preempted.
+		t.sharedStacks = false
+		if t.load() == nil {
+			err = nil
+			cfg.Log.Warn("this kernel lets a program write to the stack of another one that it has preempted; " +
+				"what the other one reports can be wrong")
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := t.SetScopes(cfg.Scopes); err != nil {

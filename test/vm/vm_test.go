@@ -49,6 +49,10 @@ var matrix = []machine{
 		suite: "trixie", arch: "amd64", tests: preempted, preempt: "full", seconds: 300,
 		why: "6.12 that preempts programs in the middle of a run",
 	},
+	{
+		suite: "sid", arch: "amd64", tests: wholeTrees + "|TestStalled|" + preempted, preempt: "full", seconds: 400,
+		why: "the newest: programs have stacks that all tasks on a CPU share, and are preempted in the middle of a run",
+	},
 	{suite: "bookworm", arch: "arm64", tests: wholeTrees, seconds: 420, why: "6.1 on arm64: single uprobes"},
 	{suite: "trixie", arch: "arm64", tests: wholeTrees, seconds: 420, why: "6.12 on arm64: uprobe_multi"},
 }

@@ -15,7 +15,7 @@ import (
 
 // dependOnKernel are the tests of test/e2e whose outcome depends on the kernel.
 const dependOnKernel = wholeTrees + "|TestConcurrent|TestNonsense|TestDeep|TestFloodIsAccounted|TestProcessRate|TestScopes|" +
-	"TestProcessIsPrivate|TestFinished|TestDenied|TestStalled"
+	"TestProcessIsPrivate|TestDenied|TestStalled"
 
 // wholeTrees are tests that show that all probes arrive with all their arguments, on processors for which the tests of
 // dependOnKernel take too long.

@@ -5,8 +5,8 @@
 //
 //   - audit.bpf.c is the program that runs at every probe hit. It finds the site by the attach cookie, evaluates the
 //     arguments (operand.h), checks the limits of the process and its owner (admit.h, share.h), reads keys and values
-//     (pair.h; most hits take the way of short.h) and writes a record to the ring buffer. A process's first record says who it is (process.h). The maps are
-//     in maps.h, and the layouts shared with user space in audit.h.
+//     (record.h, pair.h; most hits take the way of short.h) and writes a record to the ring buffer. A process's first
+//     record says who it is (process.h). The maps are in maps.h, and the layouts shared with user space in audit.h.
 //   - wire.bpf.c sends the packets that open TLS and SSH connections. What it keeps of a connection is in conn.h, how it
 //     recognises protocols in hello.h, how it reads and sends a packet in packet.h, and what it shares with user space in
 //     wire.h.

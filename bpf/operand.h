@@ -53,7 +53,7 @@ static __noinline int sleep_in(__u32 index)
 
 #define PAGE 4096UL
 
-/* A record has at most this many pages to wait for: two for each of five arguments, the array, 16 keys and 16 values. */
+/* A record has at most so many pages to wait for: two for each of five arguments, the array, 16 keys and 16 values. */
 #define MOST_WAITS (2 * (CRAU_MAX_ARGS + 1 + 2 * CRAU_MAX_PAIRS))
 
 /*

@@ -10,10 +10,11 @@ static __always_inline __u64 simple_argument(void *ctx, const struct crau_operan
 }
 
 /*
- * Records a hit. Returns CRAU_STAT_SENT, or the reason why it was not recorded; CRAU_STATS if it has to be a crau_record,
- * because the key or the string has to be read from the process.
+ * Records a hit. Returns CRAU_STAT_SENT, or the reason why it was not recorded; CRAU_STATS if it has to be a
+ * crau_record, because the key or the string has to be read from the process.
  */
-static __always_inline enum crau_stat record_short(void *ctx, const struct crau_spec *spec, __u64 lost, __u64 id, __u64 now)
+static __always_inline enum crau_stat record_short(void *ctx, const struct crau_spec *spec, __u64 lost, __u64 id,
+						   __u64 now)
 {
 	__u64 strings = spec->strings + (saved_register(ctx, IP) - spec->address);
 	__u64 key = simple_argument(ctx, &spec->args[1]) - strings;

@@ -33,10 +33,11 @@ static __always_inline void neither(struct conn *c)
 
 /*
  * Follows the records of TLS in a packet. Returns how much of it goes before the body of the first one after which a
- * direction says nothing more in the clear. The client's early data is not that one: it goes before the server's answer,
- * which can be to say hello again.
+ * direction says nothing more in the clear. The client's early data is not that one: it goes before the server's
+ * answer, which can be to say hello again.
  */
-static __always_inline __u32 follow_records(struct __sk_buff *skb, struct conn *c, struct packet *p, struct direction *d)
+static __always_inline __u32 follow_records(struct __sk_buff *skb, struct conn *c, struct packet *p,
+					      struct direction *d)
 {
 	int ends = p->egress != c->client || direction(c, !p->egress)->finished;
 	__u8 header[5];

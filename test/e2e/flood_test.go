@@ -86,13 +86,7 @@ func TestForkFloodCostsOthersNothing(t *testing.T) {
 	if n["lost.owner_limited"] == 0 {
 		t.Errorf("the attacker lost nothing: it is no flood: %v", n)
 	}
-	var handshakes []*harness.Span
-	for _, s := range r.Spans() {
-		if s.Resource["service.name"] == "sample" {
-			handshakes = append(handshakes, s)
-		}
-	}
-	harness.CheckPairs(t, "sample", handshakes, 100)
+	harness.CheckPairs(t, "sample", ofService(r.Spans(), "sample"), 100)
 }
 
 func TestProcessRateLimitsAProcess(t *testing.T) {

@@ -136,13 +136,7 @@ func TestProgramThatFillsTheQueueCostsOthersNothing(t *testing.T) {
 	if n["lost.queue_full"] == 0 {
 		t.Errorf("nothing was lost: the flood is no flood: %v", n)
 	}
-	var others []*harness.Span
-	for _, s := range r.Spans() {
-		if s.Resource["service.name"] == "victim" {
-			others = append(others, s)
-		}
-	}
-	harness.CheckPairs(t, "victim", others, 100)
+	harness.CheckPairs(t, "victim", ofService(r.Spans(), "victim"), 100)
 }
 
 // checkAllArrives waits for so many pairs of handshakes, stops the agent and checks that nothing was lost.

@@ -35,6 +35,44 @@ func onFirstCPU(t *testing.T, f func()) {
 	f()
 }
 
+// startHanging starts programs that hang in a page fault at a probe, as startHang does, with further attributes. It returns
+// what says what they have printed so far, and what kills them.
+func startHanging(t *testing.T, program string, n int, attr syscall.SysProcAttr) (said func() string, stop func()) {
+	t.Helper()
+	harness.ExpectNoOops(t)
+	output, err := os.Create(filepath.Join(t.TempDir(), "output"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer output.Close()
+	var running []*exec.Cmd
+	stop = func() {
+		for _, cmd := range running {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+			_ = cmd.Wait()
+		}
+		running = nil
+	}
+	t.Cleanup(stop)
+	attr.Cloneflags, attr.Setpgid = syscall.CLONE_NEWNS, true
+	for range n {
+		cmd := exec.Command(program, t.TempDir(), "60")
+		cmd.SysProcAttr, cmd.Stderr = &attr, output
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		running = append(running, cmd)
+	}
+	said = func() string {
+		text, err := os.ReadFile(output.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	return said, stop
+}
+
 // Programs whose page faults hang hold runs of the BPF program on a CPU, but never all of them. Not parallel: nobody can
 // detach a probe in the usual way meanwhile.
 func TestHangingPageFaultsLeaveRunsToOthers(t *testing.T) {
@@ -42,37 +80,14 @@ func TestHangingPageFaultsLeaveRunsToOthers(t *testing.T) {
 	dir := t.TempDir()
 	sample, hang := ownSample(t), harness.Compile(t, "../..", filepath.Join(dir, "hang"), "-w", "testdata/fusehang.c")
 	a := trace(t, sample, "--library", hang)
-	var hanging []*exec.Cmd
-	stop := func() {
-		for _, cmd := range hanging {
-			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-			_ = cmd.Wait()
-		}
-		hanging = nil
-	}
-	t.Cleanup(stop)
 	onFirstCPU(t, func() {
-		var outs []*strings.Builder
-		for range runs {
-			cmd := exec.Command(hang, t.TempDir(), "30")
-			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Setpgid: true}
-			out := &strings.Builder{}
-			cmd.Stderr = out
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			hanging, outs = append(hanging, cmd), append(outs, out)
-		}
+		said, stop := startHanging(t, hang, runs, syscall.SysProcAttr{})
 		time.Sleep(2 * time.Second) // they fire after one
 		if out, err := exec.Command(sample, "--count", "5", "--rate", "0").CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
 		stop()
-		came := 0
-		for _, out := range outs {
-			came += strings.Count(out.String(), "READ came")
-		}
-		if came == 0 {
+		if !strings.Contains(said(), "READ came") {
 			t.Error("nothing hung")
 		}
 	})
@@ -81,13 +96,7 @@ func TestHangingPageFaultsLeaveRunsToOthers(t *testing.T) {
 	if n["lost.busy"] != 0 {
 		t.Errorf("%d hits were lost while page faults hung", n["lost.busy"])
 	}
-	var handshakes []*harness.Span
-	for _, s := range a.ConsoleSpans() {
-		if s.Resource["service.name"] == "sample" {
-			handshakes = append(handshakes, s)
-		}
-	}
-	harness.CheckPairs(t, "sample", handshakes, 5)
+	harness.CheckPairs(t, "sample", ofService(a.ConsoleSpans(), "sample"), 5)
 }
 
 // However many page faults of one owner hang on a CPU, a page fault of another owner's program can be waited for. Not
@@ -110,40 +119,13 @@ func TestSleepersLeaveRunsToOtherOwners(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cgroup.Close()
-	said, err := os.Create(filepath.Join(dir, "said"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer said.Close()
 
 	a := trace(t, pages, "--library", hang)
-	var running []*exec.Cmd
-	stop := func() {
-		for _, cmd := range running {
-			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-			_ = cmd.Wait()
-		}
-		running = nil
-	}
-	t.Cleanup(stop)
 	onFirstCPU(t, func() {
-		for range hanging {
-			cmd := exec.Command(hang, t.TempDir(), "60")
-			cmd.SysProcAttr = &syscall.SysProcAttr{
-				Cloneflags: syscall.CLONE_NEWNS, Setpgid: true, UseCgroupFD: true, CgroupFD: int(cgroup.Fd()),
-			}
-			cmd.Stderr = said
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			running = append(running, cmd)
-		}
+		said, stop := startHanging(t, hang, hanging, syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(cgroup.Fd())})
 		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-			text, err := os.ReadFile(said.Name())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if fired := strings.Count(string(text), "probe fires"); fired == hanging && strings.Contains(string(text), "READ came") {
+			text := said()
+			if strings.Count(text, "probe fires") == hanging && strings.Contains(text, "READ came") {
 				break
 			}
 			if time.Now().After(deadline) {

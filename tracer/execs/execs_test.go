@@ -167,21 +167,8 @@ func TestReplacedMappingOfEqualSizeIsReported(t *testing.T) {
 		}
 		return found
 	}
-	mapCode := func(path string) []byte {
-		t.Helper()
-		f, err := os.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		code, err := unix.Mmap(int(f.Fd()), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_EXEC, unix.MAP_PRIVATE)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return code
-	}
 	one, other := copyOf(t, "/bin/true"), copyOf(t, "/bin/true")
-	code := mapCode(one)
+	code := harness.MapCode(t, one)
 	if !reported() {
 		t.Error("a new mapping was not reported")
 	}
@@ -191,7 +178,7 @@ func TestReplacedMappingOfEqualSizeIsReported(t *testing.T) {
 	if err := unix.Munmap(code); err != nil {
 		t.Fatal(err)
 	}
-	code = mapCode(other)
+	code = harness.MapCode(t, other)
 	if !reported() {
 		t.Error("another file of equal size was not reported")
 	}

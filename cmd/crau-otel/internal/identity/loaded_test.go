@@ -10,25 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/crau-otel/crau-otel/probes/host"
+	"github.com/crau-otel/crau-otel/test/harness"
 )
-
-// mapCode maps a file to be executed until the test ends.
-func mapCode(t *testing.T, file string) {
-	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	code, err := unix.Mmap(int(f.Fd()), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_EXEC, unix.MAP_PRIVATE)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = unix.Munmap(code) })
-}
 
 // A program that a loader runs is the only one that the process maps. Libraries do not count, and with two programs nothing
 // is known. This process itself counts only if it was built with cgo.
@@ -65,13 +49,13 @@ func TestProgramsOf(t *testing.T) {
 	}
 	libraries, _ := filepath.Glob("/lib/*-linux-gnu/libc.so.6") // has a PT_INTERP
 	for _, library := range libraries {
-		mapCode(t, library)
+		harness.MapCode(t, library)
 	}
 	if got := names(); got != "" {
 		t.Errorf("without a program: %q", got)
 	}
 	first := copied("sleep")
-	mapCode(t, first)
+	harness.MapCode(t, first)
 	if got := names(); got != "sleep-copy" {
 		t.Errorf("with one program: %q", got)
 	}
@@ -81,7 +65,7 @@ func TestProgramsOf(t *testing.T) {
 	if got := names(); got != "sleep-copy" {
 		t.Errorf("with one program that was deleted: %q", got)
 	}
-	mapCode(t, copied("cat"))
+	harness.MapCode(t, copied("cat"))
 	if got := names(); got != "cat-copy sleep-copy" {
 		t.Errorf("with two programs: %q", got)
 	}

@@ -66,30 +66,36 @@ var (
 
 // underStack is Underlying for a file that an overlay has from another one.
 func underStack(fd int, st *unix.Stat_t, mapped MapID) Inode {
-	lower, err := openLayer(fd)
+	lower, of, err := openLayer(fd, st)
 	if err != nil {
 		return Inode{st.Dev, st.Ino}
 	}
 	defer unix.Close(lower)
-	var of unix.Stat_t
-	if err := unix.Fstat(lower, &of); err != nil || of.Dev == st.Dev {
-		return Inode{st.Dev, st.Ino}
-	}
 	return Underlying(lower, &of, mapped)
 }
 
-// openLayer opens the file that a file on a stack of overlays shows, one overlay further down: the kernel maps that file
-// whenever this one is mapped. It takes CAP_CHECKPOINT_RESTORE.
-func openLayer(fd int) (int, error) {
+// openLayer opens the file that a file on a stack of overlays shows, one overlay further down, and returns its status: the
+// kernel maps that file whenever this one is mapped. It takes CAP_CHECKPOINT_RESTORE.
+func openLayer(fd int, st *unix.Stat_t) (lower int, of unix.Stat_t, err error) {
 	page := os.Getpagesize()
 	memory, err := unix.Mmap(fd, 0, page, unix.PROT_READ, unix.MAP_PRIVATE)
 	if err != nil {
-		return -1, err
+		return -1, of, err
 	}
 	defer func() { _ = unix.Munmap(memory) }()
 	start := uintptr(unsafe.Pointer(&memory[0])) //nolint:gosec // the name of the mapping in /proc
 	link := fmt.Sprintf("/proc/self/map_files/%x-%x", start, start+uintptr(page))
-	return Open(link, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
+	if lower, err = Open(link, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY); err != nil {
+		return -1, of, err
+	}
+	if err = unix.Fstat(lower, &of); err == nil && of.Dev == st.Dev {
+		err = errStacked
+	}
+	if err != nil {
+		unix.Close(lower)
+		return -1, of, err
+	}
+	return lower, of, nil
 }
 
 // handleBeneath returns the handle of the file that an open file of an overlay shows.
@@ -118,7 +124,12 @@ func OpenBeneath(fd int) (int, error) {
 	}
 	beneath, err := handleBeneath(fd)
 	if errors.Is(err, errStacked) {
-		return openBeneathStack(fd, &st)
+		lower, _, err := openLayer(fd, &st)
+		if err != nil {
+			return -1, err
+		}
+		defer unix.Close(lower)
+		return OpenBeneath(lower)
 	} else if err != nil {
 		return -1, err
 	}
@@ -128,22 +139,6 @@ func OpenBeneath(fd int) (int, error) {
 	}
 	defer unix.Close(found)
 	return Open(DescriptorPath(found), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
-}
-
-// openBeneathStack is OpenBeneath for a file that an overlay has from another one.
-func openBeneathStack(fd int, st *unix.Stat_t) (int, error) {
-	lower, err := openLayer(fd)
-	if err != nil {
-		return -1, err
-	}
-	defer unix.Close(lower)
-	var of unix.Stat_t
-	if err := unix.Fstat(lower, &of); err != nil {
-		return -1, err
-	} else if of.Dev == st.Dev {
-		return -1, errStacked
-	}
-	return OpenBeneath(lower)
 }
 
 // openBeneath looks among the mounted file systems for the file of a handle that has the status that the overlay shows.

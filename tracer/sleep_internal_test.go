@@ -11,7 +11,7 @@ func TestMaySleep(t *testing.T) {
 		multi, single bool // whether the program may sleep
 	}{{5, 19, false, false}, {6, 0, true, false}, {6, 9, true, false}, {6, 10, true, true}, {7, 0, true, true}} {
 		version := c.major<<16 | c.minor<<8
-		if multi, single := maySleep(version, true), maySleep(version, false); multi != c.multi || single != c.single {
+		if multi, single := MaySleep(version, true), MaySleep(version, false); multi != c.multi || single != c.single {
 			t.Errorf("%d.%d: %v with uprobe_multi, %v with single uprobes", c.major, c.minor, multi, single)
 		}
 	}

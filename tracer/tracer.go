@@ -79,8 +79,9 @@ const (
 	firstSharedStacks    = 6<<16 | 13<<8 // "private stacks" of the JIT compiler: see audit.bpf.c
 )
 
-// maySleep reports whether the program may sleep in a page fault without holding up other programs.
-func maySleep(version uint32, multi bool) bool {
+// MaySleep reports whether the program may sleep in a page fault without holding up other programs, on a kernel of that
+// version, which is as KERNEL_VERSION has it, with or without uprobe_multi links.
+func MaySleep(version uint32, multi bool) bool {
 	return version >= firstSleepableSingle || multi && version >= firstSleepable
 }
 
@@ -110,7 +111,7 @@ func New(cfg Config) (_ *Tracer, err error) {
 		multi:   !cfg.SingleUprobe && features.HaveBPFLinkUprobeMulti() == nil,
 		strings: newStringTable(),
 	}
-	t.sleepable = maySleep(version, t.multi)
+	t.sleepable = MaySleep(version, t.multi)
 	t.sharedStacks = version >= firstSharedStacks
 	t.strings.limit = cfg.MaxStrings
 	if !t.sleepable {

@@ -45,9 +45,9 @@ type Exec struct {
 	Cgroup uint64 // number in the version 2 hierarchy
 }
 
-// Start calls notify with each process that executes a program, until Close.
-// All calls come from one goroutine. Executions of the same file are reported at most four times a second, and a burst
-// of executions may be reported in part. Start needs CAP_BPF and CAP_PERFMON.
+// Start calls notify with each process that executes a program, until Close. All calls come from one goroutine.
+// Executions of the same file are reported at most four times a second, and a burst of executions may be reported in part.
+// Start needs CAP_BPF and CAP_PERFMON.
 func Start(notify func(Exec), log *slog.Logger) (_ *Watch, err error) {
 	w := &Watch{done: make(chan struct{}), buffer: make([]byte, 4096)}
 	if err := bpf.LoadExecsObjects(&w.objs, nil); err != nil {

@@ -53,6 +53,9 @@ func (v Version) Less(o Version) bool {
 	return v.Major < o.Major || v.Major == o.Major && v.Minor < o.Minor
 }
 
+// code returns v as KERNEL_VERSION of linux/version.h has it.
+func (v Version) code() uint32 { return uint32(v.Major)<<16 | uint32(v.Minor)<<8 }
+
 // Inode numbers of the initial namespaces, from the kernel's linux/proc_ns.h.
 const (
 	firstUsers = "user:[4026531837]"

@@ -35,11 +35,7 @@ type Result struct {
 	Remedy string `json:"remedy,omitempty"` // what to do, unless the status is OK
 }
 
-var (
-	oldest          = Version{5, 15} // the first with cookies for single uprobes
-	sleepable       = Version{6, 0}  // the first with sleepable uprobes
-	sleepableSingle = Version{6, 10} // the first where single ones do not hold up others
-)
+var oldest = Version{5, 15} // the first with cookies for single uprobes
 
 // Judge returns what the facts mean for crau-otel.
 func Judge(f Facts) Report {
@@ -165,7 +161,7 @@ func (f *Facts) multi() Result {
 }
 
 func (f *Facts) sleepable() Result {
-	if f.Version.Less(sleepable) || f.single() && f.Version.Less(sleepableSingle) {
+	if !tracer.MaySleep(f.Version.code(), !f.single()) {
 		return Result{
 			"sleepable uprobes", Degraded, "not used: data on pages that are not in memory is counted as lost", "Linux 6.6 or later",
 		}

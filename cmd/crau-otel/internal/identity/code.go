@@ -84,8 +84,8 @@ func (c *Code) Changed(pid uint32) {
 	}
 }
 
-// Of returns what the maps of a process of an owner show. Most calls find the answer in memory; others examine the process. That it
-// has ever executed code from a file that others can write stays true until it executes another program.
+// Of returns what the maps of a process of an owner show. Most calls find the answer in memory; others examine the process.
+// That it has ever executed code from a file that others can write stays true until it executes another program.
 func (c *Code) Of(pid uint32, p event.Process, owner string) mapping.Code {
 	now := time.Now()
 	c.mu.Lock()

@@ -120,12 +120,12 @@ func (r *Resolver) describe(pid uint32, p event.Process, place host.Place) []att
 			attrs = append(attrs, nested)
 		}
 	}
-	executed, buildID := p, ""
-	if loaded, ok := r.loadedBy(pid, p, ownerAt(place, p.UID).ID); ok {
+	executed, buildID, owner := p, "", ownerAt(place, p.UID).ID
+	if loaded, ok := r.loadedBy(pid, p, owner); ok {
 		p.Executable, buildID = loaded.name, loaded.buildID
 		attrs = append(attrs, semconv.ServiceName(loaded.name), semconv.ProcessExecutableName(loaded.name))
 	} else {
-		buildID = r.builds.of(pid, p, ownerAt(place, p.UID).ID)
+		buildID = r.builds.of(pid, p, owner)
 	}
 	if buildID != "" {
 		attrs = append(attrs, semconv.ProcessExecutableBuildIDGNU(buildID))
@@ -135,7 +135,7 @@ func (r *Resolver) describe(pid uint32, p event.Process, place host.Place) []att
 	}
 	unique := []string{r.host, place.Path, p.Executable}
 	if r.full {
-		attrs = append(attrs, describeProcess(r.helpers, pid, executed, ownerAt(place, p.UID).ID)...)
+		attrs = append(attrs, describeProcess(r.helpers, pid, executed, owner)...)
 		unique = append(unique, fmt.Sprint(pid), fmt.Sprint(p.StartTime))
 	}
 	return append(attrs, semconv.ServiceInstanceID(instance(unique)))

@@ -66,7 +66,9 @@ func (d *disk) arrive(library string, status host.Status, err error, mounts *hos
 		d.libraries[library] = known.entry
 		return true
 	}
-	at := sighting{link: library, path: library, root: host.Root{Path: "/"}, hostRoot: d.search.view.root}
+	at := sighting{
+		link: library, path: library, root: host.Root{Path: "/"}, hostRoot: d.search.view.root, awaited: true,
+	}
 	var f finding
 	return d.search.helpers.Ask(&host.Question{
 		Subject:  unknownDevice(library),

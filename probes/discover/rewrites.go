@@ -120,7 +120,7 @@ func (r *rewrites) read(inode host.Inode, w *rewrite, root host.Root, subject ho
 	fd, dupErr := unix.FcntlInt(uintptr(w.fd), unix.F_DUPFD_CLOEXEC, 0)
 	at := sighting{
 		task: subject.Process, path: e.base + e.Path, root: root, hostRoot: r.search.view.root,
-		namespace: e.namespace, cgroup: e.Cgroup,
+		namespace: e.namespace, cgroup: e.Cgroup, awaited: true,
 	}
 	var f finding
 	return &host.Question{

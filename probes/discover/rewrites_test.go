@@ -97,3 +97,53 @@ func TestFileThatIsOpenForWriting(t *testing.T) {
 	}
 	w.await(t, 10*time.Second, "+"+path)
 }
+
+// TestLibraryThatIsBeingWritten has no probes yet when it is read.
+func TestLibraryThatIsBeingWritten(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	dir := t.TempDir()
+	path := sample(t, "sample", dir, "lib.so")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file *os.File
+	rewrite := func() {
+		t.Helper()
+		if file, err = os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := file.Write(data[:len(data)/2]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	finish := func() {
+		t.Helper()
+		if _, err := file.Write(data[len(data)/2:]); err != nil {
+			t.Fatal(err)
+		}
+		if err := file.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rewrite()
+	w := discover(t, Config{Rules: Rules{Libraries: []string{path}}, Interval: time.Hour}, dir)
+	w.scan(t)
+	w.expect(t)
+	if e := w.entry(t, path); !strings.Contains(e.Refused, "open for writing") {
+		t.Errorf("got %+v", e)
+	}
+	w.run(t)
+	finish()
+	w.await(t, 10*time.Second, "+"+path)
+
+	// The same once it is attached: what is found at once is only the beginning of the file.
+	key := w.file(t, path).Key
+	rewrite()
+	w.Reread(key)
+	w.await(t, 10*time.Second, "+"+path, "-"+path)
+	time.Sleep(2 * minRewait) // a reading that finds nothing must not be the last one
+	finish()
+	w.await(t, 10*time.Second, "+"+path, "-"+path, "+"+path)
+}

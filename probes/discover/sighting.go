@@ -26,6 +26,7 @@ type sighting struct {
 	namespace uint64 // mount namespace, 0 for the host's disk
 	cgroup    string
 	copied    bool // the process executes a copy of the file's code
+	awaited   bool // the file is expected to have probes once nobody writes to it
 
 	fd int // what find has returned
 }
@@ -46,7 +47,8 @@ func (s *sighting) read(fd int, mounts *host.MountKinds) (f finding) {
 	}
 	f.inode, f.changed = host.Inode{Device: st.Dev, Number: st.Ino}, st.Ctim.Nano()
 	file, err := probes.Read(host.Reader(readable), st.Size, s.root.Within(s.path))
-	if file == nil && !errors.Is(err, probes.ErrUnsupported) {
+	f.written = (err == nil || s.awaited) && isBeingWritten(readable, &st)
+	if file == nil && !f.written && !errors.Is(err, probes.ErrUnsupported) {
 		unix.Close(readable)
 		f.reason = err
 		return f
@@ -61,16 +63,22 @@ func (s *sighting) read(fd int, mounts *host.MountKinds) (f finding) {
 	if err == nil {
 		err = file.CheckNative()
 	}
-	if err != nil {
-		e.refuse(reasonOf(err), err)
-	} else if f.written = host.OpenForWriting(readable); f.written {
+	if f.written {
 		e.refuse(untraced.Written, errWritten)
+	} else if err != nil {
+		e.refuse(reasonOf(err), err)
 	}
 	at := host.Underlying(readable, &st, s.id)
 	e.Key = Key{Device: at.Device, Inode: at.Number, Changed: st.Ctim.Nano()}
 	e.open = os.NewFile(uintptr(readable), e.Path)
 	f.entry = e
 	return f
+}
+
+// isBeingWritten reports whether a file that had a status may have other content by now, or in a moment.
+func isBeingWritten(fd int, before *unix.Stat_t) bool {
+	var now unix.Stat_t
+	return host.OpenForWriting(fd) || unix.Fstat(fd, &now) == nil && now.Ctim != before.Ctim
 }
 
 // unread returns the finding for a file of that status that cannot be read. It is looked at again and again, since that can

@@ -39,6 +39,10 @@ type File struct {
 	// administrator of the host may be root there.
 	Namespaced bool
 
+	// Fresh says that the file was changed moments before it was read. It may have been changed since, too, and still have
+	// the change time in Key: those of many file systems are the time of the last tick, as on all before Linux 6.13.
+	Fresh bool
+
 	open *os.File
 }
 

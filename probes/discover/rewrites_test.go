@@ -98,6 +98,40 @@ func TestFileThatIsOpenForWriting(t *testing.T) {
 	w.await(t, 10*time.Second, "+"+path)
 }
 
+// TestFreshFile may be written once more with the change time that it had when it was read. That it has no probes is
+// therefore not taken for granted.
+func TestFreshFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for path, content := range map[string][]byte{
+		filepath.Join(dir, "text"):         []byte("no library"),
+		sample(t, "sample", dir, "lib.so"): nil,
+	} {
+		look := func() finding {
+			s := sighting{link: path, path: path, root: host.Root{Path: "/"}, hostRoot: host.Root{Path: "/"}}
+			f := s.look(host.NewMountKinds())
+			f.discard()
+			return f
+		}
+		var f finding
+		for written := time.Now().Add(-maxTick); time.Since(written) >= maxTick; f = look() { // fast enough
+			written = time.Now()
+			if content != nil {
+				overwrite(t, path, content)
+			} else if err := os.Chmod(path, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if f.err != nil || f.entry != nil && !f.entry.Fresh || f.entry == nil && f.changed != undated {
+			t.Errorf("at once: %+v", f)
+		}
+		time.Sleep(maxTick)
+		if f = look(); f.err != nil || f.entry != nil && f.entry.Fresh || f.changed == undated {
+			t.Errorf("later: %+v", f)
+		}
+	}
+}
+
 // TestLibraryThatIsBeingWritten has no probes yet when it is read.
 func TestLibraryThatIsBeingWritten(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ package discover
 import (
 	"errors"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -31,6 +32,13 @@ type sighting struct {
 	fd int // what find has returned
 }
 
+const (
+	// maxTick is more than the time between two ticks of any kernel (10 ms), of which change times are multiples.
+	maxTick = 20 * time.Millisecond
+	// undated is the change time in a finding that does not hold for as long as the file's stays the same.
+	undated = -1
+)
+
 // find returns an O_PATH descriptor of the file. It opens nothing yet.
 func (s *sighting) find() (int, error) {
 	return host.Mapped{ID: s.id, Path: s.path, Link: s.link}.Find(s.root)
@@ -46,7 +54,11 @@ func (s *sighting) read(fd int, mounts *host.MountKinds) (f finding) {
 		return finding{err: err}
 	}
 	f.inode, f.changed = host.Inode{Device: st.Dev, Number: st.Ino}, st.Ctim.Nano()
+	fresh := time.Since(time.Unix(st.Ctim.Unix())) < maxTick
 	file, err := probes.Read(host.Reader(readable), st.Size, s.root.Within(s.path))
+	if err != nil && fresh {
+		f.changed = undated
+	}
 	f.written = (err == nil || s.awaited) && isBeingWritten(readable, &st)
 	if file == nil && !f.written && !errors.Is(err, probes.ErrUnsupported) {
 		unix.Close(readable)
@@ -54,7 +66,9 @@ func (s *sighting) read(fd int, mounts *host.MountKinds) (f finding) {
 		return f
 	}
 	e := &entry{
-		File:   File{Path: s.root.Within(s.path), Cgroup: s.cgroup, Probes: file, Distrust: notJudged},
+		File: File{
+			Path: s.root.Within(s.path), Cgroup: s.cgroup, Probes: file, Distrust: notJudged, Fresh: fresh,
+		},
 		status: st, namespace: s.namespace, base: s.root.Base,
 	}
 	if file != nil {
@@ -92,7 +106,7 @@ func (s *sighting) unread(st *unix.Stat_t, reason untraced.Reason, err error) fi
 		status: *st, namespace: s.namespace, base: s.root.Base, unread: true,
 	}
 	e.refuse(reason, err)
-	return finding{inode: inode, changed: -1, entry: e}
+	return finding{inode: inode, changed: undated, entry: e}
 }
 
 // unreadMapped is unread for a mapped file whose status is not known either.

@@ -5,6 +5,7 @@ package agent
 import (
 	"errors"
 	"os"
+	"reflect"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,8 +34,20 @@ func (a *attachments) guard(f *discover.File, file *attached, content *os.File) 
 	default:
 		file.lease = lease
 	}
+	return isUnchanged(f, content)
+}
+
+// isUnchanged reports whether a file still is what was read of it.
+func isUnchanged(f *discover.File, content *os.File) bool {
 	var st unix.Stat_t
-	return unix.Fstat(int(content.Fd()), &st) == nil && st.Ctim.Nano() == f.Key.Changed
+	if unix.Fstat(int(content.Fd()), &st) != nil || st.Ctim.Nano() != f.Key.Changed {
+		return false
+	}
+	if !f.Fresh {
+		return true
+	}
+	now, err := probes.Read(content, st.Size, f.Path)
+	return err == nil && reflect.DeepEqual(now.Sites, f.Probes.Sites)
 }
 
 // giveWay detaches a file that somebody waits to write to, and lets them write once no process gets a breakpoint any

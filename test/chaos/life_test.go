@@ -121,23 +121,31 @@ func (l *life) signal(s syscall.Signal) {
 	}
 }
 
-// arrive waits until what has been reported so far has arrived.
-func (l *life) arrive() {
-	if err := l.steady.arrived(l.receiver, l.steady.end()); err != nil {
+// arrive waits until what has been reported so far has arrived. If it does not, arrive ends the agent, so that its account
+// says what became of it, and returns false.
+func (l *life) arrive() bool {
+	err := l.steady.arrived(l.receiver, l.steady.end())
+	if err != nil {
 		l.t.Errorf("life %d: before the agent is killed: %v", l.number, err)
+		l.stop(syscall.SIGTERM)
 	}
+	return err == nil
 }
 
 // kill waits until what has been reported so far has arrived, and kills the agent.
 func (l *life) kill() {
-	l.arrive()
+	if !l.arrive() {
+		return
+	}
 	l.guests.kills.Add(1)
 	l.agent.Kill()
 }
 
 // killFrozen kills an agent that has been stopped for a while, in which nobody answers those who want to overwrite files.
 func (l *life) killFrozen() {
-	l.arrive()
+	if !l.arrive() {
+		return
+	}
 	l.signal(syscall.SIGSTOP)
 	time.Sleep(jitter(l.random, 2*time.Second))
 	l.guests.kills.Add(1)

@@ -168,6 +168,10 @@ func (m *Mapper) Reconfigure(rules Rules) {
 	m.tracker.Reconfigure(rules.IdleTimeout)
 }
 
+// LibrariesChanged says that [Config.Library] says something else of a file than before. Call it from the goroutine that
+// feeds the mapper.
+func (m *Mapper) LibrariesChanged() { m.meanings.SetRules(m.meaningRules()) }
+
 func setDefault[T comparable](field *T, value T) {
 	var zero T
 	if *field == zero {

@@ -198,6 +198,30 @@ func TestInferredPiecesJoinBeforeTheyAreIdle(t *testing.T) {
 	wantHandshakes(t, f, 1, "inferred", pieceNames["client 1.3"])
 }
 
+// A handshake that has just begun when an earlier one of its thread becomes idle has nothing yet, as a last piece may have.
+func TestHandshakeUnderWayIsNoPieceOfAnIdleOne(t *testing.T) {
+	f := newFeed(t, Config{})
+	pieces["server 1.3/1"](f)
+	f.Now += 1990 * ms
+	f.Begin(hs, none, name("tls::handshake_server"))
+	f.m.Tick(f.Now + 20*ms)
+	f.Data(hs, w("tls::protocol_version", 0x0304))
+	f.m.Tick(f.Now + 40*ms)
+	f.Begin(kx, hs, name("tls::key_exchange"), w("tls::group", 29))
+	f.Begin(gen, kx, name("pk::generate"))
+	f.Begin(der, kx, name("pk::derive"))
+	f.Begin(sig, hs, name("tls::sign"), w("tls::signature_algorithm", 0x0403))
+	f.m.Tick(f.Now + 2*sec)
+	if open := f.m.Stats().OpenTrees; open != 0 || len(f.trees) != 2 {
+		t.Errorf("%d trees have ended and %d are open, want 2 and none", len(f.trees), open)
+	}
+	for _, tree := range f.trees {
+		if attrs := attributeMap(tree.Spans[0].Attributes()); attrs["crypto.handshake.joined"] != "" || len(tree.Spans) != 5 {
+			t.Errorf("a tree of %d spans, joined: %v", len(tree.Spans), attrs)
+		}
+	}
+}
+
 // After more than eight leaked contexts GnuTLS names parents and contexts that never were.
 func TestGarbageFromALeakyStackStaysInTheHandshake(t *testing.T) {
 	f := newFeed(t, Config{})

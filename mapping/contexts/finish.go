@@ -33,7 +33,7 @@ func (t *Tracker) finish(tr *tree, reason shape.EndReason) {
 // finishAll ends the trees of a process in the order in which they began, and returns how many these were.
 func (t *Tracker) finishAll(p *Process, reason shape.EndReason) (trees int) {
 	for tr := range p.trees {
-		t.joinLast(tr)
+		t.joinLast(tr, never)
 	}
 	byStart := func(a, b *tree) int { return cmp.Compare(a.root().start, b.root().start) }
 	for _, tr := range slices.SortedFunc(maps.Keys(p.trees), byStart) {

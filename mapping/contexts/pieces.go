@@ -169,8 +169,9 @@ func (tr *tree) isWaiting() bool {
 }
 
 // joinLast joins the last piece of a thread and context id, which no further piece supersedes, if tr is that piece or
-// the handshake it belongs to. It reports whether it did: tr is then changed or removed.
-func (t *Tracker) joinLast(tr *tree) bool {
+// the handshake it belongs to. It reports whether it did: tr is then changed or removed. A piece with events at boot
+// time busy or later is not over and may bring more, so that tr, the handshake it might belong to, has to wait for it.
+func (t *Tracker) joinLast(tr *tree, busy uint64) bool {
 	root := tr.root()
 	newest := root.thread.ownContext(root.id, root.file)
 	if newest == nil || len(root.thread.waiting[root.key()]) == 0 {
@@ -184,7 +185,11 @@ func (t *Tracker) joinLast(tr *tree) bool {
 	if first == nil || first != tr && piece != tr {
 		return false
 	}
-	t.merge(first, piece, shape.JoinInferred)
+	if piece.last >= busy {
+		t.idle(first).moveToBack(first)
+	} else {
+		t.merge(first, piece, shape.JoinInferred)
+	}
 	return true
 }
 

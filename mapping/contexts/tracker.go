@@ -3,6 +3,7 @@
 package contexts
 
 import (
+	"math"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -162,6 +163,9 @@ func (t *Tracker) countHit(th *thread, ev *event.Event) {
 	}
 }
 
+// never is a boot time that does not come.
+const never = math.MaxUint64
+
 // Tick ends the trees that are idle at boot time now, in ns. Every event up to then must have been handled.
 func (t *Tracker) Tick(now uint64) {
 	idle := uint64(t.cfg.IdleTimeout)
@@ -169,7 +173,7 @@ func (t *Tracker) Tick(now uint64) {
 		if tr.last+idle > now {
 			return
 		}
-		if t.joinLast(tr) {
+		if t.joinLast(tr, now-idle+1) {
 			continue
 		}
 		th := tr.thread
@@ -182,7 +186,7 @@ func (t *Tracker) Tick(now uint64) {
 func (t *Tracker) Flush() {
 	for _, list := range []*treeList{&t.trees, &t.followed} {
 		for tr := list.front; tr != nil; tr = list.front {
-			if !t.joinLast(tr) {
+			if !t.joinLast(tr, never) {
 				t.finish(tr, shape.EndShutdown)
 			}
 		}

@@ -21,11 +21,19 @@ type fact struct {
 	seen    time.Time
 }
 
-// event is a call of Found or Gone that is due.
+// event is a call of Found, Judged or Gone that is due.
 type event struct {
 	entry *entry
-	gone  bool
+	kind  eventKind
 }
+
+type eventKind int
+
+const (
+	found eventKind = iota
+	judged
+	gone
+)
 
 // catalogue knows which files have probes, and decides which of them are reported.
 type catalogue struct {
@@ -65,9 +73,16 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 	if e != nil && e.limited != nil {
 		count = 0 // it was counted when it was refused before
 	}
-	if e != nil && (e.refused != "" || !e.same(f.entry)) {
-		c.retire(e) // it is judged again, or the inode has another file now
+	like := different // it is judged again, or the inode has another file now
+	if e != nil && e.refused == "" {
+		like = e.compare(f.entry)
+	}
+	if e != nil && like == different {
+		c.retire(e)
 		e = nil
+	}
+	if like == rejudged {
+		c.judge(e, f.entry)
 	}
 	if e != nil {
 		// The file changed in a way that does not matter here, or this is another path to it.
@@ -98,11 +113,18 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 		c.refusals.note(e)
 	} else {
 		c.quotas.charge(e, 1)
-		c.events = append(c.events, event{entry: e})
+		c.events = append(c.events, event{e, found})
 	}
 	c.files[e.inode()] = e
 	c.remember(f, e, by.owner)
 	return e
+}
+
+// judge notes what is known now about who can write a reported entry's file. The file stays attached: a handshake that is
+// under way stays one tree.
+func (c *catalogue) judge(e, now *entry) {
+	c.quotas.judge(e, func() { e.Distrust, e.Trusted, e.Namespaced = now.Distrust, now.Trusted, now.Namespaced })
+	c.events = append(c.events, event{e, judged})
 }
 
 // remember notes which entry an inode is, nil if it has no probes. An owner may have fewer files without probes remembered
@@ -177,7 +199,7 @@ func (c *catalogue) retire(e *entry) {
 		return
 	}
 	c.quotas.charge(e, -1)
-	c.events = append(c.events, event{entry: e, gone: true})
+	c.events = append(c.events, event{e, gone})
 }
 
 // forgetOld drops facts about files without probes that no process was seen to map for a while.
@@ -197,7 +219,7 @@ func (c *catalogue) close() (errs []error) {
 		}
 	}
 	for _, e := range c.events {
-		if e.gone {
+		if e.kind == gone {
 			errs = append(errs, e.entry.open.Close())
 		}
 	}

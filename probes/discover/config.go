@@ -68,10 +68,12 @@ type Config struct {
 	Log *slog.Logger // nothing is logged by default
 
 	// Found is called for each file with usable probes, Gone when no process maps a file and its path no longer leads to
-	// it. Both are called from within Scan and Run, one call at a time, and may call the Discoverer's methods except for
-	// Scan, Run and Close.
-	Found func(*File)
-	Gone  func(Key)
+	// it. Judged is called for a file that was found and has the same content still, when it is known to be trusted or
+	// distrusted now: its permissions have changed, or another file lies at its path. They are called from within Scan and
+	// Run, one call at a time, and may call the Discoverer's methods except for Scan, Run and Close.
+	Found  func(*File)
+	Judged func(*File)
+	Gone   func(Key)
 
 	// Rules are in force until [Discoverer.Reload] changes them.
 	Rules

@@ -25,31 +25,31 @@ func TestNewFilesAreReportedFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	add := func(name string, inode uint64, gone bool) {
+	add := func(name string, inode uint64, kind eventKind) {
 		t.Helper()
 		open, err := os.Open(os.DevNull)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !gone {
+		if kind != gone {
 			t.Cleanup(func() { open.Close() })
 		}
 		key := Key{Inode: inode}
 		names[key] = name
 		e := &entry{File: File{Key: key, Path: name, open: open}, owner: &owner{}}
-		d.search.catalogue.events = append(d.search.catalogue.events, event{e, gone})
+		d.search.catalogue.events = append(d.search.catalogue.events, event{e, kind})
 	}
 	for i, name := range []string{"a", "b", "c", "d", "e"} {
-		add(name, uint64(i), true)
+		add(name, uint64(i), gone)
 	}
-	add("a", 0, false) // found again, not before it is gone
-	add("new", 10, false)
+	add("a", 0, found) // found again, not before it is gone
+	add("new", 10, found)
 	d.deliver(goneBudget)
 	if len(log) < 2 || log[0] != "+new" || log[1] != "-a" || slices.Contains(log, "-e") {
 		t.Errorf("reported %q", log)
 	}
 	before := len(log)
-	add("newer", 11, false)
+	add("newer", 11, found)
 	d.deliver(0)
 	if slices.Index(log, "+newer") > slices.Index(log, "-c") || slices.Index(log, "+a") < slices.Index(log, "-a") || len(log) != 8 {
 		t.Errorf("reported %q, then %q", log[:before], log[before:])

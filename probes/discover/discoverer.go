@@ -14,6 +14,7 @@ var errClosed = errors.New("discoverer is closed")
 // any goroutine in between.
 type Discoverer struct {
 	found    func(*File)
+	judged   func(*File)
 	gone     func(Key)
 	interval time.Duration
 	inbox    *inbox
@@ -43,7 +44,7 @@ func New(cfg Config) (*Discoverer, error) {
 	in := newInbox()
 	in.searching.Store(compiled.Enabled)
 	return &Discoverer{
-		found: cfg.Found, gone: cfg.Gone, interval: cfg.Interval, inbox: in, holder: newHolder(in, s, cfg.Limits),
+		found: cfg.Found, judged: cfg.Judged, gone: cfg.Gone, interval: cfg.Interval, inbox: in, holder: newHolder(in, s, cfg.Limits),
 		search: s, followUps: &followUps{s, make(map[*process]struct{})},
 	}, nil
 }
@@ -90,8 +91,8 @@ func (d *Discoverer) applyReload() {
 // goneBudget is how long Run reports files as gone before it looks for new ones again. The kernel takes long to detach.
 const goneBudget = 100 * time.Millisecond
 
-// deliver calls Found for what is new, then Gone for what is not used any more. Once budget is used up, what is gone is
-// left for later; a budget of 0 has no limit.
+// deliver calls Found for what is new, then Judged and Gone for what was there. Once budget is used up, what is gone is left
+// for later; a budget of 0 has no limit.
 func (d *Discoverer) deliver(budget time.Duration) {
 	begin := time.Now()
 	for {
@@ -104,21 +105,13 @@ func (d *Discoverer) deliver(budget time.Duration) {
 		}
 		for i, e := range due {
 			start := time.Now()
-			if budget > 0 && e.gone && start.Sub(begin) > budget {
+			if budget > 0 && e.kind == gone && start.Sub(begin) > budget {
 				d.mu.Lock()
 				d.search.catalogue.events = append(due[i:], d.search.catalogue.events...)
 				d.mu.Unlock()
 				return
 			}
-			switch {
-			case !e.gone && d.found != nil:
-				d.found(&e.entry.File)
-			case e.gone && d.gone != nil:
-				d.gone(e.entry.Key)
-			}
-			if e.gone {
-				e.entry.open.Close()
-			}
+			d.call(e)
 			// Attaching and detaching count against the share of the owner whose files come and go.
 			d.mu.Lock()
 			e.entry.owner.spend(time.Since(start))
@@ -127,20 +120,37 @@ func (d *Discoverer) deliver(budget time.Duration) {
 	}
 }
 
+// call makes the call of an event. The file is a copy, since it may be judged again while it is used.
+func (d *Discoverer) call(e event) {
+	d.mu.Lock()
+	file := e.entry.File
+	d.mu.Unlock()
+	switch {
+	case e.kind == found && d.found != nil:
+		d.found(&file)
+	case e.kind == judged && d.judged != nil:
+		d.judged(&file)
+	case e.kind == gone && d.gone != nil:
+		d.gone(file.Key)
+	}
+	if e.kind == gone {
+		e.entry.open.Close()
+	}
+}
+
 // newFirst returns the events with new files first. A file that was gone before it was found again stays behind.
 func newFirst(events []event) []event {
-	var found, rest []event
+	var first, rest []event
 	goneBefore := make(map[Key]bool)
 	for _, e := range events {
-		switch {
-		case e.gone:
+		if e.kind == gone {
 			goneBefore[e.entry.Key] = true
+		}
+		if e.kind == found && !goneBefore[e.entry.Key] {
+			first = append(first, e)
+		} else {
 			rest = append(rest, e)
-		case goneBefore[e.entry.Key]:
-			rest = append(rest, e)
-		default:
-			found = append(found, e)
 		}
 	}
-	return append(found, rest...)
+	return append(first, rest...)
 }

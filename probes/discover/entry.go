@@ -43,11 +43,27 @@ type entry struct {
 // inode returns where the catalogue has the entry.
 func (e *entry) inode() host.Inode { return host.Inode{Device: e.Key.Device, Number: e.Key.Inode} }
 
-// same reports whether other, read from the same inode later, is no different.
-func (e *entry) same(other *entry) bool {
+// likeness is what an entry has in common with another one that was read from the same inode later.
+type likeness int
+
+const (
+	different likeness = iota
+	rejudged           // the content is the same, but not what is known about who can write it
+	same
+)
+
+// compare compares an entry with other, which was read from the same inode later.
+func (e *entry) compare(other *entry) likeness {
 	unwritten := e.status.Mtim == other.status.Mtim && e.status.Size == other.status.Size
-	return (unwritten || e.buildID != "") && other.refused == "" && e.trusts(other) && e.buildID == other.buildID &&
-		reflect.DeepEqual(e.Probes.Sites, other.Probes.Sites)
+	switch {
+	case other.refused != "" || e.buildID != other.buildID || !reflect.DeepEqual(e.Probes.Sites, other.Probes.Sites):
+		return different
+	case e.trusts(other) && (unwritten || e.buildID != ""):
+		return same
+	case unwritten:
+		return rejudged
+	}
+	return different
 }
 
 // trusts reports whether what is known about who can write the file stays valid. While the inode does not change, the best

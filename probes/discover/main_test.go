@@ -228,7 +228,7 @@ type watcher struct {
 
 	lock  sync.Mutex
 	files map[Key]*File
-	log   []string // "+path", "-path"
+	log   []string // "+path", "=path", "-path"
 	seen  chan struct{}
 }
 
@@ -241,6 +241,7 @@ func discover(t testing.TB, cfg Config, folders ...string) *watcher {
 	}
 	w := &watcher{monitor: cfg.Limits, files: make(map[Key]*File), seen: make(chan struct{}, 1)}
 	cfg.Found = func(f *File) { w.note("+", f) }
+	cfg.Judged = func(f *File) { w.note("=", f) }
 	cfg.Gone = func(k Key) { w.note("-", w.files[k]) }
 	for _, folder := range folders {
 		cfg.Allow = append(cfg.Allow, folder+"/**")
@@ -261,10 +262,10 @@ func discover(t testing.TB, cfg Config, folders ...string) *watcher {
 func (w *watcher) note(sign string, f *File) {
 	w.lock.Lock()
 	defer w.lock.Unlock()
-	if sign == "+" {
-		w.files[f.Key] = f
-	} else {
+	if sign == "-" {
 		delete(w.files, f.Key)
+	} else {
+		w.files[f.Key] = f
 	}
 	w.log = append(w.log, sign+f.Path)
 	select {

@@ -119,6 +119,19 @@ func (q *quotas) charge(e *entry, sign int) {
 	}
 }
 
+// judge counts a reported entry among those that not only root can write, or no more, as change makes it.
+func (q *quotas) judge(e *entry, change func()) {
+	count := func(sign int) {
+		if !e.RootOnly() {
+			q.distrusted.add(q.need(e), sign)
+			e.owner.distrusted.add(q.need(e), sign)
+		}
+	}
+	count(-1)
+	change()
+	count(1)
+}
+
 // exceeded returns the bound that keeps a file from being reported, nil if there is none or others can make room. A process
 // gets only part of its owner's limits: one with very many such files is suspicious.
 func (q *quotas) exceeded(e *entry, by *finder) *bound {

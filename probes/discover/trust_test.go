@@ -10,6 +10,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -117,21 +118,65 @@ func TestPathsTakeNoTrustAway(t *testing.T) {
 	}
 	for _, c := range []struct {
 		known, other *entry
-		want         bool
+		want         likeness
 	}{
-		{of(true, false, 1), of(true, false, 1), true},
-		{of(true, false, 1), of(false, true, 1), true},
-		{of(true, false, 1), of(true, true, 1), true},
-		{of(false, false, 1), of(false, true, 1), true},
-		{of(true, true, 1), of(true, false, 1), false},
-		{of(false, false, 1), of(true, true, 1), false},
-		{of(true, false, 1), of(false, false, 2), false},
-		{of(false, false, 1), of(true, false, 2), false},
-		{of(true, false, 1), of(true, false, 2), true},
+		{of(true, false, 1), of(true, false, 1), same},
+		{of(true, false, 1), of(false, true, 1), same},
+		{of(true, false, 1), of(true, true, 1), same},
+		{of(false, false, 1), of(false, true, 1), same},
+		{of(true, true, 1), of(true, false, 1), rejudged},
+		{of(false, false, 1), of(true, true, 1), rejudged},
+		{of(true, false, 1), of(false, false, 2), rejudged},
+		{of(false, false, 1), of(true, false, 2), rejudged},
+		{of(true, false, 1), of(true, false, 2), same},
 	} {
-		if got := c.known.same(c.other); got != c.want {
+		if got := c.known.compare(c.other); got != c.want {
 			t.Errorf("trusted %v, namespaced %v at %d, then %v, %v at %d: %v", c.known.Trusted, c.known.Namespaced,
 				c.known.status.Ctim.Sec, c.other.Trusted, c.other.Namespaced, c.other.status.Ctim.Sec, got)
 		}
 	}
+}
+
+// A file whose permissions change stays attached. One that is written as well is another file.
+func TestTrustChanges(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	host := t.TempDir()
+	path := sample(t, "sample", host, "usr/lib/lib.so")
+	mapper(t, path)
+	w := discover(t, Config{Rules: Rules{Enabled: true, Allow: []string{"/usr/lib/lib.so"}}, Root: host}, host)
+	distrusted := func() int { return w.search.catalogue.quotas.distrusted[ofFiles] }
+	look := func() { // as after an exec
+		t.Helper()
+		mapper(t, path)
+		w.scan(t)
+	}
+	chmod := func(mode os.FileMode) {
+		t.Helper()
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look()
+	if f := w.file(t, "/usr/lib/lib.so"); !f.Trusted || distrusted() != 0 {
+		t.Errorf("got %+v, %d distrusted", f, distrusted())
+	}
+	chmod(0o775)
+	look()
+	w.expect(t, "+/usr/lib/lib.so", "=/usr/lib/lib.so")
+	if f := w.file(t, "/usr/lib/lib.so"); f.Trusted || f.Distrust != "/usr/lib/lib.so can be written by others" || distrusted() != 1 {
+		t.Errorf("got %+v, %d distrusted", f, distrusted())
+	}
+	chmod(0o755)
+	look()
+	w.expect(t, "+/usr/lib/lib.so", "=/usr/lib/lib.so", "=/usr/lib/lib.so")
+	if f := w.file(t, "/usr/lib/lib.so"); !f.Trusted || f.Distrust != "" || distrusted() != 0 {
+		t.Errorf("got %+v, %d distrusted", f, distrusted())
+	}
+	chmod(0o775)
+	if err := os.Chtimes(path, time.Time{}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	look()
+	w.expect(t, "+/usr/lib/lib.so", "=/usr/lib/lib.so", "=/usr/lib/lib.so", "-/usr/lib/lib.so", "+/usr/lib/lib.so")
 }

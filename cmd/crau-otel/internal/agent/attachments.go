@@ -91,6 +91,7 @@ func (a *attachments) add(f *discover.File) {
 	file := &attached{path: f.Path, number: a.next, ended: make(chan struct{})}
 	a.next++
 	a.files[f.Key] = file
+	a.libraries.describe(file.number, describeLibrary(f).Attributes())
 	before := a.retiring[f.Key]
 	a.mu.Unlock()
 	if before != nil {
@@ -138,7 +139,6 @@ func (a *attachments) attach(f *discover.File, file *attached, content *os.File)
 		a.readAgain(f.Key)
 		return
 	}
-	a.libraries.describe(file.number, describeLibrary(f).Attributes())
 	a.addStrings(f, file.number, content)
 	for _, site := range a.tracer.Place(f.Probes.Sites) {
 		cookie, err := a.tracer.Add(site, file.number)
@@ -177,6 +177,19 @@ func (a *attachments) attach(f *discover.File, file *attached, content *os.File)
 	if unwanted {
 		a.detach(f.Key, file)
 	}
+}
+
+// judge notes who can write an attached file now. Trees that end from now on say so.
+func (a *attachments) judge(f *discover.File) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	file := a.files[f.Key]
+	if file == nil {
+		return
+	}
+	a.libraries.redescribe(file.number, describeLibrary(f).Attributes())
+	a.log.Info("who can write an attached file has changed", "file", file.path, "trusted", f.Trusted, "distrust", f.Distrust,
+		"namespaced", f.Namespaced)
 }
 
 // costs returns how many descriptors an attached file takes: its lease, and its links unless they are pinned.

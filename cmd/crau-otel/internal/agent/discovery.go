@@ -33,7 +33,7 @@ func newDiscovery(
 ) (*discovery, error) {
 	d := &discovery{code: code}
 	found, err := discover.New(discover.Config{
-		Log: log, Found: attached.add, Gone: attached.remove, Changed: d.changed, Rules: DiscoveryRules(cfg),
+		Log: log, Found: attached.add, Judged: attached.judge, Gone: attached.remove, Changed: d.changed, Rules: DiscoveryRules(cfg),
 		Limits: monitor, Descriptors: resources.Descriptors(), Costs: attached.costs(), MaxFacts: fitted.Facts,
 	})
 	if err != nil {

@@ -22,6 +22,8 @@ type handler struct {
 	next   atomic.Pointer[mapping.Rules] // rules to apply at the next tick
 	sensor *wire.Sensor
 
+	libraries *libraries // that the mapper asks about files
+
 	mu       sync.Mutex
 	stats    mapping.Stats
 	wire     wire.Stats
@@ -49,6 +51,9 @@ func (h *handler) Tick(now uint64) {
 	}
 	if next := h.next.Swap(nil); next != nil {
 		h.mapper.Reconfigure(*next)
+	}
+	if h.libraries.changed.Swap(false) {
+		h.mapper.LibrariesChanged()
 	}
 	h.sensor.Tick(now)
 	h.mapper.Tick(now)

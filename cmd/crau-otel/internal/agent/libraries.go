@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
 
@@ -21,6 +22,8 @@ type libraries struct {
 	mu         sync.RWMutex
 	attributes map[uint32][]attribute.KeyValue
 	retired    []uint32 // oldest first
+
+	changed atomic.Bool // what describes a file is not what it was
 }
 
 func newLibraries() *libraries { return &libraries{attributes: make(map[uint32][]attribute.KeyValue)} }
@@ -36,6 +39,12 @@ func (l *libraries) describe(number uint32, attrs []attribute.KeyValue) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.attributes[number] = attrs
+}
+
+// redescribe replaces the description of a file that trees may have.
+func (l *libraries) redescribe(number uint32, attrs []attribute.KeyValue) {
+	l.describe(number, attrs)
+	l.changed.Store(true)
 }
 
 // forget drops the description of a file at once.

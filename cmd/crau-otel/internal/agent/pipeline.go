@@ -86,7 +86,7 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 	}
 	p := &pipeline{
 		log: log, version: a.version, tracer: a.tracer, code: a.code, discovery: a.discovery,
-		handler: &handler{clock: tracer.NewClock()}, limits: a.limits, losses: newLosses(),
+		handler: &handler{clock: tracer.NewClock(), libraries: a.attachments.libraries}, limits: a.limits, losses: newLosses(),
 	}
 	if sender, ok := exporter.(reconnecter); ok {
 		p.senders = append(p.senders, sender)
@@ -130,7 +130,7 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 		ScopeVersion:    a.version,
 		Instance:        uuid.NewString(),
 		Wall:            p.handler.clock.Wall,
-		Library:         a.attachments.libraries.of,
+		Library:         p.handler.libraries.of,
 		Owner:           p.owner,
 		Code:            p.code.Of,
 		Whole:           func(t mapping.Tree) bool { return p.detail.Load().isWhole(t) },

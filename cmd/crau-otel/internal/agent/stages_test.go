@@ -116,7 +116,7 @@ func newStages(b *testing.B, detail string) *pipeline {
 	if err != nil {
 		b.Fatal(err)
 	}
-	p := &pipeline{handler: &handler{clock: tracer.NewClock()}, log: slog.New(slog.DiscardHandler)}
+	p := &pipeline{handler: &handler{clock: tracer.NewClock(), libraries: newLibraries()}, log: slog.New(slog.DiscardHandler)}
 	p.setKeep(cfg)
 	p.queue, err = export.NewQueue(export.Config{Exporter: exporter})
 	if err != nil {

@@ -73,24 +73,20 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 	if e != nil && e.limited != nil {
 		count = 0 // it was counted when it was refused before
 	}
-	like := different // it is judged again, or the inode has another file now
 	if e != nil && e.refused == "" {
-		like = e.compare(f.entry)
-	}
-	if e != nil && like == different {
-		c.retire(e)
-		e = nil
-	}
-	if like == rejudged {
-		c.judge(e, f.entry)
+		if like := e.compare(f.entry); like != different {
+			if like == rejudged {
+				c.judge(e, f.entry)
+			}
+			f.discard()
+			e.explicit = e.explicit || explicit
+			e.status = f.entry.status
+			c.remember(f, e, by.owner)
+			return e
+		}
 	}
 	if e != nil {
-		// The file changed in a way that does not matter here, or this is another path to it.
-		f.discard()
-		e.explicit = e.explicit || explicit
-		e.status = f.entry.status
-		c.remember(f, e, by.owner)
-		return e
+		c.retire(e) // it is judged again, or the inode has another file now
 	}
 
 	e = f.entry

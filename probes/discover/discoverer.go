@@ -37,14 +37,14 @@ func New(cfg Config) (*Discoverer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := newSearch(&cfg, compiled)
+	in := newInbox()
+	s, err := newSearch(&cfg, compiled, in)
 	if err != nil {
 		return nil, err
 	}
-	in := newInbox()
 	in.searching.Store(compiled.Enabled)
 	return &Discoverer{
-		found: cfg.Found, judged: cfg.Judged, gone: cfg.Gone, interval: cfg.Interval, inbox: in, holder: newHolder(in, s, cfg.Limits),
+		found: cfg.Found, judged: cfg.Judged, gone: cfg.Gone, interval: cfg.Interval, inbox: in, holder: newHolder(in, s),
 		search: s, followUps: &followUps{s, make(map[*process]struct{})},
 	}, nil
 }

@@ -51,7 +51,7 @@ func TestDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w := discover(t, Config{Rules: Rules{Enabled: true}, Root: host}, "/usr", "/opt")
+	w := discover(t, Config{Rules: Rules{Enabled: true}, Root: host}, "/usr", "/opt/app", "/opt/other")
 	w.scan(t)
 	w.expect(t, "+/usr/lib/x86_64-linux-gnu/libfirst.so.1.2", "+/opt/app/lib/libsecond.so", "+/opt/other/libthird.so")
 	if f := w.file(t, "/opt/app/lib/libsecond.so"); f.Cgroup != "" || f.Key.Inode != inodeOf(t, filepath.Join(host, f.Path)) {

@@ -42,15 +42,12 @@ func (s *search) step() bool {
 // look finds out what a process will map, or else what it maps. Files that are not known go to the backlog, of which each
 // call opens some. It returns whether the process is to be looked at once more.
 func (s *search) look(p *process, now time.Time) (again bool) {
-	if now.Before(p.silence.until) {
-		return false // due again then
-	}
-	if exe := p.program; exe != nil {
-		p.program = nil
-		s.resolver.resolve(p, exe, now)
+	silent := now.Before(p.silence.until)
+	if p.program != nil && (p.gone || !silent) {
+		s.resolver.resolve(p, s.held.take(p), now)
 		return true // what was found is delivered before the maps are read
 	}
-	if p.gone {
+	if p.gone || silent { // due again then
 		return false
 	}
 	if len(p.backlog) == 0 || p.stale {
@@ -88,6 +85,7 @@ func (s *search) applyMaps(p *process, result *mapsResult) {
 	if p.gone {
 		return
 	}
+	p.unseen = false
 	p.namespace, p.root = result.namespace, result.root
 	s.processes.move(p, result.user, result.cgroup)
 	if result.ignored {
@@ -236,7 +234,7 @@ func (s *search) arrive(p *process, at *sighting, f finding) {
 // learn adds a finding to the catalogue, and returns its entry if it has probes.
 func (s *search) learn(f finding, by *finder, explicit bool) *entry {
 	if f.written && f.entry != nil {
-		s.rewrites.add(f.entry)
+		s.rewrites.add(f.entry, by.owner)
 	}
 	if f.entry != nil && !explicit && s.rules.denies(f.entry.Path) {
 		if f.entry.unread {

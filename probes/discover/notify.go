@@ -115,10 +115,7 @@ func (f *followUps) visit(n notes, now time.Time) {
 		if p == nil {
 			p = s.processes.add(exe.pid, exe.cgroup)
 		}
-		if p.program != nil { // it executes one program after the other
-			p.program.close()
-		}
-		p.program = exe
+		p.unseen = !s.held.put(p, exe)
 		s.turns.revisit(p)
 	}
 	if n.overflow { // a pass finds what was not noted

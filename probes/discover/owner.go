@@ -31,6 +31,7 @@ type owner struct {
 	refusals   int   // refused files first seen in its processes
 	mapped     int   // files that its processes map
 	facts      int   // files without probes that are remembered for it
+	held       int   // executed programs that wait to be resolved
 
 	spent      time.Duration // time that counts against its share
 	spentSince time.Time     // when spent was up to date
@@ -51,7 +52,7 @@ func (o *owner) affordable(now time.Time) bool {
 
 // unused reports whether nothing refers to the owner any more.
 func (o *owner) unused() bool {
-	return o.processes == 0 && o.reported[ofFiles] == 0 && o.refusals == 0 && o.facts == 0 && o.spent <= 0
+	return o.processes == 0 && o.reported[ofFiles] == 0 && o.refusals == 0 && o.facts == 0 && o.held == 0 && o.spent <= 0
 }
 
 // finder is what files are first seen in: a process, or the host's disk.

@@ -48,6 +48,7 @@ type process struct {
 
 	silence silence
 	program *program // executed, not yet resolved
+	unseen  bool     // it has executed a program that is not held, and its maps were not read since
 
 	files   []mapped // by id
 	backlog []sighting

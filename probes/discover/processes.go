@@ -21,10 +21,11 @@ const (
 
 // processes are all processes of the host, and notices which of them change.
 type processes struct {
-	turns *turns
-	table map[host.Process]*process
-	proc  *os.File
-	load  *os.File // /proc/loadavg; nil if it is not the kernel's
+	turns  *turns
+	misses *misses
+	table  map[host.Process]*process
+	proc   *os.File
+	load   *os.File // /proc/loadavg; nil if it is not the kernel's
 
 	round      uint32 // of listing the processes
 	listed     uint64 // the last process that was started before that
@@ -35,13 +36,13 @@ type processes struct {
 }
 
 // newProcesses returns an empty table. watch says whether to keep the statm of processes open.
-func newProcesses(t *turns, watch bool) (*processes, error) {
+func newProcesses(t *turns, m *misses, watch bool) (*processes, error) {
 	proc, err := os.Open("/proc")
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
 	}
 	ps := &processes{
-		turns: t, table: make(map[host.Process]*process), proc: proc, load: openLoad(),
+		turns: t, misses: m, table: make(map[host.Process]*process), proc: proc, load: openLoad(),
 		buffer: make([]byte, bufferSize), listing: make([]byte, bufferSize),
 	}
 	if watch {
@@ -72,9 +73,6 @@ func openLoad() *os.File {
 func (ps *processes) close() error {
 	for _, p := range ps.table {
 		ps.unwatch(p)
-		if p.program != nil {
-			p.program.close()
-		}
 	}
 	var err error
 	if ps.load != nil {
@@ -147,8 +145,13 @@ func (ps *processes) add(pid host.Process, cgroup string) *process {
 	return p
 }
 
-// drop stops watching a process.
+// drop stops watching a process. The program that it holds is resolved all the same.
 func (ps *processes) drop(p *process) {
+	if p.program != nil {
+		ps.turns.enqueue(p)
+	} else if p.unseen {
+		ps.misses.note(p.owner.inLimits())
+	}
 	p.gone = true
 	ps.unwatch(p)
 	p.release()

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	maxPrograms    = 256         // executed programs that wait to be resolved, which hold two descriptors each
+	maxPrograms    = 128         // executed programs that wait to be noted or resolved, which hold two descriptors each
 	maxExecuted    = 1024        // executions that wait to be noted
 	resolvedFor    = time.Minute // for which the files of a program are not looked for again
 	maxResolved    = 4096
@@ -36,6 +36,7 @@ type program struct {
 	inode     host.Inode
 	changed   int64
 	environ   map[string]string // of libraryPath and preload
+	owner     *owner            // whose share it counts against while it waits to be resolved
 }
 
 // The variables that name libraries.
@@ -70,21 +71,73 @@ func (p *program) close() {
 	unix.Close(p.root)
 }
 
+// held are the programs that wait to be resolved. A process has one at most, the last that it executed.
+type held struct {
+	most, count int
+}
+
+// put has a process hold a program. It returns false, and closes the program, if the owner of the process holds so many
+// that the rest is left to others.
+func (h *held) put(p *process, exe *program) bool {
+	h.drop(p)
+	if p.owner.held >= h.most-h.count {
+		exe.close()
+		return false
+	}
+	h.count++
+	p.owner.held++
+	exe.owner = p.owner
+	p.program = exe
+	return true
+}
+
+// take returns the program that a process holds, which is the caller's to close; nil if there is none.
+func (h *held) take(p *process) *program {
+	exe := p.program
+	if exe != nil {
+		h.count--
+		exe.owner.held--
+		p.program = nil
+	}
+	return exe
+}
+
+// drop has a process hold no program.
+func (h *held) drop(p *process) {
+	if exe := h.take(p); exe != nil {
+		exe.close()
+	}
+}
+
+// misses notes programs that had ended before it was known which files they use.
+type misses struct {
+	inbox  *inbox
+	limits *limits.Monitor
+	log    *slog.Logger
+}
+
+func (m *misses) note(of limits.Owner) {
+	m.inbox.miss()
+	if count, due := m.limits.Reached(limits.Unseen, of, 1); due {
+		m.log.Warn("programs ended before it was known which files they use; their files are traced once they are found",
+			"owner", of.Name, "owner_class", of.Class, "count", count)
+	}
+}
+
 // holder opens executed programs as soon as they are reported, whatever else goes on.
 type holder struct {
 	inbox    *inbox
 	helpers  *host.Helpers
 	locator  *locator
-	limits   *limits.Monitor
-	log      *slog.Logger
+	misses   *misses
 	executed chan Executed
 	stop     chan struct{}
 	done     chan struct{}
 }
 
-func newHolder(b *inbox, s *search, m *limits.Monitor) *holder {
+func newHolder(b *inbox, s *search) *holder {
 	h := &holder{
-		inbox: b, helpers: s.helpers, locator: s.turns.locator, limits: m, log: s.log, executed: make(chan Executed, maxExecuted),
+		inbox: b, helpers: s.helpers, locator: s.turns.locator, misses: s.misses, executed: make(chan Executed, maxExecuted),
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	go h.run()
@@ -149,12 +202,8 @@ func (h *holder) hold(e Executed) {
 
 // miss notes a program that had ended before it could be looked at.
 func (h *holder) miss(e Executed) {
-	h.inbox.miss()
 	name, class := h.locator.locateNumber(e.User, e.Cgroup)
-	if count, due := h.limits.Reached(limits.Unseen, limits.Owner{Name: name, Class: class}, 1); due {
-		h.log.Warn("programs ended before it was known which files they use; their files are traced once they are found",
-			"owner", name, "owner_class", class, "count", count)
-	}
+	h.misses.note(limits.Owner{Name: name, Class: class})
 }
 
 // resolution identifies what the files of a program depend on.
@@ -200,6 +249,9 @@ func (r *resolver) resolve(p *process, exe *program, now time.Time) {
 	})
 	if !asked {
 		exe.close()
+		if p.gone {
+			r.search.misses.note(p.owner.inLimits())
+		}
 	}
 }
 

@@ -4,11 +4,14 @@ package discover
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/probes/host"
@@ -87,6 +90,78 @@ func runHeld(t *testing.T, cmd *exec.Cmd) *program {
 		t.Fatalf("hold the program: %v", err)
 	}
 	return p
+}
+
+// TestProgramOfASilentProcess ends while it is set aside: what it executed is looked at all the same, and not held any more.
+func TestProgramOfASilentProcess(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	dir := t.TempDir()
+	path := sample(t, "sample-static", dir, "program")
+	w := discover(t, Config{Rules: Rules{Enabled: true}, Interval: time.Hour}, dir)
+	cmd := exec.Command(path)
+	cmd.SysProcAttr = &syscall.SysProcAttr{}
+	exe := runHeld(t, cmd)
+	w.followUps.visit(notes{programs: []*program{exe}}, time.Now())
+	p := w.search.processes.table[exe.pid]
+	p.silence.until = time.Now().Add(time.Hour)
+	for w.step() {
+	}
+	w.expect(t)
+	if p.program != exe || w.search.held.count != 1 || p.owner.held != 1 {
+		t.Fatalf("the process holds %v, of %d programs in all and %d of its owner", p.program, w.search.held.count, p.owner.held)
+	}
+	w.search.processes.drop(p)
+	for w.step() {
+	}
+	w.expect(t, "+"+path)
+	if w.search.held.count != 0 || p.owner.held != 0 || w.Stats().MissedPrograms != 0 {
+		t.Errorf("%d programs are held, %d of the owner, %d missed", w.search.held.count, p.owner.held, w.Stats().MissedPrograms)
+	}
+}
+
+// TestHeldPrograms has one owner execute programs faster than they are looked at: others can have theirs held, and what is
+// not held and ends unseen is counted.
+func TestHeldPrograms(t *testing.T) {
+	t.Parallel()
+	w := discover(t, Config{Rules: Rules{Enabled: true}, Interval: time.Hour})
+	s := w.search
+	next := host.Process(1 << 22) // no process has such a number
+	execute := func(of *owner) (p *process) {
+		t.Helper()
+		next++
+		exe := &program{pid: next}
+		for _, fd := range []*int{&exe.file, &exe.root} {
+			var err error
+			if *fd, err = unix.Open(os.DevNull, unix.O_PATH, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p = s.processes.add(next, "/")
+		p.owner.processes--
+		of.processes++
+		p.owner = of
+		w.followUps.visit(notes{programs: []*program{exe}}, time.Now())
+		return p
+	}
+	greedy, modest := &owner{name: "greedy", spent: time.Hour}, &owner{name: "modest", spent: time.Hour}
+	kept := 0
+	var last *process
+	for range 3 * s.held.most {
+		if last = execute(greedy); last.program != nil {
+			kept++
+		}
+	}
+	if kept != s.held.most/2 || last.program != nil {
+		t.Errorf("the greedy owner has %d programs held of %d", kept, s.held.most)
+	}
+	if p := execute(modest); p.program == nil {
+		t.Error("nothing is left for the modest owner")
+	}
+	s.processes.drop(last)
+	if n := w.Stats().MissedPrograms; n != 1 {
+		t.Errorf("%d programs were missed, want 1", n)
+	}
 }
 
 // TestMissedPrograms counts programs that have ended before they can be looked at.

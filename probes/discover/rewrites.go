@@ -19,6 +19,7 @@ const (
 // rewrite is a file that is to be read again, since it was overwritten or is open for writing.
 type rewrite struct {
 	entry *entry // what the file was
+	owner *owner // whose share it counts against
 	fd    int
 	next  time.Time
 	wait  time.Duration // after the next reading
@@ -42,21 +43,30 @@ func (r *rewrites) close() {
 	clear(r.pending)
 }
 
-// add schedules the reading of an entry's file.
-func (r *rewrites) add(e *entry) {
-	if len(r.pending) >= maxRewrites || r.pending[e.inode()] != nil || e.open == nil {
-		return // a process that maps the file leads to it
+// add schedules the reading of an entry's file for an owner.
+func (r *rewrites) add(e *entry, of *owner) {
+	if r.pending[e.inode()] != nil || e.open == nil {
+		return
+	}
+	own := 0
+	for _, w := range r.pending {
+		if w.owner == of {
+			own++
+		}
+	}
+	if own >= maxRewrites-len(r.pending) { // the rest is left to others; a pass leads to the file
+		return
 	}
 	fd, err := unix.FcntlInt(e.open.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return
 	}
-	r.pending[e.inode()] = &rewrite{entry: e, fd: fd, wait: minRewait}
+	r.pending[e.inode()] = &rewrite{entry: e, owner: of, fd: fd, wait: minRewait}
 }
 
 // overwritten reports an entry as gone and schedules its reading as a new file.
 func (r *rewrites) overwritten(e *entry) {
-	r.add(e)
+	r.add(e, e.owner)
 	r.search.catalogue.retire(e)
 }
 
@@ -77,7 +87,7 @@ func (r *rewrites) check() {
 			},
 			Answered: func() {
 				if !e.retired && now.Ino != 0 && now.Ctim != e.status.Ctim {
-					r.add(e)
+					r.add(e, e.owner)
 				}
 			},
 		})

@@ -46,6 +46,8 @@ type search struct {
 	turns     *turns
 	processes *processes
 	resolver  *resolver
+	held      held
+	misses    *misses
 	disk      *disk
 	rewrites  *rewrites
 	urgent    bool                               // what is asked now is about a program that was just executed
@@ -55,16 +57,17 @@ type search struct {
 	swept     time.Time                          // when old facts were dropped
 }
 
-func newSearch(cfg *Config, r *rules) (*search, error) {
-	s := &search{log: cfg.Log, rules: r, changed: cfg.Changed}
+func newSearch(cfg *Config, r *rules, in *inbox) (*search, error) {
+	s := &search{log: cfg.Log, rules: r, changed: cfg.Changed, misses: &misses{in, cfg.Limits, cfg.Log}}
 	s.perTurn = max(1, min(maxPerTurn, working(cfg.Descriptors)/4))
+	s.held.most = max(2, min(maxPrograms, working(cfg.Descriptors)/8))
 	var err error
 	if s.view, err = openHost(cfg.Root); err != nil {
 		return nil, err
 	}
 	locator := newLocator()
 	s.turns = newTurns(locator)
-	if s.processes, err = newProcesses(s.turns, cfg.Changed == nil); err != nil {
+	if s.processes, err = newProcesses(s.turns, s.misses, cfg.Changed == nil); err != nil {
 		return nil, errors.Join(err, s.view.folder.Close(), locator.close())
 	}
 	s.helpers = host.NewHelpers(host.HelpersConfig{Log: cfg.Log})
@@ -78,6 +81,14 @@ func newSearch(cfg *Config, r *rules) (*search, error) {
 func (s *search) close() error {
 	s.helpers.Close()
 	s.rewrites.close()
+	for _, p := range s.processes.table {
+		s.held.drop(p)
+	}
+	for _, q := range s.turns.queues {
+		for _, p := range q.processes { // some are gone
+			s.held.drop(p)
+		}
+	}
 	errs := s.catalogue.close()
 	return errors.Join(append(errs, s.processes.close(), s.view.folder.Close(), s.turns.locator.close())...)
 }

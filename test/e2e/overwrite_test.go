@@ -64,6 +64,28 @@ func TestOverwrittenLibraryHarmsNoProgram(t *testing.T) {
 	}
 }
 
+// Somebody opens an attached file for writing again and again, and writes nothing: it is the same file each time. Each time
+// it is let go of as a whole, and no hit is reported twice.
+func TestFileOpenedForWritingAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	program := ownSample(t)
+	a := trace(t, program)
+	const times = 12
+	for i := range times {
+		file, err := os.OpenFile(program, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := file.Close(); err != nil {
+			t.Fatal(err)
+		}
+		a.WaitLogs("msg=attached file="+program, i+1)
+	}
+	a.WaitLogs("msg=detached file="+program, times)
+	hits := harness.RunSample(t, program, "--count", "20", "--rate", "100")
+	a.Stop().CheckExact(t, hits)
+}
+
 // Who cannot get the lease must not attach: the file is open for writing.
 func TestFileThatIsBeingWrittenIsAttachedLater(t *testing.T) {
 	t.Parallel()

@@ -43,10 +43,10 @@ type attachments struct {
 	level    slog.Level // at which attaching and detaching is logged
 	closed   bool
 	files    map[discover.Key]*attached
-	next     uint32                     // number of the next file; none is used twice
-	retiring map[discover.Key]*attached // detached, but their sites are still registered
-	detached []string                   // paths of detached files that are yet to be checked
-	found    *discover.Discoverer       // where the files come from; nil before there is one
+	next     uint32                       // number of the next file; none is used twice
+	retiring map[discover.Key][]*attached // being detached, or detached a moment ago: their sites are still registered
+	detached []string                     // paths of detached files that are yet to be checked
+	found    *discover.Discoverer         // where the files come from; nil before there is one
 }
 
 // attached is a file that is attached or being attached.
@@ -68,7 +68,7 @@ type attached struct {
 func newAttachments(t *tracer.Tracer, monitor *limits.Monitor, log *slog.Logger) *attachments {
 	a := &attachments{
 		tracer: t, leases: leases.New(), libraries: newLibraries(), limits: monitor, log: log, level: slog.LevelDebug,
-		files: make(map[discover.Key]*attached), retiring: make(map[discover.Key]*attached),
+		files: make(map[discover.Key]*attached), retiring: make(map[discover.Key][]*attached),
 	}
 	var err error
 	if a.links, err = links.New(); err != nil {
@@ -92,10 +92,10 @@ func (a *attachments) add(f *discover.File) {
 	a.next++
 	a.files[f.Key] = file
 	a.libraries.describe(file.number, describeLibrary(f).Attributes())
-	before := a.retiring[f.Key]
+	before := slices.Clone(a.retiring[f.Key])
 	a.mu.Unlock()
-	if before != nil {
-		a.retire(f.Key, before) // otherwise hits are reported twice until the kernel has detached the file
+	for _, old := range before {
+		a.retire(f.Key, old) // otherwise hits are reported twice until the kernel has detached the file
 	}
 
 	content, err := f.Dup() // attaching may take longer than discovery keeps the file open

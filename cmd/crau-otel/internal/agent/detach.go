@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/links"
@@ -44,17 +45,15 @@ func (a *attachments) remove(key discover.Key) {
 // detach detaches an attached file without waiting.
 func (a *attachments) detach(key discover.Key, file *attached) {
 	a.checkLater(file.path)
+	a.mu.Lock()
+	a.retiring[key] = append(a.retiring[key], file)
+	a.mu.Unlock()
 	file.held.Detach(func(err error) {
 		if err != nil {
 			a.log.Warn("not all probes detached", "file", file.path, "error", err)
-			return // its sites may still fire
-		}
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if a.closed {
+			a.stopRetiring(key, file) // its sites may still fire
 			return
 		}
-		a.retiring[key] = file
 		time.AfterFunc(retireAfter, func() { a.retire(key, file) })
 	})
 }
@@ -62,18 +61,29 @@ func (a *attachments) detach(key discover.Key, file *attached) {
 // retire unregisters the sites of a detached file. Its library stays described for a while, because trees with its spans
 // may be open.
 func (a *attachments) retire(key discover.Key, file *attached) {
-	a.mu.Lock()
-	due := a.retiring[key] == file && !a.closed
-	if due {
-		delete(a.retiring, key)
+	if !a.stopRetiring(key, file) {
+		return
 	}
+	a.release(file)
+	a.mu.Lock()
 	level := a.level
 	a.mu.Unlock()
-	if due {
-		a.release(file)
-		a.log.Log(context.Background(), level, "detached", "file", file.path)
-		a.libraries.retire(file.number)
+	a.log.Log(context.Background(), level, "detached", "file", file.path)
+	a.libraries.retire(file.number)
+}
+
+// stopRetiring takes a file from those whose sites are still registered, and reports whether it was one.
+func (a *attachments) stopRetiring(key discover.Key, file *attached) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	i := slices.Index(a.retiring[key], file)
+	if i < 0 || a.closed {
+		return false
 	}
+	if a.retiring[key] = slices.Delete(a.retiring[key], i, i+1); len(a.retiring[key]) == 0 {
+		delete(a.retiring, key)
+	}
+	return true
 }
 
 // checkLater schedules a warning for the case that the kernel cannot finish detaching a file.

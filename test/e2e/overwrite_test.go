@@ -65,7 +65,7 @@ func TestOverwrittenLibraryHarmsNoProgram(t *testing.T) {
 }
 
 // Somebody opens an attached file for writing again and again, and writes nothing: it is the same file each time. Each time
-// it is let go of as a whole, and no hit is reported twice.
+// it is detached as a whole, and no hit is reported twice.
 func TestFileOpenedForWritingAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	program := ownSample(t)

@@ -315,6 +315,50 @@ func concat(parts ...[]event.Event) []event.Event {
 	return all
 }
 
+// A socket that is used again opens the context of an earlier handshake again, which is whole: the wire reports no pieces.
+func TestHandshakesOfOneSocketStayApart(t *testing.T) {
+	t.Parallel()
+	var trees []Tree
+	m, err := New(Config{Wall: func(boot uint64) time.Time { return time.Unix(0, int64(boot)) }, Sink: func(tr Tree) { trees = append(trees, tr.Clone()) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := uint64(time.Hour)
+	handle := func(events ...event.Event) {
+		for _, ev := range events {
+			now++
+			ev.Time = now
+			m.Handle(&ev)
+		}
+	}
+	for _, coupled := range []bool{false, true} {
+		trees = nil
+		before, after := libraryHandshake(0x11ec)
+		if coupled {
+			handle(before...)
+		}
+		handle(wireHandshake(0x11ec)...)
+		if coupled {
+			handle(after...)
+			handle(onWire(event.ContextEnd, wireRoot, 0))
+		}
+		now += uint64(defaultIdleTimeout) - 100
+		again := wireHandshake(0x001d)
+		handle(again[0])
+		m.Tick(now + 200) // returns
+		handle(again[1:]...)
+		handle(onWire(event.ContextEnd, wireRoot, 0))
+		now += uint64(2 * defaultIdleTimeout)
+		m.Tick(now)
+		if len(trees) != 2 {
+			t.Fatalf("coupled %t: %d trees, want 2", coupled, len(trees))
+		}
+		source := map[bool]string{false: "wire", true: "probe+wire"}[coupled]
+		checkRoot(t, &trees[0], map[string]string{"tls.group.name": "X25519MLKEM768", "crypto.source": source, "crypto.handshake.pieces": ""})
+		checkRoot(t, &trees[1], map[string]string{"tls.group.name": "x25519", "crypto.source": "wire", "crypto.handshake.pieces": ""})
+	}
+}
+
 // A peer that takes its time does not split a handshake: the wire reports when it ends.
 func TestWireWaitsForASlowAnswer(t *testing.T) {
 	t.Parallel()

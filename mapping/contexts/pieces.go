@@ -136,12 +136,12 @@ func (t *Tracker) merge(first, piece *tree, method shape.JoinMethod) *context {
 }
 
 // supersedeTree is called when a root's id is opened again as a root. A handshake that may get further pieces stays
-// open; anything else is finished.
+// open; anything else is finished. The wire reports handshakes whole.
 func (t *Tracker) supersedeTree(tr *tree) {
 	root := tr.root()
 	switch {
 	case tr.pieces.session.id != 0, tr.isWaiting():
-	case root.class() == schema.ClassTLSHandshake && root.parentage == shape.ParentCertain && !root.self:
+	case root.class() == schema.ClassTLSHandshake && root.parentage == shape.ParentCertain && !root.self && root.file != event.Wire:
 		t.endPiece(tr)
 	default:
 		t.finish(tr, shape.EndSuperseded)

@@ -31,7 +31,7 @@ func TestTrustThatChangesCutsNoHandshake(t *testing.T) {
 	cmd.Stdout = &out
 	harness.StartProgram(t, cmd)
 	look := func() { _ = exec.Command(program, "--help").Run() } // has the file looked at
-	const changed = `msg="who can write an attached file has changed"`
+	const changed = `msg="trust in an attached file has changed"`
 	for i, mode := range []os.FileMode{0o775, 0o755} {
 		if err := os.Chmod(program, mode); err != nil {
 			t.Fatal(err)

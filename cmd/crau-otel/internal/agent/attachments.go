@@ -188,7 +188,7 @@ func (a *attachments) judge(f *discover.File) {
 		return
 	}
 	a.libraries.redescribe(file.number, describeLibrary(f).Attributes())
-	a.log.Info("who can write an attached file has changed", "file", file.path, "trusted", f.Trusted, "distrust", f.Distrust,
+	a.log.Info("trust in an attached file has changed", "file", file.path, "trusted", f.Trusted, "distrust", f.Distrust,
 		"namespaced", f.Namespaced)
 }
 

@@ -73,7 +73,7 @@ func TestForkFloodCostsOthersNothing(t *testing.T) {
 	attack := harness.Compile(t, "../..", filepath.Join(dir, "attack"), "../adversary/testdata/attack.c")
 	r := harness.Receive(t, harness.ReceiverConfig{})
 	a := startAgent(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.Endpoint()},
-		"--ring-size", "2MiB", "--library", sample, "--library", attack)
+		"--ring-size", "256KiB", "--library", sample, "--library", attack)
 	forks := harness.StartProgram(t, as(attacker, attack, "forks"))
 	t.Cleanup(func() { _ = syscall.Kill(-forks.Process.Pid, syscall.SIGKILL) })
 	time.Sleep(time.Second)

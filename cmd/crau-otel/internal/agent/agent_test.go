@@ -58,13 +58,14 @@ type running struct {
 	ended chan error
 }
 
-// start starts an agent with discovery off and the console exporter, as modified by change, and waits until it is
+// start starts an agent with discovery and wire off and the console exporter, as modified by change, and waits until it is
 // ready.
 func start(t *testing.T, change func(*Config)) *running {
 	t.Helper()
 	harness.RequireBPF(t)
 	c := Config{Config: config.Default(), Version: "v0.0.0-test", Level: new(slog.LevelVar)}
 	c.Config.Discovery.Enabled = false
+	c.Config.Wire.Enabled = false // others' connections are no part of a test
 	c.Config.Exporter = config.ExporterConsole
 	c.Config.Sandbox = false // for this process runs other tests too
 	r := &running{spans: filepath.Join(t.TempDir(), "spans"), ended: make(chan error, 1)}

@@ -62,14 +62,24 @@ func libraryHandshake(group uint64) (before, after []event.Event) {
 	return before, after
 }
 
+// newCollector returns a mapper that adds what it maps to trees.
+func newCollector(t *testing.T, trees *[]Tree) *Mapper {
+	t.Helper()
+	m, err := New(Config{
+		Wall: func(boot uint64) time.Time { return time.Unix(0, int64(boot)) },
+		Sink: func(tr Tree) { *trees = append(*trees, tr.Clone()) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 // mapAll returns the trees of events, and what the mapper counted.
 func mapAll(t *testing.T, events ...event.Event) ([]Tree, Stats) {
 	t.Helper()
 	var trees []Tree
-	m, err := New(Config{Wall: func(boot uint64) time.Time { return time.Unix(0, int64(boot)) }, Sink: func(tr Tree) { trees = append(trees, tr.Clone()) }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := newCollector(t, &trees)
 	for i := range events {
 		events[i].Time = uint64(i + 1)
 		m.Handle(&events[i])
@@ -319,10 +329,7 @@ func concat(parts ...[]event.Event) []event.Event {
 func TestHandshakesOfOneSocketStayApart(t *testing.T) {
 	t.Parallel()
 	var trees []Tree
-	m, err := New(Config{Wall: func(boot uint64) time.Time { return time.Unix(0, int64(boot)) }, Sink: func(tr Tree) { trees = append(trees, tr.Clone()) }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := newCollector(t, &trees)
 	now := uint64(time.Hour)
 	handle := func(events ...event.Event) {
 		for _, ev := range events {
@@ -363,10 +370,7 @@ func TestHandshakesOfOneSocketStayApart(t *testing.T) {
 func TestWireWaitsForASlowAnswer(t *testing.T) {
 	t.Parallel()
 	var trees []Tree
-	m, err := New(Config{Wall: func(boot uint64) time.Time { return time.Unix(0, int64(boot)) }, Sink: func(tr Tree) { trees = append(trees, tr.Clone()) }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := newCollector(t, &trees)
 	for i, ev := range append(wireHandshake(0x11ec), onWire(event.ContextEnd, wireRoot, 0)) {
 		ev.Time = uint64(i+1) * uint64(10*time.Second)
 		m.Handle(&ev)

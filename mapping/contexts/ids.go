@@ -34,6 +34,9 @@ func (th *thread) contextFor(id uint64, file uint32) *context {
 
 // setContext makes c the context that its file refers to by its id.
 func (th *thread) setContext(c *context) {
+	if len(th.open) == 0 {
+		th.process.threads[th.id] = th // it may have been forgotten with its last context
+	}
 	newest := th.open[c.id]
 	th.open[c.id], c.sameID = c, newest
 	for before, n := c, 1; before.sameID != nil; n++ {

@@ -98,9 +98,6 @@ func (t *Tracker) settle(c *context, name schema.Name) {
 // openRoot opens a context as a new tree, which supersedes an older tree of the same id.
 func (t *Tracker) openRoot(th *thread, ev *event.Event, newest *context, parentage shape.Parentage) *context {
 	t.replace(newest)
-	if fromWire(ev) {
-		th.process.threads[th.id] = th // forgotten with the last context of a connection
-	}
 	return t.openTree(th, ev, parentage)
 }
 

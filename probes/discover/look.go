@@ -233,7 +233,7 @@ func (s *search) arrive(p *process, at *sighting, f finding) {
 
 // learn adds a finding to the catalogue, and returns its entry if it has probes.
 func (s *search) learn(f finding, by *finder, explicit bool) *entry {
-	if f.written && f.entry != nil {
+	if f.written {
 		s.rewrites.add(f.entry, by.owner)
 	}
 	if f.entry != nil && !explicit && s.rules.denies(f.entry.Path) {

@@ -24,7 +24,8 @@ func TestTrustThatChangesCutsNoHandshake(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	program := harness.Copy(t, samplePath, filepath.Join(dir, unique(t, "sample")))
-	a := startAgent(t, []string{"CRAU_DISCOVERY_ENABLED=true", "CRAU_DISCOVERY_ALLOW=" + dir + "/**"}, append(asJSON, "--library", program)...)
+	a := startAgent(t, []string{"CRAU_DISCOVERY_ENABLED=true", "CRAU_DISCOVERY_ALLOW=" + dir + "/**"},
+		append(asJSON, "--library", program)...)
 	const pairs = 1500
 	var out strings.Builder
 	cmd := exec.Command(program, "--count", strconv.Itoa(pairs), "--rate", "500")

@@ -58,8 +58,8 @@ type running struct {
 	ended chan error
 }
 
-// start starts an agent with discovery and wire off and the console exporter, as modified by change, and waits until it is
-// ready.
+// start starts an agent with discovery and wire off and the console exporter, as modified by change, and waits until it
+// is ready.
 func start(t *testing.T, change func(*Config)) *running {
 	t.Helper()
 	harness.RequireBPF(t)

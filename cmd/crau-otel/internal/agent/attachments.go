@@ -187,7 +187,7 @@ func (a *attachments) judge(f *discover.File) {
 	if file == nil {
 		return
 	}
-	a.libraries.redescribe(file.number, describeLibrary(f).Attributes())
+	a.libraries.describe(file.number, describeLibrary(f).Attributes())
 	a.log.Info("trust in an attached file has changed", "file", file.path, "trusted", f.Trusted, "distrust", f.Distrust,
 		"namespaced", f.Namespaced)
 }

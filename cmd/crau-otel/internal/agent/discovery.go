@@ -33,8 +33,8 @@ func newDiscovery(
 ) (*discovery, error) {
 	d := &discovery{code: code}
 	found, err := discover.New(discover.Config{
-		Log: log, Found: attached.add, Judged: attached.judge, Gone: attached.remove, Changed: d.changed, Rules: DiscoveryRules(cfg),
-		Limits: monitor, Descriptors: resources.Descriptors(), Costs: attached.costs(), MaxFacts: fitted.Facts,
+		Log: log, Found: attached.add, Judged: attached.judge, Gone: attached.remove, Changed: d.changed,
+		Rules: DiscoveryRules(cfg), Limits: monitor, Descriptors: resources.Descriptors(), Costs: attached.costs(), MaxFacts: fitted.Facts,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("discovery: %w", err)

@@ -23,7 +23,7 @@ type libraries struct {
 	attributes map[uint32][]attribute.KeyValue
 	retired    []uint32 // oldest first
 
-	changed atomic.Bool // what describes a file is not what it was
+	changed atomic.Bool // a description was replaced
 }
 
 func newLibraries() *libraries { return &libraries{attributes: make(map[uint32][]attribute.KeyValue)} }
@@ -35,16 +35,14 @@ func (l *libraries) of(number uint32) []attribute.KeyValue {
 	return l.attributes[number]
 }
 
+// describe sets the description of a file, or replaces that which trees may have.
 func (l *libraries) describe(number uint32, attrs []attribute.KeyValue) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if _, known := l.attributes[number]; known {
+		l.changed.Store(true)
+	}
 	l.attributes[number] = attrs
-}
-
-// redescribe replaces the description of a file that trees may have.
-func (l *libraries) redescribe(number uint32, attrs []attribute.KeyValue) {
-	l.describe(number, attrs)
-	l.changed.Store(true)
 }
 
 // forget drops the description of a file at once.

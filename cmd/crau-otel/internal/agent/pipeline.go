@@ -86,7 +86,8 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 	}
 	p := &pipeline{
 		log: log, version: a.version, tracer: a.tracer, code: a.code, discovery: a.discovery,
-		handler: &handler{clock: tracer.NewClock(), libraries: a.attachments.libraries}, limits: a.limits, losses: newLosses(),
+		handler: &handler{clock: tracer.NewClock(), libraries: a.attachments.libraries},
+		limits:  a.limits, losses: newLosses(),
 	}
 	if sender, ok := exporter.(reconnecter); ok {
 		p.senders = append(p.senders, sender)

@@ -104,6 +104,16 @@ func (r *rewrites) due(now time.Time) (wait time.Duration, pending bool) {
 	return wait, len(r.pending) > 0
 }
 
+// hasLibrary reports whether one of Rules.Libraries is to be read again.
+func (r *rewrites) hasLibrary() bool {
+	for _, w := range r.pending {
+		if w.entry.explicit {
+			return true
+		}
+	}
+	return false
+}
+
 // visit reads the files whose time has come.
 func (r *rewrites) visit(now time.Time) {
 	mounts := host.NewMountKinds()

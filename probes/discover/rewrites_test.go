@@ -98,6 +98,24 @@ func TestFileThatIsOpenForWriting(t *testing.T) {
 	w.await(t, 10*time.Second, "+"+path)
 }
 
+// TestLibraryIsOpenForWritingForAMoment, as a copy is that another thread's child has inherited and not closed yet. Scan
+// reports it nevertheless.
+func TestLibraryIsOpenForWritingForAMoment(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	dir := t.TempDir()
+	path := sample(t, "sample", dir, "lib.so")
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	w := discover(t, Config{Rules: Rules{Libraries: []string{path}}}, dir)
+	time.AfterFunc(200*time.Millisecond, func() { _ = file.Close() })
+	w.scan(t)
+	w.expect(t, "+"+path)
+}
+
 // TestFreshFile may be written once more with the change time that it had when it was read. That it has no probes is
 // therefore not taken for granted.
 func TestFreshFile(t *testing.T) {

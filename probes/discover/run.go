@@ -13,15 +13,40 @@ import (
 // maxCost bounds the time that passes take: one part in so many.
 const maxCost = 50
 
+// maxWritten bounds how long Scan waits for libraries that are open for writing.
+const maxWritten = time.Second
+
 // Scan makes one full pass over the libraries, the host's disk and every process. What it finds is reported before it
-// returns. Processes of an owner that has used up its share of time are left to Run.
+// returns. Processes of an owner that has used up its share of time are left to Run. Scan waits a second for one of
+// Rules.Libraries that is open for writing: whoever wrote it may be about to close it, or has forked a process that holds
+// it open until it executes a program.
 func (d *Discoverer) Scan(ctx context.Context) error {
 	d.running.Lock()
 	defer d.running.Unlock()
 	if d.closed {
 		return errClosed
 	}
-	return d.scan(ctx)
+	err := d.scan(ctx)
+	for deadline := time.Now().Add(maxWritten); err == nil; d.reread() {
+		wait, pending := d.libraryDue()
+		if !pending || time.Until(deadline) < wait {
+			break
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	return err
+}
+
+// libraryDue is rewriteDue, if one of Rules.Libraries is to be read again.
+func (d *Discoverer) libraryDue() (wait time.Duration, pending bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	wait, _ = d.search.rewrites.due(time.Now())
+	return wait, d.search.rewrites.hasLibrary()
 }
 
 func (d *Discoverer) scan(ctx context.Context) error {

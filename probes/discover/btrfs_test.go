@@ -28,7 +28,7 @@ func TestSubvolume(t *testing.T) {
 	run("truncate", "-s", "128M", image)
 	run("mkfs.btrfs", "-q", image)
 	run("mount", "-o", "loop", image, mounted)
-	t.Cleanup(func() { run("umount", mounted) })
+	t.Cleanup(func() { run("umount", "--lazy", mounted) }) // another agent may look at a file at this moment
 	lower := filepath.Join(mounted, "subvolume")
 	run("btrfs", "subvolume", "create", lower)
 	below := sample(t, "sample", lower, "lib.so")

@@ -5,6 +5,7 @@ package otlp
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"time"
 
 	"google.golang.org/grpc"
@@ -86,7 +87,9 @@ func (s settings) connect(userAgent string) (*grpc.ClientConn, error) {
 			return nil, err
 		}
 	}
-	connection, err := grpc.NewClient(s.target, append(opts, grpc.WithTransportCredentials(transport))...)
+	// With the scheme, a host is not taken for one: http://unix:4317 would be a file.
+	target := &url.URL{Scheme: "dns", Path: "/" + s.target}
+	connection, err := grpc.NewClient(target.String(), append(opts, grpc.WithTransportCredentials(transport))...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", s.target, err)
 	}

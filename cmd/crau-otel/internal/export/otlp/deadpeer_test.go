@@ -92,14 +92,14 @@ func (h remoteHost) die(t *testing.T) {
 func TestDeadReceiverIsNoticed(t *testing.T) {
 	remote := newRemoteHost(t)
 	s := useNameServer(t)
-	s.address.Store((*[4]byte)(net.ParseIP(remote.address).To4()))
+	s.set([4]byte(net.ParseIP(remote.address).To4()))
 	first := harness.Receive(t, harness.ReceiverConfig{Listener: remote.listen(t)})
 	_, port := splitHostPort(t, first.Address())
 	e := open(t, "http://collector.test:"+port)
 	eventually(t, e)
 
 	remote.die(t)
-	s.address.Store(&[4]byte{127, 0, 0, 3})
+	s.set([4]byte{127, 0, 0, 3})
 	second := harness.Receive(t, harness.ReceiverConfig{Address: "127.0.0.3:" + port})
 	began := time.Now()
 	eventually(t, e)

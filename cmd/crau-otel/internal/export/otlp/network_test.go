@@ -29,12 +29,14 @@ func splitHostPort(t *testing.T, address string) (host, port string) {
 	return host, port
 }
 
-// nameServer answers every question for an IPv4 address with the one that is set.
+// nameServer answers every question for an IPv4 address with the ones that are set, in their order.
 type nameServer struct {
-	conn    net.PacketConn
-	address atomic.Pointer[[4]byte]
-	asked   atomic.Int32
+	conn      net.PacketConn
+	addresses atomic.Pointer[[][4]byte]
 }
+
+// set sets the addresses.
+func (s *nameServer) set(addresses ...[4]byte) { s.addresses.Store(&addresses) }
 
 // useNameServer lets the process ask a name server of the test's own.
 func useNameServer(t *testing.T) *nameServer {
@@ -66,13 +68,14 @@ func (s *nameServer) serve() {
 		if m.Unpack(b[:n]) != nil || len(m.Questions) != 1 {
 			continue
 		}
-		s.asked.Add(1)
 		m.Response, m.Additionals = true, nil
 		if q := m.Questions[0]; q.Type == dnsmessage.TypeA {
-			m.Answers = []dnsmessage.Resource{{
-				Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 1},
-				Body:   &dnsmessage.AResource{A: *s.address.Load()},
-			}}
+			for _, address := range *s.addresses.Load() {
+				m.Answers = append(m.Answers, dnsmessage.Resource{
+					Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 1},
+					Body:   &dnsmessage.AResource{A: address},
+				})
+			}
 		}
 		if answer, err := m.Pack(); err == nil {
 			_, _ = s.conn.WriteTo(answer, from)
@@ -95,18 +98,55 @@ func open(t *testing.T, endpoint string) *otlp.Exporter {
 // A receiver gets another address: the name is resolved again.
 func TestReceiverThatMoves(t *testing.T) {
 	s := useNameServer(t)
-	s.address.Store(&[4]byte{127, 0, 0, 1})
+	s.set([4]byte{127, 0, 0, 1})
 	first := harness.Receive(t, harness.ReceiverConfig{})
 	_, port := splitHostPort(t, first.Address())
 	e := open(t, "http://collector.test:"+port)
 	eventually(t, e)
 
 	first.Close()
-	s.address.Store(&[4]byte{127, 0, 0, 2})
+	s.set([4]byte{127, 0, 0, 2})
 	second := harness.Receive(t, harness.ReceiverConfig{Address: "127.0.0.2:" + port})
 	eventually(t, e)
 	if first.Accepted.Load() != 1 || second.Accepted.Load() != 1 {
 		t.Errorf("%d and %d spans arrived, want 1 and 1", first.Accepted.Load(), second.Accepted.Load())
+	}
+}
+
+// A name has several addresses. Those where nobody answers, or nobody listens, hold up nothing for long.
+func TestReceiverWithDeadAddresses(t *testing.T) {
+	s := useNameServer(t)
+	l, err := net.Listen("tcp", "127.0.0.4:0") // accepts, and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port := splitHostPort(t, l.Addr().String())
+	r := harness.Receive(t, harness.ReceiverConfig{Address: "127.0.0.6:" + port})
+	s.set([4]byte{127, 0, 0, 4}, [4]byte{127, 0, 0, 5}, [4]byte{127, 0, 0, 6})
+	eventually(t, open(t, "http://collector.test:"+port))
+	if n := r.Accepted.Load(); n != 1 {
+		t.Errorf("%d spans arrived, want 1", n)
+	}
+}
+
+// A host may have the name of one of gRPC's schemes, and an address a zone.
+func TestHostsThatLookLikeSomethingElse(t *testing.T) {
+	useNameServer(t).set([4]byte{127, 0, 0, 1})
+	four, six := harness.Receive(t, harness.ReceiverConfig{}), harness.Receive(t, harness.ReceiverConfig{Address: "[::1]:0"})
+	for _, host := range []string{"unix", "unix-abstract", "dns", "passthrough", "xds", "Collector", "[::1]", "[::1%25lo]"} {
+		r := four
+		if host[0] == '[' {
+			r = six
+		}
+		before := r.Accepted.Load()
+		_, port := splitHostPort(t, r.Address())
+		if err := exportTrees(t.Context(), open(t, "http://"+host+":"+port), handshake(1)); err != nil {
+			t.Errorf("%s: %v", host, err)
+		}
+		if n := r.Accepted.Load() - before; n != 1 {
+			t.Errorf("%s: %d spans arrived, want 1", host, n)
+		}
 	}
 }
 
@@ -134,7 +174,7 @@ const proxyTarget = "CRAU_TEST_PROXY_TARGET"
 func TestProxy(t *testing.T) {
 	if endpoint := os.Getenv(proxyTarget); endpoint != "" {
 		s := useNameServer(t)
-		s.address.Store(&[4]byte{127, 0, 0, 1})
+		s.set([4]byte{127, 0, 0, 1})
 		eventually(t, open(t, endpoint))
 		return
 	}

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/net/http/httpguts"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -105,7 +104,6 @@ func (s *settings) readEndpoint(signal string) error {
 		s.target, s.tls = defaultTarget, strings.EqualFold(insecure.value, "false")
 		return nil
 	}
-	// Parsed later, the error would repeat a password in the endpoint.
 	scheme, _, _ := strings.Cut(v.value, "://")
 	port := "80"
 	switch strings.ToLower(scheme) {
@@ -113,27 +111,46 @@ func (s *settings) readEndpoint(signal string) error {
 	case "https":
 		s.tls, port = true, "443"
 	default:
-		return v.errorf("must start with http:// or https://, got %q", v.value)
+		return v.errorf("must start with http:// or https://, got %q", redacted(v.value))
 	}
 	u, err := url.Parse(v.value)
+	var reason *url.Error
 	switch {
-	case err != nil:
-		return v.errorf("%v", err)
+	case err != nil && strings.Contains(v.value, "@"): // the reason may repeat a part of a password
+		return v.errorf("is no URL, got %q", redacted(v.value))
+	case errors.As(err, &reason):
+		return v.errorf("%v, got %q", reason.Err, redacted(v.value))
 	case u.Hostname() == "":
-		return v.errorf("has no host, got %q", v.value)
+		return v.errorf("has no host, got %q", redacted(v.value))
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "":
-		return v.errorf("must have only a host and a port after the scheme: OTLP over gRPC has no path, got %q", u.Redacted())
+		return v.errorf("must have only a host and a port after the scheme: OTLP over gRPC has no path, got %q", redacted(v.value))
 	}
 	if u.Port() != "" {
 		port = u.Port()
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return v.errorf("port must be 1 to 65535, got %q", v.value)
+			return v.errorf("port must be 1 to 65535, got %q", redacted(v.value))
 		}
 		s.target = u.Host
 		return nil
 	}
 	s.target = strings.TrimSuffix(u.Host, ":") + ":" + port
 	return nil
+}
+
+// redacted returns an endpoint without what may be secret: a user and password, and what follows the path.
+func redacted(endpoint string) string {
+	start, rest := "", endpoint
+	if i := strings.LastIndex(endpoint, "@"); i >= 0 {
+		scheme, _, _ := strings.Cut(endpoint[:i], "://")
+		start, rest = scheme+"://...", endpoint[i:]
+		if !strings.Contains(endpoint[:i], "://") {
+			start = "..."
+		}
+	}
+	if i := strings.IndexAny(rest, "?#"); i >= 0 {
+		rest = rest[:i+1] + "..."
+	}
+	return start + rest
 }
 
 // readHeaders sets the headers: name=value pairs separated by commas, with percent-encoded values. Errors do not repeat
@@ -147,14 +164,30 @@ func (s *settings) readHeaders(signal string) error {
 		}
 		name, value, ok := strings.Cut(header, "=")
 		name = strings.TrimSpace(name)
-		if !ok || !httpguts.ValidHeaderFieldName(name) {
+		if !ok || !isHeaderName(name) {
 			return v.errorf("must be name=value pairs, separated by commas; number %d is not", i+1)
 		}
 		value, err := url.PathUnescape(strings.TrimSpace(value))
-		if err != nil || !httpguts.ValidHeaderFieldValue(value) {
-			return v.errorf("the value of %q must be percent-encoded printable text", name)
+		if err != nil || !isHeaderValue(value) && !strings.HasSuffix(strings.ToLower(name), "-bin") {
+			return v.errorf("the value of %q must be percent-encoded printable ASCII text", name)
 		}
 		s.headers.Set(name, strings.TrimSpace(value))
 	}
 	return nil
+}
+
+// isHeaderName reports whether gRPC sends a header of that name: letters, digits and "-_.". With another one in it, each
+// call would fail.
+func isHeaderName(name string) bool {
+	return name != "" && strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789-_.") == ""
+}
+
+// isHeaderValue reports whether gRPC sends the value: printable ASCII.
+func isHeaderValue(value string) bool {
+	for i := range len(value) {
+		if value[i] < ' ' || value[i] > '~' {
+			return false
+		}
+	}
+	return true
 }

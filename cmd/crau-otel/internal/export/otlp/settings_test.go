@@ -81,8 +81,8 @@ func TestEndpoints(t *testing.T) {
 		{"http://collector", "collector:80", false, ""},
 		{"https://[::1]", "[::1]:443", true, ""},
 		{"https://collector:", "collector:443", true, ""},
-		{"https://host:43l7", "", false, `parse "https://host:43l7": invalid port ":43l7" after host`},
-		{"http://[::1", "", false, `parse "http://[::1": missing ']' in host`},
+		{"https://host:43l7", "", false, `invalid port ":43l7" after host, got "https://host:43l7"`},
+		{"http://[::1", "", false, `missing ']' in host, got "http://[::1"`},
 		{"http://", "", false, `has no host, got "http://"`},
 		{"http://:4317", "", false, `has no host, got "http://:4317"`},
 		{"https://host:99999", "", false, `port must be 1 to 65535, got "https://host:99999"`},
@@ -92,7 +92,13 @@ func TestEndpoints(t *testing.T) {
 		{"https://host:4318/v1/traces", "", false, `must have only a host and a port after the scheme: OTLP over gRPC has no ` +
 			`path, got "https://host:4318/v1/traces"`},
 		{"https://me:secret@host:4317", "", false, `must have only a host and a port after the scheme: OTLP over gRPC has no ` +
-			`path, got "https://me:xxxxx@host:4317"`},
+			`path, got "https://...@host:4317"`},
+		{"https://host:4317?key=secret", "", false, `must have only a host and a port after the scheme: OTLP over gRPC has no ` +
+			`path, got "https://host:4317?..."`},
+		{"https://me:sec/ret@host:4317", "", false, `is no URL, got "https://...@host:4317"`},
+		{"https://me:sec%ret?@host", "", false, `is no URL, got "https://...@host"`},
+		{"grpc://me:secret@host", "", false, `must start with http:// or https://, got "grpc://...@host"`},
+		{"me:secret@host:4317", "", false, `must start with http:// or https://, got "...@host:4317"`},
 	} {
 		setenv(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": c.endpoint})
 		s, err := readSettings(signalTraces)
@@ -125,8 +131,12 @@ func TestSettings(t *testing.T) {
 		{"TIMEOUT", "-1", "", `must be a number of milliseconds, got "-1"`},
 		{"HEADERS", "Authorization=Bearer%20x, a = b ,", "false 10s map[a:[b] authorization:[Bearer x]]", ""},
 		{"HEADERS", "token secret", "", `must be name=value pairs, separated by commas; number 1 is not`},
-		{"HEADERS", "a=%zz", "", `the value of "a" must be percent-encoded printable text`},
-		{"HEADERS", "a=x%0ay", "", `the value of "a" must be percent-encoded printable text`},
+		{"HEADERS", "a=%zz", "", `the value of "a" must be percent-encoded printable ASCII text`},
+		{"HEADERS", "a=x%0ay", "", `the value of "a" must be percent-encoded printable ASCII text`},
+		{"HEADERS", "a=caf%C3%A9", "", `the value of "a" must be percent-encoded printable ASCII text`},
+		{"HEADERS", "a=x%09y", "", `the value of "a" must be percent-encoded printable ASCII text`},
+		{"HEADERS", "a!=b", "", `must be name=value pairs, separated by commas; number 1 is not`},
+		{"HEADERS", "A-b_c.9=x%20~,d-bin=%00%ff", "false 10s map[a-b_c.9:[x ~] d-bin:[\x00\xff]]", ""},
 	} {
 		setenv(t, nil)
 		if c.name != "" {
@@ -139,7 +149,7 @@ func TestSettings(t *testing.T) {
 			}
 			continue
 		}
-		if got := fmt.Sprint(s.compress, s.timeout, map[string][]string(s.headers)); err != nil || got != c.want {
+		if got := fmt.Sprintf("%v %v %v", s.compress, s.timeout, map[string][]string(s.headers)); err != nil || got != c.want {
 			t.Errorf("%s=%s: %s, error %v; want %s", c.name, c.value, got, err, c.want)
 		}
 	}

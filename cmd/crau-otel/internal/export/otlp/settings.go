@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpproxy"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -67,7 +68,11 @@ func readSettings(signal string) (s settings, err error) {
 	if v := lookup(signal, "PROTOCOL"); v.value != "" && !strings.EqualFold(v.value, "grpc") {
 		check(v.errorf("only grpc is supported, got %q", v.value))
 	}
-	check(s.readEndpoint(signal))
+	if err := s.readEndpoint(signal); err != nil {
+		check(err)
+	} else {
+		check(s.checkProxy())
+	}
 	switch v := lookup(signal, "COMPRESSION"); strings.ToLower(v.value) {
 	case "", "none":
 	case "gzip":
@@ -135,6 +140,29 @@ func (s *settings) readEndpoint(signal string) error {
 	}
 	s.target = strings.TrimSuffix(u.Host, ":") + ":" + port
 	return nil
+}
+
+// checkProxy refuses a proxy that the target is to be reached through and that cannot be used: gRPC would ignore a URL that
+// is none, and connect without the proxy.
+func (s *settings) checkProxy() error {
+	target := &url.URL{Scheme: "https", Host: s.target}
+	cfg := httpproxy.FromEnvironment()
+	proxy, err := cfg.ProxyFunc()(target)
+	if err == nil && proxy != nil && proxy.Hostname() != "" && !strings.HasSuffix(proxy.Host, ":") {
+		return nil
+	}
+	if cfg.HTTPSProxy == "" {
+		return nil
+	}
+	cfg.HTTPSProxy = "http://any"
+	if proxy, _ := cfg.ProxyFunc()(target); proxy == nil {
+		return nil // it is not used for the target
+	}
+	name := "HTTPS_PROXY"
+	if os.Getenv(name) == "" {
+		name = strings.ToLower(name)
+	}
+	return fmt.Errorf("%s: must be a URL such as http://proxy:3128", name)
 }
 
 // redacted returns an endpoint without what may be secret: a user and password, and what follows the path.

@@ -171,6 +171,34 @@ func TestSignals(t *testing.T) {
 	}
 }
 
+// A proxy that cannot be used is refused, instead of doing without, if it were used: not for this host, or those in NO_PROXY.
+func TestProxiesThatCannotBeUsed(t *testing.T) {
+	const bad = "%s: must be a URL such as http://proxy:3128"
+	for _, c := range []struct{ name, value, no, endpoint, err string }{
+		{"HTTPS_PROXY", "http://proxy:3128", "", "http://collector:4317", ""},
+		{"HTTPS_PROXY", "proxy:3128", "", "http://collector:4317", ""},
+		{"HTTPS_PROXY", "http://me:secret@proxy", "", "https://collector:4317", ""},
+		{"HTTPS_PROXY", ":::", "", "http://collector:4317", bad},
+		{"https_proxy", "http://me:secret@proxy:31x8", "", "https://collector:4317", bad},
+		{"HTTPS_PROXY", "http://[::1", "", "http://collector:4317", bad},
+		{"HTTPS_PROXY", "http://", "", "http://collector:4317", bad},
+		{"HTTPS_PROXY", ":::", "collector", "http://collector:4317", ""},
+		{"HTTPS_PROXY", ":::", "", "http://localhost:4317", ""},
+	} {
+		setenv(t, map[string]string{
+			"HTTPS_PROXY": "", "https_proxy": "", "NO_PROXY": c.no, "no_proxy": "", prefix + "ENDPOINT": c.endpoint,
+		})
+		t.Setenv(c.name, c.value)
+		want := "<nil>"
+		if c.err != "" {
+			want = fmt.Sprintf(c.err, c.name)
+		}
+		if _, err := readSettings(signalMetrics); fmt.Sprint(err) != want {
+			t.Errorf("%+v: error is %v, want %s", c, err, want)
+		}
+	}
+}
+
 func TestEverythingWrongIsReportedAtOnce(t *testing.T) {
 	setenv(t, map[string]string{prefix + "ENDPOINT": "host", prefix + "COMPRESSION": "x", prefix + "TIMEOUT": "y", prefix + "HEADERS": "z"})
 	_, err := readSettings(signalTraces)

@@ -4,7 +4,10 @@ package otlp_test
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"sync/atomic"
@@ -16,6 +19,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/resolver/dns"
 
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/otlp"
 	"github.com/crau-otel/crau-otel/test/harness"
 )
@@ -164,6 +168,27 @@ func TestReceiverThatClosesConnections(t *testing.T) {
 	}
 	if n := r.Accepted.Load(); n != 10 {
 		t.Errorf("%d spans arrived, want 10", n)
+	}
+}
+
+// A reverse proxy before the receiver, such as nginx with its limit of 1 MiB, refuses sizes in HTTP's way: smaller calls help.
+func TestReverseProxyThatRefusesTheSize(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Protocols: &http.Protocols{}, ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(
+		func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			http.Error(w, "413 Request Entity Too Large", http.StatusRequestEntityTooLarge)
+		})}
+	server.Protocols.SetUnencryptedHTTP2(true)
+	go server.Serve(l) //nolint:errcheck // ends by Close
+	defer server.Close()
+	var refused *export.RefusedError
+	err = exportTrees(t.Context(), open(t, "http://"+l.Addr().String()), handshake(1))
+	if !errors.As(err, &refused) || refused.Action != export.Split {
+		t.Errorf("error is %v: %+v, want one that asks for smaller calls", err, refused)
 	}
 }
 

@@ -28,6 +28,8 @@ func refusal(err error) *export.RefusedError {
 		if asked {
 			refused.Action = export.Retry
 		}
+	case codes.Unknown:
+		// unless the size is refused
 	default:
 		return refused
 	}
@@ -47,18 +49,26 @@ func retryDelay(s *status.Status) (delay time.Duration, ok bool) {
 	return 0, false
 }
 
-// refusesSize reports whether the message says that the size was refused, for which gRPC has no code. The texts are
-// those of the gRPC libraries: "message larger than max" (Go, C++, Node), "exceeds maximum size" (Java), "message
-// length too large" (Rust, with OUT_OF_RANGE).
+// refusesSize reports whether the message says that the size was refused, for which gRPC has no code.
 func refusesSize(s *status.Status) bool {
-	if c := s.Code(); c != codes.ResourceExhausted && c != codes.OutOfRange {
-		return false
-	}
 	text := strings.ToLower(s.Message())
-	for _, phrase := range []string{"larger than max", "exceeds maximum size", "message length too large"} {
+	for _, phrase := range refusedSizes[s.Code()] {
 		if strings.Contains(text, phrase) {
 			return true
 		}
 	}
 	return false
+}
+
+// refusedSizes are the texts, in lower case, of the gRPC libraries that refuse a size.
+var refusedSizes = map[codes.Code][]string{
+	codes.ResourceExhausted: {
+		"larger than max",                             // Go, C++, Node
+		"exceeds maximum size",                        // Java
+		"exceeds the maximum configured message size", // .NET
+		"message length too large",                    // Rust
+	},
+	codes.OutOfRange: {"message length too large"}, // Rust
+	// A proxy, as grpc-go puts the answer into words.
+	codes.Unknown: {"unexpected http status code received from server: 413 "},
 }

@@ -118,6 +118,23 @@ func TestReceiverThatRefusesTheSizeGetsSmallerBatches(t *testing.T) {
 	checkAllArrives(t, a, r, hits, 20)
 }
 
+// A receiver that asks to wait for longer than the agent runs is asked again before it ends.
+func TestWaitOfAReceiverEndsWithTheAgent(t *testing.T) {
+	t.Parallel()
+	sample := ownSample(t)
+	r := harness.Receive(t, harness.ReceiverConfig{Answer: harness.Script(
+		harness.FailFor(codes.ResourceExhausted, "quota is used up", time.Hour),
+	)})
+	a := startExporting(t, sample, r.Endpoint(), "CRAU_SPANS_IDLE_TIMEOUT=100ms", "CRAU_SHUTDOWN_TIMEOUT=5s")
+	hits := harness.RunSample(t, sample, "--count", "20", "--rate", "0")
+	a.WaitLog("quota is used up")
+	n := a.Stop()
+	n.CheckExact(t, hits)
+	if n["events.exported"] != hits || int(r.Accepted.Load()) != 20*spansPerPair {
+		t.Errorf("%d hits, %d exported, %d spans arrived", hits, n["events.exported"], r.Accepted.Load())
+	}
+}
+
 // A program that makes more trees than a slow receiver takes loses its own, not those of a program beside it.
 func TestProgramThatFillsTheQueueCostsOthersNothing(t *testing.T) {
 	t.Parallel()

@@ -15,8 +15,12 @@ import (
 const (
 	// maxBackoff bounds the wait between two tries while a receiver is away and does not say when to come back.
 	maxBackoff = 5 * time.Second
-	// maxRetryAfter bounds the wait that a receiver may ask for.
-	maxRetryAfter = time.Minute
+	// maxRetryAfter bounds the wait that a receiver may ask for while there is room in the queue: it may err.
+	maxRetryAfter = time.Hour
+	// maxRetryAfterFull bounds it while spans are lost because there is none.
+	maxRetryAfterFull = time.Minute
+	// lastTry is how long before the end of a shutdown a receiver is asked again that wants to be left alone for longer.
+	lastTry = time.Second
 	// maxSlowTries bounds the tries of a call that is refused without a reason to retry: one refused for its size would
 	// hold up everything else for ever.
 	maxSlowTries = 6
@@ -220,20 +224,22 @@ func (q *Queue) try(c call) (delivered, rejected int, err error) {
 		}
 		var partial *PartialError
 		if errors.As(err, &partial) {
-			q.warnPartial(partial)
 			rejected, err = min(max(0, partial.Rejected), spans), nil
+			q.warnPartial(rejected, partial.Message)
 		}
 		if err == nil && q.failing {
 			q.failing = false
 			q.cfg.Log.Info("spans are exported again", "waiting_spans", q.Stats().Waiting.Spans)
 		}
-		delay := wait.NextBackOff()
+		least := wait.NextBackOff()
+		delay := least
 		switch action := actionAfter(err); {
 		case err == nil || q.ctx.Err() != nil:
 			return delivered, rejected, err
 		case action == Retry:
 			if refused != nil && refused.After > 0 {
 				delay = min(refused.After, maxRetryAfter)
+				least = min(least, delay)
 			}
 		case action == Slow && slow < slowTries:
 			slow++
@@ -244,24 +250,55 @@ func (q *Queue) try(c call) (delivered, rejected int, err error) {
 			q.failing = true
 			q.cfg.Log.Warn("cannot export spans yet, trying again", "error", err)
 		}
-		select {
-		case <-time.After(delay):
-		case <-q.ctx.Done():
+		if !q.pause(delay, least) {
 			return delivered, 0, err
 		}
 	}
 }
 
-func (q *Queue) warnPartial(partial *PartialError) {
-	if !q.warned.due() {
-		return
+// pause waits before the next try, and reports whether there is time for one. The wait ends early, but not before least,
+// when the queue can wait no longer: while it has no room, and at the end of a shutdown.
+func (q *Queue) pause(delay, least time.Duration) bool {
+	began := time.Now()
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-q.full: // before the wait
+	default:
 	}
-	if partial.Rejected > 0 {
-		q.cfg.Log.Warn("spans are lost: the receiver rejected a part of a call", "rejected_spans", partial.Rejected,
-			"message", partial.Message)
-		return
+	atMost := func(limit time.Duration) {
+		delay = min(delay, max(limit, least))
+		timer.Reset(delay - time.Since(began))
 	}
-	q.cfg.Log.Warn("the receiver accepted all spans with a warning", "message", partial.Message)
+	full, closing := q.full, q.closing
+	for {
+		select {
+		case <-timer.C:
+			return true
+		case <-full:
+			full = nil
+			atMost(maxRetryAfterFull)
+		case <-closing:
+			closing = nil
+			if !q.end.IsZero() {
+				atMost(q.end.Sub(began) - lastTry)
+			}
+		case <-q.ctx.Done():
+			return false
+		}
+	}
+}
+
+// warnPartial logs once in a while what a receiver says about a call that it accepted.
+func (q *Queue) warnPartial(rejected int, message string) {
+	if rejected > 0 {
+		if q.rejected.due() {
+			q.cfg.Log.Warn("spans are lost: the receiver rejected a part of a call", "rejected_spans", rejected,
+				"message", message)
+		}
+	} else if q.warned.due() {
+		q.cfg.Log.Warn("the receiver accepted all spans with a warning", "message", message)
+	}
 }
 
 func (q *Queue) call(batches []Batch) error {

@@ -67,6 +67,10 @@ type Queue struct {
 	cfg  Config
 	wake chan struct{} // a tree was put, or the queue was closed
 	done chan struct{} // the worker has ended
+	full chan struct{} // a tree was dropped
+
+	closing chan struct{} // closed by Close, after end was set
+	end     time.Time     // of the time to shut down; zero: there is none
 
 	// stop ends a call of the exporter when the time to shut down is over.
 	ctx  context.Context
@@ -80,7 +84,7 @@ type Queue struct {
 	closed    bool
 	abandoned bool // everything was counted although the exporter has not returned
 
-	lost, warned occasion // of log lines
+	lost, rejected, warned occasion // of log lines
 
 	failing bool // the worker's own: the last call of the exporter failed and is tried again
 
@@ -124,7 +128,8 @@ func NewQueue(cfg Config) (*Queue, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	q := &Queue{
-		cfg: cfg, wake: make(chan struct{}, 1), done: make(chan struct{}), ctx: ctx, stop: stop,
+		cfg: cfg, wake: make(chan struct{}, 1), done: make(chan struct{}), full: make(chan struct{}, 1),
+		closing: make(chan struct{}), ctx: ctx, stop: stop,
 		waiting: newWaiting(cfg.MaxQueue, cfg.MaxBytes),
 	}
 	go q.work()
@@ -184,7 +189,7 @@ func (q *Queue) admit(from source, program *sdkresource.Resource, e entry) bool 
 	first := q.waiting.Spans == 0
 	q.waiting.put(from, program, e)
 	if first || q.waiting.Spans >= uint64(q.cfg.MaxBatch) {
-		q.signal()
+		signal(q.wake)
 	}
 	return true
 }
@@ -196,6 +201,7 @@ func (q *Queue) drop(from source, program *sdkresource.Resource, count Count) {
 	if q.closed {
 		return
 	}
+	signal(q.full)
 	service, _ := program.Set().Value(semconv.ServiceNameKey)
 	of := limits.Owner{Name: from.owner.ID, Class: limits.Class(from.owner.Class.String())}
 	if of.Name == "" {
@@ -207,9 +213,10 @@ func (q *Queue) drop(from source, program *sdkresource.Resource, count Count) {
 	}
 }
 
-func (q *Queue) signal() {
+// signal fills a channel that has room for one.
+func signal(c chan<- struct{}) {
 	select {
-	case q.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -234,7 +241,9 @@ func (q *Queue) close(ctx context.Context) error {
 	q.mu.Lock()
 	q.closed = true
 	q.mu.Unlock()
-	q.signal()
+	q.end, _ = ctx.Deadline()
+	close(q.closing)
+	signal(q.wake)
 	defer q.stop()
 	select {
 	case <-q.done:

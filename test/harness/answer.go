@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// Call is one call that exports spans.
+// Call is one call that exports spans or metrics.
 type Call struct {
 	Number int // from 1
 	Spans  []*Span
@@ -23,7 +23,8 @@ type Call struct {
 type Reply struct {
 	// Err is the gRPC status to answer with; no span is accepted then.
 	Err error
-	// Rejected is the number of spans to reject by a partial success; the last of the call are.
+	// Rejected is the number of spans to reject by a partial success; the last of the call are. Of metrics, it is what the
+	// receiver says.
 	Rejected int
 	// Message of a partial success. With Rejected 0 it is a warning.
 	Message string

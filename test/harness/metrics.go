@@ -18,7 +18,10 @@ import (
 type Metrics struct {
 	collector.UnimplementedMetricsServiceServer
 
+	answer Answer // nil: accept all
+
 	mu     sync.Mutex
+	calls  int
 	values map[string]float64
 }
 
@@ -31,9 +34,20 @@ func (m *Metrics) Values() map[string]float64 {
 }
 
 // Export implements the OTLP metrics service.
-func (m *Metrics) Export(_ context.Context, req *collector.ExportMetricsServiceRequest) (
+func (m *Metrics) Export(ctx context.Context, req *collector.ExportMetricsServiceRequest) (
 	*collector.ExportMetricsServiceResponse, error,
 ) {
+	m.mu.Lock()
+	m.calls++
+	call := Call{Number: m.calls}
+	m.mu.Unlock()
+	var reply Reply
+	if m.answer != nil {
+		reply = m.answer(ctx, call)
+	}
+	if reply.Err != nil {
+		return nil, reply.Err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.values == nil {
@@ -46,7 +60,13 @@ func (m *Metrics) Export(_ context.Context, req *collector.ExportMetricsServiceR
 			}
 		}
 	}
-	return &collector.ExportMetricsServiceResponse{}, nil
+	response := &collector.ExportMetricsServiceResponse{}
+	if reply.Rejected > 0 || reply.Message != "" {
+		response.PartialSuccess = &collector.ExportMetricsPartialSuccess{
+			RejectedDataPoints: int64(reply.Rejected), ErrorMessage: reply.Message,
+		}
+	}
+	return response, nil
 }
 
 func (m *Metrics) keep(metric *metrics.Metric) {

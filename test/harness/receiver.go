@@ -24,8 +24,9 @@ type ReceiverConfig struct {
 	Address string
 	// Listener is used instead of a new one, if it is set, until the receiver is closed.
 	Listener net.Listener
-	// Answer decides how calls that export spans are answered; nil accepts all of them. Metrics are always accepted.
-	Answer Answer
+	// Answer decides how calls that export spans are answered, AnswerMetrics how those that export metrics are, whose Call
+	// has no spans; nil accepts all of them. Metrics are kept if they are not refused as a whole.
+	Answer, AnswerMetrics Answer
 	// Keep decides which accepted spans are kept; nil keeps all of them. It may be called from several goroutines.
 	Keep func(*Span) bool
 	// Options are passed to the gRPC server: credentials, limits on message sizes or connection ages.
@@ -56,6 +57,7 @@ type Receiver struct {
 // NewReceiver starts a receiver. Close stops it.
 func NewReceiver(cfg ReceiverConfig) (*Receiver, error) {
 	r := &Receiver{cfg: cfg, address: cfg.Address}
+	r.Metrics.answer = cfg.AnswerMetrics
 	if r.address == "" {
 		r.address = "127.0.0.1:0"
 	}

@@ -231,7 +231,7 @@ func (p *pipeline) newMetrics(
 	case wanted != "" && wanted != "otlp":
 		return nil, fmt.Errorf("OTEL_METRICS_EXPORTER: must be otlp or none, got %q", wanted)
 	}
-	reader, err := otlp.OpenMetrics(ctx, userAgent(p.version))
+	reader, err := otlp.OpenMetrics(ctx, userAgent(p.version), log)
 	if err != nil {
 		return nil, err
 	}

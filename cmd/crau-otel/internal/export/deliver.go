@@ -15,10 +15,8 @@ import (
 const (
 	// maxBackoff bounds the wait between two tries while a receiver is away and does not say when to come back.
 	maxBackoff = 5 * time.Second
-	// maxRetryAfter bounds the wait that a receiver may ask for while there is room in the queue: it may err.
-	maxRetryAfter = time.Hour
-	// maxRetryAfterFull bounds it while spans are lost because there is none.
-	maxRetryAfterFull = time.Minute
+	// maxFullRetryAfter bounds the wait that a receiver may ask for while spans are lost for lack of room in the queue.
+	maxFullRetryAfter = time.Minute
 	// lastTry is how long before the end of a shutdown a receiver is asked again that wants to be left alone for longer.
 	lastTry = time.Second
 	// maxSlowTries bounds the tries of a call that is refused without a reason to retry: one refused for its size would
@@ -27,6 +25,9 @@ const (
 	// minSplitBytes is the size below which a call is not divided although the receiver refuses its size.
 	minSplitBytes = 1 << 10
 )
+
+// MaxRetryAfter bounds the wait that a receiver may ask for in any case: it may err.
+const MaxRetryAfter = time.Hour
 
 // part is an entry's batch, or a part of it.
 type part struct {
@@ -196,7 +197,7 @@ func (q *Queue) settle(deliveries []delivery) {
 
 // warnLost logs once in a while that spans are lost. The queue is locked.
 func (q *Queue) warnLost(err error) {
-	if q.lost.due() {
+	if q.lost.Due() {
 		q.cfg.Log.Warn("spans are lost: cannot export them", "error", err, "failed_spans", q.stats.Failed.Spans)
 	}
 }
@@ -238,7 +239,7 @@ func (q *Queue) try(c call) (delivered, rejected int, err error) {
 			return delivered, rejected, err
 		case action == Retry:
 			if refused != nil && refused.After > 0 {
-				delay = min(refused.After, maxRetryAfter)
+				delay = min(refused.After, MaxRetryAfter)
 				least = min(least, delay)
 			}
 		case action == Slow && slow < slowTries:
@@ -277,7 +278,7 @@ func (q *Queue) pause(delay, least time.Duration) bool {
 			return true
 		case <-full:
 			full = nil
-			atMost(maxRetryAfterFull)
+			atMost(maxFullRetryAfter)
 		case <-closing:
 			closing = nil
 			if !q.end.IsZero() {
@@ -292,11 +293,11 @@ func (q *Queue) pause(delay, least time.Duration) bool {
 // warnPartial logs once in a while what a receiver says about a call that it accepted.
 func (q *Queue) warnPartial(rejected int, message string) {
 	if rejected > 0 {
-		if q.rejected.due() {
+		if q.rejected.Due() {
 			q.cfg.Log.Warn("spans are lost: the receiver rejected a part of a call", "rejected_spans", rejected,
 				"message", message)
 		}
-	} else if q.warned.due() {
+	} else if q.warned.Due() {
 		q.cfg.Log.Warn("the receiver accepted all spans with a warning", "message", message)
 	}
 }

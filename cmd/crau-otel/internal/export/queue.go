@@ -84,7 +84,7 @@ type Queue struct {
 	closed    bool
 	abandoned bool // everything was counted although the exporter has not returned
 
-	lost, rejected, warned occasion // of log lines
+	lost, rejected, warned Occasion // of log lines
 
 	failing bool // the worker's own: the last call of the exporter failed and is tried again
 
@@ -97,23 +97,9 @@ const (
 	// maxBatchBytes bounds a call of the exporter beside MaxBatch, but for a span that is larger alone: receivers accept
 	// 4 MiB by default, and a message is in memory several times.
 	maxBatchBytes = 2 << 20
-	// logEvery bounds how often log lines of one kind are written.
-	logEvery = 10 * time.Second
 	// grace is how long the exporter may take to notice that the time to shut down is over.
 	grace = 500 * time.Millisecond
 )
-
-// occasion is when a kind of log line was written last.
-type occasion time.Time
-
-// due reports whether a line of the kind may be written, and notes that it is.
-func (o *occasion) due() bool {
-	if time.Since(time.Time(*o)) < logEvery {
-		return false
-	}
-	*o = occasion(time.Now())
-	return true
-}
 
 // NewQueue starts a queue. It ends with Close.
 func NewQueue(cfg Config) (*Queue, error) {

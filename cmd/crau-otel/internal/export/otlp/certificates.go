@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"sync/atomic"
@@ -95,11 +96,15 @@ func newFileCredentials(files certificateFiles) (credentials.TransportCredential
 func (c *fileCredentials) ClientHandshake(ctx context.Context, authority string, conn net.Conn) (
 	net.Conn, credentials.AuthInfo, error,
 ) {
-	if cfg, err := c.files.load(); err == nil {
+	cfg, unusable := c.files.load()
+	if unusable == nil {
 		c.used.Store(cfg)
 	}
 	secured, info, err := credentials.NewTLS(c.used.Load()).ClientHandshake(ctx, authority, conn)
-	if err != nil {
+	switch {
+	case err != nil && unusable != nil:
+		return nil, nil, fmt.Errorf("%w; the previous certificates were used: %w", err, unusable)
+	case err != nil:
 		return nil, nil, err
 	}
 	return alertConn{secured}, info, nil

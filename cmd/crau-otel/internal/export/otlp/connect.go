@@ -67,16 +67,15 @@ func (c *connection) Close() error {
 }
 
 // connect returns a connection, which is made when it is first used.
-func (s settings) connect(userAgent string) (*grpc.ClientConn, error) {
-	opts := []grpc.DialOption{
+func (s settings) connect(userAgent string, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
+	opts = append(opts,
 		grpc.WithUserAgent(userAgent),
 		grpc.WithWriteBufferSize(writeBuffer),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: silence, Timeout: patience}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 500 * time.Millisecond, Multiplier: 1.5, Jitter: 0.2, MaxDelay: maxReconnect},
 			MinConnectTimeout: maxReconnect,
-		}),
-	}
+		}))
 	if s.compress {
 		opts = append(opts, grpc.WithDefaultCallOptions(grpc.UseCompressor(gzip.Name)))
 	}

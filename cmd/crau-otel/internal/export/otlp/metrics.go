@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -21,13 +22,15 @@ type MetricReader struct {
 	files    []string
 }
 
-// OpenMetrics returns a reader that is configured by the OTEL_EXPORTER_OTLP_* variables.
-func OpenMetrics(ctx context.Context, userAgent string) (*MetricReader, error) {
+// OpenMetrics returns a reader that is configured by the OTEL_EXPORTER_OTLP_* variables. What receivers say about metrics
+// that they accept is logged.
+func OpenMetrics(ctx context.Context, userAgent string, log *slog.Logger) (*MetricReader, error) {
 	s, err := readSettings(signalMetrics)
 	if err != nil {
 		return nil, err
 	}
-	current, err := newRenewable(func() (metricClient, error) { return s.openMetrics(ctx, userAgent) }, metricClient.abandon)
+	a := &answers{log: log}
+	current, err := newRenewable(func() (metricClient, error) { return s.openMetrics(ctx, userAgent, a) }, metricClient.abandon)
 	if err != nil {
 		return nil, err
 	}
@@ -50,8 +53,8 @@ type metricClient struct {
 	connection *grpc.ClientConn
 }
 
-func (s settings) openMetrics(ctx context.Context, userAgent string) (metricClient, error) {
-	connection, err := s.connect(userAgent)
+func (s settings) openMetrics(ctx context.Context, userAgent string, a *answers) (metricClient, error) {
+	connection, err := s.connect(userAgent, grpc.WithUnaryInterceptor(a.intercept))
 	if err != nil {
 		return metricClient{}, err
 	}

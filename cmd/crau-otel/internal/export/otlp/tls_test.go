@@ -61,6 +61,46 @@ func TestRenewedCertificatesAreUsed(t *testing.T) {
 	}
 }
 
+// If the files cannot be used any more and the previous certificates do not help, the error says both.
+func TestUnusableCertificatesAreNamed(t *testing.T) {
+	first, second := harness.NewAuthority(t, "first"), harness.NewAuthority(t, "second")
+	f := harness.NewCertificateFiles(t, first)
+	r := harness.Receive(t, harness.ReceiverConfig{Options: first.Options(t, true, nil)})
+	e := openWith(t, f, r)
+	eventually(t, e)
+
+	for _, c := range []struct{ spoil, want string }{
+		{f.Authorities, "OTEL_EXPORTER_OTLP_CERTIFICATE: " + f.Authorities + " has no certificate in PEM format"},
+		{f.Key, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: cannot be used with OTEL_EXPORTER_OTLP_CLIENT_KEY: "},
+		{f.Certificate, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: cannot be used with OTEL_EXPORTER_OTLP_CLIENT_KEY: "},
+	} {
+		f.Replace(t, first)
+		f.Write(t, c.spoil, []byte("garbage"))
+		r.Close()
+		if err := r.Listen(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, e) // with those of before
+
+		r.Close()
+		r = harness.Receive(t, harness.ReceiverConfig{Options: second.Options(t, true, nil), Address: r.Address()})
+		var err error
+		for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+			if err = exportTrees(t.Context(), e, handshake(1)); err != nil && strings.Contains(err.Error(), c.want) {
+				break
+			}
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "x509: certificate signed by unknown authority") {
+			t.Errorf("error is %v, want %s", err, c.want)
+		}
+		r.Close()
+		r = harness.Receive(t, harness.ReceiverConfig{Options: first.Options(t, true, nil), Address: r.Address()})
+	}
+
+	f.Replace(t, first)
+	eventually(t, e)
+}
+
 // A connection that stays open does not hide that its certificates were replaced: Reconnect makes a new one with them,
 // and no call fails because of that.
 func TestReconnectUsesNewCertificates(t *testing.T) {

@@ -106,17 +106,22 @@ func TestReceiverThatClosesConnectionsGetsEverything(t *testing.T) {
 	checkAllArrives(t, a, r, hits, 40)
 }
 
-// A receiver behind an HTTP proxy is reached through it.
+// A receiver behind an HTTP proxy is reached through it, for spans and metrics.
 func TestReceiverBehindAProxyGetsEverything(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
 	r := harness.Receive(t, harness.ReceiverConfig{})
 	proxy := harness.StartProxy(t, r.Address())
-	a := startExporting(t, sample, "HTTP://192.0.2.77:4317", "HTTPS_PROXY="+proxy.URL, "NO_PROXY=")
+	a := startExporting(t, sample, "HTTP://192.0.2.77:4317", "HTTPS_PROXY="+proxy.URL, "NO_PROXY=", "OTEL_METRICS_EXPORTER=otlp",
+		"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=http://metrics.invalid:4318") // the proxy resolves names
 	hits := harness.RunSample(t, sample, "--count", "10", "--rate", "0")
-	checkAllArrives(t, a, r, hits, 10)
+	r.WaitSpans(10*spansPerPair, 30*time.Second)
 	if host := proxy.Asked(); host != "192.0.2.77:4317" {
-		t.Errorf("the proxy was asked for %q", host)
+		t.Errorf("the proxy was asked for %q, for spans", host)
+	}
+	checkAllArrives(t, a, r, hits, 10)
+	if host := proxy.Asked(); host != "metrics.invalid:4318" || len(r.Metrics.Values()) == 0 {
+		t.Errorf("the proxy was asked for %q, for metrics, of which %d arrived", host, len(r.Metrics.Values()))
 	}
 }
 
@@ -220,6 +225,50 @@ func TestReplacedCertificatesAreUsedAfterSIGHUP(t *testing.T) {
 	}
 	if before != 2 || len(shown) != 4 || slices.Contains(shown[2:], shown[0]) || shown[2] != shown[3] {
 		t.Errorf("connections of spans and metrics showed %q, the first %d before SIGHUP; want two and two others", shown, before)
+	}
+}
+
+// Certificate files that cannot be used are named once on SIGHUP, and the previous ones stay in use: for the open connection,
+// and for new ones.
+func TestUnusableCertificatesLoseNothing(t *testing.T) {
+	t.Parallel()
+	sample := ownSample(t)
+	a := harness.NewAuthority(t, "ours")
+	f := harness.NewCertificateFiles(t, a)
+	r := harness.Receive(t, harness.ReceiverConfig{Options: a.Options(t, true, nil)})
+	_, port, err := net.SplitHostPort(r.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	agent := startAgent(t, append(environment(f.Environment()), "OTEL_EXPORTER_OTLP_ENDPOINT=https://localhost:"+port,
+		"CRAU_SPANS_IDLE_TIMEOUT=50ms"), "--library", sample)
+	hits, pairs := 0, 0
+	check := func() {
+		t.Helper()
+		hits += harness.RunSample(t, sample, "--count", "2", "--rate", "0")
+		pairs += 2
+		r.WaitSpans(pairs*spansPerPair, 30*time.Second)
+	}
+	check()
+	f.Write(t, f.Key, []byte("half of a"))
+	agent.Signal(syscall.SIGHUP)
+	agent.WaitLog("configuration reloaded")
+	check()
+	r.Close()
+	if err := r.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	check()
+	n := agent.Stop()
+	n.CheckExact(t, hits)
+	if n["events.exported"] != hits {
+		t.Errorf("%d hits, %d exported: %v", hits, n["events.exported"], n)
+	}
+	harness.CheckPairs(t, "sample", harness.Unique(r.Spans()), pairs)
+	line(t, agent.Log(), "configuration reloaded", `certificates=""`)
+	warning := line(t, agent.Log(), "level=WARN", "certificates not reloaded")
+	if times := strings.Count(warning, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: cannot be used with"); times != 1 {
+		t.Errorf("the reason stands there %d times, want once: %s", times, warning)
 	}
 }
 

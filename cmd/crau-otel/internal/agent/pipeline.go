@@ -63,8 +63,9 @@ func (p *pipeline) reconnect() (files []string, err error) {
 		with, err := sender.Reconnect()
 		if err == nil {
 			files = append(files, with...)
+		} else if !slices.ContainsFunc(errs, func(e error) bool { return e.Error() == err.Error() }) { // often the same file
+			errs = append(errs, err)
 		}
-		errs = append(errs, err)
 	}
 	slices.Sort(files)
 	return slices.Compact(files), errors.Join(errs...)

@@ -22,6 +22,8 @@ const (
 	// maxSlowTries bounds the tries of a call that is refused without a reason to retry: one refused for its size would
 	// hold up everything else for ever.
 	maxSlowTries = 6
+	// maxRateTries bounds them if the size cannot be the reason, because it was accepted before: two minutes or so.
+	maxRateTries = 30
 	// minSplitBytes is the size below which a call is not divided although the receiver refuses its size.
 	minSplitBytes = 1 << 10
 )
@@ -103,7 +105,9 @@ func (q *Queue) send(calls []call) {
 		if action == Split {
 			tooLarge, refusal = min(tooLarge, c.bytes()), err
 		}
-		if action == Split || action == Slow && !c.halved {
+		if action == Slow && c.bytes() <= q.accepted {
+			q.accepted = 0 // the receiver may have another limit than before
+		} else if action == Split || action == Slow && !c.halved {
 			if first, second, ok := c.halve(action == Slow); ok {
 				calls = slices.Concat([]call{first, second}, calls)
 				continue
@@ -212,7 +216,9 @@ func (q *Queue) try(c call) (delivered, rejected int, err error) {
 		spans += p.spans
 	}
 	slowTries := maxSlowTries
-	if _, _, ok := c.halve(true); ok && !c.halved {
+	if c.bytes() <= q.accepted {
+		slowTries = maxRateTries
+	} else if _, _, ok := c.halve(true); ok && !c.halved {
 		slowTries = 2 // then a smaller call
 	}
 	wait := backoff.NewExponentialBackOff()
@@ -234,6 +240,9 @@ func (q *Queue) try(c call) (delivered, rejected int, err error) {
 		}
 		least := wait.NextBackOff()
 		delay := least
+		if err == nil {
+			q.accepted = max(q.accepted, c.bytes())
+		}
 		switch action := actionAfter(err); {
 		case err == nil || q.ctx.Err() != nil:
 			return delivered, rejected, err

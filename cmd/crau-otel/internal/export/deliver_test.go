@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
@@ -229,6 +230,69 @@ func TestRateThatIsTooHigh(t *testing.T) {
 	}
 	if calls > 6 {
 		t.Errorf("%d calls, want at most 6", calls)
+	}
+}
+
+// Whatever a receiver refuses without a reason, it is not asked about every span. Time is virtual.
+func TestRefusalsWithoutAReason(t *testing.T) {
+	for name, c := range map[string]struct {
+		refuses  func(since time.Duration, spans int) bool
+		batch    int // spans of a call that is not divided
+		calls    int // at most, for 1800 spans
+		exported uint64
+	}{
+		"everything":                {func(time.Duration, int) bool { return true }, 2048, 14, 0},
+		"everything for 2 s":        {func(since time.Duration, _ int) bool { return since < 2*time.Second }, 2048, 8, 1800},
+		"more than 1000 spans":      {func(_ time.Duration, spans int) bool { return spans > 1000 }, 2048, 4, 1800},
+		"more than 100 spans":       {func(_ time.Duration, spans int) bool { return spans > 100 }, 2048, 14, 0}, // half did not help
+		"more than one call in 1 s": {oneIn(time.Second), 90, 100, 1800},
+		"more than one call in 5 s": {oneIn(5 * time.Second), 90, 200, 1800},
+		"more than 50 spans, later": {moreThanLater(50), 90, 120, 1710}, // what was accepted once is tried long, once
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake()
+				began, calls := time.Now(), 0
+				f.on = func(_ context.Context, batches []export.Batch) error {
+					if calls++; c.refuses(time.Since(began), len(namesOf(batches))) {
+						return refused(export.Slow, "exhausted")
+					}
+					return nil
+				}
+				q := newQueue(t, export.Config{Exporter: f, MaxBatch: c.batch, Delay: time.Hour})
+				for range 200 {
+					q.Put(wide(9))
+				}
+				if got, want := closed(t, q), (export.Stats{Exported: spans(c.exported), Failed: spans(1800 - c.exported)}); got != want {
+					t.Errorf("stats are %+v, want %+v", got, want)
+				}
+				t.Logf("%d calls", calls)
+				if calls > c.calls {
+					t.Errorf("%d calls, want at most %d", calls, c.calls)
+				}
+			})
+		})
+	}
+}
+
+// oneIn refuses what comes too soon after a call that it took.
+func oneIn(pause time.Duration) func(time.Duration, int) bool {
+	last := -pause
+	return func(since time.Duration, _ int) bool {
+		if since < last+pause {
+			return true
+		}
+		last = since
+		return false
+	}
+}
+
+// moreThanLater refuses calls with more spans, but for the first call.
+func moreThanLater(limit int) func(time.Duration, int) bool {
+	calls := 0
+	return func(_ time.Duration, spans int) bool {
+		calls++
+		return calls > 1 && spans > limit
 	}
 }
 

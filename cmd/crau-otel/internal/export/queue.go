@@ -86,7 +86,9 @@ type Queue struct {
 
 	lost, rejected, warned Occasion // of log lines
 
-	failing bool // the worker's own: the last call of the exporter failed and is tried again
+	// The worker's own.
+	failing  bool // the last call of the exporter failed and is tried again
+	accepted int  // bytes of the largest call that the receiver took: no size up to it is too large
 
 	closeOnce sync.Once
 	closeErr  error

@@ -16,8 +16,8 @@ import (
 )
 
 // answers does what the SDK leaves open when receivers answer calls that export metrics. It obeys a wait that a receiver
-// asks for also where it exceeds the time for a call, and says of calls that were accepted in part or with a warning what
-// that means: to the SDK, all of these failed.
+// asks for also where it exceeds the time for a call, and explains calls that were accepted in part or with a warning: to
+// the SDK, all of these failed.
 type answers struct {
 	log *slog.Logger
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -95,5 +96,8 @@ func (s settings) connect(userAgent string, opts ...grpc.DialOption) (*grpc.Clie
 	return connection, nil
 }
 
-// TakesNoMetrics reports whether an export of metrics failed because the receiver, like Jaeger, has no such service.
-func TakesNoMetrics(err error) bool { return status.Code(err) == codes.Unimplemented }
+// TakesNoMetrics reports whether an export of metrics failed because the receiver, like Jaeger, has no such service. A
+// receiver that cannot decompress answers with the same code.
+func TakesNoMetrics(err error) bool {
+	return status.Code(err) == codes.Unimplemented && !strings.Contains(strings.ToLower(err.Error()), "decompressor")
+}

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/otlp"
 )
 
 // retryAfter returns a status that asks to wait.
@@ -71,6 +72,23 @@ func TestMeaningOfStatuses(t *testing.T) {
 		var refused *export.RefusedError
 		if !errors.As(err, &refused) || refused.Action != c.action || refused.After != c.after || !errors.Is(err, c.err) {
 			t.Errorf("%v: %+v", c.err, refused)
+		}
+	}
+}
+
+func TestReceiversThatTakeNoMetrics(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{status.Error(codes.Unimplemented, "unknown service opentelemetry.proto.collector.metrics.v1.MetricsService"), true},
+		{fmt.Errorf("upload: %w", status.Error(codes.Unimplemented, "")), true},
+		{status.Error(codes.Unimplemented, `grpc: Decompressor is not installed for grpc-encoding "gzip"`), false},
+		{status.Error(codes.Unavailable, ""), false},
+		{nil, false},
+	} {
+		if got := otlp.TakesNoMetrics(c.err); got != c.want {
+			t.Errorf("%v: %v, want %v", c.err, got, c.want)
 		}
 	}
 }

@@ -211,6 +211,24 @@ func TestEverySizeIsTooLarge(t *testing.T) {
 	}
 }
 
+// Less than a KiB is not divided: no receiver's limit is that small.
+func TestLittleIsNotDivided(t *testing.T) {
+	for spanBytes, want := range map[int]int{113: 1, 114: 2} { // 9 spans are 1017 and 1026 bytes; a tree is lost as a whole
+		f := newFake()
+		f.spanBytes = spanBytes
+		calls := 0
+		f.on = func(context.Context, []export.Batch) error {
+			calls++
+			return refused(export.Split, "message larger than max")
+		}
+		q := newQueue(t, export.Config{Exporter: f})
+		q.Put(wide(9))
+		if got := closed(t, q); got != (export.Stats{Failed: spans(9)}) || calls != want {
+			t.Errorf("%d bytes: %d calls, want %d; stats are %+v", 9*spanBytes, calls, want, got)
+		}
+	}
+}
+
 // A receiver that refuses the rate without asking to wait is asked again, ever more slowly, and not about single spans.
 func TestRateThatIsTooHigh(t *testing.T) {
 	f := newFake()
@@ -253,7 +271,9 @@ func TestRefusalsWithoutAReason(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFake()
 				began, calls := time.Now(), 0
+				all := make(chan struct{}) // are put, so that calls are full
 				f.on = func(_ context.Context, batches []export.Batch) error {
+					<-all
 					if calls++; c.refuses(time.Since(began), len(namesOf(batches))) {
 						return refused(export.Slow, "exhausted")
 					}
@@ -263,10 +283,10 @@ func TestRefusalsWithoutAReason(t *testing.T) {
 				for range 200 {
 					q.Put(wide(9))
 				}
+				close(all)
 				if got, want := closed(t, q), (export.Stats{Exported: spans(c.exported), Failed: spans(1800 - c.exported)}); got != want {
 					t.Errorf("stats are %+v, want %+v", got, want)
 				}
-				t.Logf("%d calls", calls)
 				if calls > c.calls {
 					t.Errorf("%d calls, want at most %d", calls, c.calls)
 				}

@@ -33,26 +33,3 @@ func TestReloadedChangesOrNamesEveryKey(t *testing.T) {
 		}
 	}
 }
-
-// change sets a key to another value.
-func change(section reflect.Value, at, key string) {
-	for i := range section.NumField() {
-		f := section.Type().Field(i)
-		name, v := join(at, f.Tag.Get(tagName)), section.Field(i)
-		switch {
-		case isSection(f.Type):
-			change(v, name, key)
-		case name != key:
-		case v.Kind() == reflect.Slice:
-			v.Set(reflect.MakeSlice(f.Type, 1, 1))
-		case v.Kind() == reflect.Bool:
-			v.SetBool(!v.Bool())
-		case v.Kind() == reflect.String:
-			v.SetString(v.String() + "x")
-		case v.CanInt():
-			v.SetInt(v.Int() + 1)
-		default:
-			v.SetUint(v.Uint() + 1)
-		}
-	}
-}

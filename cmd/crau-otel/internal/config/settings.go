@@ -16,6 +16,7 @@ type Setting struct {
 	Variable string // the environment variable that sets it; empty if none can
 	Flag     string // the flag of the run command that sets it, with its dashes; empty if there is none
 	Default  string // as in YAML
+	Reloaded bool   // whether a reload applies a change
 	Meaning  string // a sentence or two, in Markdown with links relative to docs/
 }
 
@@ -99,7 +100,9 @@ func Settings() []Setting {
 	settings := make([]Setting, len(meanings))
 	for i, m := range meanings {
 		value := values[m.key]
-		settings[i] = Setting{Key: m.key, Flag: flagOf[m.key], Default: showDefault(value), Meaning: m.meaning}
+		settings[i] = Setting{
+			Key: m.key, Flag: flagOf[m.key], Default: showDefault(value), Reloaded: isReloaded(m.key), Meaning: m.meaning,
+		}
 		if t := value.Type(); t.Kind() != reflect.Slice || !isSection(t.Elem()) {
 			settings[i].Variable = envName(m.key)
 		}
@@ -129,4 +132,35 @@ func showDefault(v reflect.Value) string {
 		return "[" + strings.Join(list, ", ") + "]"
 	}
 	return fmt.Sprint(v.Interface())
+}
+
+// isReloaded reports whether a reload applies a change of a key.
+func isReloaded(key string) bool {
+	next := Default()
+	change(reflect.ValueOf(&next).Elem(), "", key)
+	_, changed, _ := Default().Reloaded(next)
+	return changed != nil
+}
+
+// change sets a key to another value.
+func change(section reflect.Value, at, key string) {
+	for i := range section.NumField() {
+		f := section.Type().Field(i)
+		name, v := join(at, f.Tag.Get(tagName)), section.Field(i)
+		switch {
+		case isSection(f.Type):
+			change(v, name, key)
+		case name != key:
+		case v.Kind() == reflect.Slice:
+			v.Set(reflect.MakeSlice(f.Type, 1, 1))
+		case v.Kind() == reflect.Bool:
+			v.SetBool(!v.Bool())
+		case v.Kind() == reflect.String:
+			v.SetString(v.String() + "x")
+		case v.CanInt():
+			v.SetInt(v.Int() + 1)
+		default:
+			v.SetUint(v.Uint() + 1)
+		}
+	}
 }

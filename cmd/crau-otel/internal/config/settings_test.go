@@ -25,8 +25,8 @@ func TestSettingsAreComplete(t *testing.T) {
 		t.Errorf("settings are\n%q, want\n%q", got, want)
 	}
 	for _, want := range []Setting{
-		{Key: "libraries", Variable: "CRAU_LIBRARIES", Flag: "--library", Default: "[]"},
-		{Key: "services", Default: "[]"},
+		{Key: "libraries", Variable: "CRAU_LIBRARIES", Flag: "--library", Default: "[]", Reloaded: true},
+		{Key: "services", Default: "[]", Reloaded: true},
 		{Key: "ring.size", Variable: "CRAU_RING_SIZE", Flag: "--ring-size", Default: "8MiB"},
 		{Key: "ring.poll_interval", Variable: "CRAU_RING_POLL_INTERVAL", Default: "250ms"},
 		{Key: "limits.process_rate", Variable: "CRAU_LIMITS_PROCESS_RATE", Default: "2000000"},

@@ -12,9 +12,13 @@ func keysTable() string {
 	p := &page{}
 	var rows [][]string
 	for _, s := range config.Settings() {
-		rows = append(rows, []string{code(s.Key), code(s.Variable), code(s.Flag), code(s.Default), s.Meaning})
+		reload := ""
+		if s.Reloaded {
+			reload = "yes"
+		}
+		rows = append(rows, []string{code(s.Key), code(s.Variable), code(s.Flag), code(s.Default), reload, s.Meaning})
 	}
-	p.table([]string{"key", "variable", "flag", "default", "meaning"}, rows)
+	p.table([]string{"key", "variable", "flag", "default", "reload", "meaning"}, rows)
 	return p.String()
 }
 

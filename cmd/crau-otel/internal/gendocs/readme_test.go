@@ -58,7 +58,7 @@ func TestConfigurationTableIsComplete(t *testing.T) {
 
 	got := make(map[string]setting)
 	for _, row := range rows(t, read(t, "docs/configuration.md"), "## Keys") {
-		if len(row) != 5 || row[4] == "" {
+		if len(row) != 6 || row[5] == "" {
 			t.Fatalf("row of %d cells: %q", len(row), row)
 		}
 		got[row[0]] = setting{row[1], row[2], row[3]}

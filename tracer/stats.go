@@ -40,7 +40,7 @@ func (t *Tracer) Stats() (Stats, error) {
 	if err := t.objs.Cpus.Lookup(uint32(0), &perCPU); err != nil {
 		return Stats{}, fmt.Errorf("read counters: %w", err)
 	}
-	var n [bpf.AuditCrauStatCRAU_STATS]uint64
+	var n counters
 	for _, c := range perCPU {
 		for i := range n {
 			n[i] += c.N[i]
@@ -49,6 +49,17 @@ func (t *Tracer) Stats() (Stats, error) {
 			n[bpf.AuditCrauStatCRAU_STAT_SENT] += r.Sent
 		}
 	}
+	s := n.stats()
+	s.Truncated += t.cut.Load()
+	s.Read, s.Undecodable = t.read.Load(), t.undecodable.Load()
+	return s, nil
+}
+
+// counters are the kernel's, by enum crau_stat.
+type counters [bpf.AuditCrauStatCRAU_STATS]uint64
+
+// stats returns the counters by their names. Those up to HIDDEN count hits.
+func (n *counters) stats() Stats {
 	var hits uint64
 	for _, ended := range n[:bpf.AuditCrauStatCRAU_STAT_HIDDEN+1] {
 		hits += ended
@@ -64,10 +75,8 @@ func (t *Tracer) Stats() (Stats, error) {
 		OwnerLimited: n[bpf.AuditCrauStatCRAU_STAT_OWNER_LIMITED],
 		Hidden:       n[bpf.AuditCrauStatCRAU_STAT_HIDDEN],
 		PairFaults:   n[bpf.AuditCrauStatCRAU_STAT_PAIR_FAULT],
-		Truncated:    n[bpf.AuditCrauStatCRAU_STAT_TRUNCATED] + t.cut.Load(),
+		Truncated:    n[bpf.AuditCrauStatCRAU_STAT_TRUNCATED],
 		ProcessLost:  n[bpf.AuditCrauStatCRAU_STAT_PROCESS_LOST],
 		FamilyFull:   n[bpf.AuditCrauStatCRAU_STAT_FAMILY_FULL],
-		Read:         t.read.Load(),
-		Undecodable:  t.undecodable.Load(),
-	}, nil
+	}
 }

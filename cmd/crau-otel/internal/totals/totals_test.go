@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"log/slog"
 	"maps"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,6 +43,27 @@ func TestTotalsAddUp(t *testing.T) {
 	}
 	if sum != n.Traced.Hits {
 		t.Errorf("%d hits, %d accounted for: %v", n.Traced.Hits, sum, n.Lost())
+	}
+}
+
+// notLost are the counters of the tracer that count no lost hit.
+var notLost = []string{"Hits", "Sent", "PairFaults", "Truncated", "ProcessLost", "FamilyFull", "Read"}
+
+// What the tracer counts as lost has one reason in the table.
+func TestEveryLossOfTheTracerHasAReason(t *testing.T) {
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[tracer.Stats]()) {
+		var n Totals
+		reflect.ValueOf(&n.Traced).Elem().FieldByIndex(f.Index).SetUint(1)
+		var want, got uint64 = 1, 0
+		if slices.Contains(notLost, f.Name) {
+			want = 0
+		}
+		for _, lost := range n.Lost() {
+			got += lost
+		}
+		if got != want {
+			t.Errorf("tracer.Stats.%s is counted under %d loss reasons, want %d", f.Name, got, want)
+		}
 	}
 }
 

@@ -62,8 +62,7 @@ type Config struct {
 	// Sandbox is whether the agent gives up what it needs to start only: the right to write files, execute programs, load
 	// BPF programs and so on.
 	Sandbox bool `yaml:"sandbox"`
-	// User is the user that the agent becomes once everything is attached, as name or name:group; empty means no
-	// change.
+	// User is the user that the agent becomes at start, as name or name:group; empty means no change.
 	User string `yaml:"user"`
 	// Pprof is the loopback address, such as 127.0.0.1:6060, on which the agent serves profiles of itself; off if
 	// empty.

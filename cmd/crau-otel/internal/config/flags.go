@@ -37,7 +37,7 @@ func Flags(fs *pflag.FlagSet, d Config) {
 	text("detail", "spans.detail", d.Spans.Detail, "`how much` of each handshake: full or handshake")
 	text("policy", "policy.name", d.Policy.Name, "built-in `set` of rules that find violations: none, hybrid-ok, pq-only or cnsa-2.0")
 	text("pprof", "pprof", d.Pprof, "loopback `address` to serve profiles on, such as 127.0.0.1:6060; off if empty")
-	text("user", "user", d.User, "`name` of the user, or name:group, to become once everything is attached")
+	text("user", "user", d.User, "`name` of the user, or name:group, to become at start")
 	text("ring-size", "ring.size", d.Ring.Size.String(), "`size` of the buffer between kernel and agent")
 }
 

@@ -82,7 +82,7 @@ var meanings = []struct{ key, meaning string }{
 		"Loopback address, such as `127.0.0.1:6060`, on which the agent serves profiles of itself; empty means off.",
 	},
 	{"sandbox", "Whether to give up, once the agent runs, what it needs to start only: see [Privileges](privileges.md#sandbox)."},
-	{"user", "User, or user:group, to become once everything is attached: see [Privileges](privileges.md)."},
+	{"user", "User, or user:group, to become at start, with only the capabilities that are needed: see [Privileges](privileges.md)."},
 }
 
 // Settings returns every key with its sources, default and meaning.

@@ -73,7 +73,7 @@ func Needs() []Need {
 	}
 }
 
-// Keep returns the capabilities to keep once everything is attached. multi is whether the tracer uses uprobe_multi, and
+// Keep returns the capabilities that a running agent keeps. multi is whether the tracer uses uprobe_multi, and
 // discovery and wire whether these are on.
 func Keep(multi, discovery, wire bool) Set {
 	var keep Set

@@ -22,10 +22,10 @@ var described = []struct{ key, meaning string }{
 	{"crypto.library.trusted", "true if only root can write the file that reported it, false if not; none if a connection did."},
 	{"crypto.process.trust", "Whether what the process reports about itself can be believed: see [attributes.md](attributes.md#values-of-cryptoprocesstrust)."},
 	{"crypto.owner.class", "Who the process counts against: root, system, container or user."},
-	{"reason", "Why events were lost. [Accounting](accounting.md) has the meanings."},
+	{"reason", "Why events or packets were lost: see [accounting](accounting.md). Why files are not traced: see [discovery](discovery.md#files-that-are-not-traced)."},
 	{"limit", "The limit that was reached: see [limits](limits.md)."},
 	{"owner.class", "root, system, user or container: whose share it was; unknown where the kernel counts without owners."},
-	{"outcome", "What happened to spans: exported, failed, queue_full or sampled_out."},
+	{"outcome", "What became of spans, as above, or of connections: see [accounting](accounting.md)."},
 }
 
 // agentResource are the resource attributes of the metrics, in addition to those of the host.

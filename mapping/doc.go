@@ -29,14 +29,17 @@
 //
 // An event passes the packages below in this order, and comes back to none:
 //
-//			           event              Finished                  Meaning             Tree
-//			Mapper.Handle ──▶ contexts.Tracker ──▶ meaning.Interpreter ──▶ Mapper.tree ──▶ sink
+//	               event              Finished                  Meaning             Tree
+//	Mapper.Handle ──────▶ contexts.Tracker ──▶ meaning.Interpreter ──▶ Mapper.tree ──▶ sink
 //
-//		  - contexts decides which open context an event belongs to, and when a tree ends. It hands up the tree's shape
-//	     (names, nesting, data), and beside it the ids and times of the contexts.
-//		  - meaning interprets the shape, and only the shape: span names, attributes, post-quantum statuses, weak reasons,
-//	     policy violations, operations to count. Shapes come again and again, so it remembers meanings.
-//		  - This package combines the two with the process's resource to spans, and encrypts context ids.
+// In detail:
+//
+//   - contexts decides which open context an event belongs to, and when a tree ends. It hands up the tree's shape
+//     (names, nesting, data), and beside it the ids and times of the contexts.
+//   - meaning interprets the shape, and only the shape: span names, attributes, post-quantum statuses, weak reasons,
+//     policy violations, operations to count. Shapes come again and again, so it remembers meanings.
+//   - This package combines the two with the process's resource to spans, and encrypts context ids. mapper.go has the
+//     walk, spans.go and output.go the result, rules.go what a reload changes.
 //
 // Below these are packages that know nothing of them:
 //
@@ -46,6 +49,13 @@
 //   - text makes text from outside valid; memo is the cache of the fast paths.
 //
 // contexts and meaning do not import each other, so that neither can depend on the other's state.
+//
+// # Where to start
+//
+// To change how handshakes are put together, start in contexts; to change what is said about them, in meaning. Attributes,
+// code points and policies have recipes in docs/architecture.md. The tests here play events with package
+// internal/eventtest and compare the trees; differential_test.go compares random programs with a model of the rules
+// (model_test.go) that is slow and written to be read.
 //
 // # What it does not do
 //

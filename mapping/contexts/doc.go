@@ -16,7 +16,9 @@
 //	data.go      which context each pair belongs to
 //	finish.go    ends: idle, superseded, process exit, eviction; trees that grow too large shed what is over
 //
-// tree.go and process.go have the state that these share, intern.go the copies of keys and texts.
+// A library and package wire can report one handshake both: wire.go joins the two trees, and doubt.go links them where
+// that is not certain. tree.go, treelist.go, process.go and ids.go have the state that these share; owner.go and
+// ranking.go decide who loses something over a limit; pool.go and intern.go keep memory for reuse.
 //
 // # Identity of contexts
 //

@@ -1,6 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package identity describes observed programs as resources: service, container, unit or pod, and build id.
+// Package identity describes observed programs as resources, and says who owns them and whether they can be believed.
+//
+// A [Resolver] answers what package mapping asks about a process, from what its events say and from /proc:
+//
+//	r := identity.New(identity.Config{Host: host, Log: log}).With(cfg.Services, false)
+//	attributes := r.Describe(pid, process) // service.name, container.id, systemd.unit, ...
+//	owner := r.Owner(pid, process)         // whose share of the limits it uses
+//
+// [Code] examines which files a process executes, for crypto.process.trust, and gives up on a process that does not
+// answer. [Host] has the attributes of the host, which all resources share.
+//
+// Names that a process or an unprivileged user can make up are kept apart from those of the system: see docs/threats.md.
 package identity
 
 import (

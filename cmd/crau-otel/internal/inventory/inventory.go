@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package inventory lists the files of this host that have crypto_auditing probes, with the processes that map them and
-// whether an agent is attached to them.
+// whether an agent is attached to them. It is what crau-otel probes does without a file:
+//
+//	list, err := inventory.Take(ctx, log, rules)
+//	err = inventory.WriteText(os.Stdout, list)
+//
+// It makes one pass of package discover, in this process; a running agent is recognised by its links in the kernel.
 package inventory
 
 import (

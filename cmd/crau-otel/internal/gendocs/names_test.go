@@ -3,6 +3,8 @@
 package main
 
 import (
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
 	"path"
@@ -106,7 +108,7 @@ func TestVariablesInPagesExist(t *testing.T) {
 	}
 	for _, page := range pages {
 		for _, name := range regexp.MustCompile(`\bCRAU_[A-Z_]+`).FindAllString(read(t, page), -1) {
-			macro := strings.Contains(read(t, "examples/include/crau.h"), name)
+			macro := strings.Contains(read(t, "examples/include/crau.h")+read(t, "bpf/audit.h"), name)
 			if !known[name] && !macro {
 				t.Errorf("%s: there is no variable %s", page, name)
 			}
@@ -202,6 +204,39 @@ func TestFilesInCodeMarksExist(t *testing.T) {
 		}
 	}
 	if n < 50 {
+		t.Errorf("only %d files", n)
+	}
+}
+
+// TestFilesInPackageDocsExist looks for the files that the documentation of packages names, in the package's folder.
+func TestFilesInPackageDocsExist(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command("git", "ls-files", "*.go")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Skip("not a git repository: ", err)
+	}
+	file, n := regexp.MustCompile(`(?:^|[\s(])([a-z0-9_./-]+\.(?:go|c|h|yaml|md))\b`), 0
+	for _, name := range strings.Fields(string(out)) {
+		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, name), nil, parser.PackageClauseOnly|parser.ParseComments)
+		if os.IsNotExist(err) { // deleted and not committed yet
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range file.FindAllStringSubmatch(f.Doc.Text(), -1) {
+			n++
+			if !slices.ContainsFunc([]string{path.Dir(name), ".", "docs"}, func(folder string) bool {
+				_, err := os.Stat(filepath.Join(root, folder, m[1]))
+				return err == nil
+			}) {
+				t.Errorf("%s: there is no %s", name, m[1])
+			}
+		}
+	}
+	if n < 30 {
 		t.Errorf("only %d files", n)
 	}
 }

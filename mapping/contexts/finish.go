@@ -51,6 +51,25 @@ func (t *Tracker) evict(tr *tree, limit Limit) {
 	t.finish(tr, shape.EndEvicted)
 }
 
+// makeRoom evicts trees until so many more contexts may open on the thread, and data may be added.
+func (t *Tracker) makeRoom(th *thread, more int) {
+	for {
+		limit, exceeded := t.shares.over(th.process.owner, more)
+		if !exceeded {
+			return
+		}
+		tr := t.shares.memoryVictim(th.process.owner, limit)
+		if tr == nil {
+			return // nothing is open: the limit is smaller than what is asked for
+		}
+		evicted := tr.thread
+		t.evict(tr, limit)
+		if evicted != th {
+			t.forgetThread(evicted)
+		}
+	}
+}
+
 // leastShed is the part of a tree, as a divisor, that must be superseded for it to be shed: else a tree of many open
 // contexts would be copied for each new one.
 const leastShed = 8

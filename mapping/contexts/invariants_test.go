@@ -131,13 +131,13 @@ func checkTrees(t *testing.T, tracker *Tracker, seed uint64) {
 // checkOwners checks that what owners use adds up, and that rankings are in order.
 func checkOwners(t *testing.T, tracker *Tracker, seed uint64) {
 	t.Helper()
-	for _, g := range []*owners{&tracker.root, &tracker.others} {
+	for _, g := range []*owners{&tracker.shares.root, &tracker.shares.others} {
 		for i, o := range g.changed {
-			if !o.changed || o.changedAt != i || tracker.owners[o.Owner] != o {
+			if !o.changed || o.changedAt != i || tracker.shares.owners[o.Owner] != o {
 				t.Fatalf("seed %d: an owner that is gone, or is ranked, is to be ranked", seed)
 			}
 		}
-		tracker.largest(g) // ranks them
+		tracker.shares.largest(g) // ranks them
 		var sum usage
 		for i, r := range g.byMemory.ranks {
 			o := r.owner
@@ -152,7 +152,7 @@ func checkOwners(t *testing.T, tracker *Tracker, seed uint64) {
 			if contexts != o.contexts || bytes != o.bytes || trees != o.trees.n || o.usage.processes != o.processes.Len() {
 				t.Fatalf("seed %d: an owner has %d contexts and %d bytes in %d trees: %+v", seed, contexts, bytes, trees, o.usage)
 			}
-			if r.use != tracker.memory(o) || r.index != i || r.use > g.byMemory.top().memoryRank.use {
+			if r.use != tracker.shares.memory(o) || r.index != i || r.use > g.byMemory.top().memoryRank.use {
 				t.Fatalf("seed %d: an owner has another rank than it should", seed)
 			}
 			sum.add(contexts, bytes)

@@ -65,7 +65,7 @@ func (t *Tracker) startProcess(ev *event.Event) {
 	if p.Record.Runs(ev.Process) {
 		return // it was announced just now, or again since the kernel had forgotten it
 	}
-	program, o := t.cfg.Identify(ev.PID, ev.Process), t.owner(ev.PID, ev.Process)
+	program, o := t.cfg.Identify(ev.PID, ev.Process), t.shares.owner(ev.PID, ev.Process)
 	if p.Program != program || p.owner != o {
 		t.finishAll(p, shape.EndExit)
 		p.Program, p.Signed = program, 0
@@ -73,8 +73,8 @@ func (t *Tracker) startProcess(ev *event.Event) {
 	p.Record = ev.Process // not before: the trees that ended are of who it was
 	p.TrustExpires = 0
 	if p.owner != o {
-		t.removeProcess(p)
-		t.addProcess(p, o)
+		t.shares.removeProcess(p)
+		t.shares.addProcess(p, o)
 	}
 }
 
@@ -96,11 +96,10 @@ func (t *Tracker) process(pid uint32, record event.Process) *Process {
 		p.owner.processes.MoveToBack(p.age)
 		return p
 	}
-	o := t.owner(pid, record)
-	for len(t.processes) >= t.cfg.MaxProcesses ||
-		o.Class != ClassRoot && t.others.processes >= allowed(t.cfg.MaxProcesses) {
-		t.evictProcess(t.processVictim(o))
-		o = t.owner(pid, record) // it may have been the owner's only one
+	o := t.shares.owner(pid, record)
+	for t.shares.lacksProcess(o) {
+		t.evictProcess(t.shares.processVictim(o))
+		o = t.shares.owner(pid, record) // it may have been the owner's only one
 	}
 	p := &Process{
 		PID:      pid,
@@ -110,7 +109,7 @@ func (t *Tracker) process(pid uint32, record event.Process) *Process {
 	}
 	p.Record = record
 	p.Program = t.cfg.Identify(pid, record)
-	t.addProcess(p, o)
+	t.shares.addProcess(p, o)
 	t.processes[pid] = p
 	return p
 }
@@ -129,7 +128,7 @@ func (t *Tracker) evictProcess(p *Process) {
 
 // forget removes a process without trees.
 func (t *Tracker) forget(p *Process) {
-	t.removeProcess(p)
+	t.shares.removeProcess(p)
 	delete(t.processes, p.PID)
 	if t.newestProcess == p {
 		t.newestProcess = nil

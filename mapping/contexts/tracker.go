@@ -17,7 +17,7 @@ type Config struct {
 	// IdleTimeout is how long a tree may be without an event before it ends.
 	IdleTimeout time.Duration
 	// MaxContexts bounds the contexts of all open trees. For this limit and those of bytes and processes, every owner has a
-	// share: see owner.go.
+	// share: see shares.go.
 	MaxContexts int
 	// MaxBytes bounds the memory of the keys and values of all open trees.
 	MaxBytes int
@@ -86,8 +86,7 @@ type Tracker struct {
 	interner      interner
 	processes     map[uint32]*Process
 	newestProcess *Process         // the one of processes whose event came last; nil if unknown
-	owners        map[Owner]*owner // those with processes
-	root, others  owners           // of class root, and of other classes
+	shares        shares
 	trees         treeList         // idle longest first
 	followed      treeList         // those whose end package wire will report: they do not end by being idle
 	stats         Stats
@@ -101,7 +100,7 @@ func New(cfg Config) *Tracker {
 		cfg:       cfg,
 		interner:  newInterner(cfg.Excluded),
 		processes: make(map[uint32]*Process),
-		owners:    make(map[Owner]*owner),
+		shares:    newShares(&cfg),
 	}
 }
 
@@ -117,8 +116,9 @@ func (t *Tracker) Reconfigure(idleTimeout time.Duration) {
 // Stats returns the counters.
 func (t *Tracker) Stats() Stats {
 	s := t.stats
-	s.OpenContexts, s.OpenBytes = t.root.contexts+t.others.contexts, t.root.bytes+t.others.bytes
-	s.OpenTrees, s.Processes, s.Owners = t.trees.n+t.followed.n, len(t.processes), len(t.owners)
+	used := t.shares.used()
+	s.OpenContexts, s.OpenBytes = used.contexts, used.bytes
+	s.OpenTrees, s.Processes, s.Owners = t.trees.n+t.followed.n, len(t.processes), len(t.shares.owners)
 	return s
 }
 

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package contexts
+
+import (
+	"container/list"
+
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// Every program can open contexts, as many as it likes. What one owner opens may only cost its own trees: over a limit,
+// the owner that uses most of it loses the tree that is idle longest, or the process that is silent longest. So an owner
+// that uses less than its share, which is the limit divided by the owners that want more, loses nothing. An eighth of
+// each limit is kept for owners of class root.
+
+// reserve is the part of each limit, as a divisor, that only owners of class root may use.
+const reserve = 8
+
+// usage is how much of each limit is in use, or the limits themselves.
+type usage struct{ contexts, bytes, processes int }
+
+func (u *usage) add(contexts, bytes int) {
+	u.contexts += contexts
+	u.bytes += bytes
+}
+
+// owner is an owner with processes.
+type owner struct {
+	Owner
+	usage
+	trees     treeList   // idle longest first
+	processes *list.List // of *Process, silent longest first
+
+	group                   *owners // those that the owner competes with
+	memoryRank, processRank rank
+	changed                 bool // memoryRank is not up to date
+	changedAt               int  // with changed: index in owners.changed
+}
+
+// owners has the owners of some classes, ranked by what they use.
+type owners struct {
+	usage
+	byMemory, byProcesses ranking
+	changed               []*owner // whose rank by memory is not up to date
+}
+
+// shares has the owners, and says who is over a limit.
+type shares struct {
+	limits       usage
+	classify     func(pid uint32, record event.Process) Owner
+	owners       map[Owner]*owner // those with processes
+	root, others owners           // of class root, and of other classes
+}
+
+func newShares(cfg *Config) shares {
+	return shares{
+		limits:   usage{contexts: cfg.MaxContexts, bytes: cfg.MaxBytes, processes: cfg.MaxProcesses},
+		classify: cfg.Owner,
+		owners:   make(map[Owner]*owner),
+	}
+}
+
+// owner returns the owner of a process.
+func (s *shares) owner(pid uint32, record event.Process) *owner {
+	of := s.classify(pid, record)
+	o := s.owners[of]
+	if o == nil {
+		o = &owner{Owner: of, processes: list.New(), group: &s.others}
+		if of.Class == ClassRoot {
+			o.group = &s.root
+		}
+		o.trees.which = byOwner
+		s.owners[of] = o
+		o.group.byMemory.add(o, &o.memoryRank)
+		o.group.byProcesses.add(o, &o.processRank)
+	}
+	return o
+}
+
+// use notes that an owner has so many more contexts and bytes. Its rank is brought up to date when one is asked for, which is
+// at a limit only.
+func (o *owner) use(contexts, bytes int) {
+	o.add(contexts, bytes)
+	o.group.add(contexts, bytes)
+	if !o.changed {
+		o.changed, o.changedAt = true, len(o.group.changed)
+		o.group.changed = append(o.group.changed, o)
+	}
+}
+
+// forgetChange removes an owner that goes from those whose rank is not up to date.
+func (g *owners) forgetChange(o *owner) {
+	if !o.changed {
+		return
+	}
+	last := len(g.changed) - 1
+	moved := g.changed[last]
+	g.changed[o.changedAt], moved.changedAt = moved, o.changedAt
+	g.changed[last] = nil
+	g.changed = g.changed[:last]
+	o.changed = false
+}
+
+// memory returns an owner's use of contexts or bytes, whichever is the larger part of its limit.
+func (s *shares) memory(o *owner) uint64 {
+	return max(uint64(o.contexts)*uint64(s.limits.bytes), uint64(o.bytes)*uint64(s.limits.contexts))
+}
+
+// largest returns the owner of a group that uses most memory, nil if there is none.
+func (s *shares) largest(g *owners) *owner {
+	for i, o := range g.changed {
+		o.changed, g.changed[i] = false, nil
+		g.byMemory.set(&o.memoryRank, s.memory(o))
+	}
+	g.changed = g.changed[:0]
+	return g.byMemory.top()
+}
+
+// used returns how much all owners use.
+func (s *shares) used() usage {
+	all, others := s.root.usage, &s.others.usage
+	all.add(others.contexts, others.bytes)
+	return all
+}
+
+// addProcess adds a process to its owner.
+func (s *shares) addProcess(p *Process, o *owner) {
+	p.owner, p.age = o, o.processes.PushBack(p)
+	o.usage.processes++
+	o.group.processes++
+	o.group.byProcesses.set(&o.processRank, uint64(o.usage.processes))
+}
+
+// removeProcess removes a process without trees from its owner, and with the last one the owner.
+func (s *shares) removeProcess(p *Process) {
+	o := p.owner
+	g := o.group
+	o.processes.Remove(p.age)
+	o.usage.processes--
+	g.processes--
+	if o.usage.processes > 0 {
+		g.byProcesses.set(&o.processRank, uint64(o.usage.processes))
+		return
+	}
+	g.byProcesses.remove(&o.processRank)
+	g.byMemory.remove(&o.memoryRank)
+	g.forgetChange(o)
+	delete(s.owners, o.Owner)
+}
+
+// allowed returns how much of a limit owners outside of class root may use together.
+func allowed(limit int) int { return limit - limit/reserve }
+
+// over returns the limit that would be exceeded with so many more contexts of o's, if any.
+func (s *shares) over(o *owner, more int) (limit Limit, exceeded bool) {
+	all, others := s.used(), &s.others.usage
+	moreOthers := more
+	if o.Class == ClassRoot {
+		moreOthers = 0
+	}
+	switch {
+	case all.contexts+more > s.limits.contexts, moreOthers > 0 && others.contexts+moreOthers > allowed(s.limits.contexts):
+		return LimitContexts, true
+	case all.bytes > s.limits.bytes, others.bytes > allowed(s.limits.bytes):
+		return LimitBytes, true
+	}
+	return 0, false
+}
+
+// memoryVictim returns the tree to evict so that o may use more: of the owner that uses most, among those outside of
+// class root if these exceed their part.
+func (s *shares) memoryVictim(o *owner, limit Limit) *tree {
+	top, root := s.largest(&s.others), s.largest(&s.root)
+	exceeds := s.others.contexts >= allowed(s.limits.contexts)
+	if limit == LimitBytes {
+		exceeds = s.others.bytes > allowed(s.limits.bytes)
+	}
+	switch {
+	case top == nil || top.trees.front == nil,
+		root != nil && root.memoryRank.use > top.memoryRank.use && (!exceeds || o.Class == ClassRoot && limit == LimitContexts):
+		top = root
+	}
+	if top == nil {
+		return nil
+	}
+	return top.trees.front
+}
+
+// lacksProcess reports whether a process must be evicted before o may have another one.
+func (s *shares) lacksProcess(o *owner) bool {
+	others := s.others.processes
+	return s.root.processes+others >= s.limits.processes || o.Class != ClassRoot && others >= allowed(s.limits.processes)
+}
+
+// processVictim returns the process to evict so that o may have another one.
+func (s *shares) processVictim(o *owner) *Process {
+	top, root := s.others.byProcesses.top(), s.root.byProcesses.top()
+	exceeds := o.Class != ClassRoot && s.others.processes >= allowed(s.limits.processes)
+	if top == nil || root != nil && !exceeds && root.processRank.use > top.processRank.use {
+		top = root
+	}
+	return top.processes.Front().Value.(*Process)
+}

@@ -22,7 +22,7 @@ func (t *Tracker) data(th *thread, ev *event.Event) {
 		c = th.newest.context
 	}
 	if c == nil && fromWire(ev) {
-		t.forgetThread(th)
+		th.forgetIfEmpty()
 		return // the tree was evicted, or is part of a library's
 	}
 	if c == nil {

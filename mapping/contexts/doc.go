@@ -9,16 +9,15 @@
 //
 // An event passes through the files in this order:
 //
-//	tracker.go   which process and thread it is from
+//	tracker.go   what kind of event it is
+//	processes.go which process and thread it is from
 //	open.go      new_context: a new tree, a child, or a context that is open already
 //	place.go     where a context belongs whose parent is missing, stale, or the context itself
 //	pieces.go    handshakes that libraries announce in several pieces: which one a piece belongs to
 //	data.go      which context each pair belongs to
 //	finish.go    ends: idle, superseded, process exit, eviction; trees that grow too large shed what is over
 //
-// A library and package wire can report one handshake both: wire.go joins the two trees, and doubt.go links them where
-// that is not certain. tree.go, treelist.go, process.go and ids.go have the state that these share; owner.go and
-// ranking.go decide who loses something over a limit; pool.go and intern.go keep memory for reuse.
+// tree.go, process.go and thread.go have the state that these share, intern.go the copies of keys and texts.
 //
 // # Identity of contexts
 //

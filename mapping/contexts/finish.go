@@ -65,7 +65,7 @@ func (t *Tracker) makeRoom(th *thread, more int) {
 		evicted := tr.thread
 		t.evict(tr, limit)
 		if evicted != th {
-			t.forgetThread(evicted)
+			evicted.forgetIfEmpty()
 		}
 	}
 }
@@ -175,7 +175,7 @@ func (t *Tracker) close(c *context) {
 	c.tree.owner.use(-1, -c.size())
 	c.thread.removeContext(c)
 	if c.thread.id&wireThread != 0 {
-		t.forgetThread(c.thread)
+		c.thread.forgetIfEmpty()
 	}
 	t.pool.putContext(c)
 }

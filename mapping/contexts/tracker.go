@@ -85,10 +85,10 @@ type Tracker struct {
 	cfg           Config
 	interner      interner
 	processes     map[uint32]*Process
-	newestProcess *Process         // the one of processes whose event came last; nil if unknown
+	newestProcess *Process // the one of processes whose event came last; nil if unknown
 	shares        shares
-	trees         treeList         // idle longest first
-	followed      treeList         // those whose end package wire will report: they do not end by being idle
+	trees         treeList // idle longest first
+	followed      treeList // those whose end package wire will report: they do not end by being idle
 	stats         Stats
 	pool          pool
 	finished      Finished // memory for the one that is handed up
@@ -178,7 +178,7 @@ func (t *Tracker) Tick(now uint64) {
 		}
 		th := tr.thread
 		t.finish(tr, shape.EndIdle)
-		t.forgetThread(th)
+		th.forgetIfEmpty()
 	}
 }
 

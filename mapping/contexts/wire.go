@@ -89,7 +89,7 @@ func (t *Tracker) complete(wire *tree) bool {
 	wire.contexts = wire.contexts[:0]
 	th := wire.thread
 	t.removeTree(wire)
-	t.forgetThread(th)
+	th.forgetIfEmpty()
 	return true
 }
 
@@ -142,5 +142,5 @@ func (t *Tracker) endWire(th *thread, ev *event.Event) {
 		return
 	}
 	t.finish(c.tree, shape.EndObserved)
-	t.forgetThread(th)
+	th.forgetIfEmpty()
 }

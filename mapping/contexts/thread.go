@@ -2,6 +2,39 @@
 
 package contexts
 
+// thread scopes context ids: the same id on another thread is another context.
+type thread struct {
+	id      uint32
+	process *Process
+	// open has, by id, the context of an unfinished tree that opened last. Those of other files follow it.
+	open map[uint64]*context
+	// newest is the context that opened last.
+	newest ref
+	// session is the session that a library was last called for, until a handshake is assigned to it; 0 if none.
+	session key
+	// waiting has, by the id and file of their roots, handshakes that may get further pieces, oldest first.
+	waiting map[key][]*tree
+}
+
+// thread returns the thread with that id.
+func (p *Process) thread(id uint32) *thread {
+	if th := p.newestThread; th != nil && th.id == id {
+		return th
+	}
+	th, ok := p.threads[id]
+	if !ok {
+		if len(p.threads) >= p.sweepAt {
+			p.sweepThreads()
+		}
+		th = &thread{
+			id: id, process: p, open: make(map[uint64]*context), waiting: make(map[key][]*tree),
+		}
+		p.threads[id] = th
+	}
+	p.newestThread = th
+	return th
+}
+
 // maxSameID bounds the files that have a context of one id open on one thread. The oldest becomes unreachable.
 const maxSameID = 8
 
@@ -65,4 +98,29 @@ func (th *thread) removeContext(c *context) {
 		th.open[c.id] = c.sameID
 	}
 	c.sameID = nil
+}
+
+// maxIdleThreads is about how many threads without an open context are kept.
+const maxIdleThreads = 256
+
+// sweepThreads removes the threads that have nothing open, such as those that only reported sessions. Its cost is spread
+// over the threads that come until the next time.
+func (p *Process) sweepThreads() {
+	for id, th := range p.threads {
+		if len(th.open) == 0 {
+			delete(p.threads, id)
+		}
+	}
+	p.newestThread = nil
+	p.sweepAt = 2*len(p.threads) + maxIdleThreads
+}
+
+// forgetIfEmpty removes a thread that has nothing open: the kernel does not report the exit of threads.
+func (th *thread) forgetIfEmpty() {
+	if len(th.open) == 0 {
+		delete(th.process.threads, th.id)
+		if th.process.newestThread == th {
+			th.process.newestThread = nil
+		}
+	}
 }

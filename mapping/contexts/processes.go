@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package contexts
+
+import (
+	"github.com/crau-otel/crau-otel/mapping/shape"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// startProcess records the identity of a process, which changes with an exec.
+func (t *Tracker) startProcess(ev *event.Event) {
+	p := t.process(ev.PID, ev.Process)
+	if p.Record.Runs(ev.Process) {
+		return // it was announced just now, or again since the kernel had forgotten it
+	}
+	program, o := t.cfg.Identify(ev.PID, ev.Process), t.shares.owner(ev.PID, ev.Process)
+	if p.Program != program || p.owner != o {
+		t.finishAll(p, shape.EndExit)
+		p.Program, p.Signed = program, 0
+	}
+	p.Record = ev.Process // not before: the trees that ended are of who it was
+	p.TrustExpires = 0
+	if p.owner != o {
+		t.shares.removeProcess(p)
+		t.shares.addProcess(p, o)
+	}
+}
+
+// lookup returns the process with that id, nil if there is none.
+func (t *Tracker) lookup(pid uint32) *Process {
+	if p := t.newestProcess; p != nil && p.PID == pid {
+		return p
+	}
+	p := t.processes[pid]
+	if p != nil {
+		t.newestProcess = p
+	}
+	return p
+}
+
+// process returns the process with that id and marks it as the most recently active. A new process gets the record.
+func (t *Tracker) process(pid uint32, record event.Process) *Process {
+	if p := t.lookup(pid); p != nil {
+		p.owner.processes.MoveToBack(p.age)
+		return p
+	}
+	o := t.shares.owner(pid, record)
+	for t.shares.lacksProcess(o) {
+		t.evictProcess(t.shares.processVictim(o))
+		o = t.shares.owner(pid, record) // it may have been the owner's only one
+	}
+	p := &Process{
+		PID:      pid,
+		threads:  make(map[uint32]*thread),
+		trees:    make(map[*tree]struct{}),
+		sessions: make(map[key]*tree),
+	}
+	p.Record = record
+	p.Program = t.cfg.Identify(pid, record)
+	t.shares.addProcess(p, o)
+	t.processes[pid] = p
+	return p
+}
+
+// exitProcess ends the trees of a process that ended, and removes it.
+func (t *Tracker) exitProcess(p *Process) {
+	t.finishAll(p, shape.EndExit)
+	t.forget(p)
+}
+
+// evictProcess evicts the trees of a process, and removes it.
+func (t *Tracker) evictProcess(p *Process) {
+	t.stats.Evictions[LimitProcesses][p.owner.Class] += uint64(t.finishAll(p, shape.EndEvicted))
+	t.forget(p)
+}
+
+// forget removes a process without trees.
+func (t *Tracker) forget(p *Process) {
+	t.shares.removeProcess(p)
+	delete(t.processes, p.PID)
+	if t.newestProcess == p {
+		t.newestProcess = nil
+	}
+}
+
+// thread returns the thread that an event is from.
+func (t *Tracker) thread(ev *event.Event) *thread {
+	p, id := t.process(ev.PID, event.Process{}), ev.TID
+	if fromWire(ev) {
+		id |= wireThread
+	}
+	return p.thread(id)
+}

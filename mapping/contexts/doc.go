@@ -7,17 +7,22 @@
 // times that shapes leave out. What the names and values mean is of no interest here, except where the schema decides
 // about nesting.
 //
-// An event passes through the files in this order:
+// An event passes through the files in this order, and never goes back up:
 //
 //	tracker.go   what kind of event it is
 //	processes.go which process and thread it is from
+//	data.go      which context it is about, if it opens none
 //	open.go      new_context: a new tree, a child, or a context that is open already
 //	place.go     where a context belongs whose parent is missing, stale, or the context itself
-//	pieces.go    handshakes that libraries announce in several pieces: which one a piece belongs to
-//	data.go      which context each pair belongs to
 //	finish.go    ends: idle, superseded, process exit, eviction; trees that grow too large shed what is over
+//	pairs.go     which context each pair belongs to
+//	pieces.go    handshakes that libraries announce in several pieces: which one a piece belongs to
+//	wire.go      handshakes that a library and package wire report; doubt.go: those of which that is not certain
+//	handup.go    what is passed on of a finished tree
 //
-// tree.go, process.go and thread.go have the state that these share, intern.go the copies of keys and texts.
+// Below them is the state: opentrees.go has the trees that are open and creates, changes and removes them, shares.go says
+// who is over a limit, tree.go, process.go and thread.go have what these consist of, and intern.go the copies of keys and
+// texts.
 //
 // # Identity of contexts
 //

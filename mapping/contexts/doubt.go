@@ -67,7 +67,7 @@ func (th *thread) isAmbiguous(tr *tree, role string) bool {
 
 // relateLate relates the handshake c that a library opens to the one that the wire shows on the thread, if no library has
 // reported that yet: the library's probes can have been attached in the middle of it.
-func (t *Tracker) relateLate(c *context) {
+func relateLate(c *context) {
 	if c.file == event.Wire || c.parent != nil || c.class() != schema.ClassTLSHandshake {
 		return
 	}

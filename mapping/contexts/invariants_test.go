@@ -79,7 +79,7 @@ func checkFinished(t *testing.T, f *Finished, seed uint64) {
 func checkTrees(t *testing.T, tracker *Tracker, seed uint64) {
 	t.Helper()
 	contexts, bytes := 0, 0
-	for tr := tracker.trees.front; tr != nil; tr = tr.links[byIdle].after {
+	for tr := tracker.open.byIdle.front; tr != nil; tr = tr.links[byIdle].after {
 		contexts += len(tr.contexts)
 		if len(tr.contexts) == 0 || tr.root().parent != nil {
 			t.Fatalf("seed %d: a tree without a root", seed)

@@ -3,8 +3,6 @@
 package contexts
 
 import (
-	"math/rand/v2"
-
 	"github.com/crau-otel/crau-otel/mapping/schema"
 	"github.com/crau-otel/crau-otel/mapping/shape"
 	"github.com/crau-otel/crau-otel/tracer/event"
@@ -42,7 +40,7 @@ func (t *Tracker) newContext(th *thread, ev *event.Event) {
 	c.linked = len(ev.Pairs) == 0
 	t.addPairs(c, ev)
 	if fromWire(ev) && c.parent == nil {
-		t.findPartner(c)
+		findPartner(c)
 	}
 }
 
@@ -90,7 +88,7 @@ func (t *Tracker) settle(c *context, name schema.Name) {
 	}
 	parent.tree.events += c.tree.events
 	c.incomplete = c.incomplete || c.tree.isIncomplete()
-	t.removeTree(c.tree)
+	t.open.remove(c.tree)
 	parent.adopt(c)
 	c.parentage = shape.ParentCertain
 }
@@ -113,26 +111,9 @@ func (t *Tracker) replace(c *context) {
 }
 
 func (t *Tracker) openTree(th *thread, ev *event.Event, parentage shape.Parentage) *context {
-	c := t.open(th, ev)
-	t.plant(c, parentage)
+	c := t.open.add(th, ev)
+	t.open.plant(c, parentage)
 	return c
-}
-
-// plant makes c the root of a new tree.
-func (t *Tracker) plant(c *context, parentage shape.Parentage) {
-	tr := t.pool.tree()
-	tr.thread, tr.last = c.thread, c.start
-	for !tr.traceID.IsValid() {
-		fillRandom(tr.traceID[:8])
-		fillRandom(tr.traceID[8:])
-	}
-	tr.owner, tr.losses = c.thread.process.owner, c.thread.process.losses
-	tr.followed = c.file == event.Wire
-	t.idle(tr).pushBack(tr)
-	tr.owner.trees.pushBack(tr)
-	c.thread.process.trees[tr] = struct{}{}
-	c.tree, c.parentage = tr, parentage
-	tr.contexts = append(tr.contexts, c)
 }
 
 // openChild opens a context below parent. A full tree first sheds its superseded contexts.
@@ -147,27 +128,7 @@ func (t *Tracker) openChild(th *thread, ev *event.Event, newest, parent *context
 			return t.openTree(th, ev, shape.ParentUnknown)
 		}
 	}
-	c := t.open(th, ev)
+	c := t.open.add(th, ev)
 	parent.adopt(c)
 	return c
-}
-
-// open creates the context that the event's id refers to from now on.
-func (t *Tracker) open(th *thread, ev *event.Event) *context {
-	c := t.pool.context()
-	c.id, c.file, c.thread, c.start, c.last = ev.Context, ev.File, th, ev.Time, ev.Time
-	for !c.spanID.IsValid() {
-		fillRandom(c.spanID[:])
-	}
-	th.setContext(c)
-	th.newest = c.ref()
-	th.process.owner.use(1, 0)
-	return c
-}
-
-func fillRandom(b []byte) {
-	v := rand.Uint64()
-	for i := range b {
-		b[i] = byte(v >> (8 * i))
-	}
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/crau-otel/crau-otel/mapping/schema"
 	"github.com/crau-otel/crau-otel/mapping/shape"
-	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
 // A library that is called again for a handshake that could not finish announces the handshake again each time. Where
@@ -35,45 +34,34 @@ const (
 // MaxWaiting bounds the unfinished handshakes of one thread and context id that wait for further pieces.
 const MaxWaiting = 64
 
-// session records which session the thread works on, or ends the handshake of a session that was closed.
-func (t *Tracker) session(th *thread, ev *event.Event) {
-	if ev.Kind == event.SessionEnter {
-		th.session = key{ev.Context, ev.File}
-		return
-	}
-	if open, ok := th.process.sessions[key{ev.Context, ev.File}]; ok {
-		t.finish(open, shape.EndClosed)
-	}
-}
-
 // joinSession assigns a handshake whose name just arrived to the session that its library was called for. The handshake
 // is the session's first piece, or a further piece of the session's open handshake, whose root is then returned.
-func (t *Tracker) joinSession(c *context) *context {
+func (ts *openTrees) joinSession(c *context) *context {
 	th := c.thread
 	if !c.name.Context.IsHandshake() || c.holds {
 		return c
 	}
 	if th.session.id == 0 || th.session.file != c.file {
-		t.relateLate(c)
+		relateLate(c)
 		return c
 	}
 	session := th.session
 	th.session = key{}
 	if c.parent != nil {
-		t.uproot(c) // the parent was left on the library's stack by an error and is unrelated
+		ts.uproot(c) // the parent was left on the library's stack by an error and is unrelated
 	}
 	first, ok := th.process.sessions[session]
 	if !ok {
 		c.tree.pieces = pieces{session: session, method: shape.JoinExact}
 		th.process.sessions[session] = c.tree
-		t.relateLate(c)
+		relateLate(c)
 		return c
 	}
-	return t.merge(first, c.tree, shape.JoinExact)
+	return ts.merge(first, c.tree, shape.JoinExact)
 }
 
 // uproot makes a child context without children the root of a new tree. The event with its name is counted there.
-func (t *Tracker) uproot(c *context) {
+func (ts *openTrees) uproot(c *context) {
 	old := c.tree
 	i := slices.Index(old.contexts, c)
 	old.contexts = slices.Delete(old.contexts, i, i+1)
@@ -82,16 +70,16 @@ func (t *Tracker) uproot(c *context) {
 		c.parent.newest = nil
 	}
 	c.parent, c.superseded = nil, false
-	t.plant(c, shape.ParentCertain)
+	ts.plant(c, shape.ParentCertain)
 	c.tree.events, c.tree.last = 1, old.last
 }
 
 // merge moves the contents of a piece into its handshake and returns the root of both.
-func (t *Tracker) merge(first, piece *tree, method shape.JoinMethod) *context {
+func (ts *openTrees) merge(first, piece *tree, method shape.JoinMethod) *context {
 	root, merged := first.root(), piece.root()
 	root.newest.supersede()
 	for _, d := range merged.data {
-		t.put(root, d)
+		ts.put(root, d)
 	}
 	for _, c := range piece.contexts[1:] {
 		c.tree = first
@@ -117,7 +105,7 @@ func (t *Tracker) merge(first, piece *tree, method shape.JoinMethod) *context {
 	root.last = max(root.last, merged.last)
 	root.superseded, root.holds = false, root.holds || merged.holds
 	root.incomplete = root.incomplete || merged.incomplete
-	t.touch(first)
+	ts.touch(first)
 
 	// The id now refers to the handshake's root, even if its pieces come from different threads.
 	if merged.thread.ownContext(merged.id, merged.file) == merged {
@@ -130,36 +118,9 @@ func (t *Tracker) merge(first, piece *tree, method shape.JoinMethod) *context {
 		merged.thread.newest = root.ref()
 	}
 	first.owner.use(-1, -merged.size())
-	t.pool.putContext(merged)
-	t.removeTree(piece)
+	ts.pool.putContext(merged)
+	ts.remove(piece)
 	return root
-}
-
-// supersedeTree is called when a root's id is opened again as a root. A handshake that may get further pieces stays
-// open; anything else is finished. The wire reports handshakes whole.
-func (t *Tracker) supersedeTree(tr *tree) {
-	root := tr.root()
-	switch {
-	case tr.pieces.session.id != 0, tr.isWaiting():
-	case root.class() == schema.ClassTLSHandshake && root.parentage == shape.ParentCertain && !root.self && root.file != event.Wire:
-		t.endPiece(tr)
-	default:
-		t.finish(tr, shape.EndSuperseded)
-	}
-}
-
-// endPiece joins a piece to the oldest handshake that lacks all it brings, or keeps it as the start of another one.
-func (t *Tracker) endPiece(piece *tree) {
-	if first := t.lacking(piece); first != nil {
-		t.merge(first, piece, shape.JoinInferred)
-		return
-	}
-	root := piece.root()
-	waiting := append(root.thread.waiting[root.key()], piece)
-	root.thread.waiting[root.key()] = waiting
-	if len(waiting) > MaxWaiting {
-		t.finish(waiting[0], shape.EndSuperseded)
-	}
 }
 
 // isWaiting reports whether the tree is a handshake that waits for further pieces.
@@ -171,7 +132,7 @@ func (tr *tree) isWaiting() bool {
 // joinLast joins the last piece of a thread and context id, which no further piece supersedes, if tr is that piece or
 // the handshake it belongs to. It reports whether it did: tr is then changed or removed. A piece with events at boot
 // time busy or later is not over and may bring more, so that tr, the handshake it might belong to, has to wait for it.
-func (t *Tracker) joinLast(tr *tree, busy uint64) bool {
+func (ts *openTrees) joinLast(tr *tree, busy uint64) bool {
 	root := tr.root()
 	newest := root.thread.ownContext(root.id, root.file)
 	if newest == nil || len(root.thread.waiting[root.key()]) == 0 {
@@ -181,21 +142,21 @@ func (t *Tracker) joinLast(tr *tree, busy uint64) bool {
 	if piece.root() != newest || piece.pieces.session.id != 0 || newest.self || piece.isWaiting() {
 		return false
 	}
-	first := t.lacking(piece)
+	first := ts.lacking(piece)
 	if first == nil || first != tr && piece != tr {
 		return false
 	}
 	if piece.last >= busy {
-		t.idle(first).moveToBack(first)
+		ts.listOf(first).moveToBack(first)
 	} else {
-		t.merge(first, piece, shape.JoinInferred)
+		ts.merge(first, piece, shape.JoinInferred)
 	}
 	return true
 }
 
 // lacking returns the oldest waiting handshake that a piece can belong to, nil if there is none. An empty piece ends a
 // handshake that has no other piece yet.
-func (t *Tracker) lacking(piece *tree) *tree {
+func (ts *openTrees) lacking(piece *tree) *tree {
 	root := piece.root()
 	brings := piece.parts()
 	piece.pieces.has = brings

@@ -2,6 +2,8 @@
 
 package contexts
 
+import "github.com/crau-otel/crau-otel/tracer/event"
+
 // thread scopes context ids: the same id on another thread is another context.
 type thread struct {
 	id      uint32
@@ -15,6 +17,13 @@ type thread struct {
 	// waiting has, by the id and file of their roots, handshakes that may get further pieces, oldest first.
 	waiting map[key][]*tree
 }
+
+// wireThread marks the id of the thread that contexts of package wire live on. Kernel thread ids are smaller, so no
+// program's event can name these contexts.
+const wireThread = 1 << 31
+
+// fromWire reports whether package wire emitted the event.
+func fromWire(ev *event.Event) bool { return ev.File == event.Wire }
 
 // thread returns the thread with that id.
 func (p *Process) thread(id uint32) *thread {

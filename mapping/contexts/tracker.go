@@ -87,10 +87,8 @@ type Tracker struct {
 	processes     map[uint32]*Process
 	newestProcess *Process // the one of processes whose event came last; nil if unknown
 	shares        shares
-	trees         treeList // idle longest first
-	followed      treeList // those whose end package wire will report: they do not end by being idle
+	open          openTrees
 	stats         Stats
-	pool          pool
 	finished      Finished // memory for the one that is handed up
 }
 
@@ -101,6 +99,7 @@ func New(cfg Config) *Tracker {
 		interner:  newInterner(cfg.Excluded),
 		processes: make(map[uint32]*Process),
 		shares:    newShares(&cfg),
+		open:      openTrees{maxPairs: cfg.MaxPairs},
 	}
 }
 
@@ -116,9 +115,10 @@ func (t *Tracker) Reconfigure(idleTimeout time.Duration) {
 // Stats returns the counters.
 func (t *Tracker) Stats() Stats {
 	s := t.stats
+	s.DroppedPairs = t.open.dropped
 	used := t.shares.used()
 	s.OpenContexts, s.OpenBytes = used.contexts, used.bytes
-	s.OpenTrees, s.Processes, s.Owners = t.trees.n+t.followed.n, len(t.processes), len(t.shares.owners)
+	s.OpenTrees, s.Processes, s.Owners = t.open.byIdle.n+t.open.followed.n, len(t.processes), len(t.shares.owners)
 	return s
 }
 
@@ -137,7 +137,12 @@ func (t *Tracker) Handle(ev *event.Event) {
 	case event.SessionEnter, event.SessionLeave:
 		t.stats.Events++
 		t.stats.Sessions++
-		t.session(t.thread(ev), ev)
+		th, session := t.thread(ev), key{ev.Context, ev.File}
+		if ev.Kind == event.SessionEnter {
+			th.session = session
+		} else {
+			t.closeSession(th.process, session)
+		}
 	case event.NewContext:
 		th := t.thread(ev)
 		t.countHit(th, ev)
@@ -169,11 +174,11 @@ const never = math.MaxUint64
 // Tick ends the trees that are idle at boot time now, in ns. Every event up to then must have been handled.
 func (t *Tracker) Tick(now uint64) {
 	idle := uint64(t.cfg.IdleTimeout)
-	for tr := t.trees.front; tr != nil; tr = t.trees.front {
+	for tr := t.open.byIdle.front; tr != nil; tr = t.open.byIdle.front {
 		if tr.last+idle > now {
 			return
 		}
-		if t.joinLast(tr, now-idle+1) {
+		if t.open.joinLast(tr, now-idle+1) {
 			continue
 		}
 		th := tr.thread
@@ -184,9 +189,9 @@ func (t *Tracker) Tick(now uint64) {
 
 // Flush ends all trees because crau-otel stops.
 func (t *Tracker) Flush() {
-	for _, list := range []*treeList{&t.trees, &t.followed} {
+	for _, list := range []*treeList{&t.open.byIdle, &t.open.followed} {
 		for tr := list.front; tr != nil; tr = list.front {
-			if !t.joinLast(tr, never) {
+			if !t.open.joinLast(tr, never) {
 				t.finish(tr, shape.EndShutdown)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/crau-otel/crau-otel/mapping/schema"
 	"github.com/crau-otel/crau-otel/mapping/shape"
+	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
 // tree is a root context with everything that opened below it.
@@ -27,6 +28,20 @@ type tree struct {
 }
 
 func (t *tree) root() *context { return t.contexts[0] }
+
+// isIncomplete reports whether hits of the process were lost while the tree was open.
+// What the wire reports is no hit.
+func (t *tree) isIncomplete() bool {
+	return t.losses < t.thread.process.losses && t.root().file != event.Wire
+}
+
+// part dissolves a partnership.
+func (t *tree) part() {
+	if t.partner != nil {
+		t.partner.partner = nil
+		t.partner = nil
+	}
+}
 
 // context is an open context.
 type context struct {

@@ -13,7 +13,7 @@ type treeList struct {
 type listKind uint8
 
 const (
-	byIdle  listKind = iota // Tracker.trees
+	byIdle  listKind = iota // openTrees
 	byOwner                 // owner.trees
 	listKinds
 )

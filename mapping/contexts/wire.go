@@ -7,7 +7,6 @@ import (
 
 	"github.com/crau-otel/crau-otel/mapping/schema"
 	"github.com/crau-otel/crau-otel/mapping/shape"
-	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
 // Package wire reports handshakes that it sees at the socket. Where the library that makes a handshake has probes, both
@@ -15,15 +14,8 @@ import (
 // then partners. When either ends, the wire's completes the other with what only the wire shows. Where the two contradict
 // each other, or another handshake may be meant as well, they stay two trees with links to each other: see doubt.go.
 
-// wireThread marks the id of the thread that contexts of package wire live on. Kernel thread ids are smaller, so no
-// program's event can name these contexts.
-const wireThread = 1 << 31
-
-// fromWire reports whether package wire emitted the event.
-func fromWire(ev *event.Event) bool { return ev.File == event.Wire }
-
 // findPartner looks for the handshake that a library has open on the thread while the wire's handshake c began.
-func (t *Tracker) findPartner(c *context) {
+func findPartner(c *context) {
 	if c.class() != schema.ClassTLSHandshake || c.tree.partner != nil {
 		return
 	}
@@ -47,17 +39,9 @@ func (t *Tracker) findPartner(c *context) {
 	tr.partner, c.tree.partner = c.tree, tr
 }
 
-// part dissolves a partnership.
-func (tr *tree) part() {
-	if tr.partner != nil {
-		tr.partner.partner = nil
-		tr.partner = nil
-	}
-}
-
 // complete moves what the wire's tree has, and its partner lacks, to the partner. It reports whether the two agree; else
 // they are no partners any more.
-func (t *Tracker) complete(wire *tree) bool {
+func (ts *openTrees) complete(wire *tree) bool {
 	library := wire.partner
 	if !agree(library, wire) {
 		wire.part()
@@ -67,7 +51,7 @@ func (t *Tracker) complete(wire *tree) bool {
 	root, seen := library.root(), wire.root()
 	for _, d := range seen.data {
 		if !slices.ContainsFunc(root.data, func(have shape.Datum) bool { return have.Key.Same(d.Key) && !have.Foreign }) {
-			t.put(root, d)
+			ts.put(root, d)
 		}
 	}
 	library.wire = shape.JoinInferred
@@ -82,13 +66,13 @@ func (t *Tracker) complete(wire *tree) bool {
 			library.contexts = append(library.contexts, c)
 			continue
 		}
-		t.close(c)
+		ts.close(c)
 	}
 	root.last = max(root.last, seen.last)
-	t.close(seen)
+	ts.close(seen)
 	wire.contexts = wire.contexts[:0]
 	th := wire.thread
-	t.removeTree(wire)
+	ts.remove(wire)
 	th.forgetIfEmpty()
 	return true
 }
@@ -124,23 +108,4 @@ func agree(library, wire *tree) bool {
 		}
 	}
 	return true
-}
-
-// endWire ends the tree of a handshake that package wire reports the end of.
-func (t *Tracker) endWire(th *thread, ev *event.Event) {
-	c := th.ownContext(ev.Context, ev.File)
-	if c == nil {
-		return // evicted, or part of a library's tree
-	}
-	c.last = max(c.last, ev.Time)
-	if c.tree.partner != nil { // the library may not have reported all that it will, and then reports more than the wire
-		if c.tree.followed {
-			t.followed.remove(c.tree)
-			c.tree.followed, c.tree.last = false, ev.Time
-			t.trees.pushBack(c.tree)
-		}
-		return
-	}
-	t.finish(c.tree, shape.EndObserved)
-	th.forgetIfEmpty()
 }

@@ -132,6 +132,30 @@ func TestRememberedMeaningsFollowTheRules(t *testing.T) {
 	f.finish()
 }
 
+// A remembered meaning does not outlive what was known about the file that reported it.
+func TestRememberedMeaningsFollowTheLibrary(t *testing.T) {
+	trusted := true
+	f := newFeed(t, Config{Library: func(uint32) []attribute.KeyValue {
+		return Library{Name: "libtls.so", Trusted: trusted}.Attributes()
+	}})
+	handshake := func() string {
+		f.Open(1, none, name("tls::handshake_client"))
+		f.m.Flush()
+		return attributeMap(f.trees[len(f.trees)-1].Spans[0].Attributes())["crypto.library.trusted"]
+	}
+	for range 3 {
+		if got := handshake(); got != "true" {
+			t.Fatalf("crypto.library.trusted is %s, want true", got)
+		}
+	}
+	trusted = false
+	f.m.LibrariesChanged()
+	if got := handshake(); got != "false" {
+		t.Errorf("crypto.library.trusted is %s since the file changed, want false", got)
+	}
+	f.finish()
+}
+
 // A tree that shed contexts is not equal to one that never had more: what they amounted to is carried.
 func TestShedContextsCountForThoseThatStay(t *testing.T) {
 	f := newFeed(t, Config{MaxTreeSpans: 3})

@@ -45,8 +45,8 @@ type Config struct {
 	Instance string
 	// Wall turns a boot time in ns into wall-clock time. Required.
 	Wall func(boot uint64) time.Time
-	// Library, if any, returns the attributes of a file by the number that events give, nil if the file is unknown. It
-	// must always return the same ones for a file.
+	// Library, if any, returns the attributes of a file by the number that events give, nil if the file is unknown. If
+	// they change, [Mapper.LibrariesChanged] must be called.
 	Library func(file uint32) []attribute.KeyValue
 	// Owner, if any, returns whose share of the limits a process counts against. The record is zero if it did not arrive.
 	// Default [contexts.OwnerByUser].

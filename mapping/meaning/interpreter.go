@@ -15,8 +15,8 @@ type Rules struct {
 	Scopes []string
 	// Policy decides what is a violation; nil: nothing is.
 	Policy *policy.Policy
-	// Library returns the attributes of a file, by the number that events give. It must always return the same ones.
-	// nil: files have no attributes.
+	// Library returns the attributes of a file, by the number that events give. It must return the same ones until
+	// [Interpreter.SetRules] is called. nil: files have no attributes.
 	Library func(file uint32) []attribute.KeyValue
 	// MaxValueLength bounds the characters of a text in an attribute, the context's id excepted; nil: no limit.
 	MaxValueLength *int

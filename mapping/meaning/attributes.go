@@ -99,6 +99,41 @@ func (c *context) appendJudgement(attrs []attribute.KeyValue) []attribute.KeyVal
 	return attrs
 }
 
+// appendTo appends the attributes of the summary of c.
+func (s *summary) appendTo(attrs []attribute.KeyValue, c *context) []attribute.KeyValue {
+	if s.keyExchange != registry.NotApplicable {
+		attrs = append(attrs, schema.AttrPQCKeyExchange.String(s.keyExchange.String()))
+	}
+	if s.authentication != registry.NotApplicable {
+		attrs = append(attrs, schema.AttrPQCAuthentication.String(s.authentication.String()))
+	}
+	if s.downgraded {
+		attrs = append(attrs, schema.AttrPQCDowngraded.Bool(true))
+	}
+	if s.missing != nil {
+		attrs = append(attrs, schema.AttrIncompleteMissing.StringSlice(s.missing))
+	}
+	if c.class() != schema.ClassTLSHandshake {
+		return attrs
+	}
+	if s.group.Key != nil {
+		attrs = appendDatum(attrs, &s.group)
+	}
+	if s.offered != nil {
+		attrs = append(attrs, schema.AttrTLSGroupsOffered.StringSlice(s.offered))
+	}
+	switch {
+	case s.verified.Key != nil:
+		attrs = appendDatum(attrs, &s.verified)
+	case s.made.Key != nil:
+		attrs = appendDatum(attrs, &s.made)
+	}
+	if s.isResumption(c) {
+		attrs = append(attrs, schema.AttrTLSResumed.Bool(true))
+	}
+	return attrs
+}
+
 // appendDatum appends the attributes that a datum stands for: names beside code points, booleans, else key and value.
 func appendDatum(attrs []attribute.KeyValue, d *shape.Datum) []attribute.KeyValue {
 	if d.Type != event.Word {

@@ -19,8 +19,7 @@
 //	operation.go   what is counted
 //	interpret.go   these in order, policies and scopes
 //
-// trust.go says how far the files in a tree can be believed, wire.go what a connection showed, limit.go cuts what is too
-// long, and cache.go remembers meanings.
+// context.go has what they share: a context of the shape with its data, role and name.
 //
 // What a code point or a spelling stands for is looked up in package registry, what violates in package policy.
 //

@@ -9,7 +9,6 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/crau-otel/crau-otel/mapping/schema"
 	"github.com/crau-otel/crau-otel/mapping/shape"
@@ -23,19 +22,6 @@ type scratch struct {
 
 // maxScratch bounds how many contexts and, times ten, attributes a tree may have for its memory to be used again.
 const maxScratch = 1024
-
-// context is one context of the shape with what is found out about it.
-type context struct {
-	*shape.Trait
-	data      []shape.Datum
-	parent    *context
-	above     *context // the parent, unless c does not count for it: see inherit
-	top       *context // the uppermost context that c counts for
-	trusted   bool     // only root can write the file that opened the context
-	judgement judgement
-	resumable bool // the process signed or verified in an earlier handshake of this side
-	reserved  int  // data whose attributes have reserved names
-}
 
 // carry is the state of a context that stays open while contexts below it are shed. It is never modified.
 type carry struct {
@@ -182,30 +168,4 @@ func (in *Interpreter) parentSpan(c *context) int {
 		parent = p.Parent
 	}
 	return int(parent)
-}
-
-// unnamed is the span name of a context whose name never arrived.
-const unnamed = "crypto.context"
-
-func (c *context) spanName() string {
-	switch {
-	case c.Name.Context != nil:
-		return c.Name.Context.Name
-	case c.Name.Text != "":
-		return c.Name.Text
-	}
-	return unnamed
-}
-
-// kind returns the span kind, which is that of the role in a handshake.
-func (c *context) kind() trace.SpanKind {
-	if c.Name.Context.IsHandshake() {
-		switch c.role() {
-		case "client":
-			return trace.SpanKindClient
-		case "server":
-			return trace.SpanKindServer
-		}
-	}
-	return trace.SpanKindInternal
 }

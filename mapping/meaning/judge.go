@@ -8,8 +8,6 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/memo"
 	"github.com/crau-otel/crau-otel/mapping/registry"
 	"github.com/crau-otel/crau-otel/mapping/schema"
-	"github.com/crau-otel/crau-otel/mapping/shape"
-	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
 // judgement is what a context's own data, and the operations below it, say about its safety.
@@ -36,41 +34,6 @@ func (j judgement) clone() judgement {
 		j.summary = &s
 	}
 	return j
-}
-
-func (c *context) class() schema.Class { return c.Name.Context.ClassOf() }
-
-// role returns which side the program was in a handshake, "" if it is not known.
-func (c *context) role() string { return shape.Role(c.Name, c.data) }
-
-// get returns the readable datum of a key, nil if there is none.
-func (c *context) get(id schema.KeyID) *shape.Datum { return shape.Find(c.data, id) }
-
-// word returns the number that the context has for a key.
-func (c *context) word(id schema.KeyID) (uint64, bool) {
-	if d := c.get(id); d != nil && d.Type == event.Word {
-		return d.Word, true
-	}
-	return 0, false
-}
-
-// text returns the string that the context has for a key, "" if it has none.
-func (c *context) text(id schema.KeyID) string {
-	if d := c.get(id); d != nil && d.Type == event.String {
-		return d.Text
-	}
-	return ""
-}
-
-// within returns the nearest context of the class above c that c counts for, nil if there is none up to the handshake
-// that c belongs to.
-func (c *context) within(class schema.Class) *context {
-	for !c.Name.Context.IsHandshake() && c.above != nil {
-		if c = c.above; c.class() == class {
-			return c
-		}
-	}
-	return nil
 }
 
 // judge judges a context by its own data and by its parent, which must have been judged.

@@ -5,7 +5,6 @@ package meaning
 import (
 	"github.com/crau-otel/crau-otel/mapping/registry"
 	"github.com/crau-otel/crau-otel/mapping/schema"
-	"github.com/crau-otel/crau-otel/mapping/shape"
 )
 
 // operation returns what to count for a context, without its duration. ok is false for one that is no operation, such
@@ -48,26 +47,6 @@ func (c *context) operation(executable string) (op Operation, ok bool) {
 	case schema.ClassOther:
 	}
 	return op, false
-}
-
-// sideName returns the role in a handshake if it is one of the two that exist, else "".
-func (c *context) sideName() string {
-	switch role := c.role(); role {
-	case "client", "server":
-		return role
-	}
-	return ""
-}
-
-// side returns the role as a set, which is empty if the role is unknown.
-func (c *context) side() shape.Sides {
-	switch c.sideName() {
-	case "client":
-		return shape.SideClient
-	case "server":
-		return shape.SideServer
-	}
-	return 0
 }
 
 // protocol returns the protocol of a handshake and its version, as far as they are known.

@@ -5,8 +5,6 @@ package meaning
 import (
 	"slices"
 
-	"go.opentelemetry.io/otel/attribute"
-
 	"github.com/crau-otel/crau-otel/mapping/registry"
 	"github.com/crau-otel/crau-otel/mapping/schema"
 	"github.com/crau-otel/crau-otel/mapping/shape"
@@ -212,41 +210,6 @@ func (s *summary) absorb(inner *summary) {
 	s.authentication = worse(s.authentication, inner.authentication)
 	s.downgraded = s.downgraded || inner.downgraded
 	s.addWeak(inner.weak)
-}
-
-// appendTo appends the attributes of the summary of c.
-func (s *summary) appendTo(attrs []attribute.KeyValue, c *context) []attribute.KeyValue {
-	if s.keyExchange != registry.NotApplicable {
-		attrs = append(attrs, schema.AttrPQCKeyExchange.String(s.keyExchange.String()))
-	}
-	if s.authentication != registry.NotApplicable {
-		attrs = append(attrs, schema.AttrPQCAuthentication.String(s.authentication.String()))
-	}
-	if s.downgraded {
-		attrs = append(attrs, schema.AttrPQCDowngraded.Bool(true))
-	}
-	if s.missing != nil {
-		attrs = append(attrs, schema.AttrIncompleteMissing.StringSlice(s.missing))
-	}
-	if c.class() != schema.ClassTLSHandshake {
-		return attrs
-	}
-	if s.group.Key != nil {
-		attrs = appendDatum(attrs, &s.group)
-	}
-	if s.offered != nil {
-		attrs = append(attrs, schema.AttrTLSGroupsOffered.StringSlice(s.offered))
-	}
-	switch {
-	case s.verified.Key != nil:
-		attrs = appendDatum(attrs, &s.verified)
-	case s.made.Key != nil:
-		attrs = appendDatum(attrs, &s.made)
-	}
-	if s.isResumption(c) {
-		attrs = append(attrs, schema.AttrTLSResumed.Bool(true))
-	}
-	return attrs
 }
 
 // isResumption reports whether a TLS handshake can only be a resumption. No library reports resumptions, the wire does: they look like

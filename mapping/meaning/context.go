@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package meaning
+
+import (
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/crau-otel/crau-otel/mapping/schema"
+	"github.com/crau-otel/crau-otel/mapping/shape"
+	"github.com/crau-otel/crau-otel/tracer/event"
+)
+
+// context is one context of the shape with what is found out about it.
+type context struct {
+	*shape.Trait
+	data      []shape.Datum
+	parent    *context
+	above     *context // the parent, unless c does not count for it: see place
+	top       *context // the uppermost context that c counts for
+	trusted   bool     // only root can write the file that opened the context
+	judgement judgement
+	resumable bool // the process signed or verified in an earlier handshake of this side
+	reserved  int  // data whose attributes have reserved names
+}
+
+func (c *context) class() schema.Class { return c.Name.Context.ClassOf() }
+
+// role returns which side the program was in a handshake, "" if it is not known.
+func (c *context) role() string { return shape.Role(c.Name, c.data) }
+
+// get returns the readable datum of a key, nil if there is none.
+func (c *context) get(id schema.KeyID) *shape.Datum { return shape.Find(c.data, id) }
+
+// word returns the number that the context has for a key.
+func (c *context) word(id schema.KeyID) (uint64, bool) {
+	if d := c.get(id); d != nil && d.Type == event.Word {
+		return d.Word, true
+	}
+	return 0, false
+}
+
+// text returns the string that the context has for a key, "" if it has none.
+func (c *context) text(id schema.KeyID) string {
+	if d := c.get(id); d != nil && d.Type == event.String {
+		return d.Text
+	}
+	return ""
+}
+
+// within returns the nearest context of the class above c that c counts for, nil if there is none up to the handshake
+// that c belongs to.
+func (c *context) within(class schema.Class) *context {
+	for !c.Name.Context.IsHandshake() && c.above != nil {
+		if c = c.above; c.class() == class {
+			return c
+		}
+	}
+	return nil
+}
+
+// unnamed is the span name of a context whose name never arrived.
+const unnamed = "crypto.context"
+
+func (c *context) spanName() string {
+	switch {
+	case c.Name.Context != nil:
+		return c.Name.Context.Name
+	case c.Name.Text != "":
+		return c.Name.Text
+	}
+	return unnamed
+}
+
+// kind returns the span kind, which is that of the role in a handshake.
+func (c *context) kind() trace.SpanKind {
+	if c.Name.Context.IsHandshake() {
+		switch c.role() {
+		case "client":
+			return trace.SpanKindClient
+		case "server":
+			return trace.SpanKindServer
+		}
+	}
+	return trace.SpanKindInternal
+}
+
+// sideName returns the role in a handshake if it is one of the two that exist, else "".
+func (c *context) sideName() string {
+	switch role := c.role(); role {
+	case "client", "server":
+		return role
+	}
+	return ""
+}
+
+// side returns the role as a set, which is empty if the role is unknown.
+func (c *context) side() shape.Sides {
+	switch c.sideName() {
+	case "client":
+		return shape.SideClient
+	case "server":
+		return shape.SideServer
+	}
+	return 0
+}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"runtime/debug"
 
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/attach"
+
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
@@ -59,7 +61,7 @@ type Agent struct {
 	fitted      resources.Fitted
 	limits      *limits.Monitor
 	tracer      *tracer.Tracer
-	attachments *attachments
+	attachments *attach.Files
 	code        *identity.Code // nil until Run has made it
 	discovery   *discovery
 	pipeline    *pipeline
@@ -114,7 +116,7 @@ func New(c Config) (*Agent, error) {
 			return nil, errors.Join(err, a.tracer.Close())
 		}
 	}
-	a.attachments = newAttachments(a.tracer, a.limits, a.log)
+	a.attachments = attach.New(a.tracer, a.limits, a.log)
 	return a, nil
 }
 
@@ -146,10 +148,10 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	if err != nil && ctx.Err() == nil {
 		return err
 	}
-	files, sites := a.attachments.count()
+	files, sites := a.attachments.Count()
 	if sites == 0 && !a.cfg.Discovery.Enabled && !onWire {
-		a.attachments.wait(ctx) // there is nothing else to do
-		if files, sites = a.attachments.count(); sites == 0 && ctx.Err() == nil {
+		a.attachments.Wait(ctx) // there is nothing else to do
+		if files, sites = a.attachments.Count(); sites == 0 && ctx.Err() == nil {
 			return errors.New("nothing attached: no file has a usable crypto_auditing probe")
 		}
 	}
@@ -169,7 +171,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	if sites == 0 {
 		a.log.Info("no file with probes is known yet; programs and libraries that come later are traced")
 	}
-	a.attachments.announce()
+	a.attachments.Announce()
 	debug.FreeOSMemory() // loading needed memory that running does not
 
 	stopDiscovery := a.discovery.start(a.log)

@@ -38,7 +38,7 @@ func (a *Agent) enterSandbox() bool {
 	}
 	a.tracer.TryNops() // loads a program, which the sandbox refuses
 	if err := sandbox.Enter(sandbox.Config{
-		Pins: a.attachments.links.Pins(), Signals: a.follow != 0,
+		Pins: a.attachments.Pins(), Signals: a.follow != 0,
 		LoadPrograms: !a.tracer.Multi() || a.discovery.execs.Load() == nil, // the latter are tried again
 	}); err != nil {
 		a.warnUnconfined(err)

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/attach"
+
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/check"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/identity"
@@ -20,7 +22,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/execs"
 )
 
-// discovery finds files with probes and passes them to the attachments.
+// discovery finds files with probes and passes them to package attach.
 type discovery struct {
 	*discover.Discoverer
 	execs atomic.Pointer[execs.Watch] // nil while exec notifications are unavailable
@@ -29,18 +31,18 @@ type discovery struct {
 
 // newDiscovery returns a discovery that has not searched yet. From now on it is notified of executed programs.
 func newDiscovery(
-	cfg config.Config, fitted resources.Fitted, attached *attachments, code *identity.Code, monitor *limits.Monitor, log *slog.Logger,
+	cfg config.Config, fitted resources.Fitted, attached *attach.Files, code *identity.Code, monitor *limits.Monitor, log *slog.Logger,
 ) (*discovery, error) {
 	d := &discovery{code: code}
 	found, err := discover.New(discover.Config{
-		Log: log, Found: attached.add, Judged: attached.judge, Gone: attached.remove, Changed: d.changed,
-		Rules: DiscoveryRules(cfg), Limits: monitor, Descriptors: resources.Descriptors(), Costs: attached.costs(), MaxFacts: fitted.Facts,
+		Log: log, Found: attached.Add, Judged: attached.Judge, Gone: attached.Remove, Changed: d.changed,
+		Rules: DiscoveryRules(cfg), Limits: monitor, Descriptors: resources.Descriptors(), Costs: attached.Costs(), MaxFacts: fitted.Facts,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("discovery: %w", err)
 	}
 	d.Discoverer = found
-	attached.use(found)
+	attached.Use(found)
 	if cfg.Discovery.Enabled {
 		check.WarnAboutBlindSpots(log)
 	}

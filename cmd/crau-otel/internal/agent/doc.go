@@ -4,7 +4,7 @@
 //
 // [New] checks the configuration and loads the BPF program. [Agent.Run] then goes through the life of a run:
 //
-//	discovery finds files with probes ─ attachments attach their sites
+//	discovery finds files with probes ─ package attach attaches their sites
 //	the tracer reads the ring ─ handler ─ mapper ─ finished trees ─ metrics and export queue
 //
 // When its context ends, Run detaches the sites, reads what is left in the ring, ends all trees, exports them within

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/attach"
+
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/tracer"
 	"github.com/crau-otel/crau-otel/tracer/event"
@@ -22,7 +24,7 @@ type handler struct {
 	next   atomic.Pointer[mapping.Rules] // rules to apply at the next tick
 	sensor *wire.Sensor
 
-	libraries *libraries // that the mapper asks about files
+	libraries *attach.Libraries // that the mapper asks about files
 
 	mu       sync.Mutex
 	stats    mapping.Stats
@@ -52,7 +54,7 @@ func (h *handler) Tick(now uint64) {
 	if next := h.next.Swap(nil); next != nil {
 		h.mapper.Reconfigure(*next)
 	}
-	if h.libraries.changed.Swap(false) {
+	if h.libraries.Changed() {
 		h.mapper.LibrariesChanged()
 	}
 	h.sensor.Tick(now)

@@ -87,7 +87,7 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 	}
 	p := &pipeline{
 		log: log, version: a.version, tracer: a.tracer, code: a.code, discovery: a.discovery,
-		handler: &handler{clock: tracer.NewClock(), libraries: a.attachments.libraries},
+		handler: &handler{clock: tracer.NewClock(), libraries: a.attachments.Libraries()},
 		limits:  a.limits, losses: newLosses(),
 	}
 	if sender, ok := exporter.(reconnecter); ok {
@@ -132,7 +132,7 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 		ScopeVersion:    a.version,
 		Instance:        uuid.NewString(),
 		Wall:            p.handler.clock.Wall,
-		Library:         p.handler.libraries.of,
+		Library:         p.handler.libraries.Of,
 		Owner:           p.owner,
 		Code:            p.code.Of,
 		Whole:           func(t mapping.Tree) bool { return p.detail.Load().isWhole(t) },

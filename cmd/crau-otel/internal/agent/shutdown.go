@@ -52,9 +52,9 @@ func (a *Agent) trace(ctx context.Context, stopDiscovery func(time.Duration) err
 	stop := context.AfterFunc(ctx, func() {
 		deadline = time.Now().Add(timeout)
 		notify(a.log, daemon.SdNotifyStopping)
-		a.outcome.Files, _ = a.attachments.count()
+		a.outcome.Files, _ = a.attachments.Count()
 		a.log.Info("stopping: detaching, then exporting what is left; interrupt again to end at once")
-		err := errors.Join(stopDiscovery(timeout/detachShare), a.attachments.close(timeout/detachShare),
+		err := errors.Join(stopDiscovery(timeout/detachShare), a.attachments.Close(timeout/detachShare),
 			within(timeout/detachShare, "detach from sockets", a.tracer.DetachWire))
 		a.awaitQuiet(timeout / detachShare)
 		detached <- err
@@ -123,7 +123,7 @@ func (a *Agent) unlessSlow(err error) error {
 // release frees what the agent holds. It does not wait for anything that hangs.
 func (a *Agent) release() error {
 	return a.unlessSlow(within(releaseTimeout, "release", func() error {
-		err := a.attachments.close(releaseTimeout)
+		err := a.attachments.Close(releaseTimeout)
 		if a.discovery != nil {
 			err = errors.Join(err, a.discovery.Close())
 		}

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/attach"
+
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 	"golang.org/x/sys/unix"
@@ -116,7 +118,7 @@ func newStages(b *testing.B, detail string) *pipeline {
 	if err != nil {
 		b.Fatal(err)
 	}
-	p := &pipeline{handler: &handler{clock: tracer.NewClock(), libraries: newLibraries()}, log: slog.New(slog.DiscardHandler)}
+	p := &pipeline{handler: &handler{clock: tracer.NewClock(), libraries: attach.NewLibraries()}, log: slog.New(slog.DiscardHandler)}
 	p.setKeep(cfg)
 	p.queue, err = export.NewQueue(export.Config{Exporter: exporter})
 	if err != nil {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package agent
+package attach
 
 import (
 	"path/filepath"
@@ -17,8 +17,8 @@ import (
 // maxRetired is how many detached files stay described: trees with their spans may be open.
 const maxRetired = 4096
 
-// libraries describes files by the number that their events have. Its methods are safe for concurrent use.
-type libraries struct {
+// Libraries describes files by the number that their events have. Its methods are safe for concurrent use.
+type Libraries struct {
 	mu         sync.RWMutex
 	attributes map[uint32][]attribute.KeyValue
 	retired    []uint32 // oldest first
@@ -26,17 +26,21 @@ type libraries struct {
 	changed atomic.Bool // a description was replaced
 }
 
-func newLibraries() *libraries { return &libraries{attributes: make(map[uint32][]attribute.KeyValue)} }
+// NewLibraries returns Libraries without any.
+func NewLibraries() *Libraries { return &Libraries{attributes: make(map[uint32][]attribute.KeyValue)} }
 
-// of returns the span attributes of the file with a number.
-func (l *libraries) of(number uint32) []attribute.KeyValue {
+// Of returns the span attributes of the file with a number.
+func (l *Libraries) Of(number uint32) []attribute.KeyValue {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.attributes[number]
 }
 
+// Changed reports whether a description was replaced since the last call.
+func (l *Libraries) Changed() bool { return l.changed.Swap(false) }
+
 // describe sets the description of a file, or replaces that which trees may have.
-func (l *libraries) describe(number uint32, attrs []attribute.KeyValue) {
+func (l *Libraries) describe(number uint32, attrs []attribute.KeyValue) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, known := l.attributes[number]; known {
@@ -46,14 +50,14 @@ func (l *libraries) describe(number uint32, attrs []attribute.KeyValue) {
 }
 
 // forget drops the description of a file at once.
-func (l *libraries) forget(number uint32) {
+func (l *Libraries) forget(number uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.attributes, number)
 }
 
 // retire drops the description of a file once [maxRetired] more are retired.
-func (l *libraries) retire(number uint32) {
+func (l *Libraries) retire(number uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.retired = append(l.retired, number)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package agent
+package attach
 
 import (
 	"context"
@@ -35,14 +35,14 @@ func TestDescribeLibrary(t *testing.T) {
 func TestWaitForFilesThatAreBeingAttached(t *testing.T) {
 	t.Parallel()
 	file := &attached{ended: make(chan struct{})}
-	a := &attachments{files: map[discover.Key]*attached{{}: file}}
+	a := &Files{files: map[discover.Key]*attached{{}: file}}
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	a.wait(ctx) // returns, though the file never ends
+	a.Wait(ctx) // returns, though the file never ends
 	waited := make(chan struct{})
 	go func() {
 		defer close(waited)
-		a.wait(t.Context())
+		a.Wait(t.Context())
 	}()
 	select {
 	case <-waited:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package agent
+package attach
 
 import (
 	"os"
@@ -12,6 +12,9 @@ import (
 	"github.com/crau-otel/crau-otel/probes/discover"
 	"github.com/crau-otel/crau-otel/test/harness"
 )
+
+// root is the repository.
+const root = "../../../.."
 
 // A file that was written again within the tick in which it was read still has its change time.
 func TestFreshFileIsComparedAgain(t *testing.T) {

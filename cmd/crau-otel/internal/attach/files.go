@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package agent
+package attach
 
 import (
 	"context"
@@ -29,13 +29,13 @@ import (
 // programs.
 const attachPatience = 5 * time.Second
 
-// attachments attaches and detaches the probe sites of files. Its methods are safe for concurrent use, and none of them
+// Files attaches and detaches the probe sites of files. Its methods are safe for concurrent use, and none of them
 // waits for the kernel to detach anything.
-type attachments struct {
+type Files struct {
 	tracer    *tracer.Tracer
 	links     *links.Holder
 	leases    *leases.Holder
-	libraries *libraries
+	libraries *Libraries
 	limits    *limits.Monitor
 	log       *slog.Logger
 
@@ -58,16 +58,16 @@ type attached struct {
 	lease   *leases.Lease // nil if there can be none
 	ended   chan struct{} // closed once attaching has ended
 
-	// The lock of the attachments protects these.
+	// The lock of the Files protects these.
 	held     *links.Held // nil until the file is attached
 	attached int         // sites
 	removed  bool
 }
 
-// newAttachments returns attachments that pin their links where that is possible.
-func newAttachments(t *tracer.Tracer, monitor *limits.Monitor, log *slog.Logger) *attachments {
-	a := &attachments{
-		tracer: t, leases: leases.New(), libraries: newLibraries(), limits: monitor, log: log, level: slog.LevelDebug,
+// New returns Files without any, that pin their links where that is possible.
+func New(t *tracer.Tracer, monitor *limits.Monitor, log *slog.Logger) *Files {
+	a := &Files{
+		tracer: t, leases: leases.New(), libraries: NewLibraries(), limits: monitor, log: log, level: slog.LevelDebug,
 		files: make(map[discover.Key]*attached), retiring: make(map[discover.Key][]*attached),
 	}
 	var err error
@@ -78,8 +78,8 @@ func newAttachments(t *tracer.Tracer, monitor *limits.Monitor, log *slog.Logger)
 	return a
 }
 
-// add attaches every site of a file. Sites that cannot be attached are logged and skipped.
-func (a *attachments) add(f *discover.File) {
+// Add attaches every site of a file. Sites that cannot be attached are logged and skipped.
+func (a *Files) Add(f *discover.File) {
 	for _, problem := range f.Probes.Problems {
 		a.log.Warn("probe site skipped", "file", f.Path, "error", problem)
 	}
@@ -118,8 +118,8 @@ func (a *attachments) add(f *discover.File) {
 	}
 }
 
-// wait waits until every file that is being attached is attached or given up, or until ctx is done.
-func (a *attachments) wait(ctx context.Context) {
+// Wait waits until every file that is being attached is attached or given up, or until ctx is done.
+func (a *Files) Wait(ctx context.Context) {
 	a.mu.Lock()
 	pending := slices.Collect(maps.Values(a.files))
 	a.mu.Unlock()
@@ -133,7 +133,7 @@ func (a *attachments) wait(ctx context.Context) {
 }
 
 // attach attaches the sites of a file. Until they are detached, whoever wants to write to the file waits.
-func (a *attachments) attach(f *discover.File, file *attached, content *os.File) {
+func (a *Files) attach(f *discover.File, file *attached, content *os.File) {
 	if !a.guard(f, file, content) {
 		a.forget(f.Key, file)
 		a.readAgain(f.Key)
@@ -179,8 +179,8 @@ func (a *attachments) attach(f *discover.File, file *attached, content *os.File)
 	}
 }
 
-// judge notes who can write an attached file now. Trees that end from now on say so.
-func (a *attachments) judge(f *discover.File) {
+// Judge notes who can write an attached file now. Trees that end from now on say so.
+func (a *Files) Judge(f *discover.File) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	file := a.files[f.Key]
@@ -192,8 +192,8 @@ func (a *attachments) judge(f *discover.File) {
 		"namespaced", f.Namespaced)
 }
 
-// costs returns how many descriptors an attached file takes: its lease, and its links unless they are pinned.
-func (a *attachments) costs() discover.Costs {
+// Costs returns how many descriptors an attached file takes: its lease, and its links unless they are pinned.
+func (a *Files) Costs() discover.Costs {
 	costs := discover.Costs{PerFile: 1}
 	switch {
 	case a.links.Pins() != nil:
@@ -214,7 +214,7 @@ func lacksDescriptors(err error) bool {
 }
 
 // retryLater counts and later attaches a file again that there were no descriptors for.
-func (a *attachments) retryLater(f *discover.File, err error) {
+func (a *Files) retryLater(f *discover.File, err error) {
 	if !lacksDescriptors(err) {
 		return
 	}
@@ -224,7 +224,7 @@ func (a *attachments) retryLater(f *discover.File, err error) {
 }
 
 // forget drops a file that has no attached site.
-func (a *attachments) forget(key discover.Key, file *attached) {
+func (a *Files) forget(key discover.Key, file *attached) {
 	a.release(file)
 	a.libraries.forget(file.number)
 	a.mu.Lock()
@@ -234,19 +234,9 @@ func (a *attachments) forget(key discover.Key, file *attached) {
 	}
 }
 
-// release unregisters the sites of a file, and lets others write to it.
-func (a *attachments) release(file *attached) {
-	if file.lease != nil {
-		file.lease.Release()
-	}
-	if err := a.tracer.Remove(file.cookies...); err != nil {
-		a.log.Warn("releasing probe sites failed", "file", file.path, "error", err)
-	}
-}
-
 // addStrings copies a file's string constants, so that the BPF program need not read them on every hit. If that fails,
 // hits merely cost more.
-func (a *attachments) addStrings(f *discover.File, number uint32, file *os.File) {
+func (a *Files) addStrings(f *discover.File, number uint32, file *os.File) {
 	strings := f.Probes.Strings
 	if strings.Size == 0 {
 		return
@@ -271,15 +261,15 @@ func (a *attachments) addStrings(f *discover.File, number uint32, file *os.File)
 	}
 }
 
-// announce raises the level of later lines about attaching and detaching, since the start has been logged.
-func (a *attachments) announce() {
+// Announce raises the level of later lines about attaching and detaching, since the start has been logged.
+func (a *Files) Announce() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.level = slog.LevelInfo
 }
 
-// count returns how many files and sites are attached.
-func (a *attachments) count() (files, sites int) {
+// Count returns how many files and sites are attached.
+func (a *Files) Count() (files, sites int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, f := range a.files {
@@ -289,3 +279,9 @@ func (a *attachments) count() (files, sites int) {
 	}
 	return files, sites
 }
+
+// Pins returns the file system that links are pinned in, nil if they are not.
+func (a *Files) Pins() *os.File { return a.links.Pins() }
+
+// Libraries returns the descriptions of the files.
+func (a *Files) Libraries() *Libraries { return a.libraries }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package agent
+package attach
 
 import (
 	"errors"
@@ -24,7 +24,7 @@ const (
 
 // guard sees to it that nobody writes to a file while it is attached. It returns false if the file is being written to,
 // or was since it was read: its sites may be elsewhere.
-func (a *attachments) guard(f *discover.File, file *attached, content *os.File) bool {
+func (a *Files) guard(f *discover.File, file *attached, content *os.File) bool {
 	lease, err := a.leases.Take(content, func(l *leases.Lease) { a.giveWay(f.Key, file, l) })
 	switch {
 	case errors.Is(err, leases.ErrWritten):
@@ -52,9 +52,9 @@ func isUnchanged(f *discover.File, content *os.File) bool {
 
 // giveWay detaches a file that somebody waits to write to, and lets them write once no process gets a breakpoint any
 // more. Discovery reads the file again.
-func (a *attachments) giveWay(key discover.Key, file *attached, lease *leases.Lease) {
+func (a *Files) giveWay(key discover.Key, file *attached, lease *leases.Lease) {
 	a.log.Info("attached file is about to be overwritten; it is detached, and read again as a new file", "file", file.path)
-	a.remove(key)
+	a.Remove(key)
 	deadline := time.After(maxWriterWait)
 	select {
 	case <-file.ended:
@@ -79,21 +79,21 @@ func waitUntilDetached(file *attached, content *os.File, deadline <-chan time.Ti
 	}
 }
 
-// use sets the discovery that is asked to read files again, and learns which cannot be attached.
-func (a *attachments) use(found *discover.Discoverer) {
+// Use sets the discovery that is asked to read files again, and learns which cannot be attached.
+func (a *Files) Use(found *discover.Discoverer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.found = found
 }
 
-func (a *attachments) discoverer() *discover.Discoverer {
+func (a *Files) discoverer() *discover.Discoverer {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.found
 }
 
 // readAgain has discovery read a file again.
-func (a *attachments) readAgain(key discover.Key) {
+func (a *Files) readAgain(key discover.Key) {
 	if found := a.discoverer(); found != nil {
 		found.Reread(key)
 	}

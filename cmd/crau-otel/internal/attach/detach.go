@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package agent
+package attach
 
 import (
 	"context"
@@ -25,8 +25,8 @@ const (
 	maxNamed = 8
 )
 
-// remove detaches a file. A file that is still being attached is detached right after.
-func (a *attachments) remove(key discover.Key) {
+// Remove detaches a file. A file that is still being attached is detached right after.
+func (a *Files) Remove(key discover.Key) {
 	a.mu.Lock()
 	file := a.files[key]
 	if file == nil {
@@ -43,7 +43,7 @@ func (a *attachments) remove(key discover.Key) {
 }
 
 // detach detaches an attached file without waiting.
-func (a *attachments) detach(key discover.Key, file *attached) {
+func (a *Files) detach(key discover.Key, file *attached) {
 	a.checkLater(file.path)
 	a.mu.Lock()
 	a.retiring[key] = append(a.retiring[key], file)
@@ -60,7 +60,7 @@ func (a *attachments) detach(key discover.Key, file *attached) {
 
 // retire unregisters the sites of a detached file. Its library stays described for a while, because trees with its spans
 // may be open.
-func (a *attachments) retire(key discover.Key, file *attached) {
+func (a *Files) retire(key discover.Key, file *attached) {
 	if !a.stopRetiring(key, file) {
 		return
 	}
@@ -72,8 +72,18 @@ func (a *attachments) retire(key discover.Key, file *attached) {
 	a.libraries.retire(file.number)
 }
 
+// release unregisters the sites of a file, and lets others write to it.
+func (a *Files) release(file *attached) {
+	if file.lease != nil {
+		file.lease.Release()
+	}
+	if err := a.tracer.Remove(file.cookies...); err != nil {
+		a.log.Warn("releasing probe sites failed", "file", file.path, "error", err)
+	}
+}
+
 // stopRetiring takes a file from those whose sites are still registered, and reports whether it was one.
-func (a *attachments) stopRetiring(key discover.Key, file *attached) bool {
+func (a *Files) stopRetiring(key discover.Key, file *attached) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	i := slices.Index(a.retiring[key], file)
@@ -87,7 +97,7 @@ func (a *attachments) stopRetiring(key discover.Key, file *attached) bool {
 }
 
 // checkLater schedules a warning for the case that the kernel cannot finish detaching a file.
-func (a *attachments) checkLater(path string) {
+func (a *Files) checkLater(path string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed {
@@ -107,7 +117,7 @@ func (a *attachments) checkLater(path string) {
 }
 
 // warnStuck warns if a traced program keeps the kernel from detaching files.
-func (a *attachments) warnStuck(paths []string) {
+func (a *Files) warnStuck(paths []string) {
 	stuck := links.Stuck(stuckSearch)
 	slow := errors.Is(a.links.Wait(time.Millisecond), links.ErrStuck)
 	if len(stuck) == 0 && !slow {
@@ -118,9 +128,9 @@ func (a *attachments) warnStuck(paths []string) {
 		"processes", fmt.Sprint(stuck))
 }
 
-// close detaches everything for good. It waits until everything is detached, at most for timeout; where links are
+// Close detaches everything for good. It waits until everything is detached, at most for timeout; where links are
 // pinned, the kernel may finish later.
-func (a *attachments) close(timeout time.Duration) error {
+func (a *Files) Close(timeout time.Duration) error {
 	a.mu.Lock()
 	if a.closed {
 		a.mu.Unlock()

@@ -85,3 +85,12 @@ func (d *detail) fingerprint(root *mapping.Span) uint64 {
 	d.fingerprints.Put(pattern, pattern, says)
 	return says
 }
+
+// keep returns a function that reports whether a tree is of one of these kinds.
+func keep(kinds []string) func(mapping.Tree) bool {
+	violations, downgrades, weak := slices.Contains(kinds, config.KeepViolations),
+		slices.Contains(kinds, config.KeepDowngrades), slices.Contains(kinds, config.KeepWeak)
+	return func(t mapping.Tree) bool {
+		return downgrades && t.Downgraded || weak && t.Weak || violations && t.Violates
+	}
+}

@@ -20,6 +20,16 @@ import (
 // observeEvery is how often it is checked what limits cost that are counted elsewhere.
 const observeEvery = 10 * time.Second
 
+// totals returns what became of every hit so far.
+func (p *pipeline) totals() (totals.Totals, error) {
+	traced, err := p.tracer.Stats()
+	connections, wireErr := p.tracer.WireStats()
+	mapped, handshakes := p.handler.mapped()
+	return totals.Totals{
+		Traced: traced, Connections: connections, Handshakes: handshakes, Mapped: mapped, Exported: p.queue.Stats(),
+	}, errors.Join(err, wireErr)
+}
+
 // observe notes and logs what limits cost that others count. It returns the totals, and the lost hits by reason and class
 // of owner.
 func (p *pipeline) observe() (totals.Totals, map[string]map[limits.Class]uint64) {

@@ -22,7 +22,6 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/otlp"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/identity"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/metrics"
-	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/totals"
 	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/mapping/contexts"
@@ -204,15 +203,6 @@ func (p *pipeline) setKeep(cfg config.Config) {
 	p.detail.Store(newDetail(cfg.Spans))
 }
 
-// keep returns a function that reports whether a tree is of one of these kinds.
-func keep(kinds []string) func(mapping.Tree) bool {
-	violations, downgrades, weak := slices.Contains(kinds, config.KeepViolations),
-		slices.Contains(kinds, config.KeepDowngrades), slices.Contains(kinds, config.KeepWeak)
-	return func(t mapping.Tree) bool {
-		return downgrades && t.Downgraded || weak && t.Weak || violations && t.Violates
-	}
-}
-
 // take records a finished tree in the metrics, whether or not it is sampled, and queues it for export.
 func (p *pipeline) take(t mapping.Tree) {
 	if p.metrics != nil {
@@ -258,16 +248,6 @@ func (p *pipeline) newMetrics(
 		},
 	})
 	return m, err
-}
-
-// totals returns what became of every hit so far.
-func (p *pipeline) totals() (totals.Totals, error) {
-	traced, err := p.tracer.Stats()
-	connections, wireErr := p.tracer.WireStats()
-	mapped, handshakes := p.handler.mapped()
-	return totals.Totals{
-		Traced: traced, Connections: connections, Handshakes: handshakes, Mapped: mapped, Exported: p.queue.Stats(),
-	}, errors.Join(err, wireErr)
 }
 
 // lastMetrics is the deadline of the last export of metrics.

@@ -5,7 +5,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -23,23 +22,6 @@ const (
 	// releaseTimeout bounds the release of what is left after the totals.
 	releaseTimeout = time.Second
 )
-
-// errUnfinished is returned by within.
-var errUnfinished = errors.New("not finished in time")
-
-// within calls f and returns its error, or errUnfinished if f does not return in time; f then goes on in the background.
-func within(timeout time.Duration, step string, f func() error) error {
-	result := make(chan error, 1)
-	go func() { result <- f() }()
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
-	select {
-	case err := <-result:
-		return err
-	case <-timer.C:
-		return fmt.Errorf("%s: %w", step, errUnfinished)
-	}
-}
 
 // trace reads the ring until ctx is done. Then it detaches the probes, reads what is left in the ring, exports it, and logs
 // the totals, all within shutdown.timeout.

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// errUnfinished is returned by within.
+var errUnfinished = errors.New("not finished in time")
+
+// within calls f and returns its error, or errUnfinished if f does not return in time; f then goes on in the background.
+func within(timeout time.Duration, step string, f func() error) error {
+	result := make(chan error, 1)
+	go func() { result <- f() }()
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case err := <-result:
+		return err
+	case <-timer.C:
+		return fmt.Errorf("%s: %w", step, errUnfinished)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/probes/host"
 	"github.com/crau-otel/crau-otel/probes/untraced"
 )
@@ -198,6 +199,61 @@ func (c *catalogue) retire(e *entry) {
 	c.events = append(c.events, event{e, gone})
 }
 
+// makeRoom retires entries so that a file can be reported, and returns the bound that still prevents it, if any.
+func (c *catalogue) makeRoom(e *entry, by *finder) *bound {
+	if b := c.quotas.exceeded(e, by); b != nil {
+		return b
+	}
+	for {
+		b := c.quotas.full(e)
+		if b == nil {
+			return nil
+		}
+		from := c.quotas.largest(e, by.owner, b.of)
+		if from == nil {
+			return b
+		}
+		victim := c.newest(from, e.RootOnly())
+		if victim == nil {
+			return b
+		}
+		c.quotas.logRefused(victim, b, 1)
+		c.evicted = append(c.evicted, victim)
+		c.retire(victim)
+	}
+}
+
+// newest returns the newest reported entry of an owner; of those that not only root can write, unless every one will do. Files
+// that the rules name are not among them.
+func (c *catalogue) newest(of *owner, every bool) (newest *entry) {
+	for _, e := range c.files {
+		if e.owner == of && e.refused == "" && !e.explicit && (every || !e.RootOnly()) && (newest == nil || e.order > newest.order) {
+			newest = e
+		}
+	}
+	return newest
+}
+
+// remind warns about files that are still refused, as often as is due.
+func (c *catalogue) remind(now time.Time) {
+	if now.Sub(c.quotas.reminded) < remindEvery {
+		return
+	}
+	c.quotas.reminded = now
+	type subject struct {
+		owner *owner
+		limit limits.Limit
+	}
+	seen := make(map[subject]bool)
+	for _, e := range c.files {
+		if e.limited == nil || seen[subject{e.owner, e.limited.limit}] {
+			continue
+		}
+		seen[subject{e.owner, e.limited.limit}] = true
+		c.quotas.logRefused(e, e.limited, 0)
+	}
+}
+
 // forgetOld drops facts about files without probes that no process was seen to map for a while.
 func (c *catalogue) forgetOld(now time.Time, age time.Duration) {
 	for i, f := range c.facts {
@@ -205,6 +261,20 @@ func (c *catalogue) forgetOld(now time.Time, age time.Duration) {
 			c.forget(i)
 		}
 	}
+}
+
+// untracedFiles counts the known files that are not traced, or only in part, by reason.
+func (c *catalogue) untracedFiles() map[untraced.Reason]int {
+	counts := make(map[untraced.Reason]int)
+	for _, reason := range untraced.Reasons() {
+		counts[reason.Reason] = 0
+	}
+	for _, e := range c.files {
+		if reason, _ := e.whyUntraced(); reason != "" {
+			counts[reason]++
+		}
+	}
+	return counts
 }
 
 // close closes all files.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/crau-otel/crau-otel/probes/untraced"
 )
 
 var errClosed = errors.New("discoverer is closed")
@@ -153,4 +155,24 @@ func newFirst(events []event) []event {
 		}
 	}
 	return append(first, rest...)
+}
+
+// Refuse says that a file cannot be attached. It stays known and is not reported again until it changes.
+func (d *Discoverer) Refuse(k Key, reason untraced.Reason, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e := d.search.catalogue.reported(k); e != nil {
+		e.failed, e.failure = reason, err.Error()
+	}
+}
+
+// Reread says that a file is being overwritten. It is reported as gone and, once nobody has it open for writing, as a new
+// file.
+func (d *Discoverer) Reread(k Key) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e := d.search.catalogue.reported(k); e != nil {
+		d.search.rewrites.overwritten(e)
+		d.inbox.nudge()
+	}
 }

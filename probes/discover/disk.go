@@ -35,12 +35,6 @@ type disk struct {
 	warned    map[string]bool   // libraries and folders that a problem was logged for
 }
 
-// stamp identifies a version of a file or folder: it changes when that does.
-type stamp struct {
-	inode   host.Inode
-	changed int64
-}
-
 // folder is a library folder.
 type folder struct {
 	stamp stamp
@@ -140,10 +134,6 @@ func readCache(root host.Root, before stamp) (now stamp, folders []string, err e
 		return now, nil, err
 	}
 	return now, cache.Folders(), nil
-}
-
-func stampOf(st *unix.Stat_t) stamp {
-	return stamp{host.Inode{Device: st.Dev, Number: st.Ino}, st.Ctim.Nano()}
 }
 
 // searchAll examines the new libraries of those folders that have changed.

@@ -21,16 +21,20 @@
 //
 // # How it is built
 //
-// The types depend on each other in this order, top to bottom:
+// The types depend on each other in this order, top to bottom, and so do the calls:
 //
-//   - [Discoverer] schedules passes over processes and disk, and calls Found and Gone (run.go, notify.go).
-//   - search makes a pass and examines one process after the other (search.go, look.go, maps.go); disk examines the
-//     host's disk (disk.go).
+//   - [Discoverer] schedules passes over processes and disk, and calls Found, Judged and Gone (run.go, discoverer.go).
+//     What other goroutines report meanwhile waits in an inbox (inbox.go, holder.go, followups.go).
+//   - search makes a pass, and looks at one process after the other (search.go, look.go, maps.go); disk looks at the
+//     host's disk (disk.go, libraries.go, listing.go), resolver at the files that a program is about to map
+//     (resolver.go), rewrites at files that were overwritten (rewrites.go).
+//   - Each of these has files examined, and what is found goes to the catalogue (examine.go, sighting.go).
 //   - processes is the table of processes, turns says which of them is next (processes.go, turns.go).
-//   - catalogue knows the files, and decides by rules and quotas which of them are reported (catalogue.go, entry.go).
+//   - catalogue knows the files, and decides by rules and quotas which of them are reported (catalogue.go, entry.go,
+//     quotas.go, refusals.go).
 //   - owner and rules (owner.go, rules.go).
 //
-// Only search asks questions that may never be answered, all of them through [host.Helpers].
+// Questions that may never be answered are asked through [host.Helpers] alone.
 //
 // # Hostile input
 //

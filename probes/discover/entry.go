@@ -88,6 +88,26 @@ func (e *entry) trustworthiness() int {
 	return 2
 }
 
+// refuse notes why a file that is being looked at is not to be reported.
+func (e *entry) refuse(reason untraced.Reason, err error) {
+	if e.refused == "" {
+		e.reason, e.refused = reason, err.Error()
+	}
+}
+
+// whyUntraced returns why a file is not traced, or only in part; "" if it is.
+func (e *entry) whyUntraced() (untraced.Reason, string) {
+	switch {
+	case e.refused != "":
+		return e.reason, e.refused
+	case e.failed != "":
+		return e.failed, e.failure
+	case len(e.problems) > 0:
+		return untraced.BadSites, "some of its sites are skipped"
+	}
+	return "", ""
+}
+
 // finding is what looking at a file has found.
 type finding struct {
 	inode   host.Inode

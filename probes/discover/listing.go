@@ -87,3 +87,13 @@ func (l *listing) add(dir int, file string, e os.DirEntry) {
 func isMultiarch(name string) bool {
 	return strings.Contains(name, "-linux-gnu") || strings.Contains(name, "-linux-musl")
 }
+
+// stamp identifies a version of a file or folder: it changes when that does.
+type stamp struct {
+	inode   host.Inode
+	changed int64
+}
+
+func stampOf(st *unix.Stat_t) stamp {
+	return stamp{host.Inode{Device: st.Dev, Number: st.Ino}, st.Ctim.Nano()}
+}

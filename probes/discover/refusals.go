@@ -4,10 +4,8 @@ package discover
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 
-	"github.com/crau-otel/crau-otel/probes"
 	"github.com/crau-otel/crau-otel/probes/host"
 	"github.com/crau-otel/crau-otel/probes/untraced"
 )
@@ -75,64 +73,4 @@ func (r *refusals) noteCopy(k Key) {
 func (r *refusals) isCopied(k Key) bool {
 	_, copied := r.copied[k]
 	return copied
-}
-
-// refuseCopied has a file detached of whose code a program executes a copy, and keeps it from being attached again.
-func (s *search) refuseCopied(e *entry) {
-	if e.retired || e.reason == untraced.Copied {
-		return
-	}
-	s.catalogue.refusals.noteCopy(e.Key)
-	s.rewrites.overwritten(e) // it is read again to be listed
-}
-
-// refuse notes why a file that is being looked at is not to be reported.
-func (e *entry) refuse(reason untraced.Reason, err error) {
-	if e.refused == "" {
-		e.reason, e.refused = reason, err.Error()
-	}
-}
-
-// reasonOf returns why the probes of a file cannot be used.
-func reasonOf(err error) untraced.Reason {
-	if errors.Is(err, probes.ErrUnsupported) {
-		return untraced.Unsupported
-	}
-	return untraced.BadNotes
-}
-
-// Refuse says that a file cannot be attached. It stays known and is not reported again until it changes.
-func (d *Discoverer) Refuse(k Key, reason untraced.Reason, err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if e := d.search.catalogue.reported(k); e != nil {
-		e.failed, e.failure = reason, err.Error()
-	}
-}
-
-// untracedFiles counts the known files that are not traced, or only in part, by reason.
-func (c *catalogue) untracedFiles() map[untraced.Reason]int {
-	counts := make(map[untraced.Reason]int)
-	for _, reason := range untraced.Reasons() {
-		counts[reason.Reason] = 0
-	}
-	for _, e := range c.files {
-		if reason, _ := e.whyUntraced(); reason != "" {
-			counts[reason]++
-		}
-	}
-	return counts
-}
-
-// whyUntraced returns why a file is not traced, or only in part; "" if it is.
-func (e *entry) whyUntraced() (untraced.Reason, string) {
-	switch {
-	case e.refused != "":
-		return e.reason, e.refused
-	case e.failed != "":
-		return e.failed, e.failure
-	case len(e.problems) > 0:
-		return untraced.BadSites, "some of its sites are skipped"
-	}
-	return "", ""
 }

@@ -169,14 +169,3 @@ func (r *rewrites) drop(inode host.Inode) {
 		delete(r.pending, inode)
 	}
 }
-
-// Reread says that a file is being overwritten. It is reported as gone and, once nobody has it open for writing, as a new
-// file.
-func (d *Discoverer) Reread(k Key) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if e := d.search.catalogue.reported(k); e != nil {
-		d.search.rewrites.overwritten(e)
-		d.inbox.nudge()
-	}
-}

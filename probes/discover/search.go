@@ -224,15 +224,39 @@ func (s *search) retireUnmapped(now time.Time) {
 	s.helpers.Ask(questions...)
 }
 
-// rootOf returns the root folder of the entry's path, and the subject of resolving that path.
-func (s *search) rootOf(e *entry) (host.Root, host.Subject, bool) {
-	if e.namespace == s.view.namespace || e.namespace == 0 {
-		return s.view.root, host.Subject{Device: e.Key.Device}, true
+// retry has everything looked at again that may map files that were refused or evicted, once there is room.
+func (s *search) retry(now time.Time) {
+	c := s.catalogue
+	again := make(map[*entry]bool)
+	for _, e := range c.evicted {
+		again[e] = true
 	}
-	for _, p := range s.processes.table {
-		if p.namespace == e.namespace && p.root.Base == e.base {
-			return p.root, p.subject(), true
+	c.evicted = nil
+	if c.quotas.freed {
+		c.quotas.freed = false
+		for _, e := range c.files {
+			if e.limited != nil && c.quotas.exceeded(e, e.finder) == nil {
+				again[e] = true
+			}
 		}
 	}
-	return host.Root{}, host.Subject{}, false
+	if len(again) == 0 {
+		return
+	}
+	onDisk := false
+	for e := range again {
+		onDisk = onDisk || e.finder.isDisk
+	}
+	for _, p := range s.processes.table {
+		for _, f := range p.files {
+			if again[f.entry] {
+				p.due = time.Time{}
+				s.turns.revisit(p)
+				break
+			}
+		}
+	}
+	if onDisk {
+		s.disk.lookAgain(now)
+	}
 }

@@ -175,3 +175,11 @@ func (s *sighting) readAndJudge(fd int, mounts *host.MountKinds) finding {
 	}
 	return f
 }
+
+// reasonOf returns why the probes of a file cannot be used.
+func reasonOf(err error) untraced.Reason {
+	if errors.Is(err, probes.ErrUnsupported) {
+		return untraced.Unsupported
+	}
+	return untraced.BadNotes
+}

@@ -3,10 +3,12 @@
 package discover
 
 import (
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/crau-otel/crau-otel/limits"
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
@@ -100,63 +102,17 @@ func (b *inbox) close() {
 	}
 }
 
-// followUps are processes that are examined once more a moment after a notification: what was reported may have been
-// only the first of many files.
-type followUps struct {
-	search  *search
-	pending map[*process]struct{}
+// misses notes programs that had ended before it was known which files they use.
+type misses struct {
+	inbox  *inbox
+	limits *limits.Monitor
+	log    *slog.Logger
 }
 
-// visit has notified processes looked at.
-func (f *followUps) visit(n notes, now time.Time) {
-	s := f.search
-	for _, exe := range n.programs {
-		p := s.processes.table[exe.pid]
-		if p == nil {
-			p = s.processes.add(exe.pid, exe.cgroup)
-		}
-		p.unseen = !s.held.put(p, exe)
-		s.turns.revisit(p)
-	}
-	if n.overflow { // a pass finds what was not noted
-		for _, p := range s.processes.table {
-			s.processes.check(p, now)
-		}
-		if err := s.processes.list(); err != nil {
-			s.log.Warn("processes not listed", "error", err)
-		}
-	}
-	for pid := range n.pids {
-		p := s.processes.table[pid]
-		switch {
-		case p == nil:
-			cgroup, err := pid.CgroupPath()
-			if err != nil {
-				continue // it has ended
-			}
-			p = s.processes.add(pid, cgroup)
-		case now.Sub(p.looked) < cooldown:
-			p.early = true
-		default:
-			s.turns.revisit(p)
-		}
-		f.pending[p] = struct{}{}
-	}
-}
-
-// again has those processes examined once more whose time has come.
-func (f *followUps) again(now time.Time) {
-	for p := range f.pending {
-		switch {
-		case p.gone:
-			delete(f.pending, p)
-		case p.queued || now.Sub(p.looked) < cooldown:
-		case p.early:
-			p.early = false
-			f.search.turns.revisit(p)
-		default:
-			delete(f.pending, p)
-			f.search.processes.check(p, now)
-		}
+func (m *misses) note(of limits.Owner) {
+	m.inbox.miss()
+	if count, due := m.limits.Reached(limits.Unseen, of, 1); due {
+		m.log.Warn("programs ended before it was known which files they use; their files are traced once they are found",
+			"owner", of.Name, "owner_class", of.Class, "count", count)
 	}
 }

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"errors"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/crau-otel/crau-otel/probes/host"
+	"github.com/crau-otel/crau-otel/probes/untraced"
+)
+
+// find opens files that a process maps, and reads them.
+func (s *search) find(p *process, part []sighting) {
+	mounts := host.NewMountKinds()
+	errs := make([]error, len(part))
+	s.askProcess(p, func(step func()) {
+		for i := range part {
+			part[i].fd, errs[i] = part[i].find()
+			step()
+		}
+	}, func() {
+		var questions []*host.Question
+		for i := range part {
+			if errs[i] != nil {
+				s.arrive(p, &part[i], finding{err: errs[i]})
+				continue
+			}
+			questions = append(questions, s.read(p, &part[i], mounts))
+		}
+		s.helpers.Ask(questions...)
+	})
+}
+
+// read returns the question what is in a file.
+func (s *search) read(p *process, at *sighting, mounts *host.MountKinds) *host.Question {
+	var f finding
+	return &host.Question{
+		Subject: host.Subject{Device: at.id.Device},
+		Urgent:  s.urgent,
+		Ask:     func() { f = at.read(at.fd, mounts) },
+		Answered: func() {
+			if f.entry != nil && !f.entry.unread {
+				s.judge(p, at, &f)
+			}
+			s.arrive(p, at, f)
+		},
+		Skipped: func() { unix.Close(at.fd) },
+	}
+}
+
+// judge fills in whether a file can be trusted. If that is not answered in time, the file is not.
+func (s *search) judge(p *process, at *sighting, f *finding) {
+	fd, err := unix.FcntlInt(f.entry.open.Fd(), unix.F_DUPFD_CLOEXEC, 0) // f.entry may be closed before the answer
+	if err != nil {
+		f.entry.Distrust = err.Error()
+		return
+	}
+	var v verdict
+	answered := s.helpers.Ask(&host.Question{
+		Subject: p.subject(),
+		Urgent:  s.urgent,
+		Ask: func() {
+			defer unix.Close(fd)
+			v = at.judge(fd)
+		},
+		Skipped: func() { unix.Close(fd) },
+	})
+	if answered > 0 {
+		f.entry.apply(v)
+	}
+}
+
+// arrive takes in what was found at a mapping.
+func (s *search) arrive(p *process, at *sighting, f finding) {
+	i, isMapped := p.find(at.id)
+	if errors.Is(f.err, host.ErrFUSE) && isMapped {
+		f = at.unreadMapped(untraced.FUSE, f.err)
+	}
+	if f.err != nil {
+		switch {
+		case errors.Is(f.err, host.ErrNotRegular): // known now
+		case errors.Is(f.err, unix.ENOENT) && isMapped:
+			// It was unmapped or moved, and will be seen at the next look.
+			p.setFiles(slices.Delete(slices.Clone(p.files), i, i+1))
+		default:
+			s.log.Debug("mapped file not looked at", "pid", p.pid, "error", f.err)
+		}
+		return
+	}
+	if f.entry != nil && at.copied {
+		s.catalogue.refusals.noteCopy(f.entry.Key)
+	}
+	if e := s.learn(f, &p.finder, false); e != nil && isMapped {
+		p.files[i].set(e)
+	}
+}
+
+// learn adds a finding to the catalogue, and returns its entry if it has probes.
+func (s *search) learn(f finding, by *finder, explicit bool) *entry {
+	if f.written {
+		s.rewrites.add(f.entry, by.owner)
+	}
+	if f.entry != nil && !explicit && s.rules.denies(f.entry.Path) {
+		if f.entry.unread {
+			f.entry.refused = "" // what cannot be read would not be traced anyway
+		}
+		f.entry.refuse(untraced.Denied, errDenied)
+	}
+	e := s.catalogue.learn(f, by, explicit)
+	if e != nil {
+		s.processes.adopt(e, f.inode)
+	}
+	return e
+}
+
+// refuseCopied has a file detached of whose code a program executes a copy, and keeps it from being attached again.
+func (s *search) refuseCopied(e *entry) {
+	if e.retired || e.reason == untraced.Copied {
+		return
+	}
+	s.catalogue.refusals.noteCopy(e.Key)
+	s.rewrites.overwritten(e) // it is read again to be listed
+}
+
+// rootOf returns the root folder of the entry's path, and the subject of resolving that path.
+func (s *search) rootOf(e *entry) (host.Root, host.Subject, bool) {
+	if e.namespace == s.view.namespace || e.namespace == 0 {
+		return s.view.root, host.Subject{Device: e.Key.Device}, true
+	}
+	for _, p := range s.processes.table {
+		if p.namespace == e.namespace && p.root.Base == e.base {
+			return p.root, p.subject(), true
+		}
+	}
+	return host.Root{}, host.Subject{}, false
+}

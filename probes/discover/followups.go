@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import "time"
+
+// followUps are processes that are examined once more a moment after a notification: what was reported may have been
+// only the first of many files.
+type followUps struct {
+	search  *search
+	pending map[*process]struct{}
+}
+
+// visit has notified processes looked at.
+func (f *followUps) visit(n notes, now time.Time) {
+	s := f.search
+	for _, exe := range n.programs {
+		p := s.processes.table[exe.pid]
+		if p == nil {
+			p = s.processes.add(exe.pid, exe.cgroup)
+		}
+		p.unseen = !s.held.put(p, exe)
+		s.turns.revisit(p)
+	}
+	if n.overflow { // a pass finds what was not noted
+		for _, p := range s.processes.table {
+			s.processes.check(p, now)
+		}
+		if err := s.processes.list(); err != nil {
+			s.log.Warn("processes not listed", "error", err)
+		}
+	}
+	for pid := range n.pids {
+		p := s.processes.table[pid]
+		switch {
+		case p == nil:
+			cgroup, err := pid.CgroupPath()
+			if err != nil {
+				continue // it has ended
+			}
+			p = s.processes.add(pid, cgroup)
+		case now.Sub(p.looked) < cooldown:
+			p.early = true
+		default:
+			s.turns.revisit(p)
+		}
+		f.pending[p] = struct{}{}
+	}
+}
+
+// again has those processes examined once more whose time has come.
+func (f *followUps) again(now time.Time) {
+	for p := range f.pending {
+		switch {
+		case p.gone:
+			delete(f.pending, p)
+		case p.queued || now.Sub(p.looked) < cooldown:
+		case p.early:
+			p.early = false
+			f.search.turns.revisit(p)
+		default:
+			delete(f.pending, p)
+			f.search.processes.check(p, now)
+		}
+	}
+}

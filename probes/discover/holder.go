@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"github.com/crau-otel/crau-otel/limits"
+	"github.com/crau-otel/crau-otel/probes/host"
+)
+
+// maxExecuted bounds the executions that wait to be noted.
+const maxExecuted = 1024
+
+// holder opens executed programs as soon as they are reported, whatever else goes on.
+type holder struct {
+	inbox    *inbox
+	helpers  *host.Helpers
+	locator  *locator
+	misses   *misses
+	executed chan Executed
+	stop     chan struct{}
+	done     chan struct{}
+}
+
+func newHolder(b *inbox, s *search) *holder {
+	h := &holder{
+		inbox: b, helpers: s.helpers, locator: s.turns.locator, misses: s.misses, executed: make(chan Executed, maxExecuted),
+		stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	go h.run()
+	return h
+}
+
+// close ends the holder.
+func (h *holder) close() {
+	close(h.stop)
+	<-h.done
+}
+
+func (h *holder) run() {
+	defer close(h.done)
+	for {
+		var e Executed
+		select {
+		case <-h.stop:
+			return
+		case e = <-h.executed:
+		}
+		h.hold(e)
+	}
+}
+
+// hold holds one program and notes it, if its files are looked for.
+func (h *holder) hold(e Executed) {
+	pid := e.Process
+	if !h.inbox.searching.Load() {
+		h.inbox.add(pid)
+		return
+	}
+	cgroup, err := pid.CgroupPath()
+	if err != nil {
+		h.miss(e)
+		return
+	}
+	user, err := pid.User()
+	if err != nil {
+		h.miss(e)
+		return
+	}
+	owner, _ := h.locator.locate(user, cgroup)
+	var p *program
+	answered := h.helpers.Ask(&host.Question{
+		Subject: host.Subject{Process: pid, Owner: owner},
+		Urgent:  true,
+		Ask:     func() { p, err = hold(pid, cgroup) },
+		Answered: func() {
+			switch {
+			case err != nil:
+				h.miss(e)
+			case !h.inbox.addProgram(p):
+				p.close()
+			}
+		},
+	})
+	if answered == 0 {
+		h.inbox.add(pid)
+	}
+}
+
+// miss notes a program that had ended before it could be looked at.
+func (h *holder) miss(e Executed) {
+	name, class := h.locator.locateNumber(e.User, e.Cgroup)
+	h.misses.note(limits.Owner{Name: name, Class: class})
+}

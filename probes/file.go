@@ -7,9 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-
-	"golang.org/x/sys/unix"
 )
 
 // ErrNotELF is returned, wrapped with the path, for a file that is not an ELF file.
@@ -69,24 +66,6 @@ func BuildID(r io.ReaderAt, size int64) (string, error) {
 		return "", err
 	}
 	return im.buildID(), nil
-}
-
-// openRegular opens a regular file for reading.
-func openRegular(path string) (_ *os.File, err error) {
-	// Do not wait for the writer of a FIFO, and do not acquire a controlling terminal.
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("open %s: not a regular file", path)
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return f, nil
 }
 
 // Read reads a file of size bytes. path is used in errors only. Besides [ErrNotELF], [ErrNoProbes] and

@@ -178,28 +178,6 @@ func (im *image) fileOffset(address, length uint64, flag elf.ProgFlag) (uint64, 
 	return 0, fmt.Errorf("address %#x is in no %s segment of the file", address, flag)
 }
 
-// buildID returns the NT_GNU_BUILD_ID as lower-case hex. Like the kernel, it reads the PT_NOTE segments.
-func (im *image) buildID() string {
-	var id string
-	budget := uint64(maxNoteBytes)
-	for _, s := range im.segments {
-		if elf.ProgType(s.Type) != elf.PT_NOTE || s.Filesz > budget {
-			continue
-		}
-		budget -= s.Filesz
-		data, err := im.read(s.Off, s.Filesz)
-		if err != nil {
-			continue
-		}
-		_ = eachNote(data, s.Align, func(owner string, kind uint32, desc []byte) {
-			if id == "" && owner == "GNU" && kind == gnuBuildID && len(desc) <= maxBuildID {
-				id = fmt.Sprintf("%x", desc)
-			}
-		})
-	}
-	return id
-}
-
 // dynamic returns the entries of the dynamic section, none if there are none or they cannot be read.
 func (im *image) dynamic() []elf.Dyn64 {
 	for _, s := range im.segments {

@@ -132,3 +132,25 @@ func parseNote(desc []byte) (n note, ours bool, err error) {
 	}
 	return n, true, nil
 }
+
+// buildID returns the NT_GNU_BUILD_ID as lower-case hex. Like the kernel, it reads the PT_NOTE segments.
+func (im *image) buildID() string {
+	var id string
+	budget := uint64(maxNoteBytes)
+	for _, s := range im.segments {
+		if elf.ProgType(s.Type) != elf.PT_NOTE || s.Filesz > budget {
+			continue
+		}
+		budget -= s.Filesz
+		data, err := im.read(s.Off, s.Filesz)
+		if err != nil {
+			continue
+		}
+		_ = eachNote(data, s.Align, func(owner string, kind uint32, desc []byte) {
+			if id == "" && owner == "GNU" && kind == gnuBuildID && len(desc) <= maxBuildID {
+				id = fmt.Sprintf("%x", desc)
+			}
+		})
+	}
+	return id
+}

@@ -109,32 +109,3 @@ func (h *ClientHello) extension(typ uint16, data cryptobyte.String) (ok bool) {
 	}
 	return true
 }
-
-// eachExtension calls read for each extension of the list that ends a hello, which may be missing.
-func eachExtension(s cryptobyte.String, read func(typ uint16, data cryptobyte.String) bool) bool {
-	if s.Empty() {
-		return true
-	}
-	var list cryptobyte.String
-	if !s.ReadUint16LengthPrefixed(&list) || !s.Empty() {
-		return false
-	}
-	for !list.Empty() {
-		var typ uint16
-		var data cryptobyte.String
-		if !list.ReadUint16(&typ) || !list.ReadUint16LengthPrefixed(&data) || !read(typ, data) {
-			return false
-		}
-	}
-	return true
-}
-
-func without(ids []uint16, leave ...uint16) []uint16 {
-	kept := ids[:0]
-	for _, id := range ids {
-		if id != leave[0] && id != leave[1] {
-			kept = append(kept, id)
-		}
-	}
-	return kept
-}

@@ -2,8 +2,6 @@
 
 package hello
 
-import "golang.org/x/crypto/cryptobyte"
-
 // TLS is what a TLS handshake has said in the clear. Fields are nil or zero while unseen.
 type TLS struct {
 	ClientHello *ClientHello // the last one: the second one after a HelloRetryRequest
@@ -284,22 +282,4 @@ func (c *Conn) serverHello(body []byte) bool {
 		c.sides[FromServer].sealed = true
 	}
 	return true
-}
-
-// grease reports whether a codepoint is one of those that say nothing (RFC 8701).
-func grease(id uint16) bool { return id&0x0f0f == 0x0a0a && id>>8 == id&0xff }
-
-// codepoints reads a list of 16-bit numbers without those of GREASE.
-func codepoints(s cryptobyte.String) ([]uint16, bool) {
-	var ids []uint16
-	for !s.Empty() {
-		var id uint16
-		if !s.ReadUint16(&id) {
-			return nil, false
-		}
-		if !grease(id) {
-			ids = append(ids, id)
-		}
-	}
-	return ids, true
 }

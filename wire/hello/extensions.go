@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hello
+
+import "golang.org/x/crypto/cryptobyte"
+
+// eachExtension calls read for each extension of the list that ends a hello, which may be missing.
+func eachExtension(s cryptobyte.String, read func(typ uint16, data cryptobyte.String) bool) bool {
+	if s.Empty() {
+		return true
+	}
+	var list cryptobyte.String
+	if !s.ReadUint16LengthPrefixed(&list) || !s.Empty() {
+		return false
+	}
+	for !list.Empty() {
+		var typ uint16
+		var data cryptobyte.String
+		if !list.ReadUint16(&typ) || !list.ReadUint16LengthPrefixed(&data) || !read(typ, data) {
+			return false
+		}
+	}
+	return true
+}
+
+func without(ids []uint16, leave ...uint16) []uint16 {
+	kept := ids[:0]
+	for _, id := range ids {
+		if id != leave[0] && id != leave[1] {
+			kept = append(kept, id)
+		}
+	}
+	return kept
+}
+
+// codepoints reads a list of 16-bit numbers without those of GREASE.
+func codepoints(s cryptobyte.String) ([]uint16, bool) {
+	var ids []uint16
+	for !s.Empty() {
+		var id uint16
+		if !s.ReadUint16(&id) {
+			return nil, false
+		}
+		if !grease(id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, true
+}
+
+// grease reports whether a codepoint is one of those that say nothing (RFC 8701).
+func grease(id uint16) bool { return id&0x0f0f == 0x0a0a && id>>8 == id&0xff }

@@ -172,3 +172,18 @@ func shakeHands(cfg config, key, dir string) (time.Duration, error) {
 	}
 	return time.Duration(usage.Utime.Nano()+usage.Stime.Nano()) - before, nil
 }
+
+func (h *handshakes) print(p printer, cfg config) {
+	p("\nGnuTLS handshakes with %s, both ends, %.1f events and %.1f spans each: CPU us a handshake, %% over untraced: median (quartiles)\n",
+		h.Key, h.PerEvents, h.PerSpans)
+	p("subject\ttraced us\tagent us\ttraced over %%\ttraced and agent over %%\tlost\n")
+	for _, name := range []string{noTracer, emptyBPF} {
+		f := h.Subjects[name]
+		p("%s\t%.0f (%.0f-%.0f)\t\t%s\t\t\n", name, f.Traced.median(), f.Traced.at(0.25), f.Traced.at(0.75), spread(f.TracedOver))
+	}
+	for _, c := range cfg.agents {
+		f := h.Subjects[c.name]
+		p("%s\t%.0f (%.0f-%.0f)\t%.1f\t%s\t%s\t%s\n", c.name, f.Traced.median(), f.Traced.at(0.25), f.Traced.at(0.75),
+			f.Agent.median(), spread(f.TracedOver), spread(f.Over), reasons(h.Lost[c.name]))
+	}
+}

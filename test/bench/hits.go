@@ -3,58 +3,12 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
 	"github.com/crau-otel/crau-otel/test/harness"
 )
-
-// generator is a running load program; see testdata/load.c.
-type generator struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
-}
-
-func startGenerator(path string) (*generator, error) {
-	g := &generator{cmd: exec.Command(path)}
-	g.cmd.Stderr = os.Stderr
-	out, err := g.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	g.out = bufio.NewReader(out)
-	if g.in, err = g.cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
-	return g, g.cmd.Start()
-}
-
-// fired is the result of a command of the load program.
-type fired struct {
-	hits      uint64
-	cpu, wall time.Duration // CPU time is summed over the threads
-}
-
-func (g *generator) do(format string, args ...any) (f fired, err error) {
-	if _, err := fmt.Fprintf(g.in, format+"\n", args...); err != nil {
-		return f, fmt.Errorf("load: %w", err)
-	}
-	if _, err := fmt.Fscan(g.out, &f.hits, &f.cpu, &f.wall); err != nil {
-		return f, fmt.Errorf("load: read result: %w", err)
-	}
-	return f, nil
-}
-
-func (g *generator) Close() {
-	_ = g.in.Close()
-	_ = g.cmd.Wait()
-}
 
 // shape describes a burst.
 type shape struct {
@@ -129,14 +83,6 @@ func measureHits(cfg config, r *harness.Receiver) (_ *hits, err error) {
 	return h, nil
 }
 
-func buildLoad(cfg config, file string, site int) error {
-	args := []string{"-g", filepath.Join(cfg.root, "test/bench/testdata/load.c"), "-pthread"}
-	if site == 1 {
-		args = append(args, "-DCRAU_NOP1")
-	}
-	return harness.CompileC(cfg.root, file, args...)
-}
-
 func (h *hits) rounds(cfg config, subjects []*subject) error {
 	generators := make(map[string]*generator)
 	defer func() {
@@ -209,4 +155,27 @@ func (r *hitResult) round(round int, subjects []*subject, generators map[string]
 		r.Subjects[s.name].ToEmpty.add((cost[s.name] - cost[noTracer]) / (cost[emptyBPF] - cost[noTracer]))
 	}
 	return nil
+}
+
+func (r *report) printHits(p printer, cfg config) {
+	p("\nA hit in the traced thread, ns of CPU: median (quartiles)\nprobe\tsite\tthreads\tsubject\tns\tto empty\tevents/s\tagent ns/event\n")
+	names := []string{noTracer, emptyBPF}
+	for _, c := range cfg.agents {
+		names = append(names, c.name)
+	}
+	for _, h := range r.Hits.Results {
+		for _, name := range names {
+			f := h.Subjects[name]
+			ratio, agentNs := "", ""
+			if f.ToEmpty != nil {
+				ratio = fmt.Sprintf("%.2f (%.2f-%.2f)", f.ToEmpty.median(), f.ToEmpty.at(0.25), f.ToEmpty.at(0.75))
+				agentNs = fmt.Sprintf("%.0f (%.0f-%.0f)", f.AgentNsPer.median(), f.AgentNsPer.at(0.25), f.AgentNsPer.at(0.75))
+			}
+			p("%s\t%d\t%d\t%s\t%.0f (%.0f-%.0f)\t%s\t%.0f\t%s\n", h.Kind, h.Site, h.Threads, name,
+				f.NsPerHit.median(), f.NsPerHit.at(0.25), f.NsPerHit.at(0.75), ratio, f.PerSecond.median(), agentNs)
+		}
+	}
+	for name, lost := range r.Hits.Lost {
+		p("%s lost: %s\n", name, reasons(lost))
+	}
 }

@@ -5,137 +5,20 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/crau-otel/crau-otel/test/harness"
 )
-
-// config selects what to measure and for how long.
-type config struct {
-	root   string // of the repository
-	dir    string // for programs, removed at the end
-	out    string // the JSON file
-	gnutls string // the cache of examples/gnutls/build.sh
-	agents []candidate
-	parts  string
-	strict bool
-	quick  bool
-
-	loads       string // names, separated by commas
-	soak        bool
-	outage      time.Duration // of the receiver, in a soak
-	sampleEvery time.Duration // in a soak
-	profiles    string        // a folder for CPU profiles of the loads; "" for none
-
-	hitRounds    int
-	loadRounds   int
-	loadTime     time.Duration
-	rate         float64 // events a second
-	gnutlsRounds int
-	handshakes   int // a round
-	wireRounds   int
-	wireTime     time.Duration // of a load in such a round
-
-	wireLoads        string // part of the names of the loads to measure
-	connectionRounds int    // of a second of connections each
-	connections      int    // of a flood
-	startRounds      int    // of programs that start
-}
 
 func main() {
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
-}
-
-func flags() (cfg config, err error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir()
-	}
-	flag.BoolVar(&cfg.quick, "quick", false, "a minute instead of some minutes; too few rounds to judge by")
-	flag.StringVar(&cfg.root, "root", ".", "`folder` of the repository")
-	flag.StringVar(&cfg.out, "out", "", "JSON `file` (test/bench/results/latest.json in the repository)")
-	flag.StringVar(&cfg.gnutls, "gnutls", filepath.Join(cache, "crau-otel/gnutls"), "`folder` that examples/gnutls/build.sh made")
-	flag.StringVar(&cfg.parts, "parts", strings.Join(partNames[:5], ","), "`what` to measure")
-	flag.BoolVar(&cfg.strict, "strict", false, "exit with 1 if a limit is not kept")
-	flag.IntVar(&cfg.hitRounds, "hit-rounds", 0, "rounds of bursts (15, quick 3)")
-	flag.IntVar(&cfg.loadRounds, "load-rounds", 1, "rounds of sustained loads; the worst one counts")
-	flag.DurationVar(&cfg.loadTime, "load-time", 0, "length of a sustained load (10s, quick 1s)")
-	flag.Float64Var(&cfg.rate, "rate", 0, "events a second of a sustained load (500000, soak 50000)")
-	flag.StringVar(&cfg.loads, "loads", "trees,trees-roots,trees-single,words", "`which` sustained loads to measure")
-	flag.StringVar(&cfg.profiles, "profiles", "", "`folder` for CPU profiles of crau-otel under the sustained loads; they cost a few percent")
-	flag.BoolVar(&cfg.soak, "soak", false, "only a long load: ten minutes (--load-time) at 50,000 events/s (--rate)")
-	flag.DurationVar(&cfg.outage, "outage", 0, "for how long the receiver is away in a soak, at its start and once more")
-	flag.DurationVar(&cfg.sampleEvery, "sample-every", 10*time.Second, "time between two samples of a soak")
-	flag.IntVar(&cfg.gnutlsRounds, "gnutls-rounds", 0, "rounds of GnuTLS handshakes with each kind of key (7, quick 1)")
-	flag.IntVar(&cfg.wireRounds, "wire-rounds", 0, "rounds of traffic over open sockets (300, quick 20)")
-	flag.DurationVar(&cfg.wireTime, "wire-time", 20*time.Millisecond, "length of a load in such a round")
-	flag.StringVar(&cfg.wireLoads, "wire-loads", "", "`part` of the names of the loads over sockets to measure")
-	flag.IntVar(&cfg.connectionRounds, "connection-rounds", 0, "rounds of a second of TLS connections each (15, quick 1)")
-	flag.IntVar(&cfg.startRounds, "exec-rounds", 0, "rounds of programs that start, without load and with it (50, quick 5)")
-	flag.IntVar(&cfg.handshakes, "handshakes", 0, "GnuTLS handshakes in a round (2000, quick 300)")
-	flag.Func("agent", "`[NAME=]PATH` of a crau-otel to measure; repeat to compare (built from the repository)", func(s string) error {
-		name, path, ok := strings.Cut(s, "=")
-		if !ok {
-			name, path = filepath.Base(s), s
-		}
-		path, err := filepath.Abs(path)
-		cfg.agents = append(cfg.agents, candidate{name, path})
-		return err
-	})
-	flag.Parse()
-	if err := known("parts", cfg.parts, partNames); err != nil {
-		return cfg, err
-	}
-	if err := known("loads", cfg.loads, loadNames()); err != nil {
-		return cfg, err
-	}
-	either := func(field *int, full, short int) {
-		if *field == 0 {
-			*field = full
-			if cfg.quick {
-				*field = short
-			}
-		}
-	}
-	either(&cfg.hitRounds, 15, 3)
-	either(&cfg.gnutlsRounds, 7, 1)
-	either(&cfg.handshakes, 2000, 300)
-	either(&cfg.wireRounds, 300, 20)
-	either(&cfg.connectionRounds, 15, 1)
-	either(&cfg.connections, 20000, 5000)
-	either(&cfg.startRounds, 50, 5)
-	if cfg.soak {
-		cfg.parts = "soak"
-		if cfg.loadTime == 0 {
-			cfg.loadTime = 10 * time.Minute
-		}
-		if cfg.rate == 0 {
-			cfg.rate = 50000
-		}
-	}
-	if cfg.rate == 0 {
-		cfg.rate = 500000
-	}
-	if cfg.loadTime == 0 {
-		cfg.loadTime = 10 * time.Second
-		if cfg.quick {
-			cfg.loadTime = time.Second
-		}
-	}
-	if cfg.out == "" {
-		cfg.out = filepath.Join(cfg.root, "test/bench/results/latest.json")
-	}
-	return cfg, nil
 }
 
 func run() (err error) {
@@ -209,35 +92,6 @@ func (r *report) measure(cfg config, receiver *harness.Receiver) error {
 	}
 	r.Others = usedSince(before)
 	return errors.Join(failed...)
-}
-
-// missingError says what this machine lacks for a part.
-type missingError string
-
-func (e missingError) Error() string { return string(e) }
-
-// known returns an error for a name of a flag's list that does not exist.
-func known(flag, list string, names []string) error {
-	for name := range strings.SplitSeq(list, ",") {
-		if !slices.Contains(names, name) {
-			return fmt.Errorf("--%s %q: there are %s", flag, name, strings.Join(names, ", "))
-		}
-	}
-	return nil
-}
-
-// measures reports whether a part is to be measured.
-func (cfg *config) measures(part string) bool {
-	return slices.Contains(strings.Split(cfg.parts, ","), part)
-}
-
-// progress reports on standard error what is being measured.
-func (cfg *config) progress(what string, round, rounds int) {
-	if what == "" {
-		fmt.Fprint(os.Stderr, "\r\033[K")
-		return
-	}
-	fmt.Fprintf(os.Stderr, "\r\033[K%s: round %d of %d", what, max(round+1, 1), rounds)
 }
 
 func write(file string, rep *report) error {

@@ -5,9 +5,7 @@ package main
 import (
 	"fmt"
 	"io"
-	"maps"
 	"slices"
-	"strings"
 	"text/tabwriter"
 )
 
@@ -91,8 +89,6 @@ func (r *report) kept() bool {
 	return !slices.ContainsFunc(r.Limits, func(l limit) bool { return !l.Kept })
 }
 
-func mib(n uint64) float64 { return float64(n) / (1 << 20) }
-
 func (r *report) print(to io.Writer, cfg config) {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	defer w.Flush()
@@ -145,31 +141,6 @@ func (r *report) printLimits(p printer) {
 	p("\n")
 }
 
-type printer = func(format string, args ...any)
-
-func (r *report) printHits(p printer, cfg config) {
-	p("\nA hit in the traced thread, ns of CPU: median (quartiles)\nprobe\tsite\tthreads\tsubject\tns\tto empty\tevents/s\tagent ns/event\n")
-	names := []string{noTracer, emptyBPF}
-	for _, c := range cfg.agents {
-		names = append(names, c.name)
-	}
-	for _, h := range r.Hits.Results {
-		for _, name := range names {
-			f := h.Subjects[name]
-			ratio, agentNs := "", ""
-			if f.ToEmpty != nil {
-				ratio = fmt.Sprintf("%.2f (%.2f-%.2f)", f.ToEmpty.median(), f.ToEmpty.at(0.25), f.ToEmpty.at(0.75))
-				agentNs = fmt.Sprintf("%.0f (%.0f-%.0f)", f.AgentNsPer.median(), f.AgentNsPer.at(0.25), f.AgentNsPer.at(0.75))
-			}
-			p("%s\t%d\t%d\t%s\t%.0f (%.0f-%.0f)\t%s\t%.0f\t%s\n", h.Kind, h.Site, h.Threads, name,
-				f.NsPerHit.median(), f.NsPerHit.at(0.25), f.NsPerHit.at(0.75), ratio, f.PerSecond.median(), agentNs)
-		}
-	}
-	for name, lost := range r.Hits.Lost {
-		p("%s lost: %s\n", name, reasons(lost))
-	}
-}
-
 func (r *report) printLoads(p printer) {
 	p("\nSustained loads from two threads\nload\tagent\tevents/s\thits\tspans\tlost\tagent ns/exported event\tns/span\tcores\tMiB rest/peak/after\trest CPU %%\tB/span\ttraced ns/event\treceiver ns/event\n")
 	for _, s := range r.Loads {
@@ -177,37 +148,4 @@ func (r *report) printLoads(p printer) {
 			reasons(s.Lost), s.AgentNsPerEvent, s.AgentNsPerSpan, s.AgentCores, mib(s.RestBytes), mib(s.PeakBytes),
 			mib(s.AfterBytes), s.RestCPU, s.BytesPerSpan, s.TracedNsPerHit, s.ReceiverNsPer)
 	}
-}
-
-func (h *handshakes) print(p printer, cfg config) {
-	p("\nGnuTLS handshakes with %s, both ends, %.1f events and %.1f spans each: CPU us a handshake, %% over untraced: median (quartiles)\n",
-		h.Key, h.PerEvents, h.PerSpans)
-	p("subject\ttraced us\tagent us\ttraced over %%\ttraced and agent over %%\tlost\n")
-	for _, name := range []string{noTracer, emptyBPF} {
-		f := h.Subjects[name]
-		p("%s\t%.0f (%.0f-%.0f)\t\t%s\t\t\n", name, f.Traced.median(), f.Traced.at(0.25), f.Traced.at(0.75), spread(f.TracedOver))
-	}
-	for _, c := range cfg.agents {
-		f := h.Subjects[c.name]
-		p("%s\t%.0f (%.0f-%.0f)\t%.1f\t%s\t%s\t%s\n", c.name, f.Traced.median(), f.Traced.at(0.25), f.Traced.at(0.75),
-			f.Agent.median(), spread(f.TracedOver), spread(f.Over), reasons(h.Lost[c.name]))
-	}
-}
-
-func spread(s series) string {
-	if len(s) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%.1f (%.1f-%.1f)", s.median(), s.at(0.25), s.at(0.75))
-}
-
-func reasons(lost map[string]int) string {
-	if len(lost) == 0 {
-		return "none"
-	}
-	var parts []string
-	for _, reason := range slices.Sorted(maps.Keys(lost)) {
-		parts = append(parts, fmt.Sprintf("%s=%d", reason, lost[reason]))
-	}
-	return strings.Join(parts, " ")
 }

@@ -5,7 +5,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -71,13 +70,6 @@ type wireCost struct {
 	Floods []*flood    `json:"floods"` // under the last agent
 }
 
-// wireSubject is what is attached at sockets in a round.
-type wireSubject struct {
-	agent    string          // "" without one
-	programs *socketPrograms // nil for none
-	running  *agent          // reads what the programs send
-}
-
 // measureWire alternates rounds of traffic without programs, with empty ones and with those of each agent. All agents run
 // all the time: only their programs are attached and detached, so that rounds can be short and follow each other at once.
 func measureWire(cfg config, r *harness.Receiver) (_ *wireCost, err error) {
@@ -130,36 +122,6 @@ func measureWire(cfg config, r *harness.Receiver) (_ *wireCost, err error) {
 
 // wantedConnections is how many a second an agent has to account for.
 const wantedConnections = 5000
-
-// newWireAgent starts an agent that reads connections.
-func newWireAgent(c candidate, r *harness.Receiver) (*agent, error) {
-	a, err := harness.NewAgent(harness.AgentConfig{
-		Path: c.path, Args: []string{"--exporter", "otlp"},
-		Env: []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.Endpoint(), "CRAU_WIRE_ENABLED=true"},
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &agent{a}, nil
-}
-
-// startWireAgent starts an agent and takes its programs off the sockets.
-func startWireAgent(c candidate, r *harness.Receiver) (_ wireSubject, err error) {
-	older, err := linksNow()
-	if err != nil {
-		return wireSubject{}, fmt.Errorf("list links: %w", err)
-	}
-	subject := wireSubject{agent: c.name}
-	if subject.running, err = newWireAgent(c, r); err != nil {
-		return wireSubject{}, err
-	}
-	if subject.programs, err = takeSockets(older); err != nil {
-		_, stopErr := subject.running.Stop()
-		return wireSubject{}, errors.Join(err, stopErr)
-	}
-	subject.running.settle(time.Second)
-	return subject, nil
-}
 
 // measure runs a load in rounds, in each of them once with each subject, in an order that rotates.
 func (l *wireLoad) measure(cfg config, s *wireStage, subjects []wireSubject) error {
@@ -215,10 +177,6 @@ func (l *wireLoad) measure(cfg config, s *wireStage, subjects []wireSubject) err
 		l.Agent[name] = &agentShare{With: sums[1] * percent, Without: sums[0] * percent}
 	}
 	return l.countRuns(s, subjects[len(subjects)-1].programs)
-}
-
-func subjectOf(subjects []wireSubject, agent string) wireSubject {
-	return subjects[slices.IndexFunc(subjects, func(s wireSubject) bool { return s.agent == agent })]
 }
 
 // add adds what a unit took with each subject in one round.

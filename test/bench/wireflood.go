@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -63,29 +62,6 @@ func measureFlood(cfg config, c candidate, r *harness.Receiver, rate, count int)
 		err = nil // the report says it
 	}
 	return result, err
-}
-
-// unusedPort returns a port that nobody listens on.
-func unusedPort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, errors.Join(err, l.Close())
-}
-
-// awaitPort returns once somebody accepts connections at a port.
-func awaitPort(port string) error {
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		c, err := net.Dial("tcp", "127.0.0.1:"+port)
-		if err == nil {
-			return c.Close()
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("wait for a server: %w", err)
-		}
-	}
 }
 
 func (f *flood) print(p printer) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -194,4 +195,27 @@ func (s *wireStage) handshakes(where placement, d time.Duration) (amount, error)
 		return amount{}, fmt.Errorf("openssl s_time: %s connections", m[1])
 	}
 	return amount{float64(units), served + cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}, nil
+}
+
+// unusedPort returns a port that nobody listens on.
+func unusedPort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, errors.Join(err, l.Close())
+}
+
+// awaitPort returns once somebody accepts connections at a port.
+func awaitPort(port string) error {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		c, err := net.Dial("tcp", "127.0.0.1:"+port)
+		if err == nil {
+			return c.Close()
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("wait for a server: %w", err)
+		}
+	}
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/crau-otel/crau-otel/test/needs"
+
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 )
@@ -21,14 +23,14 @@ import (
 func requireBPF(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		missing(t, "needs root")
+		needs.Missing(t, "needs root")
 	}
 	probe, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type: ebpf.Kprobe, License: "Dual BSD/GPL",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
 	})
 	if err != nil {
-		missing(t, fmt.Sprintf("load a program: %v", err))
+		needs.Missing(t, "load a program: %v", err)
 	}
 	probe.Close()
 }

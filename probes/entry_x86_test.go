@@ -79,8 +79,8 @@ func TestBranchesTo(t *testing.T) {
 	}
 }
 
-// TestReadEntry reads files whose gnutls_deinit starts in several ways.
-func TestReadEntry(t *testing.T) {
+// TestEntryIsProbedWhateverTheFunctionStartsWith reads files whose gnutls_deinit starts in several ways.
+func TestEntryIsProbedWhateverTheFunctionStartsWith(t *testing.T) {
 	t.Parallel()
 	const at = 0x40
 	for name, c := range map[string]struct {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/crau-otel/crau-otel/test/needs"
 )
 
 // probeSource fires each probe, in a way that makes the compiler use registers, constants, memory with and without
@@ -88,26 +90,17 @@ func compile(t *testing.T, compiler string, flags ...string) string {
 		t.Fatal(err)
 	}
 	if _, err := exec.LookPath(compiler); err != nil {
-		missing(t, err)
+		needs.Missing(t, "%v", err)
 	}
 	check := exec.Command(compiler, append(flags, "-E", "-o", "/dev/null", source)...)
 	if text, err := check.CombinedOutput(); err != nil {
-		missing(t, string(text))
+		needs.Missing(t, "%s", string(text))
 	}
 	build := exec.Command(compiler, append(flags, "-Wall", "-o", out, source)...)
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	return out
-}
-
-// missing skips the test, save in CI, whose machines have what it takes.
-func missing(t *testing.T, why any) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
 }
 
 // probesOf returns the probes of the sites, in order.
@@ -227,14 +220,12 @@ func checkCompiled(t *testing.T, path string, f *File, semaphores bool) {
 	}
 }
 
-// TestReadCrossCompiled needs a cross compiler, and is skipped without one even in CI. It uses the header of the build
+// TestReadCrossCompiled needs a cross compiler. It uses the header of the build
 // machine, which does not depend on the architecture.
 func TestReadCrossCompiled(t *testing.T) {
 	t.Parallel()
 	const compiler = "aarch64-linux-gnu-gcc"
-	if _, err := exec.LookPath(compiler); err != nil {
-		t.Skip(err)
-	}
+	needs.Program(t, compiler)
 	headers := t.TempDir()
 	if err := os.Mkdir(filepath.Join(headers, "sys"), 0o700); err != nil {
 		t.Fatal(err)
@@ -252,7 +243,7 @@ func TestReadCrossCompiled(t *testing.T) {
 			}
 		}
 		if !found {
-			missing(t, "no "+name)
+			needs.Missing(t, "no %s", name)
 		}
 	}
 	path := compile(t, compiler, "-I", headers, "-O0", "-shared", "-fPIC", "-Wl,-soname,libcompiled.so.1")
@@ -277,7 +268,7 @@ int main(int argc, char **argv) { (void)argv; weak(argc, "app::weak"); strong(ar
 func TestReadFoldedFunctions(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("ld.gold"); err != nil {
-		missing(t, err)
+		needs.Missing(t, "%v", err)
 	}
 	f, err := Open(compileSource(t, foldedSource, "-ffunction-sections", "-fuse-ld=gold", "-Wl,--icf=all"))
 	if err != nil || !slices.Equal(probesOf(f.Sites), []Probe{NewContext}) || len(f.Problems) != 1 {

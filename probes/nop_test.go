@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/crau-otel/crau-otel/test/needs"
 )
 
 func TestNopLength(t *testing.T) {
@@ -169,7 +171,7 @@ func compileSource(t *testing.T, source string, flags ...string) string {
 	}
 	args := append(append([]string{"-O2", "-I../examples/include"}, flags...), "-o", path, path+".c")
 	if out, err := exec.Command("cc", args...).CombinedOutput(); errors.Is(err, exec.ErrNotFound) {
-		missing(t, err)
+		needs.Missing(t, "%v", err)
 	} else if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

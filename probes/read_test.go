@@ -290,7 +290,7 @@ func TestReadNoProbes(t *testing.T) {
 	}
 }
 
-func TestOpen(t *testing.T) {
+func TestOpenReadsRegularFilesOnly(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "lib.so")

@@ -24,7 +24,7 @@ const (
 var headSize, pairSize = binary.Size(bpf.AuditCrauRecord{}), binary.Size(bpf.AuditCrauPair{})
 
 // The limits are documented for users.
-func TestLimits(t *testing.T) {
+func TestLimitsAreThoseOfTheDocumentation(t *testing.T) {
 	if maxPairs != 16 || maxKey != 62 || maxValue != 256 {
 		t.Errorf("limits are %d pairs, %d bytes of key, %d of value; want 16, 62, 256", maxPairs, maxKey, maxValue)
 	}

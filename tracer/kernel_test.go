@@ -20,7 +20,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-func TestRun(t *testing.T) {
+func TestRunReportsTheHitsOfAProgram(t *testing.T) {
 	for _, single := range []bool{false, true} {
 		t.Run(fmt.Sprintf("single uprobes %v", single), func(t *testing.T) {
 			tapped := 0

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/crau-otel/crau-otel/test/needs"
 )
 
 var update = flag.Bool("update", false, "write golden files")
@@ -51,8 +53,8 @@ var (
 	cpp20 = "-std=c++20"
 )
 
-// TestPrograms compiles one program in many ways, and has each fire the same events.
-func TestPrograms(t *testing.T) {
+// TestEveryWayOfCompilingFiresTheSameEvents compiles one program in many ways, and has each fire the same events.
+func TestEveryWayOfCompilingFiresTheSameEvents(t *testing.T) {
 	languages := []struct {
 		name     string
 		compiler []string
@@ -80,7 +82,7 @@ func TestPrograms(t *testing.T) {
 	for _, l := range languages {
 		t.Run(l.name, func(t *testing.T) {
 			t.Parallel()
-			compiler := tool(t, l.compiler...)
+			compiler := needs.Program(t, l.compiler...)
 			for _, b := range builds {
 				t.Run(b.name, func(t *testing.T) {
 					flags := append(append(b.flags, l.flags...), "testdata/probes.c")
@@ -106,7 +108,7 @@ func TestPrograms(t *testing.T) {
 func TestSharedObject(t *testing.T) {
 	for _, compiler := range [][]string{gcc, clang} {
 		t.Run(compiler[0], func(t *testing.T) {
-			cc := tool(t, compiler...)
+			cc := needs.Program(t, compiler...)
 			for _, level := range []string{"-O0", "-O2", "-O3"} {
 				library := compile(t, cc, level, "-fPIC", "-shared", "-Wl,-z,defs", "testdata/probes.c")
 				checkSites(t, readNotes(t, library), nops)
@@ -116,7 +118,7 @@ func TestSharedObject(t *testing.T) {
 }
 
 func TestARM64(t *testing.T) {
-	cc := tool(t, gccARM...)
+	cc := needs.Program(t, gccARM...)
 	for _, flags := range [][]string{
 		{"-O0"}, {"-O2"}, {"-O3", "-fPIC", "-shared"}, {"-O2", "-static"}, {"-O2", "-flto"}, {"-O2", "-DCRAU_NOP1"},
 	} {
@@ -124,11 +126,11 @@ func TestARM64(t *testing.T) {
 	}
 }
 
-// TestInline has two files with the same inline functions: one copy of each stays, with one note.
-func TestInline(t *testing.T) {
+// Of the same inline functions in two files, one copy of each stays, with one note.
+func TestInlineFunctionsOfTwoFilesHaveOneNote(t *testing.T) {
 	for _, compiler := range [][]string{gpp, clangpp} {
 		t.Run(compiler[0], func(t *testing.T) {
-			cxx := tool(t, compiler...)
+			cxx := needs.Program(t, compiler...)
 			for _, level := range []string{"-O0", "-O2"} {
 				other := compile(t, cxx, level, "-c", "-DOTHER", "testdata/inline.cc")
 				notes := readNotes(t, compile(t, cxx, level, "testdata/inline.cc", other))
@@ -151,7 +153,7 @@ func TestStack(t *testing.T) {
 		{gnu11, "-O3", "-DCRAU_STACK_DEPTH=2"},
 		{cpp11, "-O2", "-x", "c++", "-DCRAU_STACK_DEPTH=3"},
 	} {
-		cc := tool(t, "gcc")
+		cc := needs.Program(t, "gcc")
 		flags = append(flags, "-pthread", "testdata/stack.c")
 		other := compile(t, cc, append(flags, "-c", "-DOTHER")...)
 		program := compile(t, cc, append(flags, "-x", "none", other)...)
@@ -161,12 +163,12 @@ func TestStack(t *testing.T) {
 	}
 }
 
-// TestDisable finds no notes, thread-local variables and strings, and compile finds no unused variables.
-func TestDisable(t *testing.T) {
+// It finds no notes, thread-local variables and strings, and compile finds no unused variables.
+func TestDisabledProbesLeaveNothingBehind(t *testing.T) {
 	for _, level := range []string{"-O0", "-O2"} {
 		for _, language := range []string{"c", "c++"} {
 			flags := []string{level, "-Wunused", "-DCRAU_DISABLE", "-c", "-x", language, "testdata/probes.c"}
-			object := compile(t, tool(t, "gcc"), flags...)
+			object := compile(t, needs.Program(t, "gcc"), flags...)
 			f, err := elf.Open(object)
 			if err != nil {
 				t.Fatal(err)
@@ -190,9 +192,9 @@ func TestDisable(t *testing.T) {
 	}
 }
 
-// TestErrors has the compiler refuse wrong uses.
-func TestErrors(t *testing.T) {
-	cc := tool(t, "gcc")
+// TestCompilerRefusesWrongUses has the compiler refuse wrong uses.
+func TestCompilerRefusesWrongUses(t *testing.T) {
+	cc := needs.Program(t, "gcc")
 	for want, code := range map[string]string{
 		"crau_at_most_16_elements": "crau_push(" + strings.Repeat("CRAU_WORD(\"k\", 1), ", 16) + "CRAU_WORD(\"k\", 1));",
 		"makes pointer from":       `CRAU_WORD_DATA(1, 2, 3);`,
@@ -209,8 +211,8 @@ func TestErrors(t *testing.T) {
 
 // TestReadelf has the notes read by a program that is not ours.
 func TestReadelf(t *testing.T) {
-	program := compile(t, tool(t, "gcc"), "-O2", "testdata/probes.c")
-	b, err := exec.Command(tool(t, "readelf"), "--notes", "--wide", program).Output()
+	program := compile(t, needs.Program(t, "gcc"), "-O2", "testdata/probes.c")
+	b, err := exec.Command(needs.Program(t, "readelf"), "--notes", "--wide", program).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

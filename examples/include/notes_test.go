@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
-	"os"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -118,21 +117,6 @@ func checkSites(t *testing.T, notes []note, nop []byte) {
 			t.Errorf("site of %s is % x", n.name, n.code)
 		}
 	}
-}
-
-// tool returns the first of names that is installed. Without any, it skips the test, or fails it in CI.
-func tool(t *testing.T, names ...string) string {
-	t.Helper()
-	for _, name := range names {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("not installed: %s", names[0])
-	}
-	t.Skipf("not installed: %s", names[0])
-	return ""
 }
 
 // compile runs a compiler with this folder's header and returns what it wrote.

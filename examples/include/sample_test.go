@@ -9,13 +9,15 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/crau-otel/crau-otel/test/needs"
 )
 
 // buildSample returns a program of ../sample.
 func buildSample(t *testing.T, program string) string {
 	t.Helper()
 	dir := t.TempDir()
-	cmd := exec.Command(tool(t, "make"), "-C", "../sample", "BIN="+dir, dir+"/"+program)
+	cmd := exec.Command(needs.Program(t, "make"), "-C", "../sample", "BIN="+dir, dir+"/"+program)
 	if b, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", cmd, err, b)
 	}
@@ -36,8 +38,8 @@ func checkFired(t *testing.T, stdout string, hits map[string]int) {
 	}
 }
 
-// TestSample compares what the sample fires with golden files, which tests of readers can rely on.
-func TestSample(t *testing.T) {
+// TestSampleFiresTheGoldenEvents compares what the sample fires with golden files, which tests of readers can rely on.
+func TestSampleFiresTheGoldenEvents(t *testing.T) {
 	sample := buildSample(t, "sample")
 	for name, args := range map[string]string{
 		"explicit":       "--count 2 --rate 0",

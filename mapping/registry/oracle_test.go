@@ -6,13 +6,14 @@ import (
 	"cmp"
 	"crypto/tls"
 	"fmt"
-	"os"
 	"os/exec"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/crau-otel/crau-otel/test/needs"
 
 	"golang.org/x/crypto/ssh"
 
@@ -200,12 +201,7 @@ func TestGoHasTheSameSSH(t *testing.T) {
 // output runs a program that .ci/run installs.
 func output(t *testing.T, program string, args ...string) string {
 	t.Helper()
-	if _, err := exec.LookPath(program); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("in CI no test is skipped: %v", err)
-		}
-		t.Skip(err)
-	}
+	needs.Program(t, program)
 	out, err := exec.Command(program, args...).Output()
 	if err != nil {
 		t.Fatalf("%s %v: %v", program, args, err)

@@ -250,8 +250,8 @@ func TestStatusString(t *testing.T) {
 	}
 }
 
-// TestWeakReasons: the documented words are those that the tables and judgements use.
-func TestWeakReasons(t *testing.T) {
+// TestWeakReasonsAreThoseOfTheDocumentation: the documented words are those that the tables and judgements use.
+func TestWeakReasonsAreThoseOfTheDocumentation(t *testing.T) {
 	t.Parallel()
 	used := make(map[string]bool)
 	use := func(weak []string) {

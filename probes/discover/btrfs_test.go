@@ -7,13 +7,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/crau-otel/crau-otel/test/needs"
 )
 
 // TestSubvolume maps a file of a btrfs subvolume directly and through overlays. Each subvolume has a device number of its
 // own, which neither the maps of processes nor the table of mounts has.
 func TestSubvolume(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	image, mounted := filepath.Join(dir, "image"), filepath.Join(dir, "mounted")
 	if err := os.Mkdir(mounted, 0o755); err != nil {
@@ -22,7 +24,7 @@ func TestSubvolume(t *testing.T) {
 	run := func(name string, args ...string) {
 		t.Helper()
 		if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
-			missing(t, "%s: %v: %s", name, err, out)
+			needs.Missing(t, "%s: %v: %s", name, err, out)
 		}
 	}
 	run("truncate", "-s", "128M", image)

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crau-otel/crau-otel/test/needs"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/probes/host"
@@ -42,7 +44,7 @@ void fire(void) { CRAU_NEW_CONTEXT(1, -1); }
 // already, and starts a program, while Run polls or is notified.
 func TestLoadedLater(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	tools := t.TempDir()
 	program := compile(t, tools, "dlopener", dlopener)
 	shared := compile(t, tools, "lib.so", library, "-shared", "-fPIC")
@@ -91,10 +93,10 @@ func processorTime(t testing.TB) time.Duration {
 
 // BenchmarkScan maps 20,000 files in one process and finds them all.
 func BenchmarkScan(b *testing.B) {
-	requireRoot(b)
+	needs.Root(b)
 	dir, err := os.MkdirTemp("/dev/shm", "crau")
 	if err != nil {
-		missing(b, "%v", err)
+		needs.Missing(b, "%v", err)
 	}
 	b.Cleanup(func() { os.RemoveAll(dir) })
 	paths := plainFiles(b, dir, 20000)
@@ -137,7 +139,7 @@ func plainFiles(b *testing.B, dir string, count int) []string {
 // BenchmarkIdle lets Run watch 1,000 idle processes without Config.Changed, for
 // one second a round, and reports how much of one processor that takes.
 func BenchmarkIdle(b *testing.B) {
-	requireRoot(b)
+	needs.Root(b)
 	program := compile(b, b.TempDir(), "idle", `#include <unistd.h>
 		int main(void) { pause(); }`)
 	for range 1000 {

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crau-otel/crau-otel/test/needs"
+
 	"github.com/crau-otel/crau-otel/probes/discover/loader"
 )
 
@@ -32,8 +34,8 @@ func loaderCache(libraries ...string) []byte {
 	return append(append(data, entries...), strings...)
 }
 
-// TestDisk finds libraries that no process maps, as they come and go.
-func TestDisk(t *testing.T) {
+// TestLibrariesThatNoProcessMapsAreFound finds libraries that no process maps, as they come and go.
+func TestLibrariesThatNoProcessMapsAreFound(t *testing.T) {
 	t.Parallel()
 	host := t.TempDir()
 	sample(t, "sample", host, "usr/lib/x86_64-linux-gnu/libfirst.so.1.2")
@@ -86,8 +88,8 @@ func TestDisk(t *testing.T) {
 	w.await(t, soon, append(log, "+/opt/app/lib/libsecond.so", "-/opt/app/lib/libsecond.so", "-/usr/lib/liblate.so")...)
 }
 
-// TestLibraries reports files that were asked for, whatever else is wanted.
-func TestLibraries(t *testing.T) {
+// TestNamedLibrariesAreReportedWhateverElseIsWanted reports files that were asked for, whatever else is wanted.
+func TestNamedLibrariesAreReportedWhateverElseIsWanted(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path, late := sample(t, "sample", dir, "bin/one"), filepath.Join(dir, "bin/two")
@@ -112,10 +114,10 @@ func TestLibraries(t *testing.T) {
 	}
 }
 
-// TestReload takes libraries and patterns away and adds others.
-func TestReload(t *testing.T) {
+// TestReloadTakesLibrariesAwayAndAddsOthers takes libraries and patterns away and adds others.
+func TestReloadTakesLibrariesAwayAndAddsOthers(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	asked, mapped, denied := sample(t, "sample", dir, "asked"), sample(t, "sample", dir, "mapped"), sample(t, "sample", dir, "denied")
 	mapper(t, mapped, denied)

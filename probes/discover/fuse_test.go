@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crau-otel/crau-otel/test/needs"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/probes/host"
@@ -50,12 +52,12 @@ func mountFuseAt(t *testing.T, dir string, data []byte, silent ...uint32) *fuse 
 	t.Helper()
 	device, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err != nil {
-		missing(t, "%v", err)
+		needs.Missing(t, "%v", err)
 	}
 	options := fmt.Sprintf("fd=%d,rootmode=40755,user_id=0,group_id=0", device.Fd())
 	if err := unix.Mount("hostile", dir, "fuse", unix.MS_NODEV, options); err != nil {
 		device.Close()
-		missing(t, "mount: %v", err)
+		needs.Missing(t, "mount: %v", err)
 	}
 	f := &fuse{device: device, data: data, silent: silent}
 	done := make(chan struct{})
@@ -171,7 +173,7 @@ func (f *fuse) send(request []byte, status int32, out []byte) {
 // more. It must not be asked, and others found as if there were no such file.
 func TestSilentFileSystem(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	data, err := os.ReadFile(sample(t, "sample", dir, "original"))
 	if err != nil {
@@ -197,7 +199,7 @@ func TestSilentFileSystem(t *testing.T) {
 // are named, and everything else is found as if they were not there.
 func TestSilentLibraries(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	for name, silent := range map[string][]uint32{
 		"lookup": {fuseLookup}, "status": {fuseGetattr}, "open folder": {fuseOpendir}, "list folder": {fuseReaddir},
 	} {

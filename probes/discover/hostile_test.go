@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/crau-otel/crau-otel/test/needs"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/probes/host"
@@ -20,7 +22,7 @@ import (
 // good one.
 func TestFuzzedFiles(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	good, err := os.ReadFile(sample(t, "sample", dir, "original"))
 	if err != nil {
@@ -72,7 +74,7 @@ func TestFuzzedFiles(t *testing.T) {
 // looked for.
 func TestNotRegular(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	host := t.TempDir()
 	lib := filepath.Join(host, "usr/lib")
 	path := sample(t, "sample", lib, "lib.so.1")
@@ -162,12 +164,12 @@ func cgroup(t *testing.T, name string) string {
 	t.Helper()
 	c, err := host.NewCgroups()
 	if err != nil {
-		missing(t, "%v", err)
+		needs.Missing(t, "%v", err)
 	}
 	defer c.Close()
 	folder := filepath.Join(c.Mount(), fmt.Sprintf("crau-test-%d-%s", os.Getpid(), name))
 	if err := os.Mkdir(folder, 0o755); err != nil {
-		missing(t, "make a cgroup: %v", err)
+		needs.Missing(t, "make a cgroup: %v", err)
 	}
 	t.Cleanup(func() { _ = unix.Rmdir(folder) })
 	return folder
@@ -185,7 +187,7 @@ func (c *child) move(t *testing.T, cgroup string) {
 
 func TestLimits(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	names := func(from, to int) (paths []string) {
 		for i := from; i < to; i++ {

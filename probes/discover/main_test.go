@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crau-otel/crau-otel/test/needs"
+
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
@@ -33,22 +35,6 @@ func TestMain(m *testing.M) {
 		scanOnce()
 	default:
 		goleak.VerifyTestMain(m)
-	}
-}
-
-// missing skips the test, save in CI, whose machines have what it takes.
-func missing(t testing.TB, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
-}
-
-func requireRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		missing(t, "needs root")
 	}
 }
 
@@ -187,11 +173,11 @@ func sample(t testing.TB, program, dir, name string) string {
 	t.Helper()
 	from, err := buildSample()
 	if err != nil {
-		missing(t, "%v", err)
+		needs.Missing(t, "%v", err)
 	}
 	data, err := os.ReadFile(filepath.Join(from, program))
 	if err != nil {
-		missing(t, "%v", err)
+		needs.Missing(t, "%v", err)
 	}
 	return write(t, filepath.Join(dir, name), data)
 }

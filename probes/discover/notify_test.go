@@ -12,14 +12,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crau-otel/crau-otel/test/needs"
+
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// TestNotifyStorm notifies far more often than processes can be examined, of
+// It notifies far more often than processes can be examined, of
 // processes that are there and of others.
-func TestNotifyStorm(t *testing.T) {
+func TestStormOfNotificationsIsBounded(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	w := discover(t, Config{Rules: Rules{Enabled: true}, Interval: time.Hour}, dir)
 	w.scan(t)
@@ -49,10 +51,10 @@ func TestNotifyStorm(t *testing.T) {
 	}
 }
 
-// TestShortLived runs programs that end while they are examined.
-func TestShortLived(t *testing.T) {
+// TestProgramsThatEndWhileTheyAreExamined runs programs that end while they are examined.
+func TestProgramsThatEndWhileTheyAreExamined(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	w := discover(t, Config{Rules: Rules{Enabled: true}, Interval: 5 * time.Millisecond}, dir)
 	w.scan(t)
@@ -74,10 +76,10 @@ func TestShortLived(t *testing.T) {
 	}
 }
 
-// TestRecycledInode has an inode number used again at once, as compilers do.
-func TestRecycledInode(t *testing.T) {
+// TestInodeThatIsUsedAgainIsExaminedAgain has an inode number used again at once, as compilers do.
+func TestInodeThatIsUsedAgainIsExaminedAgain(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	w := discover(t, Config{Rules: Rules{Enabled: true}}, dir)
 	plain := write(t, filepath.Join(dir, "plain.so"), make([]byte, 8192))
@@ -95,8 +97,8 @@ func TestRecycledInode(t *testing.T) {
 	t.Logf("inode %d, then %d", before, inodeOf(t, path))
 }
 
-// TestLifecycle uses a Discoverer in the wrong order.
-func TestLifecycle(t *testing.T) {
+// TestCallsInTheWrongOrder uses a Discoverer in the wrong order.
+func TestCallsInTheWrongOrder(t *testing.T) {
 	t.Parallel()
 	d, err := New(Config{Root: t.TempDir()})
 	if err != nil {

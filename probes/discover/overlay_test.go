@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/crau-otel/crau-otel/test/needs"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -23,7 +25,7 @@ func overlay(t *testing.T, dir, name, lower string) string {
 	merged := filepath.Join(at, "merged")
 	options := fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work", lower, at, at)
 	if err := unix.Mount("overlay", merged, "overlay", 0, options); err != nil {
-		missing(t, "mount an overlay: %v", err)
+		needs.Missing(t, "mount an overlay: %v", err)
 	}
 	t.Cleanup(func() { _ = unix.Unmount(merged, unix.MNT_DETACH) })
 	return merged
@@ -34,7 +36,7 @@ func overlay(t *testing.T, dir, name, lower string) string {
 // reported once.
 func TestOverlays(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	lower := filepath.Join(dir, "layer")
 	below := sample(t, "sample", lower, "lib.so")
@@ -84,14 +86,14 @@ func TestOverlays(t *testing.T) {
 // TestOverlayOutOfSight hides the layer that an overlay is made of.
 func TestOverlayOutOfSight(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	layers := filepath.Join(dir, "layers")
 	if err := os.Mkdir(layers, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := unix.Mount("none", layers, "tmpfs", 0, ""); err != nil {
-		missing(t, "mount a tmpfs: %v", err)
+		needs.Missing(t, "mount a tmpfs: %v", err)
 	}
 	sample(t, "sample", filepath.Join(layers, "layer"), "lib.so")
 	one := overlay(t, layers, "one", filepath.Join(layers, "layer"))

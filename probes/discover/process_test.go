@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crau-otel/crau-otel/test/needs"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/probes/host"
@@ -25,7 +27,7 @@ const soon = time.Minute
 // TestChroot runs a static program from a copy in another root folder.
 func TestChroot(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	sample(t, "sample-static", dir, "bin/program")
 	program := wait(t, "/bin/program", func(cmd *exec.Cmd) {
@@ -55,7 +57,7 @@ func TestChroot(t *testing.T) {
 // TestMountNamespace runs programs from file systems that only they can see.
 func TestMountNamespace(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	for name, test := range map[string]struct {
 		flags    uintptr
 		distrust string
@@ -98,10 +100,10 @@ func TestMountNamespace(t *testing.T) {
 	}
 }
 
-// TestReplaced replaces a library while a process maps it.
-func TestReplaced(t *testing.T) {
+// TestLibraryReplacedWhileItIsMapped replaces a library while a process maps it.
+func TestLibraryReplacedWhileItIsMapped(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	path := sample(t, "sample", dir, "lib.so.1")
 	w := discover(t, Config{Rules: Rules{Enabled: true}}, dir)
@@ -138,10 +140,10 @@ func TestReplaced(t *testing.T) {
 	w.expect(t, "+"+path, "+"+path, "-"+path)
 }
 
-// TestChanged writes to a file whose inode is known.
-func TestChanged(t *testing.T) {
+// TestChangedFileIsExaminedAgain writes to a file whose inode is known.
+func TestChangedFileIsExaminedAgain(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	path := write(t, filepath.Join(dir, "lib.so"), []byte("nothing in it so far"))
 	w := discover(t, Config{Rules: Rules{Enabled: true}}, dir)
@@ -178,7 +180,7 @@ func TestChanged(t *testing.T) {
 // TestNamedDeleted maps a file whose name ends as the kernel marks those that were deleted.
 func TestNamedDeleted(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	path := sample(t, "sample", dir, "lib.so (deleted)")
 	program := mapper(t, path)
@@ -194,10 +196,10 @@ func TestNamedDeleted(t *testing.T) {
 	w.expect(t, "+"+path) // it is still there
 }
 
-// TestDeleted deletes a file before it was examined.
-func TestDeleted(t *testing.T) {
+// TestFileDeletedBeforeItWasExaminedIsFound deletes a file before it was examined.
+func TestFileDeletedBeforeItWasExaminedIsFound(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	path := sample(t, "sample", dir, "a line\nfeed (deleted)")
 	program := mapper(t)
@@ -218,10 +220,10 @@ func TestDeleted(t *testing.T) {
 	w.expect(t, "+"+path, "-"+path)
 }
 
-// TestThreads looks into a process whose first thread has ended.
-func TestThreads(t *testing.T) {
+// TestProcessWhoseFirstThreadHasEndedIsExamined looks into a process whose first thread has ended.
+func TestProcessWhoseFirstThreadHasEndedIsExamined(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	path := sample(t, "sample", dir, "lib.so")
 	program := compile(t, dir, "threads", `
@@ -257,7 +259,7 @@ func compile(t testing.TB, dir, name, source string, flags ...string) string {
 	t.Helper()
 	compiler, err := exec.LookPath("cc")
 	if err != nil {
-		missing(t, "needs a C compiler")
+		needs.Missing(t, "needs a C compiler")
 	}
 	file := write(t, filepath.Join(dir, name+".c"), []byte(source))
 	program := filepath.Join(dir, name)
@@ -275,7 +277,7 @@ func compile(t testing.TB, dir, name, source string, flags ...string) string {
 // TestLeastPrivilege scans as an ordinary user with a few capabilities.
 func TestLeastPrivilege(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	kept := sample(t, "sample", dir, "kept")
 	deleted := sample(t, "sample", dir, "deleted")
@@ -324,7 +326,7 @@ func TestLeastPrivilege(t *testing.T) {
 // was wanted of it.
 func TestMappersOfOld(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	path := sample(t, "sample", dir, "lib.so")
 	old := mapper(t, path)

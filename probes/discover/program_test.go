@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crau-otel/crau-otel/test/needs"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/limits"
@@ -22,7 +24,7 @@ func copyRoot(t *testing.T, root string) {
 	t.Helper()
 	for _, file := range []string{"/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6"} {
 		if out, err := exec.Command("sh", "-c", fmt.Sprintf("mkdir -p %[1]s%[2]s && cp -L %[3]s %[1]s%[2]s/", root, filepath.Dir(file), file)).CombinedOutput(); err != nil {
-			missing(t, "%v: %s", err, out)
+			needs.Missing(t, "%v: %s", err, out)
 		}
 	}
 }
@@ -31,7 +33,7 @@ func copyRoot(t *testing.T, root string) {
 // by what its file says, however they are named.
 func TestShortLivedProgramsAreResolved(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	const user = `void fire(void); int main(void) { fire(); return 0; }`
 	for name, test := range map[string]struct {
 		folder string // of the library
@@ -95,7 +97,7 @@ func runHeld(t *testing.T, cmd *exec.Cmd) *program {
 // TestProgramOfASilentProcess ends while it is set aside: what it executed is looked at all the same, and not held any more.
 func TestProgramOfASilentProcess(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	path := sample(t, "sample-static", dir, "program")
 	w := discover(t, Config{Rules: Rules{Enabled: true}, Interval: time.Hour}, dir)

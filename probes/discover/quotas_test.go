@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crau-otel/crau-otel/test/needs"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/limits"
@@ -54,7 +56,7 @@ func subtree(t *testing.T, path string) string {
 	t.Helper()
 	c, err := host.NewCgroups()
 	if err != nil {
-		missing(t, "%v", err)
+		needs.Missing(t, "%v", err)
 	}
 	defer c.Close()
 	folder := c.Mount()
@@ -63,7 +65,7 @@ func subtree(t *testing.T, path string) string {
 		if err := os.Mkdir(folder, 0o755); err == nil {
 			t.Cleanup(func() { _ = os.Remove(folder) })
 		} else if !os.IsExist(err) {
-			missing(t, "make a cgroup: %v", err)
+			needs.Missing(t, "make a cgroup: %v", err)
 		}
 	}
 	return folder
@@ -74,7 +76,7 @@ func rootOnly(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/opt", "crau-quotas")
 	if err != nil {
-		missing(t, "%v", err)
+		needs.Missing(t, "%v", err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	if err := os.Chmod(dir, 0o755); err != nil {
@@ -118,7 +120,7 @@ func (w *watcher) count(limit limits.Limit, class limits.Class) (count uint64) {
 // traced.
 func TestMadeUpContainersShareTheirUsersLimits(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir, system := t.TempDir(), rootOnly(t)
 	name := func(i int) string {
 		return fmt.Sprintf("user.slice/user-65534.slice/user@65534.service/app.slice/docker-%064x.scope", i)
@@ -142,7 +144,7 @@ func TestMadeUpContainersShareTheirUsersLimits(t *testing.T) {
 // Users that together want more than there is leave a part to files that root alone can write, and their share to others.
 func TestOwnersShareAllFiles(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir, system, other := t.TempDir(), rootOnly(t), t.TempDir()
 	user := func(i int) string { return fmt.Sprintf("user.slice/user-%d.slice/session-1.scope", 70000+i) }
 	crowd(t, dir, 4, 4, user)
@@ -172,7 +174,7 @@ func TestOwnersShareAllFiles(t *testing.T) {
 // Every owner has warnings of its own, which come again for as long as files are left out.
 func TestWarningsAboutLimitsComeAgain(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	service := func(i int) string { return fmt.Sprintf("system.slice/crau-test-%d-%d.service", os.Getpid(), i) }
 	crowd(t, dir, 2, 3, service)
@@ -210,7 +212,7 @@ func TestWarningsAboutLimitsComeAgain(t *testing.T) {
 // Files that there were no descriptors for are reported once others are gone.
 func TestDescriptorsBoundFiles(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	var paths []string
 	for i := range 12 {
@@ -243,7 +245,7 @@ func TestDescriptorsBoundFiles(t *testing.T) {
 // Files that wait to be opened are not forgotten when the process maps another one.
 func TestFilesThatWaitAreKept(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	var paths []string
 	for i := range 9 {

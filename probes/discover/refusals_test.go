@@ -12,13 +12,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/crau-otel/crau-otel/test/needs"
+
 	"github.com/crau-otel/crau-otel/probes/untraced"
 )
 
-// TestReasons maps files that carry probes and cannot be traced. Each is logged once, listed and counted.
-func TestReasons(t *testing.T) {
+// Files that carry probes and cannot be traced are mapped. Each is logged once, listed and counted.
+func TestUntracedFilesAreLoggedListedAndCounted(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	data, err := os.ReadFile(sample(t, "sample", t.TempDir(), "original"))
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crau-otel/crau-otel/test/needs"
+
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
@@ -23,7 +25,7 @@ func overwrite(t *testing.T, path string, data []byte) {
 // TestOverwrittenFileIsFoundAgain overwrites a file that a process maps.
 func TestOverwrittenFileIsFoundAgain(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	path := sample(t, "sample", dir, "lib.so")
 	data, err := os.ReadFile(path)
@@ -76,7 +78,7 @@ func (w *watcher) scanLater(t *testing.T, path string) {
 // TestFileThatIsOpenForWriting is not reported until it is closed: its code may be elsewhere in a moment.
 func TestFileThatIsOpenForWriting(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	path := sample(t, "sample", dir, "lib.so")
 	file, err := os.OpenFile(filepath.Join(dir, "lib.so"), os.O_RDWR, 0)
@@ -102,7 +104,7 @@ func TestFileThatIsOpenForWriting(t *testing.T) {
 // reports it nevertheless.
 func TestLibraryIsOpenForWritingForAMoment(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	path := sample(t, "sample", dir, "lib.so")
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -116,9 +118,9 @@ func TestLibraryIsOpenForWritingForAMoment(t *testing.T) {
 	w.expect(t, "+"+path)
 }
 
-// TestFreshFile may be written once more with the change time that it had when it was read. That it has no probes is
+// A fresh file may be written once more with the change time that it had when it was read. That it has no probes is
 // therefore not taken for granted.
-func TestFreshFile(t *testing.T) {
+func TestFreshFileWithoutProbesIsReadAgain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for path, content := range map[string][]byte{
@@ -153,7 +155,7 @@ func TestFreshFile(t *testing.T) {
 // TestLibraryThatIsBeingWritten has no probes yet when it is read.
 func TestLibraryThatIsBeingWritten(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	path := sample(t, "sample", dir, "lib.so")
 	data, err := os.ReadFile(path)

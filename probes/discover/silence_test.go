@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/crau-otel/crau-otel/test/needs"
 )
 
 // locker maps the file of its first argument, then keeps its own memory map locked by means of the second one, which is
@@ -64,7 +66,7 @@ func logger() (*slog.Logger, *logged) {
 // its own files are found as soon as it lets go.
 func TestProcessThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	served, hanging := mountFuse(t, make([]byte, 65536))
 	served.mu.Lock()

@@ -12,15 +12,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crau-otel/crau-otel/test/needs"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/crau-otel/crau-otel/probes"
 )
 
-// TestTrust changes who may change what on the way to a library.
-func TestTrust(t *testing.T) {
+// TestWhoCanWriteTheWayToALibraryDecides changes who may change what on the way to a library.
+func TestWhoCanWriteTheWayToALibraryDecides(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	for name, test := range map[string]struct {
 		change func(host, path string) error
 		want   string
@@ -93,7 +95,7 @@ func TestTrust(t *testing.T) {
 // TestTrustInNamespace runs the host's root's own file from a mount namespace.
 func TestTrustInNamespace(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	from := sample(t, "sample-static", t.TempDir(), "program")
 	cmd := exec.Command("/bin/sh", "-c", fmt.Sprintf(
 		"mount -t tmpfs -o mode=755 none /mnt && cp %s /mnt/crau-test-program && exec /mnt/crau-test-program --wait", from))
@@ -140,7 +142,7 @@ func TestPathsTakeNoTrustAway(t *testing.T) {
 // A file whose permissions change stays attached. One that is written as well is another file.
 func TestTrustChanges(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	host := t.TempDir()
 	path := sample(t, "sample", host, "usr/lib/lib.so")
 	mapper(t, path)

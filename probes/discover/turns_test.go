@@ -8,11 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crau-otel/crau-otel/test/needs"
+
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// TestShare lets an owner use up its share of time.
-func TestShare(t *testing.T) {
+// TestOwnerThatUsedUpItsTimeWaits lets an owner use up its share of time.
+func TestOwnerThatUsedUpItsTimeWaits(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	c := &owner{spent: burst - 1, spentSince: now}
@@ -68,7 +70,7 @@ func TestShare(t *testing.T) {
 // TestUsersOutsideOfCgroups gives users without cgroups shares of their own.
 func TestUsersOutsideOfCgroups(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	l := newLocator()
 	t.Cleanup(func() { _ = l.close() })
 	for user, want := range map[uint32]string{1001: "user 1001 user", 0: "user 0 root", 33: "user 33 system"} {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/crau-otel/crau-otel/test/needs"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -124,7 +126,7 @@ func TestOwnerPath(t *testing.T) {
 }
 
 // Names below a container, and below a unit of a user's slice, are those of who runs there.
-func TestLocate(t *testing.T) {
+func TestNamesBelowAContainerAreThoseOfWhoRunsThere(t *testing.T) {
 	t.Parallel()
 	user := "/user.slice/user-1000.slice"
 	for path, want := range map[string]Place{
@@ -161,10 +163,10 @@ func TestLocate(t *testing.T) {
 // A folder that root did not keep to itself ends what is believed.
 func TestDelegatedCgroups(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	c, err := NewCgroups()
 	if err != nil {
-		missing(t, "%v", err)
+		needs.Missing(t, "%v", err)
 	}
 	defer c.Close()
 	top := fmt.Sprintf("/crau-test-%d-delegated.slice", os.Getpid())
@@ -172,7 +174,7 @@ func TestDelegatedCgroups(t *testing.T) {
 	for _, folder := range folders {
 		folder = c.Mount() + folder
 		if err := os.Mkdir(folder, 0o755); err != nil {
-			missing(t, "make a cgroup: %v", err)
+			needs.Missing(t, "make a cgroup: %v", err)
 		}
 		t.Cleanup(func() { _ = unix.Rmdir(folder) })
 	}
@@ -236,18 +238,18 @@ func TestCgroupPath(t *testing.T) {
 	}
 }
 
-// TestCgroups resolves numbers of cgroups, by handle and by reading the tree.
-func TestCgroups(t *testing.T) {
+// TestCgroupsAreFoundByTheirNumbers resolves numbers of cgroups, by handle and by reading the tree.
+func TestCgroupsAreFoundByTheirNumbers(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	mounted, err := NewCgroups()
 	if err != nil {
-		missing(t, "%v", err)
+		needs.Missing(t, "%v", err)
 	}
 	defer mounted.Close()
 	folder := filepath.Join(mounted.Mount(), fmt.Sprintf("crau-test-%d-numbers.scope", os.Getpid()))
 	if err := os.Mkdir(folder, 0o755); err != nil {
-		missing(t, "make a cgroup: %v", err)
+		needs.Missing(t, "make a cgroup: %v", err)
 	}
 	t.Cleanup(func() { _ = unix.Rmdir(folder) })
 	for _, walk := range []bool{false, true} {

@@ -8,12 +8,14 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
+
+	"github.com/crau-otel/crau-otel/test/needs"
 )
 
 // TestRootUser reads the user namespaces of processes.
 func TestRootUser(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	needs.Root(t)
 	if user, err := Process(os.Getpid()).RootUser(); user != 0 || err != nil {
 		t.Errorf("got %d, %v", user, err)
 	}

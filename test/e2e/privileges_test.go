@@ -118,7 +118,7 @@ func TestTwoCapabilitiesAreEnough(t *testing.T) {
 }
 
 // The agent's threads are confined unless the sandbox is off, and one that stays root does not own root's files.
-func TestSandbox(t *testing.T) {
+func TestThreadsAreConfinedUnlessTheSandboxIsOff(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		env, sandbox string

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crau-otel/crau-otel/test/needs"
+
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
@@ -107,7 +109,7 @@ func find(t *testing.T, name string) string {
 			return found[len(found)-1]
 		}
 	}
-	harness.Skip(t, "%s is not installed", name)
+	needs.Missing(t, "%s is not installed", name)
 	return ""
 }
 

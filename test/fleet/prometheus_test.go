@@ -184,7 +184,7 @@ func TestDashboardsAreUpToDate(t *testing.T) {
 }
 
 // The alerts fire when they should, and not otherwise, by examples/prometheus/alerts_test.yaml.
-func TestAlerts(t *testing.T) {
+func TestAlertsFireWhenTheyShould(t *testing.T) {
 	for _, args := range [][]string{{"check", "rules", "alerts.yaml"}, {"test", "rules", "alerts_test.yaml"}} {
 		promtool := exec.Command("promtool", args...)
 		promtool.Dir = root + "/examples/prometheus"

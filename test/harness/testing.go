@@ -4,30 +4,19 @@ package harness
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
-)
 
-// Skip skips a test whose requirements are missing. In CI it fails the test, so that nothing passes by being skipped.
-func Skip(t testing.TB, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("in CI no test is skipped: %s", fmt.Sprintf(format, args...))
-	}
-	t.Skipf(format, args...)
-}
+	"github.com/crau-otel/crau-otel/test/needs"
+)
 
 // RequireBPF skips a test where BPF programs cannot be loaded.
 func RequireBPF(t testing.TB) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		Skip(t, "kernel tests need root")
-	}
+	needs.Root(t)
 }
 
 // TestAgent is an Agent that ends with its test, and fails it where an Agent returns an error.

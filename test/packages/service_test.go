@@ -48,8 +48,10 @@ func (s system) runService(t *testing.T) {
 		capabilities = append(capabilities, "+"+strings.ToLower(strings.TrimPrefix(c, "CAP_")))
 	}
 	set := strings.Join(capabilities, ",")
-	args := []string{s.path, "setpriv", "--reuid", unit["User"], "--regid", unit["Group"], "--clear-groups",
-		"--inh-caps", "-all," + set, "--ambient-caps", "-all," + set, "--bounding-set", "-all," + set, "--no-new-privs"}
+	args := []string{
+		s.path, "setpriv", "--reuid", unit["User"], "--regid", unit["Group"], "--clear-groups",
+		"--inh-caps", "-all," + set, "--ambient-caps", "-all," + set, "--bounding-set", "-all," + set, "--no-new-privs",
+	}
 	args = append(args, strings.Fields(unit["ExecStart"])...)
 
 	proc := filepath.Join(s.path, "proc")
@@ -73,8 +75,10 @@ func (s system) runService(t *testing.T) {
 	}
 	receiver := harness.Receive(t, harness.ReceiverConfig{})
 	cmd := exec.Command("chroot", args...)
-	cmd.Env = []string{"PATH=/usr/bin:/bin", "NOTIFY_SOCKET=" + socket, "OTEL_EXPORTER_OTLP_ENDPOINT=" + receiver.Endpoint(),
-		"WATCHDOG_USEC=" + strconv.Itoa(10_000_000)}
+	cmd.Env = []string{
+		"PATH=/usr/bin:/bin", "NOTIFY_SOCKET=" + socket, "OTEL_EXPORTER_OTLP_ENDPOINT=" + receiver.Endpoint(),
+		"WATCHDOG_USEC=" + strconv.Itoa(10_000_000),
+	}
 	var log strings.Builder
 	cmd.Stderr = &log
 	if err := cmd.Start(); err != nil {

@@ -81,8 +81,10 @@ func TestMatrix(t *testing.T) {
 			}
 			kernel := output(t, nil, "./kernel.sh", m.arch, m.suite, cache)
 			t.Log(filepath.Base(kernel))
-			args := []string{"--kernel", kernel, "--arch", m.arch, "--memory", "1024", "--cpus", "2",
-				"--timeout", fmt.Sprint(m.seconds)}
+			args := []string{
+				"--kernel", kernel, "--arch", m.arch, "--memory", "1024", "--cpus", "2",
+				"--timeout", fmt.Sprint(m.seconds),
+			}
 			if m.preempt != "" {
 				args = append(args, "--append", "preempt="+m.preempt, "--env", "E2E_PREEMPT="+m.preempt)
 			}

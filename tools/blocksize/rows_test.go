@@ -18,7 +18,7 @@ func text(key, value string) *commonpb.KeyValue {
 }
 
 // What is received in any order is in the file as one row a trace, with each span's place in the tree.
-func TestRows(t *testing.T) {
+func TestATraceIsOneRowWhateverTheOrder(t *testing.T) {
 	t.Parallel()
 	received := func(id byte, spans ...*tracepb.Span) *tracepb.ResourceSpans {
 		for _, s := range spans {

@@ -13,7 +13,7 @@ import (
 )
 
 // Which trees are exported whole and which as their root alone.
-func TestDetail(t *testing.T) {
+func TestWhichTreesAreExportedWhole(t *testing.T) {
 	t.Parallel()
 	handshake := []mapping.Operation{{Executable: "nginx", Handshake: true}, {}}
 	root, later := make([]mapping.Span, 1), []mapping.Span{{ParentID: trace.SpanID{1}}}
@@ -70,7 +70,7 @@ func TestFirstOfAKind(t *testing.T) {
 	}
 }
 
-func TestKeep(t *testing.T) {
+func TestKindsOfTreesThatAreKept(t *testing.T) {
 	violating := mapping.Tree{Violates: true}
 	for _, c := range []struct {
 		kinds []string

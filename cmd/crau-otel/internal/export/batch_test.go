@@ -59,7 +59,7 @@ func TestEncodeFails(t *testing.T) {
 }
 
 // A batch is released once, when the exporter needs it no more: accepted, refused, divided, or dropped.
-func TestRelease(t *testing.T) {
+func TestABatchIsReleasedOnce(t *testing.T) {
 	f := newFake()
 	f.spanBytes = 32 << 10
 	f.on = func(_ context.Context, batches []export.Batch) error {

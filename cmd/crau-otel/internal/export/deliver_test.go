@@ -149,7 +149,7 @@ func TestLossesAreLoggedOnceInAWhile(t *testing.T) {
 }
 
 // What a receiver refuses for its size goes in parts, whole trees as long as possible.
-func TestTooLarge(t *testing.T) {
+func TestRefusedForItsSizeGoesInParts(t *testing.T) {
 	for _, c := range []struct {
 		put   []int
 		limit int   // spans that the receiver takes

@@ -373,7 +373,7 @@ func TestSamplers(t *testing.T) {
 }
 
 // Keep has the last word.
-func TestKeep(t *testing.T) {
+func TestKeepOverrulesTheSampler(t *testing.T) {
 	f := newFake()
 	q := newQueue(t, export.Config{
 		Exporter: f, Sampler: sdktrace.NeverSample(), Keep: func(t mapping.Tree) bool { return t.Weak },

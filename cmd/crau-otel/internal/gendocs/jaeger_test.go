@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/crau-otel/crau-otel/test/needs"
 )
 
 // fakeJaeger answers as the HTTP gateway of Jaeger's API v3 does, and fails the test on anything else. Service nginx has
@@ -66,12 +67,7 @@ func fakeJaeger(t *testing.T, key, value string) *httptest.Server {
 func TestJaegerScriptCountsMatchingSpans(t *testing.T) {
 	t.Parallel()
 	for _, tool := range []string{"bash", "curl", "jq"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			if os.Getenv("CI") != "" {
-				t.Fatal(err)
-			}
-			t.Skip(err)
-		}
+		needs.Program(t, tool)
 	}
 	scripts := blocks(read(t, "docs/queries.md"), "sh")
 	if len(scripts) != 1 {

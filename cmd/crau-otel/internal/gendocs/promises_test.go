@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/crau-otel/crau-otel/test/needs"
+
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/limits"
 )
@@ -24,7 +26,7 @@ func TestPromisesNameTests(t *testing.T) {
 	cmd.Dir = root
 	out, err := cmd.Output()
 	if err != nil {
-		t.Skip("not a git repository: ", err)
+		needs.Missing(t, "not a git repository: %v", err)
 	}
 	exists := make(map[string]bool)
 	for _, m := range testFunction.FindAllStringSubmatch(string(out), -1) {

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crau-otel/crau-otel/test/needs"
+
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
@@ -256,13 +258,7 @@ func (src *source) numbers(path string) map[string]string {
 
 func TestExampleProgramCompiles(t *testing.T) {
 	t.Parallel()
-	cc, err := exec.LookPath("cc")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	cc := needs.Program(t, "cc")
 	programs := blocks(read(t, "docs/instrumenting.md"), "c")
 	if len(programs) != 1 {
 		t.Fatalf("%d programs", len(programs))

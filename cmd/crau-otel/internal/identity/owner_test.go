@@ -13,7 +13,7 @@ import (
 )
 
 // Nobody gets another share by cgroups or users that they can choose.
-func TestOwners(t *testing.T) {
+func TestNobodyGetsAnotherShareByChoosingCgroupOrUser(t *testing.T) {
 	const slice = "/user.slice/user-1000.slice"
 	container := "/docker/" + strings.Repeat("0123456789abcdef", 4)
 	for _, c := range []struct {

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/crau-otel/crau-otel/test/needs"
 
-	"github.com/crau-otel/crau-otel/test/harness"
+	"golang.org/x/sys/unix"
 )
 
 // TestWriterWaits opens a file for writing of which there is a lease, in another process's way: with a new description.
@@ -78,7 +78,7 @@ func TestLeaseBeneathOverlay(t *testing.T) {
 	}
 	options := "lowerdir=" + dir + "/lower,upperdir=" + upper + ",workdir=" + dir + "/work"
 	if err := unix.Mount("overlay", merged, "overlay", 0, options); err != nil {
-		harness.Skip(t, "mount overlay: %v", err)
+		needs.Missing(t, "mount overlay: %v", err)
 	}
 	defer func() { _ = unix.Unmount(merged, unix.MNT_DETACH) }()
 	h := New()

@@ -207,7 +207,7 @@ func TestHandshakeDurations(t *testing.T) {
 }
 
 // Made-up names cannot exceed the limit of series; the rest is counted in the overflow series.
-func TestCardinality(t *testing.T) {
+func TestMadeUpNamesCannotExceedTheLimitOfSeries(t *testing.T) {
 	const limit = 5
 	for _, programs := range []int{limit - 1, limit, limit + 1, 100} {
 		t.Run(fmt.Sprint(programs), func(t *testing.T) {

@@ -41,7 +41,7 @@ func with(more map[string]string) map[string]string {
 	return more
 }
 
-func TestDrop(t *testing.T) {
+func TestDropLeavesNoPrivilegeThatIsNotNeeded(t *testing.T) {
 	requireThreads(t)
 	always, discovery := Keep(true, false, false), Keep(true, true, false)
 	attached := harness.Sample(t, "../../../..")
@@ -125,8 +125,8 @@ func TestDropWithoutTheRight(t *testing.T) {
 	}
 }
 
-// TestNeeds removes each capability and checks that what its reason says no longer works.
-func TestNeeds(t *testing.T) {
+// It removes each capability and checks that what its reason says no longer works.
+func TestEachCapabilityIsNeededForItsReason(t *testing.T) {
 	requireThreads(t)
 	sample := publish(t, harness.Sample(t, "../../../.."))
 	able := func(held Set) map[string]string {

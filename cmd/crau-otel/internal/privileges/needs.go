@@ -31,7 +31,7 @@ type Need struct {
 // Name returns the capability's name as of capabilities(7).
 func (n Need) Name() string { return "CAP_" + strings.ToUpper(n.Cap.String()) }
 
-// Needs returns every capability that crau-otel uses. TestNeeds removes them one by one.
+// Needs returns every capability that crau-otel uses. TestEachCapabilityIsNeededForItsReason removes them one by one.
 func Needs() []Need {
 	return []Need{
 		{

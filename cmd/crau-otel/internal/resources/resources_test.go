@@ -10,7 +10,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 )
 
-func TestFit(t *testing.T) {
+func TestLimitsAreLoweredToTheMemory(t *testing.T) {
 	t.Parallel()
 	for _, memory := range []uint64{0, enough, 1 << 40} {
 		if fit, more, lowered := Fit(config.Default(), memory); lowered != nil || more != (Fitted{}) || !reflect.DeepEqual(fit, config.Default()) {
@@ -36,7 +36,7 @@ func TestFit(t *testing.T) {
 	}
 }
 
-func TestHeap(t *testing.T) {
+func TestHeapLimit(t *testing.T) {
 	t.Parallel()
 	for memory, want := range map[uint64]int64{0: defaultHeap, 1 << 40: defaultHeap, 64 << 20: 32 << 20} {
 		if got := heap(memory); got != want {

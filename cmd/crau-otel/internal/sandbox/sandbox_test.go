@@ -22,12 +22,12 @@ const childVariable = "SANDBOX_CHILD"
 // outcomes has the error of each attempt, "" for success, in the sandbox and before.
 type outcomes struct{ Outside, Inside map[string]string }
 
-// TestChild is run by TestEnter in a process of its own. All attempts are made on a thread that exists before another
-// thread enters the sandbox.
+// TestChild is run by TestWhatTheSandboxAllowsAndRefuses in a process of its own. All attempts are made on a thread that
+// exists before another thread enters the sandbox.
 func TestChild(t *testing.T) {
 	dir := os.Getenv(childVariable)
 	if dir == "" {
-		t.Skip("for TestEnter")
+		t.Skip("for TestWhatTheSandboxAllowsAndRefuses")
 	}
 	pins, err := os.Open(filepath.Join(dir, "pins"))
 	if err != nil {
@@ -97,7 +97,7 @@ var allowed = []string{
 	"make a BPF map", "connect", "read own memory",
 }
 
-func TestEnter(t *testing.T) {
+func TestWhatTheSandboxAllowsAndRefuses(t *testing.T) {
 	harness.RequireBPF(t)
 	dir := t.TempDir()
 	for _, folder := range []string{"pins", "mount", "mounted"} {

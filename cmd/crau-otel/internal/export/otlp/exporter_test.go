@@ -188,7 +188,7 @@ func FuzzSameAsTheSDK(f *testing.F) {
 }
 
 // The length of a span takes one byte up to 127, two up to 16383, three up to 2097151.
-func TestLengths(t *testing.T) {
+func TestLengthsOfSpansAtEachByte(t *testing.T) {
 	for _, around := range []int{0, 127, 128, 1 << 14, 1 << 21} {
 		for n := max(0, around-150); n < around+10; n++ {
 			long := strings.Repeat("x", n)
@@ -382,7 +382,7 @@ func TestReleasedMemoryIsUsedAgain(t *testing.T) {
 }
 
 // The parts of a batch are sent as the whole would be.
-func TestSplit(t *testing.T) {
+func TestPartsOfABatchAreSentAsTheWhole(t *testing.T) {
 	var ours, theirs wire
 	e := newExporter(t, &ours)
 	tree := handshake(20)

@@ -156,7 +156,7 @@ func TestSettings(t *testing.T) {
 }
 
 // The variable of a signal decides for that signal only.
-func TestSignals(t *testing.T) {
+func TestVariableOfASignalDecidesForThatSignalOnly(t *testing.T) {
 	setenv(t, map[string]string{
 		prefix + "TIMEOUT": "1", prefix + "TRACES_TIMEOUT": "2", prefix + "METRICS_TIMEOUT": "3", prefix + "COMPRESSION": "gzip",
 		prefix + "METRICS_COMPRESSION": "none",

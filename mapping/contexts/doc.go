@@ -17,12 +17,13 @@
 //	finish.go    ends: idle, superseded, process exit, eviction; trees that grow too large shed what is over
 //	pairs.go     which context each pair belongs to
 //	pieces.go    handshakes that libraries announce in several pieces: which one a piece belongs to
-//	wire.go      handshakes that a library and package wire report; doubt.go: those of which that is not certain
+//	wire.go      handshakes that both a library and package wire report: their two trees become one
+//	doubt.go     those of which that is not certain: links between the trees
 //	handup.go    what is passed on of a finished tree
 //
-// Below them is the state: opentrees.go has the trees that are open and creates, changes and removes them, shares.go says
-// who is over a limit, tree.go, process.go and thread.go have what these consist of, and intern.go the copies of keys and
-// texts.
+// Below them is the state that these share. opentrees.go has the trees that are open and creates, changes and removes
+// them; tree.go, treelist.go, process.go and thread.go have what these consist of. shares.go, owner.go and ranking.go
+// decide who loses something over a limit; pool.go and intern.go keep memory for reuse.
 //
 // # Identity of contexts
 //

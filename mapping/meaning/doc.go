@@ -20,6 +20,8 @@
 //	interpret.go   these in order, policies and scopes
 //
 // context.go has what they share: a context of the shape with its data, role and name.
+// trust.go says how far the files in a tree can be believed, wire.go what a connection showed, limit.go cuts what is too
+// long, and cache.go remembers meanings.
 //
 // What a code point or a spelling stands for is looked up in package registry, what violates in package policy.
 //

@@ -44,7 +44,7 @@ func (s *ByteSize) UnmarshalText(text []byte) error {
 			break
 		}
 	}
-	n, err := strconv.ParseUint(number, 10, 64)
+	n, err := strconv.ParseUint(strings.TrimPrefix(number, "+"), 10, 64)
 	if err != nil || !decimal.MatchString(number) || n > math.MaxUint64/uint64(unit) {
 		return fmt.Errorf("must be %s, got %q", sizeForm, text)
 	}

@@ -30,6 +30,9 @@ func (p places) place(key string) string {
 	return p[list]
 }
 
+// booleans are the forms that YAML has. [strconv.ParseBool] has others.
+var booleans = map[string]bool{"true": true, "True": true, "TRUE": true, "false": false, "False": false, "FALSE": false}
+
 // parse parses s as YAML would for a field of type t, with commas between the elements of a list. If s cannot be
 // parsed, it is returned as a string, which conform rejects.
 func parse(t reflect.Type, s string) any {
@@ -45,7 +48,10 @@ func parse(t reflect.Type, s string) any {
 		}
 		return list
 	case t.Kind() == reflect.Bool:
-		v, err = strconv.ParseBool(s)
+		if known, ok := booleans[s]; ok {
+			return known
+		}
+		return s
 	case zero.CanInt() && decimal.MatchString(s):
 		v, err = strconv.ParseInt(s, 10, 64)
 	case zero.CanUint() && decimal.MatchString(s):

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"fmt"
 	"errors"
 	"io/fs"
 	"os"
@@ -371,10 +372,47 @@ func TestWholeNumbersAreDecimal(t *testing.T) {
 			t.Errorf("ring.size %s from a flag is accepted", size)
 		}
 	}
+	for size, want := range map[string]ByteSize{"+1048576": MiB, "+1MiB": MiB, "+-1": 0, "-1": 0, "-0": 0, "++1MiB": 0} {
+		file, fromFile := load(t, "ring:\n  size: "+size+"\n", nil)
+		variable, fromVariable := load(t, "", []string{"CRAU_RING_SIZE=" + size})
+		flag, fromFlag := load(t, "", nil, "--ring-size="+size)
+		for _, err := range []error{fromFile, fromVariable, fromFlag} {
+			if (err == nil) != (want != 0) {
+				t.Errorf("ring.size %s: %v", size, err)
+			}
+		}
+		if want != 0 && (file.Ring.Size != want || variable.Ring.Size != want || flag.Ring.Size != want) {
+			t.Errorf("ring.size %s is %v, %v and %v", size, file.Ring.Size, variable.Ring.Size, flag.Ring.Size)
+		}
+	}
 	_, err := load(t, "wire:\n  deny_ports: [22, 0x1bb]\npolicy:\n  rules:\n    - value: 010\n", nil)
 	want := "crau.yaml:2: wire.deny_ports[1]: must be a whole number in decimal, without leading zeros or underscores, got 0x1bb\n" +
 		"crau.yaml:5: policy.rules[0].value: must be a whole number in decimal, without leading zeros or underscores, got 010"
 	if err == nil || err.Error() != want {
 		t.Errorf("error is %v, want %s", err, want)
+	}
+}
+
+// So does a boolean.
+func TestBooleansAreThoseOfYAML(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"true": "true", "True": "true", "TRUE": "true", "false": "false", "False": "false", "FALSE": "false",
+		"1": "", "0": "", "t": "", "T": "", "F": "", "yes": "", "on": "", "off": "", "tRue": "",
+	} {
+		file, fromFile := load(t, "discovery:\n  enabled: "+text+"\n", nil)
+		variable, fromVariable := load(t, "", []string{"CRAU_DISCOVERY_ENABLED=" + text})
+		flag, fromFlag := load(t, "", nil, "--discovery="+text)
+		for source, got := range map[string]struct {
+			c   Config
+			err error
+		}{"a file": {file, fromFile}, "a variable": {variable, fromVariable}, "a flag": {flag, fromFlag}} {
+			switch {
+			case want == "" && (got.err == nil || !strings.Contains(got.err.Error(), "discovery.enabled: must be true or false, got ")):
+				t.Errorf("%s from %s: error is %v", text, source, got.err)
+			case want != "" && (got.err != nil || fmt.Sprint(got.c.Discovery.Enabled) != want):
+				t.Errorf("%s from %s: %v, %v", text, source, got.c.Discovery.Enabled, got.err)
+			}
+		}
 	}
 }

@@ -18,6 +18,9 @@ import (
 // defaultLinger is long enough for what a command leaves behind to end, and short enough not to be noticed as a delay.
 const defaultLinger = 2 * time.Second
 
+// execName is the name of the subcommand.
+const execName = "exec"
+
 const execLong = `Run a command, and show the handshakes of it and of its descendants, and no others.
 
 The command runs as the user who runs crau-otel, in its process group, with its terminal, environment and descriptors.
@@ -43,7 +46,7 @@ func newExecCommand() *cobra.Command {
 	defaults.Exporter, defaults.Log.Level = config.ExporterConsole, "error" // most warnings are about other programs
 	var options execOptions
 	cmd := &cobra.Command{
-		Use:   "exec [flags] -- COMMAND [ARGUMENT...]",
+		Use:   execName + " [flags] -- COMMAND [ARGUMENT...]",
 		Short: "Run a command and show its handshakes",
 		Long:  execLong,
 		Example: "  crau-otel exec -- curl https://example.org\n" +

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/spf13/cobra"
+
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/console"
 )
@@ -18,9 +20,21 @@ func newLogger(w io.Writer, cfg config.Log) (*slog.Logger, *slog.LevelVar) {
 	level.Set(cfg.SlogLevel())
 	opts := &slog.HandlerOptions{Level: level}
 	if cfg.Format == config.FormatJSON {
-		return slog.New(slog.NewJSONHandler(w, opts)), level
+		return slog.New(slog.NewJSONHandler(escaped{w}, opts)), level
 	}
 	return slog.New(slog.NewTextHandler(w, opts)), level
+}
+
+// escaped is a writer of JSON in which a terminal finds nothing to act on: JSON itself has only the first 32 characters
+// escaped. Package slog does this for text.
+type escaped struct{ io.Writer }
+
+// Write implements [io.Writer].
+func (e escaped) Write(line []byte) (int, error) {
+	if _, err := io.WriteString(e.Writer, console.Escape(string(line))); err != nil {
+		return 0, err
+	}
+	return len(line), nil
 }
 
 // logOutput is where the agent's log goes: standard error, and standard output while nobody reads the former, unless
@@ -41,6 +55,13 @@ func (o logOutput) Write(line []byte) (int, error) {
 		return n, nil
 	}
 	return o.stdout.Write(line)
+}
+
+// failureFormat returns the format in which to report that cmd failed, maybe since a flag before --log-format is wrong.
+func failureFormat(root, cmd *cobra.Command, args, environ []string) string {
+	_, args, _ = root.Find(args)
+	interspersed := cmd.Name() != execName // what follows the first argument is of the command that exec runs
+	return config.LogFormat(config.FormatFlags(args, interspersed), environ)
 }
 
 // reportFailure writes why a command failed, in the format of the log.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unicode"
 
 	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel"
@@ -76,6 +77,62 @@ func TestFailureIsReportedInTheFormatOfTheLog(t *testing.T) {
 	}
 	if line.Level != "ERROR" || line.Msg != "crau-otel failed" || line.Error != failure.Error() {
 		t.Errorf("reported %+v", line)
+	}
+}
+
+// A flag that is wrong does not hide those behind it.
+func TestFailureHasTheFormatThatWasAskedFor(t *testing.T) {
+	for args, want := range map[string]string{
+		"run --nonsense":                             config.FormatText,
+		"run --nonsense --log-format json":           config.FormatJSON,
+		"run --log-format=json --nonsense":           config.FormatJSON,
+		"run --nonsense=x --log-format=json":         config.FormatJSON,
+		"run x --log-format json":                    config.FormatJSON,
+		"run --ring-size 1 --log-format json --user": config.FormatJSON,
+		"run --log-format":                           config.FormatText,
+		"exec --nonsense --log-format json -- true":  config.FormatJSON,
+		"exec --log-format json":                     config.FormatJSON,
+		"exec -- program --log-format json":          config.FormatText,
+		"exec program --log-format json":             config.FormatText,
+		"probes --log-format json":                   config.FormatJSON,
+		"--nonsense":                                 config.FormatText,
+	} {
+		root := newCommand()
+		words := strings.Fields(args)
+		cmd, _, _ := root.Find(words)
+		if got := failureFormat(root, cmd, words, nil); got != want {
+			t.Errorf("%s: %s, want %s", args, got, want)
+		}
+	}
+	root := newCommand()
+	if got := failureFormat(root, root, []string{"run", "--nonsense"}, []string{"CRAU_LOG_FORMAT=json"}); got != config.FormatJSON {
+		t.Errorf("with a variable: %s", got)
+	}
+}
+
+// A terminal acts on C1 controls, and readers on overrides of the direction of text, which JSON does not escape.
+func TestLogIsHarmless(t *testing.T) {
+	const evil = "a\x1b[31m\u009b2J\u202e\x7f\u2028\xff\U000e0041b\nmsg=forged"
+	for _, format := range []string{config.FormatText, config.FormatJSON} {
+		var out bytes.Buffer
+		logger, _ := newLogger(&out, config.Log{Level: "info", Format: format})
+		logger.Info("attached", "file", evil, "error", errors.New(evil), slog.Group("owner", "name", evil))
+		reportFailure(&out, config.FormatJSON, errors.New(evil))
+		for _, r := range out.String() {
+			if r != '\n' && !unicode.IsPrint(r) {
+				t.Errorf("%s: %U in %q", format, r, out.String())
+			}
+		}
+		if n := strings.Count(out.String(), "\n"); n != 2 {
+			t.Errorf("%s: %d lines: %q", format, n, out.String())
+		}
+		if format == config.FormatText {
+			continue
+		}
+		var line struct{ File string }
+		if err := json.NewDecoder(&out).Decode(&line); err != nil || line.File != strings.ToValidUTF8(evil, "\uFFFD") {
+			t.Errorf("error %v, from JSON: %q", err, line.File)
+		}
 	}
 }
 

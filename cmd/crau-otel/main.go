@@ -12,13 +12,13 @@ import (
 	"errors"
 	"os"
 
-	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/launch"
 )
 
 func main() {
 	launch.Main()
-	cmd, err := newCommand().ExecuteC()
+	root := newCommand()
+	cmd, err := root.ExecuteC()
 	if err == nil {
 		return
 	}
@@ -27,7 +27,7 @@ func main() {
 		err, code = exit.err, exit.code
 	}
 	if err != nil {
-		reportFailure(os.Stderr, config.LogFormat(cmd.Flags(), os.Environ()), err)
+		reportFailure(os.Stderr, failureFormat(root, cmd, os.Args[1:], os.Environ()), err)
 	}
 	os.Exit(code)
 }

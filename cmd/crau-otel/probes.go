@@ -17,6 +17,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/console"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/inventory"
+	"github.com/crau-otel/crau-otel/mapping/text"
 	"github.com/crau-otel/crau-otel/probes"
 )
 
@@ -55,7 +56,7 @@ func newProbesCommand() *cobra.Command {
 			for _, path := range paths {
 				file, err := probes.Open(path)
 				if err != nil {
-					errs = append(errs, err)
+					errs = append(errs, nameSafely(err, path))
 				}
 				if file != nil {
 					files = append(files, file)
@@ -67,6 +68,14 @@ func newProbesCommand() *cobra.Command {
 	config.FileFlag(cmd.Flags())
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "how to print: text or json")
 	return cmd
+}
+
+// nameSafely returns err with the name of a file as one that cannot pass for another line of the output.
+func nameSafely(err error, path string) error {
+	if safe := text.Name(path); safe != path {
+		return errors.New(strings.ReplaceAll(err.Error(), path, safe))
+	}
+	return err
 }
 
 func writeSitesText(w io.Writer, files []*probes.File) error {
@@ -94,7 +103,7 @@ func writeSitesText(w io.Writer, files []*probes.File) error {
 			fmt.Fprintf(tw, "  %s\t0x%x\t%s\t%s\n", site.Probe, site.Offset, semaphore, console.Phrase(site.Spec))
 		}
 		for _, problem := range file.Problems {
-			fmt.Fprintf(tw, "  skipped: %s\n", console.Escape(problem.Error()))
+			fmt.Fprintf(tw, "  skipped: %s\n", text.Name(problem.Error()))
 		}
 	}
 	return tw.Flush()
@@ -122,17 +131,17 @@ func writeSitesJSON(w io.Writer, files []*probes.File) error {
 	out := make([]jsonFile, 0, len(files))
 	for _, file := range files {
 		f := jsonFile{
-			Path: file.Path, Machine: file.Machine.String(), Soname: file.Soname, BuildID: file.BuildID,
+			Path: text.Valid(file.Path), Machine: file.Machine.String(), Soname: text.Valid(file.Soname), BuildID: file.BuildID,
 			Sites: make([]jsonSite, 0, len(file.Sites)),
 		}
 		for _, site := range file.Sites {
 			f.Sites = append(f.Sites, jsonSite{
 				Probe: site.Probe.String(), Address: site.Address, Offset: site.Offset,
-				Semaphore: site.RefCtrOffset, Arguments: site.Spec,
+				Semaphore: site.RefCtrOffset, Arguments: text.Valid(site.Spec),
 			})
 		}
 		for _, problem := range file.Problems {
-			f.Problems = append(f.Problems, problem.Error())
+			f.Problems = append(f.Problems, text.Valid(problem.Error()))
 		}
 		out = append(out, f)
 	}

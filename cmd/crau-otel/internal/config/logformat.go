@@ -2,7 +2,25 @@
 
 package config
 
-import "github.com/spf13/pflag"
+import (
+	"io"
+
+	"github.com/spf13/pflag"
+)
+
+// FormatFlags returns the flags that [LogFormat] reads, from the arguments of a subcommand. It skips what it does not know,
+// and reads on where the command's own flags end with an error. Flags that follow an argument count if they are
+// interspersed.
+func FormatFlags(args []string, interspersed bool) *pflag.FlagSet {
+	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.SetInterspersed(interspersed)
+	fs.ParseErrorsAllowlist.UnknownFlags = true
+	FileFlag(fs)
+	fs.String(flagLogFormat, FormatText, "")
+	_ = fs.Parse(args) // an incomplete flag is the last one
+	return fs
+}
 
 // LogFormat returns the format in which to report that the configuration cannot be loaded: that of log.format as far as
 // its sources can be read, else text.

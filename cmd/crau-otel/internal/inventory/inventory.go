@@ -22,6 +22,7 @@ import (
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/check"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/console"
+	"github.com/crau-otel/crau-otel/mapping/text"
 	"github.com/crau-otel/crau-otel/probes/discover"
 	"github.com/crau-otel/crau-otel/probes/host"
 	"github.com/crau-otel/crau-otel/probes/untraced"
@@ -125,8 +126,8 @@ func merge(all, others []found, rules discover.Rules) []found {
 func (f *found) describe(traced attachedSites, untold error) File {
 	group := host.Locate(f.Cgroup).Known
 	i := File{
-		Path: f.Path, BuildID: f.BuildID, Soname: f.Soname, Sites: f.Sites, Processes: f.Processes, Mappers: f.Mappers,
-		Container: group.ContainerID, Unit: group.Unit, Trusted: f.Trusted, Distrust: f.Distrust, Untraced: string(f.Untraced),
+		Path: text.Valid(f.Path), BuildID: f.BuildID, Soname: text.Valid(f.Soname), Sites: f.Sites, Processes: f.Processes, Mappers: f.Mappers,
+		Container: group.ContainerID, Unit: text.Valid(group.Unit), Trusted: f.Trusted, Distrust: f.Distrust, Untraced: string(f.Untraced),
 	}
 	if f.Trusted && f.Namespaced {
 		i.Trusted, i.Distrust = false, "only root of its mount namespace can write it"
@@ -135,7 +136,7 @@ func (f *found) describe(traced attachedSites, untold error) File {
 		i.Processes = []uint32{}
 	}
 	for _, problem := range f.Problems {
-		i.Problems = append(i.Problems, problem.Error())
+		i.Problems = append(i.Problems, text.Valid(problem.Error()))
 	}
 	reason := f.Refused
 	if reason == "" && f.excluded != "" {
@@ -184,9 +185,9 @@ func WriteText(w io.Writer, list []File) error {
 			attached += ": " + i.Reason
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", console.Phrase(i.Path), short(i.BuildID), i.Sites, i.pids(),
-			console.Phrase(short(i.Container)+i.unit()), console.Phrase(trusted), console.Escape(attached))
+			console.Phrase(short(i.Container)+i.unit()), console.Phrase(trusted), text.Name(attached))
 		for _, problem := range i.Problems {
-			fmt.Fprintf(tw, "  skipped: %s\n", console.Escape(problem))
+			fmt.Fprintf(tw, "  skipped: %s\n", text.Name(problem))
 		}
 	}
 	return tw.Flush()

@@ -77,7 +77,7 @@ func observe(args []string, cfg config.Config, options execOptions) (code int, e
 		return code, err // a signal ends the wait for what is left to export
 	}
 	err = errors.Join(err, agentErr)
-	report(os.Stderr, o.agent.Outcome(), left)
+	report(os.Stderr, cfg.Log.Format, o.agent.Outcome(), left)
 	return code, err
 }
 

@@ -6,35 +6,49 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/agent"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 )
 
 // report writes what somebody who ran a command cannot see from its trees: what is missing from them, that there are none,
-// and why that may be, and that left processes of the command still run.
-func report(w io.Writer, o agent.Outcome, left int) {
-	var b strings.Builder
-	if left > 0 {
-		fmt.Fprintf(&b, "crau-otel: %s no longer observed; --linger 1m would wait longer\n",
-			plural(left, "process of the command still runs and is", "processes of the command still run and are"))
-	}
-	if n := o.Totals.Traced.FamilyFull; n > 0 {
-		fmt.Fprintf(&b, "crau-otel: %d processes of the command were not observed, since too many lived at a time\n", n)
-	}
-	if n := o.Totals.Exported.Failed.Spans + o.Totals.Exported.QueueFull.Spans; n > 0 {
-		fmt.Fprintf(&b, "crau-otel: %d spans were not delivered; --log-level warn says why\n", n)
-	}
-	if o.Wire != nil && !errors.Is(o.Wire, agent.ErrWireOff) && o.Totals.Mapped.Trees > 0 {
-		fmt.Fprintf(&b, "crau-otel: only libraries with probes were seen, since connections were not examined: %v\n", o.Wire)
-	}
-	if o.Totals.Mapped.Trees == 0 {
-		b.WriteString("crau-otel: no TLS or SSH handshake of the command was seen\n")
-		for _, reason := range reasons(&o) {
-			b.WriteString("  - " + reason + "\n")
+// and why that may be, and that left processes of the command still run. It has the format of the log.
+func report(w io.Writer, format string, o agent.Outcome, left int) {
+	write := func(message string, why ...string) {
+		fmt.Fprintln(w, "crau-otel:", message)
+		for _, reason := range why {
+			fmt.Fprintln(w, "  -", reason)
 		}
 	}
-	_, _ = io.WriteString(w, b.String())
+	if format == config.FormatJSON {
+		log, _ := newLogger(w, config.Log{Level: "warn", Format: format})
+		write = func(message string, why ...string) {
+			var more []any
+			if len(why) > 0 {
+				more = []any{"reasons", why}
+			}
+			log.Warn(message, more...)
+		}
+	}
+	if o.Disabled {
+		write("nothing is exported: OTEL_SDK_DISABLED is true")
+	}
+	if left > 0 {
+		write(plural(left, "process of the command still runs and is", "processes of the command still run and are") +
+			" no longer observed; --linger 1m would wait longer")
+	}
+	if n := o.Totals.Traced.FamilyFull; n > 0 {
+		write(fmt.Sprintf("%d processes of the command were not observed, since too many lived at a time", n))
+	}
+	if n := o.Totals.Exported.Failed.Spans + o.Totals.Exported.QueueFull.Spans; n > 0 {
+		write(fmt.Sprintf("%d spans were not delivered; --log-level warn says why", n))
+	}
+	if o.Wire != nil && !errors.Is(o.Wire, agent.ErrWireOff) && o.Totals.Mapped.Trees > 0 {
+		write(fmt.Sprintf("only libraries with probes were seen, since connections were not examined: %v", o.Wire))
+	}
+	if o.Totals.Mapped.Trees == 0 {
+		write("no TLS or SSH handshake of the command was seen", reasons(&o)...)
+	}
 }
 
 // reasons returns why nothing may have been seen.

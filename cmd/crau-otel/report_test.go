@@ -3,11 +3,14 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/agent"
+	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/totals"
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/tracer"
@@ -23,6 +26,7 @@ func TestReport(t *testing.T) {
 		want    []string // parts; none: nothing is written
 	}{
 		{agent.Outcome{Totals: seen}, 0, nil},
+		{agent.Outcome{Totals: seen, Disabled: true}, 0, []string{"crau-otel: nothing is exported: OTEL_SDK_DISABLED is true\n"}},
 		{agent.Outcome{Totals: seen}, 1, []string{"crau-otel: 1 process of the command still runs and is no longer observed; --linger"}},
 		{agent.Outcome{Totals: seen}, 2, []string{"2 processes of the command still run and are no longer observed"}},
 		{agent.Outcome{Totals: failed}, 0, []string{"9 spans were not delivered"}},
@@ -43,7 +47,7 @@ func TestReport(t *testing.T) {
 		},
 	} {
 		var b strings.Builder
-		report(&b, c.outcome, c.left)
+		report(&b, config.FormatText, c.outcome, c.left)
 		if c.want == nil && b.Len() > 0 {
 			t.Errorf("%+v: wrote %s", c.outcome, &b)
 		}
@@ -52,5 +56,36 @@ func TestReport(t *testing.T) {
 				t.Errorf("%+v: no %q in\n%s", c.outcome, want, &b)
 			}
 		}
+	}
+}
+
+// With log.format: json, the report is lines of JSON as well.
+func TestReportAsJSON(t *testing.T) {
+	var b strings.Builder
+	report(&b, config.FormatJSON, agent.Outcome{Disabled: true, Wire: errors.New("no permission")}, 2)
+	type line struct {
+		Level, Msg string
+		Reasons    []string
+	}
+	var got []line
+	for text := range strings.Lines(b.String()) {
+		var l line
+		if err := json.Unmarshal([]byte(text), &l); err != nil {
+			t.Fatalf("%v: %s", err, text)
+		}
+		got = append(got, l)
+	}
+	want := []string{
+		"nothing is exported: OTEL_SDK_DISABLED is true",
+		"2 processes of the command still run and are no longer observed; --linger 1m would wait longer",
+		"no TLS or SSH handshake of the command was seen",
+	}
+	for i, l := range got {
+		if i >= len(want) || l.Msg != want[i] || l.Level != "WARN" || (len(l.Reasons) > 0) != (i == 2) {
+			t.Errorf("line %d is %+v", i, l)
+		}
+	}
+	if len(got) != len(want) || !slices.Contains(got[2].Reasons, "connections were not examined: no permission") {
+		t.Errorf("reported %+v", got)
 	}
 }

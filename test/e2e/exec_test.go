@@ -5,6 +5,7 @@ package e2e
 import (
 	"bufio"
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -227,6 +228,38 @@ func TestExecSaysWhyNothingWasSeen(t *testing.T) {
 		if got.code != 0 || !strings.HasPrefix(got.stderr, "crau-otel: no TLS or SSH handshake of the command was seen\n") ||
 			!strings.Contains(got.stderr, c.want) {
 			t.Errorf("%q: exit code %d, stderr %s", c.env, got.code, got.stderr)
+		}
+	}
+}
+
+// So that nobody takes the silence for a command without handshakes, exec says that it was told to export nothing.
+func TestExecSaysThatNothingIsExported(t *testing.T) {
+	t.Parallel()
+	sample := ownSample(t)
+	got := finish(t, execCommand(t, []string{"OTEL_SDK_DISABLED=TRUE", "CRAU_LIBRARIES=" + sample, "CRAU_WIRE_ENABLED=false"},
+		"--", sample, "--count", "1", "--rate", "0"))
+	if got.code != 0 || got.stderr != "crau-otel: nothing is exported: OTEL_SDK_DISABLED is true\n" {
+		t.Errorf("exit code %d, stderr %s", got.code, got.stderr)
+	}
+}
+
+// With log.format: json, trees as JSON and a silent command, every line on standard error is JSON.
+func TestExecWritesNothingButJSON(t *testing.T) {
+	t.Parallel()
+	sample := ownSample(t)
+	env := []string{"CRAU_LIBRARIES=" + sample, "CRAU_WIRE_ENABLED=false", "CRAU_LOG_FORMAT=json", "CRAU_CONSOLE_FORMAT=json"}
+	for command, want := range map[string]int{"true": 1, sample: 18} {
+		got := finish(t, execCommand(t, env, "--", command, "--count", "1", "--rate", "0"))
+		n := 0
+		for line := range strings.Lines(got.stderr) {
+			var record struct{ Msg, Name string }
+			if err := json.Unmarshal([]byte(line), &record); err != nil || record.Msg+record.Name == "" {
+				t.Errorf("%s: %v: %s", command, err, line)
+			}
+			n++
+		}
+		if got.code != 0 || n != want {
+			t.Errorf("%s: exit code %d, %d lines, want %d:\n%s", command, got.code, n, want, got.stderr)
 		}
 	}
 }

@@ -180,4 +180,5 @@ func TestDisabledSDKExportsNothing(t *testing.T) {
 		t.Errorf("%d calls and metrics %v, want none", n, r.Metrics.Values())
 	}
 	line(t, a.Log(), "level=WARN", "nothing is exported", "OTEL_SDK_DISABLED")
+	line(t, a.Log(), "msg=ready", "exporter=none")
 }

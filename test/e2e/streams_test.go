@@ -133,6 +133,7 @@ func TestEveryLineOfTheLogIsJSON(t *testing.T) {
 		{nil, []string{"run", "--log-format", "json", "--exporter", "file"}, 0},
 		{nil, []string{"run", "--config", bad}, 0},
 		{[]string{"CRAU_LOG_FORMAT=json"}, []string{"run", "--nonsense"}, 0},
+		{nil, []string{"run", "--nonsense", "--log-format", "json"}, 0},
 		{[]string{"CRAU_LOG_FORMAT=json"}, []string{"probes", "/nonexistent"}, 0},
 		{[]string{"CRAU_LOG_FORMAT=json", "OTEL_EXPORTER_OTLP_ENDPOINT=host"}, []string{"run", "--library", sample}, 0},
 		{[]string{"CRAU_LOG_FORMAT=json"}, []string{"run"}, 0}, // nothing to trace

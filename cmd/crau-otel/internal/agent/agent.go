@@ -166,7 +166,11 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		return err
 	}
 	sandboxed := a.enterSandbox()
-	a.log.Info("ready", "files", files, "sites", sites, "exporter", a.cfg.Exporter, "uprobe_multi", a.tracer.Multi(),
+	exporter := a.cfg.Exporter
+	if a.outcome.Disabled {
+		exporter = config.ExporterNone
+	}
+	a.log.Info("ready", "files", files, "sites", sites, "exporter", exporter, "uprobe_multi", a.tracer.Multi(),
 		"discovery", a.cfg.Discovery.Enabled, "wire", onWire, "sandbox", sandboxed)
 	if sites == 0 {
 		a.log.Info("no file with probes is known yet; programs and libraries that come later are traced")

@@ -9,6 +9,8 @@ type Outcome struct {
 	Totals totals.Totals
 	// Files is how many files with probes were attached at the end.
 	Files int
+	// Disabled is whether nothing was exported, since OTEL_SDK_DISABLED is true.
+	Disabled bool
 	// Wire is why connections were not examined; nil if they were.
 	Wire error
 }

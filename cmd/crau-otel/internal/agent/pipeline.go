@@ -76,7 +76,7 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 	if err := export.CheckVariables(os.Getenv); err != nil {
 		return nil, err
 	}
-	if isDisabled() {
+	if a.outcome.Disabled = isDisabled(); a.outcome.Disabled {
 		log.Warn("nothing is exported: OTEL_SDK_DISABLED is true")
 		cfg.Exporter = config.ExporterNone
 	}

@@ -3,11 +3,14 @@
 package mapping
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/crau-otel/crau-otel/mapping/policy"
+	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
 // The limit counts characters and applies to every text of a span but the context's id, which identifies.
@@ -42,6 +45,50 @@ func TestAttributeValueLengthLimitsAtTheEdge(t *testing.T) {
 		got := attributeMap(f.trees[0].Spans[0].Attributes())
 		if got["app.text"] != want || got["crypto.context.id"] == "" {
 			t.Errorf("limit %q: attributes are %v", limit, got)
+		}
+		f.finish()
+	}
+}
+
+// The general limits apply where those of spans are not set or empty. Keys beyond a limit are counted.
+func TestLimitsOfAttributesInTheEnvironment(t *testing.T) {
+	const span, general = "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"
+	const spanLength, generalLength = "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"
+	for _, c := range []struct {
+		environ map[string]string
+		keys    int // of 200
+		text    string
+	}{
+		{nil, 128, "äöüäöü"},
+		{map[string]string{span: "3"}, 3, "äöüäöü"},
+		{map[string]string{general: "5"}, 5, "äöüäöü"},
+		{map[string]string{span: "", general: "5", spanLength: "", generalLength: "2"}, 5, "äö"},
+		{map[string]string{span: "7", general: "5", spanLength: "4", generalLength: "2"}, 7, "äöüä"},
+		{map[string]string{span: "0"}, 0, ""},
+		{map[string]string{span: "-1", general: "5", spanLength: "-1", generalLength: "2"}, 200, "äöüäöü"},
+		{map[string]string{generalLength: "1"}, 128, "ä"},
+	} {
+		for _, name := range []string{span, general, spanLength, generalLength} {
+			t.Setenv(name, c.environ[name])
+		}
+		f := newFeed(t, Config{})
+		pairs := []event.Pair{name("app::thing")}
+		for i := range 200 {
+			pairs = append(pairs, s(fmt.Sprintf("app::k%03d", i), "äöüäöü"))
+		}
+		f.Open(1, none, pairs...)
+		f.m.Flush()
+		got, keys := attributeMap(f.trees[0].Spans[0].Attributes()), 0
+		for key := range got {
+			if strings.HasPrefix(key, "app.k") {
+				keys++
+			}
+		}
+		if text := got["app.k000"]; keys != c.keys || text != c.text {
+			t.Errorf("%v: %d keys, the first is %q; want %d and %q", c.environ, keys, text, c.keys, c.text)
+		}
+		if dropped := f.m.Stats().DroppedAttributes.Total(); dropped != uint64(200-c.keys) {
+			t.Errorf("%v: %d keys counted as dropped, want %d", c.environ, dropped, 200-c.keys)
 		}
 		f.finish()
 	}

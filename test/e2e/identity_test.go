@@ -36,7 +36,8 @@ func TestContainerPodAndUnitAreAttributes(t *testing.T) {
 		t.Fatal(err)
 	}
 	sample := ownSample(t)
-	a := startAgent(t, []string{"OTEL_RESOURCE_ATTRIBUTES=host.id=this-host"},
+	// The name in the environment is the agent's own.
+	a := startAgent(t, []string{"OTEL_RESOURCE_ATTRIBUTES=host.id=this-host,service.instance.id=x", "OTEL_SERVICE_NAME=renamed"},
 		append(asJSON, "--config", config, "--library", sample)...)
 	runIn(t, harness.Cgroup(t, "/docker/"+id), sample)
 	runIn(t, harness.Cgroup(t, pod), sample)

@@ -6,7 +6,9 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"maps"
 	"net"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -273,18 +275,51 @@ func TestUnusableCertificatesLoseNothing(t *testing.T) {
 }
 
 // A hostile name or user cannot be the reason that others lose their spans: each tree is encoded on its own, and the text
-// of resources is made valid.
+// of resources is made valid, be it the name of a program, of its unit or an argument.
 func TestOneBadResourceCostsOthersNothing(t *testing.T) {
 	t.Parallel()
 	bad, good := harness.Copy(t, samplePath, t.TempDir()+"/caf\xe9\x1b"), ownSample(t)
 	r := harness.Receive(t, harness.ReceiverConfig{})
 	a := startAgent(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.Endpoint(), "CRAU_PRIVACY_PROCESS=full"},
 		"--library", bad, "--library", good)
-	hits := harness.RunSample(t, bad, "--count", "3", "--rate", "0") + harness.RunSample(t, good, "--count", "3", "--rate", "0")
-	r.WaitSpans(6*spansPerPair, 30*time.Second)
+	unit := fmt.Sprintf("caf\xe9-%d.service", os.Getpid())
+	cgroup, err := os.Open(harness.Cgroup(t, "/system.slice/"+unit))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cgroup.Close()
+	hits := harness.RunSample(t, bad, "--count", "1", "--rate", "0")
+	inUnit := &exec.Cmd{
+		Path: bad, Args: []string{"argument \xff", "--count", "1", "--rate", "0", "--stay"},
+		SysProcAttr: &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(cgroup.Fd())},
+	}
+	stay, err := inUnit.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	harness.StartProgram(t, inUnit)
+	hits += hits + harness.RunSample(t, good, "--count", "3", "--rate", "0")
+	r.WaitSpans(5*spansPerPair, 30*time.Second)
+	_ = stay.Close()
+	if err := inUnit.Wait(); err != nil {
+		t.Error(err)
+	}
 	n := a.Stop()
 	n.CheckExact(t, hits)
 	if n["events.exported"] != hits || len(r.Metrics.Values()) == 0 {
 		t.Errorf("%d hits, %d exported, %d metrics", hits, n["events.exported"], len(r.Metrics.Values()))
+	}
+	spans := make(map[string]int)
+	for _, span := range r.Spans() {
+		args, _ := span.Resource["process.command_args"].([]any)
+		key := fmt.Sprint(span.Resource["service.name"], " ", strings.HasPrefix(fmt.Sprint(args), "[argument \uFFFD "), " ",
+			span.Resource["systemd.unit"] == strings.ToValidUTF8(unit, `\xe9`))
+		spans[key]++
+	}
+	want := map[string]int{
+		`caf\xe9\x1b false false`: spansPerPair, `caf\xe9\x1b true true`: spansPerPair, "sample false false": 3 * spansPerPair,
+	}
+	if !maps.Equal(spans, want) {
+		t.Errorf("spans by program, hostile argument and hostile unit are %v, want %v", spans, want)
 	}
 }

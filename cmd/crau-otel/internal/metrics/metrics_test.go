@@ -420,3 +420,26 @@ func TestMadeUpNamesLeaveSeriesForOthers(t *testing.T) {
 		}
 	}
 }
+
+// OTEL_METRICS_EXEMPLAR_FILTER is the SDK's. There are no spans in the context of what is recorded.
+func TestExemplarFilterOfTheEnvironment(t *testing.T) {
+	for filter, want := range map[string]bool{"": false, "trace_based": false, "always_off": false, "Always_On": true} {
+		t.Setenv("OTEL_METRICS_EXEMPLAR_FILTER", filter)
+		m := newMeter(t, 100, nil)
+		m.Record(known(handshake("nginx")))
+		exemplars, points := 0, 0
+		for _, scope := range m.collect(t).ScopeMetrics {
+			for _, got := range scope.Metrics {
+				if data, ok := got.Data.(metricdata.Histogram[float64]); ok {
+					for _, p := range data.DataPoints {
+						points++
+						exemplars += len(p.Exemplars)
+					}
+				}
+			}
+		}
+		if points != 1 || (exemplars > 0) != want {
+			t.Errorf("%q: %d exemplars in %d histograms", filter, exemplars, points)
+		}
+	}
+}

@@ -21,13 +21,13 @@ func report(w io.Writer, format string, o agent.Outcome, left int) {
 		}
 	}
 	if format == config.FormatJSON {
-		log, _ := newLogger(w, config.Log{Level: "warn", Format: format})
+		log, _ := newLogger(w, config.Log{Level: "info", Format: format})
 		write = func(message string, why ...string) {
 			var more []any
 			if len(why) > 0 {
 				more = []any{"reasons", why}
 			}
-			log.Warn(message, more...)
+			log.Info(message, more...)
 		}
 	}
 	if o.Disabled {

@@ -81,7 +81,7 @@ func TestReportAsJSON(t *testing.T) {
 		"no TLS or SSH handshake of the command was seen",
 	}
 	for i, l := range got {
-		if i >= len(want) || l.Msg != want[i] || l.Level != "WARN" || (len(l.Reasons) > 0) != (i == 2) {
+		if i >= len(want) || l.Msg != want[i] || l.Level != "INFO" || (len(l.Reasons) > 0) != (i == 2) {
 			t.Errorf("line %d is %+v", i, l)
 		}
 	}

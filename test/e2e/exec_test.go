@@ -232,7 +232,7 @@ func TestExecSaysWhyNothingWasSeen(t *testing.T) {
 	}
 }
 
-// So that nobody takes the silence for a command without handshakes, exec says that it was told to export nothing.
+// So that nobody takes the silence for a command without handshakes, exec says that nothing is exported.
 func TestExecSaysThatNothingIsExported(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)

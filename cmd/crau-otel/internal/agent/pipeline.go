@@ -15,7 +15,6 @@ import (
 
 	"github.com/google/uuid"
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
@@ -227,8 +226,7 @@ func (p *pipeline) newMetrics(
 		return nil, err
 	}
 	p.senders = append(p.senders, reader)
-	own, err := sdkresource.Merge(sdkresource.NewSchemaless(semconv.ServiceName("crau-otel"),
-		semconv.ServiceVersion(p.version)), host)
+	own, err := identity.Agent(host, "/", p.version)
 	if err != nil {
 		return nil, fmt.Errorf("make resource: %w", err)
 	}

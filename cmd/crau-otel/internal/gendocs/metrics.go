@@ -32,6 +32,7 @@ var described = []struct{ key, meaning string }{
 var agentResource = []struct{ key, meaning string }{
 	{"service.name", "`crau-otel`: the metrics belong to the agent, and the observed program is an attribute."},
 	{"service.version", "Its version."},
+	{"service.instance.id", "A UUID made from the host, so that receivers tell agents apart."},
 }
 
 func metricsPage() string {

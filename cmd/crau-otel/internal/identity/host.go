@@ -37,6 +37,15 @@ func Host(ctx context.Context, root string, log *slog.Logger) *sdkresource.Resou
 	return validText(merged)
 }
 
+// Agent returns the resource of the agent itself on a host that [Host] described. Without an id that differs between hosts,
+// receivers would take the metrics of several agents for those of one.
+func Agent(host *sdkresource.Resource, root, version string) (*sdkresource.Resource, error) {
+	const name = "crau-otel"
+	own := sdkresource.NewSchemaless(semconv.ServiceName(name), semconv.ServiceVersion(version),
+		semconv.ServiceInstanceID(instance([]string{identify(host, root), "", name})))
+	return sdkresource.Merge(own, host)
+}
+
 // validText replaces what is not UTF-8, which OTLP cannot carry: the kernel accepts any bytes as the name of a host.
 func validText(r *sdkresource.Resource) *sdkresource.Resource {
 	attrs := r.Attributes()

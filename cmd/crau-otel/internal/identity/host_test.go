@@ -9,6 +9,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/attribute"
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 )
@@ -78,6 +79,36 @@ func TestHostsWithoutAnIDDiffer(t *testing.T) {
 	with := sdkresource.NewSchemaless(attribute.String("host.name", "localhost"), attribute.String("host.id", "4711"))
 	if id := identify(with, "/"); id != "4711" {
 		t.Errorf("with a host.id it is %q", id)
+	}
+}
+
+// Agents on hosts without a machine-id and with the same name are told apart by the receiver of their metrics, and an agent
+// that starts again is the same one.
+func TestAgentsDiffer(t *testing.T) {
+	t.Setenv("OTEL_SERVICE_NAME", "")
+	first := hostWith(t, map[string]string{etcID: "uninitialized\n", boot: "6f1d3b0e-1111-4a4b-8b8c-000000000001\n"})
+	second := hostWith(t, map[string]string{etcID: "", boot: "6f1d3b0e-1111-4a4b-8b8c-000000000002\n"})
+	id := func(root, attributes string) string {
+		t.Setenv("OTEL_RESOURCE_ATTRIBUTES", attributes)
+		agent, err := Agent(Host(t.Context(), root, slog.New(slog.DiscardHandler)), root, "1.2.3")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := agent.Set()
+		name, _ := got.Value("service.name")
+		version, _ := got.Value("service.version")
+		if name.AsString() != "crau-otel" || version.AsString() != "1.2.3" {
+			t.Errorf("resource is %v", agent)
+		}
+		id, _ := got.Value("service.instance.id")
+		return id.AsString()
+	}
+	one, again, other := id(first, ""), id(first, ""), id(second, "")
+	if err := uuid.Validate(one); err != nil || one != again || one == other {
+		t.Errorf("the same host has %q and %q, another %q", one, again, other)
+	}
+	if chosen := id(first, "service.instance.id=mine"); chosen != "mine" {
+		t.Errorf("the environment's id became %q", chosen)
 	}
 }
 

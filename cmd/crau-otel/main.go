@@ -12,6 +12,7 @@ import (
 	"errors"
 	"os"
 
+	_ "github.com/crau-otel/crau-otel/cmd/crau-otel/internal/early" // logging before main
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/launch"
 )
 

@@ -134,6 +134,7 @@ func TestEveryLineOfTheLogIsJSON(t *testing.T) {
 		{nil, []string{"run", "--config", bad}, 0},
 		{[]string{"CRAU_LOG_FORMAT=json"}, []string{"run", "--nonsense"}, 0},
 		{nil, []string{"run", "--nonsense", "--log-format", "json"}, 0},
+		{[]string{"CRAU_LOG_FORMAT=json", "OTEL_SPAN_EVENT_COUNT_LIMIT=x"}, []string{"run", "--nonsense"}, 0},
 		{[]string{"CRAU_LOG_FORMAT=json"}, []string{"probes", "/nonexistent"}, 0},
 		{[]string{"CRAU_LOG_FORMAT=json", "OTEL_EXPORTER_OTLP_ENDPOINT=host"}, []string{"run", "--library", sample}, 0},
 		{[]string{"CRAU_LOG_FORMAT=json"}, []string{"run"}, 0}, // nothing to trace

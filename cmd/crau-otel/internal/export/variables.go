@@ -115,14 +115,14 @@ func Variables() (all []Variable) {
 }
 
 // CheckVariables returns an error that names every variable which is set and refused, or has a value that it does not
-// accept. An empty value counts as not set.
+// accept. An empty value counts as not set, and a blank one where whoever reads the variable takes it so.
 func CheckVariables(lookup func(name string) string) error {
 	var errs []error
 	for _, v := range Variables() {
 		raw := lookup(v.Name)
 		value := strings.TrimSpace(raw)
 		switch {
-		case value == "":
+		case raw == "", value == "" && v.Check == nil:
 		case v.Refused != "":
 			errs = append(errs, fmt.Errorf("%s: is not supported; %s", v.Name, v.Refused))
 		case v.Values != nil && !slices.Contains(v.Values, strings.ToLower(value)):

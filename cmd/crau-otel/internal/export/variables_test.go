@@ -62,6 +62,13 @@ func TestVariablesThatAreRefused(t *testing.T) {
 			"OTEL_ATTRIBUTE_COUNT_LIMIT", " 5 ", // the SDK would ignore it
 			`OTEL_ATTRIBUTE_COUNT_LIMIT: must be a whole number, got " 5 "`,
 		},
+		{"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "", ""},
+		{ // the SDK would not use the general limit either
+			"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", " ",
+			`OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: must be a whole number, got " "`,
+		},
+		{"OTEL_RESOURCE_ATTRIBUTES", " ", ""},
+		{"OTEL_SERVICE_NAME", " ", ""},
 		{"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "many", `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: must be a whole number, got "many"`},
 		{
 			"OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "99999999999999999999",

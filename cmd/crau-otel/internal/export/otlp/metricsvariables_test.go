@@ -4,6 +4,7 @@ package otlp_test
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"testing"
 	"time"
@@ -42,8 +43,8 @@ func (s metricsService) Export(ctx context.Context, request *collector.ExportMet
 	return &collector.ExportMetricsServiceResponse{}, nil
 }
 
-// exportMetrics exports the metrics of one handshake in an environment and returns what the receiver got.
-func exportMetrics(t *testing.T, environ map[string]string) call {
+// exportOnce exports the metrics of one handshake in an environment and returns what the receiver got.
+func exportOnce(t *testing.T, environ map[string]string) call {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -58,7 +59,7 @@ func exportMetrics(t *testing.T, environ map[string]string) call {
 	for name, value := range environ {
 		t.Setenv(name, value)
 	}
-	reader, err := otlp.OpenMetrics(t.Context(), "test")
+	reader, err := otlp.OpenMetrics(t.Context(), "test", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +114,7 @@ func TestTemporalityAndAggregationOfTheEnvironment(t *testing.T) {
 		{" LowMemory ", "", delta, cumulative, false}, // the counters are asynchronous
 		{"DELTA", "Base2_Exponential_Bucket_Histogram", delta, delta, true},
 	} {
-		got := exportMetrics(t, map[string]string{envTemporality: c.temporality, envAggregation: c.aggregation})
+		got := exportOnce(t, map[string]string{envTemporality: c.temporality, envAggregation: c.aggregation})
 		handshakes := got.metric(t, "crypto.handshake.duration")
 		temporality := handshakes.GetHistogram().GetAggregationTemporality()
 		if c.exponential {
@@ -160,7 +161,7 @@ func TestHeadersAndTimeoutsOfMetrics(t *testing.T) {
 			t.Setenv("OTEL_EXPORTER_OTLP"+name, "")
 		}
 		t.Setenv("OTEL_METRIC_EXPORT_TIMEOUT", "")
-		got := exportMetrics(t, c.environ)
+		got := exportOnce(t, c.environ)
 		if header := got.headers.Get("tenant"); len(header) != 1 || header[0] != c.header {
 			t.Errorf("%v: the header is %q", c.environ, header)
 		}

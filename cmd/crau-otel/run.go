@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -14,6 +15,10 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/resources"
 )
+
+// oneSignal is how long after the first signal others count as the same: timeout(1) sends it to the program and to its
+// process group.
+const oneSignal = 300 * time.Millisecond
 
 func newRunCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -30,10 +35,10 @@ func newRunCommand() *cobra.Command {
 				return err
 			}
 			hangups := catchHangups()
-			// A second signal ends the program at once.
 			ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM)
 			defer stop()
-			context.AfterFunc(ctx, stop)
+			// From then on, another signal ends the program at once.
+			context.AfterFunc(ctx, func() { time.AfterFunc(oneSignal, stop) })
 			// A write to a pipe without a reader fails, instead of ending the agent.
 			signal.Ignore(unix.SIGPIPE)
 			log, level := newLogger(newLogOutput(cfg.Exporter), cfg.Log)

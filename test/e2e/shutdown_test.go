@@ -23,6 +23,17 @@ func TestSIGTERMEndsAsSIGINTDoes(t *testing.T) {
 	harness.CheckPairs(t, "sample", a.ConsoleSpans(), 2)
 }
 
+// timeout(1) sends its signal to the program and to the program's process group.
+func TestSignalSentTwiceAtOnceCountsOnce(t *testing.T) {
+	t.Parallel()
+	sample := ownSample(t)
+	a := trace(t, sample)
+	hits := harness.RunSample(t, sample, "--count", "2", "--rate", "0")
+	a.Signal(syscall.SIGTERM)
+	time.Sleep(2 * time.Millisecond) // pending signals of one kind are one signal
+	a.StopBy(syscall.SIGTERM).CheckExact(t, hits)
+}
+
 // startStuck starts an agent that traces a file and whose output nobody reads.
 func startStuck(t *testing.T, file string, env ...string) *harness.TestAgent {
 	t.Helper()

@@ -166,8 +166,47 @@ func TestNegotiatedKeyExchangeDecides(t *testing.T) {
 			f.Begin(sig, hs, name("ssh::client_key"), s("ssh::key_algorithm", "rsa-sha2-256"), w("ssh::rsa_bits", 1024))
 			f.Begin(sig, hs, name("ssh::server_key"), s("ssh::key_algorithm", "ssh-dss"))
 		}, map[string]string{
-			"crypto.weak": `["dh_below_2048","3des","ssh_cbc","rc4","md5_mac","sha1_mac","rsa_below_2048","sha1_signature"]`,
+			"crypto.weak": `["dh_below_2048","sha1_key_exchange","3des","ssh_cbc","md5_mac","rc4","sha1_mac","rsa_below_2048",` +
+				`"sha1_signature","dsa_below_2048"]`,
 		}},
+		{"SSH with ciphers that need no MAC", func(f *feed) {
+			f.Begin(hs, none, name("ssh::handshake"))
+			f.Begin(kx, hs, name("ssh::key_exchange"), s("ssh::c2s_cipher", "aes128-gcm@openssh.com"), s("ssh::c2s_mac", "none"),
+				s("ssh::s2c_cipher", "chacha20-poly1305@openssh.com"), s("ssh::s2c_mac", "hmac-sha1"))
+		}, map[string]string{"crypto.weak": ""}},
+		{"SSH with no MAC at all", func(f *feed) {
+			f.Begin(hs, none, name("ssh::handshake"))
+			f.Begin(kx, hs, name("ssh::key_exchange"), s("ssh::c2s_cipher", "aes128-ctr"), s("ssh::c2s_mac", "none"))
+		}, map[string]string{"crypto.weak": `["null_mac"]`}},
+		{"SSH with a host key that signs with SHA-1, as the wire shows it", func(f *feed) {
+			f.Begin(hs, none, name("ssh::handshake"))
+			f.Begin(kx, hs, name("ssh::key_exchange"), s("ssh::kex_algorithm", "mlkem768x25519-sha256"),
+				s("ssh::key_algorithm", "ssh-rsa"))
+		}, map[string]string{
+			"crypto.pqc.key_exchange.status": "hybrid", "crypto.pqc.authentication.status": "classical",
+			"crypto.weak": `["sha1_signature"]`,
+		}},
+		{"SSH with GSS-API, which needs no host key", func(f *feed) {
+			f.Begin(hs, none, name("ssh::handshake"))
+			f.Begin(kx, hs, name("ssh::key_exchange"), s("ssh::kex_algorithm", "gss-group16-sha512-toWM5Slw5Ew8Mqkay+al2g=="),
+				s("ssh::key_algorithm", "ssh-rsa"))
+		}, map[string]string{
+			"crypto.pqc.key_exchange.status": "classical", "crypto.pqc.authentication.status": "", "crypto.weak": "",
+		}},
+		{"SSH with a group of its own", func(f *feed) {
+			f.Begin(hs, none, name("ssh::handshake"))
+			f.Begin(kx, hs, name("ssh::key_exchange"), s("ssh::kex_algorithm", "diffie-hellman-group-exchange-sha256"),
+				s("ssh::kex_group", "modp1024"))
+		}, map[string]string{"crypto.pqc.key_exchange.status": "classical", "crypto.weak": `["dh_below_2048"]`}},
+		{"SSH with a certificate that is signed with SHA-1", func(f *feed) {
+			f.Begin(hs, none, name("ssh::handshake"))
+			f.Begin(sig, hs, name("ssh::server_key"), s("ssh::key_algorithm", "ssh-mldsa-65-cert-v01@openssh.com"),
+				s("ssh::cert_signature_algorithm", "ssh-rsa"))
+		}, map[string]string{"crypto.pqc.authentication.status": "classical", "crypto.weak": `["sha1_signature"]`}},
+		{"SSH with the size of a key alone", func(f *feed) {
+			f.Begin(hs, none, name("ssh::handshake"))
+			f.Begin(sig, hs, name("ssh::client_key"), w("ssh::rsa_bits", 1024))
+		}, map[string]string{"crypto.pqc.authentication.status": "classical", "crypto.weak": `["rsa_below_2048"]`}},
 		{"SSH with no cipher at all", func(f *feed) {
 			f.Begin(hs, none, name("ssh::handshake"))
 			f.Begin(kx, hs, name("ssh::key_exchange"), s("ssh::c2s_cipher", "none"), s("ssh::s2c_cipher", "none"))

@@ -4,6 +4,7 @@ package meaning
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/crau-otel/crau-otel/mapping/memo"
 	"github.com/crau-otel/crau-otel/mapping/registry"
@@ -74,15 +75,9 @@ func (c *context) judgeAlone(known *publicKeys) (status registry.Status, weak []
 			return s.Status, s.Weak
 		}
 	case schema.ClassSSHKeyExchange:
-		if name := c.text(schema.KeySSHKexAlgorithm); name != "" {
-			status, weak = registry.SSHKeyExchange(name)
-		}
-		return status, c.judgeSSHTransport(slices.Clip(weak))
+		return c.judgeSSHKeyExchange()
 	case schema.ClassSSHKey:
-		bits, _ := c.word(schema.KeySSHRSABits)
-		if name := c.text(schema.KeySSHKeyAlgorithm); name != "" {
-			return registry.SSHKeyAlgorithm(name, bits)
-		}
+		return c.judgeSSHKey()
 	case schema.ClassGenerate, schema.ClassAgreement, schema.ClassTransport, schema.ClassSignature:
 		of := publicKey{
 			operation: c.Name.Context.Name,
@@ -109,20 +104,67 @@ func (c *context) judgeAlone(known *publicKeys) (status registry.Status, weak []
 	return registry.NotApplicable, nil
 }
 
-// judgeSSHTransport appends the reasons why the ciphers and MACs that an SSH key exchange negotiated are weak.
-func (c *context) judgeSSHTransport(weak []string) []string {
-	add := func(id schema.KeyID, reasons func(name string) []string) {
-		for _, reason := range reasons(c.text(id)) {
+// judgeSSHKeyExchange judges what an SSH key exchange negotiated: besides the method also ciphers, MACs and the algorithm
+// of the host key. The status is that of the method.
+func (c *context) judgeSSHKeyExchange() (status registry.Status, weak []string) {
+	add := func(reasons []string) {
+		for _, reason := range reasons {
 			if !slices.Contains(weak, reason) {
 				weak = append(weak, reason)
 			}
 		}
 	}
-	add(schema.KeySSHCipherC2S, registry.SSHCipher)
-	add(schema.KeySSHCipherS2C, registry.SSHCipher)
-	add(schema.KeySSHMACC2S, registry.SSHMAC)
-	add(schema.KeySSHMACS2C, registry.SSHMAC)
-	return weak
+	if group := c.text(schema.KeySSHKexGroup); group != "" {
+		var ofGroup []string
+		status, ofGroup = registry.SSHKeyExchangeGroup(group)
+		add(ofGroup)
+	}
+	if name := c.text(schema.KeySSHKexAlgorithm); name != "" {
+		var ofMethod []string
+		status, ofMethod = registry.SSHKeyExchange(name)
+		add(ofMethod)
+	}
+	for _, direction := range []struct{ cipher, mac schema.KeyID }{
+		{schema.KeySSHCipherC2S, schema.KeySSHMACC2S}, {schema.KeySSHCipherS2C, schema.KeySSHMACS2C},
+	} {
+		cipher := c.text(direction.cipher)
+		add(registry.SSHCipher(cipher))
+		if !registry.SSHCipherAuthenticates(cipher) {
+			add(registry.SSHMAC(c.text(direction.mac)))
+		}
+	}
+	_, ofKey := c.judgeSSHHostKey()
+	add(ofKey)
+	return status, weak
+}
+
+// judgeSSHHostKey judges the algorithm by which the server proves who it is, as negotiated by a key exchange. There is none
+// if GSS-API does that: RFC 4462, 5.
+func (c *context) judgeSSHHostKey() (status registry.Status, weak []string) {
+	name := c.text(schema.KeySSHKeyAlgorithm)
+	if name == "" || name == "null" || strings.HasPrefix(c.text(schema.KeySSHKexAlgorithm), "gss-") {
+		return registry.NotApplicable, nil
+	}
+	return registry.SSHKeyAlgorithm(name, 0)
+}
+
+// judgeSSHKey judges a key, and the signature of its certificate if it has one: whoever forges either is let in.
+func (c *context) judgeSSHKey() (status registry.Status, weak []string) {
+	name := c.text(schema.KeySSHKeyAlgorithm)
+	bits, _ := c.word(schema.KeySSHRSABits)
+	if name != "" || bits != 0 {
+		status, weak = registry.SSHKeyAlgorithm(name, bits)
+	}
+	if by := c.text(schema.KeySSHCertSignature); by != "" {
+		ofCert, weakCert := registry.SSHKeyAlgorithm(by, 0)
+		status, weak = worse(status, ofCert), slices.Clip(weak)
+		for _, reason := range weakCert {
+			if !slices.Contains(weak, reason) {
+				weak = append(weak, reason)
+			}
+		}
+	}
+	return status, weak
 }
 
 // reportUpwards notes, at the key exchange that c's operation is part of, what it means for that.

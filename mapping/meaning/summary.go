@@ -60,6 +60,8 @@ func (c *context) summarize() {
 	case schema.ClassSSHKeyExchange:
 		s.exchanged = true
 		s.keyExchange = worse(s.keyExchange, j.status)
+		ofHostKey, _ := c.judgeSSHHostKey()
+		s.authentication = worse(s.authentication, ofHostKey)
 	case schema.ClassAgreement, schema.ClassTransport:
 		s.exchanged = true
 		if c.within(schema.ClassTLSKeyExchange) == nil && c.within(schema.ClassSSHKeyExchange) == nil && !c.isPart() {

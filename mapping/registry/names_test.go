@@ -88,8 +88,9 @@ func TestWeakSSHCiphersAndMACs(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
 		"none": "null_cipher", "arcfour": "rc4", "arcfour128": "rc4", "arcfour256": "rc4", "3des-cbc": "3des ssh_cbc",
-		"des-cbc": "des ssh_cbc", "aes128-cbc": "ssh_cbc", "aes256-cbc": "ssh_cbc", "blowfish-cbc": "ssh_cbc",
-		"cast128-cbc": "ssh_cbc", "rijndael-cbc@lysator.liu.se": "ssh_cbc", "3des-ctr": "3des",
+		"des-cbc": "des ssh_cbc", "aes128-cbc": "ssh_cbc", "aes256-cbc": "ssh_cbc", "blowfish-cbc": "64_bit_blocks ssh_cbc",
+		"cast128-cbc": "64_bit_blocks ssh_cbc", "rijndael-cbc@lysator.liu.se": "ssh_cbc", "3des-ctr": "3des",
+		"blowfish-ctr": "64_bit_blocks", "idea-ctr": "64_bit_blocks", "twofish256-ctr": "", "arcfour-made-up": "rc4",
 		"aes128-ctr": "", "aes256-gcm@openssh.com": "", "chacha20-poly1305@openssh.com": "", "AEAD_AES_256_GCM": "", "": "",
 	} {
 		if got := strings.Join(registry.SSHCipher(name), " "); got != want {
@@ -100,7 +101,8 @@ func TestWeakSSHCiphersAndMACs(t *testing.T) {
 		"hmac-md5": "md5_mac", "hmac-md5-96": "md5_mac", "hmac-md5-etm@openssh.com": "md5_mac",
 		"hmac-md5-96-etm@openssh.com": "md5_mac", "hmac-sha1": "sha1_mac", "hmac-sha1-96": "sha1_mac",
 		"hmac-sha1-etm@openssh.com": "sha1_mac", "hmac-sha1-96-etm@openssh.com": "sha1_mac",
-		"hmac-sha2-256": "", "hmac-sha2-512-etm@openssh.com": "", "umac-128-etm@openssh.com": "", "": "",
+		"none": "null_mac", "hmac-sha2-256": "", "hmac-sha2-512-etm@openssh.com": "", "umac-64@openssh.com": "",
+		"umac-64-etm@openssh.com": "", "umac-128-etm@openssh.com": "", "": "",
 	} {
 		if got := strings.Join(registry.SSHMAC(name), " "); got != want {
 			t.Errorf("MAC %s: %q, want %q", name, got, want)
@@ -121,6 +123,13 @@ func TestSizeOfSSHKeys(t *testing.T) {
 		{"rsa-sha2-256", 0, ""},
 		{"ssh-rsa", 1024, "sha1_signature rsa_below_2048"},
 		{"ssh-rsa", 4096, "sha1_signature"},
+		{"rsa-sha2-256", 2047, "rsa_below_2048"},
+		{"rsa-sha2-256", 3071, ""},
+		{"rsa-sha2-256", 1, "rsa_below_2048"},
+		{"x509v3-rsa2048-sha256", 1024, "rsa_below_2048"},
+		{"", 1024, "rsa_below_2048"},
+		{"", 2048, ""},
+		{"ssh-dss", 4096, "sha1_signature dsa_below_2048"},
 		{"ssh-ed25519", 256, ""},
 		{"ecdsa-sha2-nistp256", 1024, ""},
 	} {

@@ -11,19 +11,24 @@ import (
 
 func TestSSHKeyExchange(t *testing.T) {
 	t.Parallel()
+	sha1 := []string{"sha1_key_exchange"}
 	for name, want := range map[string]judgement{
-		"diffie-hellman-group1-sha1":                  {registry.Classical, []string{"dh_below_2048"}},
-		"diffie-hellman-group14-sha1":                 {registry.Classical, nil},
+		"diffie-hellman-group1-sha1":                  {registry.Classical, []string{"dh_below_2048", "sha1_key_exchange"}},
+		"diffie-hellman-group14-sha1":                 {registry.Classical, sha1},
+		"diffie-hellman-group-exchange-sha1":          {registry.Classical, sha1},
 		"diffie-hellman-group15-sha512":               {registry.Classical, nil},
-		"gss-group1-sha1-toWM5Slw5Ew8Mqkay+al2g==":    {registry.Classical, []string{"dh_below_2048"}},
+		"gss-group1-sha1-toWM5Slw5Ew8Mqkay+al2g==":    {registry.Classical, []string{"dh_below_2048", "sha1_key_exchange"}},
+		"gss-group14-sha1-toWM5Slw5Ew8Mqkay+al2g==":   {registry.Classical, sha1},
 		"gss-group14-sha256-toWM5Slw5Ew8Mqkay+al2g==": {registry.Classical, nil},
-		"gss-gex-sha1-toWM5Slw5Ew8Mqkay+al2g==":       {registry.Classical, nil},
+		"gss-gex-sha1-toWM5Slw5Ew8Mqkay+al2g==":       {registry.Classical, sha1},
 		"gss-nistp256-sha256-kyber768":                {registry.Classical, nil}, // the last part is a digest
 		"gss-":                                        {registry.Unknown, nil},
-		"rsa1024-sha1":                                {registry.Classical, []string{"rsa_below_2048"}},
+		"rsa1024-sha1":                                {registry.Classical, []string{"rsa_below_2048", "sha1_key_exchange"}},
 		"rsa2048-sha256":                              {registry.Classical, nil},
 		"curve448-sha512":                             {registry.Classical, nil},
 		"ecdh-sha2-1.3.132.0.10":                      {registry.Classical, nil},
+		"ecdh-sha2-1.3.132.0.1":                       {registry.Classical, []string{"ec_below_224"}}, // nistk163
+		"ecdh-sha2-1.2.840.10045.3.1.1":               {registry.Classical, []string{"ec_below_224"}}, // nistp192
 		"mlkem768x25519-sha256@example.com":           {registry.Hybrid, nil},
 		"x25519-kyber-512r3-sha256-d00@amazon.com":    {registry.Hybrid, nil},
 		"mlkem768-sha256":                             {registry.PostQuantum, nil},
@@ -54,8 +59,8 @@ func TestSSHKeyAlgorithm(t *testing.T) {
 	for name, want := range map[string]judgement{
 		"ssh-rsa":                                           {registry.Classical, sha1},
 		"ssh-rsa-cert-v01@openssh.com":                      {registry.Classical, sha1},
-		"ssh-dss":                                           {registry.Classical, sha1},
-		"ssh-dss-cert-v01@openssh.com":                      {registry.Classical, sha1},
+		"ssh-dss":                                           {registry.Classical, []string{"sha1_signature", "dsa_below_2048"}},
+		"ssh-dss-cert-v01@openssh.com":                      {registry.Classical, []string{"sha1_signature", "dsa_below_2048"}},
 		"x509v3-ssh-rsa":                                    {registry.Classical, sha1},
 		"rsa-sha2-256":                                      {registry.Classical, nil},
 		"rsa-sha2-512":                                      {registry.Classical, nil},
@@ -82,5 +87,20 @@ func TestSSHKeyAlgorithm(t *testing.T) {
 	} {
 		status, weak := registry.SSHKeyAlgorithm(name, 0)
 		want.check(t, name, status, weak)
+	}
+}
+
+func TestSSHKeyExchangeGroup(t *testing.T) {
+	t.Parallel()
+	for group, want := range map[string]judgement{
+		"nistp256":       {registry.Classical, nil},
+		"Curve25519":     {registry.Classical, nil},
+		"modp1024":       {registry.Classical, []string{"dh_below_2048"}},
+		"modp2048":       {registry.Classical, nil},
+		"X25519MLKEM768": {registry.Hybrid, nil},
+		"made-up":        {registry.Unknown, nil},
+	} {
+		status, weak := registry.SSHKeyExchangeGroup(group)
+		want.check(t, group, status, weak)
 	}
 }

@@ -122,6 +122,8 @@ var suiteWords = map[string]string{
 	"DES":    WeakDES,
 	"DES40":  WeakDES,
 	"3DES":   Weak3DES,
+	"IDEA":   Weak64BitBlocks,
+	"RC2":    Weak64BitBlocks,
 	"anon":   WeakAnonymous,
 }
 

@@ -111,7 +111,8 @@ func TestTLSCipherSuite(t *testing.T) {
 	for id, want := range map[uint64]registry.Suite{
 		0x0000:  {"TLS_NULL_WITH_NULL_NULL", []string{"null_cipher", "anonymous"}},
 		0x0003:  {"TLS_RSA_EXPORT_WITH_RC4_40_MD5", []string{"export_cipher", "rc4"}},
-		0x0006:  {"TLS_RSA_EXPORT_WITH_RC2_CBC_40_MD5", []string{"export_cipher"}},
+		0x0006:  {"TLS_RSA_EXPORT_WITH_RC2_CBC_40_MD5", []string{"export_cipher", "64_bit_blocks"}},
+		0x0007:  {"TLS_RSA_WITH_IDEA_CBC_SHA", []string{"64_bit_blocks"}},
 		0x0009:  {"TLS_RSA_WITH_DES_CBC_SHA", []string{"des"}},
 		0x000a:  {"TLS_RSA_WITH_3DES_EDE_CBC_SHA", []string{"3des"}},
 		0x0019:  {"TLS_DH_anon_EXPORT_WITH_DES40_CBC_SHA", []string{"anonymous", "export_cipher", "des"}},
@@ -269,12 +270,14 @@ func TestWeakReasonsAreThoseOfTheDocumentation(t *testing.T) {
 		_, weak := registry.PublicKey("pk::sign", algorithm, "", "", "SHA1", 1)
 		use(weak)
 	}
-	for _, cipher := range []string{"none", "3des-cbc"} {
+	for _, cipher := range []string{"none", "3des-cbc", "blowfish-ctr"} {
 		use(registry.SSHCipher(cipher))
 	}
-	for _, mac := range []string{"hmac-md5", "hmac-sha1"} {
+	for _, mac := range []string{"none", "hmac-md5", "hmac-sha1"} {
 		use(registry.SSHMAC(mac))
 	}
+	_, exchange := registry.SSHKeyExchange("diffie-hellman-group14-sha1")
+	use(exchange)
 	for _, reason := range registry.WeakReasons() {
 		if !used[reason.Word] || reason.Meaning == "" {
 			t.Errorf("%+v is never used or has no meaning", reason)

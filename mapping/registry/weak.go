@@ -16,10 +16,13 @@ const (
 	WeakRC4           = "rc4"
 	WeakDES           = "des"
 	Weak3DES          = "3des"
+	Weak64BitBlocks   = "64_bit_blocks"
 	WeakAnonymous     = "anonymous"
 	WeakSSHCBC        = "ssh_cbc"
+	WeakNullMAC       = "null_mac"
 	WeakMD5MAC        = "md5_mac"
 	WeakSHA1MAC       = "sha1_mac"
+	WeakSHA1Exchange  = "sha1_key_exchange"
 )
 
 // WeakReason is one of the reasons and its meaning.
@@ -40,9 +43,12 @@ func WeakReasons() []WeakReason {
 		{WeakRC4, "cipher suite or SSH cipher with RC4"},
 		{WeakDES, "cipher suite or SSH cipher with single DES"},
 		{Weak3DES, "cipher suite or SSH cipher with triple DES (64-bit blocks)"},
+		{Weak64BitBlocks, "cipher suite or SSH cipher with 64-bit blocks that is no DES: Blowfish, CAST-128, IDEA, RC2"},
 		{WeakAnonymous, "cipher suite that authenticates nobody"},
 		{WeakSSHCBC, "SSH cipher in CBC mode"},
+		{WeakNullMAC, "SSH connection whose cipher does not authenticate, without a MAC"},
 		{WeakMD5MAC, "SSH MAC with MD5"},
 		{WeakSHA1MAC, "SSH MAC with SHA-1"},
+		{WeakSHA1Exchange, "SSH key exchange with SHA-1"},
 	}
 }

@@ -41,7 +41,9 @@ const (
 	KeyPKStatic
 	KeySSHRole
 	KeySSHKexAlgorithm
+	KeySSHKexGroup
 	KeySSHKeyAlgorithm
+	KeySSHCertSignature
 	KeySSHRSABits
 	KeySSHCipherC2S
 	KeySSHCipherS2C
@@ -76,7 +78,9 @@ var keyIDs = map[string]KeyID{
 	"pk::static":                       KeyPKStatic,
 	"ssh::role":                        KeySSHRole,
 	"ssh::kex_algorithm":               KeySSHKexAlgorithm,
+	"ssh::kex_group":                   KeySSHKexGroup,
 	"ssh::key_algorithm":               KeySSHKeyAlgorithm,
+	"ssh::cert_signature_algorithm":    KeySSHCertSignature,
 	"ssh::rsa_bits":                    KeySSHRSABits,
 	"ssh::c2s_cipher":                  KeySSHCipherC2S,
 	"ssh::s2c_cipher":                  KeySSHCipherS2C,

@@ -207,7 +207,6 @@ func (m *Mapper) finished(f *contexts.Finished) (carry []any) {
 	f.Shape.Head.UserClass = userClass(f.Process.Record)
 	f.Shape.Head.Owner, f.Shape.Head.Trust = f.Process.Owner().Class.String(), m.trust(f.Process, f.Contexts[0].End)
 	meant := m.meanings.Meaning(&f.Shape)
-	f.Process.Signed |= meant.Signed
 	m.stats.ReservedKeys += uint64(meant.Reserved)
 	if !f.Part {
 		m.stats.Trees++

@@ -88,6 +88,35 @@ func listed(emitted string) bool {
 	return false
 }
 
+// What only package wire reports means nothing if a program does.
+func TestNoProgramReportsWhatTheWireShows(t *testing.T) {
+	f := newFeed(t, Config{})
+	f.Open(hs, none, name("tls::handshake"), s("tls::role", "client"), w("tls::protocol_version", 0x0304), w("tls::resumed", 1),
+		s("tls::alert_side", "server"), w("tls::alert", 40), w("tls::unanswered", 1), w("tls::retried", 1),
+		w("tls::ech_offered", 1), event.Pair{Key: []byte("tls::offered_groups"), Type: event.Blob, Value: []byte("\x11\xec")})
+	f.Open(kx, hs, name("tls::key_exchange"), w("tls::group", 23), w("tls::negotiated", 1), w("tls::prime_bits", 512))
+	f.finish()
+	root, exchange := &f.trees[0].Spans[0], &f.trees[0].Spans[1]
+	wantAttrs(t, attributeMap(root.Attributes()), map[string]string{
+		"tls.resumed": "", "tls.alert.side": "", "tls.alert.code": "", "error.type": "", "tls.hello_retry_request": "",
+		"tls.ech.offered": "", "tls.groups.offered": "", "crypto.pqc.downgraded": "", "crypto.weak": "",
+		"crypto.emitted.tls::resumed": "1",
+	})
+	wantAttrs(t, attributeMap(exchange.Attributes()), map[string]string{
+		"tls.key_exchange.negotiated": "false", "tls.dh.prime_bits": "", "crypto.weak": "",
+	})
+	if got := root.Status.Description; got != "" {
+		t.Errorf("the status is %q", got)
+	}
+	if st := f.m.Stats(); st.ReservedKeys != 1 {
+		t.Errorf("%d reserved keys, want 1", st.ReservedKeys)
+	}
+	_, stats := mapAll(t, append(wireHandshake(0x11ec), onWire(event.ContextEnd, wireRoot, 0))...)
+	if stats.ReservedKeys != 0 {
+		t.Errorf("%d reserved keys from the wire, want none", stats.ReservedKeys)
+	}
+}
+
 func TestReservedKeysKeepTheirValues(t *testing.T) {
 	f := newFeed(t, Config{})
 	f.Open(hs, none, name("tls::handshake"), s("service.name", "nginx"), s("crypto::pqc.status", "hybrid"),

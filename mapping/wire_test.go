@@ -129,6 +129,55 @@ func TestWireResumption(t *testing.T) {
 	})
 }
 
+// A key from elsewhere is no resumption, nor a classical key exchange; a library's probes do not change that.
+func TestWireWithExternalKey(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		version, suite uint64
+		events         []event.Event
+		status         string
+	}{
+		"TLS 1.3": {0x0304, 0x1301, []event.Event{onWire(event.Data, wireRoot, 0, word("tls::resumed", 0))}, ""},
+		"TLS 1.3 with key exchange": {0x0304, 0x1301, []event.Event{
+			onWire(event.NewContext, wireGroup, wireRoot, str("name", "tls::key_exchange"), word("tls::group", 23), word("tls::negotiated", 1)),
+			onWire(event.Data, wireRoot, 0, word("tls::resumed", 0)),
+		}, "classical"},
+		"TLS 1.2": {0x0303, 0x00a8, []event.Event{
+			onWire(event.NewContext, wireGroup, wireRoot, str("name", "tls::key_exchange"), word("tls::negotiated", 1)),
+		}, ""},
+		"TLS 1.2 with static RSA": {0x0303, 0x00ac, []event.Event{
+			onWire(event.NewContext, wireGroup, wireRoot, str("name", "tls::key_exchange"), word("tls::negotiated", 1)),
+		}, "classical"},
+		"TLS 1.2 with key exchange": {0x0303, 0xd001, []event.Event{
+			onWire(event.NewContext, wireGroup, wireRoot, str("name", "tls::key_exchange"), word("tls::negotiated", 1)),
+		}, "classical"},
+		"TLS 1.2, anonymous": {0x0303, 0xc018, []event.Event{
+			onWire(event.NewContext, wireGroup, wireRoot, str("name", "tls::key_exchange"), word("tls::group", 23), word("tls::negotiated", 1)),
+		}, "classical"},
+	} {
+		library := func(kind event.Kind, pairs ...event.Pair) event.Event {
+			return event.Event{Kind: kind, PID: 1, TID: 1, Context: 10, Parent: event.NoParent, Pairs: pairs}
+		}
+		hello := []event.Event{
+			onWire(event.NewContext, wireRoot, event.NoParent, str("name", "tls::handshake"), str("tls::role", "client")),
+			onWire(event.Data, wireRoot, 0, word("tls::protocol_version", c.version), word("tls::ciphersuite", c.suite)),
+		}
+		for how, events := range map[string][]event.Event{
+			"alone": concat(hello, c.events),
+			"with a library": concat(
+				[]event.Event{library(event.NewContext, str("name", "tls::handshake_client"))}, hello, c.events, []event.Event{library(event.Data, word("tls::protocol_version", c.version))},
+			),
+		} {
+			trees, _ := mapAll(t, append(events, onWire(event.ContextEnd, wireRoot, 0))...)
+			t.Log(what, how)
+			checkRoot(t, &trees[0], map[string]string{
+				"tls.resumed": "", "crypto.pqc.key_exchange.status": c.status,
+				"crypto.source": map[string]string{"alone": "wire", "with a library": "probe+wire"}[how],
+			})
+		}
+	}
+}
+
 func TestWireFailure(t *testing.T) {
 	t.Parallel()
 	trees, _ := mapAll(

@@ -17,7 +17,7 @@ func (t *Tracker) handUp(tr *tree, part bool, reason shape.EndReason) {
 		f.Link = tr.settleDoubt()
 	}
 	tr.events = 0
-	f.Shape.Head = shape.Head{End: reason, Pieces: tr.pieces.joined, Signed: tr.thread.process.Signed, Wire: tr.wire}
+	f.Shape.Head = shape.Head{End: reason, Pieces: tr.pieces.joined, Wire: tr.wire}
 	if tr.pieces.joined > 0 {
 		f.Shape.Head.Join = tr.pieces.method
 	}

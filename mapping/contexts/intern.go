@@ -36,6 +36,15 @@ type interner struct {
 type eventKey struct {
 	schema.Key
 	excluded bool
+	onWire   *schema.Key // what it is if package wire emits it, nil if that makes no difference
+}
+
+// of returns the key as it is meant by who emitted the event.
+func (k *eventKey) of(ev *event.Event) *schema.Key {
+	if k.onWire != nil && fromWire(ev) {
+		return k.onWire
+	}
+	return &k.Key
 }
 
 const recent = 256
@@ -66,8 +75,14 @@ func (in *interner) key(b []byte) *eventKey {
 		return in.key([]byte(emitted)) // a program that emits the escapes gets the same key
 	}
 	k := &eventKey{Key: schema.NewKey(emitted), excluded: in.excluded(emitted)}
+	if onWire, ok := schema.NewWireKey(emitted); ok {
+		k.onWire = &onWire
+	}
 	if len(in.keys) < maxKeys {
 		k.Interned = true
+		if k.onWire != nil {
+			k.onWire.Interned = true
+		}
 		in.keys[emitted] = k
 	}
 	return k

@@ -35,9 +35,10 @@ func (t *Tracker) addPairs(innermost *context, ev *event.Event) {
 			t.stats.Excluded++
 			continue
 		}
-		c := keyOwner(innermost, &k.Key)
+		key := k.of(ev)
+		c := keyOwner(innermost, key)
 		c.last = ev.Time
-		t.open.put(c, t.interner.datum(&k.Key, pair))
+		t.open.put(c, t.interner.datum(key, pair))
 	}
 }
 

@@ -19,9 +19,6 @@ type Process struct {
 	Trust        shape.ProcessTrust
 	TrustExpires uint64
 
-	// Signed has the sides on which a TLS handshake of the process had a signature. Config.Finished sets it.
-	Signed shape.Sides
-
 	threads      map[uint32]*thread
 	sweepAt      int     // number of threads at which those without contexts are removed
 	newestThread *thread // the one of threads whose event came last; nil if unknown

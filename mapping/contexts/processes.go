@@ -16,7 +16,7 @@ func (t *Tracker) startProcess(ev *event.Event) {
 	program, o := t.cfg.Identify(ev.PID, ev.Process), t.shares.owner(ev.PID, ev.Process)
 	if p.Program != program || p.owner != o {
 		t.finishAll(p, shape.EndExit)
-		p.Program, p.Signed = program, 0
+		p.Program = program
 	}
 	p.Record = ev.Process // not before: the trees that ended are of who it was
 	p.TrustExpires = 0

@@ -128,7 +128,7 @@ func (s *summary) appendTo(attrs []attribute.KeyValue, c *context) []attribute.K
 	case s.made.Key != nil:
 		attrs = appendDatum(attrs, &s.made)
 	}
-	if s.isResumption(c) {
+	if c.isResumption() {
 		attrs = append(attrs, schema.AttrTLSResumed.Bool(true))
 	}
 	return attrs
@@ -170,7 +170,7 @@ func appendDatum(attrs []attribute.KeyValue, d *shape.Datum) []attribute.KeyValu
 	case schema.KeyTLSExtendedMasterSecret:
 		return append(attrs, schema.AttrTLSExtendedMasterSecret.Bool(d.Word != 0))
 	case schema.KeyTLSKeyExchangeAlgorithm:
-		name, _, _ := registry.TLSKeyExchangeAlgorithm(d.Word)
+		name, _ := registry.TLSKeyExchangeAlgorithm(d.Word)
 		return append(attrs, schema.AttrTLSKeyExchangeAlgorithm.String(name))
 	case schema.KeyTLSNegotiated, schema.KeyTLSResumed, schema.KeyTLSUnanswered:
 		return attrs // the judgement has them

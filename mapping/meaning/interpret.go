@@ -99,7 +99,6 @@ func (m *Meaning) keep(i, n int, c *context) {
 // addSpan adds the span of context i.
 func (in *Interpreter) addSpan(m *Meaning, head *shape.Head, i int, c *context) {
 	start := len(m.Attributes)
-	c.resumable = head.Signed&c.side() != 0
 	attrs := c.appendAttributes(m.Attributes, head)
 	if in.rules.Library != nil && (c.parent == nil || c.parent.File != c.File) {
 		attrs = append(attrs, in.rules.Library(c.File)...)
@@ -143,9 +142,6 @@ func (in *Interpreter) addSpan(m *Meaning, head *shape.Head, i int, c *context) 
 	span.AttributesEnd = len(attrs)
 	m.Spans, m.Attributes = append(m.Spans, span), attrs
 	m.Reserved += c.reserved
-	if c.class() == schema.ClassTLSHandshake && c.judgement.summary.signed {
-		m.Signed |= c.side()
-	}
 	m.Weak = m.Weak || len(c.judgement.weak) > 0
 	m.Downgraded = m.Downgraded || c.judgement.summary != nil && c.judgement.summary.downgraded
 	m.Failed = m.Failed || span.Status.Code == codes.Error

@@ -66,7 +66,7 @@ func (c *context) judgeAlone(known *publicKeys) (status registry.Status, weak []
 			weak = []string{registry.WeakDHBelow2048}
 		}
 		if id, ok := c.word(schema.KeyTLSKeyExchangeAlgorithm); ok {
-			_, status, _ = registry.TLSKeyExchangeAlgorithm(id)
+			_, status = registry.TLSKeyExchangeAlgorithm(id)
 			return status, weak
 		}
 	case schema.ClassTLSSignature:

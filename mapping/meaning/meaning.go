@@ -12,7 +12,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/crau-otel/crau-otel/mapping/registry"
-	"github.com/crau-otel/crau-otel/mapping/shape"
 )
 
 // Meaning is what a shape amounts to. It is read only.
@@ -23,8 +22,6 @@ type Meaning struct {
 	// Downgraded and Weak report whether any span says so, Failed whether the status of any is an error, and Violates
 	// whether any violates the policy.
 	Downgraded, Weak, Failed, Violates bool
-	// Signed has the sides on which the tree has a TLS handshake with a signature.
-	Signed shape.Sides
 	// Reserved is how many pairs have attributes with reserved names: see [schema.ReservedAttribute].
 	Reserved int
 	// Carry has, for each context of the shape that stays open, what the next part's shape is to carry; nil if all end.

@@ -8,7 +8,6 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/registry"
 	"github.com/crau-otel/crau-otel/mapping/schema"
 	"github.com/crau-otel/crau-otel/mapping/shape"
-	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
 // summary sums up a handshake, or a root that is not a handshake.
@@ -21,9 +20,7 @@ type summary struct {
 	offered        []string        // names of the groups a client made shares for
 	offeredSafe    bool            // one of these withstands a quantum computer
 	exchanged      bool            // some operation belongs to the negotiated key exchange
-	agreed         bool            // a TLS 1.3 key exchange made a secret
 	signed         bool            // a signature was made or verified
-	psk            bool            // a pre-shared key was reported
 	verified       shape.Datum     // scheme of the peer's signature
 	made           shape.Datum     // scheme of the program's own signature
 	weak           []string
@@ -102,12 +99,8 @@ func (c *context) isPart() bool { return c.above != nil && c.above.class() == sc
 func (s *summary) addKeyExchange(c, of *context) {
 	j := &c.judgement
 	group := c.get(schema.KeyTLSGroup)
-	if id, ok := c.word(schema.KeyTLSKeyExchangeAlgorithm); ok {
-		_, _, psk := registry.TLSKeyExchangeAlgorithm(id)
-		s.psk = s.psk || psk
-	}
 	if j.agreed {
-		s.exchanged, s.agreed = true, true
+		s.exchanged = true
 		status := j.status
 		if status == registry.NotApplicable {
 			status = j.secrets
@@ -171,7 +164,9 @@ func (s *summary) conclude(c *context) {
 	if s.negotiated != registry.NotApplicable {
 		s.keyExchange = s.negotiated
 	}
-	if version, ok := c.word(schema.KeyTLSProtocolVersion); ok && isBeforeTLS13(version) && (s.exchanged || s.signed) {
+	version, ok := c.word(schema.KeyTLSProtocolVersion)
+	suite, _ := c.word(schema.KeyTLSCipherSuite)
+	if ok && isBeforeTLS13(version) && (s.exchanged || s.signed) && !registry.TLSCipherSuiteIsPSK(suite) {
 		s.keyExchange = registry.Classical
 	}
 	if c.role() != "client" {
@@ -212,27 +207,4 @@ func (s *summary) absorb(inner *summary) {
 	s.authentication = worse(s.authentication, inner.authentication)
 	s.downgraded = s.downgraded || inner.downgraded
 	s.addWeak(inner.weak)
-}
-
-// isResumption reports whether a TLS handshake can only be a resumption. No library reports resumptions, the wire does: they look like
-// full handshakes from which something is missing. Handshakes with an external pre-shared key, and those that lost
-// events, look the same. A process that signed or verified before on the same side is assumed not to use external keys.
-func (s *summary) isResumption(c *context) bool {
-	if resumed, ok := c.word(schema.KeyTLSResumed); ok || c.File == event.Wire {
-		return resumed != 0 // the wire shows it
-	}
-	version, ok := c.word(schema.KeyTLSProtocolVersion)
-	if !ok || s.signed || s.missing != nil || registry.TLSVersion(version).Protocol == "" {
-		return false
-	}
-	if !isBeforeTLS13(version) {
-		return c.resumable && (!s.exchanged || s.agreed)
-	}
-	if s.exchanged || s.psk {
-		return false
-	}
-	if id, ok := c.word(schema.KeyTLSCipherSuite); ok {
-		return registry.TLSCipherSuiteSigns(id)
-	}
-	return c.resumable
 }

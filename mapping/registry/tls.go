@@ -151,12 +151,11 @@ func TLSCipherSuite(id uint64) Suite {
 	return Suite{Name: unknownName(id)}
 }
 
-// TLSCipherSuiteSigns reports whether a full handshake with a cipher suite has a signature of the server. It is false
-// for those of TLS 1.3, whose names do not say.
-func TLSCipherSuiteSigns(id uint64) bool {
+// TLSCipherSuiteIsPSK reports whether a pre-shared key alone makes the secret of a cipher suite of TLS 1.2 or older: no
+// public key operation takes part.
+func TLSCipherSuiteIsPSK(id uint64) bool {
 	s := suites.find(id)
-	return s != nil && slices.ContainsFunc([]string{"DHE_RSA", "DHE_DSS", "ECDHE_RSA", "ECDHE_ECDSA"},
-		func(keyExchange string) bool { return strings.HasPrefix(s.Name, "TLS_"+keyExchange+"_") })
+	return s != nil && strings.HasPrefix(s.Name, "TLS_PSK_WITH_")
 }
 
 // Version is a protocol version as the wire has it.
@@ -192,22 +191,21 @@ func TLSVersion(id uint64) Version {
 type keyExchangeAlgorithm struct {
 	name   string
 	status Status
-	psk    bool
 }
 
 var keyExchangeAlgorithms = newTable(map[uint16]keyExchangeAlgorithm{
-	0: {"ECDHE", Classical, false},
-	1: {"DHE", Classical, false},
-	2: {"PSK", NotApplicable, true},
-	3: {"ECDHE-PSK", Classical, true},
-	4: {"DHE-PSK", Classical, true},
+	0: {"ECDHE", Classical},
+	1: {"DHE", Classical},
+	2: {"PSK", NotApplicable},
+	3: {"ECDHE-PSK", Classical},
+	4: {"DHE-PSK", Classical},
 })
 
-// TLSKeyExchangeAlgorithm returns what a value of the old key tls::key_exchange_algorithm says, and whether a pre-shared
-// key takes part. A pre-shared key alone has no public key operation: [NotApplicable].
-func TLSKeyExchangeAlgorithm(id uint64) (name string, status Status, psk bool) {
+// TLSKeyExchangeAlgorithm returns what a value of the old key tls::key_exchange_algorithm says. A pre-shared key alone has
+// no public key operation: [NotApplicable].
+func TLSKeyExchangeAlgorithm(id uint64) (name string, status Status) {
 	if k := keyExchangeAlgorithms.find(id); k != nil {
-		return k.name, k.status, k.psk
+		return k.name, k.status
 	}
-	return unknownName(id), Unknown, false
+	return unknownName(id), Unknown
 }

@@ -162,18 +162,16 @@ func TestTLSKeyExchangeAlgorithm(t *testing.T) {
 	for id, want := range map[uint64]struct {
 		name   string
 		status registry.Status
-		psk    bool
 	}{
-		0: {"ECDHE", registry.Classical, false},
-		1: {"DHE", registry.Classical, false},
-		2: {"PSK", registry.NotApplicable, true},
-		3: {"ECDHE-PSK", registry.Classical, true},
-		4: {"DHE-PSK", registry.Classical, true},
-		5: {"unknown (0x0005)", registry.Unknown, false},
+		0: {"ECDHE", registry.Classical},
+		1: {"DHE", registry.Classical},
+		2: {"PSK", registry.NotApplicable},
+		3: {"ECDHE-PSK", registry.Classical},
+		4: {"DHE-PSK", registry.Classical},
+		5: {"unknown (0x0005)", registry.Unknown},
 	} {
-		name, status, psk := registry.TLSKeyExchangeAlgorithm(id)
-		if name != want.name || status != want.status || psk != want.psk {
-			t.Errorf("TLSKeyExchangeAlgorithm(%d) = %q, %v, %v, want %+v", id, name, status, psk, want)
+		if name, status := registry.TLSKeyExchangeAlgorithm(id); name != want.name || status != want.status {
+			t.Errorf("TLSKeyExchangeAlgorithm(%d) = %q, %v, want %+v", id, name, status, want)
 		}
 	}
 }

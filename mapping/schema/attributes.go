@@ -54,9 +54,8 @@ var (
 	AttrTLSExtendedMasterSecret = define("tls.extended_master_secret", "boolean", "true", "tls::handshake",
 		"Whether TLS 1.2 uses the extended master secret (RFC 7627).", ours)
 	AttrTLSResumed = define(semconv.TLSResumedKey, "boolean", "true", "tls::handshake",
-		"The handshake must be a resumption: its version was reported, but no signature and no verified certificate; and the "+
-			"cipher suite is one with signatures, or an earlier handshake of the process on this side had one. Absent where an "+
-			"external pre-shared key would look the same.",
+		"The handshake takes up an earlier session, as the connection shows. Absent where only a library's probes report the "+
+			"handshake: an external pre-shared key looks the same to them.",
 		convention)
 	AttrTLSCurve = define(semconv.TLSCurveKey, "string", "x25519", "tls::key_exchange, tls::handshake",
 		"The elliptic curve, if the group is one and nothing else. On a handshake, of the negotiated group.", convention)

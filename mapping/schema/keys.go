@@ -98,7 +98,7 @@ type Key struct {
 	owners    Set  // the contexts that list the key
 }
 
-// NewKey returns the key with an emitted name, which must be valid UTF-8.
+// NewKey returns the key that programs emit with a name, which must be valid UTF-8.
 func NewKey(emitted string) Key {
 	k := Key{
 		Emitted:   emitted,
@@ -106,10 +106,23 @@ func NewKey(emitted string) Key {
 		ID:        keyIDs[emitted],
 		owners:    keyOwners[emitted],
 	}
-	if k.owners == 0 && isReserved(emitted, k.Attribute) {
-		k.Attribute, k.Reserved = ReservedAttribute(emitted), true
+	if k.owners == 0 {
+		k.ID = KeyOther // or package wire's
+		if isReserved(emitted, k.Attribute) {
+			k.Attribute, k.Reserved = ReservedAttribute(emitted), true
+		}
 	}
 	return k
+}
+
+// NewWireKey returns the key that package wire emits with a name, if only package wire does: no context lists it, so that
+// it means nothing if a program emits it.
+func NewWireKey(emitted string) (k Key, ok bool) {
+	id := keyIDs[emitted]
+	if id == KeyOther || keyOwners[emitted] != 0 {
+		return Key{}, false
+	}
+	return Key{Emitted: emitted, Attribute: strings.ReplaceAll(emitted, "::", "."), ID: id}, true
 }
 
 // ReservedAttribute returns the attribute of a key that must not become the attribute of its own name. It keeps the
@@ -166,7 +179,7 @@ func (k *Key) Interpreted() bool {
 // Same reports whether two keys are one: keys that are not interned exist more than once, and one key has two names.
 func (k *Key) Same(other *Key) bool {
 	return k == other || k.ID == KeyTLSExtendedMasterSecret && other.ID == k.ID ||
-		!k.Interned && k.Emitted == other.Emitted
+		!k.Interned && k.Emitted == other.Emitted && k.ID == other.ID
 }
 
 // keyOwners has, by key, the contexts that list it.

@@ -26,7 +26,6 @@ type Head struct {
 	End        EndReason
 	Pieces     int // pieces that were joined to the handshake besides the first
 	Join       JoinMethod
-	Signed     Sides      // sides on which an earlier TLS handshake of the process had a signature
 	Wire       JoinMethod // how what the wire shows was joined to what a library reports; JoinNone: it was not
 }
 
@@ -42,15 +41,6 @@ const (
 	TrustUser        ProcessTrust = "user"         // of a user, who can make any program of theirs report anything
 	TrustForeignCode ProcessTrust = "foreign_code" // runs as root or for a service, and executed a file that others can write, or one of another mount namespace
 	TrustUnknown     ProcessTrust = "unknown"      // could not be examined: it had ended, it was one of too many, or the agent may not read its maps
-)
-
-// Sides is a set of roles in a handshake.
-type Sides uint8
-
-// The roles.
-const (
-	SideClient Sides = 1 << iota
-	SideServer
 )
 
 // Trait is one context, apart from its data.

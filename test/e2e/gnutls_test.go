@@ -249,17 +249,18 @@ func TestGnuTLSPostQuantumCertificate(t *testing.T) {
 	}
 }
 
+// Without a connection to look at, nothing says that a handshake is a resumption, which has no signature.
 func TestGnuTLSResumption(t *testing.T) {
 	roots := handshakes(t, "--count", "2", "--resume")
-	resumed := 0
+	unsigned := 0
 	for _, r := range roots {
-		if r.Attributes["tls.resumed"] == true {
-			resumed++
-			want(t, r, map[string]any{"crypto.pqc.authentication.status": nil})
+		want(t, r, map[string]any{"tls.resumed": nil})
+		if r.Attributes["crypto.pqc.authentication.status"] == nil {
+			unsigned++
 		}
 	}
-	if len(roots) != 8 || resumed != 4 {
-		t.Errorf("%d handshakes, %d of them resumed; want 8 and 4", len(roots), resumed)
+	if len(roots) != 8 || unsigned != 4 {
+		t.Errorf("%d handshakes, %d of them without a signature; want 8 and 4", len(roots), unsigned)
 	}
 }
 

@@ -92,6 +92,29 @@ func TestWireKindsOfHandshakes(t *testing.T) {
 			client:    opensslClient(false, "ticket", "-groups", "X25519:P-256", "-sess_in", "SESSION"),
 			handshake: "1.2 TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 [x25519 secp256r1] resumed",
 		},
+		{
+			name: "TLS 1.2 resumed by the session's number", server: opensslServer(false, "-www", "-tls1_2", "-no_ticket"),
+			before:    opensslClient(false, "number", "-groups", "X25519:P-256", "-sess_out", "SESSION"),
+			client:    opensslClient(false, "number", "-groups", "X25519:P-256", "-sess_in", "SESSION"),
+			handshake: "1.2 TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 [x25519 secp256r1] resumed",
+		},
+		{ // looks like a resumption to the program that makes it
+			name: "TLS 1.3 with a key from elsewhere", server: opensslServer(false, "-www", "-psk", "0a0b0c0d"),
+			client:    opensslClient(false, "", "-groups", "X25519", "-psk", "0a0b0c0d", "-ciphersuites", "TLS_AES_128_GCM_SHA256"),
+			handshake: "1.3 TLS_AES_128_GCM_SHA256 x25519 [x25519] classical",
+		},
+		{ // without any public key operation
+			name:      "TLS 1.2 with a key from elsewhere",
+			server:    opensslServer(false, "-www", "-tls1_2", "-psk", "0a0b0c0d", "-cipher", "PSK-AES128-GCM-SHA256"),
+			client:    opensslClient(false, "", "-groups", "X25519", "-psk", "0a0b0c0d", "-tls1_2", "-cipher", "PSK-AES128-GCM-SHA256"),
+			handshake: "1.2 TLS_PSK_WITH_AES_128_GCM_SHA256",
+		},
+		{
+			name:      "TLS 1.2, anonymous",
+			server:    opensslServer(false, "-www", "-tls1_2", "-cipher", "aNULL:@SECLEVEL=0"),
+			client:    opensslClient(false, "", "-groups", "X25519", "-tls1_2", "-cipher", "AECDH-AES256-SHA:@SECLEVEL=0"),
+			handshake: "1.2 TLS_ECDH_anon_WITH_AES_256_CBC_SHA x25519 [x25519] classical",
+		},
 		{ // the second handshake is encrypted
 			name: "renegotiation", server: opensslServer(false, "-rev", "-tls1_2", "-client_renegotiation"),
 			client: func(s *stage, port string) *exec.Cmd {

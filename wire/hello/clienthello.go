@@ -11,12 +11,19 @@ type ClientHello struct {
 	Groups    []uint16 // IANA's TLS Supported Groups registry
 	Shares    []uint16 // groups for which the client sent a key share
 	Schemes   []uint16 // IANA's TLS SignatureScheme registry
-	PSK       bool     // offers to take up a session, or another key known to both sides (TLS 1.3)
+	PSKs      []PSK    // keys known to both sides that the client offers to use (TLS 1.3)
 	Ticket    bool     // offers to take up a session by a ticket (TLS 1.2)
 	EarlyData bool     // sends data along with the hello
 	ECH       bool     // Encrypted ClientHello, or GREASE for it: this is the outer one
 
 	sessionID []byte
+}
+
+// PSK is an offer to use a key that both sides know: RFC 8446, 4.2.11.
+type PSK struct {
+	// Session is whether the key is that of an earlier session. The age of a ticket is sent with a random number added; that
+	// of a key from elsewhere is 0.
+	Session bool
 }
 
 // Extensions (IANA's TLS ExtensionType Values registry).
@@ -101,7 +108,9 @@ func (h *ClientHello) extension(typ uint16, data cryptobyte.String) (ok bool) {
 	case extSessionTicket:
 		h.Ticket = !data.Empty()
 	case extPreSharedKey:
-		h.PSK = true
+		if data.ReadUint16LengthPrefixed(&list) {
+			h.PSKs = psks(list)
+		}
 	case extEarlyData:
 		h.EarlyData = true
 	case extEncryptedClientHello:

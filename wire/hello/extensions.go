@@ -23,6 +23,19 @@ func eachExtension(s cryptobyte.String, read func(typ uint16, data cryptobyte.St
 	return true
 }
 
+// psks reads the identities of keys that both sides know. Those behind a malformed one are left out.
+func psks(list cryptobyte.String) (offered []PSK) {
+	for !list.Empty() {
+		var identity cryptobyte.String
+		var age uint32
+		if !list.ReadUint16LengthPrefixed(&identity) || !list.ReadUint32(&age) {
+			break
+		}
+		offered = append(offered, PSK{Session: age != 0})
+	}
+	return offered
+}
+
 func without(ids []uint16, leave ...uint16) []uint16 {
 	kept := ids[:0]
 	for _, id := range ids {

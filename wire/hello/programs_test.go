@@ -92,7 +92,7 @@ var programs = []struct {
 		ProtocolTLS,
 		func(t *testing.T, c *Conn) {
 			h := c.TLS.ClientHello
-			if c.TLS.ServerHello.Version != 0x0304 || len(h.Shares) != 2 || !slices.Contains(h.Groups, 23) || h.ECH || h.PSK {
+			if c.TLS.ServerHello.Version != 0x0304 || len(h.Shares) != 2 || !slices.Contains(h.Groups, 23) || h.ECH || h.PSKs != nil {
 				t.Errorf("client hello %+v, server hello %+v", h, c.TLS.ServerHello)
 			}
 		},
@@ -105,6 +105,49 @@ var programs = []struct {
 		func(t *testing.T, c *Conn) {
 			if kx := c.TLS.KeyExchange; c.TLS.ServerHello.Version != 0x0303 || kx == nil || kx.Group == 0 || kx.Scheme == 0 {
 				t.Errorf("server hello %+v, key exchange %+v", c.TLS.ServerHello, kx)
+			}
+		},
+	},
+	{
+		"openssl-psk-tls13",
+		[]string{"openssl", "s_server", "-accept", "PORT", "-nocert", "-psk", "0a0b0c0d", "-naccept", "1", "-www"},
+		[]string{"openssl", "s_client", "-connect", "127.0.0.1:PORT", "-psk", "0a0b0c0d", "-tls1_3"},
+		ProtocolTLS,
+		func(t *testing.T, c *Conn) {
+			h := c.TLS.ServerHello
+			if h.Version != 0x0304 || !h.PSK || !h.HasGroup || c.TLS.Resumed || !slices.Equal(c.TLS.ClientHello.PSKs, []PSK{{}}) {
+				t.Errorf("client hello %+v, server hello %+v, resumed %t", c.TLS.ClientHello, h, c.TLS.Resumed)
+			}
+		},
+	},
+	{
+		"gnutls-psk-tls13",
+		[]string{"openssl", "s_server", "-accept", "PORT", "-nocert", "-psk", "0a0b0c0d", "-naccept", "1", "-www"},
+		[]string{
+			"gnutls-cli", "--priority", "NORMAL:-VERS-ALL:+VERS-TLS1.3:+PSK:+DHE-PSK:+ECDHE-PSK", "--pskusername", "Client_identity",
+			"--pskkey", "0a0b0c0d", "-p", "PORT", "127.0.0.1",
+		},
+		ProtocolTLS,
+		func(t *testing.T, c *Conn) {
+			h := c.TLS.ServerHello
+			if h.Version != 0x0304 || !h.PSK || c.TLS.Resumed || !slices.Contains(c.TLS.ClientHello.PSKs, PSK{}) {
+				t.Errorf("client hello %+v, server hello %+v, resumed %t", c.TLS.ClientHello, h, c.TLS.Resumed)
+			}
+		},
+	},
+	{
+		"openssl-psk-tls12",
+		[]string{
+			"openssl", "s_server", "-accept", "PORT", "-nocert", "-psk", "0a0b0c0d", "-naccept", "1", "-www", "-tls1_2", "-cipher",
+			"PSK-AES128-GCM-SHA256",
+		},
+		[]string{
+			"openssl", "s_client", "-connect", "127.0.0.1:PORT", "-psk", "0a0b0c0d", "-tls1_2", "-cipher", "PSK-AES128-GCM-SHA256",
+		},
+		ProtocolTLS,
+		func(t *testing.T, c *Conn) {
+			if h := c.TLS.ServerHello; h.Version != 0x0303 || h.Suite != 0x00a8 || c.TLS.Resumed || !c.TLS.ClientKeyExchange {
+				t.Errorf("server hello %+v: %+v", h, c.TLS)
 			}
 		},
 	},

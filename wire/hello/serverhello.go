@@ -15,7 +15,8 @@ type ServerHello struct {
 	Suite                uint16
 	Group                uint16 // TLS 1.3: of the key exchange, or asked for by a HelloRetryRequest
 	HasGroup             bool   // Group is there: not with a key known to both sides alone
-	PSK                  bool   // TLS 1.3: takes up a session, or another key known to both sides
+	PSK                  bool   // TLS 1.3: uses a key known to both sides
+	SelectedPSK          uint16 // TLS 1.3: which of the client's, from 0
 	ExtendedMasterSecret bool   // TLS 1.2: RFC 7627
 }
 
@@ -53,6 +54,7 @@ func (h *ServerHello) extension(typ uint16, data cryptobyte.String) bool {
 		return data.ReadUint16(&h.Group)
 	case extPreSharedKey:
 		h.PSK = true
+		return data.ReadUint16(&h.SelectedPSK)
 	case extExtendedMasterSecret:
 		h.ExtendedMasterSecret = true
 	}

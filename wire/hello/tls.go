@@ -278,7 +278,8 @@ func (c *Conn) serverHello(body []byte) bool {
 	}
 	t.ServerHello = h
 	if h.Version == version13 {
-		t.Resumed = h.PSK
+		offered := t.ClientHello.PSKs
+		t.Resumed = h.PSK && int(h.SelectedPSK) < len(offered) && offered[h.SelectedPSK].Session
 		c.sides[FromServer].sealed = true
 	}
 	return true

@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -245,6 +246,54 @@ func TestGoTLSResumption(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Of the keys that a client offers, the one that the server selects decides whether it is a resumption.
+func TestSelectedKey(t *testing.T) {
+	const external, session = "\x00\x02id\x00\x00\x00\x00", "\x00\x06ticket\x01\x02\x03\x04"
+	for _, test := range []struct {
+		identities, selected string
+		resumed, malformed   bool
+	}{
+		{external, "\x00\x00", false, false},
+		{session, "\x00\x00", true, false},
+		{external + session, "\x00\x00", false, false},
+		{external + session, "\x00\x01", true, false},
+		{session + external, "\x00\x01", false, false},
+		{session, "\x00\x01", false, false}, // the client offered no such key
+		{session, "\xff\xff", false, false},
+		{session + external[:5], "\x00\x01", false, false}, // cut
+		{"", "\x00\x00", false, false},
+		{session, "\x00", false, true},
+		{session, "", false, true},
+	} {
+		list := string([]byte{0, byte(len(test.identities))}) + test.identities
+		client := "\x03\x03" + strings.Repeat("r", 32) + "\x00\x00\x02\x13\x01\x01\x00" +
+			extensions("\x00\x2b", "\x02\x03\x04", "\x00\x29", list)
+		server := "\x03\x03" + strings.Repeat("r", 32) + "\x00\x13\x01\x00" +
+			extensions("\x00\x2b", "\x03\x04", "\x00\x29", test.selected)
+		c := NewConn(ProtocolTLS)
+		c.Add(FromClient, 0, record(messageClientHello, client))
+		state := c.Add(FromServer, 0, record(messageServerHello, server))
+		if c.TLS.Resumed != test.resumed || (state == StateMalformed) != test.malformed {
+			t.Errorf("%q selects %q: resumed %t, state %d", test.identities, test.selected, c.TLS.Resumed, state)
+		}
+	}
+}
+
+// extensions returns a list of types and data as the end of a hello.
+func extensions(pairs ...string) string {
+	var list string
+	for i := 0; i < len(pairs); i += 2 {
+		list += pairs[i] + string([]byte{0, byte(len(pairs[i+1]))}) + pairs[i+1]
+	}
+	return string([]byte{0, byte(len(list))}) + list
+}
+
+// record returns a message in a record of its own.
+func record(typ byte, body string) []byte {
+	message := append([]byte{typ, 0, 0, byte(len(body))}, body...)
+	return append([]byte{recordHandshake, 3, 3, 0, byte(len(message))}, message...)
 }
 
 // TestManyRecords has a ClientHello of 64 KiB in 200 records: more than is looked at.

@@ -7,6 +7,7 @@ package e2e
 import (
 	"bufio"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -324,5 +325,48 @@ func TestGnuTLSServAndCli(t *testing.T) {
 	}
 	if found != 4 {
 		t.Errorf("%d handshakes, want 4; missing %v", found, proof)
+	}
+}
+
+// A server that proves who it is by a certificate or by a key from elsewhere: what has no signature is no resumption.
+func TestGnuTLSExternalKey(t *testing.T) {
+	const script = `set -e
+ip link set lo up
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key -out cert -subj /CN=localhost 2>/dev/null
+echo user:0a0b0c0d >keys
+kx=:+PSK:+DHE-PSK:+ECDHE-PSK
+timeout 60 "$0/gnutls-serv" --quiet --http --port 5556 --priority "NORMAL$kx" --x509certfile cert --x509keyfile key \
+  --pskpasswd keys </dev/null &
+trap 'kill $!; wait $! || true' EXIT
+for _ in $(seq 100); do ! ss -ltn | grep -q :5556 || break; sleep 0.1; done
+for version in 1.3 1.2; do
+  only="NORMAL:-VERS-ALL:+VERS-TLS$version"
+  "$0/gnutls-cli" --insecure --priority "$only" -p 5556 localhost </dev/null
+  "$0/gnutls-cli" --pskusername user --pskkey 0a0b0c0d --priority "$only:-KX-ALL:+ECDHE-PSK" -p 5556 localhost </dev/null
+  "$0/gnutls-cli" --pskusername user --pskkey 0a0b0c0d --priority "$only:-KX-ALL:+PSK" -p 5556 localhost </dev/null
+done
+`
+	a := traceGnuTLS(t)
+	connections := exec.Command("unshare", "--net", "bash", "-c", script, gnutls(t, "bin"))
+	connections.Dir = t.TempDir()
+	if out, err := connections.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	n := a.Stop()
+	n.CheckExact(t, n["hits"])
+	found := make(map[string]int)
+	for _, r := range ownTrees(t, a, "gnutls-cli", "gnutls-serv") {
+		if r.Name != "tls::handshake" {
+			continue
+		}
+		want(t, r, map[string]any{"tls.resumed": nil, "crypto.source": "probe+wire"})
+		found[fmt.Sprint(r.Attributes["tls.protocol.version"], " ", r.Attributes["crypto.pqc.key_exchange.status"], " ",
+			r.Attributes["crypto.pqc.authentication.status"])]++
+	}
+	if expected := map[string]int{
+		"1.3 classical classical": 2, "1.3 classical <nil>": 2, "1.3 <nil> <nil>": 2,
+		"1.2 classical classical": 2, "1.2 classical <nil>": 2, "1.2 <nil> <nil>": 2,
+	}; !maps.Equal(found, expected) {
+		t.Errorf("handshakes by version, key exchange and authentication: %v, want %v", found, expected)
 	}
 }

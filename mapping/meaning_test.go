@@ -284,6 +284,39 @@ func TestResumptionIsNotGuessed(t *testing.T) {
 	}
 }
 
+// A version has a protocol only if it is known, and only then is its key exchange classical whatever is reported about it.
+func TestVersions(t *testing.T) {
+	for id, want := range map[uint64]struct{ protocol, version, keyExchange, weak string }{
+		0x0002:  {"ssl", "2", "classical", `["tls_below_1_2"]`},
+		0x0300:  {"ssl", "3", "classical", `["tls_below_1_2"]`},
+		0x0301:  {"tls", "1.0", "classical", `["tls_below_1_2"]`},
+		0x0302:  {"tls", "1.1", "classical", `["tls_below_1_2"]`},
+		0x0303:  {"tls", "1.2", "classical", ""},
+		0x0304:  {"tls", "1.3", "hybrid", ""},
+		0x0100:  {"dtls", "0.9", "classical", `["tls_below_1_2"]`},
+		0xfeff:  {"dtls", "1.0", "classical", `["tls_below_1_2"]`},
+		0xfefd:  {"dtls", "1.2", "classical", ""},
+		0xfefc:  {"dtls", "1.3", "hybrid", ""},
+		0x0000:  {"", "unknown (0x0000)", "hybrid", ""},
+		0x0001:  {"", "unknown (0x0001)", "hybrid", ""},
+		0x0305:  {"", "unknown (0x0305)", "hybrid", ""},
+		0x0a0a:  {"", "unknown (0x0a0a)", "hybrid", ""}, // GREASE
+		0x7f1c:  {"", "unknown (0x7f1c)", "hybrid", ""}, // a draft of TLS 1.3
+		0xfafa:  {"", "unknown (0xfafa)", "hybrid", ""}, // GREASE
+		0xfefe:  {"", "unknown (0xfefe)", "hybrid", ""}, // was never assigned
+		0x10303: {"", "unknown (0x10303)", "hybrid", ""},
+	} {
+		f := newFeed(t, Config{})
+		f.Open(hs, none, name("tls::handshake"), s("tls::role", "server"), w("tls::protocol_version", id))
+		f.Open(kx, hs, name("tls::key_exchange"), w("tls::group", 0x11ec))
+		f.Open(der, kx, name("pk::encapsulate"), s("pk::algorithm", "ML-KEM-768"))
+		wantAttrs(t, rootAttributes(t, f), map[string]string{
+			"tls.protocol.name": want.protocol, "tls.protocol.version": want.version, "crypto.weak": want.weak,
+			"crypto.pqc.key_exchange.status": want.keyExchange, "tls.protocol.version_id": fmt.Sprint(id),
+		})
+	}
+}
+
 func TestOperationsOfHandshakesHaveTheirProtocol(t *testing.T) {
 	const hybrid, p256 = 0x11ec, 23
 	for _, c := range []struct {

@@ -196,9 +196,10 @@ func (s *summary) noteMissing(c *context, evicted bool) {
 	}
 }
 
-// isBeforeTLS13 reports whether a version is older than TLS 1.3 and DTLS 1.3 (0xfefc; DTLS counts downwards, RFC 9147).
+// isBeforeTLS13 reports whether a version is known to be older than TLS 1.3 and DTLS 1.3.
 func isBeforeTLS13(version uint64) bool {
-	return version < 0x0304 || version>>8 == 0xfe && version > 0xfefc
+	v := registry.TLSVersion(version)
+	return v.Protocol != "" && v.Name != "1.3"
 }
 
 // absorb adds the summary of a handshake inside the tree.

@@ -24,19 +24,31 @@ var modelHolds = map[string]string{
 	"tls::verify_cert_chain": "pk::verify",
 	"pk::encapsulate":        "pk::derive pk::encapsulate",
 	"pk::decapsulate":        "pk::derive pk::decapsulate",
+	"ssh::handshake":         "ssh::key_exchange ssh::client_key ssh::server_key",
+	"ssh::key_exchange":      "pk::generate pk::derive pk::encapsulate pk::decapsulate",
+	"ssh::client_key":        "pk::sign pk::verify",
+	"ssh::server_key":        "pk::sign pk::verify",
 }
 
 // modelKeys says which contexts a key belongs to.
 var modelKeys = map[string]string{
-	"tls::role": "tls::handshake", "tls::protocol_version": "tls::handshake", "tls::group": "tls::key_exchange",
-	"tls::signature_algorithm": "tls::sign tls::verify",
-	"pk::algorithm":            "pk::sign pk::verify pk::encrypt pk::decrypt pk::generate pk::derive pk::encapsulate pk::decapsulate",
+	"tls::role": "tls::handshake", "tls::protocol_version": "tls::handshake", "tls::ciphersuite": "tls::handshake",
+	"tls::group": "tls::key_exchange", "tls::signature_algorithm": "tls::sign tls::verify",
+	"pk::algorithm": "pk::sign pk::verify pk::encrypt pk::decrypt pk::generate pk::derive pk::encapsulate pk::decapsulate",
+	"pk::bits":      "pk::sign pk::verify pk::encrypt pk::decrypt pk::generate pk::derive",
+	"pk::hash":      "pk::sign pk::verify pk::encrypt pk::decrypt",
+	"ssh::role":     "ssh::handshake", "ssh::kex_algorithm": "ssh::key_exchange", "ssh::c2s_cipher": "ssh::key_exchange",
+	"ssh::key_algorithm": "ssh::key_exchange ssh::client_key ssh::server_key",
+	"ssh::rsa_bits":      "ssh::client_key ssh::server_key", "ssh::cert_signature_algorithm": "ssh::client_key ssh::server_key",
 }
 
 func modelHas(list, name string) bool { return slices.Contains(strings.Fields(list), name) }
 
+func isHandshake(name string) bool { return name == "tls::handshake" || name == "ssh::handshake" }
+
 // node is an open context.
 type node struct {
+	number   int // in the order in which contexts came to their trees
 	id       uint64
 	thread   uint32
 	name     string
@@ -70,6 +82,7 @@ type model struct {
 	session  map[uint32]uint64   // that a thread was called for, until a handshake has it
 	idle     uint64
 	finished []*modelTree
+	number   int
 }
 
 func newModel(idle uint64) *model {
@@ -129,11 +142,15 @@ func (m *model) add(ev *event.Event, parent *node, doubt string) *node {
 }
 
 func (m *model) plant(n *node, ev *event.Event) {
+	m.number++
+	n.number = m.number
 	n.tree, n.parent = &modelTree{root: n, pid: ev.PID, last: ev.Time}, nil
 	m.trees = append(m.trees, n.tree)
 }
 
 func (m *model) attach(n, parent *node) {
+	m.number++
+	n.number = m.number
 	n.parent, n.tree = parent, parent.tree
 	n.tree.stale = false
 	parent.children, parent.holds = append(parent.children, n), true
@@ -183,7 +200,7 @@ func (m *model) explicit(ev *event.Event, old *node, name string) (parent *node,
 		return nil, ""
 	}
 	parent = m.find(ev, ev.Parent)
-	if m.isStale(ev, parent) && name != "tls::handshake" {
+	if m.isStale(ev, parent) && !isHandshake(name) {
 		for n := m.newest[ev.TID]; n != nil; n = n.parent {
 			if modelHas(modelHolds[n.name], name) {
 				return n, "inferred"
@@ -296,7 +313,7 @@ func (m *model) pairs(n *node, ev *event.Event) {
 // join makes a handshake that just got its name a piece of its session's, if the library was called for one.
 func (m *model) join(n *node, ev *event.Event) *node {
 	session := m.session[n.thread]
-	if session == 0 || n.name != "tls::handshake" || n.holds {
+	if session == 0 || !isHandshake(n.name) || n.holds {
 		return n
 	}
 	m.session[n.thread] = 0

@@ -12,10 +12,132 @@ import (
 
 // modelStatuses are those of the values that differential_test.go uses.
 var modelStatuses = map[string]string{
-	"29": "classical", "4588": "hybrid", "513": "post_quantum", "30583": "unknown", // groups
-	"1027": "classical", "2309": "post_quantum", "30000": "unknown", // signature schemes
+	"29": "classical", "19": "classical", "4588": "hybrid", "513": "post_quantum", "30583": "unknown", // groups
+	"1027": "classical", "515": "classical", "2309": "post_quantum", "30000": "unknown", // signature schemes
+	"curve25519-sha256": "classical", "diffie-hellman-group1-sha1": "classical", "mlkem768x25519-sha256": "hybrid",
+	"ssh-rsa": "classical", "ssh-ed25519": "classical", "ssh-mldsa-65": "post_quantum",
 	"ECDH": "classical", "RSA": "classical", "ML-KEM-768": "post_quantum", "ML-DSA-65": "post_quantum",
 	"X25519MLKEM768": "hybrid", "made-up": "unknown", "": "",
+}
+
+// modelWeak has what is weak about these values: with this key, in a context of this name.
+var modelWeak = map[string]string{
+	"tls::handshake tls::protocol_version 769": "tls_below_1_2", "tls::handshake tls::ciphersuite 5": "rc4",
+	"tls::key_exchange tls::group 19":        "ec_below_224",
+	"tls::sign tls::signature_algorithm 515": "sha1_signature", "tls::verify tls::signature_algorithm 515": "sha1_signature",
+	"ssh::key_exchange ssh::kex_algorithm diffie-hellman-group1-sha1": "dh_below_2048 sha1_key_exchange",
+	"ssh::key_exchange ssh::c2s_cipher 3des-cbc":                      "3des ssh_cbc",
+	"ssh::key_exchange ssh::key_algorithm ssh-rsa":                    "sha1_signature",
+	"ssh::client_key ssh::key_algorithm ssh-rsa":                      "sha1_signature",
+	"ssh::server_key ssh::key_algorithm ssh-rsa":                      "sha1_signature",
+	"ssh::client_key ssh::cert_signature_algorithm ssh-rsa":           "sha1_signature",
+	"ssh::server_key ssh::cert_signature_algorithm ssh-rsa":           "sha1_signature",
+}
+
+// weak returns the reasons that a context gives itself.
+func (n *node) weak() (reasons []string) {
+	for key, value := range n.keys {
+		reasons = append(reasons, strings.Fields(modelWeak[n.name+" "+key+" "+value])...)
+	}
+	if n.keys["pk::algorithm"] != "" {
+		if strings.HasPrefix(n.name, "pk::") && n.keys["pk::algorithm"] == "RSA" && n.keys["pk::bits"] == "1024" {
+			reasons = append(reasons, "rsa_below_2048")
+		}
+		if (n.name == "pk::sign" || n.name == "pk::verify") && n.keys["pk::hash"] == "SHA1" {
+			reasons = append(reasons, "sha1_signature")
+		}
+	}
+	if key := n.keys["ssh::key_algorithm"]; isSSHKey(n) && n.keys["ssh::rsa_bits"] == "1024" && (key == "ssh-rsa" || key == "") {
+		reasons = append(reasons, "rsa_below_2048")
+	}
+	return reasons
+}
+
+func isSSHKey(n *node) bool { return n.name == "ssh::client_key" || n.name == "ssh::server_key" }
+
+// allWeak returns the reasons of a handshake or root. Key shares that were only offered do not count.
+func (n *node) allWeak() (reasons []string) {
+	for _, c := range n.whole() {
+		if c.name != "tls::key_exchange" || c.negotiated() != nil {
+			reasons = append(reasons, c.weak()...)
+		}
+	}
+	return reasons
+}
+
+// offered returns the groups of the shares that a client made, and whether one of them withstands a quantum computer.
+func (n *node) offered() (groups []string, safe bool) {
+	if n.name != "tls::handshake" || n.keys["tls::role"] != "client" {
+		return nil, false
+	}
+	for _, c := range n.whole() {
+		kx := c.within("tls::key_exchange")
+		if c.name != "pk::generate" || kx == nil || kx.keys["tls::group"] == "" {
+			continue
+		}
+		group := kx.keys["tls::group"]
+		if !slices.Contains(groups, group) {
+			groups = append(groups, group)
+		}
+		status := modelStatuses[group]
+		safe = safe || status == "hybrid" || status == "post_quantum"
+	}
+	return groups, safe
+}
+
+// downgraded reports whether a handshake ended up with less than its client offered.
+func (n *node) downgraded() bool {
+	_, safe := n.offered()
+	return safe && n.keyExchange() == "classical"
+}
+
+// group returns the group of the key exchange that protects a handshake.
+func (n *node) group() (group string) {
+	for _, c := range n.whole() {
+		if c.name == "tls::key_exchange" && c.negotiated() != nil && c.keys["tls::group"] != "" {
+			group = c.keys["tls::group"]
+		}
+	}
+	return group
+}
+
+// operation returns what a context is counted as, "" if it is not counted.
+func (n *node) operation() string {
+	of := n
+	for of.parent != nil && !isHandshake(of.name) {
+		of = of.parent
+	}
+	role := of.keys[strings.Split(of.name, "::")[0]+"::role"]
+	if role != "client" && role != "server" {
+		role = ""
+	}
+	status, _ := n.status()
+	about := ""
+	switch kx := n.within("tls::key_exchange"); {
+	case isHandshake(n.name):
+		status, about = n.keyExchange(), fmt.Sprint(n.keys["tls::protocol_version"], n.downgraded())
+		if n.parent == nil {
+			status = modelWorst(status, n.inside((*node).keyExchange))
+			about = fmt.Sprint(n.keys["tls::protocol_version"], n.downgraded() || n.inside(func(c *node) string {
+				return map[bool]string{true: "classical"}[c.downgraded()]
+			}) != "")
+		}
+	case n.name == "tls::key_exchange" && n.negotiated() == nil, n.name == "pk::generate" && kx != nil && kx.negotiated() == nil,
+		n.name == "tls::verify_cert_chain", n.name == "app::thing", n.name == "":
+		return ""
+	}
+	return strings.Join([]string{n.name, role, status, about}, "|")
+}
+
+// inside returns the worst of the handshakes below n.
+func (n *node) inside(of func(*node) string) (worst string) {
+	for _, c := range n.children {
+		if isHandshake(c.name) {
+			worst = modelWorst(worst, of(c))
+		}
+		worst = modelWorst(worst, c.inside(of))
+	}
+	return worst
 }
 
 // modelWorst returns the status that should worry most.
@@ -29,13 +151,17 @@ func modelWorst(statuses ...string) (worst string) {
 	return worst
 }
 
-// whole returns n and what belongs to it.
-func (n *node) whole() []*node { return append([]*node{n}, n.below()...) }
+// whole returns n and what belongs to it, in the order in which it came.
+func (n *node) whole() []*node {
+	all := append([]*node{n}, n.below()...)
+	slices.SortFunc(all, func(a, b *node) int { return cmp.Compare(a.number, b.number) })
+	return all
+}
 
 // below returns what belongs to n: all below it that is not of another handshake.
 func (n *node) below() (all []*node) {
 	for _, c := range n.children {
-		if c.name != "tls::handshake" {
+		if !isHandshake(c.name) {
 			all = append(append(all, c), c.below()...)
 		}
 	}
@@ -44,7 +170,7 @@ func (n *node) below() (all []*node) {
 
 // within returns the nearest context of that name above n, up to the handshake that n belongs to.
 func (n *node) within(name string) *node {
-	for n.name != "tls::handshake" && n.parent != nil {
+	for !isHandshake(n.name) && n.parent != nil {
 		if n = n.parent; n.name == name {
 			return n
 		}
@@ -66,6 +192,14 @@ func (n *node) own() string {
 		return modelStatuses[n.keys["tls::signature_algorithm"]]
 	case strings.HasPrefix(n.name, "pk::"):
 		return modelStatuses[n.keys["pk::algorithm"]]
+	case n.name == "ssh::key_exchange":
+		return modelStatuses[n.keys["ssh::kex_algorithm"]]
+	case isSSHKey(n):
+		status := modelStatuses[n.keys["ssh::key_algorithm"]]
+		if n.keys["ssh::key_algorithm"] == "" && n.keys["ssh::rsa_bits"] != "" {
+			status = "classical"
+		}
+		return modelWorst(status, modelStatuses[n.keys["ssh::cert_signature_algorithm"]])
 	}
 	return ""
 }
@@ -132,21 +266,24 @@ func (n *node) keyExchange() string {
 					negotiated = status // the last one protects the session
 				}
 			}
+		case c.name == "ssh::key_exchange":
+			status, _ := c.status()
+			direct, happened = modelWorst(direct, status), true
 		case agrees(c), c.name == "pk::encrypt", c.name == "pk::decrypt":
 			happened = true
-			if c.within("tls::key_exchange") == nil && (c.parent == nil || !agrees(c.parent)) {
+			if c.within("tls::key_exchange") == nil && c.within("ssh::key_exchange") == nil && (c.parent == nil || !agrees(c.parent)) {
 				status, _ := c.status()
 				direct = modelWorst(direct, status)
 			}
 		case c.name == "pk::generate":
 			kx := c.within("tls::key_exchange")
 			happened = happened || kx == nil || kx.negotiated() != nil || n.keys["tls::role"] != "client"
-		case strings.HasPrefix(c.name, "pk::"), c.name == "tls::sign", c.name == "tls::verify":
+		case strings.HasPrefix(c.name, "pk::"), c.name == "tls::sign", c.name == "tls::verify", isSSHKey(c):
 			happened = true
 		}
 	}
 	if n.name == "tls::handshake" {
-		if n.keys["tls::protocol_version"] == "771" && happened {
+		if version := n.keys["tls::protocol_version"]; (version == "771" || version == "769") && happened {
 			return "classical" // there was no other before TLS 1.3
 		}
 		if negotiated != "" {
@@ -161,8 +298,10 @@ func (n *node) authentication() (status string) {
 	for _, c := range n.whole() {
 		of, _ := c.status()
 		switch c.name {
-		case "tls::sign", "tls::verify":
+		case "tls::sign", "tls::verify", "ssh::client_key", "ssh::server_key":
 			status = modelWorst(status, of)
+		case "ssh::key_exchange":
+			status = modelWorst(status, modelStatuses[c.keys["ssh::key_algorithm"]])
 		case "pk::sign", "pk::verify":
 			if c == n || c.parent.firstStatus() == "" {
 				status = modelWorst(status, of)
@@ -180,6 +319,14 @@ func (t *modelTree) text() string {
 	}
 	fmt.Fprintf(&b, "%s pieces=%d\n", t.ended, t.pieces)
 	t.root.draw(&b, 1)
+	var counted []string
+	for _, c := range append([]*node{t.root}, t.root.all()...) {
+		if operation := c.operation(); operation != "" {
+			counted = append(counted, operation)
+		}
+	}
+	slices.Sort(counted)
+	fmt.Fprintln(&b, " ", counted)
 	return b.String()
 }
 
@@ -192,28 +339,37 @@ func (n *node) draw(b *strings.Builder, depth int) {
 			fields[key] = "elsewhere"
 		}
 	}
-	if status, part := n.status(); n.name != "tls::handshake" {
+	if status, part := n.status(); !isHandshake(n.name) {
 		fields["status"], fields["part"] = status, part
 	}
+	weak := n.weak()
 	if n.name == "tls::key_exchange" {
 		fields["negotiated"] = fmt.Sprint(n.negotiated() != nil)
 	}
-	if n.parent == nil || n.name == "tls::handshake" {
+	if n.parent == nil || isHandshake(n.name) {
 		fields["key exchange"], fields["authentication"] = n.keyExchange(), n.authentication()
-	}
-	if n.parent == nil { // sums up the handshakes in it
-		var inside func(c *node)
-		inside = func(c *node) {
-			for _, c := range c.children {
-				if c.name == "tls::handshake" {
-					fields["key exchange"] = modelWorst(fields["key exchange"], c.keyExchange())
-					fields["authentication"] = modelWorst(fields["authentication"], c.authentication())
+		downgraded := n.downgraded()
+		weak = n.allWeak()
+		if n.parent == nil { // sums up the handshakes in it
+			fields["key exchange"] = modelWorst(fields["key exchange"], n.inside((*node).keyExchange))
+			fields["authentication"] = modelWorst(fields["authentication"], n.inside((*node).authentication))
+			for _, c := range n.all() {
+				if isHandshake(c.name) {
+					downgraded = downgraded || c.downgraded()
+					weak = append(weak, c.allWeak()...)
 				}
-				inside(c)
 			}
 		}
-		inside(n)
+		if downgraded {
+			fields["downgraded"] = "true"
+		}
 	}
+	if n.name == "tls::handshake" {
+		groups, _ := n.offered()
+		fields["offered"], fields["negotiated group"] = strings.Join(groups, ","), n.group()
+	}
+	slices.Sort(weak)
+	fields["weak"] = strings.Join(slices.Compact(weak), ",")
 	b.WriteString(strings.Repeat("  ", depth) + cmp.Or(n.name, "crypto.context"))
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		if fields[key] != "" {
@@ -224,4 +380,12 @@ func (n *node) draw(b *strings.Builder, depth int) {
 	for _, c := range n.children {
 		c.draw(b, depth+1)
 	}
+}
+
+// all returns all below n.
+func (n *node) all() (all []*node) {
+	for _, c := range n.children {
+		all = append(append(all, c), c.all()...)
+	}
+	return all
 }

@@ -250,3 +250,39 @@ func TestSessionOfAProcessThatExits(t *testing.T) {
 		t.Errorf("%d trees, want 2", len(texts))
 	}
 }
+
+// A handshake that moved to another thread outlasts its own, whose number another one has by then.
+func TestEndOfAMovedHandshakeLeavesThreadsAlone(t *testing.T) {
+	f := newFeed(t, Config{}) // what is idle for 2 s ends
+	on := func(tid uint32) { f.TID = tid }
+	later := func(seconds uint64) {
+		f.Now += seconds * sec
+		f.m.Tick(f.Now)
+	}
+	on(1)
+	f.Data(obj, w("app::n", 1))
+	f.Enter(7)
+	f.Open(hs, none, name("tls::handshake_client"))
+	later(1)
+	on(2)
+	f.Enter(7)
+	f.Open(hs, none, name("tls::handshake_client"))
+	later(1) // nothing is left of the first thread
+	on(1)
+	f.Open(kx, none, name("app::thing"))
+	later(1) // the handshake ends
+	on(3)
+	f.Data(obj, w("app::n", 2))
+	on(1)
+	f.Open(der, kx, name("pk::derive"))
+	wantTrees(t, f.finish(), `
+crypto.context app.n=1 crypto.context.parent=missing
+`, `
+tls::handshake [client] tls.role=client crypto.context.name=tls::handshake_client crypto.handshake.joined=exact crypto.handshake.pieces=2
+`, `
+crypto.context app.n=2 crypto.context.parent=missing
+`, `
+app::thing
+  pk::derive
+`)
+}

@@ -124,9 +124,10 @@ func (p *Process) sweepThreads() {
 	p.sweepAt = 2*len(p.threads) + maxIdleThreads
 }
 
-// forgetIfEmpty removes a thread that has nothing open: the kernel does not report the exit of threads.
+// forgetIfEmpty removes a thread that has nothing open: the kernel does not report the exit of threads. A tree that moved
+// to another thread may outlast its own, and then another one has that id.
 func (th *thread) forgetIfEmpty() {
-	if len(th.open) == 0 {
+	if len(th.open) == 0 && th.process.threads[th.id] == th {
 		delete(th.process.threads, th.id)
 		if th.process.newestThread == th {
 			th.process.newestThread = nil

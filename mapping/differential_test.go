@@ -96,6 +96,16 @@ func (p player) handshake() {
 	id := 10 * p.id()
 	p.Enter(4 + uint64(p.r.IntN(3)))
 	p.Open(id, none, name(p.one("tls::handshake", "tls::handshake_client", "tls::handshake_server")))
+	p.parts(id)
+	if p.r.IntN(2) == 0 { // a handshake inside
+		p.Open(id+100, id+uint64(p.r.IntN(4)), name(p.one("app::thing", "tls::handshake_client")))
+		p.Open(id+200, id+100, name(p.one("tls::handshake", "tls::handshake_client", "tls::handshake_server")))
+		p.parts(id + 200)
+	}
+}
+
+// parts plays what belongs to a handshake.
+func (p player) parts(id uint64) {
 	p.Data(id, w("tls::protocol_version", []uint64{769, 771, 772, 772, 772}[p.r.IntN(5)]))
 	for i := range 1 + uint64(p.r.IntN(3)) {
 		above := id + 1 + i
@@ -105,6 +115,8 @@ func (p player) handshake() {
 			p.Open(above, above, name("tls::key_exchange"), p.group())
 		case 1:
 			above = id
+		case 2:
+			p.Open(above, id, name("tls::key_exchange"))
 		default:
 			p.Open(above, id, name("tls::key_exchange"), p.group())
 		}
@@ -113,7 +125,7 @@ func (p player) handshake() {
 		}
 	}
 	if p.r.IntN(2) == 0 {
-		p.Open(id+6, id, name(p.one("tls::sign", "tls::verify", "pk::sign")), w("tls::signature_algorithm", 515))
+		p.Open(id+6, id, append(p.about(p.one("tls::sign", "tls::verify", "pk::sign")), w("tls::signature_algorithm", 515))...)
 		p.Open(id+7, id+6, p.about(p.one("pk::sign", "pk::verify"))...)
 	}
 }
@@ -162,6 +174,9 @@ func (p player) step() {
 	case n < 15: // likewise, in two events
 		id := p.id()
 		p.Open(id, id)
+		if p.r.IntN(4) == 0 { // something opens before the name is there
+			p.Open(id+50, id, p.about(p.one(playedNames...))...)
+		}
 		p.Data(id, p.about(p.one(append(playedNames, "tls::handshake")...))...)
 	case n < 17: // a link, and perhaps what it is for
 		id, parent := p.id(), p.id()

@@ -222,6 +222,14 @@ func TestNegotiatedKeyExchangeDecides(t *testing.T) {
 			"crypto.pqc.status": "classical", "crypto.pqc.authentication.status": "classical", "crypto.pqc.key_exchange.status": "",
 			"crypto.weak": `["sha1_signature","rsa_below_2048"]`,
 		}},
+		{"a downgraded handshake inside another", func(f *feed) {
+			f.Open(obj, none, name("tls::handshake"))
+			f.Open(hs, obj, name("tls::handshake_client"), w("tls::protocol_version", 0x0304))
+			f.Open(kx, hs, name("tls::key_exchange"), w("tls::group", hybrid))
+			f.Open(gen, kx, name("pk::generate"))
+			f.Open(kx, hs, name("tls::key_exchange"), w("tls::group", p256))
+			f.Open(der, kx, name("pk::derive"))
+		}, map[string]string{"crypto.pqc.key_exchange.status": "classical", "crypto.pqc.downgraded": "true"}},
 		{"a handshake inside an application's context", func(f *feed) {
 			f.Begin(obj, none, name("app::request"))
 			f.Begin(hs, obj, name("tls::handshake_client"), w("tls::protocol_version", 0x0304))

@@ -173,7 +173,9 @@ func (s *summary) conclude(c *context) {
 		s.offered = nil // a server only generates the share that it answers with
 	}
 	s.addOffer(c)
-	s.downgraded = s.offered != nil && s.offeredSafe && s.keyExchange == registry.Classical
+	if s.offered != nil && s.offeredSafe && s.keyExchange == registry.Classical {
+		s.downgraded = true // one inside may have set it
+	}
 }
 
 // noteMissing notes what a handshake lacks of which events were lost, or which was evicted before it was over. In an

@@ -193,6 +193,10 @@ func TestNegotiatedKeyExchangeDecides(t *testing.T) {
 		}, map[string]string{
 			"crypto.pqc.key_exchange.status": "classical", "crypto.pqc.authentication.status": "", "crypto.weak": "",
 		}},
+		{"SSH with the host key that stands for none", func(f *feed) {
+			f.Begin(hs, none, name("ssh::handshake"))
+			f.Begin(kx, hs, name("ssh::key_exchange"), s("ssh::kex_algorithm", "curve25519-sha256"), s("ssh::key_algorithm", "null"))
+		}, map[string]string{"crypto.pqc.key_exchange.status": "classical", "crypto.pqc.authentication.status": ""}},
 		{"SSH with a group of its own", func(f *feed) {
 			f.Begin(hs, none, name("ssh::handshake"))
 			f.Begin(kx, hs, name("ssh::key_exchange"), s("ssh::kex_algorithm", "diffie-hellman-group-exchange-sha256"),

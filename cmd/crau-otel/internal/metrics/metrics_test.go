@@ -21,8 +21,10 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 	"github.com/crau-otel/crau-otel/mapping/contexts"
 	"github.com/crau-otel/crau-otel/mapping/meaning"
+	"github.com/crau-otel/crau-otel/mapping/policy"
 	"github.com/crau-otel/crau-otel/mapping/registry"
 	"github.com/crau-otel/crau-otel/mapping/shape"
+	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
 func TestMain(m *testing.M) {
@@ -191,6 +193,38 @@ func TestOperations(t *testing.T) {
 		"crypto.policy.violations{crypto.policy.rule=own,process.executable.name=nginx} 2",
 		"crypto.policy.violations{crypto.policy.rule=pq-only/key-exchange,process.executable.name=curl} 2",
 		"crypto.policy.violations{crypto.policy.rule=pq-only/key-exchange,process.executable.name=nginx} 1",
+	})
+}
+
+// What OpenSSL reports of TLS 1.2, a derivation alone, is classical and violates, but is no handshake.
+func TestDerivationAlone(t *testing.T) {
+	m := newMeter(t, 100, nil)
+	rules, err := policy.New(policy.Config{Name: "hybrid-ok"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mapper, err := mapping.New(mapping.Config{
+		Rules: mapping.Rules{Policy: rules}, Sink: m.Record, Wall: func(boot uint64) time.Time { return time.Unix(0, int64(boot)) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair := func(key, value string) event.Pair {
+		return event.Pair{Key: []byte(key), Type: event.String, Value: []byte(value)}
+	}
+	mapper.Handle(&event.Event{Kind: event.ProcessStart, PID: 1, TID: 1, Time: 1, Process: event.Process{Executable: "nginx"}})
+	mapper.Handle(&event.Event{
+		Kind: event.NewContext, PID: 1, TID: 1, Time: 2, Context: 7, Parent: 7,
+		Pairs: []event.Pair{pair("name", "pk::derive"), pair("pk::algorithm", "X25519")},
+	})
+	mapper.Flush()
+	var got []string
+	for _, line := range m.series(t, "crypto.") {
+		got = append(got, strings.NewReplacer("crypto.owner.class=root,", "", "crypto.process.trust=unknown,", "").Replace(line))
+	}
+	wantSeries(t, got, []string{
+		"crypto.operations{crypto.algorithm=X25519,crypto.operation=pk::derive,crypto.pqc.status=classical,process.executable.name=nginx} 1",
+		"crypto.policy.violations{crypto.policy.rule=hybrid-ok/key-exchange,process.executable.name=nginx} 1",
 	})
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/meaning"
 	"github.com/crau-otel/crau-otel/mapping/registry"
 	"github.com/crau-otel/crau-otel/mapping/shape"
+	"github.com/crau-otel/crau-otel/test/needs"
 )
 
 // answers are what Prometheus answers to each query of docs/queries.md about the programs of observe, in their order: the
@@ -149,12 +150,7 @@ func TestPromQLAnswers(t *testing.T) {
 	if len(queries) != len(answers) {
 		t.Fatalf("%d queries and %d answers", len(queries), len(answers))
 	}
-	if _, err := exec.LookPath("promtool"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("in CI no test is skipped: %v", err)
-		}
-		t.Skip(err)
-	}
+	promtool := needs.Program(t, "promtool")
 	var test strings.Builder
 	test.WriteString("tests:\n- interval: 1m\n  input_series:\n" + prometheusSeries(t, observe(t)) + "  promql_expr_test:\n")
 	for i, query := range queries {
@@ -169,7 +165,7 @@ func TestPromQLAnswers(t *testing.T) {
 	if err := os.WriteFile(file, []byte(test.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("promtool", "test", "rules", file).CombinedOutput(); err != nil {
+	if out, err := exec.Command(promtool, "test", "rules", file).CombinedOutput(); err != nil {
 		t.Errorf("promtool: %v\n%s", err, out)
 	}
 }

@@ -3,7 +3,7 @@
 #ifndef CRAU_ADMIT_H
 #define CRAU_ADMIT_H
 
-/* A run counts at most so many hits and bytes before it adds them to the shares of the process and its owner. */
+/* How many hits and bytes a run counts itself before it adds them to the shares of the process and its owner. */
 #define UNCOUNTED_HITS 31
 #define UNCOUNTED_BYTES 4096
 
@@ -18,7 +18,7 @@ static __always_inline int over_rate(struct crau_budget *b, __u32 hits, __u64 no
 	return second_limit && b->second_hits > second_limit;
 }
 
-/* A low limit is checked more often. */
+/* The limit is checked more often if it is low. */
 static __always_inline __u32 max_uncounted_hits(void)
 {
 	__u32 limit = second_limit ? second_limit >> 16 : UNCOUNTED_HITS;
@@ -26,7 +26,8 @@ static __always_inline __u32 max_uncounted_hits(void)
 	return limit < UNCOUNTED_HITS ? limit : UNCOUNTED_HITS;
 }
 
-/* Counts the hits and bytes of the process that the run recorded before. It may have ended. */
+/* Adds the hits and bytes that the run counted for the previous process to the process's budget. The process may
+ * have ended. */
 static __always_inline void count_previous(struct run *r, const struct fill *f)
 {
 	__u32 tgid = r->tgid;
@@ -42,7 +43,7 @@ static __always_inline void count_previous(struct run *r, const struct fill *f)
 }
 
 /*
- * Reports whether a process with so many unread bytes, and its owner, have room for one more record. Returns
+ * Reports whether a process and its owner have room for one more record, given how many unread bytes each has. Returns
  * CRAU_STAT_SENT, or the reason not to record it.
  */
 static __always_inline enum crau_stat within_shares(const struct crau_budget *b, __u64 of_process, __u64 of_owner,
@@ -58,8 +59,8 @@ static __always_inline enum crau_stat within_shares(const struct crau_budget *b,
 }
 
 /*
- * Decides on a hit whose process and owner have to be looked up, and counts the earlier hits. Returns like admit. This
- * is a function of its own so that the other hits do not pay for its registers and stack.
+ * Decides on a hit for which the process and its owner must be looked up, and counts the earlier hits. Returns the same
+ * as admit. This is a separate function so that the other hits do not pay for its registers and stack.
  */
 static __noinline int admit_slowly(struct run *r, __u64 id, __u64 now)
 {

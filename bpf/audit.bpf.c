@@ -37,10 +37,10 @@ const enum crau_stat *const unused_stat __attribute__((unused));
 static __always_inline void release_run(struct run *r)
 {
 	barrier();
-	*(volatile __u64 *)&r->taken = 0; /* and sleeps */
+	*(volatile __u64 *)&r->taken = 0; /* also clears sleeps */
 }
 
-/* Reports whether the current task's owner may have the run, which is taken, beside those that it has. */
+/* Reports whether the current task's owner may use the run, which is already taken, in addition to its other runs. */
 static __noinline int may_keep(__u32 index, __u32 tgid)
 {
 	struct crau_budget *b = bpf_map_lookup_elem(&processes, &tgid);
@@ -54,8 +54,8 @@ static __noinline int may_keep(__u32 index, __u32 tgid)
 }
 
 /*
- * Takes a free run of the CPU and returns its index, or CRAU_RUNS if all are in use, or so many by the owner that the
- * others are left to other owners. The first half of the runs is free for all, without the cost of looking.
+ * Takes a free run of the CPU and returns its index. Returns CRAU_RUNS if all runs are in use, or if the owner has so
+ * many that the rest is reserved for other owners. The first half of the runs is free for all, without checking owners.
  */
 static __always_inline __u32 take_run(struct cpu *cpu, __u32 tgid)
 {
@@ -82,7 +82,7 @@ static __noinline int count_unrecorded(__u32 stat)
 	return 0;
 }
 
-/* Ends a run with what became of the hit, whose record has so many bytes. */
+/* Ends a run and counts the outcome of its hit. len is the size of the record. */
 static __always_inline void end_run(struct run *r, enum crau_stat outcome, __u32 len)
 {
 	if (outcome == CRAU_STAT_SENT) {
@@ -96,8 +96,8 @@ static __always_inline void end_run(struct run *r, enum crau_stat outcome, __u32
 }
 
 /*
- * Handles a hit as far as it can be without reading memory of the process. Returns the index of the run whose slot has
- * the rest, or CRAU_RUNS if there is no more to do.
+ * Handles a hit as far as possible without reading memory of the process. Returns the index of the run whose slot holds
+ * the rest of the work, or CRAU_RUNS if there is none.
  */
 static __noinline int begin(void *ctx)
 {
@@ -119,7 +119,7 @@ static __noinline int begin(void *ctx)
 		return CRAU_RUNS;
 	}
 	r = &cpu->runs[index];
-	/* A site's index can be used again while the kernel still detaches the file that had it before. */
+	/* A site's index can be reused while the kernel still detaches its previous file. */
 	if (spec && spec->kind && spec->file == file) {
 		outcome = admit(r, id, now);
 		if (outcome == CRAU_STAT_SENT) {
@@ -142,7 +142,7 @@ static __noinline int begin(void *ctx)
 
 /*
  * Continues a run. Returns whether it has to wait for a page. This is a global function so that the verifier checks it
- * once, and not for every page.
+ * only once, and not for every page.
  */
 __attribute__((noinline)) int proceed(__u32 index)
 {
@@ -178,7 +178,7 @@ static __always_inline void leave(void)
 		bpf_preempt_enable();
 }
 
-/* Waits for the page that a run has to wait for. */
+/* Waits for the page that a run needs. */
 static __noinline int wait(__u32 run)
 {
 	__u32 index = run;
@@ -190,11 +190,11 @@ static __noinline int wait(__u32 run)
 }
 
 /*
- * From Linux 6.13 on, the JIT compiler gives each function of a uprobe program that needs 64 bytes of stack or more a
- * stack of the CPU, in the belief that a program is over before the next one runs on that CPU. A program that waits for
- * a page is not, and neither is one that is preempted: what another one has written to that stack in between are
- * addresses that it uses. So no program waits while such a function is active: only this one and wait() are then, which
- * need less. Around the others it cannot be preempted.
+ * Since Linux 6.13, the JIT compiler gives each function of a uprobe program that needs 64 bytes of stack or more a
+ * stack that belongs to the CPU. It assumes that a program ends before the next one runs on that CPU. That is wrong for
+ * a program that waits for a page or is preempted: it would use addresses that another program has overwritten on that
+ * stack. Therefore no program waits while such a function is active: only this function and wait() are active then, and
+ * they need less stack. While the others run, preemption is disabled.
  */
 SEC("uprobe.multi.s")
 int audit(void *ctx)
@@ -253,7 +253,7 @@ int process_exit(void *ctx __attribute__((unused)))
 	__sync_fetch_and_add(&epoch, 1); /* the process id can be reused, even if the process is not in the map */
 	if (!process && !family_only)
 		return 0;
-	/* The exiting thread is not counted as live any more. */
+	/* The exiting thread no longer counts as live. */
 	if (BPF_CORE_READ(task, signal, live.counter) > 0)
 		return 0;
 	if (family_only)

@@ -15,7 +15,7 @@ enum crau_limit {
 	CRAU_MAX_NAME = 256,	/* bytes of an executable's name, with the NUL */
 	CRAU_MAX_COMM = 16,	/* bytes of a task's name, with the NUL */
 	CRAU_RUNS = 8,		/* runs of the program in progress on one CPU */
-	CRAU_SLEEPING_RUNS = 4,	/* of which may sleep in a page fault */
+	CRAU_SLEEPING_RUNS = 4,	/* runs of these that may sleep in a page fault */
 	CRAU_MAX_SCOPES = 16,	/* scopes that can be included */
 	CRAU_MAX_SCOPE = 16,	/* bytes of a scope that are compared */
 	CRAU_FILLS = 8,		/* the reader is woken when a CRAU_FILLS-th of the ring is in use */
@@ -41,7 +41,7 @@ enum crau_operand_kind {
 	CRAU_CONST,
 	CRAU_REGISTER,
 	CRAU_MEMORY,
-	CRAU_WHOLE_REGISTER,	/* CRAU_REGISTER of 8 bytes without displacement or shift, which is usual: faster */
+	CRAU_WHOLE_REGISTER,	/* CRAU_REGISTER of 8 bytes without displacement or shift, the usual case: faster */
 };
 
 enum crau_pair_type {
@@ -75,7 +75,7 @@ enum crau_stat {
 	CRAU_STAT_PROCESS_LOST,	/* process and exit records for which the ring was full */
 	CRAU_STAT_FAMILY_FULL,	/* descendants of a command that the map family had no room for */
 	CRAU_STATS,
-	/* Of owners only: connections that are TLS or SSH. */
+	/* For owners only: connections that are TLS or SSH. */
 	CRAU_STAT_WIRE_RING_FULL = CRAU_STATS,	/* the ring was full */
 	CRAU_STAT_WIRE_RATE_LIMITED,	/* the owner used up its share of the ring */
 	CRAU_OWNER_STATS,
@@ -93,7 +93,7 @@ struct crau_operand {
 	__s64 value;	/* the constant with all 64 bits, or the displacement */
 	__u8 kind;	/* enum crau_operand_kind */
 	__u8 base;	/* index of a 64-bit word in the saved registers; 0xff: none */
-	__u8 index;	/* likewise */
+	__u8 index;	/* index of a 64-bit word in the saved registers; 0xff: none */
 	__u8 scale;	/* log2 of the factor of the index register */
 	__u8 size;	/* in bytes: 1, 2, 4 or 8 */
 	__u8 is_signed;
@@ -103,7 +103,7 @@ struct crau_operand {
 
 /* A probe site. The attach cookie is its index in the map sites. */
 struct crau_spec {
-	struct crau_operand args[CRAU_MAX_ARGS];	/* those that the probe does not have are the constant 0 */
+	struct crau_operand args[CRAU_MAX_ARGS];	/* arguments that the probe does not have are the constant 0 */
 	__u64 address;	/* virtual address of the site in the file */
 	__u64 strings;	/* virtual address in the file of the strings that user space has a copy of */
 	__u32 strings_len;	/* offsets below this resolve from user space's copy */
@@ -133,8 +133,8 @@ struct crau_record {
 };
 
 /*
- * Data of one word or string, with a key, and a string, of which user space has a copy. It needs less room and time than
- * a crau_record with a crau_pair.
+ * Data that consists of one word or string whose key, and string, are in user space's copy. It needs less room and time
+ * than a crau_record with a crau_pair.
  */
 struct crau_short {
 	__u64 time;	/* times, ids, file, kind and flags as in crau_record */
@@ -173,10 +173,10 @@ struct crau_element {
 #define CRAU_SIZE_WORD ((__u64)-2)
 #define CRAU_SIZE_STRING ((__u64)-1)
 
-/* Use of the ring by an owner or process, see share.h. It is updated without a lock and need not be exact. */
+/* Use of the ring by an owner or process, see share.h. It is updated without a lock and may be inexact. */
 struct crau_share {
 	__u64 boundary;	/* position in the ring at which the later part began */
-	__u64 last;	/* position of the last record, or behind it */
+	__u64 last;	/* position of the last record, or after it */
 	__u64 earlier;	/* bytes */
 	__u64 later;	/* bytes */
 };
@@ -184,15 +184,15 @@ struct crau_share {
 /* An owner of processes, see share.h. */
 struct crau_owner {
 	struct crau_share share;
-	__u64 n[CRAU_OWNER_STATS];	/* by enum crau_stat: what was lost */
+	__u64 n[CRAU_OWNER_STATS];	/* losses, by enum crau_stat */
 };
 
-/* The state of a process that has hit a probe. Threads update it without a lock; only lost has to be exact. */
+/* The state of a process that has hit a probe. Threads update it without a lock; only lost must be exact. */
 struct crau_budget {
 	__u64 lost;	/* hits lost */
 	__u64 owner;	/* see share.h */
 	__u64 since;	/* first hit, CLOCK_BOOTTIME, ns */
-	__u64 second;	/* start of the current interval of about a second, likewise */
+	__u64 second;	/* start of the current interval of about a second, CLOCK_BOOTTIME, ns */
 	__u32 second_hits;
 	__u32 announced;	/* its crau_process record was written */
 	struct crau_share share;

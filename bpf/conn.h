@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* What the programs at sockets keep of a connection, and what they exclude and count. */
+/* The state of a connection at its socket, and the maps and counters of the programs at sockets. */
 #ifndef CRAU_CONN_H
 #define CRAU_CONN_H
 
@@ -9,10 +9,10 @@ struct direction {
 	__u32 next;		/* TLS: sequence number of the next record's header */
 	__u32 prefix_seq;	/* sequence number of prefix[0] */
 	__u8 packets;
-	__u8 early;		/* packets that were sent although they arrived ahead of the first one */
+	__u8 early;		/* packets that were sent to user space although they arrived before the first one */
 	__u8 finished;		/* no more of this direction is needed */
 	__u8 prefix_len;
-	__u8 prefix[8];		/* the start of what may be a ClientHello, from packets that were shorter */
+	__u8 prefix[8];		/* what may be the start of a ClientHello, from packets shorter than that */
 };
 
 struct conn {
@@ -20,8 +20,8 @@ struct conn {
 	__u8 protocol;	/* CRAU_WIRE_TLS or CRAU_WIRE_SSH; 0: not known yet */
 	__u8 sent;	/* user space knows the connection */
 	__u8 seen;	/* data was sent or received */
-	__u8 active;	/* the socket's process connected, rather than accepted */
-	__u8 client;	/* TLS: the ClientHello was sent, rather than received */
+	__u8 active;	/* the socket's process connected; otherwise it accepted */
+	__u8 client;	/* TLS: this side sent the ClientHello */
 	__u8 pad[2];
 	struct direction received;
 	struct direction transmitted;

@@ -5,11 +5,12 @@
 //
 //   - audit.bpf.c is the program that runs at every probe hit. It finds the site by the attach cookie, evaluates the
 //     arguments (operand.h), checks the limits of the process and its owner (admit.h, share.h), reads keys and values
-//     (record.h, pair.h; most hits take the way of short.h) and writes a record to the ring buffer. A process's first
-//     record says who it is (process.h). The maps are in maps.h, and the layouts shared with user space in audit.h.
-//   - wire.bpf.c sends the packets that open TLS and SSH connections. What it keeps of a connection is in conn.h, how it
-//     recognises protocols in hello.h, how it reads and sends a packet in packet.h, and what it shares with user space in
-//     wire.h.
+//     (record.h, pair.h; for most hits short.h) and writes a record to the ring buffer. Before the first record of a
+//     process comes one that identifies it (process.h). The maps are in maps.h, and the layouts shared with user space in
+//     audit.h.
+//   - wire.bpf.c sends the packets that open TLS and SSH connections to user space. The state of a connection is in
+//     conn.h, recognizing protocols in hello.h, reading and sending a packet in packet.h, and the layouts shared with
+//     user space in wire.h.
 //   - execs.bpf.c reports executed programs, and processes whose executable mappings have changed.
 //
 // Package tracer loads the first two, package tracer/execs the third. Nothing else should import this package. The

@@ -9,8 +9,8 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Minimum time between two reports of the same executable, in ns. A build that starts a compiler a thousand times a second
- * need not be examined a thousand times. */
+/* Minimum time between two reports of the same executable, in ns. A build that starts a compiler a thousand times a
+ * second does not need to be examined a thousand times. */
 #define PAUSE (250 * 1000 * 1000ULL)
 
 struct executable {
@@ -34,7 +34,7 @@ struct exec {
 
 const struct exec *const unused_exec __attribute__((unused));
 
-/* struct exec each. */
+/* Records are struct exec. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 64 * 1024);
@@ -68,7 +68,7 @@ int report_exec(void *ctx __attribute__((unused)))
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-/* Of struct mm_struct: mm_lock_seq is a seqcount_t since Linux 6.13 and an int since 6.4. */
+/* Field of struct mm_struct: mm_lock_seq is a seqcount_t since Linux 6.13 and an int since 6.4. */
 struct mm_struct___count {
 	int map_count;
 	struct {
@@ -95,8 +95,8 @@ struct bpf_iter_task_vma {
 
 #define VM_EXEC 0x4UL
 
-/* Of a process with more mappings only the amount of executable memory is compared: the memory map is locked while the
- * mappings are examined. */
+/* For a process with more mappings, only the amount of executable memory is compared, because the memory map is
+ * locked while the mappings are examined. */
 #define MAX_VMAS 8192
 
 extern int bpf_iter_task_vma_new(struct bpf_iter_task_vma *it, struct task_struct *task, __u64 addr) __ksym __weak;
@@ -105,10 +105,10 @@ extern void bpf_iter_task_vma_destroy(struct bpf_iter_task_vma *it) __ksym __wea
 
 /* The executable memory of a process when the iterator last ran. */
 struct code {
-	__u64 start_time;	/* CLOCK_BOOTTIME, ns; tells reused process ids apart */
+	__u64 start_time;	/* CLOCK_BOOTTIME, ns; detects reused process ids */
 	__u64 exec_vm;		/* pages */
 	__u64 changes;		/* changes of the memory map, see map_changes */
-	__u64 hash;		/* of the executable mappings of files; 0 if they were not looked at */
+	__u64 hash;		/* of the executable mappings of files; 0 if they were not examined */
 };
 
 struct {
@@ -118,7 +118,7 @@ struct {
 	__type(value, struct code);
 } seen SEC(".maps");
 
-/* Returns a number that changes whenever the memory map does, 0 on kernels without one. */
+/* Returns a number that changes whenever the memory map does, or 0 on kernels without one. */
 static __u64 map_changes(struct mm_struct___count *mm)
 {
 	struct mm_struct___int *before_6_13 = (struct mm_struct___int *)mm;
@@ -136,8 +136,8 @@ static __u64 mix(__u64 hash, __u64 value)
 	return hash ^ hash >> 29;
 }
 
-/* Returns a hash of the executable mappings of files, 0 if they cannot be looked at now. It does not wait for the lock of
- * the memory map. */
+/* Returns a hash of the executable mappings of files, or 0 if they cannot be examined now. It does not wait for the
+ * lock of the memory map. */
 static __u64 hash_mappings(struct task_struct *task)
 {
 	struct bpf_iter_task_vma it;
@@ -165,9 +165,9 @@ static __u64 hash_mappings(struct task_struct *task)
 	return hash | 1;
 }
 
-/* Writes the ids of the processes whose executable memory changed since the last run, __u32 each. Most changes
- * show in its amount. A module that is replaced by one of equal size shows in the mappings, which are examined only after
- * the memory map has changed, and only since Linux 6.7. */
+/* Writes the ids of the processes whose executable memory changed since the last run, each as __u32. Most changes
+ * change the amount of it. If a module is replaced by one of equal size, only the mappings differ. They are examined
+ * only after the memory map has changed, and only since Linux 6.7. */
 SEC("iter/task")
 int changed_maps(struct bpf_iter__task *ctx)
 {
@@ -179,7 +179,7 @@ int changed_maps(struct bpf_iter__task *ctx)
 
 	if (!task)
 		return 0;
-	/* One thread stands for the process: the first, unless it has ended. */
+	/* One thread represents the process: the first, unless it has ended. */
 	mm = BPF_CORE_READ(task, group_leader, mm);
 	if (mm && task->pid != task->tgid)
 		return 0;
@@ -199,7 +199,7 @@ int changed_maps(struct bpf_iter__task *ctx)
 		now.hash = hash_mappings(task);
 	if (same) {
 		if (!now.hash)
-			return 0; /* asked again the next time */
+			return 0; /* retried the next time */
 		if (before->hash == now.hash) {
 			before->changes = now.changes;
 			return 0;

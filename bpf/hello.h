@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* How the first bytes of protocols look. */
+/* Recognizes protocols by their first bytes. */
 #ifndef CRAU_HELLO_H
 #define CRAU_HELLO_H
 
-/* Whether a byte can stand at that place of a ClientHello: a handshake record of SSL 3.0 or later. */
+/* Whether a byte is valid at position at of a ClientHello: a handshake record of SSL 3.0 or later. */
 static __always_inline int hello_byte(__u32 at, __u8 b)
 {
 	switch (at) {
@@ -19,7 +19,7 @@ static __always_inline int hello_byte(__u32 at, __u8 b)
 	return 1;
 }
 
-/* Takes up the bytes that a ClientHello is recognised by. Returns 1 when they are complete. */
+/* Collects the bytes by which a ClientHello is recognized. Returns 1 when they are complete. */
 static __always_inline int match_hello(struct packet *p, struct direction *d, const __u8 *head)
 {
 	__u32 had = d->prefix_len, at;
@@ -32,7 +32,7 @@ static __always_inline int match_hello(struct packet *p, struct direction *d, co
 		at = had + i;
 		if (at >= CRAU_WIRE_PREFIX)
 			return 1;
-		if (i >= p->len) { /* all of the packet fits, and more is needed */
+		if (i >= p->len) { /* the whole packet matches, and more bytes are needed */
 			if (!had)
 				d->prefix_seq = p->seq;
 			d->prefix_len = at;
@@ -43,7 +43,7 @@ static __always_inline int match_hello(struct packet *p, struct direction *d, co
 			return 0;
 		}
 		barrier_var(at);
-		d->prefix[at & 7] = head[i]; /* Linux 6.1 forgets that at is less */
+		d->prefix[at & 7] = head[i]; /* the mask is for Linux 6.1, whose verifier loses the bound */
 	}
 	return 1;
 }

@@ -20,29 +20,29 @@ const volatile __u32 second_limit = 0;
 /* Set before loading: only the processes in the map family are observed. */
 const volatile __u8 family_only = 0;
 
-/* Set before loading, by a benchmark that measures what shares of owners and processes cost: nobody has one. */
+/* Set before loading, by a benchmark that measures the cost of shares: owners and processes have none. */
 const volatile __u8 no_shares = 0;
 
 /* Set by the reader before it blocks: enum crau_wake. */
 __u32 reader_waits = 0;
 
-/* Incremented when what runs have cached about a process may be stale: after a loss, an exec or an exit. */
+/* Incremented when the state that runs have cached about a process may be stale: after a loss, an exec or an exit. */
 __u64 epoch = 0;
 
 #define PAIR_ROOM (sizeof(struct crau_pair) + CRAU_MAX_KEY + 2 + CRAU_MAX_VALUE + 8)
 #define RECORD_ROOM (sizeof(struct crau_record) + CRAU_MAX_PAIRS * PAIR_ROOM)
 
 /*
- * The state of one run of the program on a CPU. A run can be preempted or sleep in a page fault while others run on
- * the same CPU, so there are several. Each is used by one program at a time, which needs no atomic operations on it.
+ * The state of one run of the program on a CPU. A run can be preempted or sleep in a page fault while others run on the
+ * same CPU, so there are several. Each is used by one program at a time, so it needs no atomic operations.
  */
 struct run {
 	__u32 taken;
-	__u32 sleeps;	/* in a page fault; cleared together with taken */
+	__u32 sleeps;	/* set while it sleeps in a page fault; cleared together with taken */
 	__u64 epoch;	/* value of epoch when the fields below were cached */
 	__u64 lost;	/* lost hits of the process at that time */
-	__u64 owner;	/* of the process */
-	__u64 sent;	/* CRAU_STAT_SENT */
+	__u64 owner;	/* owner of the process */
+	__u64 sent;	/* CRAU_STAT_SENT: the number of sent records */
 	__u32 tgid;	/* process of the last hit */
 	__u32 hits;	/* hits since then that are not yet counted in the process's budget */
 	__u32 bytes;	/* bytes of their records, not yet counted in the shares of the process and its owner */
@@ -70,24 +70,24 @@ struct {
 	__type(value, __u8);
 } scopes SEC(".maps");
 
-/* The buffer in which a run assembles its record, and how far it is. */
+/* The buffer in which a run assembles its record, with its progress. */
 struct slot {
 	__u32 len;
 	__u32 strings_len;	/* as in the site's specification */
 	__u32 run;	/* index of the run that uses it */
 	__u32 waits;	/* pages that the run has waited for */
 	__u64 page;	/* address in the page that it waits for; 0: none */
-	__u64 waited;	/* the same for the page before */
+	__u64 waited;	/* the same for the previous page */
 	__u64 strings;	/* address of the file's strings in the process */
-	__u64 arg[8];	/* arguments, or the addresses of those that lie in memory */
+	__u64 arg[8];	/* arguments, or the addresses of arguments in memory */
 	struct {
 		__u8 size;	/* bytes to read; 0: the argument is known */
 		__u8 is_signed;
 	} memory[8];
 	__u32 next;	/* index of the next element */
-	__u32 length;	/* elements */
-	__u8 known;	/* the elements are in place */
-	__u8 byte;	/* of the page that was waited for */
+	__u32 length;	/* number of elements */
+	__u8 known;	/* the elements were found */
+	__u8 byte;	/* a byte of the page, read to wait for it */
 	__u8 pad[6];
 	struct crau_scope scope;
 	struct crau_element elements[CRAU_MAX_PAIRS];
@@ -116,7 +116,8 @@ struct {
 	__type(value, struct crau_budget);
 } processes SEC(".maps");
 
-/* A command and its descendants that live, by tgid. User space adds the first, and process_fork the others. */
+/* The processes of a command's family that are alive, by tgid. User space adds the first, and process_fork the
+ * others. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
@@ -142,8 +143,9 @@ static __always_inline void count(enum crau_stat stat)
 }
 
 /*
- * Reports whether an owner may have one more of the first runs of a CPU, or sleep in one more of them. As with the ring, it
- * may if it has at most as many as are free, so that one is left to others. The run with this index does not count.
+ * Reports whether an owner may have one more of the first runs of a CPU, or sleep in one more of them. As with the
+ * ring, an owner may have at most as many as remain free, so that one remains for others. The run with this index is
+ * not counted.
  */
 static __always_inline int has_share(const struct cpu *cpu, __u32 runs, int sleeping, __u32 index, __u64 owner)
 {

@@ -35,8 +35,8 @@ static __always_inline __u64 saved_register(void *ctx, __u8 n)
 }
 
 /*
- * Reports whether a run may sleep in a page fault, and notes that it does. Not all may, so that sleepers never take all
- * runs of a CPU, and of those that may, one is left to other owners.
+ * Reports whether a run may sleep in a page fault, and marks it as sleeping if so. The number of sleeping runs is
+ * limited, so that they never take all runs of a CPU. One of them is reserved for other owners.
  */
 static __noinline int sleep_in(__u32 index)
 {
@@ -53,12 +53,13 @@ static __noinline int sleep_in(__u32 index)
 
 #define PAGE 4096UL
 
-/* A record has at most so many pages to wait for: two for each of five arguments, the array, 16 keys and 16 values. */
+/* The largest number of pages that one record may wait for: two for each of five arguments, the array, 16 keys and
+ * 16 values. */
 #define MOST_WAITS (2 * (CRAU_MAX_ARGS + 1 + 2 * CRAU_MAX_PAIRS))
 
 /*
- * Has the run wait for a page of memory that could not be read, at most a page in size. What could not be read although
- * all its pages, at most two, have been waited for, is unreadable.
+ * Makes the run wait for a page of memory that could not be read; size is at most a page. Memory that could still not
+ * be read after waiting for all its pages, at most two, is unreadable.
  */
 static __noinline int wait_for(struct slot *s, __u64 from, __u32 size)
 {
@@ -78,7 +79,7 @@ static __noinline int wait_for(struct slot *s, __u64 from, __u32 size)
 	return 0;
 }
 
-/* Reads memory of the traced process. On an error, the run has to wait for a page if the slot says so. */
+/* Reads memory of the traced process. After an error, the slot says whether the run has to wait for a page. */
 static __always_inline long read_user(struct slot *s, void *to, __u32 size, __u64 from)
 {
 	long err = bpf_probe_read_user(to, size, (void *)from);
@@ -88,7 +89,7 @@ static __always_inline long read_user(struct slot *s, void *to, __u32 size, __u6
 	return err;
 }
 
-/* Cuts a value to a size in bytes. */
+/* Truncates a value to a size in bytes. */
 static __always_inline __u64 resize(__u64 v, __u8 size, __u8 is_signed)
 {
 	__u8 unused_bits = (64 - size * 8) & 63;
@@ -97,7 +98,7 @@ static __always_inline __u64 resize(__u64 v, __u8 size, __u8 is_signed)
 	return is_signed ? (__u64)((__s64)v >> unused_bits) : v >> unused_bits;
 }
 
-/* Evaluates the i-th argument as far as registers tell it. */
+/* Evaluates the i-th argument as far as possible from registers. */
 static __noinline int evaluate(void *ctx, struct slot *s, const struct crau_operand *op, __u32 i)
 {
 	__u64 v = op->value + (saved_register(ctx, op->base) >> (op->shift & 63));
@@ -115,7 +116,7 @@ static __noinline int evaluate(void *ctx, struct slot *s, const struct crau_oper
 	return 0;
 }
 
-/* Takes the i-th argument from registers. */
+/* Evaluates the i-th argument from registers. */
 static __always_inline void take_argument(void *ctx, struct slot *s, const struct crau_operand *op, __u32 i)
 {
 	s->memory[i].size = 0;
@@ -127,7 +128,7 @@ static __always_inline void take_argument(void *ctx, struct slot *s, const struc
 		evaluate(ctx, s, op, i);
 }
 
-/* Reads the i-th argument, if it lies in memory. Returns an error if it cannot be read, like read_user. */
+/* Reads the i-th argument if it is in memory. Returns an error if it cannot be read, like read_user. */
 static __always_inline long read_argument(struct slot *s, __u32 i)
 {
 	__u32 size = s->memory[i].size;

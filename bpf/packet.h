@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* A packet at a socket, and sending it to user space. */
+/* Parses a packet at a socket and sends it to user space. */
 #ifndef CRAU_PACKET_H
 #define CRAU_PACKET_H
 
@@ -48,7 +48,7 @@ static __always_inline int parse(struct __sk_buff *skb, struct packet *p)
 	return 0;
 }
 
-/* Whether the owner of the connection may have another record. If so, its share is charged for it. */
+/* Whether the owner of the connection may have another record. If so, the record is charged to its share. */
 static __always_inline int owner_admitted(struct packet *p, const struct fill *f)
 {
 	__u64 owner = owner_of(p->uid, p->cgroup);
@@ -128,7 +128,7 @@ static __noinline int submit(struct __sk_buff *skb, struct packet *p, struct dir
 	return 0;
 }
 
-/* Sends the packet unless the owner has had its share, and counts what became of the connection. */
+/* Sends the packet unless its owner's share is used up, and counts the connection's outcome. */
 static __always_inline void report(struct __sk_buff *skb, struct bpf_sock *sk, struct conn *c, struct direction *d,
 				   struct packet *p)
 {

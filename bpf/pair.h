@@ -41,8 +41,8 @@ __attribute__((noinline)) int scope_included(struct slot *s, __u32 offset)
 }
 
 /*
- * Appends the i-th element to the slot's record as a pair, or counts that its key was unreadable, unless the run has to
- * wait for a page. Strings of which user space has a copy are sent as offsets, because reading them costs more than the
+ * Appends the i-th element to the slot's record as a pair. Counts it if its key is unreadable. Does neither if the run
+ * has to wait for a page. Strings in user space's copy are sent as offsets, because reading them costs more than the
  * rest of the program.
  */
 static __always_inline int put_pair(struct slot *s, __u32 i)
@@ -63,7 +63,7 @@ static __always_inline int put_pair(struct slot *s, __u32 i)
 	if (start > RECORD_ROOM - PAIR_ROOM)
 		return 0;
 	if (e->size == CRAU_SIZE_STRING && !e->value)
-		return 0; /* GnuTLS passes NULL if it has no value */
+		return 0; /* GnuTLS passes NULL for a missing value */
 	pair = (struct crau_pair *)(s->record + start);
 	data = (__u8 *)(pair + 1);
 
@@ -143,7 +143,8 @@ static __always_inline int put_pair(struct slot *s, __u32 i)
 }
 
 /*
- * A global function, so that the verifier checks it once and not for every state that up to 16 elements can lead to.
+ * A global function, so that the verifier checks it only once, and not for every state that up to 16 elements can lead
+ * to.
  */
 __attribute__((noinline)) int add_pair(struct slot *s, __u32 i)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The processes that hit probes: who they are, and what they have lost. */
+/* The processes that hit probes: their identity, and their losses. */
 #ifndef CRAU_PROCESS_H
 #define CRAU_PROCESS_H
 
@@ -8,7 +8,7 @@
 /* Bytes in the ring before each record. */
 #define RING_HEADER 8
 
-/* Returns the owner of the current task. It is read from the task, since programs at sockets have no helpers for that. */
+/* Returns the owner of the current task. It reads the task, because programs at sockets have no helpers for that. */
 static __always_inline __u64 current_owner(void)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
@@ -29,8 +29,8 @@ static __always_inline struct crau_budget *current_process(__u32 tgid, __u64 now
 }
 
 /*
- * Writes a process record. The process counts as announced afterwards: if two threads hit their first probe at the same
- * time, a process record precedes the events of both. The owner's share is charged for the exit record as well.
+ * Writes a process record, and then marks the process as announced. If two threads hit their first probe at the same
+ * time, each writes a process record before its event. The owner's share is charged for the exit record as well.
  */
 static __always_inline void announce(struct crau_budget *b, __u32 tgid, __u32 tid, __u64 now, const struct fill *f)
 {

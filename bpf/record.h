@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Assembles the record of a hit in the slot of its run, in as many steps as there are pages to wait for. */
+/* Assembles the record of a hit in the slot of its run, in one step more than there are pages to wait for. */
 #ifndef CRAU_RECORD_H
 #define CRAU_RECORD_H
 
@@ -8,7 +8,7 @@ static __always_inline int creates_context(__u8 kind)
 	return kind == CRAU_NEW_CONTEXT || kind == CRAU_NEW_CONTEXT_WITH_DATA;
 }
 
-/* Puts what a hit says into the slot, as far as registers say it. */
+/* Fills the slot with the arguments of a hit, as far as registers contain them. */
 static __always_inline void prepare(void *ctx, const struct crau_spec *spec, struct slot *s, __u32 run, __u64 lost,
 				    __u64 now)
 {
@@ -37,8 +37,8 @@ static __always_inline void prepare(void *ctx, const struct crau_spec *spec, str
 }
 
 /*
- * Finds the elements of a hit. Returns CRAU_STAT_SENT, or the reason why there is no record, unless the run has to wait
- * for a page.
+ * Finds the elements of a hit. Returns CRAU_STAT_SENT, or the reason why there is no record. The result does not count
+ * if the run has to wait for a page.
  */
 static __always_inline enum crau_stat find_elements(struct slot *s, struct crau_record *head)
 {
@@ -88,7 +88,7 @@ static __always_inline enum crau_stat find_elements(struct slot *s, struct crau_
 	}
 	s->length = length;
 	bytes = length * sizeof(s->elements[0]);
-	barrier_var(bytes); /* Linux 6.1's verifier only follows the register that is compared */
+	barrier_var(bytes); /* Linux 6.1's verifier only tracks the register that is compared */
 	if (length && (bytes > sizeof(s->elements) || read_user(s, s->elements, bytes, array))) {
 		if (s->page || head->kind == CRAU_DATA)
 			return CRAU_STAT_FAULT;
@@ -99,8 +99,8 @@ static __always_inline enum crau_stat find_elements(struct slot *s, struct crau_
 }
 
 /*
- * Assembles the record of a hit in the slot. Returns CRAU_STAT_SENT, or the reason why there is no record, unless the
- * run has to wait for a page: it goes on from there.
+ * Assembles the record of a hit in the slot. Returns CRAU_STAT_SENT, or the reason why there is no record. If the run
+ * has to wait for a page, the result does not count, and the next call continues from there.
  */
 static __always_inline enum crau_stat fill(struct slot *s, struct crau_record *head)
 {
@@ -132,8 +132,8 @@ static __always_inline enum crau_stat fill(struct slot *s, struct crau_record *h
 }
 
 /*
- * Records one hit. Returns CRAU_STAT_SENT, or the reason why it was not recorded, unless the run has to wait for a
- * page.
+ * Records one hit. Returns CRAU_STAT_SENT, or the reason why it was not recorded. The result does not count if the run
+ * has to wait for a page.
  */
 static __always_inline enum crau_stat record(struct slot *s)
 {

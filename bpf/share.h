@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Shares of the ring. The unread bytes of an owner may be at most BUSY_PART times the bytes that are free. So one owner
- * alone gets three quarters of the ring, two owners three sevenths each, and whoever comes next always finds room. The
- * unread bytes of a process may be at most what its owner may still use, so one process alone gets three fifths of the
- * ring, and leaves room to the owner's others. Thus a flood costs the process that floods. A flood of very many short
- * processes uses up what their owner has, and costs the owner's other processes that are as young; older ones that are
- * quiet have a part more.
+ * Shares of the ring. The unread bytes of an owner may be at most BUSY_PART times the bytes that are free. So a single
+ * owner gets three quarters of the ring, two owners get three sevenths each, and the next owner always finds room. The
+ * unread bytes of a process may be at most what its owner may still use, so a single process gets three fifths of the
+ * ring and leaves room for the owner's other processes. Thus a flood costs only the process that causes it. A flood of
+ * very many short processes uses up the share of their owner, and costs the owner's other young processes; its older,
+ * quiet processes have an additional part.
  */
 #ifndef CRAU_SHARE_H
 #define CRAU_SHARE_H
@@ -13,13 +13,13 @@
 #define SECOND (1 << 30) /* ns, 1.07 s */
 
 #define BUSY_PART 3
-#define QUIET_PART 4	/* in place of BUSY_PART, for processes older than SECOND whose unread bytes are ... */
+#define QUIET_PART 4	/* instead of BUSY_PART, for processes older than SECOND whose unread bytes are ... */
 #define QUIET 16	/* ... at most a 16th of the bytes that are free */
-#define ROOT_RESERVE 8	/* an eighth of the ring is only for processes of root */
+#define ROOT_RESERVE 8	/* an eighth of the ring is reserved for processes of root */
 
 /*
- * An owner is a user. The user ids from 100000 on are handed out to users as subordinate ids in blocks of 65536, so a
- * block is one owner. Root and system users run programs for others, so their owners are cgroups.
+ * An owner is a user, with two exceptions. User ids from 100000 on are handed out to users as subordinate ids in blocks
+ * of 65536, so a block is one owner. Root and system users run programs for others, so their owners are cgroups.
  */
 #define SYSTEM_USERS 1000
 #define SUBORDINATE_USERS 100000
@@ -44,10 +44,10 @@ struct {
 	__type(value, struct crau_owner);
 } owners SEC(".maps");
 
-/* The state of a new owner. It is not on the stack, of which all functions together have 512 bytes. */
+/* The state of a new owner. It is not on the stack, because all functions together have only 512 bytes of stack. */
 static const struct crau_owner new_owner = {};
 
-/* Returns the state of an owner, which is added if it is new. */
+/* Returns the state of an owner. A new owner is added. */
 static __noinline struct crau_owner *add_owner(__u64 id)
 {
 	bpf_map_update_elem(&owners, &id, &new_owner, BPF_NOEXIST);
@@ -61,7 +61,7 @@ static __always_inline struct crau_owner *find_owner(__u64 id)
 	return o ? o : add_owner(id);
 }
 
-/* Counts what an owner loses. */
+/* Counts a loss of an owner. */
 static __noinline int count_of_owner(__u64 id, __u32 stat)
 {
 	struct crau_owner *o = id ? find_owner(id) : 0;
@@ -80,7 +80,7 @@ struct fill {
 
 static __always_inline void query_ring(struct fill *f)
 {
-	f->read = bpf_ringbuf_query(&ring, BPF_RB_CONS_POS); /* before written, which grows meanwhile */
+	f->read = bpf_ringbuf_query(&ring, BPF_RB_CONS_POS); /* before written, which grows in the meantime */
 	f->written = bpf_ringbuf_query(&ring, BPF_RB_PROD_POS);
 	f->size = bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE);
 }
@@ -92,9 +92,9 @@ static __always_inline void check_fill(const struct fill *f)
 		*(volatile __u32 *)&reader_waits = CRAU_WAKE_NEXT;
 }
 
-#define MOVING (~0ULL) /* no position: a CPU is about to set it */
+#define MOVING (~0ULL) /* not a position: a CPU is about to set it */
 
-/* Moves the position behind the share's last record forward, never back. */
+/* Moves the position after the share's last record forward, never back. */
 static __always_inline void reach(struct crau_share *s)
 {
 	__u64 written = bpf_ringbuf_query(&ring, BPF_RB_PROD_POS), last;
@@ -107,10 +107,10 @@ static __always_inline void reach(struct crau_share *s)
 }
 
 /*
- * Adds bytes to a share and returns how many of its bytes are unread. The ring does not say whose records were read, so
- * the bytes are counted in two parts. Once everything that was written before the later part began has been read, the
- * earlier part is dropped. The result is at least what is unread, also if CPUs charge a share at the same time, and at
- * most what is unread of all.
+ * Adds bytes to a share and returns how many of its bytes are unread. The ring does not show whose records were read,
+ * so the bytes are counted in two parts. Once everything that was written before the later part began has been read,
+ * the earlier part is dropped. The result is at least the share's unread bytes, even if CPUs charge it at the same
+ * time, and at most the unread bytes of all owners.
  */
 static __always_inline __u64 charge(struct crau_share *s, __u64 bytes, const struct fill *f)
 {

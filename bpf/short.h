@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Hits with one word or string, which are most hits of libraries without arrays. */
+/* Hits with one word or string. For libraries without arrays, these are most hits. */
 #ifndef CRAU_SHORT_H
 #define CRAU_SHORT_H
 

@@ -2,9 +2,9 @@
 
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Programs at the sockets of all processes of the version 2 hierarchy. They find the connections that open with a TLS
- * ClientHello or an SSH version string, at their start or after a dialogue such as STARTTLS, and send the packets that
- * follow to user space until the connection encrypts. Nothing of other connections leaves the kernel.
+ * Programs at the sockets of all processes in the version 2 hierarchy. They find the connections that open with a TLS
+ * ClientHello or an SSH version string, at their start or after a dialogue such as STARTTLS. They send the packets that
+ * follow to user space until the connection is encrypted. Nothing of other connections leaves the kernel.
  */
 #include "kernel.h"
 #include "socket.h"
@@ -32,9 +32,9 @@ static __always_inline void neither(struct conn *c)
 }
 
 /*
- * Follows the records of TLS in a packet. Returns how much of it goes before the body of the first one after which a
- * direction says nothing more in the clear. The client's early data is not that one: it goes before the server's
- * answer, which can be to say hello again.
+ * Follows the TLS records in a packet. Returns the length of the part up to the body of the first record after which a
+ * direction sends nothing more in the clear. The client's early data is not that record: it precedes the server's
+ * answer, which can be a HelloRetryRequest.
  */
 static __always_inline __u32 follow_records(struct __sk_buff *skb, struct conn *c, struct packet *p,
 					      struct direction *d)
@@ -56,7 +56,7 @@ static __always_inline __u32 follow_records(struct __sk_buff *skb, struct conn *
 	return 0;
 }
 
-/* Looks for the start of TLS or SSH in a connection of which nothing is known. */
+/* Looks for the start of TLS or SSH in a connection that is not classified yet. */
 static __always_inline void classify(struct __sk_buff *skb, struct bpf_sock *sk, struct conn *c, struct packet *p)
 {
 	struct direction *d = direction(c, p->egress), *other = direction(c, !p->egress);
@@ -71,7 +71,7 @@ static __always_inline void classify(struct __sk_buff *skb, struct bpf_sock *sk,
 	rcv_nxt = tcp->rcv_nxt;
 	snd_nxt = tcp->snd_nxt;
 	received = tcp->bytes_received != 0;
-	barrier_var(rcv_nxt); /* the verifier allows fixed offsets into the socket only */
+	barrier_var(rcv_nxt); /* the verifier only allows fixed offsets into the socket */
 	barrier_var(snd_nxt);
 	p->peer_seq = p->egress ? rcv_nxt : snd_nxt;
 	barrier_var(n);
@@ -124,7 +124,7 @@ static __always_inline void follow(struct __sk_buff *skb, struct bpf_sock *sk, s
 
 	if (clear) {
 		d->finished = 1;
-		p->len = clear; /* a flight of certificates would take 32 times as much of the ring */
+		p->len = clear; /* certificates would take 32 times as much of the ring */
 	}
 	if (d->packets >= CRAU_WIRE_PACKETS || d->bytes >= CRAU_WIRE_BYTES)
 		d->finished = 1;
@@ -139,7 +139,7 @@ static __always_inline void follow(struct __sk_buff *skb, struct bpf_sock *sk, s
 		c->done = 1;
 }
 
-/* Takes note that a direction of a connection ends of which nothing is known, and counts it once both have. */
+/* Records that a direction of an unclassified connection has ended. Counts the connection once both directions have. */
 static __always_inline void close_unknown(struct conn *c, struct packet *p)
 {
 	direction(c, p->egress)->finished = 1;
@@ -159,7 +159,7 @@ static __noinline int examine(struct __sk_buff *skb, struct bpf_sock *sk, struct
 	if (p.egress && (p.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
 		if (!c)
 			c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-		if (c) { /* a socket can be connected again */
+		if (c) { /* a socket can be reused */
 			__builtin_memset(c, 0, sizeof(*c));
 			c->active = 1;
 		}
@@ -221,7 +221,7 @@ static __noinline int examine(struct __sk_buff *skb, struct bpf_sock *sk, struct
 	return 1;
 }
 
-/* Nearly every packet ends here, at the storage of a connection that is done. */
+/* Nearly every packet ends here, because the storage of its connection says done. */
 static __always_inline int look(struct __sk_buff *skb, __u32 egress)
 {
 	struct bpf_sock *sk = skb->sk;

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Shows the trees of handshakes on the console: of stock openssl, both sides, over loopback, and of a program with probes.
+# Prints the trees of two kinds of handshakes: of the installed openssl with itself over loopback, seen at the socket,
+# and of a program with probes.
 # usage: demo.sh CRAU_OTEL SAMPLE
 set -euo pipefail
 agent=$1 sample=$2
 
-# One connection from openssl to openssl. Run by the agent, so that both are its descendants.
+# One connection from openssl to openssl. The agent runs it, so that both are its descendants.
 connect() {
   local dir=$1 server address
   openssl s_server -accept 127.0.0.1:0 -naccept 1 -www -cert "$dir/cert.pem" -key "$dir/key.pem" >"$dir/log" 2>&1 &

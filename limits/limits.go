@@ -8,10 +8,10 @@ type Limit string
 // The limits of discovery and attaching.
 const (
 	Files        Limit = "files"         // attached at a time
-	OwnerFiles   Limit = "owner_files"   // of these, an owner's
+	OwnerFiles   Limit = "owner_files"   // of these, from one owner
 	ProcessFiles Limit = "process_files" // of these, first seen in one process
 	Sites        Limit = "sites"         // attached at a time
-	OwnerSites   Limit = "owner_sites"   // of these, an owner's
+	OwnerSites   Limit = "owner_sites"   // of these, from one owner
 	ProcessSites Limit = "process_sites" // of these, in files first seen in one process
 	Descriptors  Limit = "descriptors"   // of the agent, for attached files
 	Strings      Limit = "strings"       // bytes of copies of files' strings
@@ -52,10 +52,10 @@ const (
 	ClassSystem    Class = "system"
 	ClassUser      Class = "user"
 	ClassContainer Class = "container"
-	ClassUnknown   Class = "unknown" // the kernel counts without owners
+	ClassUnknown   Class = "unknown" // the kernel counts without knowing owners
 )
 
-// Owner is whose share of a limit something counts against.
+// Owner identifies the owner that something counts against.
 type Owner struct {
 	Name  string
 	Class Class

@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	minPause = time.Minute // between two lines about one owner at one limit
+	minPause = time.Minute // between two log lines about one owner at one limit
 	maxPause = time.Hour
-	maxLines = 1024 // owners at limits that have lines of their own; further ones share lines by class
+	maxLines = 1024 // owners that have log lines of their own; any others share lines by class
 )
 
 // Monitor counts by limit and class, and decides when to log. A nil Monitor does nothing. Its methods are safe for
@@ -33,10 +33,10 @@ type line struct {
 	owner Owner
 }
 
-// recurrence is when a line is written again.
+// recurrence decides when a log line is repeated.
 type recurrence struct {
 	next  time.Time
-	pause time.Duration // until the line after that
+	pause time.Duration // until the following line
 	since uint64        // counted since the last line
 }
 
@@ -53,8 +53,8 @@ func New(cfg Config) *Monitor {
 	return &Monitor{now: cfg.Now, counts: make(map[count]uint64), lines: make(map[line]*recurrence)}
 }
 
-// Reached notes that a limit cost an owner n of what it bounds. With n 0, the limit keeps costing what was counted before. If
-// due, the caller is to log it, with the number that was counted since the last line.
+// Reached records that a limit cost an owner n of what it bounds. With n = 0, the limit still costs what was counted
+// before. If due is true, the caller has to log it; since is the number that was counted since the last line.
 func (m *Monitor) Reached(limit Limit, owner Owner, n uint64) (since uint64, due bool) {
 	if m == nil {
 		return 0, false
@@ -65,8 +65,8 @@ func (m *Monitor) Reached(limit Limit, owner Owner, n uint64) (since uint64, due
 	return m.recur(limit, owner, n)
 }
 
-// Observe notes that a limit cost owners of a class so many of what it bounds since the start, for counters that are kept
-// elsewhere. If due, the caller is to log it.
+// Observe is for counters that are kept elsewhere. It records that a limit has cost owners of a class total of what it
+// bounds, counted from the start. If due is true, the caller has to log it.
 func (m *Monitor) Observe(limit Limit, class Class, total uint64) (since uint64, due bool) {
 	if m == nil {
 		return 0, false
@@ -82,7 +82,7 @@ func (m *Monitor) Observe(limit Limit, class Class, total uint64) (since uint64,
 	return m.recur(limit, Owner{Class: class}, total-before)
 }
 
-// recur counts for the next line and reports whether it is due.
+// recur adds to the count of the next log line and reports whether that line is due.
 func (m *Monitor) recur(limit Limit, owner Owner, n uint64) (since uint64, due bool) {
 	key, now := line{limit, owner}, m.now()
 	r := m.lines[key]
@@ -101,7 +101,7 @@ func (m *Monitor) recur(limit Limit, owner Owner, n uint64) (since uint64, due b
 	if now.Before(r.next) {
 		return 0, false
 	}
-	if now.Sub(r.next) > r.pause { // it was over
+	if now.Sub(r.next) > r.pause { // the owner had stopped reaching the limit
 		r.pause = minPause
 	}
 	r.next = now.Add(r.pause)
@@ -110,7 +110,7 @@ func (m *Monitor) recur(limit Limit, owner Owner, n uint64) (since uint64, due b
 	return since, true
 }
 
-// forgetOld drops the lines of what is over.
+// forgetOld drops the log lines of owners that no longer reach a limit.
 func (m *Monitor) forgetOld(now time.Time) {
 	for key, r := range m.lines {
 		if now.Sub(r.next) > r.pause {
@@ -119,7 +119,7 @@ func (m *Monitor) forgetOld(now time.Time) {
 	}
 }
 
-// Each calls f with what each limit cost each class of owners, if anything.
+// Each calls f with the nonzero cost of each limit to each class of owners.
 func (m *Monitor) Each(f func(limit Limit, class Class, n uint64)) {
 	if m == nil {
 		return

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// at returns a Monitor whose clock the test sets.
+// at returns a Monitor whose clock the test controls.
 func at(now *time.Time) *Monitor {
 	return New(Config{Now: func() time.Time { return *now }})
 }
@@ -28,7 +28,7 @@ func TestLinesComeAgainMoreRarely(t *testing.T) {
 	if got, want := fmt.Sprint(lines), "[0s:1 1m0s:60 3m0s:120 7m0s:240 15m0s:480 31m0s:960 1h3m0s:1920 2h3m0s:3600]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	now = now.Add(3 * time.Hour) // it was over
+	now = now.Add(3 * time.Hour) // the owner had stopped reaching the limit
 	if _, due := m.Reached(Files, owner, 1); !due {
 		t.Error("a limit that is reached again is not logged")
 	}
@@ -44,7 +44,7 @@ func TestEveryOwnerHasLinesOfItsOwn(t *testing.T) {
 	m := at(&now)
 	for i := range maxLines + 10 {
 		_, due := m.Reached(Files, Owner{fmt.Sprint("attacker ", i), ClassUser}, 2)
-		if due != (i <= maxLines) { // those without room share one
+		if due != (i <= maxLines) { // owners over the maximum share one line
 			t.Errorf("owner %d: %t", i, due)
 		}
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// Trees whose meaning is remembered are the same as those that are judged each time, whatever comes, and spans of one
-// pattern differ in nothing that they must not differ in.
+// Trees with remembered meanings are the same as trees that are judged each time, for random events, and spans of one
+// pattern only differ where they may.
 func TestRememberedMeaningsAreTheSame(t *testing.T) {
 	rules, err := policy.New(policy.Config{Name: "pq-only"})
 	if err != nil {
@@ -87,7 +87,7 @@ func TestRememberedMeaningsAreTheSame(t *testing.T) {
 	}
 }
 
-// spanText is all of a span but its ids and times.
+// spanText formats a span without its ids and times.
 func spanText(sp *Span) string {
 	var b strings.Builder
 	fmt.Fprint(&b, sp.Name, sp.Kind, sp.Status, sp.DroppedAttributes, sp.ParentID.IsValid())
@@ -99,7 +99,7 @@ func spanText(sp *Span) string {
 	return b.String()
 }
 
-// A remembered meaning does not outlive the rules that it was made by.
+// A remembered meaning does not survive a change of rules.
 func TestRememberedMeaningsFollowTheRules(t *testing.T) {
 	f := newFeed(t, Config{})
 	handshake := func() {
@@ -156,7 +156,8 @@ func TestRememberedMeaningsFollowTheLibrary(t *testing.T) {
 	f.finish()
 }
 
-// A tree that shed contexts is not equal to one that never had more: what they amounted to is carried.
+// A tree that shed contexts is not the same as one that never had them: the result of the shed contexts is carried
+// over.
 func TestShedContextsCountForThoseThatStay(t *testing.T) {
 	f := newFeed(t, Config{MaxTreeSpans: 3})
 	begin := func() {
@@ -183,7 +184,7 @@ func TestShedContextsCountForThoseThatStay(t *testing.T) {
 	}
 	begin()
 	f.Open(3, 2, name("pk::derive"))
-	f.Open(4, 2, name("pk::generate")) // for which the other one goes
+	f.Open(4, 2, name("pk::generate")) // the other context is shed to make room for it
 	f.m.Flush()
 	if got := negotiated(); got != "true " {
 		t.Errorf("negotiated: %s, want true: a secret was made", got)
@@ -191,7 +192,7 @@ func TestShedContextsCountForThoseThatStay(t *testing.T) {
 	f.finish()
 }
 
-// Connections that open alike have one meaning, although the groups that clients offer are bytes of their own each time.
+// Connections that open in the same way share a meaning, although the list of groups is a separate copy in each.
 func TestMeaningsOfConnectionsAreRemembered(t *testing.T) {
 	t.Parallel()
 	var events []event.Event

@@ -4,10 +4,10 @@ package mapping
 
 import "testing"
 
-// What the differential test found, in the shortest form.
+// Cases that the differential test has found, in their shortest form.
 
-// A name that arrives after its context makes no difference: a handshake of a session may get further pieces, although a
-// root with its id opens.
+// It makes no difference if a name arrives after its context: a handshake of a session may get further pieces, although
+// a root with its id opens.
 func TestNameThatArrivesLaterEndsNoSession(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		f := newFeed(t, Config{})
@@ -29,7 +29,7 @@ tls::handshake [client] tls.protocol.version_id=772 tls.protocol.name=tls tls.pr
 	}
 }
 
-// A handshake that another thread continues gets no stray data of the thread that began it.
+// A handshake that another thread continues gets no unrelated data from the thread that began it.
 func TestHandshakeThatMovedGetsNoStrayData(t *testing.T) {
 	f := newFeed(t, Config{})
 	f.Enter(7)
@@ -45,14 +45,14 @@ func TestHandshakeThatMovedGetsNoStrayData(t *testing.T) {
 	}
 }
 
-// A linked context below which something opened is not given to the next one that names itself as parent, also if a
-// handshake was taken out of it.
+// A linked context below which something opened is not passed to the next context that names itself as parent, even if
+// a handshake was removed from below it.
 func TestLinkedContextThatHoldsSomethingStays(t *testing.T) {
 	f := newFeed(t, Config{})
 	f.Open(obj, 99) // a link to something unknown
 	f.Begin(der, obj, name("pk::derive"), s("pk::algorithm", "X25519"))
 	f.Enter(7)
-	f.Begin(hs, obj, name("tls::handshake_client")) // of a session: no child of obj
+	f.Begin(hs, obj, name("tls::handshake_client")) // of a session, so not a child of obj
 	f.Open(obj, obj, name("tls::handshake"))
 	f.finish()
 	for _, tree := range f.trees {
@@ -77,8 +77,8 @@ func rootOf(t *testing.T, play func(f *feed)) map[string]string {
 	return attributeMap(f.trees[0].Spans[0].Attributes())
 }
 
-// The order of key exchanges and other operations does not matter: what is classical stays visible at the root, and the
-// negotiated key exchange decides about a handshake of TLS 1.3.
+// The order of key exchanges and other operations does not matter: a classical one stays visible at the root, and the
+// negotiated key exchange decides about a TLS 1.3 handshake.
 func TestOrderOfOperationsDoesNotMatter(t *testing.T) {
 	direct := func(f *feed, below uint64) { f.Begin(der, below, name("pk::derive"), s("pk::algorithm", "X25519")) }
 	exchange := func(f *feed, below, group uint64) {
@@ -118,7 +118,8 @@ func TestOrderOfOperationsDoesNotMatter(t *testing.T) {
 	}
 }
 
-// A handshake inside another one, as in a tunnel, neither negotiates for it nor downgrades it.
+// A handshake inside another one, as in a tunnel, changes neither the outer one's negotiated group nor whether it is
+// downgraded.
 func TestHandshakeInsideAHandshake(t *testing.T) {
 	attrs := rootOf(t, func(f *feed) {
 		f.Begin(hs, none, name("tls::handshake_client"), w("tls::protocol_version", 0x0304))

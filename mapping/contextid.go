@@ -13,7 +13,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/memo"
 )
 
-// contextIDs encrypts context ids, since no address of a process may leave the host.
+// contextIDs encrypts context ids, because no address of a process may leave the host.
 type contextIDs struct {
 	block  cipher.Block
 	buffer [aes.BlockSize]byte
@@ -25,7 +25,7 @@ type threadContext struct {
 	pid, tid uint32
 }
 
-// newContextIDs returns ids under an AES-128 key that exists only in this process.
+// newContextIDs returns a contextIDs with a random AES-128 key that exists only in this process.
 func newContextIDs() (contextIDs, error) {
 	var key [16]byte
 	_, _ = rand.Read(key[:]) // never fails, it ends the program
@@ -33,8 +33,8 @@ func newContextIDs() (contextIDs, error) {
 	return contextIDs{block: block, recent: memo.New[threadContext, string](1 << 10)}, err
 }
 
-// id returns 32 hex digits that stand for a context and its thread: always the same while crau-otel runs, and
-// meaningless without the key.
+// id returns 32 hex digits that stand for a context and its thread. They stay the same while crau-otel runs, and mean
+// nothing without the key.
 func (c *contextIDs) id(pid uint32, of *contexts.Context) string {
 	key := threadContext{of.ID, pid, of.TID}
 	hash := of.ID ^ uint64(of.TID)<<32

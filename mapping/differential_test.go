@@ -146,7 +146,7 @@ func (p player) sshHandshake() {
 	}
 }
 
-// step plays one thing.
+// step plays one random action.
 func (p player) step() {
 	p.PID = 10 + uint32(p.r.IntN(2))
 	p.TID = 10*p.PID + uint32(p.r.IntN(2))
@@ -155,7 +155,7 @@ func (p player) step() {
 		p.handshake()
 	case n == 25:
 		p.sshHandshake()
-	case n < 3: // a call of GnuTLS for a session
+	case n < 3: // GnuTLS: a call for a session
 		id := p.id()
 		parent := []uint64{none, none, 0, p.id()}[p.r.IntN(4)]
 		if parent != id {
@@ -171,14 +171,14 @@ func (p player) step() {
 	case n < 14: // OpenSSL: an object below itself
 		id := p.id()
 		p.Open(id, id, p.about(p.one(append(playedNames, "tls::handshake", "tls::handshake", "tls::handshake")...))...)
-	case n < 15: // likewise, in two events
+	case n < 15: // OpenSSL: the same, in two events
 		id := p.id()
 		p.Open(id, id)
 		if p.r.IntN(4) == 0 { // something opens before the name is there
 			p.Open(id+50, id, p.about(p.one(playedNames...))...)
 		}
 		p.Data(id, p.about(p.one(append(playedNames, "tls::handshake")...))...)
-	case n < 17: // a link, and perhaps what it is for
+	case n < 17: // a link, and sometimes the context that it is for
 		id, parent := p.id(), p.id()
 		if id != parent {
 			p.Open(id, parent)
@@ -186,7 +186,7 @@ func (p player) step() {
 		if p.r.IntN(3) > 0 {
 			p.Open(id, id, p.about(p.one(playedNames...))...)
 		}
-	case n < 19: // all at once
+	case n < 19: // a context with all of its data
 		if id, parent := p.id(), []uint64{none, 0, p.id()}[p.r.IntN(3)]; id != parent {
 			p.Open(id, parent, p.about(p.one(playedNames...))...)
 		}
@@ -201,7 +201,7 @@ func (p player) step() {
 	}
 }
 
-// Whatever programs report, mapping and the model make the same trees of it, with the same verdicts.
+// Whatever programs report, mapping and the model build the same trees from it, with the same verdicts.
 func TestDifferential(t *testing.T) {
 	t.Parallel()
 	trees, different := 0, 0
@@ -268,7 +268,7 @@ func describe(ev *event.Event) string {
 	return b.String()
 }
 
-// drawTree draws a tree as modelTree.text does.
+// drawTree draws a tree in the same form as modelTree.text.
 func drawTree(t Tree) string {
 	root := attributeMap(t.Spans[0].Attributes())
 	pieces, _ := strconv.Atoi(cmp.Or(root["crypto.handshake.pieces"], "1"))
@@ -327,7 +327,7 @@ func drawSpan(b *strings.Builder, spans []Span, i, depth int) {
 		switch {
 		case modelHas(modelKeys[key], spans[i].Name):
 			fields[key] = id
-		case attrs["crypto.emitted."+key] != "" || id != "" && spans[i].Name != "tls::handshake": // a handshake sums up what is below it
+		case attrs["crypto.emitted."+key] != "" || id != "" && spans[i].Name != "tls::handshake": // summarized
 			fields[key] = "elsewhere"
 		}
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package mapping turns the events of crypto libraries into trees of OpenTelemetry spans. It needs neither privileges
-// nor a kernel: it is fed decoded events, and passes finished trees to a sink.
+// nor a kernel: the caller passes it decoded events, and it passes finished trees to a sink.
 //
 // # Words
 //
@@ -18,16 +18,16 @@
 //	for {
 //		ev := read()
 //		m.Handle(ev)      // in the order in which the events happened
-//		m.Tick(ev.Time)   // now and then: ends what is idle
+//		m.Tick(ev.Time)   // regularly: ends what is idle
 //	}
 //	m.Flush()             // ends everything
 //
-// Spans and operations of a [Tree] are valid until the sink returns; [Tree.Clone] makes a copy that lasts. What a
-// reload may change is in [Rules], see [Mapper.Reconfigure]. [Mapper.Stats] accounts for every event.
+// Spans and operations of a [Tree] are valid until the sink returns; [Tree.Clone] makes a copy that lasts. [Rules]
+// holds what a reload may change, see [Mapper.Reconfigure]. [Mapper.Stats] accounts for every event.
 //
 // # How it works
 //
-// An event passes the packages below in this order, and comes back to none:
+// An event passes through the packages below in this order, and never returns to an earlier one:
 //
 //	               event              Finished                  Meaning             Tree
 //	Mapper.Handle ──────▶ contexts.Tracker ──▶ meaning.Interpreter ──▶ Mapper.tree ──▶ sink
@@ -41,11 +41,11 @@
 //   - This package combines the two with the process's resource to spans, and encrypts context ids. mapper.go has the
 //     walk, spans.go and output.go the result, rules.go what a reload changes.
 //
-// Below these are packages that know nothing of them:
+// The packages below do not know these:
 //
-//   - shape has the value that passes from contexts to meaning.
-//   - schema has the tables of context names, event keys and attributes.
-//   - registry knows code points and spellings of algorithms; policy the rules of what is a violation.
+//   - shape defines the value that passes from contexts to meaning.
+//   - schema holds the tables of context names, event keys and attributes.
+//   - registry knows codepoints and spellings of algorithms; policy knows the rules for what is a violation.
 //   - text makes text from outside valid; memo is the cache of the fast paths.
 //
 // contexts and meaning do not import each other, so that neither can depend on the other's state.
@@ -59,6 +59,6 @@
 //
 // # What it does not do
 //
-// It reads no files and asks no processes: everything about a process or a file that is not in the events comes from
-// the hooks [Rules.Describe] and [Config.Library]. It does not export, sample or queue.
+// It reads no files and inspects no processes: everything about a process or a file that is not in the events comes
+// from the hooks [Rules.Describe] and [Config.Library]. It does not export, sample or queue.
 package mapping

@@ -12,8 +12,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// unknownService names a program of which no process record arrived, in the form that the OpenTelemetry resource
-// conventions give for a service without a name.
+// unknownService names a program whose process record did not arrive. OpenTelemetry's resource conventions define this
+// name for a service without one.
 const unknownService = "unknown_service"
 
 // identity is an observed program with the resource of its spans. Processes with equal resources share one.
@@ -51,14 +51,14 @@ func (m *Mapper) identify(pid uint32, p event.Process) *identity {
 	}
 	id := &identity{executable: name, resource: merged}
 	if len(m.identities) >= m.cfg.MaxProcesses {
-		clear(m.identities) // processes keep theirs
+		clear(m.identities) // processes keep their identities
 	}
 	m.identities[program.Equivalent()] = id
 	return id
 }
 
-// userClass returns the kind of user that a process runs as, "" if its record did not arrive. The ranges are those of
-// systemd's UIDS-GIDS document and of subuid(5), in the initial user namespace.
+// userClass returns the kind of user that a process runs as, or "" if its record did not arrive. The ranges are those
+// of systemd's UIDS-GIDS document and of subuid(5), in the initial user namespace.
 func userClass(p event.Process) string {
 	if p == (event.Process{}) {
 		return ""

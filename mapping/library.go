@@ -10,13 +10,13 @@ import (
 
 // Library is a file whose probes are attached.
 type Library struct {
-	Name    string // soname, or the base name of the file
+	Name    string // soname, or else the base name of the file
 	Path    string // inside its mount namespace
 	Version string // "" if unknown
 	BuildID string // lower-case hex, "" if the file has none
 	Trusted bool   // only the host's root can write the file and its folders
 
-	// TrustedInNamespace is set instead of Trusted for a file in a mount namespace of its own.
+	// TrustedInNamespace replaces Trusted for a file in a separate mount namespace.
 	TrustedInNamespace bool
 }
 

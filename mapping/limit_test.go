@@ -13,7 +13,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// The limit counts characters and applies to every text of a span but the context's id, which identifies.
+// The limit counts characters and applies to every text of a span except the context's id, which must identify it.
 func TestAttributeValueLengthLimit(t *testing.T) {
 	t.Setenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "5")
 	f := newFeed(t, Config{})
@@ -35,7 +35,7 @@ func TestAttributeValueLengthLimit(t *testing.T) {
 	f.finish()
 }
 
-// 0 leaves every text empty, and a negative limit is none.
+// A limit of 0 makes every text empty, and a negative limit means none.
 func TestAttributeValueLengthLimitsAtTheEdge(t *testing.T) {
 	for limit, want := range map[string]string{"0": "", "1": "a", "-1": "abc", "": "abc"} {
 		t.Setenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", limit)
@@ -94,7 +94,7 @@ func TestLimitsOfAttributesInTheEnvironment(t *testing.T) {
 	}
 }
 
-// Config.Whole decides whether the sink gets a tree's root alone, which then says what it says in the whole tree.
+// Config.Whole decides whether the sink gets only a tree's root. The root's attributes are the same in both cases.
 func TestRootAlone(t *testing.T) {
 	t.Parallel()
 	events := handshakeEvents()
@@ -104,7 +104,7 @@ func TestRootAlone(t *testing.T) {
 		asked = append(asked, tree.Clone())
 		return whole
 	}})
-	for _, whole = range []bool{false, true, false, true} { // the first two are not remembered yet
+	for _, whole = range []bool{false, true, false, true} { // the first two meanings are not remembered yet
 		for i := range events {
 			f.m.Handle(&events[i])
 		}
@@ -136,7 +136,7 @@ func TestRootAlone(t *testing.T) {
 	}
 }
 
-// A tree says whether any of its spans failed or violates the policy, which its root alone need not show.
+// A tree reports whether any of its spans failed or violates the policy, even if its root does not show it.
 func TestTreeSaysWhatAnySpanDid(t *testing.T) {
 	t.Parallel()
 	rules, err := policy.New(policy.Config{Rules: []policy.Rule{{Name: "no-verify", Attribute: "span.name", Operator: "equals", Value: "pk::verify"}}})

@@ -25,17 +25,17 @@ const ScopeName = "github.com/crau-otel/crau-otel"
 
 // Config configures a [Mapper]. The zero value of a field means its default.
 type Config struct {
-	// Rules may change later.
+	// Rules can be changed later: see [Mapper.Reconfigure].
 	Rules Rules
-	// MaxOpenContexts bounds the contexts of all open trees. Past it, the owner with the most loses the tree that is idle
-	// longest. Default 65536.
+	// MaxOpenContexts bounds the contexts of all open trees. Over the limit, the owner with the most contexts loses its
+	// tree that has been idle longest. Default 65536.
 	MaxOpenContexts int
-	// MaxOpenBytes bounds the memory of the keys and values of all open trees, likewise. Default 16 MiB.
+	// MaxOpenBytes bounds the memory of the keys and values of all open trees in the same way. Default 16 MiB.
 	MaxOpenBytes int
-	// MaxTreeSpans bounds one tree: a context past it starts a new tree. Default 4096.
+	// MaxTreeSpans bounds one tree: a context over the limit starts a new tree. Default 4096.
 	MaxTreeSpans int
-	// MaxProcesses bounds the processes. Past it, the owner with the most loses the one that is silent longest.
-	// Default 8192.
+	// MaxProcesses bounds the processes. Over the limit, the owner with the most processes loses the one that has been
+	// silent longest. Default 8192.
 	MaxProcesses int
 	// Resource is what the resources of all observed programs have in common; default empty.
 	Resource *sdkresource.Resource
@@ -48,19 +48,19 @@ type Config struct {
 	// Library, if any, returns the attributes of a file by the number that events give, nil if the file is unknown. If
 	// they change, [Mapper.LibrariesChanged] must be called.
 	Library func(file uint32) []attribute.KeyValue
-	// Owner, if any, returns whose share of the limits a process counts against. The record is zero if it did not arrive.
-	// Default [contexts.OwnerByUser].
+	// Owner returns the owner that a process counts against. The record is zero if it did not arrive. Default
+	// [contexts.OwnerByUser].
 	Owner func(pid uint32, record event.Process) Owner
-	// Code, if any, returns what is known about the code that a process of root or of a service executes, which counts
-	// against the owner with that ID. It is called when trees are finished, for each process at most once a second.
-	// Default: nothing is known.
+	// Code returns what is known about the code that a process of root or of a service executes. The process counts
+	// against the owner with that ID. Code is called when trees finish, at most once a second for each process. Default:
+	// nothing is known.
 	Code func(pid uint32, record event.Process, owner string) Code
-	// Whole, if any, is asked about each tree of several spans, of which t.Spans has the first alone, whether the sink is to
-	// get the others as well. Default: it is.
+	// Whole reports whether the sink gets all spans of a tree. It is called for each tree of several spans; t.Spans
+	// contains only the first. Default: it does.
 	Whole func(t Tree) bool
 	// Sink receives each finished tree, on the goroutine that feeds the mapper. Required.
 	Sink func(Tree)
-	// Log receives warnings; default none.
+	// Log receives warnings. Default: none are written.
 	Log *slog.Logger
 }
 
@@ -72,7 +72,7 @@ type Mapper struct {
 	identities map[attribute.Distinct]*identity
 	ids        contextIDs
 	scope      instrumentation.Scope
-	stats      Stats // without the tracker's
+	stats      Stats // without those of the tracker
 	scratch    scratch
 }
 
@@ -81,16 +81,16 @@ type Mapper struct {
 type Stats struct {
 	Events            uint64               // probe hits
 	Sessions          uint64               // of those, hits that report a session and make no span
-	Hidden            uint64               // of those, hits of trees that the configured scopes leave out
+	Hidden            uint64               // of those, hits of trees that the configured scopes exclude
 	ForeignPairs      uint64               // pairs for contexts that another file opened: crypto.foreign.*
-	ExcludedPairs     uint64               // pairs whose key the configuration leaves out
+	ExcludedPairs     uint64               // pairs whose key the configuration excludes
 	ReservedKeys      uint64               // pairs whose attribute has a reserved name: crypto.emitted.*
 	Spans             uint64               // spans passed to the sink
 	Trees             uint64               // trees that ended
 	Evicted           uint64               // trees that were ended by a limit
 	Evictions         contexts.Evictions   // of those, by limit and class of owner
 	DroppedAttributes contexts.ClassCounts // attributes over the limit of a span, by class of owner
-	Truncated         contexts.ClassCounts // hits with a key, value or array that was cut, likewise
+	Truncated         contexts.ClassCounts // hits with a key, value or array that was cut, by class of owner
 	OpenContexts      int                  // contexts in open trees now
 	OpenBytes         int                  // memory of their keys and values now
 	OpenTrees         int                  // open trees now
@@ -168,8 +168,8 @@ func (m *Mapper) Reconfigure(rules Rules) {
 	m.tracker.Reconfigure(rules.IdleTimeout)
 }
 
-// LibrariesChanged says that [Config.Library] says something else of a file than before. Call it from the goroutine that
-// feeds the mapper.
+// LibrariesChanged has to be called after [Config.Library] changed its answer about a file. Call it from the goroutine
+// that feeds the mapper.
 func (m *Mapper) LibrariesChanged() { m.meanings.SetRules(m.meaningRules()) }
 
 func setDefault[T comparable](field *T, value T) {
@@ -194,29 +194,29 @@ func (m *Mapper) Stats() Stats {
 // Handle processes one event.
 func (m *Mapper) Handle(ev *event.Event) { m.tracker.Handle(ev) }
 
-// Tick ends the trees that are idle at boot time now, in ns. Every event up to then must have been handled.
+// Tick ends the trees that are idle at boot time now, in ns. Every event up to that time must have been handled.
 func (m *Mapper) Tick(now uint64) { m.tracker.Tick(now) }
 
 // Flush ends all trees because crau-otel stops.
 func (m *Mapper) Flush() { m.tracker.Flush() }
 
-// finished passes a finished tree to the sink, unless all of it is hidden.
+// finished passes a finished tree to the sink, unless all of its spans are hidden.
 func (m *Mapper) finished(f *contexts.Finished) (carry []any) {
 	program := f.Process.Program.(*identity)
 	f.Shape.Head.Executable = program.executable
 	f.Shape.Head.UserClass = userClass(f.Process.Record)
 	f.Shape.Head.Owner, f.Shape.Head.Trust = f.Process.Owner().Class.String(), m.trust(f.Process, f.Contexts[0].End)
-	meant := m.meanings.Meaning(&f.Shape)
-	m.stats.ReservedKeys += uint64(meant.Reserved)
+	result := m.meanings.Meaning(&f.Shape)
+	m.stats.ReservedKeys += uint64(result.Reserved)
 	if !f.Part {
 		m.stats.Trees++
 	}
-	if len(meant.Spans) == 0 {
+	if len(result.Spans) == 0 {
 		m.stats.Hidden += uint64(f.Events)
-		return meant.Carry
+		return result.Carry
 	}
-	tree := m.tree(f, meant, program)
+	tree := m.tree(f, result, program)
 	m.stats.Spans += uint64(len(tree.Spans))
 	m.cfg.Sink(tree)
-	return meant.Carry
+	return result.Carry
 }

@@ -22,7 +22,7 @@ const (
 	obj
 )
 
-// style emits the same TLS 1.3 client handshake in one of the three ways.
+// styles emits the same TLS 1.3 client handshake in each of the three styles.
 var styles = map[string]func(f *feed){
 	"explicit": func(f *feed) {
 		f.Begin(hs, none, name("tls::handshake_client"))
@@ -277,7 +277,7 @@ func TestLimitsEvictAndCount(t *testing.T) {
 	f.finish()
 }
 
-// Memory for long values that never repeat is bounded, whether they belong to many contexts or to one tree.
+// The memory of long values that never repeat is bounded, for many contexts as well as for one tree.
 func TestMemoryOfDataEvicts(t *testing.T) {
 	const limit = 1 << 20
 	for _, way := range []string{"roots", "one tree", "one context"} {

@@ -354,7 +354,7 @@ func TestOperationsOfHandshakesHaveTheirProtocol(t *testing.T) {
 	}
 }
 
-// What a program makes up cannot make more series of a metric than a few.
+// Values that a program invents cannot create more than a few series of a metric.
 func TestOperationsHaveBoundedValues(t *testing.T) {
 	f := newFeed(t, Config{})
 	for i := range 3000 {

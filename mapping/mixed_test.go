@@ -11,7 +11,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/policy"
 )
 
-// The files of these tests: two that only root can write, and two that anybody can.
+// The files of these tests: two that only root can write, and two that anybody can write.
 const (
 	libssl uint32 = iota + 1
 	libcrypto
@@ -34,7 +34,7 @@ func (f *feed) from(file uint32) *feed {
 }
 
 // A library that root owns reports a handshake with TLS 1.0. The program that called it adds another version, a role
-// and a hybrid key exchange to that.
+// and a hybrid key exchange.
 func TestProgramCannotImproveTheHandshakeOfALibrary(t *testing.T) {
 	f := newMixed(t, Config{})
 	f.from(libssl).Begin(hs, none, name("tls::handshake_client"), w("tls::protocol_version", 0x0301))
@@ -63,7 +63,7 @@ func TestProgramCannotImproveTheHandshakeOfALibrary(t *testing.T) {
 			}
 		}
 	}
-	if marked != 2 { // what is below them belongs to them
+	if marked != 2 { // contexts below them belong to them
 		t.Errorf("%d spans are marked, want the key exchange and the verification", marked)
 	}
 	if st := f.m.Stats(); st.ForeignPairs != 3 {
@@ -106,7 +106,7 @@ func TestCryptoLibraryBelowATLSLibrary(t *testing.T) {
 	}
 }
 
-// A handshake inside a program's context has the judgement of its own, and the tree is as trusted as the program.
+// A handshake inside a program's context has its own judgement, and the tree is only as trusted as the program.
 func TestHandshakeInsideAProgramsContext(t *testing.T) {
 	f := newMixed(t, Config{})
 	f.from(program).Begin(obj, none, name("app::request"))
@@ -120,7 +120,7 @@ func TestHandshakeInsideAProgramsContext(t *testing.T) {
 	})
 }
 
-// An operation of a trusted file is no part of a hybrid that an untrusted one claims.
+// An operation of a trusted file is not part of a hybrid that an untrusted file claims.
 func TestUntrustedParentDoesNotImproveAnOperation(t *testing.T) {
 	f := newMixed(t, Config{})
 	f.from(program).Begin(kx, none, name("tls::key_exchange"), w("tls::group", 0x11ec))
@@ -131,7 +131,7 @@ func TestUntrustedParentDoesNotImproveAnOperation(t *testing.T) {
 	})
 }
 
-// Opening the id of another file's handshake neither ends that nor gets its data.
+// A file that opens the id of another file's handshake neither ends that handshake nor gets its data.
 func TestSameIDOfTwoFiles(t *testing.T) {
 	f := newMixed(t, Config{})
 	f.from(libssl).Begin(hs, none, name("tls::handshake_client"))
@@ -176,7 +176,7 @@ func TestSessionsBelongToAFile(t *testing.T) {
 	}
 }
 
-// What other files add takes no room from a context's own data, and is bounded.
+// Data that other files add do not count against a context's limit for its own data, and are bounded.
 func TestForeignDataAreBounded(t *testing.T) {
 	f := newMixed(t, Config{})
 	f.from(libssl).Begin(hs, none, name("tls::handshake"))
@@ -208,7 +208,7 @@ func TestForeignDataDoNotReachPolicies(t *testing.T) {
 	wantAttrs(t, rootAttributes(t, f), map[string]string{"crypto.policy.violations": `["cnsa-2.0/tls-version"]`})
 }
 
-// What was shed counts for the trust of the tree.
+// Shed contexts count for the trust of the tree.
 func TestTrustOfWhatWasShed(t *testing.T) {
 	f := newMixed(t, Config{MaxTreeSpans: 4})
 	f.from(libssl).Begin(hs, none, name("tls::handshake"))

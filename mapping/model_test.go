@@ -10,11 +10,11 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// This is a model of what mapping does, written from the rules that the probes' users know and for clarity alone: it
-// keeps everything, looks at everything, and has no limits. It shares no code with mapping. differential_test.go
+// This is a model of package mapping, written only from the rules that users of the probes know, and for clarity alone:
+// it keeps everything, examines everything, and has no limits. It shares no code with mapping. differential_test.go
 // compares the two.
 
-// modelHolds says what may open below what, for contexts that share an id.
+// modelHolds defines which contexts may open below which, for contexts that share an id.
 var modelHolds = map[string]string{
 	"tls::handshake": "tls::key_exchange tls::sign tls::verify tls::verify_cert_chain pk::sign pk::verify pk::encrypt pk::decrypt " +
 		"pk::generate pk::derive pk::encapsulate pk::decapsulate",
@@ -30,7 +30,7 @@ var modelHolds = map[string]string{
 	"ssh::server_key":        "pk::sign pk::verify",
 }
 
-// modelKeys says which contexts a key belongs to.
+// modelKeys defines which contexts a key belongs to.
 var modelKeys = map[string]string{
 	"tls::role": "tls::handshake", "tls::protocol_version": "tls::handshake", "tls::ciphersuite": "tls::handshake",
 	"tls::group": "tls::key_exchange", "tls::signature_algorithm": "tls::sign tls::verify",
@@ -55,12 +55,12 @@ type node struct {
 	doubt    string // about its parent
 	parent   *node
 	children []*node
-	holds    bool // something opened below it, even if it is not there any more
+	holds    bool // something opened below it, even if that has been removed
 	keys     map[string]string
 	tree     *modelTree
 	self     bool  // it named itself as parent
-	link     bool  // a bare new_context gave its parent
-	outer    *node // it named itself before it had a name: the context of its id then
+	link     bool  // a new_context without data gave its parent
+	outer    *node // it named itself as parent before it had a name; outer is the context with its id at that time
 }
 
 // modelTree is a root and all below it.
@@ -74,12 +74,12 @@ type modelTree struct {
 	stale   bool // the root's id is another context's, and nothing opened in the tree since
 }
 
-// model has the open trees, and what became of the others.
+// model holds the open trees, and the finished ones as text.
 type model struct {
 	trees    []*modelTree
 	open     map[[2]uint64]*node // by thread and id, the newest
 	newest   map[uint32]*node    // by thread
-	session  map[uint32]uint64   // that a thread was called for, until a handshake has it
+	session  map[uint32]uint64   // session that a thread was called for, until it is assigned to a handshake
 	idle     uint64
 	finished []*modelTree
 	number   int
@@ -105,12 +105,12 @@ func (m *model) handle(ev *event.Event) {
 	}
 }
 
-// tick ends what was idle.
+// tick ends idle trees.
 func (m *model) tick(now uint64) {
 	m.end("idle", func(t *modelTree) bool { return t.last+m.idle <= now })
 }
 
-// end ends the trees for which which returns true: their contexts are no longer what their ids stand for.
+// end ends the trees for which the function which returns true: their contexts lose their ids.
 func (m *model) end(reason string, which func(*modelTree) bool) {
 	for _, t := range slices.Clone(m.trees) {
 		if !which(t) {
@@ -156,21 +156,21 @@ func (m *model) attach(n, parent *node) {
 	parent.children, parent.holds = append(parent.children, n), true
 }
 
-// replace ends the tree of a root whose id becomes that of another root. A handshake of a session may go on.
+// replace ends the tree of a root whose id another root takes. A handshake of a session stays open.
 func (m *model) replace(old *node) {
 	if old != nil && old.tree.root.id == old.id && old.tree.root.thread == old.thread && old.tree.session == 0 {
 		m.end("superseded", func(t *modelTree) bool { return t == old.tree })
 	}
 }
 
-// opened handles new_context: each is a new context, also for an id that is in use.
+// opened handles new_context: it always opens a new context, even for an id that is in use.
 func (m *model) opened(ev *event.Event) {
 	old, name := m.find(ev, ev.Context), nameOf(ev)
 	var n *node
 	switch ev.Parent {
-	case ev.Context: // the place follows from what may hold what
+	case ev.Context: // modelHolds decides its place
 		if old != nil && old.link && old.name == "" && len(old.keys) == 0 && !old.holds {
-			n = old // which a library linked for this one
+			n = old // a library has linked it for this context
 		} else if name == "" {
 			n = m.add(ev, nil, "")
 			n.outer = old
@@ -218,8 +218,8 @@ func (m *model) explicit(ev *event.Event, old *node, name string) (parent *node,
 	return parent, ""
 }
 
-// isStale reports whether the library works on the handshake of a session that the parent is not part of: it is left
-// over.
+// isStale reports whether the parent is a leftover: the library works on the handshake of a session, and the parent is
+// not part of that.
 func (m *model) isStale(ev *event.Event, parent *node) bool {
 	n := m.newest[ev.TID]
 	if n == nil || n.tree.ended != "" || n.thread != ev.TID || n.tree.session == 0 {
@@ -237,8 +237,8 @@ func isBelow(n, above *node) bool {
 	return false
 }
 
-// holder returns the nearest context with the id of n, from n upwards, that may hold one of that name, else the parent
-// that the id was linked to.
+// holder returns the nearest context with the id of n, from n upwards, that may hold a context with that name, else the
+// parent that the id was linked to.
 func holder(n *node, name string) *node {
 	for ; n != nil; n = n.parent {
 		if modelHas(modelHolds[n.name], name) {
@@ -251,7 +251,7 @@ func holder(n *node, name string) *node {
 	return nil
 }
 
-// data handles data: for the newest context of the id, or one whose start was not seen.
+// data handles data: for the newest context with the id, or for one whose start was not seen.
 func (m *model) data(ev *event.Event) {
 	n := m.find(ev, ev.Context)
 	if n == nil && m.isStale(ev, nil) {
@@ -282,7 +282,7 @@ func (m *model) settle(n *node, name string) {
 	m.attach(n, parent)
 }
 
-// pairs adds what an event says about a context. Each key goes to the nearest context of the id that it belongs to.
+// pairs adds an event's pairs. Each key goes to the nearest context with the id that it belongs to.
 func (m *model) pairs(n *node, ev *event.Event) {
 	n.tree.last = ev.Time
 	for i := range ev.Pairs {
@@ -310,14 +310,15 @@ func (m *model) pairs(n *node, ev *event.Event) {
 	}
 }
 
-// join makes a handshake that just got its name a piece of its session's, if the library was called for one.
+// join makes a handshake that just got its name a piece of its session's handshake, if the library was called for a
+// session.
 func (m *model) join(n *node, ev *event.Event) *node {
 	session := m.session[n.thread]
 	if session == 0 || !isHandshake(n.name) || n.holds {
 		return n
 	}
 	m.session[n.thread] = 0
-	if n.parent != nil { // left over from an error
+	if n.parent != nil { // a leftover of an error
 		n.parent.children = slices.DeleteFunc(n.parent.children, func(c *node) bool { return c == n })
 		m.plant(n, ev)
 		n.doubt = ""
@@ -326,7 +327,7 @@ func (m *model) join(n *node, ev *event.Event) *node {
 		if t.pid == ev.PID && t.session == session {
 			m.trees = slices.DeleteFunc(m.trees, func(other *modelTree) bool { return other == n.tree })
 			for key, value := range n.keys {
-				if key != "tls::role" { // a session has one
+				if key != "tls::role" { // a session has only one role
 					t.root.keys[key] = value
 				}
 			}

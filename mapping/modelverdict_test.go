@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// modelStatuses are those of the values that differential_test.go uses.
+// modelStatuses are the statuses of the values that differential_test.go uses.
 var modelStatuses = map[string]string{
 	"29": "classical", "19": "classical", "4588": "hybrid", "513": "post_quantum", "30583": "unknown", // groups
 	"1027": "classical", "515": "classical", "2309": "post_quantum", "30000": "unknown", // signature schemes
@@ -140,7 +140,7 @@ func (n *node) inside(of func(*node) string) (worst string) {
 	return worst
 }
 
-// modelWorst returns the status that should worry most.
+// modelWorst returns the most severe status.
 func modelWorst(statuses ...string) (worst string) {
 	order := []string{"", "post_quantum", "hybrid", "unknown", "classical"}
 	for _, s := range statuses {
@@ -158,7 +158,7 @@ func (n *node) whole() []*node {
 	return all
 }
 
-// below returns what belongs to n: all below it that is not of another handshake.
+// below returns everything below n that does not belong to another handshake.
 func (n *node) below() (all []*node) {
 	for _, c := range n.children {
 		if !isHandshake(c.name) {
@@ -168,7 +168,7 @@ func (n *node) below() (all []*node) {
 	return all
 }
 
-// within returns the nearest context of that name above n, up to the handshake that n belongs to.
+// within returns the nearest context with that name above n, up to the handshake that n belongs to.
 func (n *node) within(name string) *node {
 	for !isHandshake(n.name) && n.parent != nil {
 		if n = n.parent; n.name == name {
@@ -183,8 +183,8 @@ func agrees(n *node) bool {
 	return n.name == "pk::derive" || n.name == "pk::encapsulate" || n.name == "pk::decapsulate"
 }
 
-// own is the status of a context by what it says itself.
-func (n *node) own() string {
+// ownStatus returns the status of a context by its ownStatus data.
+func (n *node) ownStatus() string {
 	switch {
 	case n.name == "tls::key_exchange":
 		return modelStatuses[n.keys["tls::group"]]
@@ -204,9 +204,9 @@ func (n *node) own() string {
 	return ""
 }
 
-// status is the status of a context: that of the hybrid that it is a part of, if it is.
+// status returns the status of a context. For a part of a hybrid, it is that of the hybrid.
 func (n *node) status() (status, part string) {
-	status = n.own()
+	status = n.ownStatus()
 	if n.parent == nil || status == "" || status == "hybrid" {
 		return status, ""
 	}
@@ -221,10 +221,10 @@ func (n *node) firstStatus() string {
 	return status
 }
 
-// secret is the status of a secret that is made by several operations.
+// secret returns the status of a secret that several operations made.
 func secret(operations []*node) (status string) {
 	for _, o := range operations {
-		switch own := o.own(); {
+		switch own := o.ownStatus(); {
 		case status == "" || status == own:
 			status = own
 		case own == "":
@@ -237,7 +237,7 @@ func secret(operations []*node) (status string) {
 	return status
 }
 
-// negotiated returns the operations that made the secret of a key exchange; none if it was only offered.
+// negotiated returns the operations that made the secret of a key exchange, or none if it was only offered.
 func (n *node) negotiated() (operations []*node) {
 	for _, c := range n.below() {
 		if agrees(c) && c.within("tls::key_exchange") == n {
@@ -247,7 +247,7 @@ func (n *node) negotiated() (operations []*node) {
 	return operations
 }
 
-// keyExchange is the status of the key exchange of a handshake or root.
+// keyExchange returns the status of the key exchange of a handshake or root.
 func (n *node) keyExchange() string {
 	var negotiated, direct string
 	happened := false
@@ -284,7 +284,7 @@ func (n *node) keyExchange() string {
 	}
 	if n.name == "tls::handshake" {
 		if version := n.keys["tls::protocol_version"]; (version == "771" || version == "769") && happened {
-			return "classical" // there was no other before TLS 1.3
+			return "classical" // there was no other key exchange before TLS 1.3
 		}
 		if negotiated != "" {
 			return negotiated
@@ -293,7 +293,7 @@ func (n *node) keyExchange() string {
 	return modelWorst(negotiated, direct)
 }
 
-// authentication is the status of the least safe signature.
+// authentication returns the status of the least safe signature.
 func (n *node) authentication() (status string) {
 	for _, c := range n.whole() {
 		of, _ := c.status()
@@ -311,7 +311,7 @@ func (n *node) authentication() (status string) {
 	return status
 }
 
-// text draws a tree, as differential_test.go draws what mapping makes of it.
+// text draws a tree in the same form as drawTree in differential_test.go.
 func (t *modelTree) text() string {
 	var b strings.Builder
 	if t.stale {
@@ -350,7 +350,7 @@ func (n *node) draw(b *strings.Builder, depth int) {
 		fields["key exchange"], fields["authentication"] = n.keyExchange(), n.authentication()
 		downgraded := n.downgraded()
 		weak = n.allWeak()
-		if n.parent == nil { // sums up the handshakes in it
+		if n.parent == nil { // it summarizes the handshakes below it
 			fields["key exchange"] = modelWorst(fields["key exchange"], n.inside((*node).keyExchange))
 			fields["authentication"] = modelWorst(fields["authentication"], n.inside((*node).authentication))
 			for _, c := range n.all() {

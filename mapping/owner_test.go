@@ -12,7 +12,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// as lets the feed's further events come from a process of a user. Ids of processes and users go together.
+// as makes the feed's further events come from a process of a user. Each process id always belongs to the same user.
 func (f *feed) as(user, process uint32) *feed {
 	f.PID = user*1000 + process
 	f.TID = f.PID
@@ -26,8 +26,8 @@ func (f *feed) start(user, process uint32) *feed {
 	return f
 }
 
-// attack maps 40 handshakes of a victim, event by event, with what an attacker does in between, and checks that they are
-// whole and named.
+// attack maps 40 handshakes of a victim, event by event. After each event, between plays the attacker. It checks that
+// the handshakes are whole and named.
 func attack(t *testing.T, victim uint32, cfg Config, between func(f *feed, i int)) *feed {
 	t.Helper()
 	f := newFeed(t, cfg)
@@ -98,7 +98,7 @@ func TestBareContextsCostTheirOwnerOnly(t *testing.T) {
 	}
 }
 
-// Many owners together leave an eighth to root.
+// All other owners together leave an eighth of the limits to root.
 func TestRootKeepsAPart(t *testing.T) {
 	f := attack(t, 0, Config{MaxOpenContexts: 2000}, func(f *feed, i int) {
 		for user := uint32(1000); user < 1200; user++ {
@@ -124,7 +124,7 @@ func TestLargeDataCostTheirOwnerOnly(t *testing.T) {
 	wantOnlyEvicted(t, f, "open_bytes user")
 }
 
-// A process that was evicted loses its name as well, since the kernel does not announce it again.
+// An evicted process loses its name as well, because the kernel does not announce it again.
 func TestManyProcessesCostTheirOwnerOnly(t *testing.T) {
 	for _, victim := range []uint32{0, 33, 1001} {
 		f := attack(t, victim, Config{MaxProcesses: 64}, func(f *feed, i int) {
@@ -134,7 +134,7 @@ func TestManyProcessesCostTheirOwnerOnly(t *testing.T) {
 	}
 }
 
-// A tree that is evicted says so, and what it lacks is unknown instead of nothing.
+// An evicted tree is marked, and its missing values are unknown instead of absent.
 func TestEvictedTreesSayWhatIsMissing(t *testing.T) {
 	p, err := policy.New(policy.Config{Name: "hybrid-ok"})
 	if err != nil {
@@ -161,7 +161,7 @@ func TestEvictedTreesSayWhatIsMissing(t *testing.T) {
 	}
 }
 
-// A handshake of which hits were lost says what it lacks, too.
+// A handshake of which hits were lost also lists what is missing.
 func TestIncompleteHandshakesSayWhatIsMissing(t *testing.T) {
 	f := newFeed(t, Config{})
 	f.Open(hs, none, name("tls::handshake_client"), w("tls::protocol_version", 0x0304))
@@ -172,7 +172,7 @@ func TestIncompleteHandshakesSayWhatIsMissing(t *testing.T) {
 	})
 }
 
-// The agent knows more about owners than their users.
+// The agent determines owners from more than their users.
 func TestOwnersOfTheAgent(t *testing.T) {
 	asked := make(map[uint32]event.Process)
 	f := newFeed(t, Config{Owner: func(pid uint32, record event.Process) Owner {
@@ -196,7 +196,7 @@ func TestOwnersOfTheAgent(t *testing.T) {
 	}
 }
 
-// A process that becomes another user's by an exec counts against that one.
+// A process that changes its user by an exec counts against the new user.
 func TestExecChangesTheOwner(t *testing.T) {
 	f := newFeed(t, Config{})
 	start := func(uid uint32, time uint64) {
@@ -216,7 +216,7 @@ func TestExecChangesTheOwner(t *testing.T) {
 	}
 }
 
-// Nothing that a program can repeat takes time in proportion to what is open.
+// Nothing that a program can repeat takes time in proportion to the number of open contexts.
 func TestWorkDoesNotGrowWithWhatIsOpen(t *testing.T) {
 	const n = 30_000
 	for what, work := range map[string]func(f *feed){

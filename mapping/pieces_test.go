@@ -11,7 +11,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// The pieces of a handshake as GnuTLS 3.8.13 emits them with non-blocking sockets (design.md).
+// The pieces of a handshake as GnuTLS 3.8.13 emits them with non-blocking sockets.
 var pieces = map[string]func(f *feed){
 	"client 1.3/1": func(f *feed) {
 		f.Begin(hs, none, name("tls::handshake_client"))
@@ -52,7 +52,7 @@ var pieces = map[string]func(f *feed){
 	},
 }
 
-// wantHandshakes checks that there are n trees, all with these spans and joined from two pieces by that method.
+// wantHandshakes checks that there are n trees, all with these spans, and joined from two pieces by that method.
 func wantHandshakes(t *testing.T, f *feed, n int, by string, names string) {
 	t.Helper()
 	texts := f.finish()
@@ -152,7 +152,7 @@ func TestPiecesAreInferredWithoutSessions(t *testing.T) {
 	for which, names := range pieceNames {
 		for _, interleaved := range []int{1, 10} {
 			if which == "client 1.2" && interleaved > 1 {
-				continue // its first pieces say nothing that tells them apart
+				continue // its first pieces have nothing to distinguish them
 			}
 			t.Run(fmt.Sprintf("%s, %d at once", which, interleaved), func(t *testing.T) {
 				f := newFeed(t, Config{})
@@ -198,7 +198,8 @@ func TestInferredPiecesJoinBeforeTheyAreIdle(t *testing.T) {
 	wantHandshakes(t, f, 1, "inferred", pieceNames["client 1.3"])
 }
 
-// A handshake that has just begun when an earlier one of its thread becomes idle has nothing yet, as a last piece may have.
+// A handshake has just begun when an earlier one of its thread becomes idle. It has no data yet, like the last piece of
+// a handshake.
 func TestHandshakeUnderWayIsNoPieceOfAnIdleOne(t *testing.T) {
 	f := newFeed(t, Config{})
 	pieces["server 1.3/1"](f)
@@ -222,7 +223,7 @@ func TestHandshakeUnderWayIsNoPieceOfAnIdleOne(t *testing.T) {
 	}
 }
 
-// After more than eight leaked contexts GnuTLS names parents and contexts that never were.
+// After more than eight leaked contexts, GnuTLS names parents and contexts that never existed.
 func TestGarbageFromALeakyStackStaysInTheHandshake(t *testing.T) {
 	f := newFeed(t, Config{})
 	f.Enter(0x5000)

@@ -13,7 +13,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// spellings returns the event keys that would become an attribute by writing each :: as a dot.
+// spellings returns the event keys that would become the attribute by replacing each :: with a dot.
 func spellings(key string) []string {
 	parts := strings.Split(key, ".")
 	all := []string{parts[0]}
@@ -27,7 +27,7 @@ func spellings(key string) []string {
 	return all
 }
 
-// forge maps a handshake in which every context has the pairs, too.
+// forge maps a handshake in which the pairs are added to every context.
 func forge(t *testing.T, pairs ...event.Pair) *feed {
 	t.Helper()
 	f := newFeed(t, Config{
@@ -45,8 +45,8 @@ func forge(t *testing.T, pairs ...event.Pair) *feed {
 	return f
 }
 
-// An event key never becomes an attribute that crau-otel defines, whatever its spelling, unless a table of the schema
-// says that it does.
+// An event key never becomes an attribute that crau-otel defines, in any spelling, unless a table of the schema allows
+// it.
 func TestNoEventKeyBecomesAnAttributeOfOurs(t *testing.T) {
 	keys := []string{"pk.x", "otel.status_code", "crypto.made.up", "process.made_up", ""}
 	for _, a := range schema.Attributes() {
@@ -127,7 +127,7 @@ func TestReservedKeysKeepTheirValues(t *testing.T) {
 	})
 }
 
-// A group or scheme that somebody adds to a handshake is not the negotiated one.
+// A group or scheme that somebody adds to a handshake context is not the negotiated one.
 func TestHandshakeTakesItsGroupFromTheKeyExchange(t *testing.T) {
 	f := newFeed(t, Config{})
 	client(f, 23, 23)
@@ -139,7 +139,7 @@ func TestHandshakeTakesItsGroupFromTheKeyExchange(t *testing.T) {
 	})
 }
 
-// One secret has two keys, and keys past the limit of those that are interned exist more than once.
+// One secret has two keys, and keys over the limit on interned keys exist more than once.
 func TestKeysThatAreTheSameReplaceEachOther(t *testing.T) {
 	f := newFeed(t, Config{})
 	f.Open(hs, none, name("tls::handshake"), w("tls::ext::extended_master_secret", 1), w("tls::extended_master_secret", 0))

@@ -19,23 +19,24 @@ import (
 type Rules struct {
 	// IdleTimeout is how long a tree may be without an event before it ends; default 2 s.
 	IdleTimeout time.Duration
-	// Scopes, if any, are the only scopes of contexts and keys that spans are made of: tls, ssh, pk and the like.
+	// Scopes lists the scopes of contexts and keys that become spans and attributes, such as tls, ssh or pk; empty means
+	// all.
 	Scopes []string
-	// AllowKeys and DenyKeys are patterns in the syntax of [path.Match] for event keys. A key that is denied, or not
-	// allowed while there are patterns that allow, is left out. Patterns must be valid.
+	// AllowKeys and DenyKeys are patterns for event keys, in the syntax of [path.Match]. A key is excluded if DenyKeys
+	// matches it, or if there are AllowKeys and none matches it. Patterns must be valid.
 	AllowKeys, DenyKeys []string
 	// Policy decides what is a violation; default: nothing is.
 	Policy *policy.Policy
-	// Describe, if any, returns further resource attributes of a process. They replace those of the mapper: whoever knows
-	// better what the process runs than p, the kernel's record, returns process.executable.name.
+	// Describe, if set, returns additional resource attributes of a process. They replace those of the mapper. A hook that
+	// knows the executable better than p, the kernel's record, can return process.executable.name.
 	Describe func(pid uint32, p event.Process) []attribute.KeyValue
 }
 
 const defaultIdleTimeout = 2 * time.Second
 
-// excludes reports whether pairs with an event key are to be left out.
+// excludes reports whether pairs with this event key are excluded.
 func (r *Rules) excludes(emitted string) bool {
-	// Event keys are no paths: a * is to match a slash, too.
+	// Event keys are not paths: a * has to match a slash too.
 	flat := strings.ReplaceAll(emitted, "/", "\x00")
 	matches := func(pattern string) bool {
 		ok, err := path.Match(strings.ReplaceAll(pattern, "/", "\x00"), flat)

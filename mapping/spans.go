@@ -12,7 +12,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/meaning"
 )
 
-// scratch is memory that each tree reuses.
+// scratch is memory that is reused for each tree.
 type scratch struct {
 	spans      []Span
 	operations []Operation
@@ -21,23 +21,23 @@ type scratch struct {
 // maxScratch is the largest number of spans of a tree whose memory is reused.
 const maxScratch = 1024
 
-// tree combines a tree's meaning with its ids, times and resource. It is in the scratch memory.
-func (m *Mapper) tree(f *contexts.Finished, meant *meaning.Meaning, program *identity) Tree {
+// tree combines a tree's meaning with its ids, times and resource. The result lies in the scratch memory.
+func (m *Mapper) tree(f *contexts.Finished, result *meaning.Meaning, program *identity) Tree {
 	sc := &m.scratch
 	if cap(sc.spans) > maxScratch {
 		*sc = scratch{}
 	}
-	sc.operations = append(sc.operations[:0], meant.Operations...)
-	for i := range meant.Spans {
-		span := &meant.Spans[i]
+	sc.operations = append(sc.operations[:0], result.Operations...)
+	for i := range result.Spans {
+		span := &result.Spans[i]
 		if op := span.Operation; op >= 0 && sc.operations[op].Handshake {
 			c := &f.Contexts[span.Context]
 			sc.operations[op].Duration = time.Duration(c.End - c.Start)
 		}
 	}
-	n := len(meant.Spans)
+	n := len(result.Spans)
 	sc.spans = slices.Grow(sc.spans[:0], n)[:n]
-	m.fill(0, 1, f, meant)
+	m.fill(0, 1, f, result)
 	t := Tree{
 		Resource:   program.resource,
 		Scope:      m.scope,
@@ -46,29 +46,29 @@ func (m *Mapper) tree(f *contexts.Finished, meant *meaning.Meaning, program *ide
 		Spans:      sc.spans[:1],
 		Events:     f.Events,
 		Operations: sc.operations,
-		Downgraded: meant.Downgraded,
-		Weak:       meant.Weak,
-		Failed:     meant.Failed,
-		Violates:   meant.Violates,
+		Downgraded: result.Downgraded,
+		Weak:       result.Weak,
+		Failed:     result.Failed,
+		Violates:   result.Violates,
 	}
 	if n > 1 && (m.cfg.Whole == nil || m.cfg.Whole(t)) {
-		m.fill(1, n, f, meant)
+		m.fill(1, n, f, result)
 		t.Spans = sc.spans
 	}
 	return t
 }
 
-// fill makes spans of the scratch memory, from one number up to another.
-func (m *Mapper) fill(from, to int, f *contexts.Finished, meant *meaning.Meaning) {
-	shared := meant.Template != 0 // by all trees of that meaning: the attributes must not be changed
+// fill fills in the spans of the scratch memory from index from up to index to.
+func (m *Mapper) fill(from, to int, f *contexts.Finished, result *meaning.Meaning) {
+	shared := result.Template != 0 // all trees of that meaning share the attributes, so they must not be changed
 	start := 0
 	if from > 0 {
-		start = meant.Spans[from-1].AttributesEnd
+		start = result.Spans[from-1].AttributesEnd
 	}
 	for i := from; i < to; i++ {
-		span := &meant.Spans[i]
+		span := &result.Spans[i]
 		c := &f.Contexts[span.Context]
-		attrs := meant.Attributes[start:span.AttributesEnd:span.AttributesEnd]
+		attrs := result.Attributes[start:span.AttributesEnd:span.AttributesEnd]
 		start = span.AttributesEnd
 		id := m.ids.id(f.Process.PID, c)
 		if !shared {
@@ -96,7 +96,7 @@ func (m *Mapper) fill(from, to int, f *contexts.Finished, meant *meaning.Meaning
 		if i == 0 && f.Link.IsValid() {
 			finished.Link = f.Link
 		} else if shared {
-			finished.pattern = meant.Template + uint64(i)
+			finished.pattern = result.Template + uint64(i)
 		}
 	}
 }

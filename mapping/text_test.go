@@ -67,7 +67,7 @@ func mapText(t *testing.T, text string) Tree {
 	return f.trees[0]
 }
 
-// checkText checks all text of a tree: in spans, the resource and what becomes labels of metrics.
+// checkText checks all text of a tree: in spans, in the resource and in labels of metrics.
 func checkText(t *testing.T, tree Tree) {
 	t.Helper()
 	wantTexts(t, "resource", tree.Resource.Attributes(), true)
@@ -105,7 +105,7 @@ func TestTextFromOutsideIsMadeValid(t *testing.T) {
 	}
 }
 
-// Config.Resource has what the environment says about the host.
+// Config.Resource contains text from the environment.
 func TestResourceOfTheHostIsMadeValid(t *testing.T) {
 	f := newFeed(t, Config{Resource: resourceOf(attribute.String("team", "a\xffb"))})
 	f.Open(hs, none, name("app::root"))

@@ -20,10 +20,10 @@ const (
 	CodeForeign      // others can write some of them
 )
 
-// trustEvery is how long what is known about a process is used, in ns.
+// trustEvery is how long the judgement of a process is reused, in ns.
 const trustEvery = uint64(time.Second)
 
-// trust returns whether what a process reports about itself at boot time now can be believed.
+// trust returns whether the reports that a process makes about itself at boot time now can be believed.
 func (m *Mapper) trust(p *contexts.Process, now uint64) shape.ProcessTrust {
 	if now >= p.TrustExpires {
 		p.Trust, p.TrustExpires = m.judgeTrust(p), now+trustEvery
@@ -31,8 +31,8 @@ func (m *Mapper) trust(p *contexts.Process, now uint64) shape.ProcessTrust {
 	return p.Trust
 }
 
-// judgeTrust judges a process. The code of users' processes does not matter: with an interpreter or a debugger, users make
-// root's own programs report what they like.
+// judgeTrust judges a process. For a user's process its code does not matter: with an interpreter or a debugger, users
+// can make even root's programs report anything.
 func (m *Mapper) judgeTrust(p *contexts.Process) shape.ProcessTrust {
 	if p.Record == (event.Process{}) {
 		return shape.TrustUnknown

@@ -45,7 +45,8 @@ func wireHandshake(group uint64) []event.Event {
 	}
 }
 
-// libraryHandshake is the same handshake, as far as a library with probes reports it before the hello is sent, and after.
+// libraryHandshake is the same handshake as a library with probes reports it: the events before the hello is sent, and
+// those after.
 func libraryHandshake(group uint64) (before, after []event.Event) {
 	library := func(kind event.Kind, context, parent uint64, pairs ...event.Pair) event.Event {
 		return event.Event{Kind: kind, PID: 1, TID: 1, Context: context, Parent: parent, Pairs: pairs}
@@ -62,7 +63,7 @@ func libraryHandshake(group uint64) (before, after []event.Event) {
 	return before, after
 }
 
-// newCollector returns a mapper that adds what it maps to trees.
+// newCollector returns a mapper that appends its trees to trees.
 func newCollector(t *testing.T, trees *[]Tree) *Mapper {
 	t.Helper()
 	m, err := New(Config{
@@ -75,7 +76,7 @@ func newCollector(t *testing.T, trees *[]Tree) *Mapper {
 	return m
 }
 
-// mapAll returns the trees of events, and what the mapper counted.
+// mapAll returns the trees of events, and the mapper's counters.
 func mapAll(t *testing.T, events ...event.Event) ([]Tree, Stats) {
 	t.Helper()
 	var trees []Tree
@@ -191,7 +192,7 @@ func TestWireFailure(t *testing.T) {
 	}
 }
 
-// One handshake that both report is one tree, whichever report ends first.
+// A handshake that both report becomes one tree, whichever report ends first.
 func TestWireCompletesALibrarysHandshake(t *testing.T) {
 	t.Parallel()
 	before, after := libraryHandshake(0x001d)
@@ -255,8 +256,8 @@ func TestWireWithoutTheLibrarysGroupStaysApart(t *testing.T) {
 	checkLinked(t, &trees[0], &trees[1])
 }
 
-// A library that reports no sessions has two handshakes open on the thread: the hello can be of either. Both stay without
-// what the wire shows, which links to the one that it was most likely.
+// A library that reports no sessions has two handshakes open on the thread: the hello can belong to either. The wire's
+// data are added to neither; the wire's tree links to the more likely one.
 func TestWireInDoubtBetweenTwoHandshakes(t *testing.T) {
 	t.Parallel()
 	open := func(context uint64) event.Event {
@@ -282,7 +283,7 @@ func TestWireInDoubtBetweenTwoHandshakes(t *testing.T) {
 	checkRoot(t, &trees[0], map[string]string{"crypto.source": "probe+wire", "crypto.source.joined": "inferred"})
 }
 
-// The probes were attached after the hello: the library reports the rest of the handshake that the wire shows.
+// The probes were attached after the hello: the library reports only the rest of the handshake that the wire shows.
 func TestWireOfAHandshakeThatALibraryReportsInPart(t *testing.T) {
 	t.Parallel()
 	before, after := libraryHandshake(0x001d)
@@ -297,14 +298,14 @@ func TestWireOfAHandshakeThatALibraryReportsInPart(t *testing.T) {
 		}
 		checkLinked(t, &trees[0], &trees[1])
 	}
-	// The wire's has ended: the library's is the next handshake.
+	// The wire's handshake has ended: the library's is the next one.
 	trees, _ := mapAll(t, concat(seen, []event.Event{onWire(event.ContextEnd, wireRoot, 0)}, before, after)...)
 	if len(trees) != 2 || trees[0].Spans[0].Link.IsValid() || trees[1].Spans[0].Link.IsValid() {
 		t.Errorf("%d trees, or a link", len(trees))
 	}
 }
 
-// Ten handshakes of a library that reports sessions, in turns on one thread: each gets its own hello.
+// Ten handshakes of a library that reports sessions alternate on one thread: each gets its own hello.
 func TestWireOfInterleavedSessions(t *testing.T) {
 	t.Parallel()
 	const sessions = 10
@@ -374,7 +375,8 @@ func concat(parts ...[]event.Event) []event.Event {
 	return all
 }
 
-// A socket that is used again opens the context of an earlier handshake again, which is whole: the wire reports no pieces.
+// A socket that is reused opens the context of an earlier handshake again. Both are whole, because the wire reports no
+// pieces.
 func TestHandshakesOfOneSocketStayApart(t *testing.T) {
 	t.Parallel()
 	var trees []Tree
@@ -415,7 +417,7 @@ func TestHandshakesOfOneSocketStayApart(t *testing.T) {
 	}
 }
 
-// A peer that takes its time does not split a handshake: the wire reports when it ends.
+// A slow peer does not split a handshake: the wire reports when it ends.
 func TestWireWaitsForASlowAnswer(t *testing.T) {
 	t.Parallel()
 	var trees []Tree

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds what is released into DIR: for each architecture a static binary in a tar archive, a deb, an rpm and the tree of
-# the container image; an SBOM and checksums for all. The same commit gives the same bytes: the
-# Go that go.mod names builds it, whichever is installed.
+# Builds the release files into DIR: for each architecture a static binary in a tar archive, a deb, an rpm and the tree
+# of the container image; and an SBOM and checksums for all. The same commit gives the same bytes: the build uses the
+# version of Go that go.mod names, whichever is installed.
 #
 #	packaging/dist.sh DIR [VERSION]
 set -euo pipefail
@@ -53,7 +53,7 @@ for arch in amd64 arm64; do
 		ARCH=$arch PACKAGE_VERSION=$package TREE=$tree \
 			quietly "$tools/nfpm" package --config packaging/nfpm.yaml --packager "$format" --target "$dir"
 	done
-	# What the binary says it was built from: modules, versions, checksums, licences.
+	# What the binary was built from: modules, versions, checksums, licences.
 	quietly "$tools/cyclonedx-gomod" bin -json -licenses -noserial -notimestamp -version "$version" \
 		-output "$dir/$name.cdx.json" "$tree/usr/bin/crau-otel"
 done

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds the tree of files of the container image into DIR, for the Dockerfile and where no container engine runs.
+# Builds the file tree of the container image into DIR. The Dockerfile uses it, and it works without a container engine.
 #
 #	packaging/image.sh DIR [VERSION]
 set -euo pipefail

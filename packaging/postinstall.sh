@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# After an installation or upgrade, of the deb and the rpm.
+# Runs after an installation or upgrade, in the deb and the rpm.
 set -e
 
 if command -v systemd-sysusers >/dev/null; then
@@ -12,6 +12,7 @@ fi
 
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload
-	# An upgrade restarts a service that runs; an installation starts none: the receiver has to be configured first.
+	# An upgrade restarts a running service. An installation does not start it, because the receiver must be configured
+	# first.
 	systemctl try-restart crau-otel.service
 fi

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# After a removal or purge. The user stays, as files may belong to it (Debian policy 9.2.2 allows both).
+# Runs after a removal or purge. The user remains, because files may belong to it (Debian policy 9.2.2 allows both).
 set -e
 
 if [ -d /run/systemd/system ]; then

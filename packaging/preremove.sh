@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Before a removal or upgrade. dpkg passes "remove" or "upgrade", rpm the number of versions that will be left.
+# Runs before a removal or upgrade. dpkg passes "remove" or "upgrade", rpm the number of versions that will remain.
 set -e
 
 case "${1:-}" in

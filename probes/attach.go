@@ -22,7 +22,7 @@ type Attachment struct {
 // Attached returns the number of sites the program was attached to. Close does not change it.
 func (a *Attachment) Attached() int { return a.attached }
 
-// Links returns the kernel's links, for pinning. They stay open.
+// Links returns the kernel's links, for pinning. They remain open.
 func (a *Attachment) Links() []link.Link { return a.links }
 
 // Close detaches the program from all sites. It is idempotent. Detaching a single uprobe takes about 0.1 s on Linux
@@ -50,9 +50,8 @@ func (a *Attachment) Close() error {
 // type [ebpf.AttachTraceUprobeMulti]. Without multi it uses a perf event per site (Linux 5.15 and later), and prog
 // must have been loaded with attach type [ebpf.AttachNone].
 //
-// If only some sites can be attached, Attach returns an Attachment for these and an error that names up to 16 of the
-// others. If none can be attached, the Attachment is nil. Files for another machine are refused with
-// [ErrUnsupported].
+// If only some sites can be attached, Attach returns an Attachment for these, and an error that names up to 16 of the
+// others. If none can be attached, the Attachment is nil. Files for another machine fail with [ErrUnsupported].
 func Attach(path string, prog *ebpf.Program, multi bool, sites []Site, cookies []uint64) (*Attachment, error) {
 	if len(sites) == 0 || len(sites) != len(cookies) {
 		return nil, fmt.Errorf("attach to %s: %d sites and %d cookies", path, len(sites), len(cookies))
@@ -65,7 +64,7 @@ func Attach(path string, prog *ebpf.Program, multi bool, sites []Site, cookies [
 		return nil, fmt.Errorf("attach to %s: %w", path, err)
 	}
 	t := attacher{executable: executable, prog: prog, uprobeMulti: multi, attachment: &Attachment{}}
-	// cilium/ebpf looks up a symbol if the offset is 0.
+	// If the offset is 0, cilium/ebpf looks up a symbol instead.
 	good := make([]Site, 0, len(sites))
 	goodCookies := make([]uint64, 0, len(sites))
 	for i, s := range sites {
@@ -110,7 +109,7 @@ func (t *attacher) add(l link.Link, sites int) {
 	t.attachment.attached += sites
 }
 
-// multi attaches all sites with one link. If one site is bad, the kernel refuses the link without naming the site;
+// multi attaches all sites with one link. If one site is bad, the kernel rejects the link without naming the site;
 // multi then tries each half separately, which finds the bad sites and needs few links.
 func (t *attacher) multi(sites []Site, cookies []uint64) {
 	options := link.UprobeMultiOptions{Addresses: make([]uint64, len(sites)), Cookies: cookies}
@@ -143,7 +142,7 @@ func (t *attacher) multi(sites []Site, cookies []uint64) {
 func (t *attacher) single(sites []Site, cookies []uint64) {
 	for i, s := range sites {
 		if s.RefCtrOffset > math.MaxUint32 {
-			// The perf event has 32 bits for the offset, and cilium/ebpf would drop the others.
+			// The perf event has 32 bits for the offset, and cilium/ebpf would discard the upper bits.
 			t.fail(s, fmt.Errorf("semaphore at file offset %#x, beyond 32 bits", s.RefCtrOffset))
 			continue
 		}
@@ -158,11 +157,11 @@ func (t *attacher) single(sites []Site, cookies []uint64) {
 	}
 }
 
-// errOtherTracer is returned for a site that another tracer has attached to without its semaphore. The kernel
-// requires all uprobes of one place to agree about the semaphore.
+// errOtherTracer is returned for a site to which another tracer has attached without its semaphore. The kernel requires
+// all uprobes of one place to agree about the semaphore.
 var errOtherTracer = errors.New("another tracer is attached to the site and does not count in its semaphore")
 
-// explain returns the cause of an error of attaching to a site. EINVAL has several, and the libraries guess.
+// explain returns the cause of an error when attaching to a site. EINVAL has several causes, and the libraries guess.
 func (t *attacher) explain(s Site, err error) error {
 	if s.RefCtrOffset == 0 || !errors.Is(err, unix.EINVAL) {
 		return err

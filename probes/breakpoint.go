@@ -16,9 +16,9 @@ import (
 // breakpointBytes is how many bytes of a site a breakpoint can change: one on x86-64, four on arm64.
 const breakpointBytes = 4
 
-// CountBreakpoints returns at how many of the sites a process that maps the file now gets a breakpoint. The kernel puts
-// breakpoints into each mapping by the file's inode, whatever the path, so this tells whether a file is attached, by
-// whomever, even if the tracer reached it in another way. Breakpoints for selected processes are not counted.
+// CountBreakpoints returns how many of the sites have a breakpoint in a process that maps the file now. The kernel puts
+// breakpoints into each mapping by the file's inode, whatever the path. So the count shows whether any tracer has
+// attached to the file, even by another path. Breakpoints for selected processes are not counted.
 func CountBreakpoints(file *os.File, sites []Site) (n int, err error) {
 	page := int64(os.Getpagesize())
 	var mapping []byte
@@ -31,7 +31,7 @@ func CountBreakpoints(file *os.File, sites []Site) (n int, err error) {
 			if first := at / page * page; first != start {
 				unmap(mapping)
 				start = first
-				// The second page is there for a site at the end of the first.
+				// The second page is needed for a site at the end of the first.
 				mapping, err = unix.Mmap(int(file.Fd()), start, int(2*page), unix.PROT_READ, unix.MAP_PRIVATE)
 				if err != nil {
 					return n, fmt.Errorf("map file: %w", err)
@@ -57,7 +57,7 @@ func unmap(mapping []byte) {
 }
 
 // differs reports whether mapped memory differs from the content of its file. It reads the memory through the kernel,
-// since the file may have become shorter than its mapping.
+// because the file may have become shorter than its mapping.
 func differs(file *os.File, mapped []byte, offset int64) (bool, error) {
 	var content, memory [breakpointBytes]byte
 	if n, err := file.ReadAt(content[:], offset); err != nil && !errors.Is(err, io.EOF) {
@@ -72,7 +72,8 @@ func differs(file *os.File, mapped []byte, offset int64) (bool, error) {
 	return !bytes.Equal(content[:n], memory[:n]), nil
 }
 
-// readOwn copies memory of this process as another process would, with an error instead of a fault.
+// readOwn copies memory of this process in the way another process would read it, so that it gets an error instead of a
+// fault.
 func readOwn(to, from []byte) (int, error) {
 	local := []unix.Iovec{{Base: &to[0]}}
 	local[0].SetLen(len(to))

@@ -51,13 +51,13 @@ func (n noteSpec) desc() []byte {
 type symbolSpec struct {
 	name    string
 	address uint64
-	info    uint8 // 0 stands for a global function
+	info    uint8 // 0 means a global function
 	section uint16
 }
 
 // elfSpec describes a file to build. The zero value is an x86-64 shared object without notes.
 type elfSpec struct {
-	machine    elf.Machine // 0 stands for x86-64
+	machine    elf.Machine // 0 means x86-64
 	notes      []noteSpec
 	base       uint64 // address of .stapsdt.base, 0 for no such section
 	buildID    string

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package probes reads the USDT probes of provider crypto_auditing, which OpenSSL may call openssl, from ELF files and
-// attaches a BPF program to them.
+// Package probes reads USDT probes from ELF files and attaches a BPF program to them. The provider of the probes is
+// crypto_auditing; OpenSSL may call it openssl.
 //
 // A USDT probe is a nop in the code of a library or program, and an ELF note of owner "stapsdt" in the section
 // .note.stapsdt that describes it: where the nop is (the site), which probe it is, and where the probe's arguments
@@ -20,7 +20,7 @@
 //	...
 //	attachment, err := probes.Attach(file.Path, tracer.Program(), tracer.Multi(), sites, cookies)
 //
-// A site may have several nops, of which one makes hits cheapest on the running kernel: see [TryNops].
+// A site may have several nops. One of them makes hits cheapest on the running kernel: see [TryNops].
 //
 // Registers in operands are offsets into the kernel's saved registers, so the BPF program does not need to know
 // register names.

@@ -92,7 +92,7 @@ func (im *image) codeAround(address uint64) ([]byte, uint64, error) {
 }
 
 // branchesTo reports whether there may be a direct branch to an offset in the code. It treats every byte as the start
-// of an instruction, which finds all branches, and may find some that are none.
+// of an instruction. That finds all branches, and may find some that do not exist.
 func branchesTo(code []byte, offset int) bool {
 	for i := max(0, offset-0x82); i < min(len(code)-1, offset+0x82); i++ { // the range of an 8-bit displacement
 		short := code[i]&0xf0 == 0x70 || code[i] == 0xeb || code[i]&0xfc == 0xe0 // jcc, jmp, loop, jrcxz

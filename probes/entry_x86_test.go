@@ -79,7 +79,7 @@ func TestBranchesTo(t *testing.T) {
 	}
 }
 
-// TestEntryIsProbedWhateverTheFunctionStartsWith reads files whose gnutls_deinit starts in several ways.
+// TestEntryIsProbedWhateverTheFunctionStartsWith reads files whose gnutls_deinit starts in different ways.
 func TestEntryIsProbedWhateverTheFunctionStartsWith(t *testing.T) {
 	t.Parallel()
 	const at = 0x40

@@ -35,12 +35,12 @@ type File struct {
 	Soname  string // DT_SONAME, "" if none
 	Strings Strings
 
-	// Sites has at most 4096 USDT sites in the order of their notes, followed by the entry points. No two sites have
+	// Sites contains at most 4096 USDT sites in the order of their notes, followed by the entry points. No two sites have
 	// the same probe and offset.
 	Sites []Site
 
-	// Problems has an error for each skipped note, at most 16. Further ones are summarised in a last error "and N
-	// more".
+	// Problems contains an error for each skipped note, at most 16. If there are more, a last error "and N more" gives
+	// their number.
 	Problems []error
 }
 
@@ -78,7 +78,7 @@ func Read(r io.ReaderAt, size int64, path string) (*File, error) {
 	}
 	var failed problems
 	notes := im.notes(&failed)
-	if len(notes) == 0 && len(failed.kept) == 0 {
+	if len(notes) == 0 && len(failed.errs) == 0 {
 		return nil, fmt.Errorf("read %s: %w", path, ErrNoProbes)
 	}
 

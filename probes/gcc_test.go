@@ -14,8 +14,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/needs"
 )
 
-// probeSource fires each probe, in a way that makes the compiler use registers, constants, memory with and without
-// index, and static variables. With SEMAPHORES, sites can be skipped while nobody is attached.
+// probeSource fires each probe in a way that makes the compiler use registers, constants, memory with and without
+// index, and static variables. With SEMAPHORES, sites can be skipped while no tracer is attached.
 const probeSource = `
 #ifdef SEMAPHORES
 #define _SDT_HAS_SEMAPHORES 1
@@ -71,7 +71,7 @@ int main(int argc, char **argv)
 	unsigned long values[2] = {11, 12};
 	char go;
 	int n = atoi(argv[1]);
-	if (write(1, "r", 1) != 1 || read(0, &go, 1) != 1) /* ready; wait until told to go */
+	if (write(1, "r", 1) != 1 || read(0, &go, 1) != 1) /* ready; wait for the go-ahead */
 		return 1;
 	for (int i = 0; i < n; i++)
 		fire_all(0x1000 + i, values, i & 1);
@@ -81,7 +81,7 @@ int main(int argc, char **argv)
 #endif
 `
 
-// compile builds probeSource and returns the file. In CI the compiler and sys/sdt.h have to be there.
+// compile builds probeSource and returns the file. In CI the compiler and sys/sdt.h must exist.
 func compile(t *testing.T, compiler string, flags ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -148,7 +148,7 @@ func TestReadCompiled(t *testing.T) {
 	}
 }
 
-// checkCompiled compares addresses with debug/elf's reading of the file.
+// checkCompiled compares addresses with those that debug/elf reads from the file.
 func checkCompiled(t *testing.T, path string, f *File, semaphores bool) {
 	t.Helper()
 	info, err := os.Stat(path)
@@ -264,7 +264,7 @@ __attribute__((noinline)) void strong(unsigned long c, const char *k) { CRAU_WOR
 int main(int argc, char **argv) { (void)argv; weak(argc, "app::weak"); strong(argc, "app::strong"); CRAU_NEW_CONTEXT(argc, -1); return 0; }
 `
 
-// The linker makes one function of two whose constants are only in the notes.
+// The linker merges two functions whose constants are only in the notes.
 func TestReadFoldedFunctions(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("ld.gold"); err != nil {

@@ -72,7 +72,7 @@ func checkArgument(t *testing.T, machine elf.Machine, o Operand) {
 	}
 }
 
-// hostileSeed has every table that the package reads.
+// hostileSeed describes a file with every table that the package reads.
 func hostileSeed(machine elf.Machine) elfSpec {
 	e := everyProbe(machine)
 	args := "8@state(%rip) 8@$1"
@@ -108,7 +108,7 @@ func TestReadTruncated(t *testing.T) {
 	}
 }
 
-// TestReadFlipped sets every byte to some telling values.
+// TestReadFlipped sets each byte to several extreme values.
 func TestReadFlipped(t *testing.T) {
 	t.Parallel()
 	data := hostileSeed(elf.EM_X86_64).build(t).data
@@ -125,17 +125,17 @@ func TestReadFlipped(t *testing.T) {
 func TestReadUnsupported(t *testing.T) {
 	t.Parallel()
 	for want, patch := range map[string]func(b built){
-		"ELFCLASS32 is not supported":                                 func(b built) { b.data[elf.EI_CLASS] = 1 },
-		"ELFDATA2MSB is not supported":                                func(b built) { b.data[elf.EI_DATA] = 2 },
-		"machine EM_RISCV is not supported":                           func(b built) { b.patch(18, uint16(elf.EM_RISCV)) },
-		"ET_REL is neither":                                           func(b built) { b.patch(16, uint16(elf.ET_REL)) },
-		"read program headers: entry size 32, want 56":                func(b built) { b.patch(54, uint16(32)) },
-		"read program headers: 2049 entries, the most is 2048":        func(b built) { b.patch(56, uint16(maxSegments+1)) },
-		"read section headers: entry size 40, want 64":                func(b built) { b.patch(58, uint16(40)) },
-		"read section headers: 8193 entries, the most is 8192":        func(b built) { b.patch(60, uint16(maxSections+1)) },
-		"name table is section 200 of":                                func(b built) { b.patch(62, uint16(200)) },
-		"name table of 1048577 bytes, the most is 1048576":            func(b built) { b.patch(b.sections[".shstrtab"]+32, uint64(maxSectionNames+1)) },
-		"384 bytes at offset 0xffffffffffffffff: outside of the file": func(b built) { b.patch(40, uint64(math.MaxUint64)) },
+		"ELFCLASS32 is not supported":                              func(b built) { b.data[elf.EI_CLASS] = 1 },
+		"ELFDATA2MSB is not supported":                             func(b built) { b.data[elf.EI_DATA] = 2 },
+		"machine EM_RISCV is not supported":                        func(b built) { b.patch(18, uint16(elf.EM_RISCV)) },
+		"ET_REL is neither":                                        func(b built) { b.patch(16, uint16(elf.ET_REL)) },
+		"read program headers: entry size 32, want 56":             func(b built) { b.patch(54, uint16(32)) },
+		"read program headers: 2049 entries, the limit is 2048":    func(b built) { b.patch(56, uint16(maxSegments+1)) },
+		"read section headers: entry size 40, want 64":             func(b built) { b.patch(58, uint16(40)) },
+		"read section headers: 8193 entries, the limit is 8192":    func(b built) { b.patch(60, uint16(maxSections+1)) },
+		"name table is section 200 of":                             func(b built) { b.patch(62, uint16(200)) },
+		"name table of 1048577 bytes, the limit is 1048576":        func(b built) { b.patch(b.sections[".shstrtab"]+32, uint64(maxSectionNames+1)) },
+		"384 bytes at offset 0xffffffffffffffff: outside the file": func(b built) { b.patch(40, uint64(math.MaxUint64)) },
 	} {
 		b := everyProbe(elf.EM_X86_64).build(t)
 		patch(b)
@@ -145,7 +145,7 @@ func TestReadUnsupported(t *testing.T) {
 	}
 }
 
-// sparse reads as zeros behind its data.
+// sparse reads as zeros after its data.
 type sparse struct{ data []byte }
 
 func (s sparse) ReadAt(p []byte, offset int64) (int, error) {
@@ -167,11 +167,11 @@ func TestReadLimits(t *testing.T) {
 		want    string
 	}{
 		"notes":         {".note.stapsdt", 32, uint64(maxNoteBytes + 1), 0, "more than 4194304 bytes of notes"},
-		"symbols":       {".dynsym", 32, uint64(maxSymbols+1) * 24, 7, "the most is 2097152"},
-		"symbol names":  {".dynsym.str", 32, uint64(maxSymbolStrings + 1), 7, "the most is 67108864"},
+		"symbols":       {".dynsym", 32, uint64(maxSymbols+1) * 24, 7, "the limit is 2097152"},
+		"symbol names":  {".dynsym.str", 32, uint64(maxSymbolStrings + 1), 7, "the limit is 67108864"},
 		"symbol size":   {".dynsym", 56, uint64(16), 7, "entry size 16, want 24"},
 		"symbol link":   {".dynsym", 40, uint32(99), 7, "string table is section 99"},
-		"symbol offset": {".dynsym", 24, uint64(math.MaxUint64 - 24), 7, "outside of the file"},
+		"symbol offset": {".dynsym", 24, uint64(math.MaxUint64 - 24), 7, "outside the file"},
 	} {
 		b := hostileSeed(elf.EM_X86_64).build(t)
 		b.patch(b.sections[test.section]+test.field, test.value)
@@ -232,13 +232,13 @@ func TestReadManySymbols(t *testing.T) {
 		if err != nil || len(f.Sites) != min(n, maxWantedSymbols) || len(f.Problems) != n-len(f.Sites) {
 			t.Errorf("%d symbols: %d sites, %v", n, len(f.Sites), f.Problems)
 		}
-		if n > maxWantedSymbols && !strings.Contains(f.Problems[0].Error(), `"s1024": 1025 symbols in the operands of one file, the most is 1024`) {
+		if n > maxWantedSymbols && !strings.Contains(f.Problems[0].Error(), `"s1024": 1025 symbols in the operands of one file, the limit is 1024`) {
 			t.Error(f.Problems[0])
 		}
 	}
 }
 
-// What cannot be resolved concerns the sites that need it, and no others.
+// Symbols that cannot be resolved only affect the sites that need them.
 func TestReadSymbolsThatEndAlike(t *testing.T) {
 	t.Parallel()
 	object := elf.ST_INFO(elf.STB_LOCAL, elf.STT_OBJECT)

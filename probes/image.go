@@ -26,8 +26,8 @@ type section struct {
 	name string
 }
 
-// errOutside is returned for data that lies outside of the file.
-var errOutside = errors.New("outside of the file")
+// errOutside is returned for data that lies outside the file.
+var errOutside = errors.New("outside the file")
 
 // newImage reads the headers of an ELF file.
 func newImage(r io.ReaderAt, size int64) (*image, error) {
@@ -105,7 +105,7 @@ func (im *image) readSegments() error {
 		return fmt.Errorf("entry size %d, want %d", entry, want)
 	}
 	if count > maxSegments {
-		return fmt.Errorf("%d entries, the most is %d", count, maxSegments)
+		return fmt.Errorf("%d entries, the limit is %d", count, maxSegments)
 	}
 	im.segments = make([]elf.Prog64, count)
 	return im.decode(im.header.Phoff, count*entry, im.segments)
@@ -122,7 +122,7 @@ func (im *image) readSections() error {
 		return fmt.Errorf("entry size %d, want %d", entry, want)
 	}
 	if count > maxSections {
-		return fmt.Errorf("%d entries, the most is %d", count, maxSections)
+		return fmt.Errorf("%d entries, the limit is %d", count, maxSections)
 	}
 	headers := make([]elf.Section64, count)
 	if err := im.decode(im.header.Shoff, count*entry, headers); err != nil {
@@ -133,7 +133,7 @@ func (im *image) readSections() error {
 		return fmt.Errorf("name table is section %d of %d", strings, count)
 	}
 	if headers[strings].Size > maxSectionNames {
-		return fmt.Errorf("name table of %d bytes, the most is %d", headers[strings].Size, maxSectionNames)
+		return fmt.Errorf("name table of %d bytes, the limit is %d", headers[strings].Size, maxSectionNames)
 	}
 	names, err := im.read(headers[strings].Off, headers[strings].Size)
 	if err != nil {

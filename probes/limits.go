@@ -2,7 +2,7 @@
 
 package probes
 
-// Limits on what this package reads and keeps of one file. Real libraries stay far below them.
+// Limits on what this package reads of one file and keeps of it. Real libraries stay far below them.
 const (
 	maxSections      = 8192    // section headers
 	maxSegments      = 2048    // program headers; Linux itself refuses more than 64 KiB of them

@@ -48,11 +48,11 @@ func (im *image) siteCode(offset uint64) ([]byte, error) {
 // uprobe correctly wherever it is. The location of a stale or forged note may be in the middle of an instruction,
 // which a breakpoint there would change.
 func checkNop(machine elf.Machine, code []byte) error {
-	is := nopLength(code) > 0
+	isNop := nopLength(code) > 0
 	if machine == elf.EM_AARCH64 {
-		is = bytes.HasPrefix(code, nopARM)
+		isNop = bytes.HasPrefix(code, nopARM)
 	}
-	if !is {
+	if !isNop {
 		return fmt.Errorf("%w: the code there is % x", errNoNop, code[:min(len(code), 8)])
 	}
 	return nil
@@ -140,7 +140,7 @@ type NopSupport struct {
 	nop5, nop10 replacement
 }
 
-// replacement says whether the kernel replaces an attached nop by a call or jump.
+// replacement is how the kernel replaces an attached nop by a call or jump, if it does.
 type replacement uint8
 
 const (
@@ -168,7 +168,7 @@ func (n NopSupport) Place(sites []Site) []Site {
 	return placed
 }
 
-// Offsets returns the file offsets of all nops of the site, one of which it is attached at.
+// Offsets returns the file offsets of all nops of the site. The site is attached at one of them.
 func (s Site) Offsets() []uint64 {
 	offsets := []uint64{s.Offset}
 	for _, nop := range s.fastNops {

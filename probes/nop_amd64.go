@@ -12,7 +12,8 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// tryHits is the number of hits after which the kernel has replaced a nop, if it does. It does so at the first.
+// tryHits is the number of hits after which the kernel has replaced a nop, if it ever does. It does so at the first
+// hit.
 const tryHits = 3
 
 // nop5Trial and nop10Trial write to the red zone, execute a nop and report whether the red zone is unchanged. They
@@ -51,8 +52,8 @@ func TryNops(multi bool) (NopSupport, error) {
 	return n, nil
 }
 
-// tryNop attaches prog to the nop in the function at entry, calls the function, and looks at what the kernel has made
-// of the nop.
+// tryNop attaches prog to the nop in the function at entry, calls the function, and checks how the kernel has changed
+// the nop.
 func tryNop(prog *ebpf.Program, multi bool, entry uintptr, nop []byte, call func() bool) (_ replacement, err error) {
 	memory, err := os.Open("/proc/self/mem")
 	if err != nil {

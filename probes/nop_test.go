@@ -59,7 +59,7 @@ func TestNopLength(t *testing.T) {
 	}
 }
 
-// What libbpf's usdt.h and crau.h emit.
+// The sequences that libbpf's usdt.h and crau.h emit.
 var (
 	siteLibbpf5  = slices.Concat(nop1, nop5)
 	siteLibbpf10 = slices.Concat(nop1, nop10)
@@ -178,7 +178,8 @@ func compileSource(t *testing.T, source string, flags ...string) string {
 	return path
 }
 
-// A site is only moved to a nop where the kernel leaves alone what the program keeps below its stack pointer.
+// A site is only moved to a nop where the kernel does not change the data that the program keeps below its stack
+// pointer.
 func TestPlacedSitesKeepTheRedZone(t *testing.T) {
 	eachMode(t, func(t *testing.T, multi bool) {
 		kernel, err := TryNops(multi)
@@ -246,7 +247,7 @@ func moveNotes(t *testing.T, path string, delta int) string {
 	return moved
 }
 
-// A note that does not point to a nop is skipped and named, and the program computes what it computes without a tracer.
+// A note that does not point to a nop is skipped and reported, and the program computes the same as without a tracer.
 func TestStaleNotesDoNoHarm(t *testing.T) {
 	requireBPF(t)
 	for _, flags := range [][]string{{"-DCRAU_NOP1"}, nil} {

@@ -105,7 +105,7 @@ func (im *image) notes(failed *problems) []note {
 }
 
 // parseNote parses the descriptor of a stapsdt note, which has three addresses and three strings. ours is false for
-// notes that are not to be read.
+// notes of other providers or probes, which are not read.
 func parseNote(desc []byte) (n note, ours bool, err error) {
 	if len(desc) < 24 {
 		return note{}, false, fmt.Errorf("descriptor of %d bytes", len(desc))
@@ -117,18 +117,18 @@ func parseNote(desc []byte) (n note, ours bool, err error) {
 
 	provider, ok := cString(desc, len(desc))
 	if !ok {
-		return note{}, false, errors.New("provider without an end")
+		return note{}, false, errors.New("provider is not terminated")
 	}
 	desc = desc[len(provider)+1:]
 	if probe, _ := cString(desc, maxNameLength); !isOurs(provider, probe) {
 		return note{}, false, nil
 	}
 	if n.name, ok = cString(desc, maxNameLength); !ok {
-		return note{}, false, fmt.Errorf("probe name at %#x without an end within %d bytes", n.pc, maxNameLength)
+		return note{}, false, fmt.Errorf("probe name at %#x is not terminated within %d bytes", n.pc, maxNameLength)
 	}
 	desc = desc[len(n.name)+1:]
 	if n.spec, ok = cString(desc, maxSpecLength); !ok {
-		return note{}, false, fmt.Errorf("arguments of %q at %#x without an end within %d bytes", n.name, n.pc, maxSpecLength)
+		return note{}, false, fmt.Errorf("arguments of %q at %#x are not terminated within %d bytes", n.name, n.pc, maxSpecLength)
 	}
 	return n, true, nil
 }

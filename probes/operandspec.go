@@ -16,7 +16,7 @@ func parseOperands(machine elf.Machine, spec string) ([]operand, error) {
 		return nil, err
 	}
 	if len(fields) > maxArguments {
-		return nil, fmt.Errorf("%d arguments, the most is %d", len(fields), maxArguments)
+		return nil, fmt.Errorf("%d arguments, the limit is %d", len(fields), maxArguments)
 	}
 	operands := make([]operand, len(fields))
 	for i, field := range fields {

@@ -7,7 +7,7 @@ import "fmt"
 // providers are the USDT providers whose notes this package reads. Their probes have the same names and arguments.
 var providers = [...]struct {
 	name string
-	// others is whether the provider has further probes, which are of no interest and not reported as problems.
+	// others is set if the provider has other probes too, which are ignored and not reported as problems.
 	others bool
 }{
 	{name: "crypto_auditing"},
@@ -15,7 +15,7 @@ var providers = [...]struct {
 	{name: "openssl", others: true},
 }
 
-// isOurs reports whether a note of a provider with that name of a probe is to be read.
+// isOurs reports whether a note with that provider and probe is one that this package reads.
 func isOurs(provider, probe string) bool {
 	for _, p := range providers {
 		if p.name == provider {
@@ -41,7 +41,7 @@ const (
 	SessionLeave                        // entry of a library function that releases a session, its first argument
 )
 
-// probeTable has the name and the number of arguments of each Probe.
+// probeTable lists the name and the number of arguments of each Probe.
 var probeTable = [...]struct {
 	name      string
 	arguments int

@@ -6,22 +6,22 @@ import "fmt"
 
 // problems collects errors up to maxProblems and counts the rest.
 type problems struct {
-	kept []error
+	errs []error
 	more int
 }
 
 func (p *problems) add(err error) {
-	if len(p.kept) == maxProblems {
+	if len(p.errs) == maxProblems {
 		p.more++
 		return
 	}
-	p.kept = append(p.kept, err)
+	p.errs = append(p.errs, err)
 }
 
 // all returns the errors. If some were only counted, the last one says how many.
 func (p *problems) all() []error {
 	if p.more == 0 {
-		return p.kept
+		return p.errs
 	}
-	return append(p.kept[:len(p.kept):len(p.kept)], fmt.Errorf("and %d more", p.more))
+	return append(p.errs[:len(p.errs):len(p.errs)], fmt.Errorf("and %d more", p.more))
 }

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// The probes of each provider in the table are read; what else the provider openssl may have is not our business, and
-// unknown probes of crypto_auditing are reported.
+// The probes of each provider in the table are read. Other probes of provider openssl are ignored; unknown probes of
+// crypto_auditing are reported.
 func TestProviders(t *testing.T) {
 	t.Parallel()
 	note := func(provider, name string, pc uint64) noteSpec {

@@ -89,7 +89,7 @@ func TestReadPrelinkAndSemaphore(t *testing.T) {
 	if s := f.Sites[0]; s.Address != sitePC || s.Offset != siteOff || s.RefCtrOffset != dataOff+6 {
 		t.Errorf("got %+v", s)
 	}
-	// Without the section, or without the note's word, nothing is known to move.
+	// Without the section, or without the note's word, the addresses are assumed not to have moved.
 	still := ours("new_context", sitePC, "8@%rdi 8@%rsi")
 	still.base = 0
 	for _, e := range []elfSpec{{notes: []noteSpec{still}, base: 0x123}, {notes: []noteSpec{ours("new_context", sitePC, "8@%rdi 8@%rsi")}}} {
@@ -130,12 +130,12 @@ func TestReadBadNotes(t *testing.T) {
 		"odd semaphore":        {semaphore(dataAddr + 3), "semaphore at file offset"},
 		"unknown symbol":       {ours("new_context", sitePC+8, "8@%rdi 8@x(%rip)"), `argument 2: find symbol "x": not in the symbol tables`},
 		"short descriptor":     {noteSpec{raw: make([]byte, 23)}, "descriptor of 23 bytes"},
-		"no provider":          {noteSpec{raw: make([]byte, 24)}, "provider without an end"},
-		"endless arguments":    {raw(ours("new_context", sitePC+8, good), 1), "arguments of \"new_context\" at 0x401018 without an end"},
-		"endless name":         {raw(ours("new_context", sitePC+8, ""), 2), "probe name at 0x401018 without an end"},
-		"long name":            {ours(strings.Repeat("n", maxNameLength+1), sitePC+8, good), "without an end within 256 bytes"},
+		"no provider":          {noteSpec{raw: make([]byte, 24)}, "provider is not terminated"},
+		"endless arguments":    {raw(ours("new_context", sitePC+8, good), 1), "arguments of \"new_context\" at 0x401018 are not terminated"},
+		"endless name":         {raw(ours("new_context", sitePC+8, ""), 2), "probe name at 0x401018 is not terminated"},
+		"long name":            {ours(strings.Repeat("n", maxNameLength+1), sitePC+8, good), "not terminated within 256 bytes"},
 		"long, not too long":   {ours(strings.Repeat("n", maxNameLength), sitePC+8, good), "unknown probe"},
-		"long arguments":       {ours("new_context", sitePC+8, good+strings.Repeat(" ", maxSpecLength+1-len(good))), "without an end within 1024 bytes"},
+		"long arguments":       {ours("new_context", sitePC+8, good+strings.Repeat(" ", maxSpecLength+1-len(good))), "not terminated within 1024 bytes"},
 		"control characters":   {ours("new_context", sitePC+8, "8@%rdi 8@\x1b[2J"), `\x1b`},
 		"line break":           {ours("new_context\n", sitePC+8, good), `"new_context\n"`},
 	} {
@@ -144,13 +144,13 @@ func TestReadBadNotes(t *testing.T) {
 		if err != nil || len(f.Sites) != 2 || len(f.Problems) != 1 || !strings.Contains(f.Problems[0].Error(), test.want) {
 			t.Errorf("%s among good ones: got %+v, %v; want %q", name, f, err, test.want)
 		}
-		// Alone it is an error, though not that there are no probes.
+		// If it is the only note, there is an error, but not that there are no probes.
 		f, err = elfSpec{base: baseAddr, notes: notes[1:2]}.build(t).read()
 		if f == nil || len(f.Sites) != 0 || len(f.Problems) != 1 || err == nil || errors.Is(err, ErrNoProbes) || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s alone: got %+v, %v", name, f, err)
 		}
 	}
-	// At the limit all is well.
+	// A specification of exactly the maximum length is valid.
 	spec := good + strings.Repeat(" ", maxSpecLength-len(good))
 	if f, err := (elfSpec{notes: []noteSpec{ours("new_context", sitePC, spec)}}).build(t).read(); err != nil || f.Sites[0].Spec != spec {
 		t.Errorf("longest arguments: %v", err)
@@ -176,7 +176,7 @@ func TestReadDuplicates(t *testing.T) {
 	}
 }
 
-// Which of several notes of one place is meant is not known, so none of them is used.
+// It is unknown which of several notes of one place applies, so none of them is used.
 func TestReadNotesThatDiffer(t *testing.T) {
 	t.Parallel()
 	for name, other := range map[string]noteSpec{
@@ -235,7 +235,7 @@ func TestReadSymbols(t *testing.T) {
 	if want := (Operand{Memory, 8, false, 0, x86IP, none, 1, dataAddr + 8 - sitePC}); f.Sites[0].Args[1] != want {
 		t.Errorf("got %+v, want %+v", f.Sites[0].Args[1], want)
 	}
-	// Only imported by .dynsym, so that the statically linked one counts.
+	// .dynsym only imports the symbol, so the statically linked one counts.
 	if s := f.Sites[1]; s.Probe != SessionEnter || s.Offset != textOff {
 		t.Errorf("got %+v", s)
 	}

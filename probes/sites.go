@@ -78,7 +78,7 @@ func (im *image) sites(notes []note, failed *problems) []Site {
 	return sites
 }
 
-// equal reports whether two notes of one place say the same.
+// equal reports whether two notes of one place have the same content.
 func (p place) equal(q place) bool {
 	if p.err != nil || q.err != nil {
 		return p.note.name == q.note.name && p.note.spec == q.note.spec
@@ -87,7 +87,8 @@ func (p place) equal(q place) bool {
 }
 
 // locate finds the place of a note and checks that there is a nop. base is the present address of the section
-// .stapsdt.base. Prelink moves a file without changing its notes, so each note has the address that the section had.
+// .stapsdt.base. Prelink moves a file without changing its notes, so each note contains the address that the section
+// had before.
 func (im *image) locate(p *place, base uint64) (err error) {
 	p.Address = p.note.pc + moved(p.note, base)
 	if p.Offset, err = im.codeOffset(p.Address); err != nil {
@@ -109,7 +110,7 @@ func moved(n note, base uint64) uint64 {
 	return base - n.base
 }
 
-// parse parses everything in a note but its location.
+// parse parses everything in a note except its location.
 func (im *image) parse(p *place, base uint64) (err error) {
 	n := p.note
 	known := false
@@ -175,7 +176,7 @@ func (im *image) operandSymbols(places []place) symbolLookup {
 	return func(name string) (uint64, error) {
 		found := append(slices.Clone(static.found[name]), dynamic.found[name]...)
 		if err := errors.Join(static.failed[name], dynamic.failed[name]); err != nil {
-			return 0, err // some may be missing in found
+			return 0, err // some names may be missing from found
 		}
 		if len(found) == 0 {
 			return 0, errors.Join(errors.New("not in the symbol tables"), staticErr, dynamicErr)

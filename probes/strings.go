@@ -52,7 +52,7 @@ func (im *image) writable(address, size uint64) bool {
 // Read returns the bytes of the file at path, which may be /proc/self/fd/N.
 func (s Strings) Read(path string) ([]byte, error) {
 	if s.Size > maxStrings {
-		return nil, fmt.Errorf("read strings of %s: %d bytes, the most is %d", path, s.Size, maxStrings)
+		return nil, fmt.Errorf("read strings of %s: %d bytes, the limit is %d", path, s.Size, maxStrings)
 	}
 	f, err := openRegular(path)
 	if err != nil {

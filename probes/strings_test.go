@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// rodata is a good .rodata: at the start of the text segment.
+// rodata is a valid .rodata: at the start of the text segment.
 var rodata = elf.Section64{
 	Type: uint32(elf.SHT_PROGBITS), Flags: uint64(elf.SHF_ALLOC), Addr: textAddr, Off: textOff, Size: textSize,
 }
@@ -54,7 +54,7 @@ func TestReadStrings(t *testing.T) {
 	}
 }
 
-// A page that is in part writable is not read-only.
+// A page that is partly writable is not read-only.
 func TestReadStringsBesideData(t *testing.T) {
 	t.Parallel()
 	for vaddr, want := range map[uint64]bool{
@@ -80,8 +80,8 @@ func TestStringsRead(t *testing.T) {
 		t.Errorf("got %q, %v", got, err)
 	}
 	for want, s := range map[string]Strings{
-		"EOF":                 {Offset: 4, Size: 7}, // the file has shrunk
-		"the most is 8388608": {Size: maxStrings + 1},
+		"EOF":                  {Offset: 4, Size: 7}, // the file has shrunk
+		"the limit is 8388608": {Size: maxStrings + 1},
 	} {
 		if got, err := s.Read(path); got != nil || err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: got %q, %v; want %q", s, got, err, want)

@@ -41,7 +41,7 @@ func (im *image) symbols(kind elf.SectionType, names []string) (set symbolSet, e
 		return set, fmt.Errorf("%s: entry size %d, want %d", kind, table.Entsize, elf.Sym64Size)
 	}
 	if table.Size/elf.Sym64Size > maxSymbols {
-		return set, fmt.Errorf("%s: %d symbols, the most is %d", kind, table.Size/elf.Sym64Size, maxSymbols)
+		return set, fmt.Errorf("%s: %d symbols, the limit is %d", kind, table.Size/elf.Sym64Size, maxSymbols)
 	}
 	if uint64(table.Link) >= uint64(len(im.sections)) {
 		return set, fmt.Errorf("%s: string table is section %d of %d", kind, table.Link, len(im.sections))
@@ -107,14 +107,14 @@ func decodeSymbol(data []byte) (symbol, bool) {
 // beyond the limits are added to failed; the limits shrink with the size of the table and the number of names.
 func (im *image) findStrings(table section, names []string, failed map[string]error) (map[uint32]string, error) {
 	if table.Size > maxSymbolStrings {
-		return nil, fmt.Errorf("%d bytes, the most is %d", table.Size, maxSymbolStrings)
+		return nil, fmt.Errorf("%d bytes, the limit is %d", table.Size, maxSymbolStrings)
 	}
 	if table.Off > im.size || table.Size > im.size-table.Off {
 		return nil, errOutside
 	}
 	if limit := min(maxWantedSymbols, max(1, maxSymbolSearch/max(1, table.Size))); uint64(len(names)) > limit {
 		for _, name := range names[limit:] {
-			failed[name] = fmt.Errorf("%d symbols in the operands of one file, the most is %d", len(names), limit)
+			failed[name] = fmt.Errorf("%d symbols in the operands of one file, the limit is %d", len(names), limit)
 		}
 		names = names[:limit]
 	}

@@ -61,7 +61,7 @@ func byteOrder(ident []byte) binary.ByteOrder {
 }
 
 // unsupported returns the error for a file of a kind that newImage does not support: [ErrNoProbes] if the file has no
-// note of the provider, else [ErrUnsupported]. Whether a damaged file has such a note is not known.
+// note of the provider, else [ErrUnsupported]. For a damaged file this cannot be determined.
 func (im *image) unsupported(ident []byte, kind string) error {
 	if found, err := im.mentionsProvider(ident); err == nil && !found {
 		return ErrNoProbes
@@ -135,7 +135,8 @@ func (im *image) mentionsProvider(ident []byte) (bool, error) {
 	return false, nil
 }
 
-// mentionsOurs reports whether notes have the name of one of our providers before the name of a probe that is to be read.
+// mentionsOurs reports whether notes contain the name of one of our providers followed by the name of a probe that this
+// package reads.
 func mentionsOurs(notes []byte) bool {
 	for _, p := range providers {
 		start := []byte(p.name + "\x00")

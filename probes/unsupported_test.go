@@ -44,7 +44,7 @@ func link32(t *testing.T, provider string) string {
 	return library
 }
 
-// A file with probes that cannot be traced is told from one without probes.
+// A file with probes that cannot be traced is reported differently from one without probes.
 func TestReadUnsupportedKinds(t *testing.T) {
 	t.Parallel()
 	if f, err := Open(link32(t, provider)); f != nil || !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "ELFCLASS32") {
@@ -56,7 +56,7 @@ func TestReadUnsupportedKinds(t *testing.T) {
 	if f, err := Open(link32(t, "libc")); f != nil || !errors.Is(err, ErrNoProbes) || errors.Is(err, ErrUnsupported) {
 		t.Errorf("32-bit file without probes: %v, %v", f, err)
 	}
-	// Whether a damaged file has probes is not known.
+	// For a damaged file, it is unknown whether it has probes.
 	content, err := os.ReadFile(link32(t, "libc"))
 	if err != nil {
 		t.Fatal(err)

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Looks for known vulnerabilities in what the commands of this module call. Those of other modules make it fail. Those of the
-# standard library belong to the Go that is installed: they are listed, and make it fail if STDLIB=fail. The database is the
-# newest that the module proxy has, which is reachable wherever modules are; https://vuln.go.dev need not be.
+# Looks for known vulnerabilities in the code that the commands of this module call. Those in other modules make it
+# fail. Those in the standard library belong to the installed Go: they are listed, and only make it fail if STDLIB=fail.
+# The database is the newest that the module proxy has, which is reachable wherever modules are; https://vuln.go.dev may
+# not be.
 # usage: vuln.sh GOVULNCHECK
 set -euo pipefail
 

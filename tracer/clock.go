@@ -15,7 +15,7 @@ type Clock struct {
 	offset atomic.Int64 // CLOCK_REALTIME - CLOCK_BOOTTIME, ns
 }
 
-// NewClock returns a synchronised clock.
+// NewClock returns a synchronized clock.
 func NewClock() *Clock {
 	c := &Clock{}
 	c.Sync()

@@ -23,7 +23,7 @@ func TestClockIsNearTheWallClock(t *testing.T) {
 	}
 }
 
-// Between two synchronisations the distances between events are those that the kernel measured.
+// Between two synchronizations, the distances between events are those that the kernel measured.
 func TestClockKeepsDistances(t *testing.T) {
 	c := tracer.NewClock()
 	first := tracer.Now()

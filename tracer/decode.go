@@ -105,7 +105,8 @@ func decode(sample []byte, ev *event.Event, strings *stringTable) error {
 	return nil
 }
 
-// decodeShort decodes a record of data of one word or string, which has the size of the other records' head.
+// decodeShort decodes a record that contains a single word or string, and that has the size of the head of other
+// records.
 func decodeShort(sample []byte, ev *event.Event, strings *stringTable) error {
 	le := binary.LittleEndian
 	*ev = event.Event{

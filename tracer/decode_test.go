@@ -122,7 +122,7 @@ func TestDecodeUnknown(t *testing.T) {
 func TestDecodeLimits(t *testing.T) {
 	for _, c := range []struct {
 		pairs, key, value int
-		want              string // of the error
+		want              string // text in the error
 	}{
 		{pairs: 0},
 		{pairs: 1, key: 0, value: 0},
@@ -238,8 +238,8 @@ func TestDecodeProcess(t *testing.T) {
 	}
 }
 
-// An event is reused for each record. It must keep nothing of an earlier record, and appending to a key must not
-// overwrite the value behind it.
+// An event is reused for each record. It must not keep anything of an earlier record, and appending to a key must not
+// overwrite the value after it.
 func TestDecodeReuse(t *testing.T) {
 	many := make([]event.Pair, maxPairs)
 	for i := range many {
@@ -310,7 +310,7 @@ func FuzzDecode(f *testing.F) {
 		if ev.Kind > event.ProcessExit || len(ev.Pairs) > maxPairs || total > len(sample) {
 			t.Errorf("%d bytes of pairs from a sample of %d: %+v", total, len(sample), ev)
 		}
-		var again event.Event // bytes behind a record are not part of it
+		var again event.Event // bytes after a record are not part of it
 		if err := tracer.Decode(append(original, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), &again); err != nil {
 			t.Errorf("with bytes behind it: %v", err)
 		}

@@ -22,5 +22,5 @@
 // The program does not copy string constants that user space already has: [Tracer.AddStrings] registers a copy of a
 // file's read-only strings, and records then contain offsets into that copy.
 //
-// The package does not find files or processes, and gives no meaning to events.
+// The package does not find files or processes, and does not interpret events.
 package tracer

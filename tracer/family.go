@@ -9,8 +9,9 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// Follow makes a process observed where Config.Family says that not all are, and with it every process that descends from
-// it from now on, whoever becomes its parent. The id is that of the initial PID namespace.
+// Follow starts to observe a process, and every process that descends from it from now on, even if its parent changes.
+// It is for a Tracer with Config.Family, which observes no other processes. The id is that of the initial PID
+// namespace.
 func (t *Tracer) Follow(pid uint32) error {
 	if err := t.objs.Family.Put(pid, uint8(1)); err != nil {
 		return fmt.Errorf("follow process %d: %w", pid, err)
@@ -18,7 +19,7 @@ func (t *Tracer) Follow(pid uint32) error {
 	return nil
 }
 
-// Followed returns how many processes that are followed live.
+// Followed returns the number of followed processes that are alive.
 func (t *Tracer) Followed() (n int, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -31,7 +32,7 @@ func (t *Tracer) Followed() (n int, err error) {
 	for all.Next(&pid, &value) {
 		n++
 	}
-	// Processes that end meanwhile can abort the iteration.
+	// Processes that end during the iteration can abort it.
 	if err := all.Err(); err != nil && !errors.Is(err, ebpf.ErrIterationAborted) {
 		return n, fmt.Errorf("count followed processes: %w", err)
 	}

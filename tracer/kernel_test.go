@@ -144,7 +144,7 @@ func TestFillingRingWakesTheReader(t *testing.T) {
 	ended(t, done)
 }
 
-// Everything in the ring when ctx ends is handled, whatever its amount and the poll interval.
+// When ctx ends, everything in the ring is handled, whatever its amount and the poll interval.
 func TestRunDrainsTheRing(t *testing.T) {
 	tr := newTracer(t, tracer.Config{PollInterval: time.Hour, RingSize: 32 << 20}) // an eighth of the ring has room for all records
 	sample := harness.Sample(t, "..")
@@ -205,7 +205,7 @@ func TestStatsOfLosses(t *testing.T) {
 	}
 }
 
-// After a loss, the next record of the process has the number of hits missing before it.
+// After a loss, the next record of the process contains the number of hits that are missing before it.
 func TestLostHitsAreTold(t *testing.T) {
 	tr := newTracer(t, tracer.Config{ProcessRate: 1})
 	sample := harness.Sample(t, "..")
@@ -230,7 +230,8 @@ func TestLostHitsAreTold(t *testing.T) {
 	}
 }
 
-// A CPU discards its cached state of a process once a hit of it is lost, so that the count in the next record is exact.
+// A CPU discards its cached state of a process after a hit of it is lost, so that the count in the next record is
+// exact.
 func TestEveryRecordTellsOfTheLossesBeforeIt(t *testing.T) {
 	for name, cfg := range map[string]tracer.Config{
 		"ring":  {RingSize: 64 << 10, PollInterval: 5 * time.Millisecond},
@@ -369,7 +370,7 @@ func TestCloseAtAnyTime(t *testing.T) {
 // A constructor that fails releases what it opened.
 func TestNewReleasesOnError(t *testing.T) {
 	harness.RequireBPF(t)
-	if tr, err := tracer.New(tracer.Config{}); err != nil { // opens what the runtime and the library open once and keep
+	if tr, err := tracer.New(tracer.Config{}); err != nil { // opens what the runtime opens only once
 		t.Fatal(err)
 	} else if err := tr.Close(); err != nil {
 		t.Fatal(err)

@@ -148,8 +148,8 @@ func runSample(t *testing.T, path string, args ...string) (pid int, hits uint64)
 	return cmd.Process.Pid, hits
 }
 
-// expected reads a golden file of examples/include, which holds what a debugger saw the sample program fire. Unlike the
-// debugger, the tracer does not distinguish the data probes, and truncates blobs.
+// expected reads a golden file of examples/include, which contains the probes of the sample program as a debugger saw
+// them. Unlike the debugger, the tracer does not distinguish the data probes, and truncates blobs.
 func expected(t *testing.T, name string) []string {
 	t.Helper()
 	text, err := os.ReadFile("../examples/include/testdata/sample-" + name + ".golden")

@@ -11,7 +11,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
-// The kernel may detach a file long after its entries are used for the sites of another. Its hits are never the other's.
+// The kernel may detach a file long after its entries are reused for the sites of another. Its hits are never
+// attributed to the other file.
 func TestHitsOfAFileAreNotThoseOfTheNextWithItsEntries(t *testing.T) {
 	tr := newTracer(t, tracer.Config{})
 	sample := harness.Sample(t, "..")

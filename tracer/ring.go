@@ -14,9 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ring reads a BPF ring buffer. Unlike the reader of cilium/ebpf, it maps the data once instead of twice in a row, which
-// halves what the ring adds to the resident set. It returns records where they lie in the ring, and reports its position
-// rarely, because writing it slows down the programs on other processors that are about to reserve a record.
+// ring reads a BPF ring buffer. Unlike the reader of cilium/ebpf, it maps the data once instead of twice in a row,
+// which halves what the ring adds to the resident set. It returns records in place, without copying them. It reports
+// its position rarely, because writing it slows down the programs on other processors that are about to reserve a
+// record.
 //
 // One goroutine reads, between begin and end. The other methods are safe for concurrent use until close.
 type ring struct {
@@ -27,12 +28,12 @@ type ring struct {
 	mu      sync.Mutex // held while records are read
 	stopped atomic.Bool
 
-	at       uint64 // position of the next record
+	nextAt   uint64 // position of the next record
 	limit    uint64 // records have been reserved up to here
 	reported uint64 // the position that the kernel knows
-	batch    uint64 // how far at may be ahead of it
-	pending  bool   // the record at the position is reserved and not submitted yet
-	wrapped  []byte // copy of a record that goes over the end
+	batch    uint64 // how far nextAt may be ahead of reported
+	pending  bool   // the record at nextAt is reserved and not submitted yet
+	wrapped  []byte // copy of a record that crosses the end
 }
 
 var errStopped = errors.New("ring is closed")
@@ -48,8 +49,8 @@ func newRing(m *ebpf.Map) (_ *ring, err error) {
 	}
 	g.data = g.producer[page:]
 	g.read, g.written = at[uint64](g.consumer), at[uint64](g.producer)
-	g.at = atomic.LoadUint64(g.read)
-	g.limit, g.reported = g.at, g.at
+	g.nextAt = atomic.LoadUint64(g.read)
+	g.limit, g.reported = g.nextAt, g.nextAt
 	return g, nil
 }
 
@@ -61,13 +62,13 @@ func at[T uint32 | uint64](b []byte) *T {
 // size returns the ring's capacity in bytes.
 func (g *ring) size() int { return len(g.data) }
 
-// used returns how many bytes have been written and are not reported as read.
+// used returns how many bytes have been written and not yet reported as read.
 func (g *ring) used() int {
-	read := atomic.LoadUint64(g.read) // before written, which grows meanwhile
+	read := atomic.LoadUint64(g.read) // must be read before written, which grows in the meantime
 	return int(min(atomic.LoadUint64(g.written)-read, uint64(g.size())))
 }
 
-// begin starts to read. After stop it fails with errStopped.
+// begin starts reading. After stop it fails with errStopped.
 func (g *ring) begin() error {
 	g.mu.Lock()
 	if g.stopped.Load() {
@@ -77,7 +78,7 @@ func (g *ring) begin() error {
 	return nil
 }
 
-// end ends what begin started.
+// end ends the reading that begin started.
 func (g *ring) end() {
 	g.report()
 	g.mu.Unlock()
@@ -86,29 +87,29 @@ func (g *ring) end() {
 // next returns the next record, which is valid until the following call. It returns nil if there is none, if the next
 // one has not been submitted yet, or after stop.
 func (g *ring) next() ([]byte, error) {
-	if g.at-g.reported >= g.batch {
+	if g.nextAt-g.reported >= g.batch {
 		g.report()
 	}
 	for !g.stopped.Load() {
-		if g.at == g.limit {
+		if g.nextAt == g.limit {
 			g.limit = atomic.LoadUint64(g.written)
-			if g.pending = false; g.at == g.limit {
+			if g.pending = false; g.nextAt == g.limit {
 				return nil, nil
 			}
 		}
-		start := g.at & uint64(len(g.data)-1)
-		// Records are multiples of eight bytes, so the header does not go over the end. Its first half is read atomically,
-		// as the kernel writes it after the record.
+		start := g.nextAt & uint64(len(g.data)-1)
+		// Records are multiples of eight bytes, so the header does not cross the end. Its first half is read atomically,
+		// because the kernel writes it after the record.
 		header := atomic.LoadUint32(at[uint32](g.data[start:]))
 		if g.pending = header&unix.BPF_RINGBUF_BUSY_BIT != 0; g.pending {
 			return nil, nil
 		}
 		n := uint64(header &^ (unix.BPF_RINGBUF_BUSY_BIT | unix.BPF_RINGBUF_DISCARD_BIT))
 		length := (unix.BPF_RINGBUF_HDR_SZ + n + 7) &^ 7
-		if length > g.limit-g.at {
-			return nil, fmt.Errorf("a record of %d bytes, with %d in the ring", n, g.limit-g.at)
+		if length > g.limit-g.nextAt {
+			return nil, fmt.Errorf("a record of %d bytes, with %d in the ring", n, g.limit-g.nextAt)
 		}
-		g.at += length
+		g.nextAt += length
 		if header&unix.BPF_RINGBUF_DISCARD_BIT == 0 {
 			return g.bytes((start+unix.BPF_RINGBUF_HDR_SZ)&uint64(len(g.data)-1), n), nil
 		}
@@ -116,7 +117,7 @@ func (g *ring) next() ([]byte, error) {
 	return nil, nil
 }
 
-// bytes returns n bytes from start.
+// bytes returns n bytes from start on.
 func (g *ring) bytes(start, n uint64) []byte {
 	if first := uint64(len(g.data)) - start; n > first {
 		g.wrapped = append(append(g.wrapped[:0], g.data[start:]...), g.data[:n-first]...)
@@ -125,22 +126,22 @@ func (g *ring) bytes(start, n uint64) []byte {
 	return g.data[start : start+n : start+n]
 }
 
-// report makes the space of what was read free for new records.
+// report frees the space of the records that were read.
 func (g *ring) report() {
-	if g.reported != g.at {
-		g.reported = g.at
-		atomic.StoreUint64(g.read, g.at)
+	if g.reported != g.nextAt {
+		g.reported = g.nextAt
+		atomic.StoreUint64(g.read, g.nextAt)
 	}
 }
 
-// stop ends reading after the current record, and waits for that.
+// stop makes reading end after the current record, and waits until it has ended.
 func (g *ring) stop() {
 	g.stopped.Store(true)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 }
 
-// close frees the mappings, after stop. No method may be called any more.
+// close frees the mappings, after stop. No method may be called afterwards.
 func (g *ring) close() error {
 	return errors.Join(unix.Munmap(g.producer), unix.Munmap(g.consumer))
 }

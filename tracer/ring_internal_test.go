@@ -53,7 +53,7 @@ func (w writer) readAll(t *testing.T) (all []string) {
 	}
 }
 
-// Records are read whole and in order wherever they lie, those that go over the end of the ring too.
+// Records are read whole and in order at any position, including records that cross the end of the ring.
 func TestRingReadsRecordsThatGoOverItsEnd(t *testing.T) {
 	t.Parallel()
 	w := newWriter(64)
@@ -90,7 +90,7 @@ func TestRingStopsAtRecordsThatAreNotSubmitted(t *testing.T) {
 	}
 }
 
-// The space of records is free for new ones before the ring has been emptied, but not while they are in use.
+// The space of records becomes free for new ones before the ring is empty, but not while they are in use.
 func TestRingReportsItsPositionMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newWriter(256)
@@ -135,7 +135,7 @@ func TestRingEndsAfterStop(t *testing.T) {
 	if err := w.begin(); err != nil {
 		t.Fatal(err)
 	}
-	w.stopped.Store(true) // as by stop, which then waits for end
+	w.stopped.Store(true) // like stop, which then waits for end
 	if sample, err := w.next(); sample != nil || err != nil {
 		t.Errorf("read %q, %v", sample, err)
 	}

@@ -31,9 +31,9 @@ type Handler interface {
 	Tick(now uint64)
 }
 
-// Run reads the ring until ctx is done, then reads what is left in it, and returns nil. If the probes are detached
-// before ctx is cancelled, no record is left unread. Run also returns nil after Close, and an error if the ring
-// cannot be read.
+// Run reads the ring until ctx is done, then reads the remaining records, and returns nil. If the probes are detached
+// before ctx is cancelled, no record remains unread. Run also returns nil after Close, and an error if the ring cannot
+// be read.
 //
 // While there are events, Run empties the ring every PollInterval and whenever an eighth of it is in use: few
 // wake-ups are cheap for the traced program and for the reader. After some empty polls, the next event wakes Run.
@@ -176,6 +176,6 @@ func (r *run) skip(err error) {
 	r.t.undecodable.Add(1)
 	if time.Since(r.lastWarn) >= warnEvery {
 		r.lastWarn = time.Now()
-		r.t.cfg.Log.Warn("skipped a record", "error", err, "skipped", r.t.undecodable.Load())
+		r.t.cfg.Log.Warn("undecodable record skipped", "error", err, "skipped", r.t.undecodable.Load())
 	}
 }

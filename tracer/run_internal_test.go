@@ -16,7 +16,7 @@ type counter struct{ handled int }
 func (c *counter) Handle(*event.Event) { c.handled++ }
 func (c *counter) Tick(uint64)         {}
 
-// The program never writes such records, so no kernel test can make one.
+// The BPF program never writes such records, so a kernel test cannot produce one.
 func TestUndecodableRecordsAreCountedAndLoggedOnce(t *testing.T) {
 	var log bytes.Buffer
 	var tapped int
@@ -35,7 +35,7 @@ func TestUndecodableRecordsAreCountedAndLoggedOnce(t *testing.T) {
 	if tapped != 7+recordSize {
 		t.Errorf("the tap saw %d bytes, want %d", tapped, 7+recordSize)
 	}
-	if n := strings.Count(log.String(), "skipped a record"); n != 1 {
+	if n := strings.Count(log.String(), "undecodable record skipped"); n != 1 {
 		t.Errorf("logged %d times, want once:\n%s", n, &log)
 	}
 }

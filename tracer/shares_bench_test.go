@@ -79,9 +79,9 @@ func (l *loaded) round(b *testing.B, hits int) {
 	l.ns = append(l.ns, float64(after.Runtime-before.Runtime)/float64(after.RunCount-before.RunCount))
 }
 
-// BenchmarkShares compares the time that the BPF program runs for a hit with and without shares of owners and processes, by
-// the kernel's statistics. Rounds alternate. On a busy machine only the fastest rounds were not interrupted, so these are
-// compared: the fastest twentieth. Run it with -benchtime 1000x.
+// BenchmarkShares compares the run time of the BPF program per hit with and without shares of owners and processes,
+// according to the kernel's statistics. Rounds alternate. On a busy machine only the fastest rounds were not
+// interrupted, so the fastest twentieth is compared. Run it with -benchtime 1000x.
 func BenchmarkShares(b *testing.B) {
 	harness.RequireBPF(b)
 	stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
@@ -98,7 +98,7 @@ func BenchmarkShares(b *testing.B) {
 				for j := range pair {
 					pair[(i+j)%2].round(b, hits)
 				}
-				time.Sleep(time.Millisecond) // the rings are read
+				time.Sleep(time.Millisecond) // the rings are being read
 			}
 			quick := func(l *loaded) float64 {
 				slices.Sort(l.ns)

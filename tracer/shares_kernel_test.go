@@ -17,8 +17,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// forksSource starts a number of children, one after the other, each of which fires a number of probes. Without
-// children it fires on every line of standard input.
+// forksSource starts a number of children, one after the other. Each fires a number of probes. Without children it
+// fires for every line of standard input.
 const forksSource = `
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,7 +54,7 @@ int main(int argc, char **argv)
 func buildForks(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, d := range []string{dir, filepath.Dir(dir)} { // for other users
+	for _, d := range []string{dir, filepath.Dir(dir)} { // other users must be able to read it
 		if err := os.Chmod(d, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -81,7 +81,7 @@ func runForks(t *testing.T, uid uint32, path string, children, hits int) {
 	}
 }
 
-// quiet is a process that fires some hits now and then.
+// quiet is a process that only fires a few hits from time to time.
 type quiet struct {
 	pid  uint32
 	fire func()
@@ -152,8 +152,8 @@ func lossesOf(t *testing.T, tr *tracer.Tracer, owner tracer.Owner) tracer.OwnerL
 	return tracer.OwnerLosses{}
 }
 
-// A user whose processes each fire a few probes and end gets its share of the ring, whoever else comes finds room, and
-// the user's own long-lived process that is quiet loses nothing either.
+// A user whose processes each fire a few probes and end gets its share of the ring. Other users find room, and the
+// user's own quiet, long-lived process loses nothing either.
 func TestForkFloodCostsItsOwnerOnly(t *testing.T) {
 	const attacker, subordinate, victim = 4711, 165536, 4712
 	path := buildForks(t)
@@ -171,7 +171,7 @@ func TestForkFloodCostsItsOwnerOnly(t *testing.T) {
 				attachment, _ := harness.File(t, tr, path)
 				own := startQuiet(t, uids[0], path, 10)
 				own.fire()
-				time.Sleep(1100 * time.Millisecond) // it is no young process any more
+				time.Sleep(1100 * time.Millisecond) // the process no longer counts as young
 				const children = 1000
 				for _, uid := range uids {
 					runForks(t, uid, path, children/len(uids), hits)
@@ -218,7 +218,7 @@ func TestForkFloodCostsItsOwnerOnly(t *testing.T) {
 	}
 }
 
-// A process that floods leaves room to other processes of its owner, young ones too.
+// A process that floods leaves room for other processes of its owner, even young ones.
 func TestFloodLeavesRoomToItsOwnersProcesses(t *testing.T) {
 	const user = 4711
 	path := buildForks(t)
@@ -240,7 +240,7 @@ func TestFloodLeavesRoomToItsOwnersProcesses(t *testing.T) {
 	}
 }
 
-// A process that is alone may fill three fifths of what is not reserved for root.
+// A single process may fill three fifths of the part that is not reserved for root.
 func TestAProcessAloneMayFillMostOfTheRing(t *testing.T) {
 	const user = 4711
 	path := buildForks(t)
@@ -274,7 +274,7 @@ func (s *stopper) Handle(ev *event.Event) {
 
 func (s *stopper) Tick(uint64) {}
 
-// A process is not limited by what was read of it, although the reader has never caught up.
+// Records of a process that were read do not limit it, even if the reader has never caught up.
 func TestSharesCountOnlyWhatIsUnread(t *testing.T) {
 	const user, hits = 4711, 2100 // 56 bytes each, of 224 KiB
 	path := buildForks(t)
@@ -303,7 +303,7 @@ func TestSharesCountOnlyWhatIsUnread(t *testing.T) {
 	}
 }
 
-// What was read no longer counts.
+// Records that were read no longer count.
 func TestSharesAreFreeAgainOnceRead(t *testing.T) {
 	const user = 4711
 	path := buildForks(t)

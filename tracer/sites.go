@@ -25,8 +25,8 @@ func (t *Tracer) Place(sites []probes.Site) []probes.Site {
 	return t.nops.Place(sites)
 }
 
-// TryNops finds out what the kernel does to nops, for Place. The first call loads and attaches a program, which takes some
-// 0.1 s; others do nothing. Should that fail, Place moves no site.
+// TryNops determines what the kernel does to nops, for Place. The first call loads and attaches a program, which takes
+// about 0.1 s; later calls do nothing. If it fails, Place moves no site.
 func (t *Tracer) TryNops() {
 	t.nopsTried.Do(func() {
 		var err error
@@ -37,8 +37,8 @@ func (t *Tracer) TryNops() {
 }
 
 // Add registers a probe site and returns the cookie to attach it with. file becomes the file number of the site's
-// events, and is the upper half of the cookie: if the site's entry is used for another file while the kernel still
-// detaches this one, hits of this site are lost as malformed and not taken for the other file's.
+// events, and is the upper half of the cookie. The site's entry may be reused for another file while the kernel still
+// detaches this one; hits of this site then count as malformed, and are not attributed to the other file.
 func (t *Tracer) Add(site probes.Site, file uint32) (cookie uint64, err error) {
 	spec := specification(site, file)
 	t.mu.Lock()
@@ -83,7 +83,7 @@ func (t *Tracer) Remove(cookies ...uint64) error {
 	return errors.Join(errs...)
 }
 
-// specification describes a site in the program's terms.
+// specification describes a site in the form that the program reads.
 func specification(site probes.Site, file uint32) bpf.AuditCrauSpec {
 	s := bpf.AuditCrauSpec{Address: site.Address, File: file, Kind: uint8(site.Probe)}
 	for i, op := range site.Args {

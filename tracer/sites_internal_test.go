@@ -9,7 +9,7 @@ import (
 	"github.com/crau-otel/crau-otel/probes"
 )
 
-// Only whole registers are evaluated without regard to size, sign, shift and displacement.
+// Only whole registers are evaluated without considering size, sign, shift and displacement.
 func TestWholeRegistersAreToldApart(t *testing.T) {
 	whole := probes.Operand{Kind: probes.Register, Size: 8, Base: 3, Scale: 1, Index: probes.NoRegister}
 	signed, half, shifted, displaced, memory := whole, whole, whole, whole, whole

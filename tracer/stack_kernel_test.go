@@ -13,8 +13,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// From 64 bytes on, as the verifier rounds them up, the JIT compiler gives a function a stack that all tasks on a CPU share.
-// Those that are active while a run waits for a page need less: see audit.bpf.c.
+// From 64 bytes on, in the verifier's rounding, the JIT compiler gives a function a stack that all tasks on a CPU
+// share. Functions that are active while a run waits for a page need less: see audit.bpf.c.
 func TestRunsWaitOnAStackOfTheirOwn(t *testing.T) {
 	harness.RequireBPF(t)
 	spec, err := bpf.LoadAudit()

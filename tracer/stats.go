@@ -25,7 +25,7 @@ type Stats struct {
 	PairFaults  uint64 // pairs missing from sent records because their key was unreadable
 	Truncated   uint64 // sent records with a truncated key, value or array
 	ProcessLost uint64 // records about processes for which the ring was full
-	FamilyFull  uint64 // descendants of a command that are not observed, since there were too many at a time
+	FamilyFull  uint64 // descendants of a command that are not observed, because there were too many
 
 	Read        uint64 // records of hits that were decoded
 	Undecodable uint64 // lost: records that could not be decoded

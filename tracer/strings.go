@@ -11,11 +11,11 @@ import (
 	"github.com/crau-otel/crau-otel/bpf"
 )
 
-// maxStrings is how many bytes the copies of all files' strings may have by default.
+// maxStrings is the default limit on the bytes of all copies of strings.
 const maxStrings = 32 << 20
 
-// ownerShare is the part, as a divisor, for the files of one owner. As much is left to files without an owner, which only
-// root can write.
+// ownerShare is a divisor: the part of the limit that the files of one owner may use. The same part is reserved for
+// files without an owner, which only root can write.
 const ownerShare = 4
 
 // ErrTooManyStrings is returned by AddStrings if the copies of other files' strings leave no room.
@@ -29,8 +29,8 @@ var ErrTooManyStrings = errors.New("no room for another file's strings")
 // number should be used twice.
 type stringTable struct {
 	files    map[uint32]*fileStrings
-	sites    map[uint32]*fileStrings // files of sites, by cookie
-	limit    int                     // of bytes of all files
+	sites    map[uint32]*fileStrings // strings of the file that a site belongs to, by cookie
+	limit    int                     // bytes for all files
 	size     int                     // bytes of all files
 	owned    map[string]int          // bytes of all files of an owner
 	released []uint32                // files without sites, whose records may still be in the ring
@@ -40,14 +40,14 @@ type stringTable struct {
 	recent  recentStrings
 }
 
-// recentStrings remembers strings that were found lately: programs report the same few again and again, and a look-up
-// costs as much as decoding the rest of a pair.
+// recentStrings remembers recently used strings: programs report the same few strings repeatedly, and a lookup costs as
+// much as decoding the rest of a pair.
 type recentStrings struct {
-	from  *map[uint32][]byte // the files that the strings are of
+	from  *map[uint32][]byte // the files that the strings come from
 	slots [256]recentString
 }
 
-// recentString is a string and what it was asked for by.
+// recentString is a string and the arguments that it was looked up with.
 type recentString struct {
 	file, offset uint32
 	limit        int
@@ -94,12 +94,12 @@ func (s *stringTable) fits(owner string, more int) bool {
 	if owner == "" {
 		return s.size+more <= s.limit
 	}
-	own := s.limit / ownerShare
-	return s.owned[owner]+more <= own && s.size-s.owned[""]+more <= s.limit-own && s.size+more <= s.limit
+	ownerLimit := s.limit / ownerShare
+	return s.owned[owner]+more <= ownerLimit && s.size-s.owned[""]+more <= s.limit-ownerLimit && s.size+more <= s.limit
 }
 
-// dropUnused drops the copies to which no site was added, as when attaching the file failed. A site that is yet to
-// come is read by the kernel.
+// dropUnused drops copies without sites, as after a file could not be attached. If a site is added later, the kernel
+// reads its strings.
 func (s *stringTable) dropUnused() {
 	for _, f := range s.files {
 		if f.sites == 0 && !f.released {
@@ -116,8 +116,8 @@ func (s *stringTable) drop(f *fileStrings) {
 	delete(s.files, f.number)
 }
 
-// room returns the number of bytes at the start of content in which a string can begin such that content has all of
-// it that the kernel would read. Strings that begin behind are read by the kernel.
+// room returns the number of bytes at the start of content where a string may begin. For these strings, content
+// includes everything that the kernel would read. Strings that begin after that are read by the kernel.
 func room(content []byte) uint32 {
 	const most = int(bpf.AuditCrauLimitCRAU_MAX_VALUE)
 	return uint32(max(0, len(content)-most, bytes.LastIndexByte(content, 0)+1))
@@ -135,7 +135,7 @@ func (s *stringTable) use(cookie uint32, spec *bpf.AuditCrauSpec) {
 	s.sites[cookie] = f
 }
 
-// leave removes a site.
+// leave removes a site from its file's strings.
 func (s *stringTable) leave(cookie uint32) {
 	f, ok := s.sites[cookie]
 	if !ok {

@@ -82,7 +82,7 @@ func TestStringTable(t *testing.T) {
 	if _, ok := s.find(1, 0); !ok {
 		t.Error("the strings are gone before the ring was read")
 	}
-	// A number that is used again does not get the strings of another file.
+	// A file number that is reused does not get the strings of another file.
 	again := bpf.AuditCrauSpec{File: 1}
 	if s.use(12, &again); again != (bpf.AuditCrauSpec{File: 1}) {
 		t.Errorf("a site added after the last one was removed refers to strings: %+v", again)
@@ -97,7 +97,7 @@ func TestStringTable(t *testing.T) {
 	}
 }
 
-// Strings are remembered, but not beyond the file that they are of, nor with another limit.
+// Strings are remembered, but only for their file and with the same limit.
 func TestStringsAreRemembered(t *testing.T) {
 	t.Parallel()
 	s := newStringTable()
@@ -163,7 +163,7 @@ func TestStringTableIsBounded(t *testing.T) {
 	}
 }
 
-// Whatever other owners do, there is room for a file of an owner's first share, and for files of root.
+// Whatever other owners do, there is room for one file within an owner's share, and for files of root.
 func TestStringTableHasSharesForOwners(t *testing.T) {
 	t.Parallel()
 	s := newStringTable()
@@ -192,7 +192,7 @@ func TestStringTableHasSharesForOwners(t *testing.T) {
 	}
 }
 
-// Files that could not be attached after their strings had been added do not use up the room.
+// Files that could not be attached after their strings were added do not use up the room.
 func TestStringTableDropsUnusedFiles(t *testing.T) {
 	t.Parallel()
 	s := newStringTable()
@@ -263,7 +263,7 @@ func TestDecodeUnknownStrings(t *testing.T) {
 	}
 }
 
-// A short record is the same event as the long one that says the same.
+// A short record becomes the same event as a long one with the same content.
 func TestDecodeShort(t *testing.T) {
 	t.Parallel()
 	s := newStringTable()

@@ -43,7 +43,7 @@ func literal(s string) string {
 }
 
 // speaker builds a program that fires every constant from read-only memory, in two events and in one array. Then it
-// fires each from other memory: initialised data, data that is read-only after relocation, the heap, and read-only
+// fires each from other memory: initialized data, data that is read-only after relocation, the heap, and read-only
 // memory of another library. With an argument, it first waits for its standard input to end.
 func speaker(t *testing.T, flags ...string) string {
 	t.Helper()
@@ -71,27 +71,27 @@ func speaker(t *testing.T, flags ...string) string {
 	return path
 }
 
-// said is the result of a run: the events, the number of strings that the kernel did not copy, and the counters.
-type said struct {
-	events []event.Event
-	at     int
-	short  int // records that are a crau_short
-	stats  tracer.Stats
+// outcome is the result of a run: the events, the number of strings that the kernel did not copy, and the counters.
+type outcome struct {
+	events  []event.Event
+	offsets int
+	short   int // records that are a crau_short
+	stats   tracer.Stats
 }
 
 // listen attaches to the program and runs it. prepare may register its strings; meanwhile is called while the program
-// runs and has not fired yet.
-func listen(t *testing.T, cfg tracer.Config, path string, prepare func(*tracer.Tracer), meanwhile func()) said {
+// runs, before it fires.
+func listen(t *testing.T, cfg tracer.Config, path string, prepare func(*tracer.Tracer), meanwhile func()) outcome {
 	t.Helper()
-	var got said
+	var got outcome
 	cfg.Tap = func(sample []byte) {
 		if sample[36] == uint8(bpf.AuditCrauKindCRAU_SHORT) {
-			got.at += 1 + int(sample[38]) // a string's value is not copied either
+			got.offsets += 1 + int(sample[38]) // a string's value is not copied either
 			got.short++
 			return
 		}
 		for at := headSize; at+pairSize <= len(sample); {
-			got.at += bits.OnesCount8(uint8(event.Flags(sample[at+15]) & atFlags))
+			got.offsets += bits.OnesCount8(uint8(event.Flags(sample[at+15]) & atFlags))
 			length := 0
 			if sample[at+12] != 0 || event.Flags(sample[at+15])&event.Flags(bpf.AuditCrauFlagCRAU_KEY_OFFSET) == 0 { // else the key's offset is in place of the value's length
 				length = int(sample[at+8]) + int(sample[at+9])<<8 + int(sample[at+12])
@@ -138,8 +138,8 @@ func listen(t *testing.T, cfg tracer.Config, path string, prepare func(*tracer.T
 	return got
 }
 
-// text formats what a user can see of an event.
-func (s said) text() []string {
+// text formats the part of an event that a user can see.
+func (s outcome) text() []string {
 	var lines []string
 	for _, ev := range s.events {
 		line := fmt.Sprintf("%d %d:", ev.Context, ev.Flags)
@@ -185,17 +185,17 @@ func TestStringsAreTheSameFromAnywhere(t *testing.T) {
 func compareStrings(t *testing.T, cfg tracer.Config, path string) {
 	t.Helper()
 	copied := listen(t, cfg, path, func(*tracer.Tracer) {}, nothing)
-	if copied.at != 0 {
-		t.Fatalf("%d references to strings that nobody registered", copied.at)
+	if copied.offsets != 0 {
+		t.Fatalf("%d references to strings that nobody registered", copied.offsets)
 	}
 	found := listen(t, cfg, path, register(t, path), nothing)
 	if got, want := found.text(), copied.text(); !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	// Each constant gives five keys and two values. In addition there are the value of data, and the keys of the
-	// constant, of libc and at an invalid address. A value whose key is at an invalid address is not reported.
-	if want := 7*len(constants()) + 2 + 5 + 5 + 5; found.at != want {
-		t.Errorf("there are %d references to strings, want %d", found.at, want)
+	// Each constant gives five keys and two values. In addition there are the value of data, and the keys of the constant,
+	// of libc and at an invalid address. A value whose key is at an invalid address is not reported.
+	if want := 7*len(constants()) + 2 + 5 + 5 + 5; found.offsets != want {
+		t.Errorf("there are %d references to strings, want %d", found.offsets, want)
 	}
 	if found.short < 2*len(constants()) || copied.short != 0 {
 		t.Errorf("%d short records with strings that are known, %d without", found.short, copied.short)
@@ -232,12 +232,12 @@ func TestStringsWithScopes(t *testing.T) {
 	if got, want := found.text(), copied.text(); !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if found.at == 0 || found.stats.Hidden != 6 || copied.stats.Hidden != 6 {
-		t.Errorf("%d values found, counters %+v and %+v", found.at, found.stats, copied.stats)
+	if found.offsets == 0 || found.stats.Hidden != 6 || copied.stats.Hidden != 6 {
+		t.Errorf("%d values found, counters %+v and %+v", found.offsets, found.stats, copied.stats)
 	}
 }
 
-// Replacing the file after it was read changes nothing: running processes still map the old one.
+// Replacing the file after it was read has no effect: running processes still map the old one.
 func TestStringsOfAFileThatIsReplaced(t *testing.T) {
 	for name, change := range map[string]func(path string) error{
 		"deleted": os.Remove,
@@ -256,7 +256,7 @@ func TestStringsOfAFileThatIsReplaced(t *testing.T) {
 					t.Fatal(err)
 				}
 			})
-			if !slices.Equal(got.text(), want.text()) || got.at != want.at || got.at == 0 {
+			if !slices.Equal(got.text(), want.text()) || got.offsets != want.offsets || got.offsets == 0 {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got.text(), "\n"), strings.Join(want.text(), "\n"))
 			}
 		})
@@ -268,7 +268,7 @@ func TestStringsAtTheEnd(t *testing.T) {
 	path := speaker(t)
 	address, content := harness.Strings(t, path)
 	want := listen(t, tracer.Config{}, path, func(*tracer.Tracer) {}, nothing)
-	with := func(bytes int) said {
+	with := func(bytes int) outcome {
 		got := listen(t, tracer.Config{}, path, func(tr *tracer.Tracer) {
 			if err := tr.AddStrings(0, "", address, content[:bytes:bytes]); err != nil {
 				t.Fatal(err)
@@ -282,8 +282,8 @@ func TestStringsAtTheEnd(t *testing.T) {
 	for text, least := range map[string]int{"EC/ECDSA\x00": len("EC/ECDSA\x00"), strings.Repeat("G", 1000): maxValue + 1} {
 		start := bytes.Index(content, []byte(text))
 		without, almost, enough := with(start), with(start+least-1), with(start+least)
-		if almost.at != without.at || enough.at <= almost.at {
-			t.Errorf("%.10q: %d references to strings without it, %d without its end, %d with it", text, without.at, almost.at, enough.at)
+		if almost.offsets != without.offsets || enough.offsets <= almost.offsets {
+			t.Errorf("%.10q: %d references to strings without it, %d without its end, %d with it", text, without.offsets, almost.offsets, enough.offsets)
 		}
 	}
 }

@@ -24,7 +24,7 @@ import (
 type Config struct {
 	RingSize     int           // bytes, a power of two and a multiple of the page size; default 8 MiB
 	PollInterval time.Duration // how long an event may wait in a ring that fills slowly; default 250 ms
-	MaxProcesses int           // processes with state of their own; default 8192
+	MaxProcesses int           // processes with their own state; default 8192
 	MaxStrings   int           // bytes of copies of files' strings; default 32 MiB
 	ProcessRate  int           // hits a second recorded of one process; default: unlimited
 	Scopes       []string      // record only data of these scopes, and data without a scope; at most 16; default: all
@@ -32,8 +32,8 @@ type Config struct {
 	Family       bool          // observe only the processes that Follow is called for, and their descendants
 	Log          *slog.Logger  // default: discards
 
-	// Tap, if any, is given every record as it lay in the ring, before it is decoded, on Run's goroutine: for
-	// recording. The sample is reused after the call.
+	// Tap, if set, is called with every record in the ring before it is decoded, on Run's goroutine. It is for recording.
+	// The sample is reused after the call.
 	Tap func(sample []byte)
 
 	noShares bool // for a benchmark: owners and processes have no shares of the ring
@@ -54,7 +54,7 @@ type Tracer struct {
 	nops         probes.NopSupport
 	read         atomic.Uint64
 	undecodable  atomic.Uint64
-	cut          atomic.Uint64 // truncated records that the kernel did not count
+	cut          atomic.Uint64 // records that were truncated in user space, not by the kernel
 
 	wire *wirePrograms // nil unless AttachWire was called
 
@@ -71,16 +71,17 @@ type Tracer struct {
 // budgetSecond is SECOND of bpf/process.h, in ns.
 const budgetSecond = 1 << 30
 
-// Kernels as KERNEL_VERSION of linux/version.h has them: 6.0 is the first with uprobes that may sleep. Before 6.10, a single
-// uprobe holds a lock of its CPU meanwhile, which all others that are hit there wait for.
+// Kernel versions in the encoding of KERNEL_VERSION in linux/version.h: 6.0 is the first with uprobes that may sleep.
+// Before 6.10, a single uprobe holds a lock of its CPU while it sleeps, and all other uprobes that are hit there wait
+// for it.
 const (
 	firstSleepable       = 6 << 16
 	firstSleepableSingle = 6<<16 | 10<<8
 	firstSharedStacks    = 6<<16 | 13<<8 // "private stacks" of the JIT compiler: see audit.bpf.c
 )
 
-// MaySleep reports whether the program may sleep in a page fault without holding up other programs, on a kernel of that
-// version, which is as KERNEL_VERSION has it, with or without uprobe_multi links.
+// MaySleep reports whether the program may sleep in a page fault without delaying other programs. version is the
+// kernel's, in the encoding of KERNEL_VERSION; multi is whether uprobe_multi links are used.
 func MaySleep(version uint32, multi bool) bool {
 	return version >= firstSleepableSingle || multi && version >= firstSleepable
 }
@@ -125,7 +126,7 @@ func New(cfg Config) (_ *Tracer, err error) {
 	}()
 	err = t.load()
 	if err != nil && t.sharedStacks {
-		// Some kernels refuse calls of global functions where the program cannot be preempted.
+		// Some kernels refuse calls of global functions while preemption is disabled.
 		t.sharedStacks = false
 		if t.load() == nil {
 			err = nil
@@ -206,7 +207,7 @@ func (t *Tracer) load() error {
 		Variables *ebpf.Map `ebpf:".bss"`
 	}{AuditObjects: &t.objs}
 	if err := spec.LoadAndAssign(&loaded, nil); err != nil {
-		// Older kernels fail in ways that do not say so, such as with EPERM by RLIMIT_MEMLOCK.
+		// Older kernels fail with misleading errors, such as EPERM because of RLIMIT_MEMLOCK.
 		if errors.Is(features.HaveProgramHelper(ebpf.Kprobe, asm.FnGetAttachCookie), ebpf.ErrNotSupported) {
 			return fmt.Errorf("load program: this kernel has no attach cookies, Linux 5.15 or newer is needed: %w", err)
 		}
@@ -258,14 +259,14 @@ func (t *Tracer) Program() *ebpf.Program { return t.objs.Audit }
 // uprobes.
 func (t *Tracer) Multi() bool { return t.multi }
 
-// AddStrings registers a copy of a file's string constants: content, which must not be modified any more, at a
-// virtual address of the file that is mapped read-only in every process. For sites of the file that are added
-// afterwards, the program does not read keys and strings in that range from the traced process, which is the most
-// expensive part of a hit. The copy is freed when the last of these sites is removed and their records have been
-// read. A file number must not be used for two files.
+// AddStrings registers a copy of a file's string constants: content, which must not be modified any more, at a virtual
+// address of the file that is mapped read-only in every process. For sites of the file that are added afterwards, the
+// program does not read keys and strings in that range from the traced process; that is the most expensive part of a
+// hit. The copy is freed when the last of these sites is removed and their records have been read. A file number must
+// not be used for two files.
 //
-// The copies of all files have room for 32 MiB. A quarter of that is for the files of one owner at most, and a
-// quarter is reserved for files with owner "", which only root can write.
+// The copies of all files may use 32 MiB. One owner's files may use at most a quarter of that. Another quarter is
+// reserved for files with owner "", which only root can write.
 func (t *Tracer) AddStrings(file uint32, owner string, address uint64, content []byte) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -285,7 +286,7 @@ func (t *Tracer) RingFill() (used, capacity int) {
 // Close unloads the program, which detaches it everywhere, and ends Run. It is idempotent. A Handler must not call it.
 func (t *Tracer) Close() error {
 	var errs []error
-	// Before locking, because a wait and a handler may need the lock to end.
+	// Before locking, because a waiting reader and a handler may need the lock to end.
 	if t.wakeups != nil {
 		errs = append(errs, t.wakeups.close())
 	}

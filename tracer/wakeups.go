@@ -61,7 +61,7 @@ func (w *wakeups) wait(timeout time.Duration, ready func() bool) error {
 	return w.unlessClosed(err)
 }
 
-// past is a deadline that ends a wait at once.
+// past is a deadline that ends a wait immediately.
 var past = time.Unix(1, 0)
 
 // interrupt ends the current wait, and the next one.

@@ -20,7 +20,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// WireConfig says which connections the programs at sockets examine, and who handles their packets.
+// WireConfig selects the connections that the programs at sockets examine, and the handler of their packets.
 type WireConfig struct {
 	// Packet handles the packets of connections that open with TLS or SSH, on Run's goroutine, in the order of the
 	// events that [Handler] handles. Required.
@@ -29,22 +29,22 @@ type WireConfig struct {
 	ExcludedPorts []uint16
 	// ExcludedCgroups are folders of the version 2 hierarchy, as paths from its root, whose connections are not examined.
 	ExcludedCgroups []string
-	// Root is where the version 2 hierarchy is mounted; default: as /proc/self/mountinfo says.
+	// Root is where the version 2 hierarchy is mounted. Default: the first such mount in /proc/self/mountinfo.
 	Root string
 }
 
-// WireStats counts connections since the programs were attached. Seen is the sum of Sent, Other, Old, Excluded, RingFull,
-// RateLimited and the connections that have not shown yet what they are.
+// WireStats counts connections since the programs were attached. Seen is the sum of Sent, Other, Old, Excluded,
+// RingFull, RateLimited and the connections that are not classified yet.
 type WireStats struct {
 	Seen        uint64 // connections that sent or received data
-	Sent        uint64 // recognised as TLS or SSH and handed over
+	Sent        uint64 // recognized as TLS or SSH, and sent to user space
 	Other       uint64 // neither TLS nor SSH, up to the limits or to the connection's end
-	Old         uint64 // older than the programs
+	Old         uint64 // opened before the programs were attached
 	Excluded    uint64 // by port or cgroup
-	RingFull    uint64 // recognised, but no room in the ring
-	RateLimited uint64 // recognised, but the owner used up its share of the ring
+	RingFull    uint64 // recognized, but no room in the ring
+	RateLimited uint64 // recognized, but the owner used up its share of the ring
 	NoStorage   uint64 // packets of connections for which the kernel had no memory
-	RecordsLost uint64 // packets of connections in Sent that were not handed over
+	RecordsLost uint64 // packets of connections in Sent that were lost
 }
 
 // wirePrograms are the programs at sockets.
@@ -120,7 +120,7 @@ func (t *Tracer) loadWire(w *wirePrograms) error {
 	return nil
 }
 
-// exclude fills the maps of what is not examined.
+// exclude fills the maps of excluded ports and cgroups.
 func (w *wirePrograms) exclude(cfg WireConfig) error {
 	for _, port := range cfg.ExcludedPorts {
 		if err := w.objs.ExcludedPorts.Put(port, uint8(1)); err != nil {
@@ -139,7 +139,7 @@ func (w *wirePrograms) exclude(cfg WireConfig) error {
 	return nil
 }
 
-// DetachWire detaches the programs at sockets. What they sent before can still be read.
+// DetachWire detaches the programs at sockets. Packets that they sent before can still be read.
 func (t *Tracer) DetachWire() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -160,7 +160,7 @@ func (w *wirePrograms) detach() error {
 
 func (w *wirePrograms) close() error { return errors.Join(w.detach(), w.objs.Close()) }
 
-// WireStats returns the counters of the programs at sockets, all zero if they are not attached.
+// WireStats returns the counters of the programs at sockets, which are all zero if they are not attached.
 func (t *Tracer) WireStats() (WireStats, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -168,7 +168,7 @@ func (t *Tracer) WireStats() (WireStats, error) {
 		return WireStats{}, nil
 	}
 	var n [bpf.WireCrauWireStatCRAU_WIRE_STATS]uint64
-	for i := len(n) - 1; i >= 0; i-- { // Seen last, so that it is not less than the sum of the others
+	for i := len(n) - 1; i >= 0; i-- { // Seen is read last, so that it is not less than the sum of the others
 		var perCPU []uint64
 		if err := t.wire.objs.WireStats.Lookup(uint32(i), &perCPU); err != nil {
 			return WireStats{}, fmt.Errorf("read connection counters: %w", err)
@@ -192,7 +192,7 @@ func (t *Tracer) WireStats() (WireStats, error) {
 
 const packetSize = int(unsafe.Offsetof(bpf.WireCrauPacket{}.Payload))
 
-// isPacket reports whether a record of the ring is a packet's.
+// isPacket reports whether a record of the ring contains a packet.
 func isPacket(sample []byte) bool {
 	return len(sample) >= recordSize && bpf.AuditCrauKind(sample[kindOffset]) == bpf.AuditCrauKindCRAU_PACKET
 }

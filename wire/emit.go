@@ -12,7 +12,7 @@ type emitted struct {
 	root, answer, keyExchange, proof, alert, counted bool
 }
 
-// Contexts of a connection: its socket's cookie with one of these above it.
+// Bits that distinguish the contexts of a connection. A context's id is the socket's cookie with one of these bits.
 const (
 	contextRoot        = 1 << 60
 	contextKeyExchange = 2 << 60
@@ -30,7 +30,7 @@ const (
 	version13 = 0x0304
 )
 
-// emit emits what the connection has said since the last time.
+// emit emits events for everything that is new on the connection since the last call.
 func (s *Sensor) emit(c *connection) {
 	if c.conn.Protocol == hello.ProtocolSSH {
 		s.emitSSH(c)
@@ -82,7 +82,7 @@ func (s *Sensor) emitTLS(c *connection) {
 	}
 }
 
-// offer adds what the client offers.
+// offer adds the pairs that describe the client's offer.
 func (s *Sensor) offer(t *hello.TLS) {
 	first := t.ClientHello
 	if t.FirstHello != nil {
@@ -95,7 +95,8 @@ func (s *Sensor) offer(t *hello.TLS) {
 	}
 }
 
-// emitKeyExchange emits the negotiated key exchange once it is known, that there is none, or who proved who he is.
+// emitKeyExchange emits the key exchange once its result is known: the negotiated group, that there is none, or only
+// how the server authenticated.
 func (s *Sensor) emitKeyExchange(c *connection) {
 	t := &c.conn.TLS
 	h := t.ServerHello
@@ -143,7 +144,7 @@ func (s *Sensor) emitKeyExchange(c *connection) {
 	}
 }
 
-// resumed emits whether the handshake takes up an earlier session.
+// resumed emits whether the handshake resumes an earlier session.
 func (s *Sensor) resumed(c *connection) {
 	s.begin(event.Data, c, contextRoot, c.last)
 	s.word("tls::resumed", number(c.conn.TLS.Resumed))
@@ -152,11 +153,11 @@ func (s *Sensor) resumed(c *connection) {
 
 func (s *Sensor) emitSSH(c *connection) {
 	t := &c.conn.SSH
-	own, peer := t.ClientIdent, t.ServerIdent
+	ownIdent, peer := t.ClientIdent, t.ServerIdent
 	if c.egress == hello.FromServer {
-		own, peer = peer, own
+		ownIdent, peer = peer, ownIdent
 	}
-	if own == "" || peer == "" {
+	if ownIdent == "" || peer == "" {
 		return
 	}
 	if !c.emitted.root {
@@ -164,7 +165,7 @@ func (s *Sensor) emitSSH(c *connection) {
 		s.begin(event.NewContext, c, contextRoot, c.started)
 		s.text("name", "ssh::handshake")
 		s.text("ssh::role", c.role())
-		s.text("ssh::ident_string", own)
+		s.text("ssh::ident_string", ownIdent)
 		s.text("ssh::peer_ident_string", peer)
 		s.send()
 	}
@@ -192,8 +193,8 @@ func (s *Sensor) emitSSH(c *connection) {
 	s.send()
 }
 
-// emitEnd emits that nothing more is seen of a connection. A hello without an answer is a handshake that failed, if a side
-// gave up and all that it got was seen.
+// emitEnd emits the end of a connection. A hello without an answer is reported as a failed handshake if a side gave up,
+// and if everything that this side received was seen.
 func (s *Sensor) emitEnd(c *connection) {
 	if t := &c.conn.TLS; c.conn.Protocol == hello.ProtocolTLS && !c.emitted.answer && !c.emitted.alert {
 		s.begin(event.Data, c, contextRoot, c.last)
@@ -228,14 +229,14 @@ func (s *Sensor) word(key string, value uint64) {
 	s.pairs = append(s.pairs, event.Pair{Key: s.bytesOf(key), Type: event.Word, Word: value})
 }
 
-// bytesOf returns a text as bytes that are valid until the next event begins.
+// bytesOf returns a text as bytes. They are valid until the next event begins.
 func (s *Sensor) bytesOf(text string) []byte {
 	start := len(s.bytesOfPairs)
 	s.bytesOfPairs = append(s.bytesOfPairs, text...)
 	return s.bytesOfPairs[start:len(s.bytesOfPairs):len(s.bytesOfPairs)]
 }
 
-// maxText is the longest value that the kernel's program takes of a library.
+// maxText is the longest value that the kernel's program reads from a library.
 const maxText = 256
 
 func (s *Sensor) text(key, value string) {
@@ -260,7 +261,7 @@ func (s *Sensor) codepoints(key string, ids []uint16) {
 	s.pairs = append(s.pairs, event.Pair{Key: s.bytesOf(key), Type: event.Blob, Value: value, Word: uint64(2 * len(ids))})
 }
 
-// role returns which side the process is.
+// role returns which side of the handshake the process is.
 func (c *connection) role() string {
 	if c.egress == hello.FromClient {
 		return "client"

@@ -25,15 +25,15 @@ import (
 	"github.com/crau-otel/crau-otel/wire"
 )
 
-// recorder keeps events as lines.
+// recorder stores events as lines.
 type recorder struct {
 	mu     sync.Mutex
 	events map[uint32][]string // by process
 	sensor *wire.Sensor
 
-	own  map[uint64]bool       // sockets of this process
-	said map[uint64]*[2][]byte // by socket: the payloads received and sent
-	ends map[uint64]int        // by socket: directions of which no more is sent, although the connection is open
+	ownSockets map[uint64]bool       // sockets of this process
+	payloads   map[uint64]*[2][]byte // by socket: the payloads received and sent
+	ends       map[uint64]int        // by socket: directions that are not examined any more although the connection is open
 }
 
 func (r *recorder) Handle(*event.Event) {}
@@ -48,15 +48,15 @@ func (r *recorder) packet(p *event.Packet) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if p.Flags&event.Owned != 0 && p.PID == uint32(os.Getpid()) {
-		r.own[p.Socket] = true
+		r.ownSockets[p.Socket] = true
 	}
 	if p.Flags&(event.Last|event.Close) == event.Last {
 		r.ends[p.Socket]++
 	}
-	if r.said[p.Socket] == nil {
-		r.said[p.Socket] = new([2][]byte)
+	if r.payloads[p.Socket] == nil {
+		r.payloads[p.Socket] = new([2][]byte)
 	}
-	direction := &r.said[p.Socket][p.Flags&event.Egress]
+	direction := &r.payloads[p.Socket][p.Flags&event.Egress]
 	*direction = append(*direction, p.Payload...)
 	r.sensor.Packet(p)
 }
@@ -77,7 +77,7 @@ func (r *recorder) emit(ev *event.Event) {
 	r.events[ev.PID] = append(r.events[ev.PID], b.String())
 }
 
-// start attaches the programs at sockets and returns what they report.
+// start attaches the programs at sockets and returns a recorder of their reports.
 func start(t *testing.T) (*recorder, *tracer.Tracer) {
 	t.Helper()
 	harness.RequireBPF(t)
@@ -85,7 +85,7 @@ func start(t *testing.T) (*recorder, *tracer.Tracer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &recorder{events: make(map[uint32][]string), own: make(map[uint64]bool), said: make(map[uint64]*[2][]byte), ends: make(map[uint64]int)}
+	r := &recorder{events: make(map[uint32][]string), ownSockets: make(map[uint64]bool), payloads: make(map[uint64]*[2][]byte), ends: make(map[uint64]int)}
 	if r.sensor, err = wire.New(wire.Config{Emit: r.emit}); err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func start(t *testing.T) (*recorder, *tracer.Tracer) {
 	return r, tr
 }
 
-// wait returns a process's events once there are so many ends, sorted by context.
+// wait returns a process's events, sorted by context, once the expected number of directions has ended.
 func (r *recorder) wait(t *testing.T, pid uint32, ends int) []string {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
@@ -160,18 +160,18 @@ func TestKernelGoTLS(t *testing.T) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for socket := range r.own {
+	for socket := range r.ownSockets {
 		if r.ends[socket] != 2 {
 			t.Errorf("%d directions of a connection end, want 2", r.ends[socket])
 		}
-		for _, said := range r.said[socket] {
+		for _, said := range r.payloads[socket] {
 			if record := said[max(0, len(said)-5):]; !bytes.HasPrefix(record, []byte{23, 3, 3}) {
 				t.Errorf("a direction ends with %x, want the header of an encrypted record and nothing of its body", record)
 			}
 		}
 	}
-	if len(r.own) != 2 {
-		t.Errorf("%d sockets, want 2", len(r.own))
+	if len(r.ownSockets) != 2 {
+		t.Errorf("%d sockets, want 2", len(r.ownSockets))
 	}
 	stats, err := tr.WireStats()
 	if err != nil {
@@ -189,8 +189,8 @@ func record(typ, first byte, size int) []byte {
 	return append([]byte{typ, 3, 3, byte(size >> 8), byte(size)}, body...)
 }
 
-// A client's early data goes before the server's answer, and is not the end of what it says in the clear. What it encrypts
-// after the answer is, and nothing of it is sent.
+// A client's early data precedes the server's answer, and does not end what the client sends in the clear. What it
+// encrypts after the answer does, and none of that is sent to user space.
 func TestKernelEarlyData(t *testing.T) {
 	r, _ := start(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -226,15 +226,15 @@ func TestKernelEarlyData(t *testing.T) {
 	say(client, server, sealed)
 	say(client, server, sealed)
 	want := map[string]int{
-		string(bytes.Join([][]byte{hello, early, record(20, 1, 1), hello, sealed[:5]}, nil)): 2, // once a side
+		string(bytes.Join([][]byte{hello, early, record(20, 1, 1), hello, sealed[:5]}, nil)): 2, // once per side
 		string(bytes.Join([][]byte{answer, answer, sealed[:5]}, nil)):                        2,
 	}
 	var got map[string]int
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		got = make(map[string]int)
 		r.mu.Lock()
-		for socket := range r.own {
-			for _, said := range r.said[socket] {
+		for socket := range r.ownSockets {
+			for _, said := range r.payloads[socket] {
 				got[string(said)]++
 			}
 		}
@@ -248,7 +248,7 @@ func TestKernelEarlyData(t *testing.T) {
 	}
 }
 
-// Connections that end before it is clear what they are count as neither TLS nor SSH when they close.
+// Connections that end before they are classified count as neither TLS nor SSH when they close.
 func TestKernelConnectionsThatEndUndecided(t *testing.T) {
 	_, tr := start(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -11,41 +11,41 @@ import (
 	"github.com/crau-otel/crau-otel/wire/hello"
 )
 
-// Config says how to follow connections. The zero value of a field means its default.
+// Config configures a Sensor. The zero value of a field means its default.
 type Config struct {
 	// Emit is called with each event. The event and its pairs are reused after the call. Required.
 	Emit func(*event.Event)
-	// MaxConnections bounds the connections followed at a time. Past it, the oldest connection of the owner with the most
-	// connections is dropped. Default 4096.
+	// MaxConnections bounds the connections that are followed at the same time. Over the limit, the oldest connection of
+	// the owner with the most connections is dropped. Default 4096.
 	MaxConnections int
-	// MaxBytes bounds what is kept of all connections. Past it, the oldest connection of the owner with the most bytes is
-	// dropped. Default 16 MiB.
+	// MaxBytes bounds the data that is kept for all connections. Over the limit, the oldest connection of the owner with
+	// the most bytes is dropped. Default 16 MiB.
 	MaxBytes int
-	// Evicted, if any, is called with the cgroup and the user of each connection that is counted as evicted.
+	// Evicted, if set, is called with the cgroup and the user of each connection that is counted as evicted.
 	Evicted func(cgroup uint64, uid uint32)
 	// Timeout is how long a connection may take until it is encrypted. Default 30 s.
 	Timeout time.Duration
 }
 
-// Stats counts what became of connections. Connections is the sum of the others.
+// Stats counts connections by their outcome. Connections is the sum of the other fields.
 type Stats struct {
-	Connections uint64 // that opened with TLS or SSH
+	Connections uint64 // connections that opened with TLS or SSH
 	Reported    uint64 // emitted, at least in part
 	Unanswered  uint64 // closed or timed out before their process sent anything, or before the hello was complete
-	Malformed   uint64 // neither TLS nor SSH after all
-	TooLong     uint64 // the hello exceeds what is looked at
-	Evicted     uint64 // dropped since a limit of the sensor was reached
+	Malformed   uint64 // neither TLS nor SSH, as later packets showed
+	TooLong     uint64 // the hello exceeds the part that is examined
+	Evicted     uint64 // dropped because a limit of the sensor was reached
 	Foreign     uint64 // of processes that are not observed: see event.Packet
-	Open        uint64 // followed now, and not yet emitted
+	Open        uint64 // followed now, and not emitted yet
 }
 
-// owner is whose share of the limit a connection counts against.
+// owner is what a connection counts against when limits are shared.
 type owner struct {
 	cgroup uint64
 	uid    uint32
 }
 
-// share is what one owner has of the limits.
+// share is one owner's use of the limits.
 type share struct {
 	connections *list.List // of *connection, oldest first
 	bytes       int
@@ -57,20 +57,20 @@ type Sensor struct {
 	connections map[uint64]*connection // by socket
 	oldest      *list.List             // of *connection
 	shares      map[owner]*share
-	bytes       int // kept of all connections
+	bytes       int // of data, for all connections
 	stats       Stats
 
-	// The event under construction, its pairs, and the bytes of their keys and values: reused.
+	// The event under construction, its pairs, and the bytes of their keys and values. They are reused.
 	event        event.Event
 	pairs        []event.Pair
 	bytesOfPairs []byte
 }
 
-// connection is one socket's.
+// connection is the connection of one socket.
 type connection struct {
 	socket  uint64
 	owner   owner
-	conn    *hello.Conn // nil while only early packets came
+	conn    *hello.Conn // nil until a packet that is not early arrives
 	egress  hello.Direction
 	early   []segment
 	pid     uint32
@@ -78,25 +78,25 @@ type connection struct {
 	started uint64 // boot time of the hello, ns
 	last    uint64 // boot time of the latest packet
 	closed  [2]bool
-	over    [2]bool // the kernel sends no more of a direction
-	cut     bool    // the kernel sends no more of a direction, whose messages are incomplete
+	over    [2]bool // the kernel sends no more packets of a direction
+	cut     bool    // the same, and the messages of the direction are incomplete
 	emitted emitted
-	bytes   int           // kept of this connection
+	bytes   int           // of data, for this connection
 	age     *list.Element // in Sensor.oldest
 	share   *list.Element // in share.connections
 }
 
-// segment is a packet that arrived ahead of the first one.
+// segment is a packet that arrived before the connection's first one.
 type segment struct {
 	flags event.PacketFlags
 	seq   uint32
 	data  []byte
 }
 
-// maxEarly bounds the packets kept per connection that arrived ahead of the first one.
+// maxEarly bounds the packets per connection that arrived before the first one and are kept.
 const maxEarly = 8
 
-// New returns a sensor that has seen nothing.
+// New returns a Sensor without connections.
 func New(cfg Config) (*Sensor, error) {
 	if cfg.Emit == nil {
 		return nil, errors.New("wire: Emit is required")
@@ -126,11 +126,11 @@ func (s *Sensor) Stats() Stats {
 	return stats
 }
 
-// Packet takes one packet.
+// Packet processes one packet.
 func (s *Sensor) Packet(p *event.Packet) {
 	c := s.connections[p.Socket]
 	if p.Flags&(event.StartsTLS|event.StartsSSH) != 0 {
-		if c != nil && c.conn != nil { // the socket was connected again
+		if c != nil && c.conn != nil { // the socket was reused for another connection
 			s.end(c)
 			c = nil
 		}
@@ -141,7 +141,7 @@ func (s *Sensor) Packet(p *event.Packet) {
 	}
 	if c == nil {
 		if p.Flags&event.Early == 0 {
-			return // reported, or dropped
+			return // the connection was reported or dropped
 		}
 		c = s.open(p)
 	}
@@ -181,7 +181,7 @@ func (s *Sensor) Packet(p *event.Packet) {
 	s.account(c)
 }
 
-// account adds what is kept of a connection to the sum, and makes room where it is too much.
+// account adds the data of a connection to the sum, and evicts connections if the sum is too large.
 func (s *Sensor) account(c *connection) {
 	size := 0
 	if c.conn != nil {
@@ -220,7 +220,7 @@ func (s *Sensor) start(c *connection, p *event.Packet) {
 	c.early = nil
 }
 
-// side returns the direction of what a client, or a server, sends.
+// side returns the direction in which a client, or a server, sends.
 func side(client bool) hello.Direction {
 	if client {
 		return hello.FromClient
@@ -266,7 +266,7 @@ func (c *connection) opened() uint64 {
 	return c.last
 }
 
-// open follows a connection, and makes room for it.
+// open starts to follow a connection, and evicts another one if there are too many.
 func (s *Sensor) open(p *event.Packet) *connection {
 	for len(s.connections) >= s.cfg.MaxConnections {
 		s.evict(func(sh *share) int { return sh.connections.Len() })
@@ -283,7 +283,7 @@ func (s *Sensor) open(p *event.Packet) *connection {
 	return c
 }
 
-// evict drops the oldest connection of the owner that has the most.
+// evict drops the oldest connection of the owner with the largest amount.
 func (s *Sensor) evict(amount func(*share) int) {
 	var most *share
 	for _, sh := range s.shares {
@@ -298,7 +298,7 @@ func (s *Sensor) evict(amount func(*share) int) {
 	}
 }
 
-// drop ends a connection, and counts it for the reason unless it was emitted.
+// drop stops following a connection. It increments reason unless the connection was emitted.
 func (s *Sensor) drop(c *connection, reason *uint64) {
 	if c.conn != nil && !c.emitted.root {
 		*reason++
@@ -307,7 +307,7 @@ func (s *Sensor) drop(c *connection, reason *uint64) {
 	s.end(c)
 }
 
-// end stops following a connection, and counts what became of it.
+// end stops following a connection, and counts its outcome.
 func (s *Sensor) end(c *connection) {
 	delete(s.connections, c.socket)
 	s.oldest.Remove(c.age)

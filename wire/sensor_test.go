@@ -13,7 +13,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// clientHello returns the records in which Go's client offers two groups.
+// clientHello returns the records of a ClientHello in which Go's client offers two groups.
 func clientHello(t testing.TB) []byte {
 	t.Helper()
 	return harness.ClientHello(t, &tls.Config{
@@ -29,7 +29,7 @@ func serverHello(group byte) []byte {
 	return append([]byte{22, 3, 3, 0, byte(len(message))}, message...)
 }
 
-// journal records what a sensor emits of each connection.
+// journal records the events that a sensor emits for each connection.
 type journal struct {
 	sensor *Sensor
 	text   map[uint64]*strings.Builder
@@ -61,7 +61,7 @@ func (j *journal) of(socket uint64) string {
 	return j.text[socket].String()
 }
 
-// client is a connection as its client's kernel reports it.
+// client is a client's connection as its kernel reports it.
 type client struct {
 	*journal
 	socket    uint64
@@ -86,7 +86,7 @@ const (
 	received = event.Connected
 )
 
-// Whatever order, repetition and overlap segments arrive in, the result is the same, and the first copy counts.
+// Segments give the same result in any order, repetition and overlap. If bytes arrive twice, the first copy wins.
 func TestSegmentsInAnyOrder(t *testing.T) {
 	t.Parallel()
 	record, answer := clientHello(t), serverHello(29)
@@ -105,7 +105,7 @@ func TestSegmentsInAnyOrder(t *testing.T) {
 		for _, s := range segments {
 			c.packet(sent, base+uint32(s.from), record[s.from:s.to])
 		}
-		c.packet(sent, base, append([]byte{22, 3, 1, 0, 1, 2}, make([]byte, 600)...)) // a late copy that says something else
+		c.packet(sent, base, append([]byte{22, 3, 1, 0, 1, 2}, make([]byte, 600)...)) // a late copy with different content
 		for _, i := range r.Perm(len(answer)) {
 			c.packet(received, 77+uint32(i), answer[i:i+1])
 		}
@@ -121,7 +121,7 @@ func TestSegmentsInAnyOrder(t *testing.T) {
 	}
 }
 
-// What the kernel could not send, or was not to send, makes no handshake a failed one.
+// Packets that the kernel could not send, or was configured not to send, do not make a handshake a failed one.
 func TestNoVerdictWithoutAllPackets(t *testing.T) {
 	t.Parallel()
 	record := clientHello(t)
@@ -173,7 +173,7 @@ func TestCutHelloIsTooLong(t *testing.T) {
 }
 
 // A user with many connections that never finish their hellos, or never get an answer, is limited in connections and in
-// bytes, and takes no other's handshakes.
+// bytes, and does not cost others their handshakes.
 func TestLimitsAreTheOwnersOwn(t *testing.T) {
 	t.Parallel()
 	record := clientHello(t)
@@ -208,8 +208,8 @@ func TestLimitsAreTheOwnersOwn(t *testing.T) {
 	}
 }
 
-// What a client encrypts after early data cannot be told from more early data. The connection is over once the kernel sends
-// no more of either direction, and does not wait for its close.
+// A client's encrypted records after early data look the same as more early data. The connection ends when the kernel
+// stops sending both directions, and does not wait for its close.
 func TestEarlyDataIsOverWithItsPackets(t *testing.T) {
 	j := newJournal(t, Config{})
 	c := &client{journal: j, socket: 5, peer: 9}

@@ -15,10 +15,10 @@ func newCheckCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Say what this host can do, and what is missing for run to work",
-		Long: "Say what this host can do, and what is missing for run to work, with its remedy. To find out, the BPF program is\n" +
-			"loaded and attached to a function of this very program for a moment.\n\n" +
-			"The exit code is 0 only if run would work; what is degraded only limits it.",
+		Short: "Report what this host supports, and what is missing for the command run",
+		Long: "Report what this host supports, what is missing for the command run, and the remedy. The check loads the BPF program\n" +
+			"and briefly attaches it to a function of crau-otel itself.\n\n" +
+			"The exit code is 0 if run would work, even if it is limited by degraded features.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			write := check.Report.WriteText

@@ -34,7 +34,7 @@ func TestCheckChild(t *testing.T) {
 	os.Exit(0)
 }
 
-// runCheck runs the command in a process of its own.
+// runCheck runs the command in a separate process.
 func runCheck(t *testing.T, args string, who *syscall.SysProcAttr) (stdout, stderr string, code int) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe", "-test.run=^TestCheckChild$") // the file may be in a folder of root's

@@ -15,22 +15,23 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/launch"
 )
 
-// defaultLinger is long enough for what a command leaves behind to end, and short enough not to be noticed as a delay.
+// defaultLinger is long enough for the descendants of a command to end, and short enough not to be noticed as a delay.
 const defaultLinger = 2 * time.Second
 
 // execName is the name of the subcommand.
 const execName = "exec"
 
-const execLong = `Run a command, and show the handshakes of it and of its descendants, and no others.
+const execLong = `Run a command, and show only its own handshakes and those of its descendants.
 
 The command runs as the user who runs crau-otel, in its process group, with its terminal, environment and descriptors.
-It starts when everything is attached, so that its first handshake is seen. To run it as somebody else than root, let
-sudo do that: sudo crau-otel exec -- sudo -u "$USER" curl https://example.org.
+It starts when everything is attached, so that its first handshake is seen. To run it as another
+user than root, use sudo: sudo crau-otel exec -- sudo -u "$USER" curl https://example.org.
 
 Trees are drawn on standard error as handshakes finish; standard output is the command's. Only errors are logged.
-A signal that is sent to crau-otel is forwarded, and one from the terminal reaches both.
+A signal that is sent to crau-otel is forwarded to the command. A signal from the terminal reaches both.
 
-When the command has ended, its descendants have until --linger to end; what is still open then is drawn as it is.
+After the command has ended, crau-otel waits for its descendants, but not longer than --linger. Handshakes that are
+still open are then drawn as they are.
 
 The exit code is the command's, or 128 and the number of the signal that ended it; 127 if it was not found, 126 if it
 could not be executed, and 125 if it was not started because crau-otel failed.`

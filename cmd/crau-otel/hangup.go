@@ -14,11 +14,11 @@ import (
 // was closed ends.
 type hangups struct {
 	signals  chan os.Signal
-	terminal bool // whether the process has a controlling terminal and is to end with it
+	terminal bool // the process has a controlling terminal and must end with it
 }
 
-// catchHangups catches SIGHUP from now on. A signal that arrives before take is called is not lost. Under nohup, the end
-// of the terminal does not end the program.
+// catchHangups catches SIGHUP from now on. A signal that arrives before take is called is not lost. Under nohup,
+// closing the terminal does not end the program.
 func catchHangups() *hangups {
 	h := &hangups{signals: make(chan os.Signal, 1), terminal: hasTerminal() && !signal.Ignored(unix.SIGHUP)}
 	signal.Notify(h.signals, unix.SIGHUP)

@@ -14,7 +14,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/console"
 )
 
-// newLogger returns the command's logger, and its level, which may change while it is in use.
+// newLogger returns the command's logger and its level, which may be changed later.
 func newLogger(w io.Writer, cfg config.Log) (*slog.Logger, *slog.LevelVar) {
 	level := &slog.LevelVar{}
 	level.Set(cfg.SlogLevel())
@@ -37,8 +37,8 @@ func (e escaped) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// logOutput is where the agent's log goes: standard error, and standard output while nobody reads the former, unless
-// spans are printed there. SIGPIPE must be ignored.
+// logOutput is the destination of the agent's log: standard error, or standard output if standard error has no reader
+// and spans are not printed there. SIGPIPE must be ignored.
 type logOutput struct{ stderr, stdout io.Writer }
 
 func newLogOutput(exporter string) logOutput {

@@ -136,7 +136,7 @@ func TestLogIsHarmless(t *testing.T) {
 	}
 }
 
-// Whatever logs does it in the agent's format. The loggers of libraries are global: the test is not parallel.
+// All code logs in the agent's format. The loggers of libraries are global, so the test is not parallel.
 func TestLibrariesLogInTheFormatOfTheLog(t *testing.T) {
 	was, flags := slog.Default(), log.Flags()
 	defer func() {
@@ -151,7 +151,7 @@ func TestLibrariesLogInTheFormatOfTheLog(t *testing.T) {
 		logger, _ := newLogger(&out, config.Log{Level: level, Format: config.FormatJSON})
 		logLibraries(logger)
 		otel.SetTextMapPropagator(otel.GetTextMapPropagator()) // an error: it delegates to itself
-		otel.SetMeterProvider(otel.GetMeterProvider())         // likewise
+		otel.SetMeterProvider(otel.GetMeterProvider())         // an error, too
 		sdk := logr.FromSlogHandler(sdkHandler{logger.Handler()})
 		sdk.V(1).Info("warning")
 		sdk.V(4).Info("information")

@@ -2,7 +2,7 @@
 
 //go:build !dist
 
-// Crau-otel shows which cryptography the programs on a host really use, as OpenTelemetry traces.
+// Crau-otel shows which cryptography the programs on a host actually use, as OpenTelemetry traces.
 //
 // There is a file for each command: run.go, exec.go, probes.go, check.go and version.go. They read flags and the
 // configuration, and print; what an agent does while it runs is in package internal/agent.

@@ -19,7 +19,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/resources"
 )
 
-// lingerPoll is how often the descendants of a command that has ended are counted.
+// lingerPoll is how often the descendants of an ended command are counted.
 const lingerPoll = 20 * time.Millisecond
 
 // observation is a command that runs under an agent.
@@ -27,11 +27,11 @@ type observation struct {
 	agent   *agent.Agent
 	command *launch.Command
 	signals *launch.Signals
-	ended   chan error // has the agent's error when it has ended
+	ended   chan error // receives the agent's error when the agent has ended
 }
 
-// observe runs a command under an agent and returns the exit code. An error is to be printed; the command may have run all
-// the same.
+// observe runs a command under an agent and returns the exit code. The caller must print the error; the command may
+// have run in spite of it.
 func observe(args []string, cfg config.Config, options execOptions) (code int, err error) {
 	if !check.HostPIDs() {
 		return launch.CodeFailed, errors.New("exec needs the host's PID namespace: docker run --pid host, hostPID in Kubernetes")
@@ -48,7 +48,7 @@ func observe(args []string, cfg config.Config, options execOptions) (code int, e
 	if o.command, err = launch.Start(args); err != nil {
 		return launch.ErrorCode(err), err
 	}
-	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} { // these are the command's
+	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} { // meant for the command
 		_ = os.Unsetenv(name)
 	}
 	log, level := newLogger(logOutput{os.Stderr, io.Discard}, cfg.Log)
@@ -74,7 +74,7 @@ func observe(args []string, cfg config.Config, options execOptions) (code int, e
 	stop()
 	agentErr, ended := o.await()
 	if !ended {
-		return code, err // a signal ends the wait for what is left to export
+		return code, err // a signal ends the wait for the remaining exports
 	}
 	err = errors.Join(err, agentErr)
 	report(os.Stderr, cfg.Log.Format, o.agent.Outcome(), left)
@@ -125,8 +125,8 @@ func (o *observation) wait() (code int, err error) {
 	}
 }
 
-// linger waits until the descendants of the command have ended, at most for a limit and until a signal comes, and returns
-// how many have not.
+// linger waits until the descendants of the command have ended, but not longer than limit or until a signal arrives. It
+// returns how many are still running.
 func (o *observation) linger(limit time.Duration) (left int) {
 	timeout := time.NewTimer(limit)
 	defer timeout.Stop()

@@ -16,7 +16,7 @@ import (
 	"github.com/crau-otel/crau-otel/probes"
 )
 
-// A file may have any bytes in its name and its notes. What is printed of them cannot act on a terminal or pretend to be
+// A file can have any bytes in its name and its notes. In the output, they must not act on a terminal or look like
 // another line.
 func TestProbesOfHostileFilesAreEscaped(t *testing.T) {
 	const evil = "x\x1b[31m\u202e\u009b\x7f\nroot: 9 sites"
@@ -71,7 +71,7 @@ func TestErrorsOfHostileFilesAreEscaped(t *testing.T) {
 	}
 }
 
-// JSON cannot hold bytes that are not UTF-8. They are told apart all the same.
+// JSON cannot hold bytes that are not UTF-8. Names that differ only in such bytes still differ in the output.
 func TestBytesOfFileNamesAreKept(t *testing.T) {
 	var out strings.Builder
 	if err := writeSitesJSON(&out, []*probes.File{{Path: "/caf\xe9"}, {Path: "/caf\xe8"}, {Path: "/café"}}); err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 )
 
-// report writes what somebody who ran a command cannot see from its trees: what is missing from them, that there are none,
+// report writes what the user of a command cannot see in its trees: losses, possible reasons why there are no trees,
 // and why that may be, and that left processes of the command still run. It has the format of the log.
 func report(w io.Writer, format string, o agent.Outcome, left int) {
 	write := func(message string, why ...string) {
@@ -51,18 +51,18 @@ func report(w io.Writer, format string, o agent.Outcome, left int) {
 	}
 }
 
-// reasons returns why nothing may have been seen.
+// reasons returns possible reasons why nothing was seen.
 func reasons(o *agent.Outcome) []string {
 	var why []string
 	c, t := &o.Totals.Connections, &o.Totals.Traced
 	if lost := c.RingFull + c.RateLimited + c.NoStorage; lost > 0 {
-		why = append(why, fmt.Sprintf("%d connections of the host were lost since the buffer was full: raise ring.size", lost))
+		why = append(why, fmt.Sprintf("%d connections of the host were lost because the buffer was full: raise ring.size", lost))
 	}
 	if hidden := t.Hidden + o.Totals.Mapped.Hidden; hidden > 0 {
-		why = append(why, fmt.Sprintf("%d events were left out by scopes", hidden))
+		why = append(why, fmt.Sprintf("%d events were excluded by scopes", hidden))
 	}
 	if c.Excluded > 0 {
-		why = append(why, fmt.Sprintf("%d connections of the host were left out by wire.deny_ports or wire.deny_cgroups", c.Excluded))
+		why = append(why, fmt.Sprintf("%d connections of the host were excluded by wire.deny_ports or wire.deny_cgroups", c.Excluded))
 	}
 	probes := "no file with probes is attached"
 	if o.Files > 0 {

@@ -23,7 +23,7 @@ func TestReport(t *testing.T) {
 	for _, c := range []struct {
 		outcome agent.Outcome
 		left    int
-		want    []string // parts; none: nothing is written
+		want    []string // parts of the output; if empty, nothing is written
 	}{
 		{agent.Outcome{Totals: seen}, 0, nil},
 		{agent.Outcome{Totals: seen, Disabled: true}, 0, []string{"crau-otel: nothing is exported: OTEL_SDK_DISABLED is true\n"}},
@@ -41,7 +41,7 @@ func TestReport(t *testing.T) {
 			}},
 			0,
 			[]string{
-				"3 connections of the host were lost", "4 connections of the host were left out by wire.deny_ports", "5 events were left out by scopes",
+				"3 connections of the host were lost", "4 connections of the host were excluded by wire.deny_ports", "5 events were excluded by scopes",
 				"6 processes of the command were not observed",
 			},
 		},

@@ -180,7 +180,7 @@ write_env() {
   done
 }
 
-# Prints everything the result depends on. Comments and the layout of this script are not part of it.
+# Prints everything the result depends on. Comments and the layout of this script do not count.
 recipe_of_library() {
   {
     declare -f fetch build_nettle build_leancrypto build_gnutls check_library

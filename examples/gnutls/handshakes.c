@@ -28,7 +28,7 @@
 
 #define HOST "localhost"
 #define BLOCKING_TIMEOUT_MS 10000
-#define IDLE_ROUNDS 5000 /* of a millisecond */
+#define IDLE_ROUNDS 5000 /* milliseconds */
 
 enum failure { FAIL_NOTHING, FAIL_GROUP, FAIL_SHARE };
 
@@ -444,7 +444,7 @@ static void take_ticket(struct pair *pair)
 		pair->ticket.size = 0;
 }
 
-/* Counts a finished handshake. Returns true if the pair continues with one that resumes it. */
+/* Counts a finished handshake. Returns true if the pair continues with a handshake that resumes its session. */
 static bool close_pair(struct pair *pair)
 {
 	const bool ok = pair->client.done && pair->server.done && !pair->client.error && !pair->server.error;
@@ -488,7 +488,7 @@ static long take_number(void)
 	return options.count > 0 && number >= options.count ? -1 : number;
 }
 
-/* Returns when the handshake may start: 0 for at once, -1 for never. */
+/* Returns when the handshake may start: 0 for immediately, -1 for never. */
 static double start_of(long number)
 {
 	double when = options.rate > 0 ? start_time + (double)number / options.rate : 0;
@@ -572,7 +572,7 @@ static void run_interleaved(void)
 	free(pairs);
 }
 
-/* The blocking variant: each end has a thread of its own and calls gnutls_handshake once. */
+/* The blocking variant: each end has its own thread and calls gnutls_handshake once. */
 
 static void block(struct end *end)
 {

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Makes TLS connections from gnutls-cli to gnutls-serv, one for each priority string in GNUTLS_PRIORITIES (separated by
-# spaces; by default TLS 1.3, then TLS 1.2). gnutls-serv listens on every address it finds, so both run in a network
-# namespace of their own, which has a loopback device and nothing else. GNUTLS_CACHE is build.sh's folder.
+# spaces; by default TLS 1.3, then TLS 1.2). gnutls-serv listens on every address it finds, so both run in a separate network
+# namespace, which has a loopback device and nothing else. GNUTLS_CACHE is build.sh's folder.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

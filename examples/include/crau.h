@@ -14,20 +14,20 @@
  *
  * Two layers:
  *
- * 1. One macro a probe, for programs that choose their own context values (any integer or pointer):
+ * 1. One macro per probe, for programs that choose their own context values (any integer or pointer):
  *
  *      CRAU_NEW_CONTEXT(session, CRAU_NO_PARENT);
  *      CRAU_STRING_DATA(session, "name", "tls::handshake");
  *      CRAU_WORD_DATA(session, "tls::protocol_version", 0x0304);
  *
- * 2. A stack of contexts per thread, for everyone else. Every push is a context of its own, child of the one below it:
+ * 2. A stack of contexts per thread, for everyone else. Every push opens a context, as a child of the one below it:
  *
  *      crau_push(CRAU_NAME("tls::handshake"), CRAU_STRING("tls::role", "client"));
  *      crau_data(CRAU_WORD("tls::protocol_version", 0x0304), CRAU_WORD("tls::ciphersuite", 0x1302));
  *      crau_pop();
  *
- * Arguments are evaluated once. Keys and strings end with a NUL byte. What pointers point to is read while the probe runs
- * and need not outlive it.
+ * Arguments are evaluated once. Keys and strings end with a NUL byte. The memory behind pointers is read while the probe
+ * runs, and need not outlive it.
  */
 #ifndef CRAU_H
 #define CRAU_H
@@ -193,12 +193,12 @@ static inline unsigned long crau_current(void) { return CRAU_NO_PARENT; }
 	CRAU_PROBE_(name, "8@%0 8@%1 8@%2 8@%3", CRAU_ARG_(a), CRAU_ARG_(b), CRAU_ARG_(c), CRAU_ARG_(d))
 
 /*
- * The stack is weak, so that all files of a link unit share one, and its name holds its depth, so that files that disagree
- * about it do not. Its words are the depth, the pushes so far, and the values of the open contexts.
+ * The stack is weak, so that all files of a link unit share one. Its name contains its size, so that files with different
+ * sizes do not share it. Its words are the depth, the pushes so far, and the values of the open contexts.
  *
- * A value is its slot's address with the number of the push in the 16 bits above: two that are open at one time differ in
- * the former, two in the same slot in the latter (until 65536 pushes later, when it is a new context all the same), and as
- * no address looks like it, it is no context of another library.
+ * A context's value is the address of its slot, with the number of the push in the upper 16 bits. Two contexts that are open
+ * at the same time differ in the address, and two in the same slot differ in the number (until 65536 pushes later). No
+ * address looks like such a value, so it is never the context of another library.
  */
 #define CRAU_CONCAT_(a, b) a##b
 #define CRAU_STACK_NAME_(depth) CRAU_CONCAT_(crau_stack_, depth)

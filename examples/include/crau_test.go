@@ -2,7 +2,7 @@
 
 //go:build linux && amd64
 
-// Package crau_test compiles programs with crau.h and looks at what they hold and at what they fire.
+// Package crau_test compiles programs with crau.h, and examines their contents and the probes that they fire.
 package crau_test
 
 import (
@@ -53,7 +53,7 @@ var (
 	cpp20 = "-std=c++20"
 )
 
-// TestEveryWayOfCompilingFiresTheSameEvents compiles one program in many ways, and has each fire the same events.
+// TestEveryWayOfCompilingFiresTheSameEvents compiles one program in many ways. All of them must fire the same events.
 func TestEveryWayOfCompilingFiresTheSameEvents(t *testing.T) {
 	languages := []struct {
 		name     string
@@ -163,7 +163,8 @@ func TestStack(t *testing.T) {
 	}
 }
 
-// It finds no notes, thread-local variables and strings, and compile finds no unused variables.
+// It checks that there are no notes, thread-local variables or strings, and no warnings about unused
+// variables.
 func TestDisabledProbesLeaveNothingBehind(t *testing.T) {
 	for _, level := range []string{"-O0", "-O2"} {
 		for _, language := range []string{"c", "c++"} {
@@ -192,7 +193,7 @@ func TestDisabledProbesLeaveNothingBehind(t *testing.T) {
 	}
 }
 
-// TestCompilerRefusesWrongUses has the compiler refuse wrong uses.
+// TestCompilerRefusesWrongUses checks that the compiler rejects wrong uses.
 func TestCompilerRefusesWrongUses(t *testing.T) {
 	cc := needs.Program(t, "gcc")
 	for want, code := range map[string]string{
@@ -209,7 +210,7 @@ func TestCompilerRefusesWrongUses(t *testing.T) {
 	}
 }
 
-// TestReadelf has the notes read by a program that is not ours.
+// TestReadelf reads the notes with another program than ours.
 func TestReadelf(t *testing.T) {
 	program := compile(t, needs.Program(t, "gcc"), "-O2", "testdata/probes.c")
 	b, err := exec.Command(needs.Program(t, "readelf"), "--notes", "--wide", program).Output()

@@ -37,7 +37,8 @@ type note struct {
 	code []byte // from site on
 }
 
-// readNotes returns the notes of the provider crypto_auditing in the file at path, and checks what all of them must have.
+// readNotes returns the notes of provider crypto_auditing in the file at path, and checks the properties that all of
+// them must have.
 func readNotes(t *testing.T, path string) []note {
 	t.Helper()
 	f, err := elf.Open(path)
@@ -90,7 +91,7 @@ func readNotes(t *testing.T, path string) []note {
 
 func quad(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
-// codeAt returns the code from addr on, which an executable section must hold.
+// codeAt returns the code from addr on, which must be in an executable section.
 func codeAt(t *testing.T, f *elf.File, addr uint64) []byte {
 	t.Helper()
 	for _, s := range f.Sections {

@@ -24,7 +24,7 @@ func buildSample(t *testing.T, program string) string {
 	return dir + "/" + program
 }
 
-// checkFired compares the sample's own count with the probes that were seen.
+// checkFired compares the counts that the sample printed with the probes that were seen.
 func checkFired(t *testing.T, stdout string, hits map[string]int) {
 	t.Helper()
 	want := "fired"
@@ -38,7 +38,7 @@ func checkFired(t *testing.T, stdout string, hits map[string]int) {
 	}
 }
 
-// TestSampleFiresTheGoldenEvents compares what the sample fires with golden files, which tests of readers can rely on.
+// TestSampleFiresTheGoldenEvents compares the events of the sample with golden files. Tests of readers can rely on these.
 func TestSampleFiresTheGoldenEvents(t *testing.T) {
 	sample := buildSample(t, "sample")
 	for name, args := range map[string]string{
@@ -73,7 +73,7 @@ func TestSampleFiresTheGoldenEvents(t *testing.T) {
 	}
 }
 
-// checkCold checks that an event's memory is in no page table yet, up to and after the border of a page.
+// checkCold checks that an event's memory is in no page table yet, on either side of the border of a page.
 func checkCold(t *testing.T, h hit) {
 	t.Helper()
 	cold := func(what string, addr uint64) {
@@ -108,7 +108,7 @@ func checkCold(t *testing.T, h hit) {
 	}
 }
 
-// TestSampleBad has no golden file: what its pointers reach is not to be read.
+// TestSampleBad has no golden file, because most of its pointers are invalid.
 func TestSampleBad(t *testing.T) {
 	hits := make(map[string]int)
 	stdout := trace(t, func(h hit) { hits[h.name]++ }, buildSample(t, "sample"), "--mode", "bad")

@@ -27,9 +27,9 @@ type hit struct {
 	mem  *os.File
 }
 
-// trace runs a program with a breakpoint on each of its probe sites, which needs no privileges, and returns what it
-// printed. It handles one thread, and no probes in shared libraries. At each hit it does to the stack what Linux 6.18
-// does, where an optimised site is a call.
+// trace runs a program with a breakpoint on each of its probe sites, which needs no privileges, and returns what the
+// program printed. It handles one thread, and no probes in shared libraries. At each hit it changes the stack as Linux
+// 6.18 does where an optimized site is a call.
 func trace(t *testing.T, on func(hit), program string, args ...string) string {
 	t.Helper()
 	notes := readNotes(t, program)
@@ -234,7 +234,7 @@ func (h hit) text(addr uint64) string {
 	}
 }
 
-// resident reports whether a page table of the process has the page of addr.
+// resident reports whether a page table of the process contains the page of addr.
 func (h hit) resident(t *testing.T, addr uint64) bool {
 	t.Helper()
 	f, err := os.Open(fmt.Sprintf("/proc/%d/pagemap", h.pid))

@@ -21,7 +21,7 @@
 static const char object;
 #define CTX ((unsigned long)&object)
 
-static unsigned long stall_seconds; /* of mode stalled */
+static unsigned long stall_seconds; /* for mode stalled */
 static struct uffdio_range stalled_range;
 
 static void begin(const char *name)
@@ -302,7 +302,7 @@ static int hostile(const struct options *o)
 	return 0;
 }
 
-/* Answers the page fault on userfaultfd's memory count seconds after it came. */
+/* Answers the page fault in userfaultfd's memory count seconds after it occurred. */
 static void *answer(void *arg)
 {
 	struct pollfd fault = {.fd = *(int *)arg, .events = POLLIN};
@@ -321,7 +321,8 @@ static void *answer(void *arg)
 	return NULL;
 }
 
-/* Fires a string on a page that is delivered only after count (5) seconds. Prints "stalled" when it is asked for. */
+/* Fires a string on a page that is delivered only after count (5) seconds. Prints "stalled" when the page is
+ * requested. */
 static int stalled(const struct options *o)
 {
 	struct uffdio_api api = {.api = UFFD_API};
@@ -342,7 +343,7 @@ static int stalled(const struct options *o)
 	}
 	begin("test::stalled");
 	string_data(CTX, "test::late", page);
-	if (*page) /* also where nobody traces it */
+	if (*page) /* the fault also occurs if nobody traces the program */
 		return 1;
 	pthread_join(thread, NULL);
 	return 0;

@@ -23,7 +23,7 @@ struct options {
 	unsigned long count, depth; /* 0: the mode's default */
 };
 
-/* How many of each probe were fired. */
+/* Counts of the probes that were fired. */
 enum probe { NEW_CONTEXT, WORD_DATA, STRING_DATA, BLOB_DATA, DATA, NEW_CONTEXT_WITH_DATA, PROBES };
 extern _Thread_local unsigned long fired[PROBES];
 

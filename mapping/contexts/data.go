@@ -22,7 +22,7 @@ func (t *Tracker) data(th *thread, ev *event.Event) {
 	}
 	if c == nil && fromWire(ev) {
 		th.forgetIfEmpty()
-		return // the tree was evicted, or is part of a library's
+		return // the tree was evicted, or was merged into a library's tree
 	}
 	if c == nil {
 		t.makeRoom(th, 1)

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package contexts decides which event belongs to which open context, and when a context's end is to be inferred.
+// Package contexts decides which open context an event belongs to, and infers when contexts end.
 //
-// A [Tracker] is fed decoded events in order. It keeps, by process and thread, the trees of contexts that are open, and
-// hands each finished tree to [Config.Finished] as a [Finished]: its [shape.Shape] for package meaning, and the ids and
-// times that shapes leave out. What the names and values mean is of no interest here, except where the schema decides
-// about nesting.
+// A [Tracker] receives decoded events in order. It keeps the trees of open contexts by process and thread, and hands
+// each finished tree to [Config.Finished] as a [Finished]: its [shape.Shape] for package meaning, and the ids and times
+// that a shape leaves out. The package does not interpret names and values, except where the schema decides about
+// nesting.
 //
 // An event passes through the files in this order, and never goes back up:
 //
 //	tracker.go   what kind of event it is
 //	processes.go which process and thread it is from
 //	data.go      which context it is about, if it opens none
-//	open.go      new_context: a new tree, a child, or a context that is open already
-//	place.go     where a context belongs whose parent is missing, stale, or the context itself
-//	finish.go    ends: idle, superseded, process exit, eviction; trees that grow too large shed what is over
+//	open.go      new_context: a new tree, a child, or a context that is already open
+//	place.go     the place of a context whose parent is missing, stale, or the context itself
+//	finish.go    ends: idle, superseded, process exit, eviction; trees that grow too large shed superseded contexts
 //	pairs.go     which context each pair belongs to
 //	pieces.go    handshakes that libraries announce in several pieces: which one a piece belongs to
 //	wire.go      handshakes that both a library and package wire report: their two trees become one
@@ -33,7 +33,7 @@
 //
 // # Limits
 //
-// Contexts, bytes of data, contexts of one tree, pairs of one context and processes are bounded. A tree that is ended
-// by a limit says so, and is counted. A tree that reaches its own limit first sheds the contexts that are superseded:
-// they are handed up as a part, and the tree stays open.
+// Contexts, bytes of data, contexts of one tree, pairs of one context and processes are bounded. A tree that a limit
+// ends has an end reason that shows it, and is counted. A tree that reaches its own limit first sheds its superseded
+// contexts: they are handed up as a part, and the tree stays open.
 package contexts

@@ -19,30 +19,30 @@ type Link struct {
 // IsValid reports whether there is a link.
 func (l Link) IsValid() bool { return l.TraceID.IsValid() }
 
-// doubt is the relation of a library's tree and the wire's of which it is not certain that they are one handshake. Both stay
-// trees of their own, and each links to the other.
+// doubt relates a library's tree to one from package wire when it is uncertain whether both are the same handshake.
+// Both trees stay separate, and each links to the other.
 type doubt struct {
 	open  *tree // the other tree, while it is open
-	ended Link  // what it was, once it has ended
+	ended Link  // link to the other tree, once it has ended
 }
 
-// maxExamined bounds the contexts of a thread that are examined for other handshakes. With more, there is doubt.
+// maxExamined bounds how many contexts of a thread are examined for other handshakes. With more, the result is doubt.
 const maxExamined = 256
 
-// isOpenHandshake reports whether the tree is a TLS handshake of a library in that role that may be about to send or answer
-// the hello that the wire shows now.
+// isOpenHandshake reports whether the tree is a library's TLS handshake in that role that may be about to send or
+// answer the hello that package wire just reported.
 func (tr *tree) isOpenHandshake(role string) bool {
 	root := tr.root()
 	if root.class() != schema.ClassTLSHandshake || root.file == event.Wire || tr.partner != nil || tr.wire != shape.JoinNone ||
 		shape.Role(root.name, root.data) != role {
 		return false
 	}
-	// A client that knows the version already has got its answer: what it sends now opens another connection.
+	// A client that knows the version already has its answer: what it sends now opens another connection.
 	return role != "client" || shape.Find(root.data, schema.KeyTLSProtocolVersion) == nil
 }
 
-// isAmbiguous reports whether a thread has open handshakes in a role besides tr, so that it is not certain which of them
-// the wire shows: a library that reports no session may work on any of them.
+// isAmbiguous reports whether a thread has open handshakes in the role other than tr. A library that reports no session
+// may be working on any of them, so it is not certain which one package wire reports.
 func (th *thread) isAmbiguous(tr *tree, role string) bool {
 	if tr.doubt != (doubt{}) {
 		return true
@@ -65,8 +65,9 @@ func (th *thread) isAmbiguous(tr *tree, role string) bool {
 	return false
 }
 
-// relateLate relates the handshake c that a library opens to the one that the wire shows on the thread, if no library has
-// reported that yet: the library's probes can have been attached in the middle of it.
+// relateLate links a library's new handshake c to the handshake that package wire reports on the same thread, unless a
+// library has already reported that one. This happens if the library's probes were attached in the middle of a
+// handshake.
 func relateLate(c *context) {
 	if c.file == event.Wire || c.parent != nil || c.class() != schema.ClassTLSHandshake {
 		return
@@ -84,7 +85,7 @@ func relateLate(c *context) {
 	}
 }
 
-// relate makes two trees link to each other. A tree has one link at most: the first.
+// relate makes two trees link to each other. A tree has at most one link: the first.
 func relate(a, b *tree) {
 	if a.doubt == (doubt{}) {
 		a.doubt.ended = b.link()
@@ -97,7 +98,7 @@ func relate(a, b *tree) {
 	}
 }
 
-// link returns what other trees link to.
+// link returns the link that other trees use for this one.
 func (tr *tree) link() Link { return Link{tr.traceID, tr.root().spanID} }
 
 // settleDoubt returns the tree's link as the tree ends.

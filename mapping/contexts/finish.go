@@ -31,14 +31,14 @@ func (t *Tracker) finish(tr *tree, reason shape.EndReason) {
 	t.open.remove(tr)
 }
 
-// finishAll ends the trees of a process in the order in which they began, and returns how many these were.
+// finishAll ends the trees of a process in the order in which they began, and returns their number.
 func (t *Tracker) finishAll(p *Process, reason shape.EndReason) (trees int) {
 	for tr := range p.trees {
 		t.open.joinLast(tr, never)
 	}
 	byStart := func(a, b *tree) int { return cmp.Compare(a.root().start, b.root().start) }
 	for _, tr := range slices.SortedFunc(maps.Keys(p.trees), byStart) {
-		if _, open := p.trees[tr]; open { // it may have become part of another one
+		if _, open := p.trees[tr]; open { // it may have been merged into another tree
 			t.finish(tr, reason)
 			trees++
 		}
@@ -52,7 +52,7 @@ func (t *Tracker) evict(tr *tree, limit Limit) {
 	t.finish(tr, shape.EndEvicted)
 }
 
-// makeRoom evicts trees until so many more contexts may open on the thread, and data may be added.
+// makeRoom evicts trees until the thread may open that many more contexts, and data may be added.
 func (t *Tracker) makeRoom(th *thread, more int) {
 	for {
 		limit, exceeded := t.shares.over(th.process.owner, more)
@@ -61,7 +61,7 @@ func (t *Tracker) makeRoom(th *thread, more int) {
 		}
 		tr := t.shares.memoryVictim(th.process.owner, limit)
 		if tr == nil {
-			return // nothing is open: the limit is smaller than what is asked for
+			return // nothing is open: the request is larger than the limit
 		}
 		evicted := tr.thread
 		t.evict(tr, limit)
@@ -71,12 +71,12 @@ func (t *Tracker) makeRoom(th *thread, more int) {
 	}
 }
 
-// leastShed is the part of a tree, as a divisor, that must be superseded for it to be shed: else a tree of many open
+// leastShed is a divisor: a tree is shed only if at least this part of it is superseded. Otherwise a tree of many open
 // contexts would be copied for each new one.
 const leastShed = 8
 
-// shed hands up the superseded contexts of a tree. The others stay in it. It does nothing if these are nearly all
-// there are.
+// shed hands up the superseded contexts of a tree. The others stay in it. It does nothing if too few are superseded:
+// see leastShed.
 func (t *Tracker) shed(tr *tree) {
 	superseded := 0
 	for _, c := range tr.contexts {
@@ -94,7 +94,7 @@ func (t *Tracker) shed(tr *tree) {
 			open = append(open, c)
 			continue
 		}
-		if c.parent != nil && c.parent.newest == c { // everything below it is superseded as well
+		if c.parent != nil && c.parent.newest == c { // everything below it is superseded too
 			c.parent.newest = nil
 		}
 		t.open.close(c)
@@ -110,8 +110,8 @@ func (t *Tracker) closeSession(p *Process, session key) {
 	}
 }
 
-// supersedeTree is called when a root's id is opened again as a root. A handshake that may get further pieces stays
-// open; anything else is finished. The wire reports handshakes whole.
+// supersedeTree is called when a root's id is opened again as a root. It finishes the tree, unless the tree is a
+// handshake that may get further pieces. Package wire always reports whole handshakes.
 func (t *Tracker) supersedeTree(tr *tree) {
 	root := tr.root()
 	switch {
@@ -123,7 +123,8 @@ func (t *Tracker) supersedeTree(tr *tree) {
 	}
 }
 
-// endPiece joins a piece to the oldest handshake that lacks all it brings, or keeps it as the start of another one.
+// endPiece joins a piece to the oldest handshake that lacks everything it adds, or keeps it as the start of another
+// one.
 func (t *Tracker) endPiece(piece *tree) {
 	if first := t.open.lacking(piece); first != nil {
 		t.open.merge(first, piece, shape.JoinInferred)
@@ -137,14 +138,14 @@ func (t *Tracker) endPiece(piece *tree) {
 	}
 }
 
-// endWire ends the tree of a handshake that package wire reports the end of.
+// endWire ends a handshake whose end package wire reports.
 func (t *Tracker) endWire(th *thread, ev *event.Event) {
 	c := th.ownContext(ev.Context, ev.File)
 	if c == nil {
 		return // evicted, or part of a library's tree
 	}
 	c.last = max(c.last, ev.Time)
-	if c.tree.partner != nil { // the library may not have reported all that it will, and then reports more than the wire
+	if c.tree.partner != nil { // the library may report more, and then knows more than the wire
 		if c.tree.followed {
 			t.open.followed.remove(c.tree)
 			c.tree.followed, c.tree.last = false, ev.Time

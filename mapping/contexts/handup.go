@@ -41,7 +41,7 @@ func (t *Tracker) handUp(tr *tree, part bool, reason shape.EndReason) {
 	}
 }
 
-// fill copies contexts, of which parents come before their children. Of a part, those not superseded stay open.
+// fill copies contexts, which must be ordered parents first. In a part, contexts that are not superseded stay open.
 func (f *Finished) fill(from []*context, part bool) {
 	n := len(from)
 	traits, contexts := slices.Grow(f.Shape.Traits, n)[:n], slices.Grow(f.Contexts, n)[:n]
@@ -64,8 +64,7 @@ func (f *Finished) fill(from []*context, part bool) {
 	f.Shape.Traits, f.Shape.Data, f.Contexts = traits, data, contexts
 }
 
-// maxScratch is the largest number of contexts, and a tenth of the largest number of pairs, of a tree whose memory is
-// reused.
+// maxScratch bounds the trees whose memory is reused: their contexts, and a tenth of their pairs.
 const maxScratch = 1024
 
 // reset empties f. It keeps the memory for reuse, unless the tree was unusually large.

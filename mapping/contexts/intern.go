@@ -12,7 +12,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// Limits: a program that makes up keys and values may cost time, but not memory.
+// Limits: a program that invents keys and values may cost time, but not memory.
 const (
 	maxKeys       = 4096
 	maxTexts      = 4096
@@ -25,7 +25,7 @@ type interner struct {
 	texts    map[string]string
 	excluded func(emitted string) bool
 
-	// Caches of recent lookups, so that most events need no map lookup.
+	// Caches of recent lookups, so that most events need no lookup in a map.
 	recentKeys  memo.Table[string, *eventKey]
 	recentTexts memo.Table[string, string]
 	recentNames memo.Table[string, schema.Name]
@@ -72,7 +72,7 @@ func (in *interner) key(b []byte) *eventKey {
 	}
 	emitted := text.Name(b)
 	if emitted != string(b) {
-		return in.key([]byte(emitted)) // a program that emits the escapes gets the same key
+		return in.key([]byte(emitted)) // a program that emits escaped keys itself gets the same key
 	}
 	k := &eventKey{Key: schema.NewKey(emitted), excluded: in.excluded(emitted)}
 	if onWire, ok := schema.NewWireKey(emitted); ok {
@@ -88,7 +88,7 @@ func (in *interner) key(b []byte) *eventKey {
 	return k
 }
 
-// reconsider determines again which of the known keys are excluded.
+// reconsider determines again which of the interned keys are excluded.
 func (in *interner) reconsider() {
 	for _, k := range in.keys {
 		k.excluded = in.excluded(k.Emitted)
@@ -123,7 +123,8 @@ func (in *interner) name(b []byte) schema.Name {
 	return name
 }
 
-// blob returns bytes in hexadecimal. Lists of codepoints repeat; other blobs, such as keys, are not worth a place in texts.
+// blob returns bytes in hexadecimal. Lists of codepoints are interned, because they repeat. Other blobs, such as keys,
+// are not.
 func (in *interner) blob(b []byte) string {
 	if len(b) > maxTextLength {
 		return hex.EncodeToString(b)

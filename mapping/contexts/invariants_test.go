@@ -11,7 +11,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// newTest returns a tracker with limits that the seed decides, and a source that feeds it.
+// newTest returns a tracker with limits that depend on the seed, and a source that feeds it.
 func newTest(seed uint64, finished func(*Finished)) (*Tracker, *eventtest.Source) {
 	t := New(Config{
 		IdleTimeout: 2 * time.Second, MaxContexts: 12 + int(seed%20), MaxTreeContexts: 2 + int(seed%7), MaxProcesses: 2,
@@ -54,7 +54,7 @@ func TestNonsenseKeepsTheInvariants(t *testing.T) {
 	}
 }
 
-// checkFinished checks that a shape is well formed.
+// checkFinished checks that a shape is well-formed.
 func checkFinished(t *testing.T, f *Finished, seed uint64) {
 	t.Helper()
 	data := 0
@@ -128,7 +128,7 @@ func checkTrees(t *testing.T, tracker *Tracker, seed uint64) {
 	checkOwners(t, tracker, seed)
 }
 
-// checkOwners checks that what owners use adds up, and that rankings are in order.
+// checkOwners checks that the use of all owners adds up, and that rankings are in order.
 func checkOwners(t *testing.T, tracker *Tracker, seed uint64) {
 	t.Helper()
 	for _, g := range []*owners{&tracker.shares.root, &tracker.shares.others} {

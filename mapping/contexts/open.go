@@ -8,7 +8,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// newContext opens a context. It is always a new one, even if a context of the same id is open.
+// newContext opens a context. It always creates a new one, even if a context with the same id is open.
 func (t *Tracker) newContext(th *thread, ev *event.Event) {
 	t.makeRoom(th, 1)
 	newest := th.ownContext(ev.Context, ev.File)
@@ -32,7 +32,7 @@ func (t *Tracker) newContext(th *thread, ev *event.Event) {
 	case parent == nil:
 		c = t.openRoot(th, ev, newest, shape.ParentUnknown)
 	case newest != nil && parent.isBelow(newest):
-		// Contexts that an error path failed to close look the same. The new one is a root.
+		// Contexts that an error path failed to close look the same. The new context becomes a root.
 		c = t.openRoot(th, ev, newest, shape.ParentCyclic)
 	default:
 		c = t.openChild(th, ev, newest, parent)
@@ -44,13 +44,13 @@ func (t *Tracker) newContext(th *thread, ev *event.Event) {
 	}
 }
 
-// openSelf opens a context that names itself as parent. Explicit links and the schema decide about its place, which may
-// be below a context that another file opened with that id. own is the newest context of the event's own file. A linked
-// context without data passes to the file that opens it on itself, since that is how a TLS library hands its context to
-// a crypto library.
-func (t *Tracker) openSelf(th *thread, ev *event.Event, own *context) {
-	name, newest := t.nameIn(ev), own
-	if own == nil {
+// openSelf opens a context that names itself as its parent. Explicit links and the schema decide its place, which may
+// be below a context that another file opened with that id. ownNewest is the newest such context of the event's own
+// file. A linked context without data passes to the file that opens it with itself as parent, because that is how a TLS
+// library hands its context to a crypto library.
+func (t *Tracker) openSelf(th *thread, ev *event.Event, ownNewest *context) {
+	name, newest := t.nameIn(ev), ownNewest
+	if ownNewest == nil {
 		newest = th.open[ev.Context]
 	}
 	var c *context
@@ -67,14 +67,14 @@ func (t *Tracker) openSelf(th *thread, ev *event.Event, own *context) {
 		if parent := selfParent(newest, name.Context); parent != nil {
 			c = t.openChild(th, ev, nil, parent)
 		} else {
-			c = t.openRoot(th, ev, own, shape.ParentCertain)
+			c = t.openRoot(th, ev, ownNewest, shape.ParentCertain)
 		}
 	}
 	c.self = true
 	t.addPairs(c, ev)
 }
 
-// settle moves a context that opened on itself without a name to its place, once its name has arrived.
+// settle moves a context that named itself as parent to its place, once its name has arrived.
 func (t *Tracker) settle(c *context, name schema.Name) {
 	outer := c.outer.get()
 	c.outer = ref{}
@@ -93,13 +93,13 @@ func (t *Tracker) settle(c *context, name schema.Name) {
 	c.parentage = shape.ParentCertain
 }
 
-// openRoot opens a context as a new tree, which supersedes an older tree of the same id.
+// openRoot opens a context as the root of a new tree, which supersedes an older tree whose root has the same id.
 func (t *Tracker) openRoot(th *thread, ev *event.Event, newest *context, parentage shape.Parentage) *context {
 	t.replace(newest)
 	return t.openTree(th, ev, parentage)
 }
 
-// replace makes room for a root with the id of c, which may be nil: a tree whose root has the id is superseded.
+// replace supersedes the tree whose root is c, to make room for a new root with the same id. c may be nil.
 func (t *Tracker) replace(c *context) {
 	switch {
 	case c == nil:
@@ -121,7 +121,7 @@ func (t *Tracker) openChild(th *thread, ev *event.Event, newest, parent *context
 	newest.supersede()
 	if tr := parent.tree; len(tr.contexts) >= t.cfg.MaxTreeContexts {
 		parent.newest.supersede()
-		parent.revive() // otherwise it could be shed itself
+		parent.revive() // otherwise the parent could be shed itself
 		t.shed(tr)
 		if len(tr.contexts) >= t.cfg.MaxTreeContexts {
 			t.evict(tr, LimitTree)

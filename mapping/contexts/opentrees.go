@@ -48,7 +48,7 @@ func (ts *openTrees) plant(c *context, parentage shape.Parentage) {
 	tr.contexts = append(tr.contexts, c)
 }
 
-// maxForeign bounds the pairs of other files in one context, which take no room from its own.
+// maxForeign bounds the pairs from other files in one context. They do not count against the limit on its own pairs.
 const maxForeign = 16
 
 // put adds a datum to c. It replaces an earlier value of the same key, but a value from another file never replaces one
@@ -77,13 +77,13 @@ func (ts *openTrees) put(c *context, d shape.Datum) {
 	c.tree.owner.use(0, d.Size())
 }
 
-// touch notes that a tree got an event.
+// touch records that a tree received an event.
 func (ts *openTrees) touch(tr *tree) {
 	ts.listOf(tr).moveToBack(tr)
 	tr.owner.trees.moveToBack(tr)
 }
 
-// listOf returns the list that a tree is in.
+// listOf returns the list that holds the tree: followed or byIdle.
 func (ts *openTrees) listOf(tr *tree) *treeList {
 	if tr.followed {
 		return &ts.followed
@@ -91,7 +91,7 @@ func (ts *openTrees) listOf(tr *tree) *treeList {
 	return &ts.byIdle
 }
 
-// close removes a context that was passed on.
+// close removes a context that was handed up.
 func (ts *openTrees) close(c *context) {
 	c.tree.owner.use(-1, -c.size())
 	c.thread.removeContext(c)
@@ -101,7 +101,7 @@ func (ts *openTrees) close(c *context) {
 	ts.pool.putContext(c)
 }
 
-// remove forgets a tree whose contexts are closed or belong to another tree.
+// remove forgets a tree whose contexts are closed or were moved to another tree.
 func (ts *openTrees) remove(tr *tree) {
 	tr.part()
 	if other := tr.doubt.open; other != nil {

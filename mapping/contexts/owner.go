@@ -11,9 +11,9 @@ import (
 // OwnerClass is what kind of user an owner is.
 type OwnerClass uint8
 
-// The classes. Which owners are of which class is for Config.Owner to decide.
+// The classes. Config.Owner decides which class an owner belongs to.
 const (
-	ClassUser OwnerClass = iota // also those about whom nothing is known
+	ClassUser OwnerClass = iota // also owners about which nothing is known
 	ClassRoot
 	ClassSystem
 	ClassContainer
@@ -35,13 +35,13 @@ func (c OwnerClass) String() string {
 	return fmt.Sprintf("class %d", uint8(c))
 }
 
-// Owner is whose share of the limits a process counts against.
+// Owner is what a process counts against when limits are shared.
 type Owner struct {
 	ID    string // equal for processes that share
 	Class OwnerClass
 }
 
-// OwnerByUser returns the owner of a process if only its user counts: each user has a share of its own.
+// OwnerByUser returns the owner of a process based on its user alone: each user has one share.
 func OwnerByUser(_ uint32, record event.Process) Owner {
 	if record == (event.Process{}) {
 		return Owner{ID: "unknown"}
@@ -54,13 +54,13 @@ func ClassOfUser(uid uint32) OwnerClass {
 	switch {
 	case uid == 0:
 		return ClassRoot
-	case uid < 1000, uid >= 61184 && uid <= 65519: // the latter are those that systemd makes up for a service
+	case uid < 1000, uid >= 61184 && uid <= 65519: // the second range has the users that systemd allocates for services
 		return ClassSystem
 	}
 	return ClassUser
 }
 
-// Limit is a limit that trees are evicted for.
+// Limit is a limit that trees are evicted at.
 type Limit uint8
 
 // The limits.
@@ -87,7 +87,7 @@ func (l Limit) String() string {
 	return fmt.Sprintf("limit %d", uint8(l))
 }
 
-// Evictions counts trees that were ended by a limit.
+// Evictions counts the trees that a limit ended.
 type Evictions [limits][classes]uint64
 
 // Each calls f for each limit and class of owners.
@@ -105,7 +105,7 @@ func (e *Evictions) Total() (total uint64) {
 	return total
 }
 
-// ClassCounts counts something by the class of the owner whose it is.
+// ClassCounts counts something by the class of its owner.
 type ClassCounts [classes]uint64
 
 // Each calls f for each class of owners.

@@ -42,8 +42,8 @@ func (t *Tracker) addPairs(innermost *context, ev *event.Event) {
 	}
 }
 
-// addForeign adds the event's pairs to a context that another file opened. They are kept apart: a file cannot change
-// what another one reports, nor name its contexts.
+// addForeign adds the event's pairs to a context that another file opened. These pairs are stored separately: a file
+// can neither change what another file reports, nor name its contexts.
 func (t *Tracker) addForeign(c *context, ev *event.Event) {
 	tr := c.tree
 	tr.events++
@@ -63,7 +63,7 @@ func (t *Tracker) addForeign(c *context, ev *event.Event) {
 	}
 }
 
-// nameIn returns the name of the context, if the event reports it.
+// nameIn returns the context's name if the event contains it.
 func (t *Tracker) nameIn(ev *event.Event) schema.Name {
 	for i := range ev.Pairs {
 		if isName(&ev.Pairs[i]) {

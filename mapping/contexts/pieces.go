@@ -9,23 +9,23 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/shape"
 )
 
-// A library that is called again for a handshake that could not finish announces the handshake again each time. Where
-// its entry point reports the session it was called for, the pieces of a session are joined exactly. Elsewhere a piece
-// is joined, once it is over, to the oldest handshake of its thread and context id that lacks all it brings.
+// A library that is called again because a handshake could not finish opens a new context for the handshake each time.
+// If the library's entry point reports the session, the pieces of a session are joined exactly. Otherwise a piece is
+// joined, once it has ended, to the oldest handshake of its thread and context id that lacks everything the piece adds.
 
-// pieces is what a tree records about the pieces that it was joined from.
+// pieces describes the pieces that a tree was joined from.
 type pieces struct {
-	session key // the library's; the id is 0 if it is not reported
-	joined  int // besides the first
+	session key // the library's session; its id is 0 if not reported
+	joined  int // number of pieces after the first
 	method  shape.JoinMethod
-	has     part // what the handshake has so far; only kept where sessions are not reported
+	has     part // what the handshake has so far; only maintained where sessions are not reported
 }
 
-// part is something that a handshake has once. Values are combined as bits.
+// part is a set of things that a handshake does only once, as bits.
 type part uint8
 
 const (
-	partOffer   part = 1 << iota // key shares of which no secret was made
+	partOffer   part = 1 << iota // key shares for which no secret was computed
 	partVersion                  // the negotiated version
 	partSecret                   // the negotiated key exchange
 	partProof                    // a signature made or verified
@@ -35,7 +35,8 @@ const (
 const MaxWaiting = 64
 
 // joinSession assigns a handshake whose name just arrived to the session that its library was called for. The handshake
-// is the session's first piece, or a further piece of the session's open handshake, whose root is then returned.
+// is the session's first piece, or a further piece of the session's open handshake. In the second case, the root of
+// that handshake is returned.
 func (ts *openTrees) joinSession(c *context) *context {
 	th := c.thread
 	if !c.name.Context.IsHandshake() || c.holds {
@@ -60,7 +61,8 @@ func (ts *openTrees) joinSession(c *context) *context {
 	return ts.merge(first, c.tree, shape.JoinExact)
 }
 
-// uproot makes a child context without children the root of a new tree. The event with its name is counted there.
+// uproot makes a child context without children the root of a new tree. The event that brought its name is counted in
+// the new tree.
 func (ts *openTrees) uproot(c *context) {
 	old := c.tree
 	i := slices.Index(old.contexts, c)
@@ -129,9 +131,10 @@ func (tr *tree) isWaiting() bool {
 	return slices.Contains(root.thread.waiting[root.key()], tr)
 }
 
-// joinLast joins the last piece of a thread and context id, which no further piece supersedes, if tr is that piece or
-// the handshake it belongs to. It reports whether it did: tr is then changed or removed. A piece with events at boot
-// time busy or later is not over and may bring more, so that tr, the handshake it might belong to, has to wait for it.
+// joinLast joins the last piece of a thread and context id, which no later piece supersedes, if tr is that piece or the
+// handshake it belongs to. It reports whether it did; tr is then changed or removed. A piece that has events at or
+// after boot time busy has not ended and may add more, so the handshake tr, which it might belong to, has to wait for
+// it.
 func (ts *openTrees) joinLast(tr *tree, busy uint64) bool {
 	root := tr.root()
 	newest := root.thread.ownContext(root.id, root.file)
@@ -154,8 +157,8 @@ func (ts *openTrees) joinLast(tr *tree, busy uint64) bool {
 	return true
 }
 
-// lacking returns the oldest waiting handshake that a piece can belong to, nil if there is none. An empty piece ends a
-// handshake that has no other piece yet.
+// lacking returns the oldest waiting handshake that a piece can belong to, or nil. An empty piece ends a handshake that
+// has no other piece yet.
 func (ts *openTrees) lacking(piece *tree) *tree {
 	root := piece.root()
 	brings := piece.parts()

@@ -4,19 +4,19 @@ package contexts
 
 import "github.com/crau-otel/crau-otel/mapping/schema"
 
-// isStale reports whether the parent that a context names, nil if it is not open, cannot be the true one: the thread
-// works on the handshake of a session, and the parent is not part of it. GnuTLS leaves contexts on its stack when it
-// fails, and even when it decrypts an RSA key exchange, so that it later names parents and contexts that ended long ago
-// or never existed.
+// isStale reports whether the parent that a new context names cannot be the true one: the thread works on the handshake
+// of a session, and the parent is not part of it. parent is nil if it is not open. GnuTLS leaves contexts on its stack
+// when it fails, and even when it decrypts an RSA key exchange. It then names parents that ended long ago or never
+// existed.
 func (th *thread) isStale(parent *context) bool {
 	newest := th.newest.get()
 	if newest == nil || newest.thread != th || newest.tree.pieces.session.id == 0 {
-		return false // nor if another thread continues it
+		return false // nor is it stale if another thread continues it
 	}
 	return parent == nil || parent.tree != newest.tree && parent.tree.pieces.session.id != 0
 }
 
-// nearestHolder returns the nearest context, from c upwards, that may hold one of the description; nil if none may.
+// nearestHolder returns the nearest context, from c upwards, that may contain a context of this description, or nil.
 func nearestHolder(c *context, of *schema.Context) *context {
 	if of.IsHandshake() {
 		return nil
@@ -29,9 +29,9 @@ func nearestHolder(c *context, of *schema.Context) *context {
 	return nil
 }
 
-// selfParent finds the parent of a context that was opened on an id with itself as parent, innermost being the newest
-// open context of that id. It is the nearest context of the id that may hold it, else the parent that the id was
-// explicitly linked to; nil makes it a root.
+// selfParent finds the parent of a context that named itself as its parent. innermost is the newest open context with
+// that id. The parent is the nearest context with the id that may contain the new one, else the parent that the id was
+// explicitly linked to. nil makes the new context a root.
 func selfParent(innermost *context, of *schema.Context) *context {
 	c := innermost
 	for c != nil {
@@ -46,8 +46,8 @@ func selfParent(innermost *context, of *schema.Context) *context {
 	return nil
 }
 
-// keyOwner finds the context that a key emitted for an id belongs to: the nearest one of the id and file whose schema
-// lists the key, else the innermost.
+// keyOwner finds the context that a key belongs to: the nearest one with the event's id and file whose schema lists the
+// key, else the innermost.
 func keyOwner(innermost *context, k *schema.Key) *context {
 	if innermost.parent == nil || innermost.parent.id != innermost.id {
 		return innermost

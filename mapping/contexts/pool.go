@@ -2,8 +2,8 @@
 
 package contexts
 
-// pool keeps contexts and trees for reuse, so that a busy tracker makes little garbage. Whatever may outlive a context
-// refers to it by a ref.
+// pool keeps contexts and trees for reuse, so that a busy tracker produces little garbage. Anything that may outlive a
+// context refers to it by a ref.
 type pool struct {
 	contexts []*context
 	trees    []*tree
@@ -11,7 +11,7 @@ type pool struct {
 
 const (
 	maxPooled     = 4096 // of each kind
-	maxPooledData = 32   // data that a pooled context has room for
+	maxPooledData = 32   // capacity for data that a pooled context may have
 )
 
 func (p *pool) context() *context {
@@ -32,7 +32,7 @@ func (p *pool) tree() *tree {
 	return &tree{}
 }
 
-// putContext keeps a context that nothing but refs refers to.
+// putContext returns a context to the pool. Only refs may refer to it.
 func (p *pool) putContext(c *context) {
 	data := c.data
 	clear(data)
@@ -45,7 +45,7 @@ func (p *pool) putContext(c *context) {
 	}
 }
 
-// putTree keeps a tree that nothing refers to.
+// putTree returns a tree to the pool. Nothing may refer to it.
 func (p *pool) putTree(tr *tree) {
 	contexts := tr.contexts
 	clear(contexts)

@@ -15,26 +15,27 @@ type Process struct {
 	Record  event.Process // zero until it arrives
 	Program any           // what Config.Identify returned
 
-	// Trust is what Config.Finished knew about the process, until boot time TrustExpires, in ns; 0 if it knows nothing yet.
+	// Trust is what Config.Finished found out about the process. It is valid until boot time TrustExpires, in ns, which is
+	// 0 as long as nothing is known.
 	Trust        shape.ProcessTrust
 	TrustExpires uint64
 
 	threads      map[uint32]*thread
 	sweepAt      int     // number of threads at which those without contexts are removed
-	newestThread *thread // the one of threads whose event came last; nil if unknown
-	// sessions has the unfinished handshakes by the library's session, where the library reports it.
+	newestThread *thread // the thread with the newest event; nil if unknown
+	// sessions maps the sessions that the library reports to their unfinished handshakes.
 	sessions map[key]*tree
 	trees    map[*tree]struct{} // unfinished
 	owner    *owner
 	age      *list.Element // in owner.processes
 	lost     uint64        // hits that the kernel lost so far
-	losses   int           // how often that number grew
+	losses   int           // how often lost has grown
 }
 
-// Owner returns whose share of the limits the process counts against.
+// Owner returns the owner that the process counts against.
 func (p *Process) Owner() Owner { return p.owner.Owner }
 
-// noteLost notes that hits were lost: any tree that is open may lack some.
+// noteLost records that hits were lost: any open tree may lack some.
 func (p *Process) noteLost(lost uint64) {
 	if lost > p.lost {
 		p.losses++

@@ -11,14 +11,14 @@ import (
 func (t *Tracker) startProcess(ev *event.Event) {
 	p := t.process(ev.PID, ev.Process)
 	if p.Record.Runs(ev.Process) {
-		return // it was announced just now, or again since the kernel had forgotten it
+		return // already reported, now or before the kernel forgot the process
 	}
 	program, o := t.cfg.Identify(ev.PID, ev.Process), t.shares.owner(ev.PID, ev.Process)
 	if p.Program != program || p.owner != o {
 		t.finishAll(p, shape.EndExit)
 		p.Program = program
 	}
-	p.Record = ev.Process // not before: the trees that ended are of who it was
+	p.Record = ev.Process // only now: the trees that ended belong to the earlier identity
 	p.TrustExpires = 0
 	if p.owner != o {
 		t.shares.removeProcess(p)
@@ -26,7 +26,7 @@ func (t *Tracker) startProcess(ev *event.Event) {
 	}
 }
 
-// lookup returns the process with that id, nil if there is none.
+// lookup returns the process with that id, or nil if there is none.
 func (t *Tracker) lookup(pid uint32) *Process {
 	if p := t.newestProcess; p != nil && p.PID == pid {
 		return p

@@ -2,8 +2,8 @@
 
 package contexts
 
-// ranking orders owners by their use of something. Finding the largest takes constant time, a change logarithmic time: it
-// is a binary heap whose elements know their place.
+// ranking orders owners by their use of something. It is a binary heap whose elements know their own index: finding the
+// largest takes constant time, a change takes logarithmic time.
 type ranking struct{ ranks []*rank }
 
 // rank is an owner's place in a ranking.
@@ -13,7 +13,7 @@ type rank struct {
 	index int // in ranking.ranks
 }
 
-// top returns the owner that uses most, nil if there is none.
+// top returns the owner that uses most, or nil if there is none.
 func (r *ranking) top() *owner {
 	if len(r.ranks) == 0 {
 		return nil
@@ -22,22 +22,22 @@ func (r *ranking) top() *owner {
 }
 
 // add adds an owner that uses nothing yet.
-func (r *ranking) add(o *owner, at *rank) {
-	*at = rank{owner: o, index: len(r.ranks)}
-	r.ranks = append(r.ranks, at)
+func (r *ranking) add(o *owner, place *rank) {
+	*place = rank{owner: o, index: len(r.ranks)}
+	r.ranks = append(r.ranks, place)
 }
 
 // set changes an owner's use.
-func (r *ranking) set(at *rank, use uint64) {
-	at.use = use
-	r.up(at.index)
-	r.down(at.index)
+func (r *ranking) set(place *rank, use uint64) {
+	place.use = use
+	r.up(place.index)
+	r.down(place.index)
 }
 
 // remove removes an owner.
-func (r *ranking) remove(at *rank) {
+func (r *ranking) remove(place *rank) {
 	last := len(r.ranks) - 1
-	i := at.index
+	i := place.index
 	r.swap(i, last)
 	r.ranks[last] = nil
 	r.ranks = r.ranks[:last]

@@ -8,10 +8,10 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// Every program can open contexts, as many as it likes. What one owner opens may only cost its own trees: over a limit,
-// the owner that uses most of it loses the tree that is idle longest, or the process that is silent longest. So an owner
-// that uses less than its share, which is the limit divided by the owners that want more, loses nothing. An eighth of
-// each limit is kept for owners of class root.
+// Any program can open any number of contexts. An owner must lose only its own trees over that. At a limit, the owner
+// that uses most of it loses the tree that has been idle longest, or the process that has been silent longest. An owner
+// that uses less than its share loses nothing; the share is the limit divided by the number of owners that want more.
+// An eighth of each limit is reserved for owners of class root.
 
 // reserve is the part of each limit, as a divisor, that only owners of class root may use.
 const reserve = 8
@@ -31,17 +31,17 @@ type owner struct {
 	trees     treeList   // idle longest first
 	processes *list.List // of *Process, silent longest first
 
-	group                   *owners // those that the owner competes with
+	group                   *owners // owners that it competes with for room
 	memoryRank, processRank rank
 	changed                 bool // memoryRank is not up to date
 	changedAt               int  // with changed: index in owners.changed
 }
 
-// owners has the owners of some classes, ranked by what they use.
+// owners is a group of owners, ranked by what they use.
 type owners struct {
 	usage
 	byMemory, byProcesses ranking
-	changed               []*owner // whose rank by memory is not up to date
+	changed               []*owner // owners whose rank by memory is not up to date
 }
 
 // shares has the owners, and says who is over a limit.
@@ -77,8 +77,8 @@ func (s *shares) owner(pid uint32, record event.Process) *owner {
 	return o
 }
 
-// use notes that an owner has so many more contexts and bytes. Its rank is brought up to date when one is asked for, which is
-// at a limit only.
+// use adds to the contexts and bytes that an owner uses. Its rank is only updated when ranks are needed, which is at a
+// limit.
 func (o *owner) use(contexts, bytes int) {
 	o.add(contexts, bytes)
 	o.group.add(contexts, bytes)
@@ -88,7 +88,7 @@ func (o *owner) use(contexts, bytes int) {
 	}
 }
 
-// forgetChange removes an owner that goes from those whose rank is not up to date.
+// forgetChange removes an owner from those whose rank is not up to date, because the owner itself is being removed.
 func (g *owners) forgetChange(o *owner) {
 	if !o.changed {
 		return
@@ -101,12 +101,12 @@ func (g *owners) forgetChange(o *owner) {
 	o.changed = false
 }
 
-// memory returns an owner's use of contexts or bytes, whichever is the larger part of its limit.
+// memory returns an owner's use of contexts or of bytes, whichever is the larger fraction of its limit.
 func (s *shares) memory(o *owner) uint64 {
 	return max(uint64(o.contexts)*uint64(s.limits.bytes), uint64(o.bytes)*uint64(s.limits.contexts))
 }
 
-// largest returns the owner of a group that uses most memory, nil if there is none.
+// largest returns the owner of a group that uses most memory, or nil for an empty group.
 func (s *shares) largest(g *owners) *owner {
 	for i, o := range g.changed {
 		o.changed, g.changed[i] = false, nil
@@ -131,7 +131,7 @@ func (s *shares) addProcess(p *Process, o *owner) {
 	o.group.byProcesses.set(&o.processRank, uint64(o.usage.processes))
 }
 
-// removeProcess removes a process without trees from its owner, and with the last one the owner.
+// removeProcess removes a process without trees from its owner. The owner is removed with its last process.
 func (s *shares) removeProcess(p *Process) {
 	o := p.owner
 	g := o.group
@@ -148,10 +148,10 @@ func (s *shares) removeProcess(p *Process) {
 	delete(s.owners, o.Owner)
 }
 
-// allowed returns how much of a limit owners outside of class root may use together.
+// allowed returns how much of a limit the owners outside class root may use together.
 func allowed(limit int) int { return limit - limit/reserve }
 
-// over returns the limit that would be exceeded with so many more contexts of o's, if any.
+// over returns the limit that o would exceed by opening more contexts, if any.
 func (s *shares) over(o *owner, more int) (limit Limit, exceeded bool) {
 	all, others := s.used(), &s.others.usage
 	moreOthers := more
@@ -167,8 +167,8 @@ func (s *shares) over(o *owner, more int) (limit Limit, exceeded bool) {
 	return 0, false
 }
 
-// memoryVictim returns the tree to evict so that o may use more: of the owner that uses most, among those outside of
-// class root if these exceed their part.
+// memoryVictim returns the tree to evict so that o may use more. It belongs to the owner that uses most. If the owners
+// outside class root exceed their part, it belongs to the one of them that uses most.
 func (s *shares) memoryVictim(o *owner, limit Limit) *tree {
 	top, root := s.largest(&s.others), s.largest(&s.root)
 	exceeds := s.others.contexts >= allowed(s.limits.contexts)

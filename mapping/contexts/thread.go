@@ -8,18 +8,19 @@ import "github.com/crau-otel/crau-otel/tracer/event"
 type thread struct {
 	id      uint32
 	process *Process
-	// open has, by id, the context of an unfinished tree that opened last. Those of other files follow it.
+	// open maps an id to the context of an unfinished tree that opened last. Contexts of other files with the same id
+	// follow it.
 	open map[uint64]*context
 	// newest is the context that opened last.
 	newest ref
-	// session is the session that a library was last called for, until a handshake is assigned to it; 0 if none.
+	// session is the session that the library was last called for, until a handshake is assigned to it; 0 if none.
 	session key
-	// waiting has, by the id and file of their roots, handshakes that may get further pieces, oldest first.
+	// waiting maps the id and file of a root to the handshakes that may get further pieces, oldest first.
 	waiting map[key][]*tree
 }
 
-// wireThread marks the id of the thread that contexts of package wire live on. Kernel thread ids are smaller, so no
-// program's event can name these contexts.
+// wireThread is a bit that marks the ids of the threads that hold contexts of package wire. Kernel thread ids are
+// smaller, so no event of a program can name these contexts.
 const wireThread = 1 << 31
 
 // fromWire reports whether package wire emitted the event.
@@ -44,10 +45,11 @@ func (p *Process) thread(id uint32) *thread {
 	return th
 }
 
-// maxSameID bounds the files that have a context of one id open on one thread. The oldest becomes unreachable.
+// maxSameID bounds how many files can have a context with the same id open on one thread. The oldest becomes
+// unreachable.
 const maxSameID = 8
 
-// key identifies what one file refers to by an id.
+// key is a context id together with the file that uses it.
 type key struct {
 	id   uint64
 	file uint32
@@ -55,7 +57,7 @@ type key struct {
 
 func (c *context) key() key { return key{c.id, c.file} }
 
-// ownContext returns the newest open context that a file opened with the id, nil if there is none.
+// ownContext returns the newest open context that the file itself opened with the id, or nil.
 func (th *thread) ownContext(id uint64, file uint32) *context {
 	for c := th.open[id]; c != nil; c = c.sameID {
 		if c.file == file {
@@ -65,8 +67,8 @@ func (th *thread) ownContext(id uint64, file uint32) *context {
 	return nil
 }
 
-// contextFor returns the context that a file refers to by an id: its own, else the one that another file opened last; nil
-// if there is none.
+// contextFor returns the context that a file means by an id: the file's own, else the one that another file opened
+// last, or nil if there is none.
 func (th *thread) contextFor(id uint64, file uint32) *context {
 	if c := th.ownContext(id, file); c != nil {
 		return c
@@ -74,10 +76,10 @@ func (th *thread) contextFor(id uint64, file uint32) *context {
 	return th.open[id]
 }
 
-// setContext makes c the context that its file refers to by its id.
+// setContext makes c the context that its id refers to in its file.
 func (th *thread) setContext(c *context) {
 	if len(th.open) == 0 {
-		th.process.threads[th.id] = th // it may have been forgotten with its last context
+		th.process.threads[th.id] = th // the thread may have been forgotten with its last context
 	}
 	newest := th.open[c.id]
 	th.open[c.id], c.sameID = c, newest
@@ -90,7 +92,7 @@ func (th *thread) setContext(c *context) {
 	}
 }
 
-// removeContext makes c unreachable by its id, if it is not already.
+// removeContext makes c unreachable by its id, if it is still reachable.
 func (th *thread) removeContext(c *context) {
 	newest := th.open[c.id]
 	switch {
@@ -109,11 +111,11 @@ func (th *thread) removeContext(c *context) {
 	c.sameID = nil
 }
 
-// maxIdleThreads is about how many threads without an open context are kept.
+// maxIdleThreads is approximately how many threads without an open context are kept.
 const maxIdleThreads = 256
 
-// sweepThreads removes the threads that have nothing open, such as those that only reported sessions. Its cost is spread
-// over the threads that come until the next time.
+// sweepThreads removes the threads that have nothing open, such as those that only reported sessions. Its cost is
+// spread over the threads that appear before the next sweep.
 func (p *Process) sweepThreads() {
 	for id, th := range p.threads {
 		if len(th.open) == 0 {

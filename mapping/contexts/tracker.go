@@ -16,7 +16,7 @@ import (
 type Config struct {
 	// IdleTimeout is how long a tree may be without an event before it ends.
 	IdleTimeout time.Duration
-	// MaxContexts bounds the contexts of all open trees. For this limit and those of bytes and processes, every owner has a
+	// MaxContexts bounds the contexts of all open trees. Each owner has a share of this limit, and of those on bytes and
 	// share: see shares.go.
 	MaxContexts int
 	// MaxBytes bounds the memory of the keys and values of all open trees.
@@ -27,31 +27,31 @@ type Config struct {
 	MaxPairs int
 	// MaxProcesses bounds the processes.
 	MaxProcesses int
-	// Owner returns whose share of the limits a process counts against. The record is zero if it did not arrive.
+	// Owner returns the owner that a process counts against. The record is zero if it did not arrive.
 	Owner func(pid uint32, record event.Process) Owner
-	// Excluded reports whether pairs with this key are to be left out.
+	// Excluded reports whether pairs with this key are excluded.
 	Excluded func(emitted string) bool
-	// Identify returns the program that a process runs. The record is zero if it did not arrive. Results are compared
-	// with ==: the trees of a process end when its program changes.
+	// Identify returns the program that a process runs. The record is zero if it did not arrive. Results are compared with
+	// ==: the trees of a process end when its program changes.
 	Identify func(pid uint32, record event.Process) any
-	// Finished receives each finished tree. It returns, for the contexts of a part that stay open, what to carry: see
-	// [shape.Trait.Carry]. f and what it refers to are valid until it returns.
+	// Finished receives each finished tree. For the contexts of a part that stay open, it returns what to carry over: see
+	// [shape.Trait.Carry]. f and everything it refers to are valid until Finished returns.
 	Finished func(f *Finished) (carry []any)
 }
 
-// Finished is a tree that ended, or the part of one that was shed.
+// Finished is a tree that ended, or the part of a tree that was shed.
 type Finished struct {
 	Process *Process
 	TraceID trace.TraceID
-	// Events is the number of probe hits the tree was made of, without those of earlier parts.
+	// Events is the number of probe hits that the tree was made of, without those of earlier parts.
 	Events int
-	// Part is set if the tree stays open: contexts marked as open in the shape are only there for the others.
+	// Part is set if the tree stays open. Contexts that the shape marks as open are only there as parents of the others.
 	Part bool
 	// Link is the root of another tree that may be the same handshake; invalid if there is none.
 	Link Link
-	// Shape does not say who the process is: that follows from Process.
+	// Shape does not identify the process; Process does.
 	Shape shape.Shape
-	// Contexts has identities and times, which are not in the shape, in the order of Shape.Traits.
+	// Contexts holds identities and times, which are not in the shape, in the order of Shape.Traits.
 	Contexts []Context
 }
 
@@ -69,7 +69,7 @@ type Stats struct {
 	Events       uint64      // probe hits
 	Sessions     uint64      // of those, hits that report a session and belong to no context
 	Truncated    ClassCounts // of those, hits with a key, value or array that was cut
-	Excluded     uint64      // pairs whose key is excluded
+	Excluded     uint64      // pairs with an excluded key
 	ForeignPairs uint64      // pairs for contexts that another file opened
 	DroppedPairs ClassCounts // pairs over the limit of a context
 	Evictions    Evictions
@@ -89,7 +89,7 @@ type Tracker struct {
 	shares        shares
 	open          openTrees
 	stats         Stats
-	finished      Finished // memory for the one that is handed up
+	finished      Finished // memory for the tree that is being handed up
 }
 
 // New returns a tracker without contexts.
@@ -103,7 +103,7 @@ func New(cfg Config) *Tracker {
 	}
 }
 
-// Reconfigure changes the idle timeout, and asks Excluded and Identify again about the keys and processes known.
+// Reconfigure changes the idle timeout. It calls Excluded and Identify again for all known keys and processes.
 func (t *Tracker) Reconfigure(idleTimeout time.Duration) {
 	t.cfg.IdleTimeout = idleTimeout
 	t.interner.reconsider()
@@ -168,10 +168,10 @@ func (t *Tracker) countHit(th *thread, ev *event.Event) {
 	}
 }
 
-// never is a boot time that does not come.
+// never is a boot time in the infinite future.
 const never = math.MaxUint64
 
-// Tick ends the trees that are idle at boot time now, in ns. Every event up to then must have been handled.
+// Tick ends the trees that are idle at boot time now, in ns. Every event up to that time must have been handled.
 func (t *Tracker) Tick(now uint64) {
 	idle := uint64(t.cfg.IdleTimeout)
 	for tr := t.open.byIdle.front; tr != nil; tr = t.open.byIdle.front {

@@ -23,14 +23,14 @@ type tree struct {
 	losses   int              // Process.losses when the tree began
 	followed bool             // package wire will report the end
 	partner  *tree            // the other tree of a handshake that both a library and package wire report
-	wire     shape.JoinMethod // how the wire's part was joined, if it was
+	wire     shape.JoinMethod // how the wire's tree was joined, if it was
 	doubt    doubt
 }
 
 func (t *tree) root() *context { return t.contexts[0] }
 
-// isIncomplete reports whether hits of the process were lost while the tree was open.
-// What the wire reports is no hit.
+// isIncomplete reports whether hits of the process were lost while the tree was open. Events of package wire are not
+// hits.
 func (t *tree) isIncomplete() bool {
 	return t.losses < t.thread.process.losses && t.root().file != event.Wire
 }
@@ -55,25 +55,25 @@ type context struct {
 	id         uint64
 	file       uint32 // that opened it
 	start      uint64 // boot time, ns
-	last       uint64 // boot time of its own newest event
+	last       uint64 // boot time of the newest event of the context itself
 	spanID     trace.SpanID
-	foreign    int  // of data, pairs of other files
+	foreign    int  // number of pairs from other files in data
 	dropped    int  // pairs over the limit
-	holds      bool // something opened below it, even if it is not there any more
+	holds      bool // something opened below it, even if that has been removed
 	superseded bool // another context replaced it
 	incomplete bool // some of its data was lost
 	self       bool // it named itself as parent: the id stands for an object, not for a call site
-	linked     bool // a bare new_context gave its parent
+	linked     bool // a new_context without data gave its parent
 	parentage  shape.Parentage
 	carry      any   // summary of contexts that were shed from below it; see shape.Trait.Carry
-	index      int32 // position in the shape that is being made
+	index      int32 // position in the shape that is being built
 
-	// outer is set for a context that opened on itself before its name arrived: the context of that id that was
-	// innermost then.
+	// outer is set for a context that named itself as parent and whose name has not arrived. It is the context with that
+	// id that was innermost when this one opened.
 	outer ref
 }
 
-// ref refers to a context that may be finished, and its memory reused for another one, when the reference is used.
+// ref refers to a context. By the time it is used, the context may have finished, and its memory may hold another one.
 type ref struct {
 	context *context
 	spanID  trace.SpanID
@@ -81,7 +81,7 @@ type ref struct {
 
 func (c *context) ref() ref { return ref{c, c.spanID} }
 
-// get returns the context, nil if it is finished.
+// get returns the context, or nil if it is finished.
 func (r ref) get() *context {
 	if r.context == nil || r.context.tree == nil || r.context.spanID != r.spanID {
 		return nil
@@ -91,10 +91,10 @@ func (r ref) get() *context {
 
 func (c *context) class() schema.Class { return c.name.Context.ClassOf() }
 
-// bare reports whether only the position of the context is known, and no data.
+// bare reports whether nothing but the position of the context is known.
 func (c *context) bare() bool { return c.name.Text == "" && len(c.data) == 0 && !c.holds }
 
-// size returns about how much memory the context's data takes, in bytes.
+// size returns approximately how much memory the context's data takes, in bytes.
 func (c *context) size() (bytes int) {
 	for i := range c.data {
 		bytes += c.data[i].Size()
@@ -109,8 +109,8 @@ func (c *context) supersede() {
 	}
 }
 
-// revive makes c part of the open branch of its tree again, since something opens below it. Afterwards, as always, the
-// contexts that are not superseded are those that newest leads to from the root.
+// revive makes c part of the open branch of its tree again, because something opens below it. It keeps an invariant:
+// the contexts that are not superseded are those that the newest pointers lead to, starting at the root.
 func (c *context) revive() {
 	for ; c != nil && c.superseded; c = c.parent {
 		c.superseded = false
@@ -130,7 +130,7 @@ func (c *context) adopt(child *context) {
 	c.tree.contexts = append(c.tree.contexts, child)
 }
 
-// isBelow reports whether c is ancestor or below it.
+// isBelow reports whether c is ancestor itself or lies below it.
 func (c *context) isBelow(ancestor *context) bool {
 	for ; c != nil; c = c.parent {
 		if c == ancestor {
@@ -140,14 +140,14 @@ func (c *context) isBelow(ancestor *context) bool {
 	return false
 }
 
-// within returns the nearest context of the class above c, nil if there is none.
+// within returns the nearest context of the class above c, or nil.
 func (c *context) within(class schema.Class) *context {
 	for c = c.parent; c != nil && c.class() != class; c = c.parent {
 	}
 	return c
 }
 
-// stretch lets the contexts above c last at least as long as c.
+// stretch extends the contexts above c so that they end no earlier than c.
 func (c *context) stretch() {
 	for p := c.parent; p != nil && p.last < c.last; p = p.parent {
 		p.last = c.last

@@ -9,7 +9,7 @@ type treeList struct {
 	n           int
 }
 
-// listKind says which links of a tree a list uses.
+// listKind selects the links of a tree that a list uses.
 type listKind uint8
 
 const (

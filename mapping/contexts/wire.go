@@ -9,12 +9,13 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/shape"
 )
 
-// Package wire reports handshakes that it sees at the socket. Where the library that makes a handshake has probes, both
-// report the same one: the hello is sent on the thread, and while the library's handshake is open there. The two trees are
-// then partners. When either ends, the wire's completes the other with what only the wire shows. Where the two contradict
-// each other, or another handshake may be meant as well, they stay two trees with links to each other: see doubt.go.
+// Package wire reports the handshakes that it sees at the socket. If the library that performs a handshake has probes,
+// both report the same handshake: the hello is sent on the library's thread, while the library's handshake is open
+// there. The two trees are then partners. When either ends, the wire's tree completes the library's with what only the
+// wire shows. If the two contradict each other, or if the wire's tree could be another handshake as well, they stay two
+// trees that link to each other: see doubt.go.
 
-// findPartner looks for the handshake that a library has open on the thread while the wire's handshake c began.
+// findPartner looks for the handshake that a library has open on the thread on which the wire's handshake c began.
 func findPartner(c *context) {
 	if c.class() != schema.ClassTLSHandshake || c.tree.partner != nil {
 		return
@@ -31,7 +32,7 @@ func findPartner(c *context) {
 	if !tr.isOpenHandshake(role) {
 		return
 	}
-	// With sessions the library says which handshake it works on.
+	// With sessions, the library reports which handshake it works on.
 	if tr.pieces.session.id == 0 && th.isAmbiguous(tr, role) {
 		relate(tr, c.tree)
 		return
@@ -39,8 +40,8 @@ func findPartner(c *context) {
 	tr.partner, c.tree.partner = c.tree, tr
 }
 
-// complete moves what the wire's tree has, and its partner lacks, to the partner. It reports whether the two agree; else
-// they are no partners any more.
+// complete moves what the wire's tree has and its partner lacks to the partner. It reports whether the two agree; if
+// they do not, they stop being partners.
 func (ts *openTrees) complete(wire *tree) bool {
 	library := wire.partner
 	if !agree(library, wire) {
@@ -58,7 +59,7 @@ func (ts *openTrees) complete(wire *tree) bool {
 	if library.pieces.session.id != 0 {
 		library.wire = shape.JoinExact
 	}
-	// A library that reports no key exchange, as GnuTLS under TLS 1.2, gets the wire's.
+	// If a library reports no key exchange, as GnuTLS does not for TLS 1.2, the wire's is used.
 	lacking := !slices.ContainsFunc(library.contexts, isKeyExchange)
 	for _, c := range wire.contexts[1:] {
 		if lacking && isKeyExchange(c) && c.parent == seen {
@@ -79,7 +80,7 @@ func (ts *openTrees) complete(wire *tree) bool {
 
 func isKeyExchange(c *context) bool { return c.class() == schema.ClassTLSKeyExchange }
 
-// agree reports whether nothing that a library says contradicts what the wire shows.
+// agree reports whether nothing that the library reports contradicts the wire.
 func agree(library, wire *tree) bool {
 	root, seen := library.root(), wire.root()
 	for _, id := range []schema.KeyID{schema.KeyTLSProtocolVersion, schema.KeyTLSCipherSuite} {

@@ -14,7 +14,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// appendAttributes appends all attributes of a context but its id: its data, the judgement, and how it was seen.
+// appendAttributes appends all attributes of a context except its id: its data, its judgement, and how it was observed.
 func (c *context) appendAttributes(attrs []attribute.KeyValue, head *shape.Head) []attribute.KeyValue {
 	var truncated, unreadable []string
 	for i := range c.data {
@@ -70,7 +70,7 @@ func (c *context) appendAttributes(attrs []attribute.KeyValue, head *shape.Head)
 	return append(attrs, schema.AttrContextEnd.String(string(end)))
 }
 
-// appendJudgement appends what the operation, and the handshake or root, amounts to.
+// appendJudgement appends the judgement of the operation, and of the handshake or root.
 func (c *context) appendJudgement(attrs []attribute.KeyValue) []attribute.KeyValue {
 	j := &c.judgement
 	if reason, _ := c.failure(); reason != "" {
@@ -134,7 +134,7 @@ func (s *summary) appendTo(attrs []attribute.KeyValue, c *context) []attribute.K
 	return attrs
 }
 
-// appendDatum appends the attributes that a datum stands for: names beside code points, booleans, else key and value.
+// appendDatum appends the attributes for a datum: names beside codepoints, booleans, otherwise key and value.
 func appendDatum(attrs []attribute.KeyValue, d *shape.Datum) []attribute.KeyValue {
 	if d.Type != event.Word {
 		switch d.Key.ID {
@@ -143,7 +143,7 @@ func appendDatum(attrs []attribute.KeyValue, d *shape.Datum) []attribute.KeyValu
 		case schema.KeyTLSAlertSide:
 			return append(attrs, schema.AttrTLSAlertSide.String(d.Text))
 		case schema.KeyTLSOfferedGroups:
-			return attrs // the summary has them
+			return attrs // the summary contains them
 		case schema.KeyTLSOfferedShares:
 			return append(attrs, schema.AttrTLSSharesOffered.StringSlice(groupNames(d)))
 		}
@@ -173,7 +173,7 @@ func appendDatum(attrs []attribute.KeyValue, d *shape.Datum) []attribute.KeyValu
 		name, _ := registry.TLSKeyExchangeAlgorithm(d.Word)
 		return append(attrs, schema.AttrTLSKeyExchangeAlgorithm.String(name))
 	case schema.KeyTLSNegotiated, schema.KeyTLSResumed, schema.KeyTLSUnanswered:
-		return attrs // the judgement has them
+		return attrs // the judgement contains them
 	case schema.KeyTLSPrimeBits:
 		id.Key = schema.AttrTLSPrimeBits
 		return append(attrs, id)

@@ -9,14 +9,14 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/shape"
 )
 
-// cache remembers the meanings of shapes: to find an equal shape takes a tenth of the time of interpreting it. A shape
-// is remembered when it comes the second time, so that a program that never repeats itself costs no memory.
+// cache remembers the meanings of shapes: finding an equal shape takes a tenth of the time of interpreting it. A shape
+// is remembered when it comes the second time, so that a program that never repeats a shape costs no memory.
 type cache struct {
 	seed     maphash.Seed
 	entries  memo.Table[uint64, *entry]   // by hash
-	seen     memo.Table[uint64, struct{}] // hashes of shapes that came lately
+	seen     memo.Table[uint64, struct{}] // hashes of recent shapes
 	template uint64                       // number of the newest span that is remembered
-	bytes    int                          // of memory, about
+	bytes    int                          // memory, approximately
 }
 
 // entry is a shape with its meaning.
@@ -28,8 +28,8 @@ type entry struct {
 
 const (
 	maxEntries    = 512
-	maxBytes      = 2 << 20       // of all entries
-	maxEntryBytes = maxBytes / 32 // of one
+	maxBytes      = 2 << 20       // for all entries
+	maxEntryBytes = maxBytes / 32 // for one entry
 )
 
 func newCache() cache {
@@ -42,7 +42,7 @@ func newCache() cache {
 
 func (c *cache) hash(s *shape.Shape) uint64 { return s.Hash(c.seed) }
 
-// find returns the meaning that is remembered for an equal shape, nil if there is none.
+// find returns the remembered meaning of an equal shape, or nil.
 func (c *cache) find(hash uint64, s *shape.Shape) *Meaning {
 	if e := c.entries.Get(hash, hash); e != nil && (*e).shape.Equal(s) {
 		return &(*e).meaning
@@ -50,8 +50,8 @@ func (c *cache) find(hash uint64, s *shape.Shape) *Meaning {
 	return nil
 }
 
-// remember keeps a copy of a meaning if its shape comes the second time and is not too large. It returns the copy, nil
-// if it made none.
+// remember keeps a copy of a meaning if its shape comes the second time and is not too large. It returns the copy, or
+// nil if it made none.
 func (c *cache) remember(hash uint64, s *shape.Shape, m *Meaning) *Meaning {
 	if c.seen.Get(hash, hash) == nil {
 		c.seen.Put(hash, hash, struct{}{})

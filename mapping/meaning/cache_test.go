@@ -16,8 +16,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// thing returns a shape of a context with children and data on the root.
-func thing(children int, data ...shape.Datum) *shape.Shape {
+// makeShape returns a shape of a context with children and data on the root.
+func makeShape(children int, data ...shape.Datum) *shape.Shape {
 	s := &shape.Shape{Head: shape.Head{Executable: "prog", End: shape.EndIdle}, Data: data}
 	s.Traits = append(s.Traits, shape.Trait{Name: schema.NameOf("app::thing"), Parent: -1, Data: int32(len(data))})
 	for range children {
@@ -44,8 +44,8 @@ func TestCacheIsBounded(t *testing.T) {
 		for j := range 20 {
 			data = append(data, text(&keys[j], strings.Repeat("x", 50)))
 		}
-		for range 2 { // what comes once is not remembered
-			in.Meaning(thing(0, data...))
+		for range 2 { // shapes that come once are not remembered
+			in.Meaning(makeShape(0, data...))
 		}
 		most = max(most, in.cache.bytes)
 	}
@@ -56,7 +56,7 @@ func TestCacheIsBounded(t *testing.T) {
 		t.Errorf("%d bytes remembered, %d counted", sum, in.cache.bytes)
 	}
 	for range 3 {
-		if m := in.Meaning(thing(1000)); m.Template != 0 {
+		if m := in.Meaning(makeShape(1000)); m.Template != 0 {
 			t.Error("a tree of a thousand spans is remembered")
 		}
 	}
@@ -76,31 +76,31 @@ func remembered(c *cache) (bytes int) {
 func TestMeaningIsSharedFromTheSecondTimeOn(t *testing.T) {
 	t.Parallel()
 	in := New(Rules{})
-	if m := in.Meaning(thing(2)); m.Template != 0 || len(m.Spans) != 3 {
+	if m := in.Meaning(makeShape(2)); m.Template != 0 || len(m.Spans) != 3 {
 		t.Errorf("first meaning: template %d, %d spans", m.Template, len(m.Spans))
 	}
-	second, third := in.Meaning(thing(2)), in.Meaning(thing(2))
+	second, third := in.Meaning(makeShape(2)), in.Meaning(makeShape(2))
 	if second != third || second.Template == 0 {
 		t.Error("an equal shape does not share its meaning")
 	}
-	in.Meaning(thing(3))
-	other := in.Meaning(thing(3))
+	in.Meaning(makeShape(3))
+	other := in.Meaning(makeShape(3))
 	if other.Template < second.Template+uint64(len(second.Spans)) {
 		t.Errorf("templates from %d overlap those from %d", other.Template, second.Template)
 	}
 	last := other.Template
 	in.SetRules(Rules{})
-	in.Meaning(thing(2))
-	if again := in.Meaning(thing(2)); again.Template <= last {
+	in.Meaning(makeShape(2))
+	if again := in.Meaning(makeShape(2)); again.Template <= last {
 		t.Error("a template number is used again after SetRules")
 	}
 }
 
-// Shapes of equal hash must not share a meaning: the hash is only a hint.
+// Shapes with equal hashes must not share a meaning: the hash is only a hint.
 func TestEqualHashesAreNotEqualShapes(t *testing.T) {
 	t.Parallel()
 	c := newCache()
-	one, other := thing(1), thing(2)
+	one, other := makeShape(1), makeShape(2)
 	m := New(Rules{}).Meaning(one)
 	c.remember(7, one, m)
 	c.remember(7, one, m)
@@ -112,8 +112,8 @@ func TestEqualHashesAreNotEqualShapes(t *testing.T) {
 	}
 }
 
-// Nothing but a shape and the rules can reach a meaning: the package knows neither open contexts nor events' times, and
-// reads no state.
+// A meaning depends only on a shape and the rules: the package imports neither open contexts nor the times of events,
+// and reads no global state.
 func TestMeaningCanReachOnlyTheShape(t *testing.T) {
 	t.Parallel()
 	allowed := []string{

@@ -10,7 +10,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// context is one context of the shape with what is found out about it.
+// context is one context of the shape together with the conclusions about it.
 type context struct {
 	*shape.Trait
 	data      []shape.Datum
@@ -24,10 +24,10 @@ type context struct {
 
 func (c *context) class() schema.Class { return c.Name.Context.ClassOf() }
 
-// role returns which side the program was in a handshake, "" if it is not known.
+// role returns which side of a handshake the program was, or "" if unknown.
 func (c *context) role() string { return shape.Role(c.Name, c.data) }
 
-// get returns the readable datum of a key, nil if there is none.
+// get returns the readable datum with the key, or nil.
 func (c *context) get(id schema.KeyID) *shape.Datum { return shape.Find(c.data, id) }
 
 // word returns the number that the context has for a key.
@@ -38,7 +38,7 @@ func (c *context) word(id schema.KeyID) (uint64, bool) {
 	return 0, false
 }
 
-// text returns the string that the context has for a key, "" if it has none.
+// text returns the string that the context has for a key, or "".
 func (c *context) text(id schema.KeyID) string {
 	if d := c.get(id); d != nil && d.Type == event.String {
 		return d.Text
@@ -46,8 +46,8 @@ func (c *context) text(id schema.KeyID) string {
 	return ""
 }
 
-// within returns the nearest context of the class above c that c counts for, nil if there is none up to the handshake
-// that c belongs to.
+// within returns the nearest context of the class above c that c counts for. It stops at the handshake that c belongs
+// to, and returns nil if there is none.
 func (c *context) within(class schema.Class) *context {
 	for !c.Name.Context.IsHandshake() && c.above != nil {
 		if c = c.above; c.class() == class {
@@ -70,7 +70,7 @@ func (c *context) spanName() string {
 	return unnamed
 }
 
-// kind returns the span kind, which is that of the role in a handshake.
+// kind returns the span kind, which follows from the role in a handshake.
 func (c *context) kind() trace.SpanKind {
 	if c.Name.Context.IsHandshake() {
 		switch c.role() {
@@ -83,7 +83,7 @@ func (c *context) kind() trace.SpanKind {
 	return trace.SpanKindInternal
 }
 
-// sideName returns the role in a handshake if it is one of the two that exist, else "".
+// sideName returns the role in a handshake if it is client or server, else "".
 func (c *context) sideName() string {
 	switch role := c.role(); role {
 	case "client", "server":

@@ -14,13 +14,13 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/shape"
 )
 
-// scratch is memory that is used for one shape after the other.
+// scratch is memory that is reused for one shape after the other.
 type scratch struct {
 	contexts []context
 	meaning  Meaning
 }
 
-// maxScratch bounds how many contexts and, times ten, attributes a tree may have for its memory to be used again.
+// maxScratch bounds the trees whose memory is reused: their contexts, and a tenth of their attributes.
 const maxScratch = 1024
 
 // carry is the state of a context that stays open while contexts below it are shed. It is never modified.
@@ -28,7 +28,7 @@ type carry struct {
 	judgement judgement
 }
 
-// interpret makes the meaning of a shape. It is in the scratch memory.
+// interpret makes the meaning of a shape. The result lies in the scratch memory.
 func (in *Interpreter) interpret(s *shape.Shape) *Meaning {
 	contexts := in.scratch.load(s)
 	for i := range contexts {
@@ -64,7 +64,7 @@ func (in *Interpreter) interpret(s *shape.Shape) *Meaning {
 	return m
 }
 
-// load returns the contexts of a shape, and empties the scratch memory's meaning.
+// load returns the contexts of a shape, and clears the meaning in the scratch memory.
 func (sc *scratch) load(s *shape.Shape) []context {
 	m := &sc.meaning
 	if cap(sc.contexts) > maxScratch || cap(m.Attributes) > 10*maxScratch {
@@ -148,7 +148,7 @@ func (in *Interpreter) addSpan(m *Meaning, head *shape.Head, i int, c *context) 
 	m.Violates = m.Violates || violations != nil
 }
 
-// hides reports whether the configured scopes leave c out.
+// hides reports whether the configured scopes exclude c.
 func (in *Interpreter) hides(c *context) bool {
 	if len(in.rules.Scopes) == 0 {
 		return false
@@ -157,7 +157,7 @@ func (in *Interpreter) hides(c *context) bool {
 	return !slices.Contains(in.rules.Scopes, scope)
 }
 
-// parentSpan returns the index of the nearest context above c that is not hidden, -1 if there is none.
+// parentSpan returns the index of the nearest context above c that is not hidden, or -1.
 func (in *Interpreter) parentSpan(c *context) int {
 	parent := c.Parent
 	for p := c.parent; p != nil && in.hides(p); p = p.parent {

@@ -9,16 +9,16 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/shape"
 )
 
-// Rules is what a meaning follows from besides the shape.
+// Rules is everything that a meaning depends on besides the shape.
 type Rules struct {
-	// Scopes, if any, are the only scopes of contexts that become spans.
+	// Scopes lists the scopes whose contexts become spans; empty means all.
 	Scopes []string
-	// Policy decides what is a violation; nil: nothing is.
+	// Policy decides what is a violation. nil means that nothing is.
 	Policy *policy.Policy
 	// Library returns the attributes of a file, by the number that events give. It must return the same ones until
 	// [Interpreter.SetRules] is called. nil: files have no attributes.
 	Library func(file uint32) []attribute.KeyValue
-	// MaxValueLength bounds the characters of a text in an attribute, the context's id excepted; nil: no limit.
+	// MaxValueLength bounds the characters of a text attribute, except for the context's id. nil means no limit.
 	MaxValueLength *int
 }
 
@@ -41,7 +41,7 @@ func (in *Interpreter) SetRules(rules Rules) {
 	in.cache.forget()
 }
 
-// Meaning returns what a shape amounts to. The result is valid until the next call.
+// Meaning returns the meaning of a shape. The result is valid until the next call.
 func (in *Interpreter) Meaning(s *shape.Shape) *Meaning {
 	hash := in.cache.hash(s)
 	if m := in.cache.find(hash, s); m != nil {

@@ -11,20 +11,20 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/schema"
 )
 
-// judgement is what a context's own data, and the operations below it, say about its safety.
+// judgement is what a context's own data, and the operations below it, show about its safety.
 type judgement struct {
-	status registry.Status // of the operation; that of the whole if it is a part of a hybrid
-	part   registry.Status // what the status would be alone, if it is a part of a hybrid
-	weak   []string        // reasons, in the registry's words
+	status registry.Status // of the operation, or of the whole hybrid that it is part of
+	part   registry.Status // for a part of a hybrid: what its status would be alone
+	weak   []string        // weak reasons, as the registry spells them
 
-	// Of a key exchange.
+	// The following describe a key exchange.
 	agreed    bool            // a shared secret was made below it
 	generated bool            // a key was generated below it
 	secrets   registry.Status // of the operations that made the secret, taken together
 
 	summary *summary // of a root or a handshake
 
-	untrusted bool // of the root: a file that contributed to the tree is not trusted
+	untrusted bool // for a root: a file that contributed to the tree is not trusted
 }
 
 // clone returns a copy whose summary can be changed independently.
@@ -148,7 +148,7 @@ func (c *context) judgeSSHHostKey() (status registry.Status, weak []string) {
 	return registry.SSHKeyAlgorithm(name, 0)
 }
 
-// judgeSSHKey judges a key, and the signature of its certificate if it has one: whoever forges either is let in.
+// judgeSSHKey judges a key, and the signature of its certificate if it has one: to forge either is enough to get in.
 func (c *context) judgeSSHKey() (status registry.Status, weak []string) {
 	name := c.text(schema.KeySSHKeyAlgorithm)
 	bits, _ := c.word(schema.KeySSHRSABits)
@@ -167,7 +167,7 @@ func (c *context) judgeSSHKey() (status registry.Status, weak []string) {
 	return status, weak
 }
 
-// reportUpwards notes, at the key exchange that c's operation is part of, what it means for that.
+// reportUpwards records the result of c's operation at the key exchange that it is part of.
 func (c *context) reportUpwards() {
 	kx := c.within(schema.ClassTLSKeyExchange)
 	if kx == nil {
@@ -190,19 +190,19 @@ func (c *context) reportUpwards() {
 	}
 }
 
-// publicKey is what a public key operation says, for [registry.PublicKey].
+// publicKey describes a public key operation, in the terms of [registry.PublicKey].
 type publicKey struct {
 	operation, algorithm, curve, group, hash string
 	bits                                     uint64
 }
 
-// verdict is what the registry says about it.
+// verdict is the registry's result for a public key operation.
 type verdict struct {
 	status registry.Status
 	weak   []string
 }
 
-// publicKeys remembers verdicts, since spellings take long to read and come again and again.
+// publicKeys remembers verdicts, because interpreting spellings is slow and the same ones repeat.
 type publicKeys struct {
 	table memo.Table[publicKey, verdict]
 }
@@ -221,7 +221,7 @@ func (k *publicKeys) judge(of publicKey) (registry.Status, []string) {
 	return v.status, v.weak
 }
 
-// severity orders statuses by how much they should worry: what is known to be classical most, then the unknown.
+// severity orders statuses: classical is the most severe, then unknown.
 var severity = [...]int{
 	registry.NotApplicable: 0, registry.PostQuantum: 1, registry.Hybrid: 2, registry.Unknown: 3, registry.Classical: 4,
 }
@@ -233,7 +233,7 @@ func worse(a, b registry.Status) registry.Status {
 	return a
 }
 
-// combined returns the status of one secret made by two operations: a post-quantum one protects a classical one.
+// combined returns the status of one secret that two operations made: a post-quantum one protects a classical one.
 func combined(a, b registry.Status) registry.Status {
 	switch {
 	case a == b, b == registry.NotApplicable:

@@ -8,7 +8,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 )
 
-// cutValues cuts texts of attributes after so many characters: OpenTelemetry specification, "Attribute Limits".
+// cutValues cuts texts of attributes to limit characters: OpenTelemetry specification, "Attribute Limits".
 func cutValues(attrs []attribute.KeyValue, limit int) {
 	for i := range attrs {
 		switch v := attrs[i].Value; v.Type() {

@@ -7,8 +7,8 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/schema"
 )
 
-// operation returns what to count for a context, without its duration. ok is false for one that is no operation, such
-// as a share that was only offered and the making of its key.
+// operation returns what to count for a context, without its duration. ok is false if there is nothing to count, as for
+// a key share that was only offered and the generation of its key.
 func (c *context) operation(executable string) (op Operation, ok bool) {
 	j := &c.judgement
 	handshake := c.summarizer()

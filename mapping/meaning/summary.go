@@ -12,14 +12,14 @@ import (
 
 // summary sums up a handshake, or a root that is not a handshake.
 type summary struct {
-	keyExchange    registry.Status // of operations outside of a TLS key exchange; once concluded, of the whole
+	keyExchange    registry.Status // of operations outside a TLS key exchange; after conclude, of the whole
 	negotiated     registry.Status // of the TLS key exchanges that made a secret
 	inside         registry.Status // of key exchanges of handshakes inside the tree
-	authentication registry.Status // the least safe signature's
-	group          shape.Datum     // of the negotiated key exchange; no key: none
-	offered        []string        // names of the groups a client made shares for
-	offeredSafe    bool            // one of these withstands a quantum computer
-	exchanged      bool            // some operation belongs to the negotiated key exchange
+	authentication registry.Status // of the least safe signature
+	group          shape.Datum     // of the negotiated key exchange; without a key if there is none
+	offered        []string        // names of the groups that a client generated shares for
+	offeredSafe    bool            // one of the offered groups withstands a quantum computer
+	exchanged      bool            // an operation belongs to the negotiated key exchange
 	signed         bool            // a signature was made or verified
 	verified       shape.Datum     // scheme of the peer's signature
 	made           shape.Datum     // scheme of the program's own signature
@@ -40,8 +40,8 @@ func (c *context) summarizer() *context {
 	return c
 }
 
-// summarize adds a context to the summary of the handshake or root it belongs to. All contexts must have reported
-// upwards.
+// summarize adds a context to the summary of its handshake or root. reportUpwards must have been called for all
+// contexts.
 func (c *context) summarize() {
 	to := c.summarizer()
 	if to.judgement.summary == nil {
@@ -49,7 +49,7 @@ func (c *context) summarize() {
 	}
 	s, j := to.judgement.summary, &c.judgement
 	if c.class() != schema.ClassTLSKeyExchange || j.agreed {
-		s.addWeak(j.weak) // shares that were only offered are not counted
+		s.addWeak(j.weak) // key shares that were only offered are not counted
 	}
 	switch c.class() {
 	case schema.ClassTLSKeyExchange:
@@ -65,7 +65,7 @@ func (c *context) summarize() {
 			s.keyExchange = worse(s.keyExchange, j.status)
 		}
 	case schema.ClassGenerate:
-		// A client's key for a share that is only offered says nothing about what was negotiated.
+		// A client's key for a share that is only offered does not show what was negotiated.
 		if kx := c.within(schema.ClassTLSKeyExchange); kx == nil || kx.judgement.agreed || to.role() != "client" {
 			s.exchanged = true
 		}
@@ -84,7 +84,7 @@ func (c *context) summarize() {
 		s.authentication = worse(s.authentication, j.status)
 	case schema.ClassSignature:
 		s.signed = true
-		// Below tls::sign and tls::verify the scheme decides, unless it is not reported.
+		// Below tls::sign and tls::verify, the scheme decides if it is reported.
 		if p := c.above; p == nil || p.judgement.status == registry.NotApplicable {
 			s.authentication = worse(s.authentication, j.status)
 		}
@@ -92,7 +92,7 @@ func (c *context) summarize() {
 	}
 }
 
-// isPart reports whether c's operation is a part of another one.
+// isPart reports whether c's operation is part of another operation.
 func (c *context) isPart() bool { return c.above != nil && c.above.class() == schema.ClassAgreement }
 
 // addKeyExchange adds the key exchange c to the summary of a context.
@@ -134,8 +134,8 @@ func (s *summary) addWeak(reasons []string) {
 	}
 }
 
-// conclude closes c's summary, if it has one, and adds it to that of the root, or of the uppermost context that c counts
-// for.
+// conclude completes c's summary, if it has one, and adds it to that of the root, or of the uppermost context that c
+// counts for.
 func (c *context) conclude(evicted bool) {
 	s, root := c.judgement.summary, c.top
 	if s == nil {
@@ -155,7 +155,7 @@ func (c *context) conclude(evicted bool) {
 	root.judgement.summary.absorb(s)
 }
 
-// conclude judges the handshake c once everything below it has been summarized.
+// conclude judges the handshake c after everything below it was summarized.
 func (s *summary) conclude(c *context) {
 	if c.class() != schema.ClassTLSHandshake {
 		s.keyExchange = worse(s.keyExchange, s.negotiated)
@@ -170,7 +170,7 @@ func (s *summary) conclude(c *context) {
 		s.keyExchange = registry.Classical
 	}
 	if c.role() != "client" {
-		s.offered = nil // a server only generates the share that it answers with
+		s.offered = nil // a server generates only the share that it answers with
 	}
 	s.addOffer(c)
 	if s.offered != nil && s.offeredSafe && s.keyExchange == registry.Classical {
@@ -178,8 +178,8 @@ func (s *summary) conclude(c *context) {
 	}
 }
 
-// noteMissing notes what a handshake lacks of which events were lost, or which was evicted before it was over. In an
-// evicted one what is missing is unknown, since it may well have been reported later.
+// noteMissing records what a handshake lacks if some of its events were lost, or if it was evicted early. After an
+// eviction, what is missing is unknown, because it may have been reported later.
 func (s *summary) noteMissing(c *context, evicted bool) {
 	if c.class() == schema.ClassTLSHandshake && c.get(schema.KeyTLSProtocolVersion) == nil {
 		s.missing = append(s.missing, "protocol_version")

@@ -12,26 +12,26 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// Several files can contribute to one tree: a program opens a context around a handshake of a TLS library, which calls a
-// crypto library. What a file reports is only as credible as the file. Therefore:
+// Several files can contribute to one tree: a program opens a context around a handshake of a TLS library, which calls
+// a crypto library. A file's reports are only as credible as the file. Therefore:
 //
-//   - A context counts for the ones above it, unless its file is less trusted than theirs: then it is marked, and judged
-//     as if it were a root.
+//   - A context counts for the contexts above it, unless its file is less trusted than theirs. In that case it is
+//     marked, and judged as if it were a root.
 //   - Data that a file adds to another file's context never count. They become attributes with a prefix.
-//   - A tree is as trusted as the least trusted file that contributed to it, in whatever way.
+//   - A tree is only as trusted as the least trusted file that contributed to it in any way.
 //
-// Trust is that of crypto.library.trusted. It says nothing about the process that calls the library, which
-// [shape.ProcessTrust] does.
+// The trust of a file becomes crypto.library.trusted. The trust of the process that calls the library is a separate
+// value: [shape.ProcessTrust].
 
-// isTrusted reports whether only root can write a file. If nothing is known about files, all count as trusted.
+// isTrusted reports whether only root can write a file. If nothing is known about files, all are trusted.
 func (in *Interpreter) isTrusted(file uint32) bool {
-	if in.rules.Library == nil || file == event.Wire { // no program decides what the kernel reads from a connection
+	if in.rules.Library == nil || file == event.Wire { // no program controls what the kernel reads from a connection
 		return true
 	}
 	return slices.Contains(in.rules.Library(file), schema.AttrLibraryTrusted.Bool(true))
 }
 
-// place decides whether a context counts for those above it, which must have been placed.
+// place decides whether a context counts for those above it. The contexts above must have been placed before.
 func (in *Interpreter) place(c *context) {
 	c.above, c.top = c.parent, c
 	if c.parent != nil && c.parent.File == c.File {
@@ -56,17 +56,17 @@ func (in *Interpreter) judgeTrust(root, c *context) {
 	root.judgement.untrusted = root.judgement.untrusted || untrusted
 }
 
-// FileTrust is whether only root can write the file that reported an operation.
+// FileTrust says whether only root can write the file that reported an operation.
 type FileTrust uint8
 
 // The values.
 const (
-	FileNone FileTrust = iota // no file did, but a connection, or nothing is known about files
+	FileNone FileTrust = iota // a connection reported it, or nothing is known about files
 	FileTrusted
 	FileUntrusted
 )
 
-// String returns the value as crypto.library.trusted has it.
+// String returns the value as crypto.library.trusted spells it.
 func (t FileTrust) String() string { return [...]string{"", "true", "false"}[t] }
 
 func (in *Interpreter) fileTrust(c *context) FileTrust {
@@ -79,7 +79,7 @@ func (in *Interpreter) fileTrust(c *context) FileTrust {
 	return FileUntrusted
 }
 
-// appendProcess appends the attributes about who the process is.
+// appendProcess appends the attributes that describe how the process is trusted.
 func appendProcess(attrs []attribute.KeyValue, head *shape.Head) []attribute.KeyValue {
 	if head.UserClass != "" {
 		attrs = append(attrs, schema.AttrUserClass.String(head.UserClass))
@@ -87,7 +87,7 @@ func appendProcess(attrs []attribute.KeyValue, head *shape.Head) []attribute.Key
 	return append(attrs, schema.AttrOwnerClass.String(head.Owner), schema.AttrProcessTrust.String(string(head.Trust)))
 }
 
-// appendTrust appends the attributes about the files that contributed.
+// appendTrust appends the attributes about the files that contributed to the tree.
 func (in *Interpreter) appendTrust(attrs []attribute.KeyValue, c *context) []attribute.KeyValue {
 	if c.parent != nil && c.above == nil {
 		attrs = append(attrs, schema.AttrContextForeign.Bool(true))

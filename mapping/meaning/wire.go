@@ -20,7 +20,7 @@ const (
 	sourceBoth  = "probe+wire"
 )
 
-// source returns who reported a root.
+// source returns the value of crypto.source for a root: who reported it.
 func (c *context) source(head *shape.Head) string {
 	switch {
 	case c.File == event.Wire:
@@ -31,7 +31,7 @@ func (c *context) source(head *shape.Head) string {
 	return sourceProbe
 }
 
-// appendSource appends who reported a root, and how what two reported was joined.
+// appendSource appends who reported a root and, if both a library and package wire did, how the two were joined.
 func (c *context) appendSource(attrs []attribute.KeyValue, head *shape.Head) []attribute.KeyValue {
 	attrs = append(attrs, schema.AttrSource.String(c.source(head)))
 	if head.Wire != shape.JoinNone {
@@ -40,13 +40,14 @@ func (c *context) appendSource(attrs []attribute.KeyValue, head *shape.Head) []a
 	return attrs
 }
 
-// Values of error.type besides the names of alerts.
+// Values of error.type, in addition to the names of alerts.
 const (
-	errorEncryptedAlert = "encrypted_alert" // TLS 1.3 encrypts a client's alerts behind the ServerHello
-	errorUnanswered     = "unanswered"      // the connection ended, or stayed silent, before the ServerHello
+	errorEncryptedAlert = "encrypted_alert" // in TLS 1.3, a client's alerts after the ServerHello are encrypted
+	errorUnanswered     = "unanswered"      // the connection ended or stayed silent before the ServerHello
 )
 
-// failure returns why a handshake failed, "" if it is not known to have failed, and which side gave up, "" if unknown.
+// failure returns why a handshake failed and which side gave up. reason is "" if it is not known to have failed, side
+// is "" if unknown.
 func (c *context) failure() (reason, side string) {
 	if c.class() != schema.ClassTLSHandshake {
 		return "", ""
@@ -63,7 +64,7 @@ func (c *context) failure() (reason, side string) {
 	return "", ""
 }
 
-// failed describes a failure for the span's status.
+// failed describes a failure, for the span's status.
 func failed(reason, side string) string {
 	if side == "" {
 		return "handshake failed: " + reason
@@ -71,7 +72,7 @@ func failed(reason, side string) string {
 	return "handshake failed: " + reason + " from the " + side
 }
 
-// addOffer replaces the groups of the key shares that a library made by all that the client offered.
+// addOffer replaces the groups of the key shares that the library generated with all groups that the client offered.
 func (s *summary) addOffer(c *context) {
 	d := c.get(schema.KeyTLSOfferedGroups)
 	if d == nil {

@@ -7,7 +7,7 @@ import "math/bits"
 // Table remembers values together with their keys, two for each hash. Create one with [New].
 type Table[K comparable, V any] struct {
 	slots []slot[K, V]
-	shift uint8 // of a spread hash, to the number of its slot
+	shift uint8 // shifts a distributed hash to the number of its slot
 }
 
 type slot[K comparable, V any] struct {
@@ -22,8 +22,8 @@ func New[K comparable, V any](size int) Table[K, V] {
 	return Table[K, V]{slots: make([]slot[K, V], 1<<width), shift: uint8(64 - width)}
 }
 
-// Get returns the value that is remembered for the key, nil if there is none. The pointer is valid until the next Put
-// or Clear. Equal keys must come with equal hashes to be found.
+// Get returns the value that is remembered for the key, or nil. The pointer is valid until the next Put or Clear. Equal
+// keys must come with equal hashes to be found.
 func (t *Table[K, V]) Get(hash uint64, key K) *V {
 	set := t.set(hash)
 	if s := &set[0]; s.used && s.key == key {
@@ -35,7 +35,8 @@ func (t *Table[K, V]) Get(hash uint64, key K) *V {
 	return nil
 }
 
-// Put remembers a value for the key. It returns the value that was replaced, whatever its key, or the zero value.
+// Put remembers a value for the key. It returns the value that it replaced, which may belong to another key, or the
+// zero value.
 func (t *Table[K, V]) Put(hash uint64, key K, value V) (replaced V) {
 	set := t.set(hash)
 	if s := &set[0]; s.used && s.key == key {
@@ -50,14 +51,14 @@ func (t *Table[K, V]) Put(hash uint64, key K, value V) (replaced V) {
 // Clear empties the table.
 func (t *Table[K, V]) Clear() { clear(t.slots) }
 
-// set returns the hash's two slots, the one with the newer entry first. The multiplication (Fibonacci hashing) lets
+// set returns the hash's two slots, the one with the newer entry first. The multiplication (Fibonacci hashing) makes
 // every bit of the hash count.
 func (t *Table[K, V]) set(hash uint64) *[2]slot[K, V] {
 	i := hash * 0x9E3779B97F4A7C15 >> (t.shift & 63) &^ 1
 	return (*[2]slot[K, V])(t.slots[i : i+2])
 }
 
-// GetBytes is Get for a key that is at hand as bytes. It does not allocate.
+// GetBytes is Get for a key that the caller has as bytes. It does not allocate.
 func GetBytes[V any](t *Table[string, V], hash uint64, key []byte) *V {
 	set := t.set(hash)
 	if s := &set[0]; s.used && s.key == string(key) {
@@ -69,8 +70,8 @@ func GetBytes[V any](t *Table[string, V], hash uint64, key []byte) *V {
 	return nil
 }
 
-// Sample returns a hash of a text's length and of three of its bytes: enough to tell apart the keys, names and
-// algorithms that libraries emit, at a fraction of the cost of a hash of all bytes.
+// Sample returns a hash of a text's length and three of its bytes. This distinguishes the keys, names and algorithms
+// that libraries emit, at a fraction of the cost of hashing all bytes.
 func Sample[T ~string | ~[]byte](text T) uint64 {
 	n := len(text)
 	if n == 0 {

@@ -26,7 +26,7 @@ func TestBuiltinSets(t *testing.T) {
 func TestBuiltinStatus(t *testing.T) {
 	t.Parallel()
 	statuses := []string{"post_quantum", "hybrid", "classical", "unknown", ""} // "": not given
-	violates := map[string]map[string]string{                                  // which statuses, by set and attribute
+	violates := map[string]map[string]string{                                  // violating statuses, by set and attribute
 		"none":      {},
 		"hybrid-ok": {keyExchangeStatus: "classical unknown"},
 		"pq-only":   {keyExchangeStatus: "hybrid classical unknown", authenticationStatus: "hybrid classical unknown"},
@@ -65,8 +65,8 @@ func TestCNSA(t *testing.T) {
 		t.Errorf("good handshake violates %q", got)
 	}
 	for _, test := range []struct {
-		span, key, values string // the values are those of key, each on its own
-		want              string // the rule, less its prefix
+		span, key, values string // each value of key is tested separately
+		want              string // the rule, without its prefix
 	}{
 		{"tls::handshake", "tls.protocol.version", "1.3", ""},
 		{"tls::handshake", "tls.protocol.version", "1.0 1.1 1.2 unknown(0x7f17)", "tls-version"},

@@ -11,10 +11,10 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 )
 
-// test reports whether a rule's condition is true of an attribute's value.
+// test reports whether a rule's condition is true for an attribute's value.
 type test func(attribute.Value) bool
 
-// operator makes a test of a rule's value.
+// operator turns a rule's value into a test.
 type operator struct {
 	name    string
 	compile func(value any) (test, error)
@@ -22,7 +22,7 @@ type operator struct {
 
 const absent = "absent"
 
-// operators has them in the order in which they are listed to a user.
+// operators contains all operators in the order in which they are listed for users.
 var operators = []operator{
 	{"equals", equals},
 	{"not_equals", notEquals},
@@ -111,12 +111,12 @@ func exists(value any) (test, error) {
 
 func none(value any) error {
 	if value != nil {
-		return errors.New("must be left out with this operator")
+		return errors.New("must be omitted with this operator")
 	}
 	return nil
 }
 
-// scalar returns value as an attribute's value would be.
+// scalar converts a rule's value to the value of an attribute.
 func scalar(value any) (attribute.Value, error) {
 	switch v := value.(type) {
 	case string:
@@ -167,7 +167,7 @@ func refuse(want string, value any) error {
 	return fmt.Errorf("must be %s, got %s", want, show(value))
 }
 
-// show returns a rule's value for an error text.
+// show formats a rule's value for an error message.
 func show(value any) string {
 	switch v := value.(type) {
 	case nil:

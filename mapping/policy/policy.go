@@ -14,7 +14,7 @@ import (
 
 // Config configures a [Policy]. The zero value has no rules.
 type Config struct {
-	// Name is the built-in set: none (no rules; the default), hybrid-ok, pq-only or cnsa-2.0.
+	// Name selects a built-in set: none (no rules; the default), hybrid-ok, pq-only or cnsa-2.0.
 	Name string `yaml:"name"`
 	// Rules are added to those of the built-in set.
 	Rules []Rule `yaml:"rules"`
@@ -35,7 +35,7 @@ type Rule struct {
 	//	contains                    a string, int or bool: one element of a list
 	//	exists, absent              no value
 	Operator string `yaml:"operator"`
-	// Value is a string, int or bool, a non-empty []any of these, or nil, as the operator asks.
+	// Value is a string, int or bool, a non-empty []any of these, or nil, depending on the operator.
 	Value any `yaml:"value"`
 	// Executable is a [path.Match] pattern of the names of the programs that the rule applies to; "" means all.
 	Executable string `yaml:"executable"`
@@ -44,7 +44,7 @@ type Rule struct {
 	Span string `yaml:"span"`
 }
 
-// spanName is the attribute of a rule on the span's name.
+// spanName refers to the span's name in a rule's Attribute.
 const spanName = "span.name"
 
 // A RuleError reports an invalid field of a rule.
@@ -62,11 +62,11 @@ func (e *RuleError) Unwrap() error { return e.Err }
 // Policy is a set of rules, ready for use by any number of goroutines.
 type Policy struct {
 	rules []rule
-	// What a span has to do with the rules: their indexes, rising.
+	// Indexes of rules in ascending order, by the part of a span that they test.
 	byKey   map[attribute.Key][]int
-	lengths uint64           // of the keys in byKey, a bit each, so that most other keys need no lookup
-	byName  []int            // on span.name
-	absent  map[string][]int // with the operator absent, by the span's name
+	lengths uint64           // lengths of the keys in byKey, one bit each, so that most other keys need no lookup
+	byName  []int            // rules on span.name
+	absent  map[string][]int // rules with the operator absent, by span name
 }
 
 // rule is a rule whose fields were checked.
@@ -75,8 +75,8 @@ type rule struct {
 	holds test // nil for the operator absent
 }
 
-// New makes a policy. The error joins everything found wrong: a [*RuleError] for each bad field of a rule, and another
-// error for a name that no built-in set has.
+// New makes a policy. The error joins all problems: a [*RuleError] for each invalid field of a rule, and another error
+// if no built-in set has the name.
 func New(cfg Config) (*Policy, error) {
 	var errs []error
 	own, known := rulesOf(cfg.Name)
@@ -107,7 +107,7 @@ func New(cfg Config) (*Policy, error) {
 
 var errMissing = errors.New("must be given")
 
-// add checks a rule, its name aside, and takes it in as that of index i.
+// add checks all fields of a rule but its name, and adds it as the rule with index i.
 func (p *Policy) add(i int, r Rule, refuse func(field string, err error)) {
 	if r.Attribute == "" {
 		refuse("attribute", errMissing)
@@ -149,7 +149,7 @@ func lengthBit(key attribute.Key) uint64 { return 1 << (len(key) % 64) }
 // Empty reports whether there are no rules. A nil policy has none.
 func (p *Policy) Empty() bool { return p == nil || len(p.rules) == 0 }
 
-// Check returns the names of the rules that a span violates, in the order of the rules with the built-in ones first; nil
+// Check returns the names of the rules that a span violates: first the built-in rules, then the user's, in order; nil
 // if there are none. The executable is a program's name without its path. For a span that violates nothing, only the
 // operator contains allocates memory.
 func (p *Policy) Check(executable, span string, attrs []attribute.KeyValue) []string {
@@ -182,7 +182,7 @@ func (p *Policy) Check(executable, span string, attrs []attribute.KeyValue) []st
 		return nil
 	}
 	slices.Sort(violated)
-	violated = slices.Compact(violated) // a key that the span has twice
+	violated = slices.Compact(violated) // for a key that occurs twice in the span
 	names := make([]string, len(violated))
 	for n, i := range violated {
 		names[n] = p.rules[i].Name
@@ -205,7 +205,7 @@ func has(attrs []attribute.KeyValue, key attribute.Key) bool {
 	return slices.ContainsFunc(attrs, func(a attribute.KeyValue) bool { return a.Key == key })
 }
 
-// choice lists words for an error text.
+// choice lists the allowed words for an error message.
 func choice(words []string) string {
 	last := len(words) - 1
 	return strings.Join(words[:last], ", ") + " or " + words[last]

@@ -54,7 +54,7 @@ func TestOperators(t *testing.T) {
 	for _, test := range []struct {
 		operator string
 		value    any
-		want     []string // of present; missing: "-"
+		want     []string // value of present; "-" if missing
 	}{
 		{"equals", "b", []string{"text"}},
 		{"equals", "", []string{"empty"}},
@@ -167,7 +167,7 @@ func TestNewRefuses(t *testing.T) {
 			`rules[1].operator: must be equals, not_equals, in, not_in, matches, not_matches, less_than, greater_than, ` +
 				`contains, exists or absent, got "=="`,
 		},
-		{value("exists", "x"), `rules[1].value: must be left out with this operator`},
+		{value("exists", "x"), `rules[1].value: must be omitted with this operator`},
 		{value("equals", nil), `rules[1].value: must be text, a whole number, true or false, got nothing`},
 		{value("not_equals", 1.5), `rules[1].value: must be text, a whole number, true or false, got 1.5`},
 		{value("contains", []any{"a"}), `rules[1].value: must be text, a whole number, true or false, got a list`},

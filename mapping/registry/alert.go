@@ -4,8 +4,9 @@ package registry
 
 import "fmt"
 
-// alerts has the TLS alerts: IANA, TLS Alerts (https://www.iana.org/assignments/tls-parameters, parameters-6), and in
-// RFC 5246 and older those that are reserved there now.
+// alerts maps the TLS alerts to their names. Sources: IANA, TLS Alerts
+// (https://www.iana.org/assignments/tls-parameters, parameters-6), and, for those that are reserved there now, RFC 5246
+// and older RFCs.
 var alerts = map[uint64]string{
 	0: "close_notify", 10: "unexpected_message", 20: "bad_record_mac", 21: "decryption_failed", 22: "record_overflow",
 	30: "decompression_failure", 40: "handshake_failure", 41: "no_certificate", 42: "bad_certificate",

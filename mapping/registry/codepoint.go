@@ -12,7 +12,7 @@ import (
 //go:embed data/*.csv
 var data embed.FS
 
-// readTable returns the rows of a data file without its heading. The files are part of the program: it panics if one is
+// readTable returns the rows of a data file without its heading. The files are embedded, so it panics if one is
 // invalid.
 func readTable(file string) [][]string {
 	f, err := data.Open("data/" + file)
@@ -44,10 +44,10 @@ func parseStatus(s string) Status {
 	panic(fmt.Sprintf("registry: parse status %q", s))
 }
 
-// unknownName returns the name of a code point that is in no table.
+// unknownName returns a name for a codepoint that is in no table.
 func unknownName(id uint64) string { return fmt.Sprintf("unknown (0x%04x)", id) }
 
-// table maps code points to entries: by the upper byte, then by the lower. Nearly every word of an event is looked up,
+// table maps codepoints to entries: by the upper byte, then by the lower. Nearly every number in an event is looked up,
 // and a map would take 20 ns.
 type table[T any] [256]*[256]*T
 
@@ -64,7 +64,7 @@ func newTable[T any](of map[uint16]T) *table[T] {
 	return &t
 }
 
-// find returns the entry of a code point, nil if the table has none. Numbers above 16 bits are no code points.
+// find returns the entry of a codepoint, or nil. Numbers above 16 bits are not codepoints.
 func (t *table[T]) find(id uint64) *T {
 	if id > 0xffff || t[id>>8] == nil {
 		return nil

@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// What stands for names that are in no list. Names are labels of metrics, where a program that makes up names must not
-// fill the series.
+// Replacements for names that are in no list. Names are labels of metrics: a program that invents names must not create
+// any number of series.
 const (
-	// OtherName stands for a spelling whose family is known.
+	// OtherName replaces a spelling whose family is known.
 	OtherName = "other"
-	// UnknownName stands for everything else.
+	// UnknownName replaces everything else.
 	UnknownName = "unknown"
 )
 
-// publicKeyNames lists the names of public key algorithms, each with further spellings of it. Letter case and
-// punctuation do not count.
+// publicKeyNames lists the names of public key algorithms, each followed by its other spellings. Letter case and
+// punctuation are ignored.
 var publicKeyNames = newSpellings([][]string{
 	{
 		"RSA", "RSA (X.509)", "rsaEncryption", "RSAES", "RSASSA", "sha1WithRSAEncryption", "sha224WithRSAEncryption",
@@ -114,7 +114,7 @@ func newSpellings(names [][]string) map[string]string {
 	return m
 }
 
-// plain returns a spelling in lower case without punctuation, "" for one that is too long to be a name.
+// plain returns a spelling in lower case without punctuation, or "" if it is too long to be a name.
 func plain(spelling string) string {
 	if len(spelling) > maxSpelling {
 		return ""
@@ -124,8 +124,8 @@ func plain(spelling string) string {
 	return string(w.text[:w.start[w.n]])
 }
 
-// PublicKeyName returns the one name of a public key algorithm, whatever the spelling: "EC/ECDSA" and "id-ecPublicKey"
-// are EC. Spellings that are in no list are [OtherName] or [UnknownName]. "" has no name.
+// PublicKeyName returns one name for all spellings of a public key algorithm: "EC/ECDSA" and "id-ecPublicKey" are EC.
+// Spellings that are in no list give [OtherName] or [UnknownName]. "" gives "".
 func PublicKeyName(spelling string) string {
 	if spelling == "" {
 		return ""
@@ -140,7 +140,7 @@ func PublicKeyName(spelling string) string {
 	return unlisted(read(spelling).status())
 }
 
-// unlisted returns what stands for a name that is in no list.
+// unlisted returns the replacement for a name that is in no list.
 func unlisted(s Status) string {
 	if s == Unknown {
 		return UnknownName
@@ -171,8 +171,8 @@ var gssKeyExchanges = []string{
 	"gss-nistp521-sha512", "gss-curve25519-sha256", "gss-curve448-sha512",
 }
 
-// SSHKeyExchangeName returns the name of a key exchange method if it is in a list, those of RFC 4462 without the digest
-// of the mechanism, else [OtherName] or [UnknownName]. "" has no name.
+// SSHKeyExchangeName returns the name of a key exchange method if it is in a list, else [OtherName] or [UnknownName].
+// Names of RFC 4462 lose the digest of the mechanism. "" gives "".
 func SSHKeyExchangeName(name string) string {
 	if name == "" {
 		return ""
@@ -208,7 +208,7 @@ func newSSHKeyAlgorithms(names ...string) map[string]bool {
 }
 
 // SSHKeyAlgorithmName returns the name of a public key algorithm if it is in a list, else [OtherName] or [UnknownName].
-// "" has no name.
+// "" gives "".
 func SSHKeyAlgorithmName(name string) string {
 	if name == "" || sshKeyAlgorithms[name] {
 		return name

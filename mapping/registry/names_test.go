@@ -66,7 +66,7 @@ func TestNamesHaveOneSpelling(t *testing.T) {
 	}
 }
 
-// Whoever makes up names gets two more, not one each.
+// A program that invents names gets only two additional names, not one for each.
 func TestMadeUpNamesAreFew(t *testing.T) {
 	t.Parallel()
 	names := make(map[string]bool)

@@ -20,10 +20,10 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/registry"
 )
 
-// These tests compare the tables with what others know: IANA's files, row by row and for every other code point, and the
-// lists that Go, GnuTLS and OpenSSL have of the same things.
+// These tests compare the tables with other sources: IANA's files, row by row and for every other codepoint, and the
+// lists in Go, GnuTLS and OpenSSL.
 
-// unlisted are the code points that are known beside IANA's files.
+// unlisted are known codepoints that are not in IANA's files.
 var (
 	unlistedSuites  = []uint64{0x0066}
 	unlistedSchemes = []uint64{
@@ -31,8 +31,7 @@ var (
 	}
 )
 
-// Every code point of 16 bits is either in IANA's file with the same name and status, or among the few that are known
-// beside it, or unknown.
+// Every codepoint of 16 bits is in IANA's file with the same name and status, one of the few in unlisted, or unknown.
 func TestEveryCodePointIsIANAs(t *testing.T) {
 	t.Parallel()
 	type entry struct{ name, status string }
@@ -88,7 +87,7 @@ func TestEveryCodePointIsIANAs(t *testing.T) {
 	}
 }
 
-// byName returns the status that an algorithm's name itself implies, whoever wrote it.
+// byName returns the status that an algorithm's name implies, independently of any registry.
 func byName(name string) registry.Status {
 	name = strings.ToLower(name)
 	postQuantum := regexp.MustCompile("ml-?kem|ml-?dsa|slh-?dsa|sntrup").MatchString(name)
@@ -191,7 +190,7 @@ func TestGoHasTheSameSSH(t *testing.T) {
 	}
 	for _, name := range slices.Concat(good.MACs, bad.MACs) {
 		weak := registry.SSHMAC(name)
-		// Go still calls hmac-sha1 secure, which RFC 9142 does not concern: BSI TR-02102-4 does.
+		// Go still treats hmac-sha1 as secure, because RFC 9142 is not about MACs; BSI TR-02102-4 is.
 		if (slices.Contains(bad.MACs, name) || name == "hmac-sha1") != (weak != nil) {
 			t.Errorf("MAC %s is weak by %v, Go thinks otherwise", name, weak)
 		}
@@ -243,7 +242,7 @@ func TestOpenSSHOffersWhatIsNotWeak(t *testing.T) {
 	}
 }
 
-// parseBytes parses a code point as in "0x13,0x02".
+// parseBytes parses a codepoint in the form "0x13,0x02".
 func parseBytes(t *testing.T, high, low string) uint64 {
 	t.Helper()
 	h, err := strconv.ParseUint(high, 16, 8)
@@ -279,17 +278,17 @@ func TestOpenSSLHasTheSameSuites(t *testing.T) {
 	}
 }
 
-// ianaWords translates the words of GnuTLS's names of cipher suites.
+// ianaWords translates the words in GnuTLS's names of cipher suites.
 var ianaWords = strings.NewReplacer("ARCFOUR", "RC4", "DH_ANON", "DH_anon", "TLS_PSK_DHE_", "TLS_DHE_PSK_")
 
-// TestGnuTLSHasTheSame compares with `gnutls-cli --list`: cipher suites by code point, groups, signature schemes and
+// TestGnuTLSHasTheSame compares with `gnutls-cli --list`: cipher suites by codepoint, groups, signature schemes and
 // public key algorithms by name.
 func TestGnuTLSHasTheSame(t *testing.T) {
 	t.Parallel()
 	list := output(t, "gnutls-cli", "--list")
 	suites := regexp.MustCompile(`(?m)^(TLS_\S+)\s+0x(..), 0x(..)`).FindAllStringSubmatch(list, -1)
 	for _, m := range suites {
-		// What is missing in GnuTLS's names is no difference: WITH, and the hash of AEAD ciphers that have one only.
+		// These differences are ignored: GnuTLS's names lack WITH, and the hash of AEAD ciphers that only have one.
 		plain := func(name string) string {
 			name = strings.ReplaceAll(ianaWords.Replace(name), "SHA1", "SHA")
 			return strings.TrimSuffix(strings.ReplaceAll(name, "_WITH", ""), "POLY1305_SHA256")
@@ -320,7 +319,7 @@ func TestGnuTLSHasTheSame(t *testing.T) {
 	groups := known("tls_groups.csv", 57)
 	for _, name := range names("Groups") {
 		plain := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, "GROUP-"), "-", ""))
-		if !slices.ContainsFunc(groups, func(known string) bool { return strings.HasPrefix(known, plain) }) { // of drafts, too
+		if !slices.ContainsFunc(groups, func(known string) bool { return strings.HasPrefix(known, plain) }) { // drafts too
 			t.Errorf("group %s of GnuTLS is not in the table", name)
 		}
 	}
@@ -344,7 +343,7 @@ func TestGnuTLSHasTheSame(t *testing.T) {
 		if slices.Contains(schemes, scheme) {
 			found++
 		}
-		// The others sign certificates only, and have no code point.
+		// The others only sign certificates, and have no codepoint.
 		status, weak := registry.PublicKey("pk::sign", name, "", "", "", 0)
 		broken := strings.HasSuffix(name, "-SHA1") || strings.HasSuffix(name, "-MD5")
 		if status != byName(name) || broken != (weak != nil) {

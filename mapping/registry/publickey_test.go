@@ -22,7 +22,7 @@ func (want judgement) check(t *testing.T, what string, status registry.Status, w
 	}
 }
 
-// TestSpellings: what the algorithm alone says, in any case.
+// TestSpellings checks what the algorithm alone implies, in upper and lower case.
 func TestSpellings(t *testing.T) {
 	t.Parallel()
 	for status, spellings := range map[registry.Status][]string{
@@ -77,7 +77,7 @@ func TestPublicKey(t *testing.T) {
 		bits                                     uint64
 		want                                     judgement
 	}{
-		// Where the algorithm says nothing, curve or group do.
+		// If the algorithm implies nothing, the curve or group decides.
 		{"pk::derive", "", "SECP256R1", "", "", 0, judgement{c, nil}},
 		{"pk::derive", "", "CryptoPro-XchA", "", "", 0, judgement{c, nil}},
 		{"pk::derive", "", "TC26-512-A", "", "", 0, judgement{c, nil}},
@@ -87,7 +87,7 @@ func TestPublicKey(t *testing.T) {
 		{"pk::derive", "", "", "ffdhe3072", "", 0, judgement{c, nil}},
 		{"pk::encapsulate", "", "", "SECP256R1-MLKEM768", "", 0, judgement{registry.Hybrid, nil}},
 		{"pk::generate", "", "unknown", "", "", 2048, judgement{registry.Unknown, nil}},
-		// Where it does, it alone decides.
+		// If the algorithm implies a status, it alone decides.
 		{"pk::derive", "ECDH", "X25519", "X25519MLKEM768", "", 255, judgement{c, nil}},
 		{"pk::generate", "ML-KEM-768", "X25519", "", "", 0, judgement{pq, nil}},
 

@@ -54,7 +54,7 @@ func SSHKeyExchange(name string) (status Status, weak []string) {
 		return v.status, v.weak
 	}
 	name, _, _ = strings.Cut(name, "@")
-	if strings.HasPrefix(name, "gss-") { // ends in the digest of a mechanism's OID, in base64 (RFC 4462, 2.3)
+	if strings.HasPrefix(name, "gss-") { // the name ends in the digest of a mechanism's OID, in base64 (RFC 4462, 2.3)
 		name = name[:strings.LastIndexByte(name, '-')]
 	}
 	return read(name).status(), weakSSHKeyExchange(name)
@@ -66,7 +66,7 @@ func SSHKeyExchangeGroup(group string) (status Status, weak []string) {
 	return r.status(), r.weakSize(nil)
 }
 
-// SSHKeyAlgorithm returns the status of a public key algorithm, with or without certificate, and why it is weak. rsaBits
+// SSHKeyAlgorithm returns the status of a public key algorithm, with or without certificate, and why it is weak.
 // is the size of an RSA key, 0 if it is not reported; a key of that size without an algorithm is an RSA key. Where a
 // library reports the type of the key instead of the algorithm, "ssh-rsa" may have signed with SHA-2: RFC 8332.
 func SSHKeyAlgorithm(name string, rsaBits uint64) (status Status, weak []string) {
@@ -88,7 +88,7 @@ func SSHKeyAlgorithm(name string, rsaBits uint64) (status Status, weak []string)
 	return r.status(), r.weakSize(nil)
 }
 
-// SSHCipher returns why an SSH cipher is weak. OpenSSH removed arcfour and offers no CBC mode by default since CVE-2008-5161
+// SSHCipher returns why an SSH cipher is weak. OpenSSH removed arcfour, and since CVE-2008-5161 (plaintext recovery) it
 // (plaintext recovery); BSI TR-02102-4 and the CNSA suite have neither, nor ciphers with blocks of 64 bits.
 func SSHCipher(name string) (weak []string) {
 	name, _, _ = strings.Cut(strings.ToLower(name), "@")

@@ -45,7 +45,7 @@ func TestSSHKeyExchange(t *testing.T) {
 		if status.String() != row[1] {
 			t.Errorf("%v came back as %v", row, status)
 		}
-		// Another domain takes the name out of the table: its words must say the same.
+		// With another domain, the name is not in the table: its words must give the same result.
 		byWords, weakByWords := registry.SSHKeyExchange(row[0] + "@example.com")
 		if byWords != status || !slices.Equal(weakByWords, weak) {
 			t.Errorf("%s by words: %v %v, want %v %v", row[0], byWords, weakByWords, status, weak)

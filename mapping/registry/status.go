@@ -2,19 +2,20 @@
 
 package registry
 
-// Status is how an algorithm withstands a quantum computer.
+// Status describes how an algorithm withstands a quantum computer.
 type Status uint8
 
 const (
 	// NotApplicable means that no public key cryptography is involved, or none was observed.
 	NotApplicable Status = iota
-	// PostQuantum means designed to withstand a quantum computer.
+	// PostQuantum means that the algorithm is designed to withstand a quantum computer.
 	PostQuantum
-	// Hybrid means that a post-quantum and a classical part are combined: secure as long as either is.
+	// Hybrid means that a post-quantum and a classical part are combined. The combination is secure as long as either part
+	// is.
 	Hybrid
 	// Classical means that security rests on factoring or discrete logarithms alone.
 	Classical
-	// Unknown means that no table has the algorithm.
+	// Unknown means that the algorithm is in no table.
 	Unknown
 )
 

@@ -25,7 +25,7 @@ func newGroups() map[uint16]Group {
 		g := Group{ID: parseCodepoint(row[0]), Name: name, Status: parseStatus(row[2])}
 		r := read(name)
 		if g.Status == Classical && r.kind == ec {
-			g.Curve = strings.TrimSuffix(name, "tls13") // RFC 8734 has the same curves under new codepoints
+			g.Curve = strings.TrimSuffix(name, "tls13") // RFC 8734 assigns new codepoints to the same curves
 		}
 		g.Weak = r.weakSize(nil)
 		groups[g.ID] = g
@@ -33,8 +33,8 @@ func newGroups() map[uint16]Group {
 	return groups
 }
 
-// TLSGroup returns the group of a codepoint. One that is not registered has the name "unknown (0x7777)" and the status
-// [Unknown]; above 16 bits it also has no ID.
+// TLSGroup returns the group of a codepoint. A group that is not registered has a name like "unknown (0x7777)" and the
+// status [Unknown]; above 16 bits it also has no ID.
 func TLSGroup(id uint64) Group {
 	if g := groups.find(id); g != nil {
 		return *g
@@ -55,8 +55,8 @@ type Scheme struct {
 
 var schemes = newTable(newSchemes())
 
-// schemeAdditions are TLS 1.2 codepoints that the SignatureScheme registry has as "reserved for backward compatibility"
-// only. RFC 9189, 4.1; the hash is intrinsic.
+// schemeAdditions are TLS 1.2 codepoints that the SignatureScheme registry lists only as "reserved for backward
+// compatibility". RFC 9189, 4.1; the hash is intrinsic.
 var schemeAdditions = map[uint16]string{
 	0x0840: "gostr34102012_256",
 	0x0841: "gostr34102012_512",
@@ -70,8 +70,8 @@ func newSchemes() map[uint16]Scheme {
 	for id, name := range schemeAdditions {
 		add(id, name, Classical)
 	}
-	// The other reserved ones: RFC 5246, 7.4.1.4.1, makes a codepoint of any hash and any signature algorithm. Named as
-	// RFC 8446 names those that it kept, which the registry's rows then replace.
+	// The other reserved codepoints: RFC 5246, 7.4.1.4.1, combines any hash with any signature algorithm. The names follow
+	// those of RFC 8446. Where the registry has a row for a codepoint, the row replaces the name.
 	for i, hash := range []string{"md5", "sha1", "sha224", "sha256", "sha384", "sha512"} {
 		for j, signature := range []string{"rsa_pkcs1", "dsa", "ecdsa"} {
 			add(uint16((i+1)<<8|(j+1)), signature+"_"+hash, Classical)
@@ -99,8 +99,8 @@ type Suite struct {
 
 var suites = newTable(newSuites())
 
-// suiteAdditions are codepoints that the registry has as "reserved to avoid conflicts with widely deployed
-// implementations" only. GnuTLS still knows this one, of draft-ietf-tls-56-bit-ciphersuites.
+// suiteAdditions are codepoints that the registry lists only as "reserved to avoid conflicts with widely deployed
+// implementations". GnuTLS still knows this one, from draft-ietf-tls-56-bit-ciphersuites.
 var suiteAdditions = map[uint16]string{0x0066: "TLS_DHE_DSS_WITH_RC4_128_SHA"}
 
 func newSuites() map[uint16]Suite {
@@ -114,7 +114,7 @@ func newSuites() map[uint16]Suite {
 	return suites
 }
 
-// suiteWords maps the parts of a cipher suite's name to what is weak about it.
+// suiteWords maps the parts of a cipher suite's name to the reason why they are weak.
 var suiteWords = map[string]string{
 	"NULL":   WeakNullCipher,
 	"EXPORT": WeakExportCipher,
@@ -158,7 +158,7 @@ func TLSCipherSuiteIsPSK(id uint64) bool {
 	return s != nil && strings.HasPrefix(s.Name, "TLS_PSK_WITH_")
 }
 
-// Version is a protocol version as the wire has it.
+// Version is a protocol version in the encoding of the protocol.
 type Version struct {
 	Protocol string // "tls", "ssl", "dtls"; empty if unknown
 	Name     string // "1.3"

@@ -14,7 +14,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/registry"
 )
 
-// rows reads a data file, which must have so many rows.
+// rows reads a data file, which must have want rows.
 func rows(t *testing.T, file string, want int) [][]string {
 	t.Helper()
 	f, err := os.Open("data/" + file)
@@ -197,7 +197,7 @@ func TestDataRoundTrips(t *testing.T) {
 		if uint64(g.ID) != codepoint(t, row[0]) || g.Name != row[1] || g.Status.String() != row[2] {
 			t.Errorf("%v came back as %+v", row, g)
 		}
-		// The vocabulary must agree with the table, whatever the case; these two names have no family.
+		// The vocabulary must agree with the table, in upper and lower case. These two names have no family.
 		if strings.HasPrefix(g.Name, "arbitrary_explicit") {
 			continue
 		}
@@ -249,7 +249,7 @@ func TestStatusString(t *testing.T) {
 	}
 }
 
-// TestWeakReasonsAreThoseOfTheDocumentation: the documented words are those that the tables and judgements use.
+// TestWeakReasonsAreThoseOfTheDocumentation checks that the documented words are those that the tables and judgements use.
 func TestWeakReasonsAreThoseOfTheDocumentation(t *testing.T) {
 	t.Parallel()
 	used := make(map[string]bool)

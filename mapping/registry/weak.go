@@ -2,7 +2,7 @@
 
 package registry
 
-// The reasons why a use of cryptography is weak even without a quantum computer. [WeakReasons] has their meanings.
+// Weak reasons: why a use of cryptography is weak even without a quantum computer. [WeakReasons] explains them.
 const (
 	WeakSHA1Signature = "sha1_signature"
 	WeakMD5Signature  = "md5_signature"
@@ -25,7 +25,7 @@ const (
 	WeakSHA1Exchange  = "sha1_key_exchange"
 )
 
-// WeakReason is one of the reasons and its meaning.
+// WeakReason is a weak reason and its meaning.
 type WeakReason struct{ Word, Meaning string }
 
 // WeakReasons returns all reasons, for documentation.

@@ -31,7 +31,7 @@ const (
 	md5
 )
 
-// reading is what was recognised in a spelling.
+// reading is what was recognized in a spelling.
 type reading struct {
 	parts   parts
 	kind    kind   // of the first classical part
@@ -39,8 +39,8 @@ type reading struct {
 	digests digest
 }
 
-// vocabulary has the names of the known families, in lower case without punctuation. A size that follows a name
-// ("rsa2048", "secp256r1") is not part of it. Broken post-quantum candidates (SIKE, Rainbow) are left out on purpose.
+// vocabulary contains the names of the known families, in lower case without punctuation. A size that follows a name
+// ("rsa2048", "secp256r1") is not part of it. Broken post-quantum candidates (SIKE, Rainbow) are missing on purpose.
 var vocabulary = newVocabulary([]entry{
 	{reading{parts: classical, kind: rsa}, `rsa rsae rsaes rsassa rsapss rsassapss rsaoaep rsaesoaep rsaencryption
 		withrsa withrsaencryption pss oaep`},
@@ -84,7 +84,7 @@ func newVocabulary(entries []entry) map[string]reading {
 	return v
 }
 
-// join adds another reading. The first kind stays, and its first size.
+// join merges another reading into r. r keeps its kind and size if it already has them.
 func (r *reading) join(o reading) {
 	r.parts |= o.parts
 	r.digests |= o.digests
@@ -101,8 +101,9 @@ const (
 	maxName     = 3   // words in a name of the vocabulary, such as c-2-pnb
 )
 
-// read cuts a spelling into words (runs of letters or of digits) and joins the meanings of those in the vocabulary. At
-// every word the longest name wins, so that ML-DSA is not read as DSA. A spelling too long to be a name is not read.
+// read splits a spelling into words (runs of letters or of digits) and joins the meanings of those in the vocabulary.
+// At each word the longest name wins, so that ML-DSA is not read as DSA. A spelling that is too long to be a name is
+// not read.
 func read(spelling string) reading {
 	var r reading
 	if len(spelling) > maxSpelling {
@@ -195,7 +196,7 @@ func (r reading) status() Status {
 	return Unknown
 }
 
-// leastBits has the minimum size of each kind of key, and the reason if a key is smaller.
+// leastBits lists the minimum size of each kind of key, and the reason to report if a key is smaller.
 var leastBits = [...]struct {
 	bits uint64
 	weak string

@@ -7,13 +7,13 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// Attribute documents one attribute that spans or resources carry. docs/attributes.md is made of these.
+// Attribute documents one attribute that spans or resources carry. docs/attributes.md is generated from these.
 type Attribute struct {
 	Key       attribute.Key
 	Type      string // string, int, boolean or string[]
 	Example   string
 	On        string // the spans that carry it, or "resource"
-	Meaning   string // what it says, and when it is set
+	Meaning   string // what it means, and when it is set
 	Stability string // "semantic convention" or "crau-otel"
 }
 
@@ -25,13 +25,12 @@ const (
 	ours       = "crau-otel"
 )
 
-// Attributes returns every attribute with a meaning of its own. Event keys that are not among them become attributes
-// by writing each :: as a dot.
+// Attributes returns every documented attribute. Other event keys become attributes by replacing each :: with a dot.
 func Attributes() []Attribute { return append([]Attribute(nil), documented...) }
 
 var documented []Attribute
 
-// define documents an attribute and returns its key; there is no other way to get a key for code to use.
+// define documents an attribute and returns its key. Code has no other way to get an attribute's key.
 func define(key attribute.Key, typ, example, on, when, stability string) attribute.Key {
 	documented = append(documented, Attribute{key, typ, example, on, when, stability})
 	return key
@@ -100,7 +99,7 @@ var (
 		ours)
 )
 
-// Attributes that state the judgement.
+// Attributes that state the judgement of an operation, handshake or root.
 var (
 	AttrPQCStatus = define("crypto.pqc.status", "string", "hybrid", "operations",
 		"The status: post_quantum, hybrid, classical or unknown. A part of a hybrid has the status of the whole. "+
@@ -120,7 +119,7 @@ var (
 		"The names of the rules that the span violates. Its status is error.", ours)
 )
 
-// Attributes that say how a context was observed.
+// Attributes that describe how a context was observed.
 var (
 	AttrContextID = define("crypto.context.id", "string", "9f86d081884c7d659a2feaa0c55ad001", "all",
 		"The context and its thread, encrypted under a key of this run of crau-otel. Always set.", ours)
@@ -148,7 +147,7 @@ var (
 		"The number of pieces. Set if there were several.", ours)
 )
 
-// AttrEmitted stands for the attributes of event keys that must not become attributes of their own names.
+// AttrEmitted represents the attributes of event keys whose own names must not become attributes.
 var AttrEmitted = define("crypto.emitted.*", "any", "nginx", "all",
 	"An event key that could be mistaken for an attribute of crau-otel or of another key: it contains a dot, is in a "+
 		"namespace of crau-otel, or is a TLS key that the span's context does not have. The key follows the prefix as it was "+
@@ -156,7 +155,7 @@ var AttrEmitted = define("crypto.emitted.*", "any", "nginx", "all",
 
 // Attributes of contexts and trees to which several files contributed.
 var (
-	// AttrForeign stands for the attributes of what other files than its opener add to a context.
+	// AttrForeign represents the attributes that files other than its opener add to a context.
 	AttrForeign = define("crypto.foreign.*", "any", "server", "all",
 		"A value that another file added to a context which it did not open. It does not count for the judgement. The key "+
 			"follows the prefix as it was emitted: crypto.foreign.tls::role.", ours)
@@ -186,10 +185,10 @@ var (
 
 // AttrLibraryInNamespace marks files that root of a mount namespace can write.
 var AttrLibraryInNamespace = define("crypto.library.trusted_in_namespace", "boolean", "true", "as crypto.library.name",
-	"Only root can write the file, but it lies in a mount namespace of its own, such as a container's, where somebody else "+
+	"Only root can write the file, but it is in a separate mount namespace, such as a container's, where somebody other "+
 		"than the host's administrator may be root. crypto.library.trusted is then false. Set if true.", ours)
 
-// Attributes of who reported a tree.
+// Attributes that describe who reported a tree.
 var (
 	AttrSource = define("crypto.source", "string", "probe+wire", "roots",
 		"Who reported the tree: probe, a library with probes; wire, the packets of the connection; or probe+wire, both. "+
@@ -221,18 +220,18 @@ var (
 		"The container of Docker, containerd, CRI-O or Podman, if the process's cgroup names one and only root could do so. Of "+
 			"nested containers, the outermost.", convention)
 	_ = define(semconv.ContainerRuntimeNameKey, "string", "docker", "resource",
-		"docker, containerd, cri-o or podman, likewise.", convention)
+		"The runtime of that container: docker, containerd, cri-o or podman.", convention)
 	_ = define(semconv.K8SPodUIDKey, "string", "275ecb36-5aa8-4c2a-9c47-d8bb681b9aff", "resource",
-		"The Kubernetes pod, likewise.", convention)
+		"The Kubernetes pod of the program.", convention)
 	_ = define("systemd.unit", "string", "nginx.service", "resource",
-		"The systemd unit, likewise, outside of containers. Of a user's own units, user@UID.service.", ours)
+		"The systemd unit of a program outside containers. For a user's own units, user@UID.service.", ours)
 	_ = define("crau.nested.container.id", "string", "4c01db0b339c6f1f3e6f0e0b7e2c7ab2d3b6e2a55c0d2c1f2b7c5f7a7e2d1c9b", "resource",
-		"A container that is named by a cgroup which users or containers made themselves, as rootless and nested containers "+
-			"are. Whoever runs there can choose the name.", ours)
+		"A container that is named by a cgroup which users or containers created themselves, as for rootless and nested "+
+			"containers. The processes there can choose the name.", ours)
 	_ = define("crau.nested.k8s.pod.uid", "string", "275ecb36-5aa8-4c2a-9c47-d8bb681b9aff", "resource",
-		"A Kubernetes pod, likewise.", ours)
+		"A Kubernetes pod, named in the same way.", ours)
 	_ = define("crau.nested.systemd.unit", "string", "app.service", "resource",
-		"A unit of a user's own systemd, or of a container's, likewise.", ours)
+		"A unit of a user's own systemd, or of a container's, named in the same way.", ours)
 	_ = define(semconv.ProcessExecutableBuildIDGNUKey, "string", "e8df34c8358ad837c4417d1f2f02ae74aa28ea28", "resource",
 		"The executable's GNU build id. Set once discovery has examined a process that executes it.", convention)
 	AttrExecutableName = define(semconv.ProcessExecutableNameKey, "string", "nginx", "resource",

@@ -5,7 +5,7 @@ package schema
 // Class groups the contexts that the judgement treats alike.
 type Class uint8
 
-// The classes. What no table registers is ClassOther.
+// The classes. A context that no table lists is ClassOther.
 const (
 	ClassOther Class = iota
 	ClassTLSHandshake
@@ -25,9 +25,9 @@ type Set uint32
 
 // Context describes the contexts of one registered name.
 type Context struct {
-	Name  string // the registered one
+	Name  string // registered name
 	Class Class
-	Role  string   // client or server, where an older name implies it
+	Role  string   // client or server, if an older name implies it
 	Keys  []string // keys that belong to the context itself
 	Holds []string // registered names of the contexts that may open below it
 	Older []string // other names that libraries emit
@@ -42,13 +42,13 @@ type Name struct {
 	Context *Context
 }
 
-// NameOf returns the name with its description. It looks into a map: cache what it returns.
+// NameOf returns the name with its description. It uses a map: cache the result.
 func NameOf(text string) Name { return Name{text, byName[text]} }
 
 // Contexts returns every registered context.
 func Contexts() []Context { return append([]Context(nil), registered...) }
 
-// OlderRole returns the role that an older name implies, "" if it implies none.
+// OlderRole returns the role that an older name implies, or "" if it implies none.
 func OlderRole(older string) string { return olderRoles[older] }
 
 // MayHold reports whether a context described by inner may open below one of c. Either may be nil.
@@ -59,8 +59,8 @@ func (c *Context) MayHold(inner *Context) bool {
 // Owns reports whether the key belongs to contexts of this description. c may be nil.
 func (c *Context) Owns(k *Key) bool { return c != nil && c.self&k.owners != 0 }
 
-// Interprets reports whether a context of this description gives the key its meaning: it lists the key, or is not
-// registered itself. c may be nil.
+// Interprets reports whether a context of this description gives the key its registered meaning: the context lists the
+// key, or is not registered itself. c may be nil.
 func (c *Context) Interprets(k *Key) bool { return c == nil || c.self&k.owners != 0 }
 
 // IsHandshake reports whether the context starts a tree unless it was explicitly linked to a parent. c may be nil.
@@ -84,8 +84,8 @@ var (
 	schemeKeys        = []string{"tls::signature_algorithm"}
 )
 
-// registered has the contexts of the crypto-auditing specification. GnuTLS puts pk contexts directly below a TLS 1.2
-// handshake, so a handshake holds them too; an inner context that also does comes first.
+// registered lists the contexts of the crypto-auditing specification. GnuTLS puts pk contexts directly below a TLS 1.2
+// handshake, so a handshake may hold them too. An inner context that may also hold them comes first.
 var registered = []Context{
 	{Name: "pk::sign", Class: ClassSignature, Keys: signatureKeys},
 	{Name: "pk::verify", Class: ClassSignature, Keys: signatureKeys},
@@ -150,7 +150,7 @@ var registered = []Context{
 
 var olderRoles = map[string]string{"tls::handshake_client": "client", "tls::handshake_server": "server"}
 
-// byName finds descriptions by registered and by older names.
+// byName maps registered and older names to descriptions.
 var byName = index()
 
 func index() map[string]*Context {

@@ -8,8 +8,8 @@
 //   - An [Attribute] documents one attribute of spans and resources. Code takes attribute keys from the variables whose
 //     names start with Attr, so that an undocumented one cannot be emitted. docs/attributes.md is generated from them.
 //
-// To add a key: list it in the keys of its context in contexts.go. It becomes the attribute of its own name. Only a key
+// To add a key: list it in the keys of its context in contexts.go. It becomes the attribute with the same name. Only a key
 // whose value the judgement reads, or that becomes another attribute, also needs a [KeyID].
 //
-// What contexts and keys of a program amount to is decided in package meaning, not here.
+// What a program's contexts and keys mean for its security is decided in package meaning, not here.
 package schema

@@ -13,7 +13,7 @@ const KeyName = "name"
 // KeyID identifies the keys whose values the code reads. All others are KeyOther.
 type KeyID uint8
 
-// The keys with a meaning of their own.
+// The keys that the code interprets.
 const (
 	KeyOther KeyID = iota
 	KeyTLSRole
@@ -93,8 +93,8 @@ type Key struct {
 	Emitted   string // tls::group
 	Attribute string // tls.group
 	ID        KeyID
-	Interned  bool // one copy serves all contexts
-	Reserved  bool // the attribute is the one of [ReservedAttribute]
+	Interned  bool // one copy is shared by all contexts
+	Reserved  bool // Attribute is the result of [ReservedAttribute]
 	owners    Set  // the contexts that list the key
 }
 
@@ -125,19 +125,19 @@ func NewWireKey(emitted string) (k Key, ok bool) {
 	return Key{Emitted: emitted, Attribute: strings.ReplaceAll(emitted, "::", "."), ID: id}, true
 }
 
-// ReservedAttribute returns the attribute of a key that must not become the attribute of its own name. It keeps the
-// emitted name as it is, so that different keys have different attributes.
+// ReservedAttribute returns the attribute for a key whose own name must not become an attribute. It contains the
+// emitted name unchanged, so that different keys have different attributes.
 func ReservedAttribute(emitted string) string {
 	return strings.TrimSuffix(string(AttrEmitted), "*") + emitted
 }
 
-// ForeignAttribute returns the attribute of a key that another file than the context's opener added.
+// ForeignAttribute returns the attribute for a key that was added by a file other than the context's opener.
 func ForeignAttribute(emitted string) string {
 	return strings.TrimSuffix(string(AttrForeign), "*") + emitted
 }
 
-// isReserved reports whether a key that no context lists could be mistaken for an attribute of crau-otel, or for one of
-// another key: "pk.x" and "pk::x" would become the same.
+// isReserved reports whether a key that no context lists could be mistaken for an attribute of crau-otel, or for the
+// attribute of another key: "pk.x" and "pk::x" would become the same.
 func isReserved(emitted, attribute string) bool {
 	if emitted == "" || strings.Contains(emitted, ".") {
 		return true
@@ -147,9 +147,10 @@ func isReserved(emitted, attribute string) bool {
 	return r.namespaces[scope] || r.attributes[attribute]
 }
 
-// reserved has the attributes that crau-otel defines, and the namespaces in which it, and no library, defines any.
+// reserved contains the attributes that crau-otel defines, and the namespaces that only crau-otel, and no library,
+// uses.
 var reserved = sync.OnceValue(func() (r struct{ attributes, namespaces map[string]bool }) {
-	libraries := make(map[string]bool) // scopes of their keys
+	libraries := make(map[string]bool) // scopes of the libraries' keys
 	for key := range keyOwners {
 		scope, _, _ := strings.Cut(key, "::")
 		libraries[scope] = true
@@ -165,8 +166,8 @@ var reserved = sync.OnceValue(func() (r struct{ attributes, namespaces map[strin
 	return r
 })
 
-// Interpreted reports whether the key's value becomes something else than its own attribute: a name beside a code
-// point, a boolean, a role. That holds only where a context lists the key.
+// Interpreted reports whether the key's value becomes something other than its own attribute: a name beside a
+// codepoint, a boolean, a role. That applies only where a context lists the key.
 func (k *Key) Interpreted() bool {
 	switch k.ID {
 	case KeyTLSRole, KeyTLSProtocolVersion, KeyTLSCipherSuite, KeyTLSExtendedMasterSecret, KeyTLSGroup,
@@ -176,13 +177,14 @@ func (k *Key) Interpreted() bool {
 	return false
 }
 
-// Same reports whether two keys are one: keys that are not interned exist more than once, and one key has two names.
+// Same reports whether two keys are the same: a key that is not interned exists more than once, and one key has two
+// names.
 func (k *Key) Same(other *Key) bool {
 	return k == other || k.ID == KeyTLSExtendedMasterSecret && other.ID == k.ID ||
 		!k.Interned && k.Emitted == other.Emitted && k.ID == other.ID
 }
 
-// keyOwners has, by key, the contexts that list it.
+// keyOwners maps each key to the contexts that list it.
 var keyOwners = indexKeys()
 
 func indexKeys() map[string]Set {

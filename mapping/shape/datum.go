@@ -10,7 +10,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// Datum is one key of a context with its value. Two data are equal only if they share the key, which interned keys do.
+// Datum is one key of a context with its value. Two data are equal only if they share the pointer to the key, as
+// interned keys do.
 type Datum struct {
 	Key   *schema.Key
 	Text  string // a string, or a blob in hexadecimal; valid UTF-8
@@ -18,12 +19,12 @@ type Datum struct {
 	Type  event.Type
 	Flags event.Flags
 
-	// Foreign is set if another file than the context's opener added the datum; File is that file, otherwise 0.
+	// Foreign is set if a file other than the context's opener added the datum. File is that file, otherwise 0.
 	Foreign bool
 	File    uint32
 }
 
-// Size returns about how much memory the datum takes, in bytes.
+// Size returns approximately how much memory the datum takes, in bytes.
 func (d *Datum) Size() int {
 	n := int(unsafe.Sizeof(*d)) + len(d.Text)
 	if !d.Key.Interned {
@@ -32,8 +33,8 @@ func (d *Datum) Size() int {
 	return n
 }
 
-// Find returns the datum of a key whose value is readable, nil if there is none. Foreign data do not count. Whether the context lists the key is for
-// the caller to know.
+// Find returns the datum of a key whose value is readable, or nil. Foreign data are skipped. The caller has to know
+// whether the context lists the key.
 func Find(data []Datum, id schema.KeyID) *Datum {
 	for i := range data {
 		if data[i].Key.ID == id && data[i].Flags&event.Fault == 0 && !data[i].Foreign {
@@ -43,7 +44,7 @@ func Find(data []Datum, id schema.KeyID) *Datum {
 	return nil
 }
 
-// Codepoints returns the 16-bit numbers that a blob has, in network byte order.
+// Codepoints returns the 16-bit numbers in a blob, which are in network byte order.
 func Codepoints(d *Datum) []uint64 {
 	raw, err := hex.DecodeString(d.Text)
 	if err != nil || d.Type != event.Blob {
@@ -56,7 +57,7 @@ func Codepoints(d *Datum) []uint64 {
 	return ids
 }
 
-// Role returns which side a program was in a handshake: what its data say, else what its name says; "" if neither does.
+// Role returns which side a program was in a handshake, from its data, else from its name; "" if neither shows it.
 func Role(name schema.Name, data []Datum) string {
 	if d := Find(data, schema.KeyTLSRole); d != nil && name.Context.Interprets(d.Key) {
 		return d.Text

@@ -17,26 +17,26 @@ type Shape struct {
 	Data   []Datum // of all contexts, one after the other
 }
 
-// Head is what holds for the tree as a whole.
+// Head contains what applies to the tree as a whole.
 type Head struct {
 	Executable string // name of the program
 	UserClass  string // of the process's user; "" if unknown
-	Owner      string // class of the owner whose share of limits the process uses
+	Owner      string // class of the owner that the process counts against
 	Trust      ProcessTrust
 	End        EndReason
-	Pieces     int // pieces that were joined to the handshake besides the first
+	Pieces     int // number of pieces that were joined to the first piece of the handshake
 	Join       JoinMethod
-	Wire       JoinMethod // how what the wire shows was joined to what a library reports; JoinNone: it was not
+	Wire       JoinMethod // how package wire's tree was joined to a library's; JoinNone if it was not
 }
 
-// ProcessTrust is whether what a process reports about itself can be believed. Trust in the file that has a probe says
-// nothing about that: any program can map the file and jump to the probe.
+// ProcessTrust says whether a process's own reports can be believed. The trust of the file with the probe does not
+// decide that: any program can map the file and jump to the probe.
 type ProcessTrust string
 
 // The values. Their comments are part of docs/attributes.md.
 const (
 	TrustRoot        ProcessTrust = "root"         // runs as the host's root, and executed only files that nobody but root can write
-	TrustSystem      ProcessTrust = "system"       // likewise, as a user for services
+	TrustSystem      ProcessTrust = "system"       // runs as a user for services, and executed only files that nobody but root can write
 	TrustContainer   ProcessTrust = "container"    // in a container, whose root decides what runs there
 	TrustUser        ProcessTrust = "user"         // of a user, who can make any program of theirs report anything
 	TrustForeignCode ProcessTrust = "foreign_code" // runs as root or for a service, and executed a file that others can write, or one of another mount namespace
@@ -76,7 +76,7 @@ const (
 // Parentage says what is in doubt about the parent that a context names.
 type Parentage string
 
-// The doubts. Their comments are part of docs/attributes.md.
+// The values. Their comments are part of docs/attributes.md.
 const (
 	ParentCertain  Parentage = ""         // no doubt: it names no parent, or one that is open
 	ParentUnknown  Parentage = "unknown"  // the named parent is not open
@@ -100,7 +100,7 @@ func (s *Shape) Equal(other *Shape) bool {
 	return s.Head == other.Head && slices.Equal(s.Traits, other.Traits) && slices.Equal(s.Data, other.Data)
 }
 
-// Clone returns a copy with memory of its own.
+// Clone returns a copy that shares no memory with the shape.
 func (s *Shape) Clone() Shape {
 	return Shape{Head: s.Head, Traits: slices.Clone(s.Traits), Data: slices.Clone(s.Data)}
 }
@@ -114,8 +114,9 @@ func (s *Shape) Size() int {
 	return size
 }
 
-// Hash returns a hash of the shape. Equal text counts as equal only where it is at the same address, as interned text
-// is: hashing addresses takes a tenth of the time of hashing bytes. Shapes with equal hashes may differ.
+// Hash returns a hash of the shape. It hashes the addresses of texts, which takes a tenth of the time of hashing their
+// bytes. Equal texts therefore only have equal hashes if they share memory, as interned texts do. Shapes with equal
+// hashes may differ.
 func (s *Shape) Hash(seed maphash.Seed) uint64 {
 	const odd = 0x9E3779B97F4A7C15
 	h := maphash.String(seed, s.Head.Executable) + uint64(s.Head.Pieces) + uint64(len(s.Head.End))<<8 +
@@ -132,7 +133,7 @@ func (s *Shape) Hash(seed maphash.Seed) uint64 {
 	return h
 }
 
-// address returns where in memory a text is.
+// address returns the memory address of a text.
 func address(s string) uint64 {
 	return uint64(uintptr(unsafe.Pointer(unsafe.StringData(s)))) //nolint:gosec // a number to tell texts apart by
 }

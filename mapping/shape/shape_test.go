@@ -21,8 +21,8 @@ func sample() shape.Shape {
 	}
 }
 
-// Every field of every type that a shape is made of is part of the cache's key: a changed value makes another shape. A
-// field that is added later is tested by this as well.
+// Every field of every type in a shape is part of the cache's key: a changed value makes another shape. Fields that are
+// added later are tested automatically.
 func TestEveryFieldTellsShapesApart(t *testing.T) {
 	t.Parallel()
 	fields := 0

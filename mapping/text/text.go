@@ -29,7 +29,7 @@ func Name[T ~string | ~[]byte](s T) string {
 	return escape(text, strconv.IsPrint)
 }
 
-// escape replaces bytes that are not UTF-8, and characters that stands does not accept.
+// escape replaces bytes that are not UTF-8, and characters for which stands returns false.
 func escape(s string, stands func(rune) bool) string {
 	var b strings.Builder
 	for len(s) > 0 {

@@ -11,8 +11,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/needs"
 )
 
-// TestSubvolume maps a file of a btrfs subvolume directly and through overlays. Each subvolume has a device number of its
-// own, which neither the maps of processes nor the table of mounts has.
+// TestSubvolume maps a file of a btrfs subvolume directly and through overlays. Each subvolume has a separate device
+// number, which is neither in the maps of processes nor in the table of mounts.
 func TestSubvolume(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)

@@ -11,18 +11,18 @@ import (
 	"github.com/crau-otel/crau-otel/probes/untraced"
 )
 
-// maxRefusals is how many refused files are remembered, per owner.
+// maxRefusals is how many refused files are remembered per owner.
 const maxRefusals = 256
 
 // fact records what was found in an inode.
 type fact struct {
 	changed int64
 	entry   *entry // nil if it has no probes
-	owner   *owner // whose share of the facts it counts against if it has no probes
+	owner   *owner // without probes: the owner whose share of the facts it counts against
 	seen    time.Time
 }
 
-// event is a call of Found, Judged or Gone that is due.
+// event is a pending call of Found, Judged or Gone.
 type event struct {
 	entry *entry
 	kind  eventKind
@@ -39,10 +39,10 @@ const (
 // catalogue knows which files have probes, and decides which of them are reported.
 type catalogue struct {
 	quotas   quotas
-	most     int // facts
+	most     int // limit on the number of facts
 	refusals *refusals
 	facts    map[host.Inode]fact
-	files    map[host.Inode]*entry // by entry.inode; reported or refused
+	files    map[host.Inode]*entry // reported or refused, by entry.inode
 	events   []event               // to deliver
 	evicted  []*entry              // to make room for others, since the last pass
 }
@@ -59,8 +59,8 @@ func newCatalogue(cfg *Config, r *rules) *catalogue {
 	}
 }
 
-// learn adds a finding and returns its entry, nil if the file has no probes. An explicit file is reported whatever the
-// limits say.
+// learn adds a finding and returns its entry, or nil if the file has no probes. An explicit file is reported regardless
+// of limits.
 func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 	if f.entry == nil {
 		c.remember(f, nil, by.owner)
@@ -72,7 +72,7 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 	e := c.files[f.entry.inode()]
 	count := uint64(1)
 	if e != nil && e.limited != nil {
-		count = 0 // it was counted when it was refused before
+		count = 0 // it was already counted when it was refused before
 	}
 	if e != nil && e.refused == "" {
 		if like := e.compare(f.entry); like != different {
@@ -87,7 +87,7 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 		}
 	}
 	if e != nil {
-		c.retire(e) // it is judged again, or the inode has another file now
+		c.retire(e) // it is judged again, or the inode now belongs to another file
 	}
 
 	e = f.entry
@@ -104,7 +104,7 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 		e.open = nil
 		e.Probes = nil // may be large
 		if e.owner.refusals >= maxRefusals {
-			return nil // not remembered, since others may find the file, too
+			return nil // not remembered, because others may find the file too
 		}
 		e.owner.refusals++
 		c.refusals.note(e)
@@ -117,15 +117,15 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 	return e
 }
 
-// judge notes what is known now about who can write a reported entry's file. The file stays attached: a handshake that is
-// under way stays one tree.
+// judge updates what is known about who can write a reported entry's file. The file stays attached, so that a handshake
+// in progress stays one tree.
 func (c *catalogue) judge(e, now *entry) {
 	c.quotas.judge(e, func() { e.Distrust, e.Trusted, e.Namespaced = now.Distrust, now.Trusted, now.Namespaced })
 	c.events = append(c.events, event{e, judged})
 }
 
-// remember notes which entry an inode is, nil if it has no probes. An owner may have fewer files without probes remembered
-// than there is room for others.
+// remember records the entry of an inode, which is nil for a file without probes. For files without probes, an owner
+// may use at most as much room as remains for others.
 func (c *catalogue) remember(f finding, e *entry, of *owner) {
 	before, isKnown := c.facts[f.inode]
 	if !isKnown && e == nil && of.facts >= c.most-len(c.facts) {
@@ -159,7 +159,7 @@ func (c *catalogue) forget(i host.Inode) {
 	}
 }
 
-// recall returns what was found in an inode. If ok is false, the file must be examined, perhaps again.
+// recall returns what was found in an inode. If ok is false, the file must be examined (again).
 func (c *catalogue) recall(i host.Inode, changed int64, by *finder) (e *entry, ok bool) {
 	f, isKnown := c.facts[i]
 	if !isKnown || f.changed != changed {
@@ -173,7 +173,7 @@ func (c *catalogue) recall(i host.Inode, changed int64, by *finder) (e *entry, o
 	return f.entry, true
 }
 
-// reported returns the reported entry with a key, nil if there is none.
+// reported returns the reported entry with a key, or nil if there is none.
 func (c *catalogue) reported(k Key) *entry {
 	if e := c.files[host.Inode{Device: k.Device, Number: k.Inode}]; e != nil && e.Key == k && e.refused == "" {
 		return e
@@ -181,7 +181,7 @@ func (c *catalogue) reported(k Key) *entry {
 	return nil
 }
 
-// retire forgets an entry. If it was reported, so is its end.
+// retire removes an entry. If it was reported, it is reported as gone.
 func (c *catalogue) retire(e *entry) {
 	if c.files[e.inode()] != e {
 		return
@@ -223,8 +223,8 @@ func (c *catalogue) makeRoom(e *entry, by *finder) *bound {
 	}
 }
 
-// newest returns the newest reported entry of an owner; of those that not only root can write, unless every one will do. Files
-// that the rules name are not among them.
+// newest returns the newest reported entry of an owner. Unless every is set, only files that others than root can write
+// are considered. Files that the rules name are never considered.
 func (c *catalogue) newest(of *owner, every bool) (newest *entry) {
 	for _, e := range c.files {
 		if e.owner == of && e.refused == "" && !e.explicit && (every || !e.RootOnly()) && (newest == nil || e.order > newest.order) {
@@ -234,7 +234,7 @@ func (c *catalogue) newest(of *owner, every bool) (newest *entry) {
 	return newest
 }
 
-// remind warns about files that are still refused, as often as is due.
+// remind logs warnings about files that are still refused, when they are due.
 func (c *catalogue) remind(now time.Time) {
 	if now.Sub(c.quotas.reminded) < remindEvery {
 		return
@@ -254,7 +254,7 @@ func (c *catalogue) remind(now time.Time) {
 	}
 }
 
-// forgetOld drops facts about files without probes that no process was seen to map for a while.
+// forgetOld drops facts about files without probes that no process has mapped for a while.
 func (c *catalogue) forgetOld(now time.Time, age time.Duration) {
 	for i, f := range c.facts {
 		if f.entry == nil && now.Sub(f.seen) > age {

@@ -16,45 +16,46 @@ import (
 
 // Key identifies a file for as long as it does not change.
 type Key struct {
-	Device  uint64 // of the file system that has the data; of an overlay, the one beneath if that can be found
+	Device  uint64 // of the file system with the data; for an overlay, of the one beneath if it can be found
 	Inode   uint64
 	Changed int64 // nanoseconds since 1970: the inode's change time (ctime) when it was found
 }
 
-// File is a file with usable probes. It is held open, so that it can be attached whatever happens to its path.
+// File is a file with usable probes. It is held open, so that it can be attached even if its path changes.
 type File struct {
 	Key    Key
-	Path   string // as its processes see it
-	Cgroup string // of the process it was first seen in; "" if it was found on the host's disk
-	Owner  string // whose share of the limits it counts against: a path of a cgroup, or a user
-	// OwnerClass is what kind of owner that is.
+	Path   string // as seen by its processes
+	Cgroup string // of the process in which it was first seen; "" if it was found on the host's disk
+	Owner  string // that it counts against: a path of a cgroup, or a user
+	// OwnerClass is the class of that owner.
 	OwnerClass limits.Class
 	Probes     *probes.File
 
-	// Trusted says that only root can change what is at Path: the file and every folder on the way to it belong to the
-	// host's root, nobody else may write to them, and the file system is not mounted nosuid. Distrust says what is missing.
+	// Trusted means that only root can change the file at Path: the file and every folder on the path belong to the host's
+	// root, nobody else may write to them, and the file system is not mounted nosuid. Otherwise Distrust explains what is
+	// wrong.
 	Trusted  bool
 	Distrust string
-	// Namespaced says that this holds in a mount namespace of its own only, such as a container's: somebody else than the
-	// administrator of the host may be root there.
+	// Namespaced means that Trusted applies only within a separate mount namespace, such as a container's. The root of
+	// that namespace may be someone other than the administrator of the host.
 	Namespaced bool
 
-	// Fresh says that the file was changed moments before it was read. It may have been changed since, too, and still have
-	// the change time in Key: those of many file systems are the time of the last tick, as on all before Linux 6.13.
+	// Fresh means that the file was changed moments before it was read. It may have been changed again since, without a
+	// new change time in Key: many file systems use the time of the last tick, as all did before Linux 6.13.
 	Fresh bool
 
 	open *os.File
 }
 
-// RootOnly reports whether nobody but the host's root can write the file. In a mount namespace of its own, somebody else
-// may be root.
+// RootOnly reports whether only the host's root can write the file. In a separate mount namespace, someone else may be
+// root.
 func (f *File) RootOnly() bool { return f.Trusted && !f.Namespaced }
 
 // LimitsOwner returns the file's owner as limits name it.
 func (f *File) LimitsOwner() limits.Owner { return limits.Owner{Name: f.Owner, Class: f.OwnerClass} }
 
-// Dup returns a descriptor of the file that the caller closes. It does not block, and works until [Config.Gone] has
-// returned for the file or the Discoverer is closed.
+// Dup returns a descriptor of the file, which the caller must close. It does not block, and works until [Config.Gone]
+// has returned for the file or the Discoverer is closed.
 func (f *File) Dup() (*os.File, error) {
 	fd, err := unix.FcntlInt(f.open.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -67,38 +68,38 @@ func (f *File) Dup() (*os.File, error) {
 type Config struct {
 	Log *slog.Logger // nothing is logged by default
 
-	// Found is called for each file with usable probes, Gone when no process maps a file and its path no longer leads to
-	// it. Judged is called for a file that was found and has the same content still, when it is known to be trusted or
-	// distrusted now: its permissions have changed, or another file lies at its path. They are called from within Scan and
-	// Run, one call at a time, and may call the Discoverer's methods except for Scan, Run and Close.
+	// Found is called for each file with usable probes. Gone is called when no process maps a file and its path no longer
+	// leads to it. Judged is called when a file that was found became trusted or distrusted while its content stayed the
+	// same: its permissions changed, or another file is at its path. All three are called from within Scan and Run, one
+	// call at a time, and may call any method of the Discoverer except Scan, Run and Close.
 	Found  func(*File)
 	Judged func(*File)
 	Gone   func(Key)
 
-	// Rules are in force until [Discoverer.Reload] changes them.
+	// Rules apply until [Discoverer.Reload] changes them.
 	Rules
 
 	// Changed, if set, calls visit with each process that is new or whose executable mappings have changed since the last
-	// call. Without it, and while it fails, each pass asks every process.
+	// call. Without it, and while it fails, each pass checks every process.
 	Changed func(visit func(pid uint32)) error
 
-	// Limits counts what the limits of Rules cost, and decides how often that is logged; by default, a Monitor of its own does.
+	// Limits counts what the limits of Rules cost, and decides how often that is logged. Default: a new Monitor.
 	Limits *limits.Monitor
 
-	// Descriptors is how many file descriptors the Discoverer and reported files may use: no limit. A part of them is for
-	// looking at files; each reported file uses one that holds it open, and its Costs.
+	// Descriptors is how many file descriptors the Discoverer and reported files may use. Default: no limit. Some of them
+	// are for looking at files. Each reported file uses one that holds it open, plus its Costs.
 	Descriptors int
 	Costs       Costs
 
-	// MaxFacts is how many files without probes are remembered, so that they need not be read again: 262144, of some 100
-	// bytes each.
+	// MaxFacts is how many files without probes are remembered, so that they need not be read again. Default: 262144, of
+	// about 100 bytes each.
 	MaxFacts int
 
-	// Interval is the time from one pass over the processes to the next: 750 ms. Passes become rarer if they would take
-	// more than 2 % of one processor. It can be longer if Notify is called.
+	// Interval is the time from one pass over the processes to the next. Default: 750 ms. Passes become less frequent if
+	// they would take more than 2 % of one processor. With Notify, the interval can be longer.
 	Interval time.Duration
 
-	// Root is a path to the host's root folder: /proc/1/root, or / if that cannot be opened.
+	// Root is a path to the host's root folder. Default: /proc/1/root, or / if that cannot be opened.
 	Root string
 }
 

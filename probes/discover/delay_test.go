@@ -40,8 +40,8 @@ const library = `
 void fire(void) { CRAU_NEW_CONTEXT(1, -1); }
 `
 
-// TestLoadedLater loads an instrumented library into a process that runs
-// already, and starts a program, while Run polls or is notified.
+// TestLoadedLater loads an instrumented library into a process that is already running, and starts a program, while Run
+// polls or is notified.
 func TestLoadedLater(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -81,7 +81,7 @@ func TestLoadedLater(t *testing.T) {
 	}
 }
 
-// processorTime returns what this process has used so far.
+// processorTime returns the CPU time that this process has used so far.
 func processorTime(t testing.TB) time.Duration {
 	t.Helper()
 	var use unix.Rusage
@@ -108,7 +108,7 @@ func BenchmarkScan(b *testing.B) {
 		w := discover(b, Config{Rules: Rules{Enabled: true}}, dir)
 		before := processorTime(b)
 		w.scan(b)
-		for len(w.search.catalogue.facts) < len(paths) { // what the container's share was too small for
+		for len(w.search.catalogue.facts) < len(paths) { // files for which the container's share was too small
 			w.scan(b)
 		}
 		used += processorTime(b) - before
@@ -136,8 +136,8 @@ func plainFiles(b *testing.B, dir string, count int) []string {
 	return paths
 }
 
-// BenchmarkIdle lets Run watch 1,000 idle processes without Config.Changed, for
-// one second a round, and reports how much of one processor that takes.
+// BenchmarkIdle lets Run watch 1,000 idle processes without Config.Changed, for one second per round, and reports how
+// much of one processor that uses.
 func BenchmarkIdle(b *testing.B) {
 	needs.Root(b)
 	program := compile(b, b.TempDir(), "idle", `#include <unistd.h>

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestNewFilesAreReportedFirst has files that are gone wait for new ones, since detaching takes long.
+// TestNewFilesAreReportedFirst checks that detached files wait for new ones, because detaching takes long.
 func TestNewFilesAreReportedFirst(t *testing.T) {
 	t.Parallel()
 	var log []string
@@ -42,7 +42,7 @@ func TestNewFilesAreReportedFirst(t *testing.T) {
 	for i, name := range []string{"a", "b", "c", "d", "e"} {
 		add(name, uint64(i), gone)
 	}
-	add("a", 0, found) // found again, not before it is gone
+	add("a", 0, found) // found again, so it must wait until it is gone
 	add("new", 10, found)
 	d.deliver(goneBudget)
 	if len(log) < 2 || log[0] != "+new" || log[1] != "-a" || slices.Contains(log, "-e") {

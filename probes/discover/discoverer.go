@@ -12,8 +12,8 @@ import (
 
 var errClosed = errors.New("discoverer is closed")
 
-// Discoverer finds files with probes. New, Scan or Run, and Close make up its life; the other methods may be called by
-// any goroutine in between.
+// Discoverer finds files with probes. It is created by New, used by Scan or Run, and ended by Close. Any goroutine may
+// call the other methods in between.
 type Discoverer struct {
 	found    func(*File)
 	judged   func(*File)
@@ -22,14 +22,14 @@ type Discoverer struct {
 	inbox    *inbox
 	holder   *holder
 
-	running sync.Mutex // held by Scan and Run; guards the next two
+	running sync.Mutex // held by Scan and Run; guards the next two fields
 	closed  bool
 	scanned bool
 
 	mu        sync.Mutex // guards the fields below
 	search    *search
 	followUps *followUps
-	reload    *rules // asked for by Reload, not yet applied
+	reload    *rules // requested by Reload, not applied yet
 }
 
 // New returns a Discoverer that has not searched yet. It must be closed.
@@ -51,8 +51,8 @@ func New(cfg Config) (*Discoverer, error) {
 	}, nil
 }
 
-// Close waits for Scan and Run to return and releases all files. A helper thread that waits for an answer ends once it
-// has got it. Closing again does nothing.
+// Close waits for Scan and Run to return and releases all files. A helper thread that waits for an answer ends when the
+// answer arrives. Closing again does nothing.
 func (d *Discoverer) Close() error {
 	d.running.Lock()
 	defer d.running.Unlock()
@@ -67,8 +67,8 @@ func (d *Discoverer) Close() error {
 	return d.search.close()
 }
 
-// Reload changes the rules. Files that are not wanted any more are reported as gone and others that now are as found,
-// by Run or the next Scan. Files that stay are not touched.
+// Reload changes the rules. Run, or the next Scan, reports files that the new rules exclude as gone, and files that
+// they newly include as found. All other files stay attached.
 func (d *Discoverer) Reload(r Rules) error {
 	compiled, err := compileRules(r)
 	if err != nil {
@@ -81,7 +81,7 @@ func (d *Discoverer) Reload(r Rules) error {
 	return nil
 }
 
-// applyReload does what Reload asked for.
+// applyReload applies the rules that were passed to Reload.
 func (d *Discoverer) applyReload() {
 	if d.reload != nil {
 		d.search.setRules(d.reload)
@@ -90,11 +90,12 @@ func (d *Discoverer) applyReload() {
 	}
 }
 
-// goneBudget is how long Run reports files as gone before it looks for new ones again. The kernel takes long to detach.
+// goneBudget is how long Run reports files as gone before it looks for new ones again. Detaching takes the kernel a
+// long time.
 const goneBudget = 100 * time.Millisecond
 
-// deliver calls Found for what is new, then Judged and Gone for what was there. Once budget is used up, what is gone is left
-// for later; a budget of 0 has no limit.
+// deliver calls Found for new files, then Judged and Gone for earlier ones. Once budget is used up, the remaining calls
+// of Gone wait for the next time; a budget of 0 has no limit.
 func (d *Discoverer) deliver(budget time.Duration) {
 	begin := time.Now()
 	for {
@@ -114,7 +115,7 @@ func (d *Discoverer) deliver(budget time.Duration) {
 				return
 			}
 			d.call(e)
-			// Attaching and detaching count against the share of the owner whose files come and go.
+			// Attaching and detaching count against the share of the owner whose files appear and disappear.
 			d.mu.Lock()
 			e.entry.owner.spend(time.Since(start))
 			d.mu.Unlock()
@@ -122,7 +123,8 @@ func (d *Discoverer) deliver(budget time.Duration) {
 	}
 }
 
-// call makes the call of an event. The file is a copy, since it may be judged again while it is used.
+// call makes the call for an event. It passes a copy of the file, because the original may be judged again while the
+// copy is used.
 func (d *Discoverer) call(e event) {
 	d.mu.Lock()
 	file := e.entry.File
@@ -140,7 +142,8 @@ func (d *Discoverer) call(e event) {
 	}
 }
 
-// newFirst returns the events with new files first. A file that was gone before it was found again stays behind.
+// newFirst returns the events with new files first. A file that was reported as gone before it was found again stays
+// behind that.
 func newFirst(events []event) []event {
 	var first, rest []event
 	goneBefore := make(map[Key]bool)
@@ -157,7 +160,7 @@ func newFirst(events []event) []event {
 	return append(first, rest...)
 }
 
-// Refuse says that a file cannot be attached. It stays known and is not reported again until it changes.
+// Refuse records that a file cannot be attached. The file stays known, and is not reported again until it changes.
 func (d *Discoverer) Refuse(k Key, reason untraced.Reason, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -166,8 +169,8 @@ func (d *Discoverer) Refuse(k Key, reason untraced.Reason, err error) {
 	}
 }
 
-// Reread says that a file is being overwritten. It is reported as gone and, once nobody has it open for writing, as a new
-// file.
+// Reread has to be called when a file is being overwritten. The file is reported as gone and, once nobody has it open
+// for writing, as a new file.
 func (d *Discoverer) Reread(k Key) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

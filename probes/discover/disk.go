@@ -22,26 +22,26 @@ const (
 	maxFolderNames = 1 << 16
 )
 
-// disk looks for files with probes on the host's disk: the libraries that are always reported, and what lies in the
+// disk looks for files with probes on the host's disk: the libraries that are always reported, and the contents of the
 // library folders.
 type disk struct {
 	search    *search
 	finder    finder
-	cache     stamp    // of the loader's cache
+	cache     stamp    // version of the loader's cache
 	cached    []string // folders that the loader's cache names
-	multiarch []string // folders below others
+	multiarch []string // multiarch folders below other folders
 	folders   map[host.Inode]*folder
-	libraries map[string]*entry // that are always reported, by path; nil if there was none
-	warned    map[string]bool   // libraries and folders that a problem was logged for
+	libraries map[string]*entry // libraries that are always reported, by path; nil if the file was missing
+	warned    map[string]bool   // libraries and folders for which a problem was logged
 }
 
 // folder is a library folder.
 type folder struct {
-	stamp stamp
-	again time.Time // when to look once more although it did not change
+	stamp     stamp
+	recheckAt time.Time // when to look again although it did not change
 }
 
-// libraryFolders are the folders that loaders search by default. Multiarch folders below them come on top.
+// libraryFolders are the folders that loaders search by default. Multiarch folders below them are searched too.
 var libraryFolders = [...]string{"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64"}
 
 func newDisk(s *search) *disk {
@@ -51,40 +51,40 @@ func newDisk(s *search) *disk {
 	}
 }
 
-// unknownDevice returns a subject that stands for the file system of a path, which is not known.
+// unknownDevice returns a subject for the file system of a path, for use while its device is unknown.
 func unknownDevice(path string) host.Subject {
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(path))
 	return host.Subject{Device: hash.Sum64() | 1<<63}
 }
 
-// errSilent is why something on a file system is left out for now.
+// errSilent is the reason why something on a file system is skipped for now.
 var errSilent = errors.New("its file system does not answer")
 
-// isFirst reports whether a problem of a library or folder is the first one, which is logged.
+// isFirst reports whether this is the first problem with a library or folder. Only the first one is logged.
 func (d *disk) isFirst(name string) bool {
 	first := !d.warned[name]
 	d.warned[name] = true
 	return first
 }
 
-// skip logs once that a folder is left out.
+// skip logs, once, that a folder is skipped.
 func (d *disk) skip(name string, err error) {
 	if d.isFirst(name) {
 		d.search.log.Warn("library folder not searched", "folder", name, "error", err)
 	}
 }
 
-// searchFolders looks into the library folders that have changed.
+// searchFolders searches the library folders that have changed.
 func (d *disk) searchFolders(now time.Time) {
 	d.readCache()
 	d.searchAll(slices.Concat(libraryFolders[:], d.cached, d.multiarch), now)
 }
 
-// lookAgain makes the next pass look into all folders.
+// lookAgain makes the next pass search all folders.
 func (d *disk) lookAgain(now time.Time) {
 	for _, f := range d.folders {
-		f.again = now
+		f.recheckAt = now
 	}
 }
 
@@ -107,7 +107,8 @@ func (d *disk) readCache() {
 	})
 }
 
-// readCache returns the version of the loader's cache and, if that is another one than before, the folders that it names.
+// readCache returns the version of the loader's cache. If it differs from before, it also returns the folders that the
+// cache names.
 func readCache(root host.Root, before stamp) (now stamp, folders []string, err error) {
 	fd, err := root.Find(root.Base + loader.CachePath)
 	if err != nil {
@@ -136,7 +137,7 @@ func readCache(root host.Root, before stamp) (now stamp, folders []string, err e
 	return now, cache.Folders(), nil
 }
 
-// searchAll examines the new libraries of those folders that have changed.
+// searchAll examines the new libraries in those of the folders that have changed.
 func (d *disk) searchAll(names []string, now time.Time) {
 	var questions []*host.Question
 	answered := make(map[string]bool)
@@ -162,13 +163,13 @@ func (d *disk) searchAll(names []string, now time.Time) {
 	}
 }
 
-// changed reports whether a folder is to be searched, again or for the first time.
+// changed reports whether a folder has to be searched, again or for the first time.
 func (d *disk) changed(current stamp, now time.Time) bool {
 	f := d.folder(current.inode)
-	return f != nil && (f.stamp != current || !f.again.IsZero() && !now.Before(f.again))
+	return f != nil && (f.stamp != current || !f.recheckAt.IsZero() && !now.Before(f.recheckAt))
 }
 
-// folder returns what is known about a folder, nil if there are too many.
+// folder returns the state of a folder, or nil if there are too many folders.
 func (d *disk) folder(inode host.Inode) *folder {
 	f := d.folders[inode]
 	if f == nil && len(d.folders) < loader.MaxFolders {
@@ -178,7 +179,7 @@ func (d *disk) folder(inode host.Inode) *folder {
 	return f
 }
 
-// findFolder returns the version of a folder. ok is false if there is none.
+// findFolder returns the version of a folder. ok is false if the folder does not exist.
 func findFolder(root host.Root, name string) (current stamp, ok bool) {
 	fd, err := root.Find(root.Base + name)
 	if err != nil {
@@ -213,10 +214,10 @@ func (d *disk) searchFolder(name string, now time.Time) {
 
 // apply examines the new libraries of a folder that was listed.
 func (d *disk) apply(f *folder, list *listing, now time.Time) {
-	f.stamp, f.again = list.stamp, time.Time{}
-	settles := func(changed int64) { // it may still be written to
+	f.stamp, f.recheckAt = list.stamp, time.Time{}
+	settles := func(changed int64) { // somebody may still be writing to it
 		if time.Unix(0, changed).Add(settleTime).After(now) {
-			f.again = now.Add(settleTime / 2)
+			f.recheckAt = now.Add(settleTime / 2)
 		}
 	}
 	settles(list.stamp.changed)
@@ -245,7 +246,7 @@ func (d *disk) apply(f *folder, list *listing, now time.Time) {
 	}
 }
 
-// lookAt returns the question what is in a file of the host's disk.
+// lookAt returns a question for the helpers: the contents of a file on the host's disk.
 func (d *disk) lookAt(file string, subject host.Subject, mounts *host.MountKinds) *host.Question {
 	root := d.search.view.root
 	at := sighting{path: root.Base + file, root: root, hostRoot: root}

@@ -14,7 +14,7 @@ import (
 	"github.com/crau-otel/crau-otel/probes/discover/loader"
 )
 
-// loaderCache makes a cache of glibc's.
+// loaderCache returns a cache in glibc's format.
 func loaderCache(libraries ...string) []byte {
 	data := []byte("glibc-ld.so.cache1.1")
 	data = binary.NativeEndian.AppendUint32(data, uint32(len(libraries)))
@@ -88,7 +88,7 @@ func TestLibrariesThatNoProcessMapsAreFound(t *testing.T) {
 	w.await(t, soon, append(log, "+/opt/app/lib/libsecond.so", "-/opt/app/lib/libsecond.so", "-/usr/lib/liblate.so")...)
 }
 
-// TestNamedLibrariesAreReportedWhateverElseIsWanted reports files that were asked for, whatever else is wanted.
+// TestNamedLibrariesAreReportedWhateverElseIsWanted checks that the libraries in the rules are reported, regardless of the other rules.
 func TestNamedLibrariesAreReportedWhateverElseIsWanted(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -114,7 +114,7 @@ func TestNamedLibrariesAreReportedWhateverElseIsWanted(t *testing.T) {
 	}
 }
 
-// TestReloadTakesLibrariesAwayAndAddsOthers takes libraries and patterns away and adds others.
+// TestReloadTakesLibrariesAwayAndAddsOthers removes libraries and patterns and adds others.
 func TestReloadTakesLibrariesAwayAndAddsOthers(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -138,7 +138,7 @@ func TestReloadTakesLibrariesAwayAndAddsOthers(t *testing.T) {
 	w.await(t, soon, "+"+asked, "+"+mapped, "-"+asked, "+"+denied)
 	reload(Rules{Libraries: []string{mapped}})
 	w.await(t, soon, "+"+asked, "+"+mapped, "-"+asked, "+"+denied, "-"+denied)
-	// One library stays throughout, whether or not its process may be examined.
+	// One library stays attached throughout, even while its process may not be examined.
 	log := append(w.history(), "+"+asked)
 	reload(Rules{Enabled: true, Allow: allow, Libraries: []string{mapped, asked}, DenyExecutables: []string{filepath.Base(os.Args[0])}})
 	w.await(t, soon, log...)

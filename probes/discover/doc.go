@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package discover finds the files of a host that carry crypto_auditing probes, at start and while it runs, including
-// those of containers and other mount namespaces. It attaches nothing: it reports files, held open, and says when they
-// are no longer used.
+// Package discover finds the files of a host that contain crypto_auditing probes, at start and while it runs, including
+// those of containers and other mount namespaces. It attaches nothing: it reports files, held open, and reports when
+// they are no longer used.
 //
 //	d, err := discover.New(discover.Config{
 //		Rules: discover.Rules{Enabled: true},
@@ -14,10 +14,12 @@
 //
 // # Where files are found
 //
-// On the host's disk, before anything runs them: the libraries that [Rules] name, what glibc's cache of libraries lists,
-// and the usual library folders. And in the memory maps of every process. A process is examined when [Discoverer.Notify]
-// names it, when its executable mappings have changed, which [Config.Changed] says or else one read of /proc/PID/statm
-// per process and pass, and every two minutes in any case.
+// On the host's disk, before anything runs them: the libraries that [Rules] name, those in glibc's cache of libraries,
+// and those in the usual library folders.
+//
+// In the memory maps of every process. A process is examined when [Discoverer.Notify] names it, when its executable
+// mappings have changed, and every two minutes in any case. [Config.Changed] reports changed mappings; without it, each
+// pass reads /proc/PID/statm of every process.
 //
 // # How it is built
 //
@@ -29,7 +31,7 @@
 //     host's disk (disk.go, libraries.go, listing.go), resolver at the files that a program is about to map
 //     (resolver.go), rewrites at files that were overwritten (rewrites.go).
 //   - Each of these has files examined, and what is found goes to the catalogue (examine.go, sighting.go).
-//   - processes is the table of processes, turns says which of them is next (processes.go, turns.go).
+//   - processes is the table of processes, turns selects the next one (processes.go, turns.go).
 //   - catalogue knows the files, and decides by rules and quotas which of them are reported (catalogue.go, entry.go,
 //     quotas.go, refusals.go).
 //   - owner and rules (owner.go, rules.go).
@@ -38,25 +40,25 @@
 //
 // # Hostile input
 //
-// Whatever a process maps is hostile input:
+// Everything that a process maps is hostile input:
 //
 //   - A file is opened through the mapping itself (/proc/PID/map_files), or within the root folder of its process, which
-//     no link leads out of. It is opened without access first (O_PATH), so that devices and FIFOs are never really
-//     opened.
-//   - Files on FUSE are not opened, since a thread that waits for a FUSE program cannot be killed. All other questions
-//     are asked by helper threads of low priority. A thread that gets no answer is left behind, and the process or file
-//     system is asked nothing more until it has answered.
+//     symbolic links cannot escape. It is opened with O_PATH first, so that devices and FIFOs are never really opened.
+//   - Files on FUSE are not opened, because a thread that waits for a FUSE program cannot be killed. All other
+//     operations that can block run on helper threads of low priority. If one never returns, its thread is abandoned, and
+//     nothing more is asked of that process or file system until it returns.
 //   - An owner, which is a container, unit or user, gets a limited share of time, files and probe sites. Owners take
 //     turns.
 //
 // # What identifies a file
 //
-// A file is known by what the kernel attaches to: the inode beneath an overlay, not the overlay's. Containers of one
-// image map the same inode under as many device numbers, and a probe that each of them attached would fire as often.
+// A file is identified by what the kernel attaches to: the inode beneath an overlay, not that of the overlay.
+// Containers of one image map the same inode under different device numbers; if a probe were attached for each of them,
+// it would fire once for each.
 //
 // # Capabilities
 //
-// CAP_SYS_PTRACE to read other users' memory maps. CAP_CHECKPOINT_RESTORE (or CAP_SYS_ADMIN) to open files through them,
-// without which deleted files and those whose paths lie elsewhere are not found. CAP_DAC_READ_SEARCH to read files that
-// others may not read, and to look beneath overlays.
+// CAP_SYS_PTRACE is needed to read other users' memory maps. CAP_CHECKPOINT_RESTORE (or CAP_SYS_ADMIN) is needed to
+// open files through them; without it, deleted files and files at other paths are not found. CAP_DAC_READ_SEARCH is
+// needed to read files that others may not read, and to look beneath overlays.
 package discover

@@ -16,39 +16,39 @@ import (
 type entry struct {
 	File
 	sites           int
-	status          unix.Stat_t // when it was read
+	status          unix.Stat_t // at the time it was read
 	buildID, soname string
 	problems        []error
 
 	refused  string          // why it is not reported
-	reason   untraced.Reason // the kind of that
-	limited  *bound          // refused because of it, so that it may be reported later; else nil
-	order    uint64          // of being reported
-	explicit bool            // one of Rules.Libraries
+	reason   untraced.Reason // category of refused
+	limited  *bound          // the limit because of which it was refused, so that it may be reported later; nil if none
+	order    uint64          // position in the order of reporting
+	explicit bool            // named in Rules.Libraries
 	retired  bool
-	unread   bool            // it was never opened: whether it has probes is not known
-	failure  string          // why it could not be attached
-	failed   untraced.Reason // the kind of that
+	unread   bool            // it was never opened, so it is unknown whether it has probes
+	failure  string          // why attaching failed
+	failed   untraced.Reason // category of failure
 
-	finder    *finder // whose limits it counts against
-	owner     *owner  // of the finder when the file was learned of
-	namespace uint64  // mount namespace of the process it was first seen in, 0 for the host's disk
-	base      string  // of that process's root folder, see host.Root
+	finder    *finder // that it counts against
+	owner     *owner  // of the finder when the file was found
+	namespace uint64  // mount namespace of the process in which it was first seen, 0 for the host's disk
+	base      string  // base of that process's root folder, see host.Root
 
-	mappers int          // processes that map it
-	aliases []host.Inode // that are known to be this file
+	mappers int          // number of processes that map it
+	aliases []host.Inode // known to be this file too
 	checked time.Time    // when its path was last resolved
 }
 
-// inode returns where the catalogue has the entry.
+// inode returns the inode under which the catalogue stores the entry.
 func (e *entry) inode() host.Inode { return host.Inode{Device: e.Key.Device, Number: e.Key.Inode} }
 
-// likeness is what an entry has in common with another one that was read from the same inode later.
+// likeness describes how an entry compares to another one that was read from the same inode later.
 type likeness int
 
 const (
 	different likeness = iota
-	rejudged           // the content is the same, but not what is known about who can write it
+	rejudged           // the content is the same, but who can write it has changed
 	same
 )
 
@@ -66,9 +66,9 @@ func (e *entry) compare(other *entry) likeness {
 	return different
 }
 
-// trusts reports whether what is known about who can write the file stays valid. While the inode does not change, the best
-// that a path to it shows is true for all: another path, such as one through an overlay that a user has mounted, takes
-// nothing away.
+// trusts reports whether what is known about who can write the file remains valid. As long as the inode does not
+// change, the most trusted path to it decides: another path, such as one through an overlay that a user has mounted,
+// does not reduce the trust.
 func (e *entry) trusts(other *entry) bool {
 	if e.status.Ctim == other.status.Ctim {
 		return other.trustworthiness() <= e.trustworthiness()
@@ -76,8 +76,8 @@ func (e *entry) trusts(other *entry) bool {
 	return other.Trusted == e.Trusted && other.Namespaced == e.Namespaced
 }
 
-// trustworthiness orders what paths show about a file: 2 if only the host's root can write it, 1 if only root of another
-// mount namespace can.
+// trustworthiness ranks a file: 2 if only the host's root can write it, 1 if only root of another mount namespace can,
+// else 0.
 func (e *entry) trustworthiness() int {
 	switch {
 	case !e.Trusted:
@@ -88,7 +88,7 @@ func (e *entry) trustworthiness() int {
 	return 2
 }
 
-// refuse notes why a file that is being looked at is not to be reported.
+// refuse records why a file that is being looked at must not be reported.
 func (e *entry) refuse(reason untraced.Reason, err error) {
 	if e.refused == "" {
 		e.reason, e.refused = reason, err.Error()
@@ -108,17 +108,17 @@ func (e *entry) whyUntraced() (untraced.Reason, string) {
 	return "", ""
 }
 
-// finding is what looking at a file has found.
+// finding is the result of looking at a file.
 type finding struct {
 	inode   host.Inode
 	changed int64
 	entry   *entry // nil if the file has no probes
 	written bool   // somebody has the file open for writing
-	reason  error  // why it has none
-	err     error  // the file could not be examined; nothing else is set then
+	reason  error  // why the file has no entry
+	err     error  // why the file could not be examined; no other field is set then
 }
 
-// discard closes what the finding holds open.
+// discard closes the file that the finding holds open.
 func (f *finding) discard() {
 	if f.entry != nil && f.entry.open != nil {
 		f.entry.open.Close()

@@ -34,25 +34,25 @@ func (s *search) find(p *process, part []sighting) {
 	})
 }
 
-// read returns the question what is in a file.
-func (s *search) read(p *process, at *sighting, mounts *host.MountKinds) *host.Question {
+// read returns a question for the helpers: the contents of a file.
+func (s *search) read(p *process, seen *sighting, mounts *host.MountKinds) *host.Question {
 	var f finding
 	return &host.Question{
-		Subject: host.Subject{Device: at.id.Device},
+		Subject: host.Subject{Device: seen.id.Device},
 		Urgent:  s.urgent,
-		Ask:     func() { f = at.read(at.fd, mounts) },
+		Ask:     func() { f = seen.read(seen.fd, mounts) },
 		Answered: func() {
 			if f.entry != nil && !f.entry.unread {
-				s.judge(p, at, &f)
+				s.judge(p, seen, &f)
 			}
-			s.arrive(p, at, f)
+			s.arrive(p, seen, f)
 		},
-		Skipped: func() { unix.Close(at.fd) },
+		Skipped: func() { unix.Close(seen.fd) },
 	}
 }
 
-// judge fills in whether a file can be trusted. If that is not answered in time, the file is not.
-func (s *search) judge(p *process, at *sighting, f *finding) {
+// judge determines whether a file can be trusted. If the answer does not arrive in time, it is not.
+func (s *search) judge(p *process, seen *sighting, f *finding) {
 	fd, err := unix.FcntlInt(f.entry.open.Fd(), unix.F_DUPFD_CLOEXEC, 0) // f.entry may be closed before the answer
 	if err != nil {
 		f.entry.Distrust = err.Error()
@@ -64,7 +64,7 @@ func (s *search) judge(p *process, at *sighting, f *finding) {
 		Urgent:  s.urgent,
 		Ask: func() {
 			defer unix.Close(fd)
-			v = at.judge(fd)
+			v = seen.judge(fd)
 		},
 		Skipped: func() { unix.Close(fd) },
 	})
@@ -73,24 +73,24 @@ func (s *search) judge(p *process, at *sighting, f *finding) {
 	}
 }
 
-// arrive takes in what was found at a mapping.
-func (s *search) arrive(p *process, at *sighting, f finding) {
-	i, isMapped := p.find(at.id)
+// arrive processes what was found at a mapping.
+func (s *search) arrive(p *process, seen *sighting, f finding) {
+	i, isMapped := p.find(seen.id)
 	if errors.Is(f.err, host.ErrFUSE) && isMapped {
-		f = at.unreadMapped(untraced.FUSE, f.err)
+		f = seen.unreadMapped(untraced.FUSE, f.err)
 	}
 	if f.err != nil {
 		switch {
-		case errors.Is(f.err, host.ErrNotRegular): // known now
+		case errors.Is(f.err, host.ErrNotRegular): // nothing more to find out
 		case errors.Is(f.err, unix.ENOENT) && isMapped:
-			// It was unmapped or moved, and will be seen at the next look.
+			// It was unmapped or moved; the next look will find it.
 			p.setFiles(slices.Delete(slices.Clone(p.files), i, i+1))
 		default:
 			s.log.Debug("mapped file not looked at", "pid", p.pid, "error", f.err)
 		}
 		return
 	}
-	if f.entry != nil && at.copied {
+	if f.entry != nil && seen.copied {
 		s.catalogue.refusals.noteCopy(f.entry.Key)
 	}
 	if e := s.learn(f, &p.finder, false); e != nil && isMapped {
@@ -105,7 +105,7 @@ func (s *search) learn(f finding, by *finder, explicit bool) *entry {
 	}
 	if f.entry != nil && !explicit && s.rules.denies(f.entry.Path) {
 		if f.entry.unread {
-			f.entry.refused = "" // what cannot be read would not be traced anyway
+			f.entry.refused = "" // a file that cannot be read would not be traced in any case
 		}
 		f.entry.refuse(untraced.Denied, errDenied)
 	}
@@ -116,16 +116,16 @@ func (s *search) learn(f finding, by *finder, explicit bool) *entry {
 	return e
 }
 
-// refuseCopied has a file detached of whose code a program executes a copy, and keeps it from being attached again.
+// refuseCopied detaches a file because a program executes a copy of its code, and keeps it from being attached again.
 func (s *search) refuseCopied(e *entry) {
 	if e.retired || e.reason == untraced.Copied {
 		return
 	}
 	s.catalogue.refusals.noteCopy(e.Key)
-	s.rewrites.overwritten(e) // it is read again to be listed
+	s.rewrites.overwritten(e) // it is read again so that it stays listed
 }
 
-// rootOf returns the root folder of the entry's path, and the subject of resolving that path.
+// rootOf returns the root folder of the entry's path, and the subject for resolving that path.
 func (s *search) rootOf(e *entry) (host.Root, host.Subject, bool) {
 	if e.namespace == s.view.namespace || e.namespace == 0 {
 		return s.view.root, host.Subject{Device: e.Key.Device}, true

@@ -4,14 +4,14 @@ package discover
 
 import "time"
 
-// followUps are processes that are examined once more a moment after a notification: what was reported may have been
+// followUps are processes that are examined once more shortly after a notification: what was reported may have been
 // only the first of many files.
 type followUps struct {
 	search  *search
 	pending map[*process]struct{}
 }
 
-// visit has notified processes looked at.
+// visit schedules a look at the processes in n.
 func (f *followUps) visit(n notes, now time.Time) {
 	s := f.search
 	for _, exe := range n.programs {
@@ -22,7 +22,7 @@ func (f *followUps) visit(n notes, now time.Time) {
 		p.unseen = !s.held.put(p, exe)
 		s.turns.revisit(p)
 	}
-	if n.overflow { // a pass finds what was not noted
+	if n.overflow { // the pass finds the processes whose notifications were dropped
 		for _, p := range s.processes.table {
 			s.processes.check(p, now)
 		}
@@ -36,7 +36,7 @@ func (f *followUps) visit(n notes, now time.Time) {
 		case p == nil:
 			cgroup, err := pid.CgroupPath()
 			if err != nil {
-				continue // it has ended
+				continue // the link has been released
 			}
 			p = s.processes.add(pid, cgroup)
 		case now.Sub(p.looked) < cooldown:
@@ -48,7 +48,7 @@ func (f *followUps) visit(n notes, now time.Time) {
 	}
 }
 
-// again has those processes examined once more whose time has come.
+// again schedules another look at those processes for which it is due.
 func (f *followUps) again(now time.Time) {
 	for p := range f.pending {
 		switch {

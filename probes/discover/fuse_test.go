@@ -21,8 +21,7 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// fuse is a file system with one file, "lib.so", that answers or does not. See
-// <linux/fuse.h> for the numbers.
+// fuse is a file system with one file, "lib.so", that can be made silent. See <linux/fuse.h> for the numbers.
 type fuse struct {
 	device *os.File
 	data   []byte
@@ -30,9 +29,9 @@ type fuse struct {
 	mu     sync.Mutex
 	silent []uint32 // operations that get no answer
 
-	stuckReads bool // reading the file fails twice and gets no answer from then on
+	stuckReads bool // the first two reads of the file fail, later ones get no answer
 	reads      int
-	waiting    [][]byte // requests without one
+	waiting    [][]byte // requests without an answer
 }
 
 // Operations of FUSE.
@@ -47,7 +46,7 @@ func mountFuse(t *testing.T, data []byte) (f *fuse, path string) {
 	return mountFuseAt(t, dir, data), filepath.Join(dir, "lib.so")
 }
 
-// mountFuseAt mounts a file system that does not answer to some operations.
+// mountFuseAt mounts a file system that does not answer some operations.
 func mountFuseAt(t *testing.T, dir string, data []byte, silent ...uint32) *fuse {
 	t.Helper()
 	device, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
@@ -169,8 +168,8 @@ func (f *fuse) send(request []byte, status int32, out []byte) {
 	_, _ = unix.Write(int(f.device.Fd()), append(header, out...))
 }
 
-// TestSilentFileSystem maps a file of a file system that does not answer any
-// more. It must not be asked, and others found as if there were no such file.
+// TestSilentFileSystem maps a file of a file system that has stopped answering. The file must not be examined again,
+// and other files must be found as usual.
 func TestSilentFileSystem(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -195,8 +194,8 @@ func TestSilentFileSystem(t *testing.T) {
 	}
 }
 
-// TestSilentLibraries has libraries that are always reported, and library folders, on file systems that do not answer. They
-// are named, and everything else is found as if they were not there.
+// TestSilentLibraries puts libraries that are always reported, and library folders, on file systems that do not answer.
+// They are logged, and everything else is found as usual.
 func TestSilentLibraries(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -227,7 +226,7 @@ func TestSilentLibraries(t *testing.T) {
 					t.Fatal(err)
 				}
 			case <-time.After(soon):
-				served.answer() // the scan cannot be ended
+				served.answer() // otherwise the scan would not end
 				t.Fatalf("the scan has not ended after %v", soon)
 			}
 			found := []string{"+" + explicit, "+/usr/lib/good.so"}

@@ -10,7 +10,7 @@ import (
 // maxExecuted bounds the executions that wait to be noted.
 const maxExecuted = 1024
 
-// holder opens executed programs as soon as they are reported, whatever else goes on.
+// holder opens executed programs as soon as they are reported, independently of passes.
 type holder struct {
 	inbox    *inbox
 	helpers  *host.Helpers
@@ -30,7 +30,7 @@ func newHolder(b *inbox, s *search) *holder {
 	return h
 }
 
-// close ends the holder.
+// close stops the holder.
 func (h *holder) close() {
 	close(h.stop)
 	<-h.done
@@ -49,7 +49,7 @@ func (h *holder) run() {
 	}
 }
 
-// hold holds one program and notes it, if its files are looked for.
+// hold opens one program and passes it to the inbox, if its files are looked for.
 func (h *holder) hold(e Executed) {
 	pid := e.Process
 	if !h.inbox.searching.Load() {
@@ -86,7 +86,7 @@ func (h *holder) hold(e Executed) {
 	}
 }
 
-// miss notes a program that had ended before it could be looked at.
+// miss counts a program that ended before it could be looked at.
 func (h *holder) miss(e Executed) {
 	name, class := h.locator.locateNumber(e.User, e.Cgroup)
 	h.misses.note(limits.Owner{Name: name, Class: class})

@@ -18,8 +18,7 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// TestFuzzedFiles has a process map 1,000 damaged files, and another one a
-// good one.
+// TestFuzzedFiles makes one process map 1,000 damaged files, and another process a valid one.
 func TestFuzzedFiles(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -37,7 +36,7 @@ func TestFuzzedFiles(t *testing.T) {
 			for range 1 + random.IntN(8) {
 				data[random.IntN(0x400)] = byte(random.Uint32())
 			}
-		case 1: // all over
+		case 1: // anywhere
 			for range 1 + random.IntN(4096) {
 				data[random.IntN(len(data))] = byte(random.Uint32())
 			}
@@ -64,14 +63,13 @@ func TestFuzzedFiles(t *testing.T) {
 			refused++
 		}
 	}
-	// Many are good enough to attach to, but those of one process are limited.
+	// Many of the damaged files can still be attached, but the number per process is limited.
 	if reported != 1+16 || refused == 0 {
 		t.Errorf("%d files reported, %d refused", reported, refused)
 	}
 }
 
-// TestNotRegular puts everything that is no regular file where files are
-// looked for.
+// TestNotRegular puts everything that is not a regular file where files are looked for.
 func TestNotRegular(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -120,7 +118,7 @@ func inodeOf(t *testing.T, path string) uint64 {
 	return st.Ino
 }
 
-// TestLinksStayInside resolves links where a namespace's owner put them.
+// TestLinksStayInside resolves links that the owner of a namespace has created.
 func TestLinksStayInside(t *testing.T) {
 	t.Parallel()
 	outside := t.TempDir()
@@ -152,7 +150,7 @@ func TestLinksStayInside(t *testing.T) {
 			t.Errorf("%s leads to inode %d, %v; want %d", path, st.Ino, err, want)
 		}
 	}
-	// A mapping that cannot be opened as such must not become another file.
+	// A mapping that cannot be opened through its link must not be taken for another file.
 	s := sighting{task: 1, link: inside + "/no/such", path: inside + "/secret", root: home, hostRoot: home, id: host.MapID{Inode: 1}}
 	if _, err := s.find(); err == nil {
 		t.Error("a link that is gone was replaced by a path")
@@ -175,8 +173,7 @@ func cgroup(t *testing.T, name string) string {
 	return folder
 }
 
-// move puts a process into a cgroup, and ends it with the test so that the
-// cgroup can be removed.
+// move puts a process into a cgroup, and ends it with the test so that the cgroup can be removed.
 func (c *child) move(t *testing.T, cgroup string) {
 	t.Helper()
 	t.Cleanup(c.stop)
@@ -221,7 +218,7 @@ func TestLimits(t *testing.T) {
 	for _, c := range greedy {
 		reported, reasons := count(c)
 		total += reported
-		// A quarter of the container's limit each.
+		// Each process gets a quarter of the container's limit.
 		if reported != 2 || len(reasons) != 1 || !strings.HasPrefix(reasons[0], "limit of 2 files per process") {
 			t.Errorf("%d files of a greedy process reported; %q", reported, reasons)
 		}
@@ -233,7 +230,7 @@ func TestLimits(t *testing.T) {
 		t.Errorf("got %+v", w.entry(t, filepath.Join(dir, "12.so")))
 	}
 
-	// All of the container's, and no more than that.
+	// Together they get all of the container's limit, and no more.
 	if err := w.Reload(Rules{Enabled: true, Allow: []string{dir + "/**"}, MaxFilesPerContainer: 5, MaxFiles: -1}); err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +240,7 @@ func TestLimits(t *testing.T) {
 		reported, _ := count(c)
 		total += reported
 	}
-	if total != 6 { // those that were reported stay
+	if total != 6 { // files that were already reported stay
 		t.Errorf("%d files of the greedy container reported", total)
 	}
 	for _, c := range greedy[:2] {

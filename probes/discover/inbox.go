@@ -14,23 +14,23 @@ import (
 
 const (
 	maxNotified = 8192                  // processes that wait to be examined
-	cooldown    = 50 * time.Millisecond // between two looks at a process that were asked for
+	cooldown    = 50 * time.Millisecond // between two requested looks at a process
 )
 
 // inbox collects notifications from other goroutines.
 type inbox struct {
 	wake chan struct{} // capacity 1
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	pids     map[host.Process]struct{}
 	programs []*program // that were executed
-	overflow bool       // some were not noted
-	missed   uint64     // programs that had ended before they could be looked at
+	overflow bool       // some notifications were dropped
+	missed   uint64     // programs that ended before they could be looked at
 
-	searching atomic.Bool // more files are looked for than those that the configuration names
+	searching atomic.Bool // files other than those named in the configuration are looked for
 }
 
-// notes is what an inbox has collected.
+// notes is the content of an inbox.
 type notes struct {
 	pids     map[host.Process]struct{}
 	programs []*program
@@ -41,7 +41,7 @@ func newInbox() *inbox {
 	return &inbox{wake: make(chan struct{}, 1), pids: make(map[host.Process]struct{})}
 }
 
-// add notes a process.
+// add adds a notification about a process.
 func (b *inbox) add(pid host.Process) {
 	b.mu.Lock()
 	b.note(pid)
@@ -49,7 +49,7 @@ func (b *inbox) add(pid host.Process) {
 	b.nudge()
 }
 
-// note notes a process. b is locked.
+// note adds a notification about a process. b must be locked.
 func (b *inbox) note(pid host.Process) {
 	if len(b.pids) < maxNotified {
 		b.pids[pid] = struct{}{}
@@ -58,7 +58,8 @@ func (b *inbox) note(pid host.Process) {
 	}
 }
 
-// addProgram notes an executed program and its process. It returns false if there are too many, and notes only the process.
+// addProgram adds an executed program and its process. If there are too many programs, it adds only the process and
+// returns false.
 func (b *inbox) addProgram(p *program) bool {
 	b.mu.Lock()
 	b.note(p.pid)
@@ -71,14 +72,14 @@ func (b *inbox) addProgram(p *program) bool {
 	return fits
 }
 
-// miss counts a program that had ended before it could be looked at.
+// miss counts a program that ended before it could be looked at.
 func (b *inbox) miss() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.missed++
 }
 
-// nudge wakes whoever waits for the inbox.
+// nudge wakes up the goroutine that waits for the inbox.
 func (b *inbox) nudge() {
 	select {
 	case b.wake <- struct{}{}:
@@ -86,7 +87,7 @@ func (b *inbox) nudge() {
 	}
 }
 
-// empty removes and returns what was noted.
+// empty removes and returns the content of the inbox.
 func (b *inbox) empty() notes {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -95,14 +96,14 @@ func (b *inbox) empty() notes {
 	return n
 }
 
-// close releases what was noted.
+// close releases the content of the inbox.
 func (b *inbox) close() {
 	for _, p := range b.empty().programs {
 		p.close()
 	}
 }
 
-// misses notes programs that had ended before it was known which files they use.
+// misses counts programs that ended before the files they use were known.
 type misses struct {
 	inbox  *inbox
 	limits *limits.Monitor
@@ -112,7 +113,7 @@ type misses struct {
 func (m *misses) note(of limits.Owner) {
 	m.inbox.miss()
 	if count, due := m.limits.Reached(limits.Unseen, of, 1); due {
-		m.log.Warn("programs ended before it was known which files they use; their files are traced once they are found",
+		m.log.Warn("programs ended before their files were known; the files will be traced once they are found",
 			"owner", of.Name, "owner_class", of.Class, "count", count)
 	}
 }

@@ -15,24 +15,24 @@ const maxListed = 1024
 // Entry is a file with probes, as a listing shows it.
 type Entry struct {
 	Key      Key
-	Path     string // as its processes see it
-	Cgroup   string // of the process it was first seen in; "" if it was found on the host's disk
+	Path     string // as seen by its processes
+	Cgroup   string // of the process in which it was first seen; "" if it was found on the host's disk
 	Soname   string
 	BuildID  string
 	Sites    int
 	Problems []error // with some of its probes, see [probes.File]
 
-	Processes []uint32 // that map it, in order; of many, 1024
-	Mappers   int      // how many map it
+	Processes []uint32 // that map it, in order; at most 1024
+	Mappers   int      // number of processes that map it
 
 	Trusted    bool
-	Distrust   string          // why not
+	Distrust   string          // why it is not trusted
 	Namespaced bool            // see File
 	Refused    string          // why it was not reported; "" if it was
 	Untraced   untraced.Reason // why it is not traced, or only in part; "" if it is
 }
 
-// Inventory returns the files with probes that are known now, sorted by path, whether reported or not.
+// Inventory returns all files with probes that are known now, sorted by path, including those that were not reported.
 func (d *Discoverer) Inventory() []Entry {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -42,7 +42,7 @@ func (d *Discoverer) Inventory() []Entry {
 			if f.entry == nil {
 				continue
 			}
-			if pids := mappers[f.entry]; len(pids) == 0 || pids[len(pids)-1] != uint32(p.pid) { // once, in two overlays too
+			if pids := mappers[f.entry]; len(pids) == 0 || pids[len(pids)-1] != uint32(p.pid) { // once, even in two overlays
 				mappers[f.entry] = append(pids, uint32(p.pid))
 			}
 		}

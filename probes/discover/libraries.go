@@ -10,7 +10,8 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// searchLibraries looks for the files that are always reported. One whose file system does not answer stays what it was.
+// searchLibraries looks for the files that are always reported. If a file's file system does not answer, the file's
+// state does not change.
 func (d *disk) searchLibraries() {
 	mounts := host.NewMountKinds()
 	var questions []*host.Question
@@ -39,18 +40,18 @@ func (d *disk) searchLibraries() {
 	}
 }
 
-// warn logs once that a library cannot be attached.
+// warn logs, once, that a library cannot be attached.
 func (d *disk) warn(library string, err error) {
 	if d.isFirst(library) {
 		d.search.log.Warn("no probes attached", "file", library, "error", err)
 	}
 }
 
-// arrive takes in the status of a library that is always reported, and looks at the library if it is not known. It returns
-// false if that is not answered.
+// arrive processes the status of a library that is always reported, and examines the library if it is not known. It
+// returns false if the file system does not answer.
 func (d *disk) arrive(library string, status host.Status, err error, mounts *host.MountKinds) (answered bool) {
 	if d.search.disk != d {
-		return true // the rules are others by now
+		return true // the rules have changed in the meantime
 	}
 	if err != nil {
 		if e := d.libraries[library]; isHidden(err) && e != nil && !e.retired && e.refused == "" {
@@ -77,8 +78,8 @@ func (d *disk) arrive(library string, status host.Status, err error, mounts *hos
 	}) > 0
 }
 
-// isHidden reports whether an error says that a path cannot be followed, and not that there is nothing at its end. An agent
-// that was root when it attached a file may not reach it any more.
+// isHidden reports whether an error means that a path cannot be followed, as opposed to a missing file. This happens if
+// the agent was root when it attached a file and has dropped its privileges since.
 func isHidden(err error) bool { return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) }
 
 // keep keeps a library whose path cannot be followed, unless the file has no path any more.
@@ -100,7 +101,7 @@ func (d *disk) keep(library string, e *entry, err error) {
 	})
 }
 
-// learn takes in what was found in a library that is always reported.
+// learn processes what was found in a library that is always reported.
 func (d *disk) learn(library string, f finding) {
 	if d.search.disk != d {
 		f.discard()

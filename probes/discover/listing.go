@@ -12,7 +12,7 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// listing is what a library folder has. It is read in a helper, since a file system may not answer.
+// listing is the contents of a library folder. A helper reads it, because a file system may not answer.
 type listing struct {
 	root  host.Root
 	rules *rules
@@ -42,7 +42,7 @@ func (l *listing) read(name string, step func()) error {
 	}
 	l.stamp = stampOf(&st)
 	if where, _, err := host.PathOf(fd); err == nil {
-		name = l.root.Within(where) // patterns are compared with the path without links
+		name = l.root.Within(where) // patterns are compared with the path after resolving links
 	}
 	dir, err := host.Open(host.DescriptorPath(fd), unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
@@ -58,13 +58,13 @@ func (l *listing) read(name string, step func()) error {
 			l.add(dir, path.Join(name, e.Name()), e)
 		}
 		if count += len(entries); err != nil {
-			break // with io.EOF at the end; a folder that cannot be read further has what was read
+			break // io.EOF at the end; if reading fails earlier, what was read so far is used
 		}
 	}
 	return nil
 }
 
-// add adds what an entry of a folder is, if it matters.
+// add adds an entry of a folder if it is relevant.
 func (l *listing) add(dir int, file string, e os.DirEntry) {
 	at := host.DescriptorPath(dir) + "/" + e.Name()
 	switch {
@@ -73,7 +73,7 @@ func (l *listing) add(dir int, file string, e os.DirEntry) {
 	case !strings.Contains(e.Name(), ".so"):
 	case e.Type()&os.ModeSymlink != 0:
 		target, err := host.ReadLink(at)
-		if err == nil && strings.Contains(target, "/") { // else the target is listed itself
+		if err == nil && strings.Contains(target, "/") { // otherwise the folder lists the target too
 			l.libraries = append(l.libraries, listed{path: file, isLink: true})
 		}
 	case e.Type().IsRegular() && l.rules.examines(file):
@@ -88,7 +88,7 @@ func isMultiarch(name string) bool {
 	return strings.Contains(name, "-linux-gnu") || strings.Contains(name, "-linux-musl")
 }
 
-// stamp identifies a version of a file or folder: it changes when that does.
+// stamp identifies a version of a file or folder: it changes whenever the file or folder does.
 type stamp struct {
 	inode   host.Inode
 	changed int64

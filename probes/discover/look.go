@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	maxPerTurn = 256  // files that are opened for one process before it is another's turn
+	maxPerTurn = 256  // files opened for one process before the next process's turn
 	maxBacklog = 4096 // files of one process that wait to be opened
-	mappedFact = 2    // files without probes, per fact, that are remembered for the processes of one owner
+	mappedFact = 2    // files without probes that are remembered for the processes of one owner, per fact
 )
 
-// step examines the process whose turn it is. It returns false if there is none.
+// step examines the process whose turn it is. It returns false if no process waits.
 func (s *search) step() bool {
 	p, q := s.turns.next()
 	if p == nil {
@@ -38,15 +38,15 @@ func (s *search) step() bool {
 	return true
 }
 
-// look finds out what a process will map, or else what it maps. Files that are not known go to the backlog, of which each
-// call opens some. It returns whether the process is to be looked at once more.
+// look finds the files that a process will map or maps. Unknown files go to the backlog; each call opens some of them.
+// It returns whether the process must be looked at again.
 func (s *search) look(p *process, now time.Time) (again bool) {
 	silent := now.Before(p.silence.until)
 	if p.program != nil && (p.gone || !silent) {
 		s.resolver.resolve(p, s.held.take(p), now)
 		return true // what was found is delivered before the maps are read
 	}
-	if p.gone || silent { // due again then
+	if p.gone || silent { // it becomes due again
 		return false
 	}
 	if len(p.backlog) == 0 || p.stale {
@@ -64,7 +64,7 @@ func (s *search) look(p *process, now time.Time) (again bool) {
 // readMaps reads the maps of a process.
 func (s *search) readMaps(p *process, now time.Time) {
 	request := &mapsRequest{pid: p.pid, user: p.user, cgroup: p.cgroup, rules: s.rules}
-	if now.Before(p.due) { // only what is new is asked about
+	if now.Before(p.due) { // only new mappings are examined
 		for _, f := range p.files {
 			request.known = append(request.known, f.id)
 		}
@@ -79,7 +79,7 @@ func (s *search) readMaps(p *process, now time.Time) {
 	}, func() { s.applyMaps(p, &result) })
 }
 
-// applyMaps notes what a process maps.
+// applyMaps records what a process maps.
 func (s *search) applyMaps(p *process, result *mapsResult) {
 	if p.gone {
 		return

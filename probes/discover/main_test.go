@@ -24,7 +24,7 @@ import (
 	"github.com/crau-otel/crau-otel/limits"
 )
 
-// roleVariable makes the test binary something else than a test.
+// roleVariable makes the test binary run as something other than a test.
 const roleVariable = "DISCOVER_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -38,8 +38,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// mapFiles maps the files executable whose paths come on standard input, one a
-// line, and answers each of them; "unmap PATH" takes one back.
+// mapFiles reads paths from standard input, one per line. It maps each file as executable and answers with a line;
+// "unmap PATH" unmaps a file.
 func mapFiles() {
 	maps := make(map[string][]byte)
 	lines := bufio.NewScanner(os.Stdin)
@@ -65,7 +65,7 @@ func mapFile(path string) ([]byte, error) {
 	return unix.Mmap(fd, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_EXEC, unix.MAP_PRIVATE)
 }
 
-// scanOnce prints the paths of what a scan finds.
+// scanOnce prints the paths of the files that a scan finds.
 func scanOnce() {
 	d, err := New(Config{Rules: Rules{Enabled: true}, Found: func(f *File) { fmt.Println(f.Path) }})
 	if err == nil {
@@ -76,15 +76,14 @@ func scanOnce() {
 	}
 }
 
-// child is a process that the test talks to by lines.
+// child is a process that the test communicates with in lines.
 type child struct {
 	*exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Reader
 }
 
-// start starts a command, waits until it says that it is ready, and ends it
-// with the test.
+// start starts a command, waits until it reports that it is ready, and ends it with the test.
 func start(t testing.TB, cmd *exec.Cmd) *child {
 	t.Helper()
 	cmd.Stderr = os.Stderr
@@ -151,8 +150,7 @@ func (c *child) mapAll(t testing.TB, paths ...string) {
 	}
 }
 
-// buildSample makes the sample programs once, unless they come with a machine
-// that has no tools.
+// buildSample builds the sample programs once. On a machine without tools, they must be there already.
 var buildSample = sync.OnceValues(func() (string, error) {
 	dir, err := filepath.Abs("../../examples/sample")
 	if err != nil {
@@ -207,7 +205,7 @@ func wait(t testing.TB, path string, prepare func(*exec.Cmd)) *child {
 	return start(t, cmd)
 }
 
-// watcher is a Discoverer and what it has reported.
+// watcher is a Discoverer together with its reports.
 type watcher struct {
 	*Discoverer
 	monitor *limits.Monitor
@@ -218,8 +216,8 @@ type watcher struct {
 	seen  chan struct{}
 }
 
-// discover returns a Discoverer that finds nothing but what is under the given
-// folders, so that what else runs on the machine does not matter.
+// discover returns a Discoverer that only finds files in the given folders, so that other programs of the machine do
+// not matter.
 func discover(t testing.TB, cfg Config, folders ...string) *watcher {
 	t.Helper()
 	if cfg.Limits == nil {
@@ -260,7 +258,7 @@ func (w *watcher) note(sign string, f *File) {
 	}
 }
 
-// history returns what was reported so far, in order of paths.
+// history returns the reports so far, in order of paths.
 func (w *watcher) history() []string {
 	w.lock.Lock()
 	defer w.lock.Unlock()
@@ -288,7 +286,7 @@ func (w *watcher) run(t testing.TB) {
 	})
 }
 
-// await waits until exactly that was reported, and returns how long it took.
+// await waits until exactly these reports were made, and returns how long that took.
 func (w *watcher) await(t testing.TB, limit time.Duration, want ...string) time.Duration {
 	t.Helper()
 	slices.Sort(want)
@@ -304,7 +302,7 @@ func (w *watcher) await(t testing.TB, limit time.Duration, want ...string) time.
 	return time.Since(start)
 }
 
-// expect asserts what was reported so far.
+// expect checks the reports so far.
 func (w *watcher) expect(t testing.TB, want ...string) {
 	t.Helper()
 	slices.Sort(want)

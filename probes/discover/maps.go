@@ -8,7 +8,7 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// perStep is how many files are asked about before a question reports progress.
+// perStep is how many files a helper examines before it reports progress.
 const perStep = 64
 
 // mapsRequest is what a helper needs to read the maps of a process.
@@ -16,19 +16,19 @@ type mapsRequest struct {
 	pid    host.Process
 	user   uint32
 	cgroup string
-	known  []host.MapID // sorted; mapped files that need not be asked about
+	known  []host.MapID // sorted; mapped files that need not be examined
 	rules  *rules
 	step   func() // reports progress
 }
 
-// mapsResult is what a helper has read of a process.
+// mapsResult is what a helper has read about a process.
 type mapsResult struct {
 	user      uint32
 	cgroup    string
 	namespace uint64
 	root      host.Root
 	ignored   bool         // the rules ignore the process
-	task      host.Process // whose maps were read: the process or one of its threads
+	task      host.Process // the process, or the thread, whose maps were read
 	files     []mapsFile   // each file once
 	err       error
 }
@@ -36,15 +36,16 @@ type mapsResult struct {
 // mapsFile is a file that a process maps executable.
 type mapsFile struct {
 	id     host.MapID
-	copied bool // the process executes a copy of its code, and may decide what that means for the file
+	copied bool // the process executes a copy of the file's code, and is allowed to keep the file from being attached
 	isNew  bool // not among the known ones; the other fields are set only then
 	link   string
 	path   string
 	status host.Status
-	err    error // status cannot be read
+	err    error // why the status could not be read
 }
 
-// read reads what a process maps and where the process belongs. It blocks while the process keeps its memory map locked.
+// read reads what a process maps, and where the process belongs. It blocks while the process keeps its memory map
+// locked.
 func (r *mapsRequest) read() (result mapsResult) {
 	result.namespace = r.pid.MountNamespace()
 	result.root = r.pid.Root()
@@ -82,8 +83,9 @@ func (r *mapsRequest) read() (result mapsResult) {
 	return result
 }
 
-// mayDecide reports whether a process that executes a copy of a file's code keeps the file from being attached. A program
-// decides about itself, and root about everything; others could hide what a library does from the whole host.
+// mayDecide reports whether a process that executes a copy of a file's code may keep the file from being attached. A
+// program may decide that about its own file, and root about any file. Anyone else could hide a library from tracing on
+// the whole host.
 func (r *mapsRequest) mayDecide(f *mapsFile) bool {
 	if user, err := r.pid.User(); err == nil && user == 0 {
 		return true

@@ -17,8 +17,7 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// It notifies far more often than processes can be examined, of
-// processes that are there and of others.
+// It notifies far more often than processes can be examined, about existing processes and others.
 func TestStormOfNotificationsIsBounded(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -76,7 +75,7 @@ func TestProgramsThatEndWhileTheyAreExamined(t *testing.T) {
 	}
 }
 
-// TestInodeThatIsUsedAgainIsExaminedAgain has an inode number used again at once, as compilers do.
+// TestInodeThatIsUsedAgainIsExaminedAgain reuses an inode number immediately, as compilers do.
 func TestInodeThatIsUsedAgainIsExaminedAgain(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)

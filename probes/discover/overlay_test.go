@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// overlay mounts an overlay over lower and returns where.
+// overlay mounts an overlay over lower and returns its path.
 func overlay(t *testing.T, dir, name, lower string) string {
 	t.Helper()
 	for _, folder := range []string{"upper", "work", "merged"} {
@@ -31,9 +31,8 @@ func overlay(t *testing.T, dir, name, lower string) string {
 	return merged
 }
 
-// TestOverlays runs one file from several containers of an image, which to
-// stat is as many files. The kernel attaches to the one beneath: it must be
-// reported once.
+// TestOverlays runs one file from several containers of an image. For stat these are different files, but the kernel
+// attaches to the file beneath, so it must be reported once.
 func TestOverlays(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -57,15 +56,15 @@ func TestOverlays(t *testing.T) {
 	if want := (Key{st.Dev, st.Ino, st.Ctim.Nano()}); len(list) != 1 || list[0].Key != want || list[0].Mappers != 2 {
 		t.Fatalf("got %+v, want %+v mapped twice", list, want)
 	}
-	// The host sees it as it is.
+	// The host sees the file without an overlay.
 	third := mapper(t, below)
 	w.scan(t)
 	if list = w.Inventory(); len(list) != 1 || list[0].Mappers != 3 {
 		t.Fatalf("got %+v", list)
 	}
 
-	// A copy of its own is another file, although its name and inode number
-	// in the overlay stay the same.
+	// If an overlay has its own copy, that is another file, although its name and inode number in the overlay stay the
+	// same.
 	if err := os.Chmod(filepath.Join(two, "lib.so"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +102,7 @@ func TestOverlayOutOfSight(t *testing.T) {
 	if err := unix.Unmount(layers, unix.MNT_DETACH); err != nil {
 		t.Fatal(err)
 	}
-	// The paths have no beginning any more.
+	// The paths have lost their beginning.
 	w := discover(t, Config{Rules: Rules{Enabled: true, Allow: []string{"lib.so"}}})
 	w.scan(t)
 	found := 0

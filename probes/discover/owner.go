@@ -14,36 +14,37 @@ import (
 )
 
 const (
-	burst = 4 * time.Second // time that an owner may use at once
-	share = 20              // after that, an owner may use one part in so many of the time
+	burst = 4 * time.Second // time that an owner may use without a pause
+	share = 20              // after that, an owner may use this fraction of the time, as a divisor
 
-	maxPause = time.Minute // that an owner waits until it may use time again, whatever it has used
+	maxPause = time.Minute // the longest that an owner has to wait, however much time it has used
 )
 
-// owner is who shares limits: a container, or a user of the host in a unit or slice: see [host.Place.OwnerOf].
+// owner is the unit by which limits are shared: a container, or a user of the host in a unit or slice; see
+// [host.Place.OwnerOf].
 type owner struct {
 	name       string
 	class      limits.Class
-	isDisk     bool // the host's disk
+	isDisk     bool // it is the host's disk
 	processes  int
 	reported   quota // files first seen in its processes
-	distrusted quota // of these, files that not only root can write
+	distrusted quota // of these, files that others than root can write
 	refusals   int   // refused files first seen in its processes
-	mapped     int   // files that its processes map
+	mapped     int   // files that its processes map now
 	facts      int   // files without probes that are remembered for it
 	held       int   // executed programs that wait to be resolved
 
-	spent      time.Duration // time that counts against its share
-	spentSince time.Time     // when spent was up to date
+	spent      time.Duration // time used so far, less what was paid back since
+	spentSince time.Time     // when spent was last updated
 }
 
 // inLimits returns the owner as limits name it.
 func (o *owner) inLimits() limits.Owner { return limits.Owner{Name: o.name, Class: o.class} }
 
-// spend counts time that was used for the owner.
+// spend counts time that was spent on the owner.
 func (o *owner) spend(d time.Duration) { o.spent = min(o.spent+d, burst+maxPause/share) }
 
-// affordable reports whether the owner may use more time now.
+// affordable reports whether more time may be spent on the owner now.
 func (o *owner) affordable(now time.Time) bool {
 	o.spent = max(0, o.spent-now.Sub(o.spentSince)/share)
 	o.spentSince = now
@@ -55,24 +56,24 @@ func (o *owner) unused() bool {
 	return o.processes == 0 && o.reported[ofFiles] == 0 && o.refusals == 0 && o.facts == 0 && o.held == 0 && o.spent <= 0
 }
 
-// finder is what files are first seen in: a process, or the host's disk.
+// finder is where files are first seen: in a process, or on the host's disk.
 type finder struct {
 	owner    *owner
-	isDisk   bool  // files on the host's disk count against the global limits only
+	isDisk   bool  // only the global limits apply to files on the host's disk
 	reported quota // files first seen by this finder
 }
 
-// locator finds out who owns processes. It may be used by several goroutines.
+// locator finds the owners of processes. It is safe for concurrent use.
 type locator struct {
 	cgroups *host.Cgroups // nil where cgroups of version 2 are not mounted
 
 	mu     sync.Mutex
-	places map[string]host.Place // by path, as of at most placesAge ago
-	began  time.Time             // when the first of them was found out
+	places map[string]host.Place // by path; at most placesAge old
+	began  time.Time             // when the oldest of them was looked up
 }
 
 const (
-	placesAge = time.Second // cgroups can be given to users
+	placesAge = time.Second // a cgroup can be handed to another user
 	maxPlaces = 4096
 )
 
@@ -92,7 +93,7 @@ func (l *locator) close() error {
 	return l.cgroups.Close()
 }
 
-// isVersion2 reports whether a path is one of version 2, as far as the outermost cgroup says.
+// isVersion2 reports whether a path is one of cgroup version 2, judging by its outermost cgroup.
 func (l *locator) isVersion2(cgroup string) bool {
 	outermost, _, _ := strings.Cut(strings.TrimPrefix(cgroup, "/"), "/")
 	_, err := os.Lstat(path.Join(l.cgroups.Mount(), outermost))
@@ -119,7 +120,7 @@ func (l *locator) place(cgroup string) host.Place {
 	return place
 }
 
-// locate returns the name and class of the owner of a user's processes in that cgroup.
+// locate returns the name and class of the owner of the processes that a user has in a cgroup.
 func (l *locator) locate(user uint32, cgroup string) (name string, class limits.Class) {
 	return ownerIn(l.place(cgroup), user)
 }

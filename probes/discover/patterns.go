@@ -17,7 +17,7 @@ type pattern struct {
 	baseOnly   bool // compare with the last part of a path only
 }
 
-// newPattern compiles a pattern. Matching takes time linear in the length of the path, which others choose.
+// newPattern compiles a pattern. Matching takes time linear in the length of the path, because others choose the path.
 func newPattern(text string) (pattern, error) {
 	if text == "" {
 		return pattern{}, errors.New("empty pattern")

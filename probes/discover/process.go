@@ -12,10 +12,10 @@ import (
 // mapped is a file that a process maps.
 type mapped struct {
 	id    host.MapID
-	entry *entry // nil if the file has no probes, or is not known yet
+	entry *entry // nil if the file has no probes, or is not examined yet
 }
 
-// set records the entry of the file, if it has none yet.
+// set sets the entry of the file, if it has none yet.
 func (m *mapped) set(e *entry) {
 	if m.entry == nil || m.entry.retired && m.entry != e {
 		m.entry = e
@@ -27,34 +27,34 @@ func (m *mapped) set(e *entry) {
 type process struct {
 	finder
 	pid   host.Process
-	statm int // kept open if not negative, which also detects another process under the same number
+	statm int // kept open if not negative; reading it also detects that the number was reused for another process
 
 	user      uint32
 	cgroup    string
 	namespace uint64 // mount namespace
 	root      host.Root
 
-	memory host.Memory // when it was last checked
-	code   host.Code   // likewise
+	memory host.Memory // at the last check
+	code   host.Code   // at the last check
 
-	round  uint32 // of listing the processes in which it was seen
+	round  uint32 // last listing of processes that contained it
 	gone   bool
 	queued bool
-	stale  bool      // its maps are to be read again
-	more   bool      // its maps are to be read again after the backlog
-	early  bool      // a look was asked for too early
+	stale  bool      // its maps must be read again
+	more   bool      // its maps must be read again after the backlog
+	early  bool      // a look was requested during the cooldown
 	looked time.Time // when its maps were last read
-	due    time.Time // when all of its maps are to be read again
+	due    time.Time // when all of its maps must be read again
 
 	silence silence
 	program *program // executed, not yet resolved
-	unseen  bool     // it has executed a program that is not held, and its maps were not read since
+	unseen  bool     // it has executed a program that could not be held, and its maps have not been read since
 
 	files   []mapped // by id
 	backlog []sighting
 }
 
-// subject returns the subject of questions about the process.
+// subject returns the subject for questions about the process.
 func (p *process) subject() host.Subject {
 	return host.Subject{Process: p.pid, Owner: p.owner.name}
 }
@@ -82,7 +82,7 @@ func (p *process) setFiles(files []mapped) {
 	p.files = files
 }
 
-// release forgets what the process maps.
+// release drops all references to the files that the process maps.
 func (p *process) release() {
 	p.setFiles(nil)
 	p.backlog = nil

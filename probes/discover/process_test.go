@@ -20,8 +20,8 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// soon is how long a report may take at most, on a machine that is busy with
-// other tests; what is asserted about delays is in delay_test.go.
+// soon is the longest time that a report may take on a machine that is busy with other tests. delay_test.go tests the
+// actual delays.
 const soon = time.Minute
 
 // TestChroot runs a static program from a copy in another root folder.
@@ -69,7 +69,7 @@ func TestMountNamespace(t *testing.T) {
 			t.Parallel()
 			dir, from := t.TempDir(), sample(t, "sample-static", t.TempDir(), "program")
 			for _, folder := range []string{filepath.Dir(dir), dir, filepath.Dir(from)} {
-				if err := os.Chmod(folder, 0o755); err != nil { // others must get there
+				if err := os.Chmod(folder, 0o755); err != nil { // other users must be able to reach it
 					t.Fatal(err)
 				}
 			}
@@ -92,7 +92,7 @@ func TestMountNamespace(t *testing.T) {
 			if f := w.file(t, path); f.Trusted || !strings.Contains(f.Distrust, test.distrust) {
 				t.Errorf("distrusted because %q, want %q", f.Distrust, test.distrust)
 			}
-			// With its last process, the mount namespace and the file are gone.
+			// When its last process ends, the mount namespace and the file are gone.
 			program.stop()
 			w.scan(t)
 			w.expect(t, "+"+path, "-"+path)
@@ -118,7 +118,7 @@ func TestLibraryReplacedWhileItIsMapped(t *testing.T) {
 	w.scan(t)
 	w.expect(t, "+"+path, "+"+path)
 
-	// Both are held open, whatever the path leads to.
+	// Both are held open, wherever the path leads.
 	var have unix.Stat_t
 	if err := unix.Stat(host.DescriptorPath(int(first.open.Fd())), &have); err != nil || have.Ino != first.Key.Inode || have.Nlink != 0 {
 		t.Errorf("the replaced file is %+v, %v", have, err)
@@ -134,7 +134,7 @@ func TestLibraryReplacedWhileItIsMapped(t *testing.T) {
 	if _, ok := w.files[first.Key]; ok {
 		t.Error("the new file is gone instead of the old one")
 	}
-	// The new one stays for those to come.
+	// The new file stays attached for future processes.
 	after.stop()
 	w.scan(t)
 	w.expect(t, "+"+path, "+"+path, "-"+path)
@@ -162,7 +162,7 @@ func TestChangedFileIsExaminedAgain(t *testing.T) {
 	w.scan(t)
 	w.expect(t, "+"+path)
 
-	// A change that makes no difference, and one that does.
+	// First a change that makes no difference, then one that does.
 	if err := os.Chtimes(path, time.Now(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestChangedFileIsExaminedAgain(t *testing.T) {
 	w.expect(t, "+"+path, "-"+path)
 }
 
-// TestNamedDeleted maps a file whose name ends as the kernel marks those that were deleted.
+// TestNamedDeleted maps a file whose name ends in the mark that the kernel adds to deleted files.
 func TestNamedDeleted(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -193,7 +193,7 @@ func TestNamedDeleted(t *testing.T) {
 		e.checked = time.Time{}
 	}
 	w.scan(t)
-	w.expect(t, "+"+path) // it is still there
+	w.expect(t, "+"+path) // the file still exists
 }
 
 // TestFileDeletedBeforeItWasExaminedIsFound deletes a file before it was examined.
@@ -220,7 +220,7 @@ func TestFileDeletedBeforeItWasExaminedIsFound(t *testing.T) {
 	w.expect(t, "+"+path, "-"+path)
 }
 
-// TestProcessWhoseFirstThreadHasEndedIsExamined looks into a process whose first thread has ended.
+// TestProcessWhoseFirstThreadHasEndedIsExamined examines a process whose first thread has ended.
 func TestProcessWhoseFirstThreadHasEndedIsExamined(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -292,7 +292,7 @@ func TestLeastPrivilege(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Not the test binary itself, which may be where this user cannot go.
+	// A copy, because the test binary may be in a folder that this user cannot read.
 	scanner := write(t, filepath.Join(os.TempDir(), filepath.Base(dir)+fmt.Sprint(os.Getpid())), binary)
 	t.Cleanup(func() { _ = os.Remove(scanner) })
 	for name, test := range map[string]struct {
@@ -322,8 +322,7 @@ func TestLeastPrivilege(t *testing.T) {
 	}
 }
 
-// TestMappersOfOld maps a file in a process that was looked at while nothing
-// was wanted of it.
+// TestMappersOfOld maps a file in a process that was examined before the rules included the file.
 func TestMappersOfOld(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -334,7 +333,7 @@ func TestMappersOfOld(t *testing.T) {
 	w.scan(t)
 	w.expect(t)
 	w.mu.Lock()
-	w.search.rules.Libraries = []string{path} // unlike Reload, which makes all processes be examined again
+	w.search.rules.Libraries = []string{path} // in contrast to Reload, this does not schedule all processes
 	w.mu.Unlock()
 	w.scan(t)
 	w.expect(t, "+"+path)

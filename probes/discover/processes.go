@@ -19,23 +19,23 @@ const (
 	bufferSize  = 64 << 10
 )
 
-// processes are all processes of the host, and notices which of them change.
+// processes is the table of all processes of the host. It notices which of them change.
 type processes struct {
 	turns  *turns
 	misses *misses
 	table  map[host.Process]*process
 	proc   *os.File
-	load   *os.File // /proc/loadavg; nil if it is not the kernel's
+	load   *os.File // /proc/loadavg; nil if that is not the kernel's own file
 
-	round      uint32 // of listing the processes
-	listed     uint64 // the last process that was started before that
+	round      uint32 // number of the current listing
+	listed     uint64 // the last process that was started before that listing
 	watched    int    // processes whose statm is open
 	maxWatched int
 	buffer     []byte
 	listing    []byte
 }
 
-// newProcesses returns an empty table. watch says whether to keep the statm of processes open.
+// newProcesses returns an empty table. watch decides whether the statm files of processes are kept open.
 func newProcesses(t *turns, m *misses, watch bool) (*processes, error) {
 	proc, err := os.Open("/proc")
 	if err != nil {
@@ -81,8 +81,7 @@ func (ps *processes) close() error {
 	return errors.Join(err, ps.proc.Close())
 }
 
-// update adds the processes that are new and drops those that have ended, unless nothing was started since the last
-// time.
+// update adds new processes and drops ended ones, unless nothing was started since the last call.
 func (ps *processes) update() error {
 	last, ok := ps.lastStarted()
 	if ok && last == ps.listed && ps.round%maxUnlisted != 0 {
@@ -93,8 +92,8 @@ func (ps *processes) update() error {
 	return ps.list()
 }
 
-// lastStarted returns the number that the last process or thread got. It does not notice a process that is restored
-// with a number of its choice.
+// lastStarted returns the id that the most recently started process or thread got. It does not notice a process that is
+// restored under an id of its choice.
 func (ps *processes) lastStarted() (uint64, bool) {
 	if ps.load == nil {
 		return 0, false
@@ -107,7 +106,7 @@ func (ps *processes) lastStarted() (uint64, bool) {
 	return host.ParseUint(line[bytes.LastIndexByte(line, ' ')+1:], 10)
 }
 
-// list adds the processes that are new and drops those that have ended.
+// list adds new processes and drops ended ones.
 func (ps *processes) list() error {
 	ps.round++
 	err := host.ListProcesses(ps.proc, ps.listing, func(pid host.Process) {
@@ -128,7 +127,7 @@ func (ps *processes) list() error {
 	return nil
 }
 
-// add starts to watch a process. cgroup is the process's if it is known.
+// add starts to watch a process. cgroup is the process's cgroup, if known.
 func (ps *processes) add(pid host.Process, cgroup string) *process {
 	p := &process{pid: pid, statm: -1, round: ps.round, cgroup: cgroup}
 	ps.table[pid] = p
@@ -145,7 +144,7 @@ func (ps *processes) add(pid host.Process, cgroup string) *process {
 	return p
 }
 
-// drop stops watching a process. The program that it holds is resolved all the same.
+// drop stops watching a process. A program that it holds is resolved nevertheless.
 func (ps *processes) drop(p *process) {
 	if p.program != nil {
 		ps.turns.enqueue(p)
@@ -159,7 +158,7 @@ func (ps *processes) drop(p *process) {
 	p.owner.processes--
 }
 
-// move notes that a process is a user's, in that cgroup.
+// move records that a process belongs to a user, in a cgroup.
 func (ps *processes) move(p *process, user uint32, cgroup string) {
 	if user == p.user && cgroup == p.cgroup {
 		return
@@ -201,7 +200,7 @@ func (ps *processes) memory(p *process) (host.Memory, error) {
 	return p.pid.Memory(ps.buffer)
 }
 
-// check schedules a process for examination if it may map other files than before.
+// check schedules a process for examination if it may have mapped other files since.
 func (ps *processes) check(p *process, now time.Time) {
 	memory, err := ps.memory(p)
 	if err != nil {
@@ -210,7 +209,7 @@ func (ps *processes) check(p *process, now time.Time) {
 	}
 	if memory != p.memory {
 		p.memory = memory
-		// It may only have allocated memory.
+		// It may have allocated memory only.
 		if code := p.pid.Code(ps.buffer); code != p.code {
 			p.code = code
 			ps.turns.revisit(p)
@@ -222,7 +221,7 @@ func (ps *processes) check(p *process, now time.Time) {
 	}
 }
 
-// adopt notes in all processes which of the files that they map is the entry, which is known under that inode.
+// adopt sets the entry in all processes that map the file under the inode known.
 func (ps *processes) adopt(e *entry, known host.Inode) {
 	for _, p := range ps.table {
 		for _, id := range []host.MapID{{Device: known.Device, Inode: known.Number}, {Device: e.Key.Device, Inode: e.Key.Inode}} {

@@ -10,25 +10,25 @@ import (
 
 const (
 	maxPrograms    = 128  // executed programs that wait to be noted or resolved, which hold two descriptors each
-	maxEnvironment = 4096 // bytes of LD_LIBRARY_PATH and LD_PRELOAD that count
+	maxEnvironment = 4096 // bytes of LD_LIBRARY_PATH and LD_PRELOAD that are considered
 )
 
-// program is an executed program. It is held open, since the process may end at once.
+// program is an executed program. It is held open, because the process may end immediately.
 type program struct {
 	pid       host.Process
 	file      int    // O_PATH
-	path      string // of the file, in the program's root folder
+	path      string // of the file, within the program's root folder
 	root      int    // O_PATH
 	base      string // see host.Root
 	namespace uint64
 	cgroup    string
 	inode     host.Inode
 	changed   int64
-	environ   map[string]string // of libraryPath and preload
-	owner     *owner            // whose share it counts against while it waits to be resolved
+	environ   map[string]string // libraryPath and preload, if set
+	owner     *owner            // that it counts against while it waits to be resolved
 }
 
-// The variables that name libraries.
+// Environment variables that name libraries.
 const libraryPath, preload = "LD_LIBRARY_PATH", "LD_PRELOAD"
 
 // hold opens what a process executes. It blocks while the process keeps its memory map locked.
@@ -60,13 +60,13 @@ func (p *program) close() {
 	unix.Close(p.root)
 }
 
-// held are the programs that wait to be resolved. A process has one at most, the last that it executed.
+// held manages the programs that wait to be resolved. A process has at most one, the last that it executed.
 type held struct {
 	most, count int
 }
 
-// put has a process hold a program. It returns false, and closes the program, if the owner of the process holds so many
-// that the rest is left to others.
+// put makes a process hold a program. If the owner of the process already holds its share, put closes the program and
+// returns false.
 func (h *held) put(p *process, exe *program) bool {
 	h.drop(p)
 	if p.owner.held >= h.most-h.count {
@@ -80,7 +80,7 @@ func (h *held) put(p *process, exe *program) bool {
 	return true
 }
 
-// take returns the program that a process holds, which is the caller's to close; nil if there is none.
+// take returns the program that a process holds, or nil. The caller must close it.
 func (h *held) take(p *process) *program {
 	exe := p.program
 	if exe != nil {
@@ -91,7 +91,7 @@ func (h *held) take(p *process) *program {
 	return exe
 }
 
-// drop has a process hold no program.
+// drop closes the program that a process holds, if any.
 func (h *held) drop(p *process) {
 	if exe := h.take(p); exe != nil {
 		exe.close()

@@ -19,7 +19,7 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// copyRoot copies what a dynamic program needs of this machine into another root folder.
+// copyRoot copies the files that a dynamic program needs into another root folder.
 func copyRoot(t *testing.T, root string) {
 	t.Helper()
 	for _, file := range []string{"/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6"} {
@@ -29,8 +29,8 @@ func copyRoot(t *testing.T, root string) {
 	}
 }
 
-// TestShortLivedProgramsAreResolved runs a program once, which ends before its maps can be read: its libraries are found
-// by what its file says, however they are named.
+// TestShortLivedProgramsAreResolved runs a program that ends before its maps can be read. Its libraries are found from
+// its ELF file, however it names them.
 func TestShortLivedProgramsAreResolved(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -94,7 +94,8 @@ func runHeld(t *testing.T, cmd *exec.Cmd) *program {
 	return p
 }
 
-// TestProgramOfASilentProcess ends while it is set aside: what it executed is looked at all the same, and not held any more.
+// In TestProgramOfASilentProcess, a process ends while it is set aside. The program that it executed is examined
+// nevertheless, and then released.
 func TestProgramOfASilentProcess(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -122,8 +123,8 @@ func TestProgramOfASilentProcess(t *testing.T) {
 	}
 }
 
-// TestHeldPrograms has one owner execute programs faster than they are looked at: others can have theirs held, and what is
-// not held and ends unseen is counted.
+// In TestHeldPrograms, one owner executes programs faster than they are examined. The programs of others are held, and
+// programs that end without being held are counted.
 func TestHeldPrograms(t *testing.T) {
 	t.Parallel()
 	w := discover(t, Config{Rules: Rules{Enabled: true}, Interval: time.Hour})
@@ -166,12 +167,12 @@ func TestHeldPrograms(t *testing.T) {
 	}
 }
 
-// TestMissedPrograms counts programs that have ended before they can be looked at.
+// TestMissedPrograms checks the count of programs that ended before they could be examined.
 func TestMissedPrograms(t *testing.T) {
 	t.Parallel()
 	monitor := limits.New(limits.Config{})
 	w := discover(t, Config{Limits: monitor, Rules: Rules{Enabled: true}})
-	named := discover(t, Config{}) // looks for no other files than named ones, so no program matters
+	named := discover(t, Config{}) // does not search, so programs do not matter
 	cmd := exec.Command("true")
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)

@@ -11,14 +11,14 @@ import (
 	"github.com/crau-otel/crau-otel/limits"
 )
 
-// What is reported is bounded in all, per owner and per process. An owner's newest files are refused at its own bounds. At
-// the bounds in all, the owner that uses most loses its newest file, so that an owner that uses less than its share, which is
-// the bound divided by the owners that want more, loses nothing. One part of each bound is kept for files that only root can
-// write.
+// Reported files are limited globally, per owner and per process. At an owner's limit, its newest files are refused. At
+// a global limit, the owner that uses most loses its newest file. An owner that uses less than its share loses nothing;
+// the share is the limit divided by the number of owners that want more. A part of each global limit is reserved for
+// files that only root can write.
 
 const (
-	reserve     = 8                // part, as a divisor, of the bounds in all that only trusted files may use
-	remindEvery = 30 * time.Second // how often it is checked whether files are still refused
+	reserve     = 8                // part of the global limits, as a divisor, that only trusted files may use
+	remindEvery = 30 * time.Second // interval of checks whether files are still refused
 )
 
 // resource is what a reported file uses.
@@ -31,13 +31,13 @@ const (
 	resources
 )
 
-// String returns the resource as the reason of a refusal has it.
+// String returns the resource as the reason of a refusal spells it.
 func (r resource) String() string { return [...]string{"files", "sites", "descriptors"}[r] }
 
 // quota counts what reported files use.
 type quota [resources]int
 
-// add adds another quota that many times, which may be negative.
+// add adds another quota several times; times may be negative.
 func (q *quota) add(other quota, times int) {
 	for r := range q {
 		q[r] += times * other[r]
@@ -48,18 +48,18 @@ func (q *quota) add(other quota, times int) {
 type bound struct {
 	limit limits.Limit
 	of    resource
-	most  int // negative: none
+	most  int // negative: no limit
 	scope string
 }
 
-// reason says that the bound keeps a file from being reported.
+// reason returns the reason for a file that the bound keeps from being reported.
 func (b *bound) reason() string { return fmt.Sprintf("limit of %d %s%s", b.most, b.of, b.scope) }
 
-// Costs says how many file descriptors the owner of a Discoverer needs to attach to a file, in addition to the one by which the
-// Discoverer holds the file open.
+// Costs is how many file descriptors the owner of a Discoverer needs to attach to a file, in addition to the one with
+// which the Discoverer holds the file open.
 type Costs struct{ PerFile, PerSite int }
 
-// working returns how many of all descriptors are kept for looking at files.
+// working returns how many of all descriptors are reserved for looking at files.
 func working(all int) int {
 	if all < 0 {
 		return 4 * maxPerTurn
@@ -75,20 +75,20 @@ func forFiles(all int) int {
 	return all - working(all)
 }
 
-// quotas enforces the bounds on what is reported.
+// quotas enforces the limits on what is reported.
 type quotas struct {
 	log     *slog.Logger
 	monitor *limits.Monitor
 	rules   *rules
 	costs   Costs
 
-	descriptors int // bound of the descriptors; negative: none
+	descriptors int // limit on descriptors; negative: none
 	all         quota
-	distrusted  quota // of these, files that not only root can write
+	distrusted  quota // of these, files that others than root can write
 	users       map[*owner]struct{}
 	next        uint64    // number of the next reported entry
 	reminded    time.Time // when refused files were last logged
-	freed       bool      // something was reported as gone since refused files were last tried again
+	freed       bool      // something was reported as gone since refused files were last retried
 }
 
 // need returns what a file uses.
@@ -96,7 +96,7 @@ func (q *quotas) need(e *entry) quota {
 	return quota{1, e.sites, 1 + q.costs.PerFile + e.sites*q.costs.PerSite}
 }
 
-// charge counts a reported entry, or with -1 takes it back.
+// charge counts a reported entry; sign -1 removes it from the count.
 func (q *quotas) charge(e *entry, sign int) {
 	need := q.need(e)
 	counts := []*quota{&q.all, &e.owner.reported, &e.finder.reported}
@@ -119,7 +119,7 @@ func (q *quotas) charge(e *entry, sign int) {
 	}
 }
 
-// judge counts a reported entry among those that not only root can write, or no more, as change makes it.
+// judge calls change, which changes who can write a reported entry, and updates the counts accordingly.
 func (q *quotas) judge(e *entry, change func()) {
 	count := func(sign int) {
 		if !e.RootOnly() {
@@ -132,8 +132,8 @@ func (q *quotas) judge(e *entry, change func()) {
 	count(1)
 }
 
-// exceeded returns the bound that keeps a file from being reported, nil if there is none or others can make room. A process
-// gets only part of its owner's limits: one with very many such files is suspicious.
+// exceeded returns the bound that keeps a file from being reported, or nil if there is none or if others can make room.
+// A process gets only part of its owner's limits: a process with very many such files is suspicious.
 func (q *quotas) exceeded(e *entry, by *finder) *bound {
 	if !by.isDisk {
 		need, r := q.need(e), q.rules
@@ -157,7 +157,7 @@ func (q *quotas) exceeded(e *entry, by *finder) *bound {
 	return nil
 }
 
-// full returns the bound in all that leaves no room for a file, nil if there is room.
+// full returns the global bound that leaves no room for a file, or nil.
 func (q *quotas) full(e *entry) *bound {
 	need := q.need(e)
 	for _, b := range []bound{
@@ -175,7 +175,7 @@ func (q *quotas) full(e *entry) *bound {
 	return nil
 }
 
-// fraction returns one part in so many of a limit, rounded up. Of no limit it returns none.
+// fraction divides a limit by parts, rounding up. If there is no limit, the result has none either.
 func fraction(limit, parts int) int {
 	if limit < 0 {
 		return limit
@@ -183,7 +183,7 @@ func fraction(limit, parts int) int {
 	return (limit + parts - 1) / parts
 }
 
-// use returns what an owner uses of a resource, as far as it counts against a file.
+// use returns what an owner uses of a resource, as far as it competes with a file.
 func (o *owner) use(e *entry, of resource) int {
 	if e.RootOnly() {
 		return o.reported[of]
@@ -191,7 +191,8 @@ func (o *owner) use(e *entry, of resource) int {
 	return o.distrusted[of]
 }
 
-// largest returns the owner that uses most of a resource, nil if the file's owner would use as much with the file.
+// largest returns the owner that uses most of a resource, or nil if the file's own owner would use as much after adding
+// the file.
 func (q *quotas) largest(e *entry, of *owner, what resource) *owner {
 	var top *owner
 	most := of.use(e, what) + q.need(e)[what]
@@ -203,7 +204,7 @@ func (q *quotas) largest(e *entry, of *owner, what resource) *owner {
 	return top
 }
 
-// logRefused counts a refused file, and warns if that is due. With n 0 the file was counted before.
+// logRefused counts a refused file, and logs a warning if one is due. n is 0 if the file was already counted.
 func (q *quotas) logRefused(e *entry, b *bound, n uint64) {
 	level := slog.LevelDebug
 	since, due := q.monitor.Reached(b.limit, e.owner.inLimits(), n)

@@ -21,7 +21,7 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// lines is a log that a test reads.
+// lines is a log that a test can read.
 type lines struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -71,7 +71,7 @@ func subtree(t *testing.T, path string) string {
 	return folder
 }
 
-// rootOnly returns a folder for files that root alone can write.
+// rootOnly returns a folder for files that only root can write.
 func rootOnly(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/opt", "crau-quotas")
@@ -85,7 +85,7 @@ func rootOnly(t *testing.T) string {
 	return dir
 }
 
-// crowd starts processes in cgroups that each map some files of their own.
+// crowd starts processes in cgroups. Each process maps different files.
 func crowd(t *testing.T, dir string, processes, each int, cgroup func(i int) string) {
 	t.Helper()
 	for i := range processes {
@@ -116,8 +116,7 @@ func (w *watcher) count(limit limits.Limit, class limits.Class) (count uint64) {
 	return count
 }
 
-// A user gives cgroups of its own the names of containers. They share what one user may have, and a system service is
-// traced.
+// A user names cgroups like containers. They share the limits of one user, and a system service is still traced.
 func TestMadeUpContainersShareTheirUsersLimits(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -141,7 +140,8 @@ func TestMadeUpContainersShareTheirUsersLimits(t *testing.T) {
 	}
 }
 
-// Users that together want more than there is leave a part to files that root alone can write, and their share to others.
+// Users that together want more than the limit leave a part for files that only root can write, and others their
+// shares.
 func TestOwnersShareAllFiles(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -171,7 +171,7 @@ func TestOwnersShareAllFiles(t *testing.T) {
 	}
 }
 
-// Every owner has warnings of its own, which come again for as long as files are left out.
+// Every owner has separate warnings, which are repeated for as long as files are refused.
 func TestWarningsAboutLimitsComeAgain(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -209,7 +209,7 @@ func TestWarningsAboutLimitsComeAgain(t *testing.T) {
 	}
 }
 
-// Files that there were no descriptors for are reported once others are gone.
+// Files for which there were no descriptors are reported after others are gone.
 func TestDescriptorsBoundFiles(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -271,7 +271,7 @@ func TestFilesThatWaitAreKept(t *testing.T) {
 	}
 }
 
-// The files of a process without probes do not take the place of those of others.
+// The files of a process without probes do not displace those of others.
 func TestFactsAreShared(t *testing.T) {
 	t.Parallel()
 	c := newCatalogue(&Config{MaxFacts: 100, Limits: limits.New(limits.Config{})}, &rules{})
@@ -291,7 +291,7 @@ func TestFactsAreShared(t *testing.T) {
 	}
 }
 
-// Losing the report of changed processes is for a while only.
+// If the report of changed processes fails, it is retried after a while.
 func TestChangedIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	fails, calls := true, 0
@@ -322,7 +322,7 @@ func TestChangedIsTriedAgain(t *testing.T) {
 			t.Error("the processes are not reported although they could be")
 		}
 	}
-	if n := log.warnings("not reported any more"); n != 1 {
+	if n := log.warnings("reports of changed processes failed"); n != 1 {
 		t.Errorf("%d warnings", n)
 	}
 }

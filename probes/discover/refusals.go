@@ -11,30 +11,30 @@ import (
 )
 
 const (
-	maxWarned = 16   // refused files of one owner that are warned about
-	maxLogged = 4096 // refused files that are remembered to have been logged
+	maxWarned = 16   // refused files of one owner for which a warning is logged
+	maxLogged = 4096 // refused files that are remembered as logged
 )
 
-// refusal identifies a line about a refused file.
+// refusal identifies a log line about a refused file.
 type refusal struct {
 	inode  host.Inode
 	reason untraced.Reason
 }
 
-// refusals remember what was logged about files that are not traced.
+// refusals remembers what was logged about files that are not traced.
 type refusals struct {
 	log    *slog.Logger
 	logged map[refusal]struct{}
-	warned map[string]int   // lines by owner
-	copied map[Key]struct{} // files of which a program executes a copy; they are not attached until they change
+	warned map[string]int   // number of log lines by owner
+	copied map[Key]struct{} // files whose code a program has copied and executes; they are not attached until they change
 }
 
 func newRefusals(log *slog.Logger) *refusals {
 	return &refusals{log, make(map[refusal]struct{}), make(map[string]int), make(map[Key]struct{})}
 }
 
-// note logs once that a file is not traced. Files over a limit have lines of their own, and so have files that the rules
-// name. Of an owner with very many such files, only the first are warned about.
+// note logs, once, that a file is not traced. Files over a limit, and files that the rules name, are logged elsewhere.
+// If an owner has very many such files, only the first ones are logged as warnings.
 func (r *refusals) note(e *entry) {
 	if e.reason == untraced.Limit || e.explicit && e.reason != untraced.Copied {
 		return
@@ -61,7 +61,7 @@ func (r *refusals) note(e *entry) {
 		"owner", e.owner.name, "reason", e.reason, "error", e.refused)
 }
 
-// noteCopy notes that a program executes a copy of a file's code.
+// noteCopy records that a program executes a copy of a file's code.
 func (r *refusals) noteCopy(k Key) {
 	if len(r.copied) >= maxLogged {
 		clear(r.copied)

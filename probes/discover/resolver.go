@@ -19,12 +19,12 @@ const (
 	maxResolved = 4096
 )
 
-// resolution identifies what the files of a program depend on.
+// resolution identifies everything that the files of a program depend on.
 type resolution struct {
 	program host.Inode
 	changed int64
 	root    host.Inode
-	environ uint64 // hash of what the environment adds
+	environ uint64 // hash of the paths that the environment adds
 }
 
 // resolver finds the files of programs before they are mapped.
@@ -68,7 +68,7 @@ func (r *resolver) resolve(p *process, exe *program, now time.Time) {
 	}
 }
 
-// look looks at those of the files that are not known.
+// look examines the files that are not known yet.
 func (r *resolver) look(p *process, exe *program, files []loader.Needed) {
 	s, mounts := r.search, host.NewMountKinds()
 	root := host.Root{Path: host.DescriptorPath(exe.root), Base: exe.base}
@@ -92,8 +92,8 @@ func (r *resolver) look(p *process, exe *program, files []loader.Needed) {
 	s.helpers.Ask(questions...)
 }
 
-// resolve returns the files that the program will map, itself included, and what they depend on. If that is fresh, it
-// returns no files.
+// resolve returns the files that the program will map, including itself, and the resolution that they depend on. If
+// fresh reports that this resolution was made recently, it returns no files.
 func (p *program) resolve(caches *loader.Caches, fresh func(resolution) bool, step func()) (resolution, []loader.Needed) {
 	key := resolution{program: p.inode, changed: p.changed}
 	if status, err := host.CachedStatus(host.DescriptorPath(p.root)); err == nil {

@@ -11,22 +11,22 @@ import (
 )
 
 const (
-	maxRewrites = 256         // files that wait to be read again, which hold a descriptor each
+	maxRewrites = 256         // files that wait to be read again; each holds a descriptor
 	maxRewait   = time.Minute // between two readings of a file that stays open for writing
 	minRewait   = 50 * time.Millisecond
 )
 
-// rewrite is a file that is to be read again, since it was overwritten or is open for writing.
+// rewrite is a file that will be read again, because it was overwritten or is open for writing.
 type rewrite struct {
-	entry *entry // what the file was
-	owner *owner // whose share it counts against
+	entry *entry // the entry before
+	owner *owner // that it counts against
 	fd    int
 	next  time.Time
 	wait  time.Duration // after the next reading
 }
 
-// rewrites are the files that are to be read again. Overwritten files are noticed in two ways: [Discoverer.Reread] is
-// called, or a pass finds that the change time of a reported file is another one.
+// rewrites manages the files that will be read again. Overwritten files are noticed in two ways: by a call of
+// [Discoverer.Reread], or when a pass finds that the change time of a reported file has changed.
 type rewrites struct {
 	search  *search
 	pending map[host.Inode]*rewrite
@@ -48,13 +48,13 @@ func (r *rewrites) add(e *entry, of *owner) {
 	if r.pending[e.inode()] != nil || e.open == nil {
 		return
 	}
-	own := 0
+	pending := 0
 	for _, w := range r.pending {
 		if w.owner == of {
-			own++
+			pending++
 		}
 	}
-	if own >= maxRewrites-len(r.pending) { // the rest is left to others; a pass leads to the file
+	if pending >= maxRewrites-len(r.pending) { // leaves room for others; a pass will find the file
 		return
 	}
 	fd, err := unix.FcntlInt(e.open.Fd(), unix.F_DUPFD_CLOEXEC, 0)
@@ -95,7 +95,7 @@ func (r *rewrites) check() {
 	r.search.helpers.Ask(questions...)
 }
 
-// due returns how long it is until visit reads a file, and whether any file waits.
+// due returns how long to wait until visit has a file to read, and whether any file waits.
 func (r *rewrites) due(now time.Time) (wait time.Duration, pending bool) {
 	wait = maxRewait
 	for _, w := range r.pending {
@@ -104,7 +104,7 @@ func (r *rewrites) due(now time.Time) (wait time.Duration, pending bool) {
 	return wait, len(r.pending) > 0
 }
 
-// hasLibrary reports whether one of Rules.Libraries is to be read again.
+// hasLibrary reports whether one of Rules.Libraries has to be read again.
 func (r *rewrites) hasLibrary() bool {
 	for _, w := range r.pending {
 		if w.entry.explicit {
@@ -114,7 +114,7 @@ func (r *rewrites) hasLibrary() bool {
 	return false
 }
 
-// visit reads the files whose time has come.
+// visit reads the files that are due.
 func (r *rewrites) visit(now time.Time) {
 	mounts := host.NewMountKinds()
 	var questions []*host.Question
@@ -134,7 +134,7 @@ func (r *rewrites) visit(now time.Time) {
 	r.search.helpers.Ask(questions...)
 }
 
-// read returns the question what is in a file now.
+// read returns a question for the helpers: the contents of a file now.
 func (r *rewrites) read(inode host.Inode, w *rewrite, root host.Root, subject host.Subject, mounts *host.MountKinds) *host.Question {
 	e := w.entry
 	fd, dupErr := unix.FcntlInt(uintptr(w.fd), unix.F_DUPFD_CLOEXEC, 0)

@@ -51,11 +51,11 @@ func TestOverwrittenFileIsFoundAgain(t *testing.T) {
 		t.Errorf("got %+v", e)
 	}
 
-	// The caller knows at once.
+	// The caller reports the change immediately.
 	w.Reread(after)
 	w.await(t, 10*time.Second, "+"+path, "-"+path, "+"+path, "-"+path, "+"+path)
 
-	// What becomes of a file may have no probes.
+	// After another change, the file has no probes any more.
 	overwrite(t, path, []byte("no library"))
 	w.await(t, 10*time.Second, "+"+path, "-"+path, "+"+path, "-"+path, "+"+path, "-"+path)
 	overwrite(t, path, data)
@@ -75,7 +75,7 @@ func (w *watcher) scanLater(t *testing.T, path string) {
 	}
 }
 
-// TestFileThatIsOpenForWriting is not reported until it is closed: its code may be elsewhere in a moment.
+// TestFileThatIsOpenForWriting checks that a file is not reported until it is closed: its code may move at any moment.
 func TestFileThatIsOpenForWriting(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -119,7 +119,7 @@ func TestLibraryIsOpenForWritingForAMoment(t *testing.T) {
 }
 
 // A fresh file may be written once more with the change time that it had when it was read. That it has no probes is
-// therefore not taken for granted.
+// probes is only provisional.
 func TestFreshFileWithoutProbesIsReadAgain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -134,7 +134,7 @@ func TestFreshFileWithoutProbesIsReadAgain(t *testing.T) {
 			return f
 		}
 		var f finding
-		for written := time.Now().Add(-maxTick); time.Since(written) >= maxTick; f = look() { // fast enough
+		for written := time.Now().Add(-maxTick); time.Since(written) >= maxTick; f = look() { // until it was fast
 			written = time.Now()
 			if content != nil {
 				overwrite(t, path, content)
@@ -152,7 +152,7 @@ func TestFreshFileWithoutProbesIsReadAgain(t *testing.T) {
 	}
 }
 
-// TestLibraryThatIsBeingWritten has no probes yet when it is read.
+// TestLibraryThatIsBeingWritten reads a library before its probes are written.
 func TestLibraryThatIsBeingWritten(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -192,7 +192,7 @@ func TestLibraryThatIsBeingWritten(t *testing.T) {
 	finish()
 	w.await(t, 10*time.Second, "+"+path)
 
-	// The same once it is attached: what is found at once is only the beginning of the file.
+	// The same for an attached file: the first reading finds only the beginning of the file.
 	key := w.file(t, path).Key
 	rewrite()
 	w.Reread(key)

@@ -7,17 +7,17 @@ import (
 	"fmt"
 )
 
-// Rules say which files are reported. They can be changed while a Discoverer runs. The zero value of a limit means its
-// default, a negative value no limit.
+// Rules decide which files are reported. They can be changed while a Discoverer runs. The zero value of a limit means
+// its default, a negative value means no limit.
 //
 // Patterns have the wildcards * (anything but /), ** (anything) and ? (one character, not /). A pattern without a slash
 // is compared with the last part of a path only.
 type Rules struct {
-	// Libraries are paths of files that are always reported, whatever the limits and patterns say. A file that does not
-	// exist yet is reported once it does.
+	// Libraries are paths of files that are always reported, regardless of limits and patterns. A file that does not exist
+	// yet is reported when it appears.
 	Libraries []string
 
-	// Enabled says whether to look for more than Libraries.
+	// Enabled decides whether files other than Libraries are looked for.
 	Enabled bool
 
 	Allow           []string // patterns on File.Path; if there are any, one must match
@@ -31,7 +31,7 @@ type Rules struct {
 	MaxSitesPerContainer int // of these, in files first seen in one container or unit: 2048; half in one process
 }
 
-// rules are Rules with defaults set and patterns compiled. They do not change, so that helpers can use them.
+// rules are Rules with defaults set and patterns compiled. They are never modified, so helpers can use them.
 type rules struct {
 	Rules
 	allow, deny, executables, cgroups []pattern
@@ -75,7 +75,7 @@ func compileRules(r Rules) (*rules, error) {
 	return compiled, errors.Join(errs...)
 }
 
-// Excludes returns why discovery does not find a file with that path, as far as the rules are the cause.
+// Excludes returns why discovery does not find a file with that path, if the rules are the cause.
 func (r Rules) Excludes(path string) string {
 	compiled, err := compileRules(r)
 	switch {

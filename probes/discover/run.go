@@ -10,16 +10,16 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// maxCost bounds the time that passes take: one part in so many.
+// maxCost is a divisor that bounds the part of the time that passes take.
 const maxCost = 50
 
 // maxWritten bounds how long Scan waits for libraries that are open for writing.
 const maxWritten = time.Second
 
-// Scan makes one full pass over the libraries, the host's disk and every process. What it finds is reported before it
-// returns. Processes of an owner that has used up its share of time are left to Run. Scan waits a second for one of
-// Rules.Libraries that is open for writing: whoever wrote it may be about to close it, or has forked a process that holds
-// it open until it executes a program.
+// Scan makes one full pass over the libraries, the host's disk and every process. It reports what it finds before it
+// returns. If an owner has used up its share of time, Run examines the rest of its processes. Scan waits up to a second
+// while any of Rules.Libraries is open for writing: its writer may be about to close it, or may have forked a process
+// that holds it open until it executes a program.
 func (d *Discoverer) Scan(ctx context.Context) error {
 	d.running.Lock()
 	defer d.running.Unlock()
@@ -41,7 +41,7 @@ func (d *Discoverer) Scan(ctx context.Context) error {
 	return err
 }
 
-// libraryDue is rewriteDue, if one of Rules.Libraries is to be read again.
+// libraryDue is rewriteDue, if one of Rules.Libraries has to be read again.
 func (d *Discoverer) libraryDue() (wait time.Duration, pending bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -61,14 +61,14 @@ func (d *Discoverer) scan(ctx context.Context) error {
 	for err == nil && ctx.Err() == nil && d.step() {
 	}
 	d.mu.Lock()
-	d.search.retireUnmapped(time.Now()) // once more, since processes may have unmapped files
+	d.search.retireUnmapped(time.Now()) // once more, because processes may have unmapped files
 	d.mu.Unlock()
 	d.deliver(0)
 	d.scanned = true
 	return errors.Join(err, ctx.Err())
 }
 
-// Run finds files until ctx is done, then returns nil. Without a Scan before it, it begins with one.
+// Run finds files until ctx is done, then returns nil. If Scan was not called before, Run begins with a scan.
 func (d *Discoverer) Run(ctx context.Context) error {
 	d.running.Lock()
 	defer d.running.Unlock()
@@ -84,7 +84,7 @@ func (d *Discoverer) Run(ctx context.Context) error {
 	close(busy)
 	tick := time.NewTimer(d.interval)
 	defer tick.Stop()
-	var again <-chan time.Time // set while there is something to follow up
+	var again <-chan time.Time // set while there are processes to follow up
 	for ctx.Err() == nil {
 		var work, rewritten <-chan struct{}
 		var later <-chan time.Time
@@ -100,7 +100,7 @@ func (d *Discoverer) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		case <-rewritten:
 			d.reread()
-		case <-later: // rewritten is set then
+		case <-later: // rewritten is set in this case
 		case <-work:
 			d.step()
 		case <-d.inbox.wake:
@@ -132,14 +132,14 @@ func (d *Discoverer) Run(ctx context.Context) error {
 	return nil
 }
 
-// rewriteDue returns how long it is until a file is to be read again, and whether any is.
+// rewriteDue returns how long to wait until a file must be read again, and whether any file must.
 func (d *Discoverer) rewriteDue() (wait time.Duration, pending bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.search.rewrites.due(time.Now())
 }
 
-// reread reads files again that were overwritten or open for writing.
+// reread reads those files again that were overwritten or open for writing.
 func (d *Discoverer) reread() {
 	d.mu.Lock()
 	d.search.rewrites.visit(time.Now())
@@ -164,16 +164,16 @@ func (d *Discoverer) step() bool {
 	return more
 }
 
-// Executed is a process that has executed a program, and whose it was then. It may have ended.
+// Executed describes a process that has executed a program, at that moment. It may have ended since.
 type Executed struct {
 	Process host.Process
 	User    uint32 // in the initial user namespace
-	Cgroup  uint64 // number in the version 2 hierarchy; 0 if it is not known
+	Cgroup  uint64 // number in the version 2 hierarchy; 0 if unknown
 }
 
-// Notify says that a process has executed a program. The files that the program will map are looked at now, as the
-// program's file names them, and what it maps a moment later. Notify never waits. It may be called often: the maps of a
-// process are read 20 times a second at most.
+// Notify reports that a process has executed a program. The files that the program will load, according to its ELF
+// file, are examined now, and those that the process maps shortly after. Notify never blocks. It may be called often:
+// the maps of a process are read at most 20 times a second.
 func (d *Discoverer) Notify(e Executed) {
 	select {
 	case d.holder.executed <- e:
@@ -182,8 +182,8 @@ func (d *Discoverer) Notify(e Executed) {
 	}
 }
 
-// notified has the processes looked at that Notify was called for, and applies what Reload asked for. It returns whether
-// some are to be followed up.
+// notified schedules the processes that Notify was called for, and applies the rules that were passed to Reload. It
+// returns whether some processes must be followed up.
 func (d *Discoverer) notified() bool {
 	d.mu.Lock()
 	d.applyReload()
@@ -194,7 +194,7 @@ func (d *Discoverer) notified() bool {
 	return pending
 }
 
-// followUp looks at processes once more. It returns whether some are left.
+// followUp looks at processes once more. It returns whether some remain.
 func (d *Discoverer) followUp() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	rotation         = 2 * time.Minute // after which every process has been examined again
-	minCheckInterval = 2 * time.Second // between two times that the path of one file is resolved
+	rotation         = 2 * time.Minute // interval in which every process is examined at least once
+	minCheckInterval = 2 * time.Second // between two resolutions of the path of one file
 )
 
-// hostView is how the host's root folder is reached.
+// hostView is the host's root folder as the agent reaches it.
 type hostView struct {
 	root      host.Root
 	namespace uint64   // mount namespace that it belongs to
@@ -36,7 +36,7 @@ func openHost(path string) (hostView, error) {
 	return view, nil
 }
 
-// search is what passes over processes and disk consist of. It is used by one goroutine at a time.
+// search performs the passes over processes and disk. It is used by one goroutine at a time.
 type search struct {
 	log       *slog.Logger
 	rules     *rules
@@ -50,11 +50,11 @@ type search struct {
 	misses    *misses
 	disk      *disk
 	rewrites  *rewrites
-	urgent    bool                               // what is asked now is about a program that was just executed
-	perTurn   int                                // files that are opened for one process before it is another's turn
+	urgent    bool                               // the current questions are about a program that was just executed
+	perTurn   int                                // files opened for one process before the next process's turn
 	changed   func(visit func(pid uint32)) error // nil if that is not possible
-	failing   failing                            // since changed fails
-	swept     time.Time                          // when old facts were dropped
+	failing   failing                            // retries after changed has failed
+	swept     time.Time                          // when old facts were last dropped
 }
 
 func newSearch(cfg *Config, r *rules, in *inbox) (*search, error) {
@@ -85,7 +85,7 @@ func (s *search) close() error {
 		s.held.drop(p)
 	}
 	for _, q := range s.turns.queues {
-		for _, p := range q.processes { // some are gone
+		for _, p := range q.processes { // some may have ended
 			s.held.drop(p)
 		}
 	}
@@ -99,7 +99,7 @@ func (s *search) setRules(r *rules) {
 	clear(s.resolver.resolved)
 	known := s.disk.libraries
 	s.disk = newDisk(s)
-	s.disk.libraries = known // whose file systems may not answer now, or whose paths may be out of reach
+	s.disk.libraries = known // their file systems may not answer now, or their paths may be out of reach
 	s.disk.searchLibraries()
 	for _, e := range s.catalogue.files {
 		if e.refused != "" || !e.explicit && !r.wants(e.Path) {
@@ -140,7 +140,7 @@ func (s *search) pass(now time.Time) error {
 	return nil
 }
 
-// visitChanged schedules the processes that Config.Changed reports. It returns false if that fails.
+// visitChanged schedules the processes that Config.Changed reports. It returns false if Changed fails.
 func (s *search) visitChanged(now time.Time) bool {
 	if s.changed == nil || now.Before(s.failing.until) {
 		return false
@@ -159,21 +159,21 @@ func (s *search) visitChanged(now time.Time) bool {
 	})
 	switch lasts := s.failing.next > 0; {
 	case err != nil && !lasts:
-		s.log.Warn("changed processes are not reported any more; every pass asks each process instead", "error", err)
+		s.log.Warn("reports of changed processes failed; every pass examines each process until they work again", "error", err)
 		s.failing.postpone(now)
 	case err != nil:
 		s.failing.postpone(now)
 	case lasts:
-		s.log.Info("changed processes are reported again")
+		s.log.Info("reports of changed processes work again")
 		s.failing = failing{}
 	}
 	return err == nil
 }
 
-// failing says when an ability that was lost is tried again.
+// failing schedules retries of something that has stopped working.
 type failing struct {
 	until time.Time
-	next  time.Duration // until the try after that; 0 while nothing fails
+	next  time.Duration // from the next try to the one after it; 0 while it works
 }
 
 const (
@@ -181,7 +181,7 @@ const (
 	maxFailing = 5 * time.Minute
 )
 
-// postpone notes that the ability is still lost.
+// postpone schedules the next try after a failure.
 func (f *failing) postpone(now time.Time) {
 	f.next = max(f.next, minFailing)
 	f.until = now.Add(f.next)
@@ -224,7 +224,7 @@ func (s *search) retireUnmapped(now time.Time) {
 	s.helpers.Ask(questions...)
 }
 
-// retry has everything looked at again that may map files that were refused or evicted, once there is room.
+// retry schedules another look at everything that may map refused or evicted files, once there is room.
 func (s *search) retry(now time.Time) {
 	c := s.catalogue
 	again := make(map[*entry]bool)

@@ -14,32 +14,33 @@ import (
 	"github.com/crau-otel/crau-otel/probes/untraced"
 )
 
-// sighting is a path to a file: a mapping of a process, or a path on the host's disk. Its methods may block and run in
-// helpers: find and judge depend on the process that the path belongs to, read on the file system that has the file.
+// sighting is a way to reach a file: through a mapping of a process, or by a path on the host's disk. Its methods may
+// block and run in helpers. find and judge depend on the process that the path belongs to, read depends on the file
+// system that has the file.
 type sighting struct {
-	task host.Process // that maps the file; 0 on the disk
-	link string       // that leads to the file; "" if there is only path
-	path string       // the kernel's
-	id   host.MapID   // zero on the disk
+	task host.Process // the process that maps the file; 0 for a file on the disk
+	link string       // a link in /proc that leads to the file; "" if there is only path
+	path string       // as the kernel shows it
+	id   host.MapID   // zero for a file on the disk
 
-	root      host.Root // that path starts from
+	root      host.Root // the folder where path starts
 	hostRoot  host.Root
 	namespace uint64 // mount namespace, 0 for the host's disk
 	cgroup    string
 	copied    bool // the process executes a copy of the file's code
 	awaited   bool // the file is expected to have probes once nobody writes to it
 
-	fd int // what find has returned
+	fd int // result of find
 }
 
 const (
-	// maxTick is more than the time between two ticks of any kernel (10 ms), of which change times are multiples.
+	// maxTick is longer than the time between two ticks of any kernel (10 ms). Change times are multiples of a tick.
 	maxTick = 20 * time.Millisecond
-	// undated is the change time in a finding that does not hold for as long as the file's stays the same.
+	// undated replaces the change time in a finding that may become invalid while the file's change time stays the same.
 	undated = -1
 )
 
-// find returns an O_PATH descriptor of the file. It opens nothing yet.
+// find returns an O_PATH descriptor of the file, without opening the file itself.
 func (s *sighting) find() (int, error) {
 	return host.Mapped{ID: s.id, Path: s.path, Link: s.link}.Find(s.root)
 }
@@ -89,14 +90,15 @@ func (s *sighting) read(fd int, mounts *host.MountKinds) (f finding) {
 	return f
 }
 
-// isBeingWritten reports whether a file that had a status may have other content by now, or in a moment.
+// isBeingWritten reports whether a file's content may have changed since it had the status before, or may be about to
+// change.
 func isBeingWritten(fd int, before *unix.Stat_t) bool {
 	var now unix.Stat_t
 	return host.OpenForWriting(fd) || unix.Fstat(fd, &now) == nil && now.Ctim != before.Ctim
 }
 
-// unread returns the finding for a file of that status that cannot be read. It is looked at again and again, since that can
-// change without the file.
+// unread returns the finding for a file that has that status and cannot be read. The file is examined again and again,
+// because that can change while the file does not.
 func (s *sighting) unread(st *unix.Stat_t, reason untraced.Reason, err error) finding {
 	inode := host.Inode{Device: st.Dev, Number: st.Ino}
 	e := &entry{
@@ -109,26 +111,26 @@ func (s *sighting) unread(st *unix.Stat_t, reason untraced.Reason, err error) fi
 	return finding{inode: inode, changed: undated, entry: e}
 }
 
-// unreadMapped is unread for a mapped file whose status is not known either.
+// unreadMapped is unread for a mapped file whose status is unknown too.
 func (s *sighting) unreadMapped(reason untraced.Reason, err error) finding {
 	f := s.unread(&unix.Stat_t{Dev: s.id.Device, Ino: s.id.Inode}, reason, err)
-	f.entry.status = unix.Stat_t{} // a path does not lead to it
+	f.entry.status = unix.Stat_t{} // no path leads to it
 	return f
 }
 
-// errDenied is why a file is left alone that the rules exclude.
+// errDenied is the reason for skipping a file that the rules exclude.
 var errDenied = errors.New("denied by discovery.deny")
 
-// errWritten is why a file is left alone whose code may be elsewhere in a moment.
+// errWritten is the reason for skipping a file whose code may move at any moment.
 var errWritten = errors.New("open for writing; it is read again once it is not")
 
-// errCopied is why a file is left alone whose code is executed from anonymous memory.
+// errCopied is the reason for skipping a file whose code is executed from anonymous memory.
 var errCopied = errors.New("a program runs a copy of its code, where a breakpoint kills it")
 
-// notJudged is why a file is not trusted whose path cannot be resolved in time.
+// notJudged is the reason for distrusting a file whose path cannot be resolved in time.
 const notJudged = "its path cannot be resolved"
 
-// verdict is what judge has found.
+// verdict is the result of judge.
 type verdict struct {
 	path, distrust string
 	namespaced     bool
@@ -167,7 +169,7 @@ func (s *sighting) look(mounts *host.MountKinds) finding {
 	return s.readAndJudge(fd, mounts)
 }
 
-// readAndJudge is read, and judge where both may take equally long.
+// readAndJudge calls read and then judge, for files where both may take equally long.
 func (s *sighting) readAndJudge(fd int, mounts *host.MountKinds) finding {
 	f := s.read(fd, mounts)
 	if f.entry != nil && !f.entry.unread {

@@ -10,18 +10,18 @@ import (
 )
 
 const (
-	minSilence = 10 * time.Second // after which a process that did not answer is asked again
+	minSilence = 10 * time.Second // after which a process that did not answer is tried again
 	maxSilence = 10 * time.Minute
 )
 
-// silence says for how long a process is set aside because it did not answer.
+// silence records how long a process is set aside because it did not answer.
 type silence struct {
 	until time.Time
-	next  time.Duration // for how long next time; 0 if it has always answered
+	next  time.Duration // how long it will be set aside next time; 0 if it has always answered
 }
 
-// askProcess asks a question about a process and applies the answer, perhaps much later. If the answer does not come in
-// time, the process is set aside. It returns false if the process is not asked, so that there will be no answer.
+// askProcess asks a question about a process and applies the answer, possibly much later. If the answer does not arrive
+// in time, the process is set aside. If it returns false, the question was not asked, and there will be no answer.
 func (s *search) askProcess(p *process, ask func(step func()), apply func()) (asked bool) {
 	late, skipped := false, false
 	q := &host.Question{Subject: p.subject(), Urgent: s.urgent}
@@ -29,7 +29,7 @@ func (s *search) askProcess(p *process, ask func(step func()), apply func()) (as
 	q.Answered = func() {
 		apply()
 		if late && !p.gone {
-			p.silence.until, p.due = time.Time{}, time.Time{} // all of its maps are to be read
+			p.silence.until, p.due = time.Time{}, time.Time{} // all of its maps must be read
 			s.turns.revisit(p)
 		}
 	}
@@ -42,14 +42,14 @@ func (s *search) askProcess(p *process, ask func(step func()), apply func()) (as
 	return !skipped
 }
 
-// setAside postpones questions about a process. The delay grows each time that it does not answer. blameless is set if
-// the process was not asked because others of its owner do not answer.
+// setAside postpones questions about a process. The delay grows each time the process does not answer. blameless is set
+// if the process was only skipped because others of its owner do not answer.
 func (s *search) setAside(p *process, blameless bool) {
 	wait := minSilence
 	if blameless {
 		count, due := s.catalogue.quotas.monitor.Reached(limits.Helpers, p.owner.inLimits(), 1)
 		if due {
-			s.log.Warn("processes are not asked what they map, since others of their owner do not answer", "owner", p.owner.name,
+			s.log.Warn("processes not examined, because others of their owner do not answer", "owner", p.owner.name,
 				"count", count)
 		}
 	} else {
@@ -66,7 +66,7 @@ func (s *search) setAside(p *process, blameless bool) {
 	p.backlog, p.more = nil, false // will be found again
 }
 
-// executableOf returns the path of what a process executes, as the process sees it. It does not block.
+// executableOf returns the path of the program that a process executes, as the process sees it. It does not block.
 func (s *search) executableOf(p *process) string {
 	path, err := p.pid.Executable()
 	if err != nil {

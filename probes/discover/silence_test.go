@@ -16,8 +16,9 @@ import (
 	"github.com/crau-otel/crau-otel/test/needs"
 )
 
-// locker maps the file of its first argument, then keeps its own memory map locked by means of the second one, which is
-// on a file system that fails the first read and does not answer the second: one thread faults, another waits to map.
+// locker maps the file in its first argument. Then it keeps its own memory map locked by means of the file in the
+// second one, whose file system fails the first read and does not answer the second: one thread faults, another waits
+// to map.
 const locker = `
 #include <fcntl.h>
 #include <pthread.h>
@@ -56,14 +57,14 @@ func (l *logged) String() string {
 	return l.text.String()
 }
 
-// logger returns a logger of what a user sees, and its text.
+// logger returns a logger at the user's level, and its output.
 func logger() (*slog.Logger, *logged) {
 	l := &logged{}
 	return slog.New(slog.NewTextHandler(l, nil)), l
 }
 
-// TestProcessThatDoesNotAnswer keeps the memory map of a process locked: it is named once, all others are examined, and
-// its own files are found as soon as it lets go.
+// In TestProcessThatDoesNotAnswer, a process keeps its memory map locked. It is logged once, all other processes are
+// examined, and its own files are found as soon as it unlocks the map.
 func TestProcessThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -75,13 +76,13 @@ func TestProcessThatDoesNotAnswer(t *testing.T) {
 	program := compile(t, t.TempDir(), "locker", locker)
 	own := sample(t, "sample", dir, "own.so")
 	stuck := start(t, exec.Command(program, own, hanging))
-	t.Cleanup(served.answer) // before the process is waited for
+	t.Cleanup(served.answer) // must run before the test waits for the process
 	for waiting := 0; waiting == 0; time.Sleep(10 * time.Millisecond) {
 		served.mu.Lock()
 		waiting = len(served.waiting)
 		served.mu.Unlock()
 	}
-	time.Sleep(500 * time.Millisecond) // until the other thread waits, too
+	time.Sleep(500 * time.Millisecond) // until the other thread waits too
 	good := sample(t, "sample", dir, "good.so")
 	mapper(t, good)
 

@@ -8,13 +8,13 @@ import (
 	"github.com/crau-otel/crau-otel/probes/untraced"
 )
 
-// Stats counts what discovery could not look at.
+// Stats counts what discovery could not examine.
 type Stats struct {
-	// MissedPrograms had ended before they could be looked at. Their files are found when they are executed again and live
-	// longer, or when another process maps them.
+	// MissedPrograms counts programs that ended before they could be examined. Their files are found when they run again
+	// for longer, or when another process maps them.
 	MissedPrograms uint64
 
-	// SilentProcesses are set aside now because they, or others of their owner, do not answer.
+	// SilentProcesses is the number of processes that are set aside because they, or others of their owner, do not answer.
 	SilentProcesses int
 
 	// Untraced counts the known files that are not traced, or only in part.

@@ -19,7 +19,7 @@ import (
 	"github.com/crau-otel/crau-otel/probes"
 )
 
-// TestWhoCanWriteTheWayToALibraryDecides changes who may change what on the way to a library.
+// TestWhoCanWriteTheWayToALibraryDecides changes who can change the files and folders on the path to a library.
 func TestWhoCanWriteTheWayToALibraryDecides(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -70,7 +70,7 @@ func TestWhoCanWriteTheWayToALibraryDecides(t *testing.T) {
 			}
 			path := sample(t, "sample", host, "usr/lib/lib.so")
 			var program *child
-			if name != "nosuid" { // where another file comes to lie there
+			if name != "nosuid" { // in that case, another file is at that path
 				program = mapper(t, path)
 			}
 			if err := test.change(host, path); err != nil {
@@ -92,7 +92,7 @@ func TestWhoCanWriteTheWayToALibraryDecides(t *testing.T) {
 	}
 }
 
-// TestTrustInNamespace runs the host's root's own file from a mount namespace.
+// TestTrustInNamespace runs a file of the host's root from a mount namespace.
 func TestTrustInNamespace(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -109,8 +109,8 @@ func TestTrustInNamespace(t *testing.T) {
 	program.stop()
 }
 
-// A path through which a file looks less trustworthy, such as one in an overlay of a user's, does not change what is known.
-// Once the inode has changed, what a path shows counts.
+// A second path through which a file looks less trustworthy, such as one in a user's overlay, does not reduce its
+// trust. After the inode has changed, the path that is examined decides.
 func TestPathsTakeNoTrustAway(t *testing.T) {
 	t.Parallel()
 	of := func(trusted, namespaced bool, changed int64) *entry {
@@ -139,7 +139,7 @@ func TestPathsTakeNoTrustAway(t *testing.T) {
 	}
 }
 
-// A file whose permissions change stays attached. One that is written as well is another file.
+// A file whose permissions change stays attached. If it is also written to, it is another file.
 func TestTrustChanges(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -148,7 +148,7 @@ func TestTrustChanges(t *testing.T) {
 	mapper(t, path)
 	w := discover(t, Config{Rules: Rules{Enabled: true, Allow: []string{"/usr/lib/lib.so"}}, Root: host}, host)
 	distrusted := func() int { return w.search.catalogue.quotas.distrusted[ofFiles] }
-	look := func() { // as after an exec
+	look := func() { // like after an exec
 		t.Helper()
 		mapper(t, path)
 		w.scan(t)

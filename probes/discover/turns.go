@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// queue holds the processes of one owner that are to be examined.
+// queue holds the processes of one owner that wait to be examined.
 type queue struct {
 	owner     *owner
 	processes []*process
-	ready     bool // is in turns.ready
+	ready     bool // the queue is in turns.ready
 }
 
-// turns decides which process is examined next. Owners take turns, whatever the number of their processes, and wait
-// once they have used up their share of time.
+// turns decides which process is examined next. Owners take turns, regardless of the number of their processes. An
+// owner that has used up its share of time has to wait.
 type turns struct {
 	locator *locator
 	owners  map[string]*owner
@@ -26,7 +26,7 @@ func newTurns(l *locator) *turns {
 	return &turns{locator: l, owners: make(map[string]*owner), queues: make(map[*owner]*queue)}
 }
 
-// owner returns the owner of a user's processes in that cgroup.
+// owner returns the owner of the processes that a user has in a cgroup.
 func (t *turns) owner(user uint32, cgroup string) *owner {
 	name, class := t.locator.locate(user, cgroup)
 	o := t.owners[name]
@@ -37,13 +37,13 @@ func (t *turns) owner(user uint32, cgroup string) *owner {
 	return o
 }
 
-// revisit schedules another examination of a process for its owner's turn.
+// revisit schedules another examination of a process, at the end of its owner's queue.
 func (t *turns) revisit(p *process) {
 	p.stale = true
 	t.enqueue(p)
 }
 
-// enqueue schedules the examination of a process for its owner's turn.
+// enqueue schedules an examination of a process in its owner's queue.
 func (t *turns) enqueue(p *process) {
 	if p.queued || p.gone {
 		return
@@ -66,8 +66,8 @@ func (t *turns) admit(q *queue, now time.Time) {
 	}
 }
 
-// next removes and returns the process whose turn it is, and its queue. Both are nil if there is none. The queue is to
-// be admitted again afterwards.
+// next removes and returns the process whose turn it is, and its queue. Both are nil if no process waits. The caller
+// must admit the queue again afterwards.
 func (t *turns) next() (*process, *queue) {
 	if len(t.ready) == 0 {
 		return nil, nil
@@ -83,7 +83,7 @@ func (t *turns) next() (*process, *queue) {
 	return p, q
 }
 
-// renew lets owners take part again whose share of time has grown, and forgets those that nothing refers to.
+// renew lets owners take part again if their share of time has grown, and forgets those that nothing refers to.
 func (t *turns) renew(now time.Time) {
 	for name, o := range t.owners {
 		q := t.queues[o]

@@ -42,7 +42,7 @@ func TestOwnerThatUsedUpItsTimeWaits(t *testing.T) {
 		t.Errorf("after an hour's use it does not wait for %v", maxPause)
 	}
 
-	// Owners take turns, whatever the number of their processes.
+	// Owners take turns, regardless of the number of their processes.
 	w := discover(t, Config{})
 	turns := w.search.turns
 	many, one := turns.owner(0, "/many.service"), turns.owner(0, "/one.service")
@@ -67,7 +67,7 @@ func TestOwnerThatUsedUpItsTimeWaits(t *testing.T) {
 	}
 }
 
-// TestUsersOutsideOfCgroups gives users without cgroups shares of their own.
+// TestUsersOutsideOfCgroups checks that users without cgroups have separate shares.
 func TestUsersOutsideOfCgroups(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)

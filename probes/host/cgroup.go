@@ -23,8 +23,8 @@ const (
 	walkInterval = time.Second
 )
 
-// Cgroups finds the paths of cgroups of version 2 by the numbers that bpf_get_current_cgroup_id returns. It may be used
-// by several goroutines.
+// Cgroups finds the paths of cgroups of version 2 by the numbers that bpf_get_current_cgroup_id returns. It is safe for
+// concurrent use.
 type Cgroups struct {
 	mount string
 	dir   *os.File
@@ -32,11 +32,11 @@ type Cgroups struct {
 	mu     sync.Mutex
 	paths  map[uint64]string
 	places map[uint64]Place
-	walk   bool // file handles cannot be opened, which takes CAP_DAC_READ_SEARCH
+	walk   bool // read the tree instead of opening file handles, which needs CAP_DAC_READ_SEARCH
 	walked time.Time
 }
 
-// NewCgroups finds the mount of cgroups of version 2. It fails if there is none. The result must be closed.
+// NewCgroups finds the mount of cgroup version 2. It fails if there is none. The result must be closed.
 func NewCgroups() (*Cgroups, error) {
 	point := ""
 	err := eachMount(ownMounts, func(m mount) bool {
@@ -68,8 +68,8 @@ func (c *Cgroups) Close() error { return c.dir.Close() }
 // Mount returns where cgroups of version 2 are mounted.
 func (c *Cgroups) Mount() string { return c.mount }
 
-// Path returns the path of a cgroup, as /proc/PID/cgroup has it. The kernel does not use numbers again, so a remembered
-// path stays right after the cgroup is removed.
+// Path returns the path of a cgroup in the form of /proc/PID/cgroup. The kernel does not reuse numbers, so a remembered
+// path stays valid after the cgroup is removed.
 func (c *Cgroups) Path(id uint64) (string, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,7 +102,7 @@ func (c *Cgroups) remember(id uint64, path string) {
 	c.paths[id] = path
 }
 
-// open opens a cgroup by its number, which is all that its file handle consists of.
+// open opens a cgroup by its number, which is the whole content of its file handle.
 func (c *Cgroups) open(id uint64) (string, error) {
 	handle := unix.NewFileHandle(kernfsHandle, binary.NativeEndian.AppendUint64(nil, id))
 	fd, err := unix.OpenByHandleAt(int(c.dir.Fd()), handle, unix.O_PATH|unix.O_CLOEXEC)

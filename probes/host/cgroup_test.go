@@ -21,10 +21,10 @@ const (
 	pod = "74c13223-5a00-11e9-b385-42010a80018d"
 )
 
-// slice is a pod's identifier as systemd's slices spell it.
+// slice is a pod's identifier in the spelling of systemd's slices.
 var slice = strings.ReplaceAll(pod, "-", "_")
 
-// TestParseCgroup has the shapes that runtimes give their cgroups.
+// TestParseCgroup checks the forms of the cgroups that container runtimes create.
 func TestParseCgroup(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]Cgroup{
@@ -39,7 +39,7 @@ func TestParseCgroup(t *testing.T) {
 		"/actions_job/" + id1:                    {ContainerID: id1},
 		"/system.slice/docker-" + id1 + ".mount": {Unit: "docker-" + id1 + ".mount"},
 
-		// Kubernetes: both drivers, all classes, dockershim, a colon that systemd did not get to see, static pods.
+		// Kubernetes: both drivers, all classes, dockershim, a colon that systemd did not interpret, static pods.
 		"/kubepods/besteffort/pod" + pod + "/" + id2:                                                                  {ContainerID: id2, PodUID: pod},
 		"/kubepods/pod" + pod + "/" + id2:                                                                             {ContainerID: id2, PodUID: pod},
 		"/kubepods.slice/kubepods-pod" + slice + ".slice/cri-containerd-" + id2 + ".scope":                            {ContainerID: id2, Runtime: "containerd", PodUID: pod, Unit: "cri-containerd-" + id2 + ".scope"},
@@ -125,7 +125,7 @@ func TestOwnerPath(t *testing.T) {
 	}
 }
 
-// Names below a container, and below a unit of a user's slice, are those of who runs there.
+// Names below a container, and below a unit of a user's slice, are chosen by the processes there.
 func TestNamesBelowAContainerAreThoseOfWhoRunsThere(t *testing.T) {
 	t.Parallel()
 	user := "/user.slice/user-1000.slice"
@@ -153,14 +153,14 @@ func TestNamesBelowAContainerAreThoseOfWhoRunsThere(t *testing.T) {
 		},
 		"/": {}, "": {}, "//": {}, ":": {},
 	} {
-		want.Path, want.Owner = path, Locate(path).Owner // which TestOwnerPath checks
+		want.Path, want.Owner = path, Locate(path).Owner // TestOwnerPath checks the owner
 		if got := Locate(path); got != want {
 			t.Errorf("%s:\n got %+v\nwant %+v", path, got, want)
 		}
 	}
 }
 
-// A folder that root did not keep to itself ends what is believed.
+// The part of a path that is believed ends at a folder that others than root can change.
 func TestDelegatedCgroups(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -278,7 +278,7 @@ func TestCgroupsAreFoundByTheirNumbers(t *testing.T) {
 				t.Errorf("walk %t: %d is %q", walk, id, got)
 			}
 		}
-		// Not the number of a file in a cgroup.
+		// The number of a file in a cgroup is not found.
 		if got, ok := c.Path(inodeOf(t, filepath.Join(inner, "cgroup.procs"))); ok {
 			t.Errorf("walk %t: a file is cgroup %q", walk, got)
 		}

@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// Cgroup is what the path of a cgroup says about the processes in it.
+// Cgroup is the information about its processes that a cgroup's path contains.
 type Cgroup struct {
-	ContainerID string // "" outside of containers
-	Runtime     string // docker, containerd, cri-o or podman; "" if the path does not say
+	ContainerID string // "" outside containers
+	Runtime     string // docker, containerd, cri-o or podman; "" if the path does not name it
 	PodUID      string // Kubernetes pod, with dashes
 	Unit        string // systemd unit; below a user's own systemd, that user's unit
 }
@@ -23,13 +23,13 @@ var (
 	// A container's identifier has 64 hexadecimal digits, or for AWS Fargate 32 and a number.
 	containerID = regexp.MustCompile(`^(?:[0-9a-f]{64}|[0-9a-f]{32}-[0-9]{8,12})$`)
 
-	// Kubernetes writes "pod" and a UUID, in which systemd's slices have _ for -. Static pods have a hash instead. A
-	// kubelet with a root cgroup of its own adds a prefix to the names of slices, so only their ends count.
+	// Kubernetes writes "pod" and a UUID; systemd's slices have _ instead of -. Static pods have a hash instead. A kubelet
+	// with a separate root cgroup adds a prefix to the names of slices, so only their ends are compared.
 	podUID = regexp.MustCompile(`(?:^|-)pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?$`)
 )
 
-// runtimes maps the prefixes of container identifiers to runtimes. conmon is deliberately missing, because it monitors
-// a container and does not run in it.
+// runtimes maps the prefixes of container identifiers to runtimes. conmon is missing on purpose, because it monitors a
+// container and does not run in it.
 var runtimes = map[string]string{
 	"docker":         "docker",
 	"cri-containerd": "containerd",
@@ -40,7 +40,7 @@ var runtimes = map[string]string{
 	"libpod-payload": "podman", // in the unit that podman itself runs in
 }
 
-// ParseCgroup parses the path of a cgroup, as /proc/PID/cgroup has it for version 1 and 2. Of nested containers it
+// ParseCgroup parses the path of a cgroup in the form of /proc/PID/cgroup, of version 1 or 2. For nested containers it
 // returns the innermost. It believes every name: see [Locate].
 func ParseCgroup(path string) Cgroup {
 	var c Cgroup
@@ -78,8 +78,8 @@ func parts(path string) func(yield func(int, string) bool) {
 	}
 }
 
-// identifier returns the container's identifier in a part of a path, and the runtime if the part or its parent names
-// it.
+// identifier returns the container's identifier in a part of a path. It also returns the runtime if the part or its
+// parent names it.
 func identifier(part, parent string) (id, runtime string) {
 	name, scope := strings.CutSuffix(part, ".scope")
 	if containerID.MatchString(name) && !scope {
@@ -93,7 +93,7 @@ func identifier(part, parent string) (id, runtime string) {
 	return "", ""
 }
 
-// systemdUnit reports whether a part of a path is a unit that has processes.
+// systemdUnit reports whether a part of a path is a kind of unit that has processes.
 func systemdUnit(part string) bool {
 	for _, kind := range []string{".service", ".scope", ".socket", ".mount", ".swap"} {
 		if len(part) > len(kind) && strings.HasSuffix(part, kind) {
@@ -103,11 +103,11 @@ func systemdUnit(part string) bool {
 	return false
 }
 
-// maxCgroupFile bounds what is read of /proc/PID/cgroup, which holds a dozen paths.
+// maxCgroupFile bounds how much of /proc/PID/cgroup is read. The file contains about a dozen paths.
 const maxCgroupFile = 64 << 10
 
-// CgroupPath returns the path of the process's cgroup: one that names a container if there is any, else that of version
-// 2, else the longest.
+// CgroupPath returns the path of the process's cgroup. If there are several, it is one that names a container, else the
+// path of version 2, else the longest.
 func (p Process) CgroupPath() (string, error) {
 	f, err := os.Open(p.Path("cgroup"))
 	if err != nil {

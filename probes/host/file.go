@@ -21,7 +21,7 @@ var (
 	ErrFUSE       = errors.New("on FUSE, which may never answer")
 )
 
-// Inode identifies a file as stat does.
+// Inode identifies a file in the way stat does.
 type Inode struct{ Device, Number uint64 }
 
 // DescriptorPath returns a path that leads to an open file of this process.
@@ -52,8 +52,9 @@ func PathOf(fd int) (path string, deleted bool, err error) {
 	return path, deleted, nil
 }
 
-// OpenRegular opens the file behind an O_PATH descriptor for reading, if it is a regular file and not on FUSE. viewer is
-// a process whose mount table has the file, 0 for this one. It may block for as long as the file system likes.
+// OpenRegular opens the file behind an O_PATH descriptor for reading, if it is a regular file and not on FUSE. viewer
+// is a process whose mount table contains the file, or 0 for this process. It may block for as long as the file system
+// does.
 func OpenRegular(fd int, viewer Process, mounts *MountKinds) (readable int, st unix.Stat_t, err error) {
 	if mounts.IsFUSE(fd, viewer) {
 		return -1, st, ErrFUSE
@@ -69,8 +70,8 @@ func OpenRegular(fd int, viewer Process, mounts *MountKinds) (readable int, st u
 	return readable, st, err
 }
 
-// OpenForWriting reports whether somebody has an open file open for writing. It does not know of files on file systems
-// without leases, nor, without CAP_LEASE, of files of other users.
+// OpenForWriting reports whether anybody has an open file open for writing. It always returns false on file systems
+// without leases and, without CAP_LEASE, for files of other users.
 func OpenForWriting(fd int) bool {
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, unix.F_RDLCK); err != nil {
 		return errors.Is(err, unix.EAGAIN)
@@ -79,14 +80,14 @@ func OpenForWriting(fd int) bool {
 	return false
 }
 
-// Status is what the kernel has cached about a file.
+// Status is the information about a file that the kernel has cached.
 type Status struct {
 	Inode   Inode
 	Changed int64 // change time (ctime), nanoseconds since 1970
 	Regular bool
 }
 
-// CachedStatus returns what the kernel has cached about a file, without asking the file system's server.
+// CachedStatus returns what the kernel has cached about a file, without contacting the server of its file system.
 func CachedStatus(path string) (Status, error) {
 	var st unix.Statx_t
 	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_STATX_DONT_SYNC, unix.STATX_INO|unix.STATX_TYPE|unix.STATX_CTIME, &st)
@@ -119,7 +120,7 @@ func (r Reader) ReadAt(p []byte, offset int64) (int, error) {
 	return done, nil
 }
 
-// readSmall reads the beginning of a file of /proc into buffer and returns what it has read.
+// readSmall reads the beginning of a file of /proc into buffer and returns the part that was read.
 func readSmall(path string, buffer []byte) ([]byte, error) {
 	fd, err := Open(path, unix.O_RDONLY)
 	if err != nil {

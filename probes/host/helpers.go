@@ -14,64 +14,65 @@ import (
 
 const (
 	defaultPatience = 250 * time.Millisecond
-	maxAnswered     = 4096 // devices remembered to have answered
+	maxAnswered     = 4096 // devices that are remembered because they have answered
 
-	maxStuckDevices   = 16 // questions about file systems that may be stuck at a time
-	maxStuckProcesses = 64 // questions about processes without an answer
+	maxStuckDevices   = 16 // simultaneous questions about file systems that may hang
+	maxStuckProcesses = 64 // unanswered questions about processes
 	maxStuckOfOwner   = 4  // of these, about processes of one owner
 
-	looks   = 4  // at a thread within the patience
-	maxBusy = 20 // times the patience that a question may take without progress while its thread is not blocked
+	looks   = 4  // how often a thread is checked within the patience
+	maxBusy = 20 // multiples of the patience, for a question without progress whose thread is not blocked
 )
 
-// Subject is what a question is about, and depends on for an answer: a process or, if Process is 0, a file system.
+// Subject is what a question is about, and what it needs an answer from: a process or, if Process is 0, a file system.
 type Subject struct {
 	Process Process
 	Owner   string // owner of the process
-	Device  uint64 // of the file system; numbers from 1<<63 on stand for unknown devices
+	Device  uint64 // of the file system; numbers from 1<<63 on represent unknown devices
 }
 
-// isDisk reports whether the subject is a file system with a disk of its own, which answers in the end.
+// isDisk reports whether the subject is a file system on a block device, which always answers eventually.
 func (s Subject) isDisk() bool {
 	return s.Process == 0 && s.Device>>63 == 0 && unix.Major(s.Device) != 0
 }
 
-// Question is something that may never be answered.
+// Question is an operation that may block forever.
 type Question struct {
 	Subject Subject
 
-	// Ask runs on a helper's thread. It must touch nothing that other goroutines use, since it may return much later.
+	// Ask performs the operation on a helper's thread. It must not touch anything that other goroutines use, because it
+	// may return much later.
 	Ask func()
 
-	// Answered, if set, runs after Ask: on the goroutine that called [Helpers.Ask] or, if the answer comes too late for
-	// that, on the one that calls [Helpers.FinishLate].
+	// Answered, if set, runs after Ask: on the goroutine that called [Helpers.Ask] or, if Ask returns after the deadline,
+	// on the one that calls [Helpers.FinishLate].
 	Answered func()
 
-	// Skipped, if set, runs instead of Ask and Answered if the subject may not be asked now.
+	// Skipped, if set, runs instead of Ask and Answered if the subject may not be asked at the moment.
 	Skipped func()
 
-	// Urgent questions are asked on threads of normal priority: a program that was just executed does not wait, and events
-	// wait for the answer.
+	// Urgent questions are asked on threads of normal priority: a program that was just executed does not wait for
+	// discovery, and events wait for the answer.
 	Urgent bool
 
 	steps atomic.Uint32
 }
 
-// Step says that Ask is making progress, which extends its deadline. Ask calls it.
+// Step is called by Ask to report progress, which extends the deadline.
 func (q *Question) Step() { q.steps.Add(1) }
 
 // HelpersConfig configures Helpers. The zero value means defaults.
 type HelpersConfig struct {
-	Log      *slog.Logger  // nothing is logged by default
-	Patience time.Duration // deadline of one question: 250 ms
+	Log      *slog.Logger  // default: nothing is logged
+	Patience time.Duration // deadline of one question; default 250 ms
 }
 
 // Helpers runs questions on threads of low priority, unless they are urgent. If a question is not answered in time, its
-// thread is left behind, and its subject is asked nothing more until it has answered. Each kind of subject can leave only a
-// limited number of threads behind. It may be used by several goroutines.
+// thread is abandoned, and its subject is asked nothing more until the answer arrives. For each kind of subject, the
+// number of abandoned threads is limited. Helpers is safe for concurrent use.
 //
-// Time in which a thread is not blocked by its question counts only as a part of the deadline, see maxBusy: on a busy
-// machine, threads wait for a CPU, and that says nothing about the subject.
+// The deadline counts only time in which the thread is blocked by its question, and a fraction of the rest, see
+// maxBusy: on a busy machine threads wait for a CPU, which does not mean that the subject hangs.
 type Helpers struct {
 	log      *slog.Logger
 	patience time.Duration
@@ -81,15 +82,15 @@ type Helpers struct {
 	closed    bool
 	idle      threads              // of low priority
 	urgent    threads              // of normal priority
-	stuck     map[Subject]int      // questions that are not answered yet
+	stuck     map[Subject]int      // questions without an answer
 	byOwner   map[string]int       // unanswered questions about processes, by owner
 	devices   int                  // sum of stuck over file systems
 	processes int                  // sum of stuck over processes
 	answered  map[Subject]struct{} // file systems that have answered once
-	late      []*Question          // answered after their deadline
+	late      []*Question          // answered after their deadlines
 }
 
-// NewHelpers returns Helpers, which must be closed. Threads are started as they are needed.
+// NewHelpers returns Helpers, which must be closed. Threads are started when they are needed.
 func NewHelpers(cfg HelpersConfig) *Helpers {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -103,7 +104,7 @@ func NewHelpers(cfg HelpersConfig) *Helpers {
 	}
 }
 
-// Close ends the threads that wait for work. A thread that waits for an answer ends once it has got it.
+// Close ends the threads that wait for work. A thread that waits for an answer ends when the answer arrives.
 func (h *Helpers) Close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -112,8 +113,8 @@ func (h *Helpers) Close() {
 	h.urgent.close()
 }
 
-// Ask asks the questions one after the other, runs Answered of those that are answered in time, and returns how many
-// those are. It skips subjects that still owe an answer.
+// Ask asks the questions one after the other and runs Answered for those that are answered in time. It returns their
+// number. It skips subjects that still owe an answer.
 func (h *Helpers) Ask(questions ...*Question) (answered int) {
 	for {
 		var skipped []*Question
@@ -141,10 +142,10 @@ func (h *Helpers) Ask(questions ...*Question) (answered int) {
 	}
 }
 
-// Late signals that answers have come after their deadlines and that [Helpers.FinishLate] is to be called.
+// Late signals that answers have arrived after their deadlines, so that [Helpers.FinishLate] has to be called.
 func (h *Helpers) Late() <-chan struct{} { return h.lateness }
 
-// FinishLate runs Answered of the questions whose answers have come after their deadlines.
+// FinishLate runs Answered for the questions that were answered after their deadlines.
 func (h *Helpers) FinishLate() {
 	h.mu.Lock()
 	late := h.late
@@ -155,7 +156,7 @@ func (h *Helpers) FinishLate() {
 	}
 }
 
-// Stuck returns how many questions are waiting for an answer after their deadlines.
+// Stuck returns how many questions are past their deadlines and still unanswered.
 func (h *Helpers) Stuck() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -190,9 +191,9 @@ func (h *Helpers) divide(questions []*Question) (allowed, skipped []*Question) {
 	return allowed, skipped
 }
 
-// mayAsk reports whether a subject may be asked. One that owes an answer may not. The more answers are missing, the
-// fewer subjects are risked: of file systems those that have answered before or have a disk of their own, of processes
-// those whose owner owes nothing.
+// mayAsk reports whether a subject may be asked. A subject that owes an answer may not. The more answers are missing,
+// the fewer subjects are allowed: of file systems, those that have answered before or are on a block device; of
+// processes, those whose owner owes nothing.
 func (h *Helpers) mayAsk(s Subject) bool {
 	if h.stuck[s] > 0 {
 		return false
@@ -210,7 +211,7 @@ func (h *Helpers) mayAsk(s Subject) bool {
 	return true
 }
 
-// noteAnswer remembers that a file system answers.
+// noteAnswer records that a file system answers.
 func (h *Helpers) noteAnswer(s Subject) {
 	if s.Process != 0 {
 		return
@@ -237,8 +238,8 @@ func (h *Helpers) count(s Subject, change int) {
 	}
 }
 
-// run runs the questions on one thread, an urgent one if the first of them is urgent, and returns how many were answered. If
-// not all were, the next one is stuck.
+// run runs the questions on one thread, an urgent one if the first question is urgent. It returns how many were
+// answered. If not all were, the next one hangs.
 func (h *Helpers) run(questions []*Question) int {
 	j := &job{helpers: h, questions: questions, done: make(chan struct{})}
 	urgent := questions[0].Urgent
@@ -246,7 +247,7 @@ func (h *Helpers) run(questions []*Question) int {
 	jobs <- j
 	ticker := time.NewTicker(max(h.patience/looks, 1))
 	defer ticker.Stop()
-	before, silent, blocked := uint64(0), 0, 0 // looks without progress, and of these the last ones that found it blocked
+	before, silent, blocked := uint64(0), 0, 0 // checks without progress; the last of these, blocked
 	for {
 		select {
 		case <-j.done:
@@ -281,7 +282,7 @@ func (h *Helpers) logStuck(s Subject) {
 		h.log.Debug("process does not answer", "pid", s.Process, "waiting", processes)
 		return
 	}
-	level := slog.LevelDebug // a busy disk may just be slow
+	level := slog.LevelDebug // a busy disk may only be slow
 	if devices >= maxStuckDevices/2 {
 		level = slog.LevelWarn
 	}
@@ -289,7 +290,7 @@ func (h *Helpers) logStuck(s Subject) {
 		"device_minor", unix.Minor(s.Device), "waiting", devices)
 }
 
-// finish accounts for an answer that came late.
+// finish processes an answer that arrived late.
 func (h *Helpers) finish(q *Question) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

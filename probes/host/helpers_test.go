@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// silence is what questions without an answer wait for, in the kernel as for a file system or a process.
+// silence is what unanswered questions wait for, in the kernel, as for a file system or a process.
 type silence struct {
 	t          *testing.T
 	ends       [2]int // of a pipe
@@ -97,7 +97,7 @@ func TestHelpersWaitForProgress(t *testing.T) {
 	}
 }
 
-// A question whose thread is not blocked is not given up at once: on a busy machine, threads wait for a CPU.
+// A question whose thread is not blocked is not given up immediately: on a busy machine, threads wait for a CPU.
 func TestHelpersWaitForThreadsThatRun(t *testing.T) {
 	t.Parallel()
 	const patience = 50 * time.Millisecond
@@ -120,7 +120,7 @@ func TestHelpersWaitForThreadsThatRun(t *testing.T) {
 	}
 }
 
-// ask asks questions that are answered only once release has ended.
+// ask asks questions that are answered after release has ended.
 func ask(h *Helpers, release *silence, answered *[]Subject, subjects ...Subject) {
 	var questions []*Question
 	for _, s := range subjects {
@@ -155,12 +155,12 @@ func TestFileSystemsThatDoNotAnswer(t *testing.T) {
 	}
 	ask(h, nil, &answered, remote(1), remote(2))
 	expect(remote(1), remote(2))
-	for i := range maxStuckDevices / 2 { // each is asked once
+	for i := range maxStuckDevices / 2 { // each is asked only once
 		ask(h, release, &answered, remote(100+i), remote(100+i))
 	}
 	expect()
 	ask(h, nil, &answered, remote(100), remote(1), remote(50), disk)
-	expect(remote(1), disk) // one has answered before, the other has a disk of its own
+	expect(remote(1), disk) // the first has answered before, the second is on a block device
 	for i := range maxStuckDevices / 2 {
 		h.answered[remote(200+i)] = struct{}{}
 		ask(h, release, &answered, remote(200+i))
@@ -181,8 +181,8 @@ func TestFileSystemsThatDoNotAnswer(t *testing.T) {
 	expect(remote(100), remote(50))
 }
 
-// TestProcessesThatDoNotAnswer asks about processes of one owner, which do not answer. Questions about processes of
-// other owners and about file systems are still answered.
+// TestProcessesThatDoNotAnswer asks about silent processes of one owner. Questions about processes of other owners and
+// about file systems are still answered.
 func TestProcessesThatDoNotAnswer(t *testing.T) {
 	t.Parallel()
 	h := NewHelpers(HelpersConfig{Patience: 5 * time.Millisecond})
@@ -212,7 +212,7 @@ func TestProcessesThatDoNotAnswer(t *testing.T) {
 	}
 }
 
-// TestUrgentQuestionsDoNotComeLast asks for the priority of the thread that asks.
+// TestUrgentQuestionsDoNotComeLast checks the priority of the thread that asks.
 func TestUrgentQuestionsDoNotComeLast(t *testing.T) {
 	t.Parallel()
 	h := NewHelpers(HelpersConfig{})
@@ -221,9 +221,9 @@ func TestUrgentQuestionsDoNotComeLast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // new threads, then those that wait
+	for range 2 { // first with new threads, then with those that wait
 		for _, urgent := range []bool{false, true} {
-			priority := 0 // as the system call has it: 20 less the niceness
+			priority := 0 // as the system call returns it: 20 minus the niceness
 			h.Ask(&Question{Urgent: urgent, Ask: func() { priority, err = unix.Getpriority(unix.PRIO_PROCESS, 0) }})
 			if isOwn := priority == own; err != nil || isOwn != urgent {
 				t.Errorf("urgent %v: priority %d, the caller's is %d; %v", urgent, priority, own, err)

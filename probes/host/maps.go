@@ -13,14 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxMaps bounds what is read of one process's maps, in bytes. A process has at most 65530 mappings unless the host's
-// administrator allows more.
+// maxMaps bounds how much of one process's maps is read, in bytes. A process has at most 65530 mappings unless the
+// host's administrator allows more.
 const maxMaps = 32 << 20
 
-// MapID identifies a mapped file as /proc/PID/maps does. It can differ from what stat says: on btrfs the device is
-// another one, and on an overlay both depend on the kernel.
+// MapID identifies a mapped file in the way /proc/PID/maps does. It can differ from the result of stat: on btrfs the
+// device differs, and on an overlay both numbers depend on the kernel.
 type MapID struct {
-	Device uint64 // as unix.Mkdev makes it
+	Device uint64 // in the format of unix.Mkdev
 	Inode  uint64
 }
 
@@ -39,16 +39,17 @@ func (m MapID) Compare(o MapID) int {
 type Mapping struct {
 	ID MapID
 
-	// Copied says that the process executes anonymous memory between this mapping, which need not be executable, and
-	// another one of the same file: it has put a copy of the file's code in its place, to use large pages for instance.
+	// Copied is set if the process executes anonymous memory between this mapping, which need not be executable, and
+	// another mapping of the same file. The process has replaced the file's code with a copy, for example to use large
+	// pages.
 	Copied bool
 
-	path []byte // as maps writes it
+	path []byte // as written in maps
 
 	start, end []byte // addresses in hexadecimal, as map_files names them
 }
 
-// Path returns the kernel's path of the mapped file.
+// Path returns the path of the mapped file as the kernel shows it.
 func (m *Mapping) Path() string {
 	path, _ := plainPath(string(m.path))
 	return path
@@ -65,15 +66,15 @@ func (m *Mapping) Link(p Process) string {
 	return string(append(link, m.end...))
 }
 
-// Mapped says where a mapped file can be found.
+// Mapped describes where a mapped file can be found.
 type Mapped struct {
-	ID   MapID  // zero: whatever Path leads to
-	Path string // the kernel's
+	ID   MapID  // zero for any file that Path leads to
+	Path string // as the kernel shows it
 	Link string // in map_files; "" if there is only Path
 }
 
-// Find returns an O_PATH descriptor of the file: by its link or, if that may not be used, by its path below the root folder
-// of the process. It opens nothing yet.
+// Find returns an O_PATH descriptor of the file: by its link or, if the link may not be used, by its path below the
+// root folder of the process. It does not open the file itself.
 func (m Mapped) Find(root Root) (int, error) {
 	if m.Link != "" {
 		fd, err := Open(m.Link, unix.O_PATH)
@@ -85,7 +86,7 @@ func (m Mapped) Find(root Root) (int, error) {
 	if err != nil || m.ID.Inode == 0 {
 		return fd, err
 	}
-	// The inode's number is right even where maps and stat disagree about the device.
+	// The inode's number is correct even where maps and stat disagree about the device.
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		unix.Close(fd)
@@ -98,15 +99,16 @@ func (m Mapped) Find(root Root) (int, error) {
 	return fd, nil
 }
 
-// MapsReader reads /proc/PID/maps. It keeps its buffer from one call to the next.
+// MapsReader reads /proc/PID/maps. It reuses its buffer in each call.
 type MapsReader struct {
 	data []byte
 	last []byte // device and inode of the last mapping of a file
-	copy bool   // anonymous memory that can be executed has followed it
+	copy bool   // it was followed by anonymous executable memory
 }
 
-// Read calls visit with the executable mappings of files that a file maps lists, and with others behind a copy of code. A
-// file is visited once for each. Read blocks while the process keeps its memory map locked.
+// Read calls visit with the executable mappings of files that a maps file lists, and with mappings that follow a copy
+// of code. Each call concerns one mapping; a file can occur several times. Read blocks while the process keeps its
+// memory map locked.
 func (r *MapsReader) Read(path string, visit func(*Mapping)) error {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -139,21 +141,21 @@ func (r *MapsReader) Read(path string, visit func(*Mapping)) error {
 			data = data[end+1:]
 		}
 		rest = copy(r.data, data)
-		if rest == len(r.data) { // no line is as long: a path has at most 4095 bytes
+		if rest == len(r.data) { // no line is that long: a path has at most 4095 bytes
 			rest = 0
 		}
 	}
 	return nil
 }
 
-// parse parses the next line of maps. It refuses lines that Read does not visit.
+// parse parses the next line of maps. ok is false for lines that Read does not visit.
 func (r *MapsReader) parse(line []byte) (m Mapping, ok bool) {
 	addresses, line, _ := bytes.Cut(line, []byte{' '})
 	permissions, line, _ := bytes.Cut(line, []byte{' '})
 	if len(permissions) < 4 {
 		return m, false
 	}
-	_, line, _ = bytes.Cut(line, []byte{' '}) // offset
+	_, line, _ = bytes.Cut(line, []byte{' '}) // skips the offset
 	isExecutable, file := permissions[2] == 'x', line
 	device, line, _ := bytes.Cut(line, []byte{' '})
 	number, line, _ := bytes.Cut(line, []byte{' '})
@@ -181,7 +183,7 @@ func (r *MapsReader) parse(line []byte) (m Mapping, ok bool) {
 	return m, ok1 && ok2 && ok3
 }
 
-// isAnonymous reports whether a path of maps stands for memory that is in no file system: large pages (MAP_HUGETLB) and
+// isAnonymous reports whether a path in maps stands for memory that is in no file system: large pages (MAP_HUGETLB) and
 // shared memory.
 func isAnonymous(path []byte) bool {
 	return bytes.HasPrefix(path, []byte("/anon_hugepage")) || bytes.HasPrefix(path, []byte("/dev/zero (deleted)"))
@@ -210,11 +212,11 @@ func ParseUint(digits []byte, base uint64) (value uint64, ok bool) {
 	return value, true
 }
 
-// deletedSuffix is what the kernel appends to the path of a file that was deleted.
+// deletedSuffix is what the kernel appends to the path of a deleted file.
 const deletedSuffix = " (deleted)"
 
-// plainPath undoes how maps and links in /proc write paths: line feeds are escaped, and files that were deleted are
-// marked.
+// plainPath reverses the changes that maps and links in /proc make to paths: line feeds are escaped, and deleted files
+// are marked.
 func plainPath(path string) (plain string, deleted bool) {
 	path, deleted = strings.CutSuffix(path, deletedSuffix)
 	return strings.ReplaceAll(path, `\012`, "\n"), deleted

@@ -56,7 +56,7 @@ func FuzzParseMapping(f *testing.F) {
 	})
 }
 
-// TestCopiedCode reads maps of processes that have put a copy of a file's code into anonymous memory.
+// TestCopiedCode reads maps of processes that have copied a file's code to anonymous memory.
 func TestCopiedCode(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
@@ -96,8 +96,7 @@ func TestParseUint(t *testing.T) {
 	}
 }
 
-// TestReadMaps reads more lines than fit into the buffer, among them the
-// longest there can be.
+// TestReadMaps reads more lines than fit into the buffer, including the longest possible line.
 func TestReadMaps(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "maps")

@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Memory is how much memory a process has, in pages, as its statm says.
+// Memory is how much memory a process has, in pages, from its statm file.
 type Memory struct{ Total, Code uint64 }
 
-// Memory reads the process's statm. It does not block: the kernel takes no lock of the process's for it.
+// Memory reads the process's statm file. It does not block: the kernel takes none of the process's locks for it.
 func (p Process) Memory(buffer []byte) (Memory, error) {
 	fd, err := Open(p.Path("statm"), unix.O_RDONLY)
 	if err != nil {
@@ -21,15 +21,15 @@ func (p Process) Memory(buffer []byte) (Memory, error) {
 	return ReadMemory(fd, buffer)
 }
 
-// ReadMemory reads an open statm. It fails once the process has ended, even if another one has its number by then.
+// ReadMemory reads an open statm file. It fails once the process has ended, even if another process has got its number.
 func ReadMemory(statm int, buffer []byte) (Memory, error) {
 	n, err := ignoringEINTR(func() (int, error) { return unix.Pread(statm, buffer, 0) })
 	if err != nil {
 		return Memory{}, err
 	}
 	total, rest, _ := bytes.Cut(buffer[:n], []byte{' '})
-	_, rest, _ = bytes.Cut(rest, []byte{' '}) // resident
-	_, rest, _ = bytes.Cut(rest, []byte{' '}) // shared
+	_, rest, _ = bytes.Cut(rest, []byte{' '}) // skips resident
+	_, rest, _ = bytes.Cut(rest, []byte{' '}) // skips shared
 	code, _, _ := bytes.Cut(rest, []byte{' '})
 	var m Memory
 	m.Total, _ = ParseUint(total, 10)
@@ -37,10 +37,10 @@ func ReadMemory(statm int, buffer []byte) (Memory, error) {
 	return m, nil
 }
 
-// Code is how much memory a process can execute, in KiB, as its status says.
+// Code is how much memory a process can execute, in KiB, from its status file.
 type Code struct{ Program, Libraries uint64 }
 
-// Code reads the process's status. It returns zero if that cannot be read. It does not block.
+// Code reads the process's status file. It returns zero if that fails. It does not block.
 func (p Process) Code(buffer []byte) (c Code) {
 	text, err := readSmall(p.Path("status"), buffer)
 	if err != nil {

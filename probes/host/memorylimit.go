@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// noLimit is from which number on a limit of version 1 means none.
+// noLimit is the smallest value that means "no limit" in cgroup version 1.
 const noLimit = 1 << 62
 
 // MemoryLimit returns how much memory the cgroups of this process allow, in bytes, and whether they limit it.
@@ -27,7 +27,7 @@ func MemoryLimit() (limit uint64, ok bool) {
 	return memoryLimit(string(groups), mounts)
 }
 
-// memoryLimit is [MemoryLimit] for the content of a file /proc/PID/cgroup and a mount table.
+// memoryLimit is [MemoryLimit] for the content of a /proc/PID/cgroup file and a mount table.
 func memoryLimit(groups string, mounts []mount) (limit uint64, ok bool) {
 	for line := range strings.Lines(groups) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -44,7 +44,7 @@ func memoryLimit(groups string, mounts []mount) (limit uint64, ok bool) {
 			if m.kind != kind || kind == "cgroup" && !slices.Contains(strings.Split(m.options, ","), "memory") {
 				continue
 			}
-			// In a cgroup namespace, the path may lead out of the mount; what is above is not visible then.
+			// In a cgroup namespace, the path may lead out of the mount; the cgroups above are then not visible.
 			for group := path.Join("/", fields[2]); ; group = path.Dir(group) {
 				if n, limited := readLimit(path.Join(m.point, group, file)); limited && (!ok || n < limit) {
 					limit, ok = n, true
@@ -58,7 +58,7 @@ func memoryLimit(groups string, mounts []mount) (limit uint64, ok bool) {
 	return limit, ok
 }
 
-// readLimit reads a limit of memory; "max" and missing files are none.
+// readLimit reads a memory limit. "max" and missing files mean that there is none.
 func readLimit(file string) (limit uint64, ok bool) {
 	text, err := os.ReadFile(file)
 	if err != nil {

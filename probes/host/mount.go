@@ -24,7 +24,7 @@ type mount struct {
 	options      string // of the file system
 }
 
-// eachMount calls visit for every mount of a file mountinfo, until visit returns false.
+// eachMount calls visit for every mount in a mountinfo file, until visit returns false.
 func eachMount(file string, visit func(mount) bool) error {
 	table, err := os.Open(file)
 	if err != nil {
@@ -67,7 +67,7 @@ func parseMount(line string) (m mount, ok bool) {
 	return m, false
 }
 
-// unescape undoes the octal escapes of mountinfo: space, tab, line feed, \.
+// unescape reverses the octal escapes of mountinfo: space, tab, line feed, \.
 func unescape(text string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(text)
 }
@@ -78,8 +78,8 @@ func (m mount) isFUSE() bool {
 	return m.kind == "fuse" || m.kind == "fuseblk" || strings.HasPrefix(m.kind, "fuse.")
 }
 
-// MountKinds remembers which devices belong to FUSE. The kernel uses device numbers again, so it is good for a moment
-// only. It may be used by several goroutines.
+// MountKinds remembers which devices belong to FUSE. The kernel reuses device numbers, so a MountKinds must only be
+// used for a short time. It is safe for concurrent use.
 type MountKinds struct {
 	mu   sync.Mutex
 	fuse map[uint64]bool

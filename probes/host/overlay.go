@@ -24,9 +24,9 @@ const (
 	handleData    = 24 // after the UUID of the file system
 )
 
-// Underlying returns what identifies the file that the kernel attaches uprobes to. That is the open file itself or, on
-// an overlay, the file beneath, which several overlays can show under different device numbers. mapped identifies the
-// file in the maps of a process, and is zero if it was not found there.
+// Underlying identifies the file that the kernel attaches uprobes to. That is the open file itself or, on an overlay,
+// the file beneath, which several overlays can show under different device numbers. mapped identifies the file in the
+// maps of a process, and is zero if it was not found there.
 func Underlying(fd int, st *unix.Stat_t, mapped MapID) Inode {
 	inode := Inode{st.Dev, st.Ino}
 	beneath, err := handleBeneath(fd)
@@ -36,7 +36,7 @@ func Underlying(fd int, st *unix.Stat_t, mapped MapID) Inode {
 	case errors.Is(err, errStacked):
 		return underStack(fd, st, mapped)
 	case err != nil && mapped.Inode != 0:
-		return Inode{mapped.Device, mapped.Inode} // on older kernels, maps has the inode beneath
+		return Inode{mapped.Device, mapped.Inode} // on older kernels, maps shows the inode beneath
 	case err != nil:
 		return inode
 	}
@@ -44,8 +44,8 @@ func Underlying(fd int, st *unix.Stat_t, mapped MapID) Inode {
 		unix.Close(open)
 		return found
 	}
-	// The file system beneath cannot be seen from here. Overlays that show the same file still have its handle in
-	// common. A copy that was made in one of them keeps the handle, but not the change time.
+	// The file system beneath cannot be seen from here. Overlays that show the same file still share its handle. A copy
+	// that was made in one of them keeps the handle, but not the change time.
 	hash := fnv.New64a()
 	hash.Write(beneath.identity)
 	hash.Write(binary.LittleEndian.AppendUint64(nil, uint64(st.Ctim.Nano())))
@@ -64,7 +64,7 @@ var (
 	errStacked   = errors.New("on an overlay that another overlay is a layer of") // it has no handle of the file beneath
 )
 
-// underStack is Underlying for a file that an overlay has from another one.
+// underStack is Underlying for a file that one overlay has from another overlay.
 func underStack(fd int, st *unix.Stat_t, mapped MapID) Inode {
 	lower, of, err := openLayer(fd, st)
 	if err != nil {
@@ -74,8 +74,8 @@ func underStack(fd int, st *unix.Stat_t, mapped MapID) Inode {
 	return Underlying(lower, &of, mapped)
 }
 
-// openLayer opens the file that a file on a stack of overlays shows, one overlay further down, and returns its status: the
-// kernel maps that file whenever this one is mapped. It takes CAP_CHECKPOINT_RESTORE.
+// openLayer opens the file that a file on a stack of overlays shows, one overlay further down, and returns its status.
+// It maps the file: the kernel then maps the lower file too. It needs CAP_CHECKPOINT_RESTORE.
 func openLayer(fd int, st *unix.Stat_t) (lower int, of unix.Stat_t, err error) {
 	page := os.Getpagesize()
 	memory, err := unix.Mmap(fd, 0, page, unix.PROT_READ, unix.MAP_PRIVATE)
@@ -115,8 +115,8 @@ func handleBeneath(fd int) (h fileHandle, err error) {
 	return fileHandle{unix.NewFileHandle(int32(data[handleType]), data[handleData:]), data[handleFlags:]}, nil
 }
 
-// OpenBeneath opens the file that an open file of an overlay shows, for reading. What is written to either file goes
-// through the one beneath. It fails for files that are not on an overlay, and where the file beneath cannot be seen.
+// OpenBeneath opens the file that an open file of an overlay shows, for reading. Writes to either file go through the
+// one beneath. It fails for files that are not on an overlay, and where the file beneath cannot be seen.
 func OpenBeneath(fd int) (int, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
@@ -141,8 +141,8 @@ func OpenBeneath(fd int) (int, error) {
 	return Open(DescriptorPath(found), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
 }
 
-// openBeneath looks among the mounted file systems for the file of a handle that has the status that the overlay shows.
-// It returns an O_PATH descriptor.
+// openBeneath searches the mounted file systems for the file with the handle and the status that the overlay shows. It
+// returns an O_PATH descriptor.
 func openBeneath(handle fileHandle, st *unix.Stat_t) (fd int, inode Inode, err error) {
 	tried := make(map[uint64]bool)
 	err = unix.ESTALE
@@ -169,7 +169,7 @@ func (m mount) open(handle fileHandle, st *unix.Stat_t) (int, Inode, error) {
 	}
 	var found unix.Stat_t
 	err = unix.Fstat(fd, &found)
-	// Each subvolume of a btrfs has a device number of its own, which the table of mounts does not have.
+	// Each subvolume of a btrfs has a separate device number, which is not in the table of mounts.
 	isElsewhere := found.Dev != m.device && m.kind != "btrfs"
 	if err == nil && (isElsewhere || found.Size != st.Size || found.Ctim != st.Ctim || found.Mtim != st.Mtim) {
 		err = unix.ESTALE

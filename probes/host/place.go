@@ -11,27 +11,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Place is a cgroup, and what its path says, divided by who could choose the names.
+// Place is a cgroup, and the information in its path, divided by who could choose the names.
 type Place struct {
-	Path string // of the cgroup; "" if it is not known
+	Path string // of the cgroup; "" if unknown
 
-	// Owner is the path of the outermost container, unit or user's slice, which the processes in it could not make up. All
-	// of them share limits. It is the whole path if that names none of these, and "/" for the root.
+	// Owner is the path of the outermost container, unit or user's slice. Its processes could not choose this name, and
+	// share limits. It is the whole path if that contains none of these, and "/" for the root.
 	Owner     string
-	User      uint32 // with IsUser: the user whose slice Owner is
+	User      uint32 // the user whose slice Owner is, if IsUser is set
 	IsUser    bool   // Owner is a user's slice
 	Container bool   // Owner is a container
 
-	Known  Cgroup // named by root
-	Nested Cgroup // named further below, by whoever runs in the cgroups of the owner
+	Known  Cgroup // names that root chose
+	Nested Cgroup // names further below, chosen by the processes of the owner
 }
 
-// Locate divides the path of a cgroup by its names alone: whatever is below a container, or below a unit of a user's
-// slice, was named by those who run there. [Cgroups.Locate] knows more.
+// Locate divides the path of a cgroup by its names alone. The processes in a container, or in a unit of a user's slice,
+// are assumed to have chosen everything below it. [Cgroups.Locate] is more precise.
 func Locate(path string) Place { return locate(path, len(path), false) }
 
-// locate divides a path. Users could make up all names after the first believed bytes. Where it is certain that root made
-// those before, a container in a unit, such as that of containerd, is an owner of its own.
+// locate divides a path. Users could choose all names after the first believed bytes. If certain is set, root is known
+// to have chosen the names before; a container within a unit, such as containerd's, is then a separate owner.
 func locate(path string, believed int, certain bool) Place {
 	p := Place{Path: path}
 	cut, owner, parent := believed, -1, ""
@@ -61,7 +61,7 @@ walk:
 		owner = believed
 	}
 	p.Known, p.Nested = ParseCgroup(path[:cut]), ParseCgroup(path[cut:])
-	if p.IsUser { // root names no containers there
+	if p.IsUser { // root does not name containers there
 		p.Nested = ParseCgroup(path[owner:])
 		p.Known = Cgroup{Unit: p.Known.Unit}
 		if p.Nested.Unit == p.Known.Unit {
@@ -74,11 +74,11 @@ walk:
 	return p
 }
 
-// minNamespaced is the first of the users that containers and their users are given: subuid(5), systemd's UIDS-GIDS.
+// minNamespaced is the lowest id that is assigned to containers and their users: subuid(5), systemd's UIDS-GIDS.
 const minNamespaced = 1 << 16
 
-// OwnerOf names whose share of the limits a process of a user counts against: that of its container or of its user's slice,
-// else that of its user in its unit or cgroup. None of these can be made up by who runs the process.
+// OwnerOf names the owner that a user's process counts against: its container or its user's slice, else its user in its
+// unit or cgroup. The user who runs the process cannot choose any of these names.
 func (p Place) OwnerOf(user uint32) string {
 	if p.Container {
 		return p.Owner
@@ -90,10 +90,10 @@ func (p Place) OwnerOf(user uint32) string {
 	switch {
 	case user < minNamespaced:
 		return fmt.Sprint("user ", user, where)
-	case p.IsUser: // who may use the users of a range
+	case p.IsUser: // the owner of a user's slice may also use a range of user ids
 		return fmt.Sprint("user ", p.User, where)
 	}
-	// Each user has a range of as many, and would have as many shares.
+	// Each user has a whole range of ids, and would otherwise have a share for each id.
 	return fmt.Sprint("users from ", user/minNamespaced*minNamespaced, where)
 }
 
@@ -110,8 +110,8 @@ func userSlice(part string) (user uint32, ok bool) {
 	return uint32(n), err == nil
 }
 
-// Locate returns the place of a cgroup by its number. Unlike the function, it finds out who could make its path up: users
-// who may create cgroups below one own its folder.
+// Locate returns the place of a cgroup by its number. In contrast to the function Locate, it finds out who could choose
+// the path: a user who may create cgroups below another one owns its folder.
 func (c *Cgroups) Locate(id uint64) (Place, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -133,8 +133,8 @@ func (c *Cgroups) Locate(id uint64) (Place, bool) {
 // LocatePath is [Cgroups.Locate] for the path of a cgroup of version 2.
 func (c *Cgroups) LocatePath(path string) Place { return locate(path, c.believed(path), true) }
 
-// believed returns up to which byte only root could choose the names of a path: up to the first folder that somebody else
-// may create others in, or that is gone.
+// believed returns the length of the part of a path whose names only root could choose. It ends at the first folder in
+// which somebody else may create others, or that no longer exists.
 func (c *Cgroups) believed(where string) int {
 	for end := 0; ; {
 		var st unix.Stat_t

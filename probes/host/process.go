@@ -43,8 +43,8 @@ func (p Process) Executable() (string, error) {
 	return plain, nil
 }
 
-// OpenExecutable opens the file that the process executes. It refuses files on FUSE; on a network's file system it may
-// block for as long as the server likes.
+// OpenExecutable opens the file that the process executes. It refuses files on FUSE. On a network file system it may
+// block for as long as the server does.
 func (p Process) OpenExecutable() (*os.File, error) {
 	link := p.Path("exe")
 	fd, err := Open(link, unix.O_PATH)
@@ -59,11 +59,11 @@ func (p Process) OpenExecutable() (*os.File, error) {
 	return os.NewFile(uintptr(readable), link), nil
 }
 
-// MaxCommandLine bounds what is read of a process's arguments, in bytes.
+// MaxCommandLine bounds how much of a process's arguments is read, in bytes.
 const MaxCommandLine = 4096
 
-// CommandLine returns the first MaxCommandLine bytes of the process's arguments, split into arguments. It blocks while the process
-// keeps its memory map locked.
+// CommandLine returns the first MaxCommandLine bytes of the process's arguments, split into arguments. It blocks while
+// the process keeps its memory map locked.
 func (p Process) CommandLine() ([]string, error) {
 	line, err := readSmall(p.Path("cmdline"), make([]byte, MaxCommandLine))
 	if err != nil {
@@ -75,7 +75,7 @@ func (p Process) CommandLine() ([]string, error) {
 	return strings.Split(string(bytes.TrimSuffix(line, []byte{0})), "\x00"), nil
 }
 
-// maxEnvironment bounds what is read of a process's environment, in bytes.
+// maxEnvironment bounds how much of a process's environment is read, in bytes.
 const maxEnvironment = 256 << 10
 
 // Environment returns the values of some of the process's environment variables, as they were when it was executed. It
@@ -95,14 +95,14 @@ func (p Process) Environment(names ...string) map[string]string {
 	return values
 }
 
-// StartTime returns when the process started, in ticks of 10 ms since boot. With the process's number it identifies the
-// process, since the kernel uses numbers again. It does not block.
+// StartTime returns when the process started, in ticks of 10 ms since boot. Together with its number it identifies a
+// process, because the kernel reuses numbers. It does not block.
 func (p Process) StartTime() (ticks uint64, err error) {
 	data, err := readSmall(p.Path("stat"), make([]byte, 4096))
 	if err != nil {
 		return 0, fmt.Errorf("read start time: %w", err)
 	}
-	// The second field is the name, which may have spaces and parentheses. The start time is the 22nd field: see
+	// The second field is the name, which may contain spaces and parentheses. The start time is the 22nd field: see
 	// proc_pid_stat(5).
 	const start = 22 - 3
 	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
@@ -112,10 +112,10 @@ func (p Process) StartTime() (ticks uint64, err error) {
 	return strconv.ParseUint(string(fields[start]), 10, 64)
 }
 
-// MountNamespace returns the number of the process's mount namespace, 0 if it cannot be read.
+// MountNamespace returns the number of the process's mount namespace, or 0 if it cannot be read.
 func (p Process) MountNamespace() uint64 { return namespace(p.Path("ns/mnt")) }
 
-// OwnMountNamespace returns the number of this process's mount namespace, 0 if it cannot be read.
+// OwnMountNamespace returns the number of this process's mount namespace, or 0 if it cannot be read.
 func OwnMountNamespace() uint64 { return namespace("/proc/self/ns/mnt") }
 
 // namespace returns the number of the namespace that a link in /proc names, such as "mnt:[4026531841]".
@@ -129,7 +129,7 @@ func namespace(link string) uint64 {
 	return value
 }
 
-// RootUser returns the host's number of the user that is root in the process's user namespace.
+// RootUser returns the user id on the host of the user that is root in the process's user namespace.
 func (p Process) RootUser() (uint64, error) {
 	data, err := os.ReadFile(p.Path("uid_map"))
 	if err != nil {
@@ -155,7 +155,7 @@ func (p Process) User() (uint32, error) {
 	}
 	_, rest, _ := strings.Cut(string(data), "\nUid:")
 	line, _, _ := strings.Cut(rest, "\n")
-	ids := strings.Fields(line) // real, effective, saved, of the file system
+	ids := strings.Fields(line) // real, effective, saved, file system
 	if len(ids) < 2 {
 		return 0, errors.New("read user: no line Uid")
 	}
@@ -166,8 +166,8 @@ func (p Process) User() (uint32, error) {
 	return uint32(n), nil
 }
 
-// OtherThread returns a thread of a process whose first thread has ended. Such a process has no maps of its own
-// although its other threads run. It returns 0 if there is no other thread.
+// OtherThread returns a running thread of a process whose first thread has ended, or 0. The first thread of such a
+// process shows no maps.
 func (p Process) OtherThread() Process {
 	fd, err := Open(p.Path("task"), unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {

@@ -12,18 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Root is the root folder of the host or of a process. Paths are resolved within it: no link and no ".." leads out.
-// Its methods may block for as long as a file system on the way likes.
+// Root is the root folder of the host or of a process. Paths are resolved within it: no link and no ".." leads out of
+// it. Its methods may block for as long as any file system on the path does.
 type Root struct {
-	Path string // path that leads to the folder, such as /proc/PID/root
-	Base string // how the kernel's paths name the folder, without a slash at the end; "" for /
+	Path string // leads to the folder, such as /proc/PID/root
+	Base string // prefix of the folder in the kernel's paths, without a slash at the end; "" for /
 }
 
 // InitRoot leads to the root folder of the first process, which is the host's.
 const InitRoot = "/proc/1/root"
 
-// OpenHostRoot opens the host's root folder, whose name is the path that it was found at. path is "" for the first of
-// [InitRoot] and / that can be opened. The root can be used until the folder is closed.
+// OpenHostRoot opens the host's root folder at path. If path is "", it uses the first of [InitRoot] and / that can be
+// opened. The root can be used until the folder is closed.
 func OpenHostRoot(path string) (Root, *os.File, error) {
 	paths := []string{path}
 	if path == "" {
@@ -45,7 +45,7 @@ func OpenHostRoot(path string) (Root, *os.File, error) {
 	return Root{}, nil, errors.Join(errs...)
 }
 
-// Within returns a path of the kernel's as the processes with this root folder see it.
+// Within converts a path that the kernel shows to one that processes with this root folder see.
 func (r Root) Within(path string) string {
 	if inner, ok := strings.CutPrefix(path, r.Base); ok && strings.HasPrefix(inner, "/") {
 		return inner
@@ -53,7 +53,7 @@ func (r Root) Within(path string) string {
 	return path
 }
 
-// Find resolves one of the kernel's paths and returns an O_PATH descriptor of what it leads to.
+// Find resolves a path that the kernel shows, and returns an O_PATH descriptor.
 func (r Root) Find(path string) (int, error) {
 	dir, err := Open(r.Path, unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
@@ -63,14 +63,14 @@ func (r Root) Find(path string) (int, error) {
 	return FindBeneath(dir, r.Within(path))
 }
 
-// maxDetours is how many links and ".." a path may have, as links(7) has it for links.
+// maxDetours is how many links and ".." a path may contain; links(7) has the same limit for links.
 const maxDetours = 40
 
-// FindBeneath resolves a path with an open folder as the root folder and returns an O_PATH descriptor. It does what
-// openat2(2) does with RESOLVE_IN_ROOT, which the agent's own sandbox refuses: package sandbox says why. Links below /proc
-// are not followed.
+// FindBeneath resolves a path with an open folder as the root folder, and returns an O_PATH descriptor. It does what
+// openat2(2) does with RESOLVE_IN_ROOT, which the agent's own sandbox refuses; package sandbox explains why. Links
+// below /proc are not followed.
 func FindBeneath(root int, path string) (int, error) {
-	here := root // the file that the walk has come to
+	here := root // the file that the walk has reached
 	leave := func(next int) {
 		if here != root {
 			unix.Close(here)
@@ -85,7 +85,7 @@ func FindBeneath(root int, path string) (int, error) {
 		if name == "" || name == "." {
 			continue
 		}
-		var target string // of a link
+		var target string // of the link, if it is one
 		if name == ".." {
 			var st unix.Stat_t
 			if err := unix.Fstat(here, &st); err != nil {
@@ -124,9 +124,9 @@ func FindBeneath(root int, path string) (int, error) {
 	return ignoringEINTR(func() (int, error) { return unix.Openat(root, ".", unix.O_PATH|unix.O_CLOEXEC, 0) })
 }
 
-// step opens what a folder has under a name, or returns the target of the link that it is.
+// step opens an entry of a folder or, if the entry is a symbolic link, returns its target.
 func step(folder int, name string) (fd int, target string, err error) {
-	// Most names are of folders, and for them this is all.
+	// Most entries are folders; for these, one call is enough.
 	fd, err = ignoringEINTR(func() (int, error) {
 		return unix.Openat(folder, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	})
@@ -162,7 +162,8 @@ func step(folder int, name string) (fd int, target string, err error) {
 	return -1, string(buffer[:n]), nil
 }
 
-// PathOf is [PathOf] for a file of that status, and recognises files whose names end like those of deleted ones.
+// PathOf is [PathOf] for a file with a known status. It also recognizes files whose names merely end like those of
+// deleted files.
 func (r Root) PathOf(fd int, st *unix.Stat_t) (path string, deleted bool, err error) {
 	path, deleted, err = PathOf(fd)
 	if deleted && st.Nlink > 0 && r.leadsTo(path+deletedSuffix, st, false) {
@@ -181,10 +182,10 @@ func (r Root) Reaches(fd int) bool {
 	return err == nil && !deleted && r.leadsTo(path, &st, false)
 }
 
-// LeadsTo reports whether one of the kernel's paths leads to the file that had that status.
+// LeadsTo reports whether a path that the kernel shows leads to the file that had the status.
 func (r Root) LeadsTo(path string, st *unix.Stat_t) bool { return r.leadsTo(path, st, false) }
 
-// leadsTo reports whether a path leads to the file or, if the file was deleted, to the folder that it was in.
+// leadsTo reports whether a path leads to the file or, if the file was deleted, to the folder that contained it.
 func (r Root) leadsTo(where string, st *unix.Stat_t, deleted bool) bool {
 	if deleted {
 		where = path.Dir(where)

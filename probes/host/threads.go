@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// threads are the channels of threads that wait for work.
+// threads holds one channel for each thread that waits for work.
 type threads []chan *job
 
 func (t *threads) close() {
@@ -23,7 +23,7 @@ func (t *threads) close() {
 	*t = nil
 }
 
-// threads returns those of that priority. h is locked.
+// threads returns the threads of that priority. h must be locked.
 func (h *Helpers) threads(urgent bool) *threads {
 	if urgent {
 		return &h.urgent
@@ -63,14 +63,14 @@ type job struct {
 	helpers   *Helpers
 	questions []*Question
 	done      chan struct{}
-	thread    atomic.Int32 // that asks the questions; 0 until it has begun
+	thread    atomic.Int32 // the thread that asks the questions; 0 until it has begun
 
 	mu        sync.Mutex // guards the fields below; taken before that of helpers
 	begun     int
 	abandoned bool
 }
 
-// next returns the next question, nil if there is none.
+// next returns the next question, or nil if there is none.
 func (j *job) next() *Question {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -85,7 +85,7 @@ func (j *job) next() *Question {
 	return j.questions[j.begun-1]
 }
 
-// progress returns a number that changes as long as questions are answered.
+// progress returns a number that changes whenever a question is answered or reports progress.
 func (j *job) progress() uint64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -95,7 +95,8 @@ func (j *job) progress() uint64 {
 	return uint64(j.begun)<<32 | uint64(j.questions[j.begun-1].steps.Load())
 }
 
-// abandon gives up on the question that is being asked and returns its index. It fails if all were answered meanwhile.
+// abandon gives up on the question that is being asked and returns its index. It fails if all questions have been
+// answered in the meantime.
 func (j *job) abandon() (int, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -128,7 +129,7 @@ func work(jobs <-chan *job, urgent bool) {
 		for q := j.next(); q != nil; q = j.next() {
 			q.Ask()
 		}
-		if j.abandoned { // does not change any more
+		if j.abandoned { // it never changes again
 			j.helpers.finish(j.questions[j.begun-1])
 			return
 		}
@@ -144,9 +145,9 @@ func lowerIOPriority() {
 	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, whoProcess, 0, lowest)
 }
 
-// isBlocked reports whether a thread of this process waits in the kernel for something other than a CPU. Threads that Go
-// suspends wait in futex(2): they get on once Go has a processor for them. If the kernel does not say, the thread is
-// blocked.
+// isBlocked reports whether a thread of this process waits in the kernel for anything other than a CPU. Threads that Go
+// suspends wait in futex(2), and continue when Go has a processor for them. If the kernel does not show the state, the
+// thread counts as blocked.
 func isBlocked(thread int) bool {
 	where, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/syscall", thread))
 	if err != nil {

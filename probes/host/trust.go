@@ -13,10 +13,11 @@ import (
 // notAtPath is a reason not to trust a file.
 const notAtPath = "its path does not lead to it"
 
-// Distrust returns why others than the host's root can change what is at the path of an open file, "" if they cannot.
-// where and deleted are what [PathOf] returns. The file is looked for below hostRoot, then below the root folder of
-// viewer, a process that sees it; viewer is 0 for a file of the host. namespaced is set if it was found there only: who
-// made that mount namespace, such as a container's root, put the file where it is. It may block as [Root] says.
+// Distrust returns why others than the host's root can change the file at the path of an open file, or "" if they
+// cannot. where and deleted are results of [PathOf]. The file is looked for below hostRoot, then below the root folder
+// of viewer, a process that sees it; viewer is 0 for a file of the host. namespaced is set if only viewer's root folder
+// leads to it: the creator of that mount namespace, such as a container's root, put the file there. It may block like
+// the methods of [Root].
 func Distrust(
 	hostRoot Root, viewer Process, viewerRoot Root, st *unix.Stat_t, where string, deleted bool,
 ) (reason string, namespaced bool) {
@@ -26,8 +27,8 @@ func Distrust(
 	if viewer == 0 {
 		return notAtPath, false
 	}
-	// The file is in a mount namespace of its own. Its root user is the host's only if the process is in no user
-	// namespace of its own.
+	// The file is in a separate mount namespace. The root user of the process is the host's root only if the process is in
+	// the host's user namespace.
 	if user, err := viewer.RootUser(); err != nil {
 		return err.Error(), true
 	} else if user != 0 {
@@ -57,7 +58,7 @@ func (r Root) distrust(where string, st *unix.Stat_t, deleted bool) string {
 		}
 		if name == where {
 			if here.Dev != st.Dev || here.Ino != st.Ino {
-				return notAtPath // any more
+				return notAtPath // its path no longer leads to it
 			}
 			return distrustMount(folder)
 		}
@@ -78,21 +79,22 @@ func (r Root) distrust(where string, st *unix.Stat_t, deleted bool) string {
 	}
 }
 
-// distrustMount judges a mount by the flags of the host's, since a process can restrict its own.
+// distrustMount judges a mount by the flags of the host's mount, because a process can restrict its own.
 func distrustMount(fd int) string {
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(fd, &fs); err != nil {
 		return fmt.Sprintf("stat its file system: %v", err)
 	}
 	if fs.Flags&unix.ST_NOSUID != 0 {
-		// The kernel ignores set-user-id bits there for the same reason: others may have made up the owners of files.
+		// On such a mount, others may have chosen the owners of files. The kernel ignores set-user-id bits for the same
+		// reason.
 		return "its file system is mounted nosuid"
 	}
 	return ""
 }
 
-// distrustOne judges a file or folder by its owner and mode. Rights that an access control list grants show in the mode as
-// the group's.
+// distrustOne judges a file or folder by its owner and mode. Rights that an access control list grants appear in the
+// mode as those of the group.
 func distrustOne(name string, st *unix.Stat_t) string {
 	switch {
 	case st.Uid != 0:

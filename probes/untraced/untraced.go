@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package untraced has the reasons why a file that carries probes, or may carry some, is not traced, or only in part. Such
-// a file is logged once, listed by crau-otel probes and counted by the metric crau_otel.files.untraced; all three, and
-// docs/discovery.md, use this table.
+// Package untraced lists the reasons why a file that contains probes, or may contain some, is not traced, or only in
+// part. Such a file is logged once, listed by crau-otel probes and counted by the metric crau_otel.files.untraced. All
+// three use this table, and so does docs/discovery.md.
 package untraced
 
 import "slices"
@@ -28,7 +28,7 @@ const (
 type Explanation struct {
 	Reason  Reason
 	Meaning string // a sentence
-	Remedy  string // likewise
+	Remedy  string // a sentence
 }
 
 var all = []Explanation{

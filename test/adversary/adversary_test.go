@@ -48,8 +48,8 @@ func build(t *testing.T) programs {
 	return p
 }
 
-// folder makes a folder that everybody may read, and that root alone may write with all folders above it, so that files in
-// it are trusted.
+// folder makes a folder that everybody may read. Only root may write to it and to all folders above it, so that files
+// in it are trusted.
 func folder(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/opt", "crau-adversary")
@@ -63,7 +63,7 @@ func folder(t *testing.T) string {
 	return dir
 }
 
-// The attacks take all the CPU time there is: not parallel.
+// Not parallel, because the attacks use all the CPU time of the machine.
 func TestAttacksCostOthersNothing(t *testing.T) {
 	harness.RequireBPF(t)
 	p := build(t)
@@ -73,7 +73,7 @@ func TestAttacksCostOthersNothing(t *testing.T) {
 	t.Run("all at once", func(t *testing.T) { p.check(t, attacks...) })
 }
 
-// check lets the victim make its handshakes beside the attackers and checks what arrives.
+// check runs the victim's handshakes alongside the attackers and checks the spans that arrive.
 func (p programs) check(t *testing.T, attacks ...string) {
 	dir := folder(t)
 	receiver := harness.Receive(t, harness.ReceiverConfig{})
@@ -88,7 +88,7 @@ func (p programs) check(t *testing.T, attacks ...string) {
 	for _, attack := range attacks {
 		attackers = append(attackers, p.startAttack(t, attack))
 	}
-	time.Sleep(2 * time.Second) // the attacks are at their height
+	time.Sleep(2 * time.Second) // the attacks are at full strength
 	begin()
 	if err := program.Wait(); err != nil {
 		t.Errorf("victim: %v", err)
@@ -100,7 +100,8 @@ func (p programs) check(t *testing.T, attacks ...string) {
 	verify(t, agent, receiver, victim)
 }
 
-// verify stops the agent and checks that the victim's handshakes arrived whole and trusted, and nobody else's as trusted.
+// verify stops the agent and checks that the victim's handshakes arrived whole and trusted, and that no others are
+// trusted.
 func verify(t *testing.T, agent *harness.TestAgent, receiver *harness.TestReceiver, victim string) {
 	t.Helper()
 	totals := agent.Stop()
@@ -135,8 +136,8 @@ func verify(t *testing.T, agent *harness.TestAgent, receiver *harness.TestReceiv
 		harness.Totals(totals).Lost(), totals["marked.evicted_trees"])
 }
 
-// verifyOwners checks that every hit that was lost for an owner's doing is counted for the owner's class, and that the log
-// names the attackers' user.
+// verifyOwners checks that every hit that was lost because of an owner is counted under the owner's class, and that the
+// log names the attackers' user.
 func verifyOwners(t *testing.T, agent *harness.TestAgent, receiver *harness.TestReceiver, totals harness.Totals) {
 	t.Helper()
 	values, limited := receiver.Metrics.Values(), 0
@@ -159,7 +160,7 @@ func verifyOwners(t *testing.T, agent *harness.TestAgent, receiver *harness.Test
 	}
 }
 
-// isAttacker reports whether a span is an attacker's, and not one of another program on this host.
+// isAttacker reports whether a span comes from an attacker, and not from another program on this host.
 func isAttacker(s *harness.Span) bool {
 	service, _ := s.Resource["service.name"].(string)
 	return strings.HasPrefix(service, "attack-") || strings.HasPrefix(service, "deceive-")
@@ -191,20 +192,20 @@ func (p programs) startVictim(t *testing.T, path string) (program *exec.Cmd, beg
 	}
 }
 
-// startAttack starts an attack as nobody, from a file of nobody's own, in a process group and a cgroup of its own.
+// startAttack starts an attack as nobody, from a file that nobody owns, in a separate process group and cgroup.
 func (p programs) startAttack(t *testing.T, mode string) *exec.Cmd {
 	t.Helper()
 	return harness.StartProgram(t, asNobody(t, session(t, mode), p.attack, mode))
 }
 
-// session makes a cgroup for a session of nobody's.
+// session makes a cgroup for a session of nobody.
 func session(t *testing.T, name string) string {
 	t.Helper()
 	return harness.Cgroup(t, "/user.slice/user-65534.slice/session-"+name+".scope")
 }
 
-// asNobody returns a command that runs a copy of a program as nobody, from a file of nobody's own, in a process group and a
-// cgroup of its own.
+// asNobody returns a command that runs a copy of a program as nobody, from a file that nobody owns, in a separate
+// process group and cgroup.
 func asNobody(t *testing.T, cgroup, program string, args ...string) *exec.Cmd {
 	t.Helper()
 	dir := folder(t)

@@ -21,16 +21,15 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// lie is what a deceiver does, and what of it may arrive.
+// lie describes what a deceiver does, and which of its reports may arrive.
 type lie struct {
 	start func(t *testing.T) *exec.Cmd
-	late  bool // the victim, whose file is attached while the deceiver is at work, starts after it
-	// libraryTrusted says that the lies are reported by a file that only root can write.
+	late  bool // the victim starts after the deceiver, while its file is being attached
+	// libraryTrusted is set if the lies are reported by a file that only root can write.
 	libraryTrusted bool
 }
 
-// A program of nobody's lies. No lie looks like the observation of a program that can be believed, nor as if it were of
-// the victim.
+// A program of nobody lies. No lie may look like a report of a program that can be believed, or of the victim.
 func TestLiesDoNotLookTrusted(t *testing.T) {
 	harness.RequireBPF(t)
 	p := build(t)
@@ -61,7 +60,7 @@ var containerID = strings.Repeat("0123456789abcdef", 4)
 
 func victimName() string { return fmt.Sprintf("victim-%d", os.Getpid()) }
 
-// checkLie lets the victim make its handshakes beside a deceiver and checks what arrives of both.
+// checkLie runs the victim's handshakes alongside a deceiver, and checks what arrives from both.
 func (p programs) checkLie(t *testing.T, l lie) {
 	receiver := harness.Receive(t, harness.ReceiverConfig{})
 	victim := harness.Copy(t, p.sample, filepath.Join(folder(t), victimName()))
@@ -166,7 +165,7 @@ func functionOffset(t *testing.T, path, name string) uint64 {
 	return 0
 }
 
-// delegated makes a cgroup of that name in the part of the tree that nobody may change.
+// delegated makes a cgroup with that name in the part of the tree that nobody may change.
 func delegated(t *testing.T, name string) string {
 	t.Helper()
 	const service = "/user.slice/user-65534.slice/user@65534.service"
@@ -180,7 +179,8 @@ func delegated(t *testing.T, name string) string {
 	return cgroup
 }
 
-// startStrings starts a program that uses up the room for strings and makes attaching files fail, and waits until it has.
+// startStrings starts a program that uses up the room for strings and makes attaching files fail, and waits until it
+// has done so.
 func startStrings(t *testing.T, deceiver string) *exec.Cmd {
 	t.Helper()
 	const fills, broken = 4, 24

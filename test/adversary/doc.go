@@ -2,13 +2,13 @@
 
 // Package adversary shows that one user cannot blind or deceive the audit of others.
 //
-// A victim, a system service with a root-owned file, makes 100 handshakes at a steady pace while programs of the user nobody
-// attack, one attack at a time and all at once. The victim's handshakes must arrive whole, right and trusted every time, no
-// span may have a key twice or claim what its file is not trusted for, every hit must have been exported or counted, and
-// what was lost must be counted for the class of owner whose it was. The attacks are modes of testdata/attack.c;
-// docs/threats.md says what is promised against whom.
+// A victim, a system service with a root-owned file, makes 100 handshakes at a steady pace while programs of the user
+// nobody attack, one attack at a time and all at once. Each time, the victim's handshakes must arrive whole, correct
+// and trusted, no span may have a key twice or claim trust that its file does not have, and every hit must be exported
+// or counted. Losses must be counted under the class of their owner. The attacks are modes of testdata/attack.c;
+// docs/threats.md describes the promises.
 //
-// Beside the same victim, testdata/deceive.c lies: by the probes of a library that root owns, from cgroups that are named like
-// a container or like the victim's unit, and by files that change while they are attached. No lie may look like an observation
-// of a program that can be believed, or of the victim.
+// In other tests, testdata/deceive.c lies alongside the same victim: through the probes of a library that root owns,
+// from cgroups that are named like a container or like the victim's unit, and with files that change while they are
+// attached. No lie may look like a report of a program that can be believed, or of the victim.
 package adversary

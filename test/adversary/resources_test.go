@@ -17,16 +17,16 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// siege is an attack on what the agent may use of the system.
+// siege is an attack on the system resources that the agent needs.
 type siege struct {
-	prepare string   // shell commands of the process that becomes the agent
+	prepare string   // shell commands that run in the agent's process before the agent
 	env     []string // of the agent
 	attack  func(t *testing.T, agent *harness.TestAgent)
-	soon    time.Duration                                // in which the victim is attached
-	check   func(t *testing.T, agent *harness.TestAgent) // after all
+	soon    time.Duration                                // how soon the victim must be attached
+	check   func(t *testing.T, agent *harness.TestAgent) // runs at the end
 }
 
-// many are limits so large that they are not those that count.
+// many sets limits so high that they are not reached.
 var many = []string{
 	"CRAU_DISCOVERY_MAX_FILES=4096", "CRAU_DISCOVERY_MAX_FILES_PER_CONTAINER=4096",
 	"CRAU_DISCOVERY_MAX_SITES=16384", "CRAU_DISCOVERY_MAX_SITES_PER_CONTAINER=16384",
@@ -68,7 +68,7 @@ func (p programs) besiege(t *testing.T, s siege) {
 	verify(t, agent, receiver, victim)
 }
 
-// mapMany has nobody map so many files with probes, and returns their folder and how to end that.
+// mapMany makes nobody map files with probes. It returns their folder, and a function that ends the processes.
 func (p programs) mapMany(t *testing.T, files, processes int) (dir string, end func()) {
 	t.Helper()
 	dir = folder(t)
@@ -112,7 +112,7 @@ func hang(t *testing.T, args ...string) {
 	program := harness.Compile(t, root, filepath.Join(folder(t), "hang"), "-w", "../e2e/testdata/fusehang.c")
 	const longest = "60" // seconds
 	cmd := asNobody(t, session(t, "hang"), program, append([]string{t.TempDir(), longest}, args...)...)
-	cmd.SysProcAttr.Credential = nil // to mount
+	cmd.SysProcAttr.Credential = nil // root, because it has to mount
 	cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNS
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -121,7 +121,7 @@ func hang(t *testing.T, args ...string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { // the server first, without which the program cannot end
+	t.Cleanup(func() { // the server ends first, because the program waits for it
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		_ = cmd.Wait()
 	})
@@ -135,7 +135,7 @@ func hang(t *testing.T, args ...string) {
 	}
 }
 
-// What the system has little of is shared as what the agent bounds itself.
+// Scarce resources of the system are shared in the same way as the agent's own limits.
 func TestScarceResourcesCostOthersNothing(t *testing.T) {
 	harness.RequireBPF(t)
 	p := build(t)
@@ -147,7 +147,7 @@ func TestScarceResourcesCostOthersNothing(t *testing.T) {
 	}
 }
 
-// 256 files that are deleted take the kernel 65 ms each to detach. Nothing new waits for that.
+// The kernel takes 65 ms to detach each of 256 deleted files. New files do not wait for that.
 func deletedFiles(t *testing.T, p programs) {
 	const files = 256
 	p.besiege(t, siege{env: many, soon: 2 * time.Second, attack: func(t *testing.T, agent *harness.TestAgent) {
@@ -156,16 +156,16 @@ func deletedFiles(t *testing.T, p programs) {
 		agent.WaitLogs("msg=attached file="+dir, files)
 		t.Logf("%d files are attached after %v", files, time.Since(began))
 		end()
-		agent.WaitLogs("msg=detached file="+dir, 1) // it has begun
+		agent.WaitLogs("msg=detached file="+dir, 1) // detaching has begun
 	}})
 }
 
-// A page fault at a probe that never ends holds up nothing else.
+// A page fault at a probe that never ends delays nothing else.
 func silentServer(t *testing.T, p programs) {
 	p.besiege(t, siege{soon: 3 * time.Second, attack: func(t *testing.T, _ *harness.TestAgent) { hang(t) }})
 }
 
-// A process whose memory map cannot be read holds up nothing else.
+// A process whose memory map cannot be read delays nothing else.
 func lockedMap(t *testing.T, p programs) {
 	p.besiege(t, siege{
 		soon: 3 * time.Second, attack: func(t *testing.T, _ *harness.TestAgent) { hang(t, "lock") },
@@ -175,7 +175,8 @@ func lockedMap(t *testing.T, p programs) {
 	})
 }
 
-// With few descriptors, as many files are attached as fit. The rest are counted and named once, and root's are attached.
+// With few descriptors, as many files are attached as fit. The rest is counted and logged once, and files of root are
+// attached.
 func fewDescriptors(t *testing.T, p programs) {
 	p.besiege(t, siege{
 		prepare: "ulimit -n 256", env: many, soon: 3 * time.Second,
@@ -189,7 +190,7 @@ func fewDescriptors(t *testing.T, p programs) {
 			if n := strings.Count(log, "file with probes left out"); n != 1 {
 				t.Errorf("%d warnings about files that are left out, want 1", n)
 			}
-			for _, text := range []string{"too many open files", "not reported any more", "notifications unavailable"} {
+			for _, text := range []string{"too many open files", "reports of changed processes failed", "notifications unavailable"} {
 				if strings.Contains(log, text) {
 					t.Errorf("the log has %q", text)
 				}
@@ -198,13 +199,13 @@ func fewDescriptors(t *testing.T, p programs) {
 	})
 }
 
-// With little memory, the agent lowers its limits and lives.
+// With little memory, the agent lowers its limits and keeps running.
 func littleMemory(t *testing.T, p programs) {
 	cgroup, outOfMemory := harness.MemoryCgroup(t, 64<<20)
 	p.besiege(t, siege{
 		prepare: "echo $$ > " + cgroup + "/cgroup.procs", env: many, soon: 3 * time.Second,
 		attack: func(t *testing.T, agent *harness.TestAgent) {
-			agent.WaitLog("limits are lowered to what the memory of the cgroup allows")
+			agent.WaitLog("limits lowered to fit the memory of the cgroup")
 			p.mapMany(t, 200, 1)
 			p.startAttack(t, "contexts")
 			time.Sleep(2 * time.Second)

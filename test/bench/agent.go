@@ -28,13 +28,13 @@ func startAgent(path string, r *harness.Receiver, files []string, args ...string
 	return &agent{a}, nil
 }
 
-// cpu returns the CPU time used so far. It is 0 if the process has ended, which stopping it reports.
+// cpu returns the CPU time used so far. It is 0 if the process has ended; stopping it then reports an error.
 func (a *agent) cpu() time.Duration {
 	d, _ := harness.CPUTime(a.PID())
 	return d
 }
 
-// settle waits until crau-otel is idle, which is when it has used less than 5% of a CPU for a while.
+// settle waits until crau-otel is idle: until it has used less than 5% of a CPU for a while.
 func (a *agent) settle(quiet time.Duration) {
 	const atMost = 10 * time.Second
 	last := a.cpu()

@@ -34,13 +34,13 @@ type config struct {
 	loadTime     time.Duration
 	rate         float64 // events a second
 	gnutlsRounds int
-	handshakes   int // a round
+	handshakes   int // per round
 	wireRounds   int
-	wireTime     time.Duration // of a load in such a round
+	wireTime     time.Duration // duration of a load in such a round
 
 	wireLoads        string // part of the names of the loads to measure
-	connectionRounds int    // of a second of connections each
-	connections      int    // of a flood
+	connectionRounds int    // rounds with a second of connections each
+	connections      int    // connections in a flood
 	startRounds      int    // of programs that start
 }
 
@@ -126,12 +126,12 @@ func flags() (cfg config, err error) {
 	return cfg, nil
 }
 
-// missingError says what this machine lacks for a part.
+// missingError says what a part needs that this machine does not have.
 type missingError string
 
 func (e missingError) Error() string { return string(e) }
 
-// known returns an error for a name of a flag's list that does not exist.
+// known returns an error if a name in a flag's list does not exist.
 func known(flag, list string, names []string) error {
 	for name := range strings.SplitSeq(list, ",") {
 		if !slices.Contains(names, name) {
@@ -141,7 +141,7 @@ func known(flag, list string, names []string) error {
 	return nil
 }
 
-// measures reports whether a part is to be measured.
+// measures reports whether a part has to be measured.
 func (cfg *config) measures(part string) bool {
 	return slices.Contains(strings.Split(cfg.parts, ","), part)
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// handshakes is the part with GnuTLS, which makes TLS handshakes with itself, one thread for both ends.
+// handshakes is the part with GnuTLS, which makes TLS handshakes with itself, using one thread for both ends.
 type handshakes struct {
 	Key       string                       `json:"key"` // of the server's certificate
 	Count     int                          `json:"handshakes_per_round"`
@@ -31,16 +31,16 @@ type handshakes struct {
 type handshakeFigures struct {
 	Traced series `json:"traced_us_per_handshake"` // CPU time of the program
 	Agent  series `json:"agent_us_per_handshake,omitzero"`
-	// Over is the CPU time of the program and the agent in excess of that of the untraced program in the same round.
+	// Over is the CPU time of the program and the agent, in excess of that of the untraced program in the same round.
 	Over       series `json:"overhead_percent,omitzero"`
 	TracedOver series `json:"traced_overhead_percent,omitzero"`
 }
 
 const gnutlsLibrary = "libgnutls.so.30"
 
-// keys are the kinds of keys of the server's certificate, as options of the program. A tracer costs the same with all
-// of them. ECDSA (P-256) makes the cheapest handshakes in use, so a tracer weighs most there; RSA (2048 bits) takes two
-// and a half times as long.
+// keys are the kinds of keys of the server's certificate, as options of the program. The cost of a tracer does not
+// depend on the kind. ECDSA (P-256) makes the cheapest handshakes in common use, so a tracer costs most relative to
+// these; RSA (2048 bits) takes two and a half times as long.
 var keys = []string{"ecdsa", "rsa"}
 
 // measureHandshakes needs a GnuTLS with probes.
@@ -103,7 +103,7 @@ func (h *handshakes) rounds(cfg config, subjects []*subject) error {
 			spent, err := s.spent(200*time.Millisecond, func() (err error) {
 				cpu, err = shakeHands(cfg, h.Key, filepath.Dir(s.files[0]))
 				if s.agent != nil {
-					time.Sleep(500 * time.Millisecond) // until the last trees, which end with the program, have been sent
+					time.Sleep(500 * time.Millisecond) // until the last trees, which end with the program, are exported
 				}
 				return err
 			})
@@ -132,7 +132,7 @@ func (h *handshakes) rounds(cfg config, subjects []*subject) error {
 	return nil
 }
 
-// shakeHands makes handshakes with the GnuTLS in dir and returns their CPU time, without that for the certificates.
+// shakeHands makes handshakes with the GnuTLS in dir and returns their CPU time, excluding that for the certificates.
 func shakeHands(cfg config, key, dir string) (time.Duration, error) {
 	cmd := exec.Command(filepath.Join(cfg.gnutls, "bin/handshakes"), "--wait", "--key", key,
 		"--count", strconv.Itoa(cfg.handshakes))

@@ -18,7 +18,8 @@ type shape struct {
 	hits    int
 }
 
-// shapes returns the shapes of all bursts. Arrays are fewer hits, so that a burst of two threads fits into the ring.
+// shapes returns the shapes of all bursts. Bursts of arrays have fewer hits, so that a burst of two threads fits into
+// the ring.
 func shapes() (all []shape) {
 	for _, site := range []int{1, 5} {
 		for _, threads := range []int{1, 2} {
@@ -44,8 +45,8 @@ type hitFigures struct {
 	NsPerHit  series `json:"ns_per_hit"`  // CPU time of the traced thread
 	WallNs    series `json:"wall_ns_hit"` // wall time of the traced thread
 	PerSecond series `json:"events_per_second"`
-	// ToEmpty is the cost of a hit relative to that under the empty program in the same round, both less what it costs
-	// without a tracer.
+	// ToEmpty is the cost of a hit relative to that under the empty program in the same round, after subtracting the cost
+	// without a tracer from both.
 	ToEmpty    series `json:"ratio_to_empty,omitzero"`
 	AgentNsPer series `json:"agent_ns_per_event,omitzero"`
 }
@@ -117,7 +118,7 @@ func (h *hits) rounds(cfg config, subjects []*subject) error {
 	return nil
 }
 
-// round lets every subject have one burst of the shape, in an order that changes from round to round.
+// round runs one burst of the shape for every subject, in an order that changes from round to round.
 func (r *hitResult) round(round int, subjects []*subject, generators map[string]*generator) error {
 	const quiet = 20 * time.Millisecond
 	cost := make(map[string]float64)

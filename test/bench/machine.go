@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// machine describes the machine, without the name of the host.
+// machine describes the machine, without the host's name.
 func machine() string {
 	model := runtime.GOARCH
 	if f, err := os.Open("/proc/cpuinfo"); err == nil {
@@ -35,17 +35,17 @@ func machine() string {
 // quietCores is how many cores other programs may use without disturbing a run.
 const quietCores = 0.1
 
-// usage is what the machine did besides the bench, on average.
+// usage is the average load of the machine apart from the bench.
 type usage struct {
 	Cores  float64 `json:"cores"`        // used by other programs
-	Stolen float64 `json:"stolen_cores"` // that the host of a virtual machine withheld
+	Stolen float64 `json:"stolen_cores"` // withheld by the host of a virtual machine
 
 	at           time.Time
 	busy, stolen time.Duration // of all cores, since the machine started
-	own          time.Duration // of the bench and its children that have ended
+	own          time.Duration // of the bench and its ended children
 }
 
-// usedSince returns the usage since an earlier one. It is 0 if the kernel does not say.
+// usedSince returns the usage since an earlier one. It is 0 if the kernel does not report it.
 func usedSince(before usage) usage {
 	now := usage{at: time.Now()}
 	const tick = time.Second / 100 // USER_HZ

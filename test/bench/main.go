@@ -26,7 +26,7 @@ func run() (err error) {
 	if err != nil {
 		return err
 	}
-	debug.SetGCPercent(1000) // the receiver in this program shares the processors with what is measured
+	debug.SetGCPercent(1000) // the receiver in this program shares the processors with the measured programs
 	if os.Geteuid() != 0 {
 		return errors.New("attaching probes needs root")
 	}
@@ -61,10 +61,10 @@ func run() (err error) {
 	return nil
 }
 
-// partNames are what can be measured, in this order; the last only on its own.
+// partNames are the parts that can be measured, in this order; the last only runs alone.
 var partNames = []string{"hits", "loads", "gnutls", "wire", "exec", "soak"}
 
-// measure measures the parts. One that fails or cannot be measured leaves the others.
+// measure measures the parts. If one fails or cannot be measured, it continues with the others.
 func (r *report) measure(cfg config, receiver *harness.Receiver) error {
 	measures := map[string]func() error{
 		"hits":   func() (err error) { r.Hits, err = measureHits(cfg, receiver); return err },

@@ -17,7 +17,7 @@ import (
 
 var profilesField = regexp.MustCompile(`msg="serving profiles" address=(\S+)`)
 
-// profiles fetches what --pprof serves.
+// profiles fetches a profile that the agent serves because of --pprof.
 func (a *agent) profiles(what string, to io.Writer) error {
 	m := profilesField.FindStringSubmatch(a.Log())
 	if m == nil {
@@ -41,7 +41,7 @@ func (a *agent) profiles(what string, to io.Writer) error {
 	return err
 }
 
-// profile writes a CPU profile of the agent, of that many seconds, to a file in the folder.
+// profile writes a CPU profile of the agent to a file in the folder. It measures for that many seconds.
 func (a *agent) profile(folder, name string, seconds int) (err error) {
 	if err := os.MkdirAll(folder, 0o755); err != nil { //nolint:gosec // for anyone to read
 		return err

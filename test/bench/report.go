@@ -9,7 +9,7 @@ import (
 	"text/tabwriter"
 )
 
-// report has all results.
+// report contains all results.
 type report struct {
 	Machine string        `json:"machine"`
 	Time    string        `json:"time"`
@@ -20,7 +20,7 @@ type report struct {
 	Starts  []*starts     `json:"starts,omitempty"`
 	Soak    *soak         `json:"soak,omitempty"`
 	Missing []string      `json:"not_measured,omitempty"` // parts, with the reason
-	Others  usage         `json:"other_programs"`         // on this machine meanwhile
+	Others  usage         `json:"other_programs"`         // on this machine during the measurement
 	Limits  []limit       `json:"limits"`
 
 	quick bool
@@ -35,8 +35,8 @@ type limit struct {
 	Kept  bool    `json:"kept"`
 }
 
-// judge compares the figures with their limits, in the order in which they were measured. Of several rounds of a load
-// the worst one counts, since none of them may lose anything.
+// judge compares the figures with their limits, in the order in which they were measured. If a load has several rounds,
+// the worst one counts, because no round may lose anything.
 func (r *report) judge(cfg config) {
 	add := func(what, agent string, got, most float64) {
 		i := slices.IndexFunc(r.Limits, func(l limit) bool { return l.What == what && l.Agent == agent })

@@ -14,7 +14,7 @@ type series []float64
 
 func (s *series) add(v float64) { *s = append(*s, v) }
 
-// at returns the value below which the share q of the rounds lies.
+// at returns the value below which a fraction q of the rounds lies.
 func (s series) at(q float64) float64 {
 	if len(s) == 0 {
 		return math.NaN()
@@ -27,8 +27,8 @@ func (s series) at(q float64) float64 {
 
 func (s series) median() float64 { return s.at(0.5) }
 
-// interval returns a range that holds the median of endless rounds with a probability of 95%, whatever their distribution:
-// so many ranks around the middle.
+// interval returns a range that contains the median of infinitely many rounds with a probability of 95%, for any
+// distribution. It spans a number of ranks around the middle.
 func (s series) interval() (low, high float64) {
 	n := float64(len(s))
 	half := 0.98 / math.Sqrt(max(n, 1))

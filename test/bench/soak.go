@@ -32,7 +32,8 @@ type sample struct {
 	Up         bool    `json:"receiver_up"`
 }
 
-// Limits of a soak. They apply to medians of a third of the time, since some samples are taken while the queue is full.
+// Limits of a soak. They apply to medians over a third of the time, because some samples are taken while the queue is
+// full.
 const (
 	growthLimit    = 1.15 // of the resident set, from the second third of the time to the last
 	goroutineLimit = 5
@@ -135,8 +136,8 @@ func (s *soak) run(cfg config, l load, a *agent, r *harness.Receiver) error {
 	return err
 }
 
-// outages returns when the receiver starts and stops, from the start of the load. It is away at the start, and again
-// from the middle of the remaining time.
+// outages returns when the receiver starts and stops, relative to the start of the load. It is unavailable at the
+// start, and again from the middle of the remaining time.
 func outages(cfg config) []time.Duration {
 	if cfg.outage == 0 {
 		return nil
@@ -159,7 +160,7 @@ func (a *agent) goroutines() (int, error) {
 	return strconv.Atoi(string(m[1]))
 }
 
-// thirds returns a figure's medians of the second and the last third of the samples, and its greatest value.
+// thirds returns a figure's medians over the second and the last third of the samples, and its maximum.
 func (s *soak) thirds(of func(sample) float64) (middle, last, most float64) {
 	var all series
 	for _, m := range s.Samples {
@@ -187,7 +188,8 @@ func (s *soak) judge(add func(what, agent string, got, most float64)) {
 	}
 }
 
-// exactlyReceived is like exact, but allows spans to arrive twice if the receiver was stopped before it could answer.
+// exactlyReceived is like exact, but accepts spans that arrive twice if the receiver was stopped before it could
+// answer.
 func (s *soak) exactlyReceived() bool {
 	again := s.sustained
 	if s.Outage > 0 && s.Received > s.Spans {

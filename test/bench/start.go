@@ -16,11 +16,11 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// starts is the part that measures how long it takes from the execution of a program whose files have never been seen
-// until its probes are attached. The program itself watches the probe's semaphore, see testdata/start.c.
+// starts is the part that measures the time from the execution of a program with new files until its probes are
+// attached. The program itself watches the probe's semaphore, see testdata/start.c.
 type starts struct {
 	Kind   string `json:"kind"`
-	Loaded bool   `json:"loaded"` // two programs a processor that never wait ran beside it
+	Loaded bool   `json:"loaded"` // two programs per processor that never wait ran at the same time
 	Agent  string `json:"agent"`
 	Took   series `json:"ms"`
 	P95    float64
@@ -31,7 +31,7 @@ type starts struct {
 const (
 	staticProgram  = "static"
 	dynamicProgram = "dynamic"   // only a library has probes
-	containerised  = "container" // a dynamic one, with a root folder, a mount namespace and a cgroup of its own
+	containerised  = "container" // a dynamic one with a separate root folder, mount namespace and cgroup
 )
 
 // Bounds of the medians, in ms.
@@ -39,7 +39,7 @@ const (
 	mostIdle, mostLoaded = 5, 20
 )
 
-// between is how long programs are apart, so that they do not wait for each other.
+// between is the time between two programs, so that they do not wait for each other.
 const between = 50 * time.Millisecond
 
 func measureStarts(cfg config) (all []*starts, err error) {
@@ -70,9 +70,9 @@ func measureStarts(cfg config) (all []*starts, err error) {
 	return all, nil
 }
 
-// startStage has the programs.
+// startStage holds the programs.
 type startStage struct {
-	dir    string // has start, start-static and libstart.so
+	dir    string // contains start, start-static and libstart.so
 	root   string // where containers have their root folder
 	cgroup string // the folder of a container's cgroup
 	files  []string
@@ -105,7 +105,7 @@ func newStartStage(cfg config) (*startStage, error) {
 	return s, err
 }
 
-// loaded returns the system's files that a dynamic program maps, by the loader's account.
+// loaded returns the system's files that a dynamic program maps, as listed by the loader.
 func loaded(program string) (files []string, err error) {
 	out, err := exec.Command("ldd", program).Output()
 	if err != nil {
@@ -140,7 +140,7 @@ func (s *startStage) close() {
 	_ = os.Remove(filepath.Dir(s.cgroup))
 }
 
-// measure starts programs of all kinds in turn, each from files of its own.
+// measure starts programs of all kinds in turn, each from separate files.
 func (s *startStage) measure(cfg config, agent string, loaded bool) (all []*starts, err error) {
 	for _, kind := range []string{staticProgram, dynamicProgram, containerised} {
 		all = append(all, &starts{Kind: kind, Loaded: loaded, Agent: agent})
@@ -179,7 +179,8 @@ func (s *startStage) measure(cfg config, agent string, loaded bool) (all []*star
 	return all, nil
 }
 
-// start starts a program of a kind and returns how long it took to attach its probe, negative if that did not happen.
+// start starts a program of a kind and returns how long it took to attach its probe. The result is negative if that did
+// not happen.
 func (s *startStage) start(kind string) (time.Duration, error) {
 	s.count++
 	dir := filepath.Join(s.dir, strconv.Itoa(s.count))
@@ -205,7 +206,7 @@ func (s *startStage) start(kind string) (time.Duration, error) {
 		}
 		cgroup, source, program = filepath.Join(s.cgroup, "cgroup.procs"), dir, "/start"
 	}
-	time.Sleep(between) // until the agent has found that it need not read what was copied
+	time.Sleep(between) // until the agent has determined that it need not read the copies
 	launcher := filepath.Join(s.dir, "start-static")
 	out, err := exec.Command(launcher, "launch", cgroup, source, s.root, program).Output()
 	if err != nil {

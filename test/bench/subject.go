@@ -21,8 +21,8 @@ type candidate struct {
 	name, path string
 }
 
-// subject is one of the things to compare. Each has its own copies of the traced files, because probes are attached to
-// files. All subjects therefore stay attached during a run, and rounds can be short.
+// subject is one of the alternatives to compare. Each has separate copies of the traced files, because probes are
+// attached to files. All subjects therefore stay attached during a run, and rounds can be short.
 type subject struct {
 	name  string
 	files []string
@@ -32,8 +32,8 @@ type subject struct {
 	totals harness.Totals // of the agent, once closed
 }
 
-// newSubjects returns none, empty and one subject for each candidate, attached to copies of the files in a folder of
-// its own below dir.
+// newSubjects returns the subjects none and empty, and one for each candidate, attached to copies of the files in
+// separate folders below dir.
 func newSubjects(dir string, files []string, candidates []candidate, r *harness.Receiver) (_ []*subject, err error) {
 	all := []*subject{{name: noTracer}, {name: emptyBPF}}
 	defer func() {
@@ -66,7 +66,7 @@ func newSubjects(dir string, files []string, candidates []candidate, r *harness.
 	return all, nil
 }
 
-// closeSubjects detaches everything, ends the agents and keeps their totals.
+// closeSubjects detaches everything, ends the agents and stores their totals.
 func closeSubjects(all []*subject) error {
 	var errs []error
 	for _, s := range all {

@@ -21,7 +21,7 @@ type sustained struct {
 	What            string         `json:"what"`
 	Agent           string         `json:"agent"`
 	Wanted          float64        `json:"wanted_events_per_second"`
-	PerSecond       float64        `json:"events_per_second"` // fired, to the traced program
+	PerSecond       float64        `json:"events_per_second"` // fired, as counted by the traced program
 	Hits            uint64         `json:"hits"`
 	Fired           uint64         `json:"fired"` // by the program's own count
 	Exported        uint64         `json:"exported_events"`
@@ -31,9 +31,9 @@ type sustained struct {
 	LostShare       float64        `json:"lost_share"`
 	AgentNsPerEvent float64        `json:"agent_ns_per_event"` // per exported event, until everything is exported
 	AgentNsPerSpan  float64        `json:"agent_ns_per_span"`
-	AgentCores      float64        `json:"agent_cores"`           // while the load lasted
-	TracedNsPerHit  float64        `json:"traced_ns_per_event"`   // CPU of the traced program, with its own work and pacing
-	ReceiverNsPer   float64        `json:"receiver_ns_per_event"` // CPU of the harness, an event that was exported
+	AgentCores      float64        `json:"agent_cores"`           // during the load
+	TracedNsPerHit  float64        `json:"traced_ns_per_event"`   // CPU of the traced program, with its own work
+	ReceiverNsPer   float64        `json:"receiver_ns_per_event"` // CPU of the harness, per exported event
 	BytesPerSpan    float64        `json:"otlp_bytes_per_span"`
 	RestBytes       uint64         `json:"rss_at_rest_bytes"`    // before the load
 	PeakBytes       uint64         `json:"peak_rss_bytes"`       // during the load
@@ -110,7 +110,7 @@ func measureLoad(cfg config, l load, c candidate) (_ *sustained, err error) {
 	return s, nil
 }
 
-// account fills in the totals that crau-otel logged at its end, and what arrived.
+// account fills in the totals that crau-otel logged at its end, and what the receiver got.
 func (s *sustained) account(totals harness.Totals, r *harness.Receiver) {
 	s.Hits, s.Exported, s.Spans = uint64(totals["hits"]), uint64(totals["events.exported"]), uint64(totals["spans"])
 	s.Lost, s.Received = totals.Lost(), r.Accepted.Load()

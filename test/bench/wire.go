@@ -14,17 +14,17 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// wireLoad is traffic over the loopback, of which both ends count.
+// wireLoad is traffic over the loopback device. Both ends are on this machine, and the costs of both count.
 type wireLoad struct {
 	Name  string  `json:"load"`
 	Where string  `json:"ends_on"`
-	Most  float64 `json:"at_most_percent"` // more CPU with crau-otel
+	Most  float64 `json:"at_most_percent"` // limit on the additional CPU time with crau-otel
 
 	Base     series                 `json:"ns_per_unit"`               // without programs at sockets
 	Runs     float64                `json:"runs_per_unit"`             // of programs at sockets
-	Empty    series                 `json:"empty_percent"`             // empty programs over none
-	Programs map[string]series      `json:"programs_percent"`          // by agent: its programs over none
-	ToEmpty  map[string]series      `json:"programs_to_empty_percent"` // by agent: its programs over empty ones
+	Empty    series                 `json:"empty_percent"`             // empty programs compared with none
+	Programs map[string]series      `json:"programs_percent"`          // by agent: its programs compared with none
+	ToEmpty  map[string]series      `json:"programs_to_empty_percent"` // by agent: its programs compared with empty ones
 	Agent    map[string]*agentShare `json:"agent"`
 
 	run   func(s *wireStage, where placement, d time.Duration) (amount, error)
@@ -32,10 +32,11 @@ type wireLoad struct {
 	opens bool // a unit opens a connection
 }
 
-// agentShare is the CPU time of an agent itself, over the traffic's, on average: its wakeups are too rare for a median.
+// agentShare is the average CPU time of an agent itself, relative to that of the traffic. Its wakeups are too rare for
+// a median.
 type agentShare struct {
 	With    float64 `json:"percent"`         // in the rounds with its programs
-	Without float64 `json:"percent_at_rest"` // in the rounds without any, which it spends on the processes of this machine
+	Without float64 `json:"percent_at_rest"` // in the rounds without programs, for other processes
 }
 
 func wireLoads() (loads []*wireLoad) {
@@ -63,15 +64,16 @@ func wireLoads() (loads []*wireLoad) {
 	return loads
 }
 
-// wireCost is what reading connections costs.
+// wireCost is the cost of reading connections.
 type wireCost struct {
 	Loads  []*wireLoad `json:"loads"`
 	Packet *packetCost `json:"packet"`
-	Floods []*flood    `json:"floods"` // under the last agent
+	Floods []*flood    `json:"floods"` // with the last agent
 }
 
-// measureWire alternates rounds of traffic without programs, with empty ones and with those of each agent. All agents run
-// all the time: only their programs are attached and detached, so that rounds can be short and follow each other at once.
+// measureWire alternates rounds of traffic without programs, with empty ones and with those of each agent. All agents
+// run all the time; only their programs are attached and detached, so that rounds can be short and follow each other
+// immediately.
 func measureWire(cfg config, r *harness.Receiver) (_ *wireCost, err error) {
 	s, err := newWireStage(cfg)
 	if err != nil {
@@ -120,10 +122,10 @@ func measureWire(cfg config, r *harness.Receiver) (_ *wireCost, err error) {
 	return cost, nil
 }
 
-// wantedConnections is how many a second an agent has to account for.
+// wantedConnections is how many connections a second an agent must account for.
 const wantedConnections = 5000
 
-// measure runs a load in rounds, in each of them once with each subject, in an order that rotates.
+// measure runs a load in rounds. In each round it runs once with each subject, in an order that rotates.
 func (l *wireLoad) measure(cfg config, s *wireStage, subjects []wireSubject) error {
 	if err := s.place(l.where); err != nil {
 		return err
@@ -133,13 +135,13 @@ func (l *wireLoad) measure(cfg config, s *wireStage, subjects []wireSubject) err
 		rounds, length = cfg.connectionRounds, time.Second
 	}
 	var base amount
-	own := make(map[string]*[2]float64) // ns of each agent for a unit, without programs and with its own, summed up
+	own := make(map[string]*[2]float64) // ns per unit of each agent, summed up: without programs, and with its own
 	for _, subject := range subjects {
 		if subject.running != nil {
 			own[subject.agent] = new([2]float64)
 		}
 	}
-	for round := -1; round < rounds; round++ { // the first one warms up
+	for round := -1; round < rounds; round++ { // the first round warms up
 		cfg.progress(l.Name+", "+l.Where, round, rounds)
 		took := make([]float64, len(subjects))
 		for i := range subjects {
@@ -179,7 +181,7 @@ func (l *wireLoad) measure(cfg config, s *wireStage, subjects []wireSubject) err
 	return l.countRuns(s, subjects[len(subjects)-1].programs)
 }
 
-// add adds what a unit took with each subject in one round.
+// add adds the costs of a unit with each subject in one round.
 func (l *wireLoad) add(took []float64, subjects []wireSubject) {
 	l.Base.add(took[0])
 	l.Empty.add(100 * (took[1]/took[0] - 1))
@@ -191,7 +193,7 @@ func (l *wireLoad) add(took []float64, subjects []wireSubject) {
 	}
 }
 
-// countRuns counts how often programs run for a unit.
+// countRuns counts how often programs run per unit.
 func (l *wireLoad) countRuns(s *wireStage, programs *socketPrograms) error {
 	detach, err := programs.attach()
 	if err != nil {
@@ -216,10 +218,11 @@ func (l *wireLoad) countRuns(s *wireStage, programs *socketPrograms) error {
 	return err
 }
 
-// untilExported is longer than the agent waits before it reads the ring, and then before it sends a batch.
+// untilExported is longer than the agent waits before it reads the ring, plus the time until it sends a batch.
 const untilExported = 700 * time.Millisecond
 
-// runWith runs a load while the subject's programs are attached, and returns the CPU time that each agent used meanwhile.
+// runWith runs a load while the subject's programs are attached. It returns the CPU time that each agent used during
+// that time.
 func (l *wireLoad) runWith(s *wireStage, d time.Duration, all []wireSubject, subject wireSubject) (
 	_ amount, spent map[string]time.Duration, err error,
 ) {
@@ -249,7 +252,7 @@ func (l *wireLoad) runWith(s *wireStage, d time.Duration, all []wireSubject, sub
 	return a, spent, err
 }
 
-// over returns by how many percent a load takes more CPU time with an agent, its own included.
+// over returns by how many percent a load takes more CPU time with an agent, including the agent itself.
 func (l *wireLoad) over(agent string) float64 {
 	return l.Programs[agent].median() + l.Agent[agent].With
 }

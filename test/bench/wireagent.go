@@ -23,7 +23,7 @@ func newWireAgent(c candidate, r *harness.Receiver) (*agent, error) {
 	return &agent{a}, nil
 }
 
-// startWireAgent starts an agent and takes its programs off the sockets.
+// startWireAgent starts an agent and detaches its programs from the sockets.
 func startWireAgent(c candidate, r *harness.Receiver) (_ wireSubject, err error) {
 	older, err := linksNow()
 	if err != nil {
@@ -41,11 +41,11 @@ func startWireAgent(c candidate, r *harness.Receiver) (_ wireSubject, err error)
 	return subject, nil
 }
 
-// wireSubject is what is attached at sockets in a round.
+// wireSubject is the set of programs that are attached at sockets in a round.
 type wireSubject struct {
 	agent    string          // "" without one
 	programs *socketPrograms // nil for none
-	running  *agent          // reads what the programs send
+	running  *agent          // the agent that reads what the programs send
 }
 
 func subjectOf(subjects []wireSubject, agent string) wireSubject {

@@ -13,14 +13,14 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// flood is how an agent accounts for many connections that open in a short time.
+// flood measures whether an agent accounts for many connections that open in a short time.
 type flood struct {
 	Wanted      int            `json:"wanted_per_second"` // 0: as many as possible
 	PerSecond   float64        `json:"per_second"`
 	Made        int            `json:"made"`
 	Connections harness.Totals `json:"connections"` // the agent's account of both sides, and of other programs
 	AddsUp      bool           `json:"adds_up"`
-	AgentCores  float64        `json:"agent_cores"` // while they were made
+	AgentCores  float64        `json:"agent_cores"` // during the flood
 }
 
 // measureFlood makes connections at a rate under an agent, which must account for each of them.
@@ -59,7 +59,7 @@ func measureFlood(cfg config, c candidate, r *harness.Receiver, rate, count int)
 	result.Connections, err = harness.ParseConnections(a.Log())
 	result.AddsUp = err == nil && result.Connections["seen"] >= 2*count
 	if result.Connections != nil {
-		err = nil // the report says it
+		err = nil // the report shows it
 	}
 	return result, err
 }

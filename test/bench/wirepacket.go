@@ -10,15 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// packetCost is what the programs at sockets take for a packet of a connection that is done, by the kernel's statistics,
-// which cost a part of that themselves. Both kinds of programs see the same packets.
+// packetCost is the time that the programs at sockets need for a packet of a connection that is done, according to the
+// kernel's statistics. The statistics themselves account for part of it. Both kinds of programs see the same packets.
 type packetCost struct {
 	Empty series `json:"empty_ns"`
 	Wire  series `json:"wire_ns"`
 	Over  series `json:"over_empty_ns"`
 }
 
-// measurePacket has the kernel's statistics of both kinds of programs, which are attached at once, on the same packets.
+// measurePacket reads the kernel's statistics for both kinds of programs, which are attached at the same time, for the
+// same packets.
 func measurePacket(s *wireStage, empty, wire *socketPrograms) (_ *packetCost, err error) {
 	for _, p := range []*socketPrograms{empty, wire} {
 		detach, err := p.attach()
@@ -62,7 +63,7 @@ type runTime struct {
 	time time.Duration
 }
 
-// since returns the ns of a run since an earlier moment.
+// since returns the ns per run since an earlier moment.
 func (r runTime) since(earlier runTime) float64 {
 	return float64(r.time-earlier.time) / float64(max(r.runs-earlier.runs, 1))
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/cilium/ebpf/link"
 )
 
-// socketPrograms are programs at sockets that the harness attaches for a round, and detaches.
+// socketPrograms are programs at sockets that the harness attaches for a round and then detaches.
 type socketPrograms struct {
 	root            string // of the version 2 hierarchy
 	egress, ingress *ebpf.Program
@@ -28,7 +28,7 @@ func cgroupRoot() (string, error) {
 	return root, nil
 }
 
-// emptySocketPrograms returns programs that accept each packet at once.
+// emptySocketPrograms returns programs that accept each packet immediately.
 func emptySocketPrograms() (_ *socketPrograms, err error) {
 	s := &socketPrograms{}
 	if s.root, err = cgroupRoot(); err != nil {
@@ -64,8 +64,8 @@ func linksNow() (map[link.ID]bool, error) {
 	return ids, it.Err()
 }
 
-// takeSockets detaches the programs that an agent has attached at sockets and returns them. The agent goes on reading what
-// they send. Older are the links that there were before the agent started.
+// takeSockets detaches the programs that an agent has attached at sockets and returns them. The agent continues to read
+// what they send. older contains the links that existed before the agent started.
 func takeSockets(older map[link.ID]bool) (_ *socketPrograms, err error) {
 	s := &socketPrograms{}
 	if s.root, err = cgroupRoot(); err != nil {
@@ -88,7 +88,7 @@ func takeSockets(older map[link.ID]bool) (_ *socketPrograms, err error) {
 		}
 		p, err := ebpf.NewProgramFromID(info.Program)
 		if err != nil {
-			continue // it has ended
+			continue // the link has been released
 		}
 		to := &s.egress
 		switch name := p.String(); {
@@ -117,7 +117,7 @@ func takeSockets(older map[link.ID]bool) (_ *socketPrograms, err error) {
 	return s, nil
 }
 
-// attach attaches the programs for all processes. No programs are attached at once, too.
+// attach attaches the programs for all processes. An empty set can be attached too.
 func (s *socketPrograms) attach() (detach func(), err error) {
 	var links []link.Link
 	detach = func() {

@@ -22,8 +22,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// placement is where the two ends of traffic run. Where the scheduler places them, a unit costs twice as much in some rounds
-// as in others.
+// placement is the processors of the two ends of traffic. If the scheduler chose them, a unit would cost twice as much
+// in some rounds as in others.
 type placement struct {
 	name        string
 	cpu, server int
@@ -34,7 +34,7 @@ var (
 	onEach = placement{"a processor each", 0, 1}
 )
 
-// wireStage has the programs that make traffic.
+// wireStage holds the programs that make traffic.
 type wireStage struct {
 	sockets     string // testdata/sockets.c
 	nginx       *exec.Cmd
@@ -117,13 +117,13 @@ func (s *wireStage) spent(f func() error) (time.Duration, error) {
 	return after - before, err
 }
 
-// amount is how much traffic there was, and the CPU time that it took both ends.
+// amount is an amount of traffic, and the CPU time of both ends for it.
 type amount struct {
 	units float64
 	cpu   time.Duration
 }
 
-// perUnit returns the ns of CPU time of a unit.
+// perUnit returns the ns of CPU time per unit.
 func (a amount) perUnit() float64 { return float64(a.cpu) / a.units }
 
 // place moves nginx to its processor.
@@ -136,7 +136,7 @@ func (s *wireStage) place(where placement) error {
 	return nil
 }
 
-// traffic has the program sockets, which it starts when it is first needed, make traffic.
+// traffic makes traffic with the program sockets, which it starts when it is first needed.
 func (s *wireStage) traffic(where placement, d time.Duration, args ...string) (amount, error) {
 	args = append([]string{strconv.Itoa(where.cpu), strconv.Itoa(where.server)}, args...)
 	name := strings.Join(args, " ")
@@ -174,7 +174,7 @@ func (s *wireStage) traffic(where placement, d time.Duration, args ...string) (a
 
 var timedConnections = regexp.MustCompile(`(?m)^(\d+) connections in \d+ real seconds`)
 
-// handshakes has openssl make one TLS connection after the other.
+// handshakes makes consecutive TLS connections with openssl.
 func (s *wireStage) handshakes(where placement, d time.Duration) (amount, error) {
 	seconds := max(1, int(d.Round(time.Second).Seconds()))
 	cmd := exec.Command("taskset", "-c", strconv.Itoa(where.cpu), "openssl", "s_time", "-connect", "127.0.0.1:"+s.https, "-new", "-time", strconv.Itoa(seconds))
@@ -207,7 +207,7 @@ func unusedPort() (string, error) {
 	return port, errors.Join(err, l.Close())
 }
 
-// awaitPort returns once somebody accepts connections at a port.
+// awaitPort returns when connections to a port are accepted.
 func awaitPort(port string) error {
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		c, err := net.Dial("tcp", "127.0.0.1:"+port)

@@ -20,7 +20,7 @@ var (
 	seed     = flag.Uint64("seed", 0, "of what happens; 0: a new one")
 )
 
-// chaos is what everything happens in.
+// chaos is the state of the whole test.
 type chaos struct {
 	t        *testing.T
 	programs *programs
@@ -29,7 +29,7 @@ type chaos struct {
 	steady   *steady
 }
 
-// ends are the ways in which a life ends, each once in as many lives.
+// ends are the ways in which a life ends. In a series of as many lives, each occurs once.
 var ends = []struct {
 	name string
 	end  func(*life)
@@ -103,7 +103,7 @@ func (c *chaos) live(number int, random *rand.Rand, name string, end func(*life)
 	c.t.Logf("life %d: %s", number, name)
 }
 
-// owns reports whether a span is of one of the steady programs.
+// owns reports whether a span comes from one of the steady programs.
 func (s *steady) owns(span *harness.Span) bool {
 	service := span.Resource["service.name"]
 	return service == filepath.Base(s.path) || service == filepath.Base(s.sample)

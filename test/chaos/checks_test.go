@@ -11,7 +11,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// step is a tree of the steady program, as Text draws it.
+// step is a tree of the steady program in the form of Text.
 const step = `app::step app.end=yes app.number=%d crypto.pqc.authentication.status=post_quantum
   pk::sign crypto.pqc.status=post_quantum pk.algorithm=ML-DSA-65 pk.bits=15616
 `
@@ -32,7 +32,7 @@ func (l *life) checkTotals(n harness.Totals) {
 	}
 }
 
-// checkUsage checks that an agent uses, without guests, what it used before.
+// checkUsage checks that an agent without guests uses no more than before.
 func (l *life) checkUsage(before, after usage) {
 	l.t.Logf("life %d: without guests it had %v, later %v", l.number, before, after)
 	if after.exceeds(before) {
@@ -88,7 +88,7 @@ func (s *steady) inWindow(n int) bool {
 	return false
 }
 
-// number returns the number of a step, 0 of any other span.
+// number returns the number of a step, or 0 for any other span.
 func number(span *harness.Span) int {
 	n, _ := span.Attributes["app.number"].(int64)
 	return int(n)

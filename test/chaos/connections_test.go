@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// connections are TLS connections of this process with itself, of which some end before or in the middle of the handshake.
+// connections makes TLS connections of this process with itself. Some of them end before or in the middle of the
+// handshake.
 func connections(v *visit) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -53,7 +54,7 @@ func connections(v *visit) error {
 	return errors.Join(errs...)
 }
 
-// echo sends something over a connection to a server that sends everything back.
+// echo sends data over a connection to a server that sends everything back.
 func echo(c *tls.Conn) error {
 	if _, err := c.Write([]byte("hello")); err != nil {
 		return err

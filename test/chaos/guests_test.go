@@ -22,38 +22,38 @@ import (
 // kind is a kind of guest.
 type kind struct {
 	name string
-	// visit plays one guest in a folder of its own, from its coming to its going, which takes a few seconds at most unless
-	// something hangs. It returns an error if a program did not end as it should.
+	// visit runs one guest in a separate folder from start to end, which takes at most a few seconds unless something
+	// hangs. It returns an error if a program did not end as it should.
 	visit func(v *visit) error
-	pause time.Duration // between two visits, at the median
-	// overwrites says that the guest overwrites files in place. A killed agent's leases end before its breakpoints do, see
-	// docs/decisions/leases.md: programs of such a guest may be harmed in that moment.
+	pause time.Duration // median time between two visits
+	// overwrites is set if the guest overwrites files in place. A killed agent's leases end before its breakpoints do, see
+	// docs/decisions/leases.md, so programs of such a guest may be harmed in that moment.
 	overwrites bool
 }
 
-// visit is what one guest is given.
+// visit is the environment of one guest.
 type visit struct {
 	*programs
-	dir    string // empty, and removed afterwards
+	dir    string // empty at first, and removed afterwards
 	random *rand.Rand
 }
 
-// deadline of one program of a guest. It is wide: whoever overwrites a file of an agent that is frozen waits until that
-// agent goes on.
+// deadline bounds one program of a guest. It is generous: a program that overwrites a file while the agent is frozen
+// waits until the agent continues.
 const deadline = 2 * time.Minute
 
-// run runs a program to its end and returns what it printed. Any end but exit code 0 is an error.
+// run runs a program to its end and returns its output. Any exit code other than 0 is an error.
 func (v *visit) run(path string, args ...string) (string, error) {
 	return v.finish(exec.Command(path, args...))
 }
 
-// ending is another end of a program than exit code 0.
+// ending allows a program to end in another way than with exit code 0.
 type ending struct {
-	after time.Duration  // it is killed, with its children
-	by    syscall.Signal // if not 0, what it may die of before
+	after time.Duration  // when it is killed, with its children
+	by    syscall.Signal // if not 0, the signal that may end it before
 }
 
-// finish does as run with a command that is not started yet. The program has a process group of its own.
+// finish does the same as run, for a command that is not started yet. The program has a separate process group.
 func (v *visit) finish(cmd *exec.Cmd, other ...ending) (string, error) {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -89,16 +89,16 @@ func (v *visit) finish(cmd *exec.Cmd, other ...ending) (string, error) {
 	return out.String(), err
 }
 
-// guests come and go, each kind in a goroutine of its own.
+// guests runs the guests, each kind in its own goroutine.
 type guests struct {
 	t        *testing.T
 	programs *programs
 	seed     uint64
 
-	gate    sync.RWMutex // read by who is visiting
+	gate    sync.RWMutex // held for reading during a visit
 	visits  map[string]*atomic.Int64
-	kills   atomic.Int64 // of the agent
-	harmed  atomic.Int64 // guests that overwrote files while the agent was killed, and did not end well
+	kills   atomic.Int64 // how often the agent was killed
+	harmed  atomic.Int64 // guests that overwrote files while the agent was killed, and failed
 	failed  atomic.Int64
 	stopped context.CancelFunc
 	all     sync.WaitGroup
@@ -112,7 +112,7 @@ func newGuests(t *testing.T, p *programs, seed uint64) *guests {
 	return g
 }
 
-// rehearse plays each kind without an agent: whoever does not end well then is no guest for this test.
+// rehearse runs each kind without an agent, to exclude kinds that fail in this environment.
 func (g *guests) rehearse(times int) {
 	var all sync.WaitGroup
 	for _, k := range kinds {
@@ -131,7 +131,7 @@ func (g *guests) rehearse(times int) {
 	}
 }
 
-// open lets guests come, until close.
+// open lets guests run, until close.
 func (g *guests) open() {
 	ctx, cancel := context.WithCancel(context.Background())
 	g.stopped = cancel
@@ -158,13 +158,13 @@ func (g *guests) open() {
 	}
 }
 
-// close lets no more guests come and waits until all have gone.
+// close starts no more guests and waits until all have ended.
 func (g *guests) close() {
 	g.stopped()
 	g.all.Wait()
 }
 
-// quiet calls f while no guest is there.
+// quiet calls f while no guest is running.
 func (g *guests) quiet(f func()) {
 	g.gate.Lock()
 	defer g.gate.Unlock()
@@ -180,19 +180,19 @@ func (g *guests) play(k kind, random *rand.Rand) error {
 	return k.visit(&visit{g.programs, dir, random})
 }
 
-// random returns the random numbers for something of that name.
+// random returns a source of random numbers that depends on the name.
 func (g *guests) random(name string) *rand.Rand {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(name))
 	return rand.New(rand.NewPCG(g.seed, h.Sum64()))
 }
 
-// jitter returns half of d to one and a half of d.
+// jitter returns a random duration between half and one and a half times d.
 func jitter(random *rand.Rand, d time.Duration) time.Duration {
 	return d/2 + time.Duration(random.Int64N(int64(d)))
 }
 
-// sleep sleeps and reports whether ctx is not done.
+// sleep sleeps, and reports whether ctx is still valid.
 func sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():

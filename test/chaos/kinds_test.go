@@ -32,7 +32,7 @@ var kinds = []kind{
 	{name: "hostile", visit: hostile, pause: 2 * time.Second},
 }
 
-// shortLived are new programs that end at once, several at a time.
+// shortLived runs new programs that end immediately, several at a time.
 func shortLived(v *visit) error {
 	sample := v.static
 	if v.random.IntN(2) == 0 {
@@ -51,7 +51,7 @@ func shortLived(v *visit) error {
 	return err
 }
 
-// replaced is a file that is replaced by another one again and again, while programs run the old one.
+// replaced replaces a file repeatedly, while programs run the old one.
 func replaced(v *visit) error {
 	path, next := filepath.Join(v.dir, "replaced"), filepath.Join(v.dir, "next")
 	if err := harness.CopyFile(v.sample, path); err != nil {
@@ -81,7 +81,7 @@ func replaced(v *visit) error {
 	return err
 }
 
-// forks is a program that works in children of its own.
+// forks runs a program that works in its children.
 func forks(v *visit) error {
 	path := filepath.Join(v.dir, "forks")
 	if err := harness.CopyFile(v.sample, path); err != nil {
@@ -91,8 +91,8 @@ func forks(v *visit) error {
 	return err
 }
 
-// overwritten is a library that is overwritten in place between two runs of a program, as cp does. Each run must print what
-// it does untraced.
+// overwritten overwrites a library in place between two runs of a program, as cp does. Each run must print the same as
+// untraced.
 func overwritten(v *visit) error {
 	program, library := filepath.Join(v.dir, "mixes"), filepath.Join(v.dir, "libmix.so")
 	for from, to := range map[string]string{v.mixes: program, v.mixed[0].path: library} {
@@ -116,7 +116,7 @@ func overwritten(v *visit) error {
 	return nil
 }
 
-// dlopen is a program that loads and unloads libraries again and again.
+// dlopen runs a program that loads and unloads libraries repeatedly.
 func dlopen(v *visit) error {
 	args := []string{strconv.Itoa(20 + v.random.IntN(40))}
 	for i := range 3 {
@@ -130,7 +130,7 @@ func dlopen(v *visit) error {
 	return err
 }
 
-// cgroup is a program in a cgroup of its own, which goes with it.
+// cgroup runs a program in a separate cgroup, which is removed afterwards.
 func cgroup(v *visit) error {
 	path := filepath.Join(v.dir, "in-cgroup")
 	if err := harness.CopyFile(v.sample, path); err != nil {
@@ -152,7 +152,8 @@ func cgroup(v *visit) error {
 	return err
 }
 
-// namespace is a program in a file system that only its own mount namespace has, half of the time beneath an overlay.
+// namespace runs a program from a file system that exists only in its mount namespace, half of the time beneath an
+// overlay.
 func namespace(v *visit) error {
 	script := `set -e; mount -t tmpfs none "$1"; cp "$0" "$1/inside"; exec "$1/inside" --count "$2" --rate 40`
 	if v.random.IntN(2) == 0 {
@@ -165,12 +166,12 @@ func namespace(v *visit) error {
 	return err
 }
 
-// fuseHang is a program that hits a probe whose data lies in a file that its FUSE server does not deliver, until the server
-// or both die.
+// fuseHang runs a program that hits a probe whose data is in a file that its FUSE server does not deliver, until the
+// server or both die.
 func fuseHang(v *visit) error { return v.fuse() }
 
-// mmapLock is a program that keeps its memory map locked in a page fault, until its FUSE server or both die. The fault ends
-// by SIGBUS if the server dies alone.
+// mmapLock runs a program that keeps its memory map locked in a page fault, until its FUSE server or both die. If only
+// the server dies, the fault ends with SIGBUS.
 func mmapLock(v *visit) error { return v.fuse("lock") }
 
 func (v *visit) fuse(args ...string) error {
@@ -188,7 +189,7 @@ func (v *visit) fuse(args ...string) error {
 	return err
 }
 
-// hostile is a program of the user nobody that reports what no library does, until it is killed.
+// hostile runs a program of the user nobody that reports what no library does, until it is killed.
 func hostile(v *visit) error {
 	modes := []string{"nonsense", "keys", "forks"}
 	path := filepath.Join(v.dir, "hostile")

@@ -37,7 +37,7 @@ type life struct {
 	heapProfile []byte // the last one
 }
 
-// event is what can happen to an agent while it lives.
+// event is one of the events during the life of an agent.
 type event struct {
 	name   string
 	happen func(l *life)
@@ -56,7 +56,7 @@ func (c *chaos) begin(number int) *life {
 		guests: c.guests, random: c.guests.random(fmt.Sprint("life ", number)), pprof: harness.UnusedAddress(c.t),
 	}
 	l.configure()
-	// The wait for a receiver that is away must lose nothing of the steady programs.
+	// The agent must not lose anything of the steady programs while it waits for the receiver.
 	agent, err := harness.NewAgent(harness.AgentConfig{Path: c.programs.agent, Args: []string{"--config", l.config, "--pprof", l.pprof}, Env: []string{
 		"CRAU_DISCOVERY_ENABLED=true", "CRAU_WIRE_ENABLED=true", "OTEL_EXPORTER_OTLP_ENDPOINT=" + c.receiver.Endpoint(),
 		"OTEL_BSP_MAX_QUEUE_SIZE=100000", "CRAU_SHUTDOWN_TIMEOUT=30s", "OTEL_METRIC_EXPORT_INTERVAL=1000",
@@ -84,7 +84,7 @@ func (l *life) configure() {
 	}
 }
 
-// reload has the agent read a changed configuration.
+// reload makes the agent read a changed configuration.
 func (l *life) reload() {
 	l.configure()
 	l.reloads++
@@ -101,12 +101,12 @@ func (l *life) freeze() {
 	l.signal(syscall.SIGCONT)
 }
 
-// outage has the receiver go away and come back.
+// outage makes the receiver unavailable for a while.
 func (l *life) outage() {
 	l.receiver.Close()
 	time.Sleep(time.Second + jitter(l.random, 4*time.Second))
 	var err error
-	for range 100 { // another program may have got the port
+	for range 100 { // another program may have taken the port
 		if err = l.receiver.Listen(); err == nil {
 			return
 		}
@@ -121,8 +121,8 @@ func (l *life) signal(s syscall.Signal) {
 	}
 }
 
-// arrive waits until what has been reported so far has arrived. If it does not, arrive ends the agent, so that its account
-// says what became of it, and returns false.
+// arrive waits until everything reported so far has arrived. If it does not, arrive ends the agent, so that its totals
+// show what happened, and returns false.
 func (l *life) arrive() bool {
 	err := l.steady.arrived(l.receiver, l.steady.end())
 	if err != nil {
@@ -132,7 +132,7 @@ func (l *life) arrive() bool {
 	return err == nil
 }
 
-// kill waits until what has been reported so far has arrived, and kills the agent.
+// kill waits until everything reported so far has arrived, and kills the agent.
 func (l *life) kill() {
 	if !l.arrive() {
 		return
@@ -141,7 +141,8 @@ func (l *life) kill() {
 	l.agent.Kill()
 }
 
-// killFrozen kills an agent that has been stopped for a while, in which nobody answers those who want to overwrite files.
+// killFrozen kills an agent that has been stopped for a while. During that time, programs that want to overwrite files
+// have to wait.
 func (l *life) killFrozen() {
 	if !l.arrive() {
 		return
@@ -163,10 +164,10 @@ func (l *life) stop(s syscall.Signal) {
 	l.checkTotals(totals)
 }
 
-// usage is what an agent uses.
+// usage is the resources that an agent uses.
 type usage struct {
 	descriptors int
-	heap        uint64 // bytes of what is reachable
+	heap        uint64 // bytes that are reachable
 	resident    uint64 // bytes
 }
 
@@ -174,10 +175,10 @@ func (u usage) String() string {
 	return fmt.Sprintf("%d descriptors, a heap of %d MiB, %d MiB resident", u.descriptors, u.heap>>20, u.resident>>20)
 }
 
-// How much more an agent may have when the guests are gone than it had when they were gone before.
+// How much more an agent may use after the guests are gone than the time before.
 const (
 	moreDescriptors = 0
-	moreHeap        = 8 << 20 // caches that fill with what guests report
+	moreHeap        = 8 << 20 // caches that fill with the guests' reports
 )
 
 // exceeds reports whether u is more than what was used before.
@@ -185,7 +186,7 @@ func (u usage) exceeds(before usage) bool {
 	return u.descriptors > before.descriptors+moreDescriptors || u.heap > before.heap+moreHeap
 }
 
-// heapOf is the line of a heap profile that has its size, from runtime.MemStats.
+// heapOf matches the line of a heap profile with the size of the heap, from runtime.MemStats.
 var heapOf = regexp.MustCompile(`(?m)^# HeapAlloc = (\d+)$`)
 
 func (l *life) usage() (u usage) {
@@ -199,8 +200,8 @@ func (l *life) usage() (u usage) {
 	return u
 }
 
-// heap asks the agent for the size of its heap after a collection of garbage. The runtime returns memory to the system
-// minutes later, so what is resident says less.
+// heap asks the agent for the size of its heap after a garbage collection. The runtime returns memory to the system
+// minutes later, so the resident size is less informative.
 func (l *life) heap() (bytes uint64) {
 	profile, err := l.profile()
 	if err == nil {
@@ -227,7 +228,7 @@ func (l *life) profile() ([]byte, error) {
 	return io.ReadAll(got.Body)
 }
 
-// open returns what the agent's descriptors are of, and how many of each.
+// open returns the kinds of the agent's descriptors, with the number of each.
 func (l *life) open() map[string]int {
 	of := make(map[string]int)
 	folder := fmt.Sprintf("/proc/%d/fd", l.agent.PID())
@@ -243,9 +244,9 @@ func (l *life) open() map[string]int {
 	return of
 }
 
-// settle waits until the agent's descriptors do not change any more, and returns what it uses then. With what it used
-// before, it waits until it uses no more than that, for two minutes at most: if the guests had the agent look at so much that
-// their owner has used up its share of that, it goes on a minute later.
+// settle waits until the agent's descriptors do not change any more, and returns its usage. If before is set, it waits
+// up to two minutes until the agent uses no more than that: the guests may have made the agent examine so much that
+// their owner's share is used up, in which case it continues a minute later.
 func (l *life) settle(before *usage) usage {
 	const calm = 3 * time.Second // without a change
 	last, since := l.usage(), time.Now()
@@ -267,7 +268,7 @@ func (l *life) settle(before *usage) usage {
 	return last
 }
 
-// keepLog writes the agent's log and last heap profile to files, since they are long.
+// keepLog writes the agent's log and last heap profile to files, because they are long.
 func (l *life) keepLog() {
 	base := filepath.Join(os.TempDir(), fmt.Sprintf("crau-chaos-%d-life-%d", os.Getpid(), l.number))
 	err := os.WriteFile(base+".log", []byte(l.agent.Log()), 0o600)

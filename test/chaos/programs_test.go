@@ -26,13 +26,13 @@ type programs struct {
 	dir, guests                   string
 	agent, steady, sample, static string
 	hang, attack                  string
-	library, reloads              string // that is loaded again and again, and what does
-	mixes                         string // a program with libmix.so, of which there are two versions
+	library, reloads              string // a library that is loaded repeatedly, and the program that loads it
+	mixes                         string // a program that uses libmix.so, which has two versions
 	mixed                         [2]mixed
 	certificate                   tls.Certificate // of servers
 }
 
-// mixed is a version of libmix.so, and what a program prints that uses it.
+// mixed is a version of libmix.so, and the output of a program that uses it.
 type mixed struct{ path, prints string }
 
 func build(t *testing.T) *programs {

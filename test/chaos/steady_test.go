@@ -17,7 +17,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-const steadyRate = 5 // of the sample, pairs of handshakes a second
+const steadyRate = 5 // pairs of handshakes a second that the sample makes
 
 // steady is the program testdata/steady.c, which runs through all lives of the agent, and the sample, which makes its
 // handshakes once in each life.
@@ -33,7 +33,7 @@ type steady struct {
 	windows []window
 }
 
-// window is what must have arrived whole of one life: the numbers from first to last.
+// window is the part of a life that must arrive whole: the steps from first to last.
 type window struct{ life, first, last int }
 
 func startSteady(t *testing.T, p *programs) *steady {
@@ -52,7 +52,7 @@ func startSteady(t *testing.T, p *programs) *steady {
 	return s
 }
 
-// last returns the number of the last step that was reported whole, 0 before the first.
+// last returns the number of the last step that was reported whole, or 0 before the first.
 func (s *steady) last() int {
 	b, err := os.ReadFile(s.numbers)
 	if err != nil || len(b) < 8 {
@@ -61,19 +61,19 @@ func (s *steady) last() int {
 	return int(binary.NativeEndian.Uint64(b))
 }
 
-// begin says that from now on all must arrive: the files are attached.
+// begin marks that all files are attached, so that all steps must arrive from now on.
 func (s *steady) begin(life int) {
 	s.windows = append(s.windows, window{life: life, first: s.last() + 2}) // the next one may have begun
 }
 
-// end says that what has been reported so far must arrive, and what comes later need not. It returns the last number.
+// end marks that steps so far must arrive, and later ones need not. It returns the last number.
 func (s *steady) end() int {
 	w := &s.windows[len(s.windows)-1]
 	w.last = s.last()
 	return w.last
 }
 
-// handshakes has the sample make pairs of handshakes and returns what waits for its end.
+// handshakes makes pairs of handshakes with the sample. It returns a function that waits for its end.
 func (s *steady) handshakes(pairs int) (wait func()) {
 	s.t.Helper()
 	s.pairs += pairs

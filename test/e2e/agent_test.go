@@ -36,7 +36,7 @@ func ownSample(t *testing.T) string {
 	return harness.Copy(t, samplePath, filepath.Join(t.TempDir(), "sample"))
 }
 
-// result is how a program ended.
+// result is the outcome of a program.
 type result struct {
 	stdout, stderr string
 	code           int // -1 if a signal ended it
@@ -68,7 +68,7 @@ func finish(t *testing.T, cmd *exec.Cmd) result {
 	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }
 
-// write writes a file in a folder of the test's own.
+// write writes a file in a folder of this test.
 func write(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -78,7 +78,7 @@ func write(t *testing.T, name, text string) string {
 	return path
 }
 
-// line returns the only line of text that holds all parts.
+// line returns the only line of text that contains all parts.
 func line(t *testing.T, text string, parts ...string) string {
 	t.Helper()
 	var found []string

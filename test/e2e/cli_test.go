@@ -26,7 +26,7 @@ func TestMistakesAreNamedInOneLine(t *testing.T) {
 		name string
 		env  []string
 		args []string
-		want string // a pattern of the whole
+		want string // pattern for the whole output
 	}{
 		{"unknown flag", nil, []string{"run", "--libraries", "x"}, `unknown flag: --libraries`},
 		{"unknown global flag", nil, []string{"--nonsense"}, `unknown flag: --nonsense`},
@@ -100,7 +100,7 @@ func TestMistakesAreNamedInOneLine(t *testing.T) {
 	}
 }
 
-// These variables are read once the programs are loaded, before anything is attached.
+// These variables are read after the programs are loaded, before anything is attached.
 func TestMistakesInOTelVariablesAreNamed(t *testing.T) {
 	t.Parallel()
 	harness.RequireBPF(t)

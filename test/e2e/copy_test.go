@@ -11,8 +11,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// A program that runs a copy of its code dies at the breakpoints that it has copied. Once that is seen, its file is
-// detached, and stays so.
+// A program that runs a copy of its code dies at the breakpoints that it has copied. Once the agent notices the copy,
+// it detaches the program's file permanently.
 func TestProgramThatCopiesItsCodeIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	program := harness.Compile(t, root, filepath.Join(t.TempDir(), unique(t, "copies")), "testdata/copies.c")

@@ -9,8 +9,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// With spans.detail handshake, the first tree of each kind comes whole and the others as their root, which says all that
-// it says in a whole tree. Every hit counts as exported.
+// With spans.detail: handshake, the first tree of each kind is exported whole and the others as their root, which is
+// the same as in a whole tree. Every hit counts as exported.
 func TestDetailHandshake(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)

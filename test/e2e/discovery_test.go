@@ -51,7 +51,7 @@ func startWaiting(t *testing.T, path string) *exec.Cmd {
 	return harness.StartProgram(t, cmd)
 }
 
-// several is how many trees of a program arrive before it is ended.
+// several is how many trees of a program must arrive before it is ended.
 const several = 10
 
 func TestProgramsStartedLaterAreFound(t *testing.T) {
@@ -101,7 +101,7 @@ func TestProgramsStartedLaterAreFound(t *testing.T) {
 					t.Errorf("crypto.library.name is %v", got)
 				}
 			}
-			// Some of the first handshakes may be missed, in whole or in part.
+			// Some of the first handshakes may be missing, wholly or in part.
 			if whole < several || whole < len(roots)-2 {
 				t.Errorf("%d whole trees of %d", whole, len(roots))
 			}
@@ -201,7 +201,7 @@ func TestTwoProgramsAtOnceAreKeptApart(t *testing.T) {
 	a := discover(t)
 	for _, service := range services {
 		path := harness.Copy(t, samplePath, filepath.Join(dir, service))
-		startWaiting(t, path) // so that it is found
+		startWaiting(t, path) // so that the file is found
 		a.WaitLog("/" + service)
 		programs = append(programs, exec.Command(path, "--count", "50", "--rate", "0", "--forks", "2", "--threads", "2"))
 	}
@@ -233,8 +233,8 @@ func TestTwoProgramsAtOnceAreKeptApart(t *testing.T) {
 	}
 }
 
-// With --user the agent still finds what other users start. It must not log warnings, which programs of other tests
-// could cause: not parallel.
+// With --user, the agent still finds programs that other users start. It must not log warnings. Not parallel, because
+// programs of other tests could cause some.
 func TestUserFindsWhatOthersStart(t *testing.T) {
 	service := unique(t, "others")
 	a := discover(t, "--user", "nobody")
@@ -249,7 +249,7 @@ func TestUserFindsWhatOthersStart(t *testing.T) {
 	a.WaitTrees(service, several)
 	harness.Finish(t, program)
 	a.Stop()
-	if strings.Contains(a.Log(), "level=WARN") { // about operations that it is no longer allowed
+	if strings.Contains(a.Log(), "level=WARN") { // about operations that are no longer allowed
 		t.Errorf("there are warnings")
 	}
 	roots := harness.Trees(t, ofService(a.ConsoleSpans(), service))
@@ -288,8 +288,8 @@ func TestDeniedFilesAreNotAttached(t *testing.T) {
 	}
 }
 
-// Without a path, probes lists the files on the host and whether they are attached. The agents of other tests of
-// discovery would attach the program: not parallel.
+// Without a path, the command probes lists the files on the host and whether they are attached. Not parallel, because
+// the agents of other tests of discovery would attach the program.
 func TestProbesListsTheFilesOnTheHost(t *testing.T) {
 	dir := t.TempDir()
 	service := unique(t, "listed")

@@ -22,7 +22,7 @@ import (
 )
 
 // dialVariable makes the test binary a program that opens a TLS connection to its value and ends. If the value is
-// dialChild, it serves one to itself as a child.
+// dialChild, it connects to a server that it runs as a child.
 const (
 	dialVariable = "E2E_DIAL"
 	dialChild    = "child"
@@ -41,7 +41,7 @@ func dial(address string) int {
 	return 0
 }
 
-// serveChild serves TLS to this program as a child, and ends when it has.
+// serveChild serves TLS to this program as a child, and ends after one connection.
 func serveChild() int {
 	srv := httptest.NewTLSServer(http.NotFoundHandler())
 	defer srv.Close()
@@ -70,7 +70,7 @@ func execCommand(t *testing.T, env []string, args ...string) *exec.Cmd {
 	return harness.AgentConfig{Path: agentPath, Env: env, Args: append([]string{"exec"}, args...)}.Command()
 }
 
-// dialer returns a copy of the test binary, so that its name tells it from other programs of this host.
+// dialer returns a copy of the test binary whose name distinguishes it from other programs of this host.
 func dialer(t *testing.T, name string) string {
 	t.Helper()
 	self, err := os.Executable()
@@ -80,7 +80,7 @@ func dialer(t *testing.T, name string) string {
 	return harness.Copy(t, self, filepath.Join(t.TempDir(), name))
 }
 
-// names returns how many trees in a file of JSON there are by role and executable.
+// names counts the trees in a file of JSON by role and executable.
 func names(t *testing.T, file string) map[string]int {
 	t.Helper()
 	content, err := os.ReadFile(file)
@@ -107,7 +107,7 @@ func TestExecReturnsTheExitCodeOfTheCommand(t *testing.T) {
 	for _, c := range []struct {
 		code int
 		args []string
-		want string // in standard error
+		want string // text in standard error
 	}{
 		{0, []string{"--", "true"}, "no TLS or SSH handshake of the command was seen"},
 		{0, []string{"--", "sh", "-c", "test -z $SET"}, ""},
@@ -133,8 +133,8 @@ func TestExecReturnsTheExitCodeOfTheCommand(t *testing.T) {
 	}
 }
 
-// The command, its children, and daemons that it leaves behind are shown from their first handshake on, each once, and
-// nobody else is.
+// The output shows the command, its children, and daemons that it leaves behind, from their first handshake on, each
+// once, and no other programs.
 func TestExecShowsTheCommandAndItsDescendants(t *testing.T) {
 	t.Parallel()
 	address := tlsServer(t)
@@ -167,7 +167,7 @@ func TestExecShowsTheCommandAndItsDescendants(t *testing.T) {
 	}
 }
 
-// This needs no program but the test itself, so that it runs on other kernels as well.
+// This needs only the test binary, so that it runs on other kernels as well.
 func TestExecOfAProgramAndItsChild(t *testing.T) {
 	t.Parallel()
 	self, err := os.Executable()
@@ -264,7 +264,7 @@ func TestExecWritesNothingButJSON(t *testing.T) {
 	}
 }
 
-// The sample's probes fire for its own run only, although the file is attached for everybody.
+// Only the command's own hits are reported, although the file is attached for all processes.
 func TestExecShowsProbesOfTheCommandOnly(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
@@ -327,7 +327,7 @@ func TestExecForwardsSignals(t *testing.T) {
 	}
 }
 
-// The command gets what a shell would have given it, and nothing of what crau-otel does to itself.
+// The command gets the same environment as from a shell, and is not affected by what crau-otel does to itself.
 func TestExecHandsDownWhatItWasGiven(t *testing.T) {
 	t.Parallel()
 	file := write(t, "descriptor", "handed down\n")
@@ -349,7 +349,7 @@ func TestExecHandsDownWhatItWasGiven(t *testing.T) {
 		}
 		return strings.ReplaceAll(string(out), fmt.Sprint(cmd.Process.Pid), "GROUP")
 	}
-	// SIGHUP is ignored in one of two runs, as under nohup.
+	// SIGHUP is ignored in one of the two runs, as under nohup.
 	for _, trap := range []string{"", "trap '' HUP; "} {
 		want := run(trap, "env")
 		if got := run(trap, agentPath, "exec", "--"); got != want || !strings.HasPrefix(got, "handed down\n777\nmarked /nowhere\nGROUP\n") {

@@ -13,7 +13,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// The tests in this file take all the CPU time there is, which would fail the deadlines of others: not parallel.
+// The tests in this file are not parallel, because they use all the CPU time of the machine, and deadlines of other
+// tests would fail.
 
 func TestFloodIsAccountedToTheEvent(t *testing.T) {
 	sample := ownSample(t)
@@ -55,11 +56,11 @@ func TestFloodDoesNotCostOthersTheirEvents(t *testing.T) {
 	harness.CheckPairs(t, "sample", handshakes, 100)
 }
 
-// An unprivileged user forks a child for every 250 hits, which no limit of a process notices.
+// An unprivileged user forks a child for every 250 hits, so that no limit on a process applies.
 func TestForkFloodCostsOthersNothing(t *testing.T) {
 	const attacker, victim = 4711, 4712
 	dir := t.TempDir()
-	for _, folder := range []string{dir, filepath.Dir(dir)} { // for other users
+	for _, folder := range []string{dir, filepath.Dir(dir)} { // other users must be able to read it
 		if err := os.Chmod(folder, 0o755); err != nil {
 			t.Fatal(err)
 		}

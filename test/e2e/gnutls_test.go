@@ -18,7 +18,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// gnutls is the GnuTLS with probes that examples/gnutls/build.sh made in the folder GNUTLS_CACHE.
+// gnutls returns a file of the GnuTLS with probes that examples/gnutls/build.sh has built in the folder GNUTLS_CACHE.
 func gnutls(t *testing.T, file string) string {
 	t.Helper()
 	dir := os.Getenv("GNUTLS_CACHE")
@@ -80,7 +80,7 @@ func traceGnuTLS(t *testing.T) *harness.TestAgent {
 	return startAgent(t, []string{"CRAU_WIRE_ENABLED=true"}, append([]string{"--library", gnutls(t, "lib/libgnutls.so.30")}, asJSON...)...)
 }
 
-// ownTrees returns the trees of the agent without those that the connections of other programs on this host made.
+// ownTrees returns the trees of the agent without those of other programs on this host.
 func ownTrees(t *testing.T, a *harness.TestAgent, programs ...string) []*harness.Span {
 	t.Helper()
 	return slices.DeleteFunc(harness.Trees(t, a.ConsoleSpans()), func(root *harness.Span) bool {
@@ -146,8 +146,8 @@ func TestGnuTLSNonBlocking(t *testing.T) {
 	}
 }
 
-// Sockets of ten handshakes in turns on one thread: each handshake is one tree a side, with what only its own connection
-// shows. GnuTLS does not report the cipher suite, nor under TLS 1.2 the group.
+// Ten handshakes alternate on sockets of one thread: each handshake becomes one tree per side, with the data that only
+// its connection shows. GnuTLS does not report the cipher suite, nor the group for TLS 1.2.
 func TestGnuTLSOverSockets(t *testing.T) {
 	const pairs = 50
 	ciphers := map[string]string{"1.3": "TLS_AES_256_GCM_SHA384", "1.2": "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"}
@@ -176,7 +176,7 @@ func TestGnuTLSOverSockets(t *testing.T) {
 	}
 }
 
-// A session that is resumed, and handshakes that fail without a common group, are one tree a side as well.
+// A resumed session, and handshakes that fail without a common group, also become one tree per side.
 func TestGnuTLSOverSocketsResumedAndFailed(t *testing.T) {
 	resumed := 0
 	roots := handshakes(t, "--tcp", "--count", "3", "--resume")
@@ -266,7 +266,7 @@ func TestGnuTLSResumption(t *testing.T) {
 }
 
 // GnuTLS forgets to pop contexts off its stack when a handshake fails, and when it decrypts an RSA key exchange. The
-// parents that it then reports must not lose a handshake or mix two.
+// wrong parents that it then reports must not lose a handshake or mix two.
 func TestGnuTLSLeakyStack(t *testing.T) {
 	for _, args := range [][]string{
 		{"--fail=share", "--count", "30"},
@@ -281,7 +281,7 @@ func TestGnuTLSLeakyStack(t *testing.T) {
 	}
 }
 
-// The client lives for milliseconds; the kernel still says who it was.
+// The client lives for milliseconds; the kernel's record still identifies it.
 func TestGnuTLSServAndCli(t *testing.T) {
 	a := traceGnuTLS(t)
 	traffic := exec.Command("../../examples/gnutls/traffic.sh")

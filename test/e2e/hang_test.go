@@ -15,7 +15,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// startHang starts a program that hits a probe whose data lies in a file that its FUSE server never delivers. It returns
+// startHang starts a program that hits a probe whose data is in a file that its FUSE server never delivers. It returns
 // when the program hangs.
 func startHang(t *testing.T, program string) {
 	t.Helper()
@@ -45,11 +45,11 @@ func startHang(t *testing.T, program string) {
 			t.Fatalf("%v: %s", err, &out)
 		}
 	}
-	time.Sleep(50 * time.Millisecond) // the read is on its way
+	time.Sleep(50 * time.Millisecond) // the read is in progress
 }
 
-// A page fault that never ends holds up every detach on the host, in the kernel. The agent attaches and detaches other files
-// nevertheless, names the program, and ends in time. Not parallel: other tests wait for the kernel to detach.
+// A page fault that never ends blocks every detach on the host, in the kernel. The agent still attaches and detaches
+// other files, logs the program, and ends in time. Not parallel, because other tests wait for the kernel to detach.
 func TestHangingPageFaultHoldsUpNothingElse(t *testing.T) {
 	dir := t.TempDir()
 	hang := harness.Compile(t, "../..", filepath.Join(dir, "hang"), "-w", "testdata/fusehang.c")
@@ -77,7 +77,7 @@ func TestHangingPageFaultHoldsUpNothingElse(t *testing.T) {
 	harness.CheckPairs(t, "sample", a.ConsoleSpans(), 2)
 }
 
-// An agent that becomes another user detaches without waiting, too. Not parallel, as above.
+// An agent that switches to another user detaches without waiting too. Not parallel for the same reason.
 func TestHangingPageFaultHoldsUpNothingElseAsAnotherUser(t *testing.T) {
 	dir := t.TempDir()
 	paths := copies(t, harness.Compile(t, "../..", filepath.Join(dir, "hang"), "-w", "testdata/fusehang.c"), samplePath)
@@ -92,12 +92,12 @@ func TestHangingPageFaultHoldsUpNothingElseAsAnotherUser(t *testing.T) {
 		t.Errorf("it took %s to shut down", took)
 	}
 	n.CheckExact(t, hits)
-	if strings.Contains(a.Log(), "shutdown does not wait") {
+	if strings.Contains(a.Log(), "shutdown stopped waiting") {
 		t.Errorf("a step of the shutdown waited for the hanging program:\n%s", a.Log())
 	}
 }
 
-// The agent's death does not wait either.
+// A killed agent ends without waiting too.
 func TestKilledAgentEndsDuringAHangingPageFault(t *testing.T) {
 	hang := harness.Compile(t, "../..", filepath.Join(t.TempDir(), "hang"), "-w", "testdata/fusehang.c")
 	a := trace(t, hang)

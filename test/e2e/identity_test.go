@@ -15,7 +15,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// runIn runs the sample program in a cgroup. It ends before anybody could look at its process.
+// runIn runs the sample program in a cgroup. It ends before its process can be examined.
 func runIn(t *testing.T, cgroup, sample string) {
 	t.Helper()
 	script := `echo $$ > "$1/cgroup.procs" && exec "$2" --count 1 --rate 0`
@@ -69,13 +69,13 @@ func TestContainerPodAndUnitAreAttributes(t *testing.T) {
 		}
 		instances[root.Resource["service.instance.id"]]++
 	}
-	// Two cgroups name the same container. One of them may be a forgery: they are instances of their own.
+	// Two cgroups name the same container. One of them may be a forgery, so they are separate instances.
 	if len(instances) != 4 {
 		t.Errorf("service.instance.id has the values %v", instances)
 	}
 }
 
-// A user who may make cgroups gives them the names of somebody else's container and service.
+// A user who may create cgroups gives them the names of somebody else's container and service.
 func TestForgedCgroupsAreTheUsersOwn(t *testing.T) {
 	t.Parallel()
 	const user = 1234567
@@ -142,8 +142,8 @@ func TestForgedCgroupsAreTheUsersOwn(t *testing.T) {
 	}
 }
 
-// The kernel takes the loader for the executable of a program that it is asked to run. What is mapped tells the program's
-// name, not what the arguments say.
+// The kernel records the loader as the executable of a program that the loader runs. The program's name follows from
+// the mapped files, not from the arguments.
 func TestProgramRunByTheLoader(t *testing.T) {
 	t.Parallel()
 	name := unique(t, "loaded")

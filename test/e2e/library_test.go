@@ -15,7 +15,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// badFile is a path in which no probe can be found, and the reason that is reported for it.
+// badFile is a path of a file without usable probes, and the reported reason.
 type badFile struct{ path, want string }
 
 func badFiles(t *testing.T) []badFile {
@@ -48,7 +48,7 @@ func badFiles(t *testing.T) []badFile {
 		{inDir("text"), "not an ELF file"},
 		{inDir("empty"), "not an ELF file"},
 		{inDir("magic"), "ELFCLASSNONE is not supported"},
-		{inDir("cut"), "outside of the file"},
+		{inDir("cut"), "outside the file"},
 		{self, "no crypto_auditing probes"},
 		{dir, "not a regular file"},
 		{inDir("fifo"), "not a regular file"},

@@ -20,7 +20,7 @@ const root = "../.." // of the repository
 // The programs under test, built by TestMain. Tests trace copies of the sample program; see ownSample.
 var agentPath, samplePath, staticPath string
 
-// parallel is how many tests run at once: they wait for timeouts of the agent more than they compute.
+// parallel is how many tests run at the same time: they mostly wait for timeouts of the agent.
 const parallel = "6"
 
 func TestMain(m *testing.M) {

@@ -13,7 +13,7 @@ import (
 // peakLimit is the resident set that the agent must stay below, in MiB: docs/performance.md.
 const peakLimit = 150
 
-// checkPeak checks the most that the agent's resident set ever was.
+// checkPeak checks the maximum of the agent's resident set so far.
 func checkPeak(t *testing.T, a *harness.TestAgent) {
 	t.Helper()
 	_, peak, err := harness.Memory(a.PID())
@@ -27,9 +27,10 @@ func checkPeak(t *testing.T, a *harness.TestAgent) {
 	}
 }
 
-// The tests in this file measure memory under loads that take all the CPU time there is: not parallel.
+// The tests in this file are not parallel, because they measure memory under loads that use all the CPU time of the
+// machine.
 
-// More processes than the agent keeps state of, each with one handshake, most of them short-lived.
+// There are more processes than the agent keeps state for, each with one handshake, most of them short-lived.
 func TestMemoryStaysBoundedWithTenThousandProcesses(t *testing.T) {
 	const processes, each = 10_000, 500
 	r := harness.Receive(t, harness.ReceiverConfig{})
@@ -48,8 +49,8 @@ func TestMemoryStaysBoundedWithTenThousandProcesses(t *testing.T) {
 	t.Logf("of %d hits %d were exported: %v", hits, n["events.exported"], n)
 }
 
-// A program opens contexts endlessly, some below one that never ends, and fills them with long keys and values that
-// never repeat. Without a receiver, all spans wait.
+// A program opens contexts endlessly, some of them below one that never ends, and fills them with long keys and values
+// that never repeat. Without a receiver, all spans wait.
 func TestMemoryStaysBoundedUnderHostility(t *testing.T) {
 	for name, away := range map[string]bool{"receiver": false, "no receiver": true} {
 		t.Run(name, func(t *testing.T) {
@@ -62,7 +63,7 @@ func TestMemoryStaysBoundedUnderHostility(t *testing.T) {
 				"OTEL_EXPORTER_OTLP_ENDPOINT=" + endpoint, "OTEL_METRICS_EXPORTER=none", "CRAU_SHUTDOWN_TIMEOUT=1s",
 			}, "--library", sample)
 			hits := harness.RunSample(t, sample, "--mode", "hostile", "--count", "60000")
-			time.Sleep(3 * time.Second) // what is idle ends after two
+			time.Sleep(3 * time.Second) // idle trees end after two seconds
 			checkPeak(t, a)
 			n := a.Stop()
 			n.CheckExact(t, hits)

@@ -10,10 +10,10 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// trustLabel is a label that depends on who ran a program, and on how long it took.
+// trustLabel matches a label that depends on who ran a program, or on how long it ran.
 var trustLabel = regexp.MustCompile(`crypto\.(library\.trusted|owner\.class|process\.trust)=[a-z_]+,`)
 
-// withoutTrust adds the series up that differ only in such labels.
+// withoutTrust merges series that differ only in such labels, and adds their values.
 func withoutTrust(values map[string]float64) map[string]float64 {
 	sums := make(map[string]float64)
 	for key, value := range values {

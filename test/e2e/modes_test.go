@@ -18,8 +18,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// Modes of the sample program that one agent observes, and their arguments. Starting an agent takes an emulated processor
-// seconds.
+// Modes of the sample program that one agent observes, with their arguments. They share an agent because starting one
+// takes seconds on an emulated processor.
 var (
 	values = sync.OnceValues(func() (*modes, error) {
 		return runModes(map[string][]string{"array16": nil, "long": nil, "bytes": nil, "cold": {"--count", "200"}})
@@ -30,7 +30,7 @@ var (
 	nonsense = sync.OnceValues(func() (*modes, error) { return runModes(map[string][]string{"bad": nil}) })
 )
 
-// wide returns how many contexts lie below one.
+// wide returns how many contexts are below one context.
 func wide() int {
 	if testing.Short() {
 		return 1000
@@ -38,15 +38,15 @@ func wide() int {
 	return 10000
 }
 
-// modes is what came of modes of the sample program.
+// modes is the result of running modes of the sample program.
 type modes struct {
 	hits   int
 	totals harness.Totals
-	spans  []*harness.Span // whose service is the mode
+	spans  []*harness.Span // the service is the mode
 	log    string
 }
 
-// runModes runs modes of the sample program, each as a program of that name.
+// runModes runs modes of the sample program, each as a program with the mode's name.
 func runModes(args map[string][]string) (_ *modes, err error) {
 	dir, err := os.MkdirTemp("", "crau-otel-modes")
 	if err != nil {
@@ -86,7 +86,7 @@ func runModes(args map[string][]string) (_ *modes, err error) {
 	return m, err
 }
 
-// tree returns the one tree of a mode, and the totals of all modes that were run with it.
+// tree returns the only tree of a mode, and the totals of all modes that ran with it.
 func tree(t *testing.T, run func() (*modes, error), mode string) (*harness.Span, harness.Totals) {
 	t.Helper()
 	harness.RequireBPF(t)
@@ -163,10 +163,10 @@ func TestLongStringsArriveCutAndMarked(t *testing.T) {
 		"test.string_256":          alphabet(256),
 		"test.string_257":          alphabet(256),
 		"test.string_5000":         alphabet(256),
-		key(62):                    json.Number("100"), // longer keys are equal once cut, and the last value counts
+		key(62):                    json.Number("100"), // longer keys are equal after truncation, and the last value wins
 		"crypto.context.truncated": []any{"test.string_257", "test.string_5000", key(62)},
 	})
-	if most := 5 + 2 + 1; n["marked.truncated"] < most-1 || n["marked.truncated"] > most { // of modes long, bytes and cold
+	if most := 5 + 2 + 1; n["marked.truncated"] < most-1 || n["marked.truncated"] > most { // modes long, bytes, cold
 		t.Errorf("%d records marked as truncated, want %d, or one less where pages that are not in memory are not read",
 			n["marked.truncated"], most)
 	}
@@ -205,7 +205,7 @@ func TestUntouchedPagesArrive(t *testing.T) {
 	for i := range 200 {
 		want[fmt.Sprintf("test.cold_%d", i)] = fmt.Sprintf("cold %d", i)
 	}
-	for k := range root.Attributes { // the SDK's limit of 128 attributes holds
+	for k := range root.Attributes { // the SDK's limit of 128 attributes applies
 		if _, ok := want[k]; ok {
 			if got := root.Attributes[k]; !reflect.DeepEqual(got, want[k]) {
 				t.Errorf("%s is %#v, want %#v", k, got, want[k])

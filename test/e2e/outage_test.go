@@ -15,7 +15,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// spansPerPair is how many spans a client's and a server's handshake of the sample program are.
+// spansPerPair is the number of spans of one client's and one server's handshake of the sample program.
 const spansPerPair = harness.SpansPerPair
 
 // startExporting starts an agent with small batches that traces a file and exports to an endpoint.
@@ -26,7 +26,7 @@ func startExporting(t *testing.T, file, endpoint string, env ...string) *harness
 	}, env...), "--library", file)
 }
 
-// The receiver goes away under load and is back before the queue is full.
+// The receiver is stopped under load and comes back before the queue is full.
 func TestReceiverThatGoesAwayAndComesBackGetsEverything(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
@@ -36,7 +36,7 @@ func TestReceiverThatGoesAwayAndComesBackGetsEverything(t *testing.T) {
 	r.WaitSpans(20*spansPerPair, 30*time.Second)
 	r.Close()
 	hits += harness.RunSample(t, sample, "--count", "100", "--rate", "50")
-	a.WaitLog("cannot export spans yet, trying again")
+	a.WaitLog("cannot export spans yet; retrying")
 	if err := r.Listen(); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestReceiverThatIsAwayTooLongGetsWhatFitsIntoTheQueue(t *testing.T) {
 	address := harness.UnusedAddress(t)
 	a := startExporting(t, sample, "http://"+address, "OTEL_BSP_MAX_QUEUE_SIZE=500")
 	hits := harness.RunSample(t, sample, "--count", "100", "--rate", "0")
-	a.WaitLog("cannot export spans yet, trying again")
+	a.WaitLog("cannot export spans yet; retrying")
 	time.Sleep(3 * time.Second) // the last trees end when they have been idle for two
 	r := harness.Receive(t, harness.ReceiverConfig{Address: address})
 	a.WaitLog("spans are exported again")
@@ -88,11 +88,11 @@ func TestErrorsOfAReceiverAreRetriedOrCounted(t *testing.T) {
 	if n["lost.export_failed"] != hits-n["events.exported"] {
 		t.Errorf("the refused batch is not counted as such: %v", n)
 	}
-	line(t, a.Log(), "level=WARN", "cannot export spans yet, trying again", "starting")
+	line(t, a.Log(), "level=WARN", "cannot export spans yet; retrying", "starting")
 	line(t, a.Log(), "level=WARN", "spans are lost", "no such tenant")
 }
 
-// The first calls never end and are tried again, the others take long and are waited for.
+// The first calls never end and are retried; the others are slow, and the agent waits for them.
 func TestSlowReceiverGetsEverything(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
@@ -108,7 +108,7 @@ func TestSlowReceiverGetsEverything(t *testing.T) {
 	checkAllArrives(t, a, r, hits, 40)
 }
 
-// The receiver's limit of a message is less than a batch has.
+// The receiver's limit on messages is smaller than a batch.
 func TestReceiverThatRefusesTheSizeGetsSmallerBatches(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
@@ -135,7 +135,7 @@ func TestWaitOfAReceiverEndsWithTheAgent(t *testing.T) {
 	}
 }
 
-// A program that makes more trees than a slow receiver takes loses its own, not those of a program beside it.
+// A program that makes more trees than a slow receiver accepts loses its own trees, not those of another program.
 func TestProgramThatFillsTheQueueCostsOthersNothing(t *testing.T) {
 	t.Parallel()
 	flood, victim := harness.Copy(t, samplePath, filepath.Join(t.TempDir(), "flood")), harness.Copy(t, samplePath, filepath.Join(t.TempDir(), "victim"))
@@ -156,7 +156,7 @@ func TestProgramThatFillsTheQueueCostsOthersNothing(t *testing.T) {
 	harness.CheckPairs(t, "victim", ofService(r.Spans(), "victim"), 100)
 }
 
-// checkAllArrives waits for so many pairs of handshakes, stops the agent and checks that nothing was lost.
+// checkAllArrives waits for that many pairs of handshakes, stops the agent and checks that nothing was lost.
 func checkAllArrives(t *testing.T, a *harness.TestAgent, r *harness.TestReceiver, hits, pairs int) {
 	t.Helper()
 	r.WaitSpans(pairs*spansPerPair, 30*time.Second)
@@ -168,7 +168,7 @@ func checkAllArrives(t *testing.T, a *harness.TestAgent, r *harness.TestReceiver
 	harness.CheckPairs(t, "sample", r.Spans(), pairs)
 }
 
-// OTEL_SDK_DISABLED turns everything off that is exported, and the log says so.
+// OTEL_SDK_DISABLED disables all exports, and the log mentions it.
 func TestDisabledSDKExportsNothing(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)

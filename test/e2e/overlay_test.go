@@ -15,8 +15,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// startStacked starts a sample program of a folder through so many overlays, each the layer of the next, in a mount namespace
-// of its own. It waits for a line before it makes two pairs of handshakes.
+// startStacked starts a sample program from a folder through a stack of overlays, in a separate mount namespace. The
+// program waits for a line before it makes two pairs of handshakes.
 func startStacked(t *testing.T, folder, name string, overlays int) (program *exec.Cmd, stdin io.Writer) {
 	t.Helper()
 	const script = `set -e; lower="$1"
@@ -44,15 +44,16 @@ exec "$lower/$2" --wait --count 2 --rate 0`
 	return cmd, stdin
 }
 
-// The kernel attaches to the file beneath all overlays. Programs that run it through none, one and two of them are traced
-// once, and crau-otel probes knows. Not parallel: discovery of other tests would attach it, too.
+// The kernel attaches to the file beneath all overlays. Programs that run it directly, through one overlay and through
+// two are traced once, and the command probes lists the file. Not parallel, because discovery of other tests would
+// attach it too.
 func TestOverlayOnOverlay(t *testing.T) {
 	harness.RequireBPF(t)
 	folder, name := t.TempDir(), unique(t, "stacked")
 	harness.Copy(t, samplePath, filepath.Join(folder, name))
 	for _, library := range []bool{false, true} {
 		var a *harness.TestAgent
-		if library { // from the start, by its path
+		if library { // attached from the start, by its path
 			a = startAgent(t, nil, append(asJSON, "--library", filepath.Join(folder, name))...)
 		} else {
 			a = discover(t)

@@ -13,7 +13,7 @@ import (
 )
 
 // A library is overwritten in place while it is attached, as cp does. Programs that load it right afterwards run as if
-// they were not traced, and the new library is traced, too.
+// they were not traced, and the new library is traced too.
 func TestOverwrittenLibraryHarmsNoProgram(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -64,7 +64,7 @@ func TestOverwrittenLibraryHarmsNoProgram(t *testing.T) {
 	}
 }
 
-// Somebody opens an attached file for writing again and again, and writes nothing: it is the same file each time. Each time
+// A program opens an attached file for writing repeatedly, and writes nothing: it is the same file each time. Each time
 // it is detached as a whole, and no hit is reported twice.
 func TestFileOpenedForWritingAgainAndAgain(t *testing.T) {
 	t.Parallel()
@@ -86,7 +86,7 @@ func TestFileOpenedForWritingAgainAndAgain(t *testing.T) {
 	a.Stop().CheckExact(t, hits)
 }
 
-// Who cannot get the lease must not attach: the file is open for writing.
+// The agent gets no lease while the file is open for writing, so it must not attach the file.
 func TestFileThatIsBeingWrittenIsAttachedLater(t *testing.T) {
 	t.Parallel()
 	library := harness.Compile(t, root, filepath.Join(t.TempDir(), "libmix.so"), "-shared", "-fPIC", "testdata/overwritten.c")

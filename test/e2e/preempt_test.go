@@ -15,12 +15,12 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// preemptVariable says how the kernel must preempt: none, voluntary or full, as test/vm boots it.
+// preemptVariable is the kernel's preemption mode: none, voluntary or full, as test/vm boots it.
 const preemptVariable = "E2E_PREEMPT"
 
 var preemptLine = regexp.MustCompile(`Dynamic Preempt: (\w+)`)
 
-// requirePreempt checks that the kernel preempts as the variable says.
+// requirePreempt checks that the kernel uses the preemption mode in the variable.
 func requirePreempt(t *testing.T) {
 	t.Helper()
 	want := os.Getenv(preemptVariable)
@@ -38,9 +38,9 @@ func requirePreempt(t *testing.T) {
 	}
 }
 
-// Where the kernel preempts programs in the middle of a run, many are in the middle of one on a CPU. What finds no free
-// run is counted; nobody waits for ever, and once the crowd is gone all runs are free again. Not parallel: it keeps a
-// CPU busy.
+// A kernel that preempts programs in the middle of a run can have many runs in progress on one CPU. Hits that find no
+// free run are counted, no program waits forever, and afterwards all runs are free again. Not parallel, because it
+// keeps a CPU busy.
 func TestPreemptedProgramsStarveNobody(t *testing.T) {
 	requirePreempt(t)
 	const crowd = 150
@@ -50,7 +50,7 @@ func TestPreemptedProgramsStarveNobody(t *testing.T) {
 	onFirstCPU(t, func() {
 		outs := make([]bytes.Buffer, crowd)
 		var programs []*exec.Cmd
-		for i := range crowd { // their keys are of another scope, so that each run is long, and the ring stays empty
+		for i := range crowd { // with keys of an excluded scope, runs are long and the ring stays empty
 			program := exec.Command(crowded, "--mode", "hostile", "--count", "100")
 			program.Stdout = &outs[i]
 			programs = append(programs, harness.StartProgram(t, program))

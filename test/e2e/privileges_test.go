@@ -49,7 +49,7 @@ func copies(t *testing.T, files ...string) []string {
 	return paths
 }
 
-// asNobody configures crau-otel to run as the user nobody with these capabilities and no others.
+// asNobody configures crau-otel to run as the user nobody with only these capabilities.
 func asNobody(capabilities []uintptr, path string, args ...string) harness.AgentConfig {
 	return harness.AgentConfig{Path: path, Args: args, SysProcAttr: &syscall.SysProcAttr{
 		Credential: &syscall.Credential{Uid: nobody, Gid: nobody}, AmbientCaps: capabilities,
@@ -87,9 +87,9 @@ func TestProbesAndVersionNeedNoPrivileges(t *testing.T) {
 	}
 }
 
-// CAP_BPF and CAP_PERFMON are all it takes, save for single uprobes, which kernels of long-term support allow to
-// CAP_SYS_ADMIN alone since CVE-2025-38466. Without CAP_DAC_READ_SEARCH files that are unreadable stay so, which costs those
-// files alone.
+// CAP_BPF and CAP_PERFMON are enough, except for single uprobes: since CVE-2025-38466, kernels with long-term support
+// require CAP_SYS_ADMIN for these. Without CAP_DAC_READ_SEARCH, unreadable files are not traced, and nothing else
+// changes.
 func TestTwoCapabilitiesAreEnough(t *testing.T) {
 	t.Parallel()
 	harness.RequireBPF(t)
@@ -104,7 +104,7 @@ func TestTwoCapabilitiesAreEnough(t *testing.T) {
 	}
 	cfg := asNobody(capabilities, paths[0], append(asJSON, "--library", secret, "--library", paths[1])...)
 	a := harness.Start(t, cfg)
-	out, err := exec.Command(paths[1], "--count", "2", "--rate", "0").CombinedOutput() // by another user
+	out, err := exec.Command(paths[1], "--count", "2", "--rate", "0").CombinedOutput() // run by another user
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -145,8 +145,8 @@ func TestThreadsAreConfinedUnlessTheSandboxIsOff(t *testing.T) {
 	}
 }
 
-// Root in a container has the capabilities that it was given. Those of docs/install.md are enough for the whole sandbox;
-// with fewer, root keeps its files, which a warning says, and the rest of the sandbox works.
+// Root in a container has only the capabilities that it was given. Those of docs/install.md are enough for the whole
+// sandbox. With fewer, root keeps access to its files, which a warning reports, and the rest of the sandbox works.
 func TestSandboxOfRootInAContainer(t *testing.T) {
 	t.Parallel()
 	harness.RequireBPF(t)
@@ -185,10 +185,11 @@ func TestSandboxOfRootInAContainer(t *testing.T) {
 	}
 }
 
-// refusedVariable names a program, which the test program then runs with the same arguments and without seccomp(2).
+// refusedVariable names a program that the test program runs with the same arguments and without seccomp(2).
 const refusedVariable = "E2E_WITHOUT_SECCOMP"
 
-// runRefused becomes a program to which the kernel refuses seccomp(2), as a container's or a service's filter does.
+// runRefused becomes a program for which the kernel refuses seccomp(2), as it does with a container's or a service's
+// filter.
 func runRefused(program string) int {
 	runtime.LockOSThread()
 	filter := []unix.SockFilter{
@@ -209,7 +210,7 @@ func runRefused(program string) int {
 	return 1
 }
 
-// Where the sandbox does not load, the agent runs without it and says so.
+// If the sandbox cannot be loaded, the agent runs without it and logs that.
 func TestSandboxThatDoesNotLoad(t *testing.T) {
 	t.Parallel()
 	harness.RequireBPF(t)

@@ -23,8 +23,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// The rules of OTLP for what a receiver answers, with the whole agent: whatever it is, each hit is exported or counted,
-// and what counts as exported is what the receiver accepted.
+// Tests the rules of OTLP for answers of a receiver with the whole agent: whatever the answer is, each hit is exported
+// or counted, and hits count as exported if the receiver accepted them.
 func TestEveryAnswerOfAReceiverIsAccountedFor(t *testing.T) {
 	t.Parallel()
 	const pairs = 40
@@ -32,7 +32,7 @@ func TestEveryAnswerOfAReceiverIsAccountedFor(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer harness.Answer
 		lost   int    // spans
-		log    string // what is logged, rarely
+		log    string // text that is logged, at intervals
 		calls  uint64 // at most; 0: any number
 		after  time.Duration
 	}{
@@ -47,7 +47,7 @@ func TestEveryAnswerOfAReceiverIsAccountedFor(t *testing.T) {
 		"rate limit":             {harness.Script(busy, busy, busy), 0, "rate limit exceeded", pairs*spansPerPair/50 + 10, 0},
 		"size limit":             {sizeLimit(20), 0, "", 0, 0},
 		"refused":                {harness.Script(harness.Fail(codes.InvalidArgument, "no such tenant")), -1, "no such tenant", 0, 0},
-		"hangs once":             {harness.Script(harness.Hang), 0, "trying again", 0, 0},
+		"hangs once":             {harness.Script(harness.Hang), 0, "retrying", 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -75,7 +75,7 @@ func TestEveryAnswerOfAReceiverIsAccountedFor(t *testing.T) {
 			if lost == 0 && n["events.exported"] != hits || lost > 0 && n["lost.export_failed"] != hits-n["events.exported"] {
 				t.Errorf("%d hits, %d exported, %d failed", hits, n["events.exported"], n["lost.export_failed"])
 			}
-			if times := strings.Count(a.Log(), c.log); c.log != "" && (times == 0 || times > 3) { // once in 10 s
+			if times := strings.Count(a.Log(), c.log); c.log != "" && (times == 0 || times > 3) { // at most once in 10 s
 				t.Errorf("%q is logged %d times", c.log, times)
 			}
 			if calls := r.Calls.Load(); c.calls > 0 && calls > c.calls {
@@ -85,7 +85,7 @@ func TestEveryAnswerOfAReceiverIsAccountedFor(t *testing.T) {
 	}
 }
 
-// sizeLimit refuses calls with more spans, as gRPC servers refuse messages.
+// sizeLimit refuses calls with more spans, in the way that gRPC servers refuse large messages.
 func sizeLimit(spans int) harness.Answer {
 	refuse := harness.Fail(codes.ResourceExhausted, "grpc: received message larger than max (50 vs. 20)")
 	return func(ctx context.Context, call harness.Call) harness.Reply {
@@ -96,7 +96,7 @@ func sizeLimit(spans int) harness.Answer {
 	}
 }
 
-// Connections that a receiver closes when they are idle or old cost nothing.
+// If a receiver closes connections that are idle or old, nothing is lost.
 func TestReceiverThatClosesConnectionsGetsEverything(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
@@ -135,7 +135,7 @@ func environment(variables map[string]string) (env []string) {
 	return env
 }
 
-// TLS, mutual TLS and certificates that are replaced, for spans and metrics, need no more than the standard variables.
+// TLS, mutual TLS and replaced certificates, for spans and metrics, need only the standard variables.
 func TestTLSByTheStandardVariables(t *testing.T) {
 	t.Parallel()
 	a, other := harness.NewAuthority(t, "ours"), harness.NewAuthority(t, "theirs")
@@ -146,7 +146,7 @@ func TestTLSByTheStandardVariables(t *testing.T) {
 	for name, c := range map[string]struct {
 		mutual  bool
 		env     []string
-		trouble string // in the log; empty: everything arrives
+		trouble string // text in the log; "": everything arrives
 	}{
 		"TLS":              {false, []string{"OTEL_EXPORTER_OTLP_CERTIFICATE=" + mutual.Authorities}, ""},
 		"mutual TLS":       {true, environment(mutual.Environment()), ""},
@@ -187,7 +187,7 @@ func TestTLSByTheStandardVariables(t *testing.T) {
 	}
 }
 
-// SIGHUP makes the agent use certificates that were replaced, although its connections are open, and loses nothing.
+// SIGHUP makes the agent use replaced certificates although its connections are open, and nothing is lost.
 func TestReplacedCertificatesAreUsedAfterSIGHUP(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
@@ -274,7 +274,7 @@ func TestUnusableCertificatesLoseNothing(t *testing.T) {
 	}
 }
 
-// A hostile name or user cannot be the reason that others lose their spans: each tree is encoded on its own, and the text
+// A hostile name or user cannot make others lose their spans: each tree is encoded separately, and the text of
 // of resources is made valid, be it the name of a program, of its unit or an argument.
 func TestOneBadResourceCostsOthersNothing(t *testing.T) {
 	t.Parallel()

@@ -28,7 +28,7 @@ func reload(t *testing.T, a *harness.TestAgent, config, text, want string) {
 	a.WaitLog(want)
 }
 
-// One library comes and goes, a bad configuration is refused, and everything else changes.
+// One library is added and removed, an invalid configuration is refused, and everything else changes.
 func TestReloadLosesNoEventOfWhatStays(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -100,7 +100,7 @@ func TestReloadLosesNoEventOfWhatStays(t *testing.T) {
 	}
 }
 
-// Scopes are filtered in the kernel, too.
+// Scopes are filtered in the kernel too.
 func TestReloadOfScopesHoldsAtOnce(t *testing.T) {
 	t.Parallel()
 	config := filepath.Join(t.TempDir(), "crau.yaml")
@@ -121,7 +121,7 @@ func TestReloadOfScopesHoldsAtOnce(t *testing.T) {
 		before := strings.Count(a.Log(), "configuration reloaded")
 		a.Signal(syscall.SIGHUP)
 		a.WaitLogs("configuration reloaded", before+1)
-		time.Sleep(mapped) // until the mapping's next tick
+		time.Sleep(mapped) // until the mapper's next tick
 		hits += harness.RunSample(t, sample, "--count", "1", "--rate", "0")
 		time.Sleep(mapped)
 		want += stage.spans

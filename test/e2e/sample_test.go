@@ -64,7 +64,7 @@ func TestConcurrentHandshakesDoNotMix(t *testing.T) {
 	}
 }
 
-// It has a deadline: not parallel.
+// Not parallel, because it has a deadline.
 func TestFinishedTreeArrivesSoon(t *testing.T) {
 	r := harness.Receive(t, harness.ReceiverConfig{})
 	sample := ownSample(t)

@@ -8,17 +8,18 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// Only trees that a rule keeps are sampled. The metrics count all of them, and the hits of the others are counted as lost.
+// Only trees that a rule keeps are exported. The metrics count all of them, and the hits of the others are counted as
+// lost.
 func TestSamplingKeepsByRule(t *testing.T) {
 	t.Parallel()
 	const fine, downgraded = 10, 4 // pairs of handshakes
 	for _, c := range []struct {
 		keep  string
-		trees map[string]int // that are exported, by role
+		trees map[string]int // exported trees, by role
 	}{
 		{"", map[string]int{}},
 		{"violations", map[string]int{"client": downgraded, "server": downgraded}},
-		{"downgrades", map[string]int{"client": downgraded}}, // a server does not report what was offered
+		{"downgrades", map[string]int{"client": downgraded}}, // a server does not report the client's offer
 		{"weak", map[string]int{}},
 		{"downgrades,violations", map[string]int{"client": downgraded, "server": downgraded}},
 	} {

@@ -34,7 +34,7 @@ func TestSignalSentTwiceAtOnceCountsOnce(t *testing.T) {
 	a.StopBy(syscall.SIGTERM).CheckExact(t, hits)
 }
 
-// startStuck starts an agent that traces a file and whose output nobody reads.
+// startStuck starts an agent that traces a file and whose output is never read.
 func startStuck(t *testing.T, file string, env ...string) *harness.TestAgent {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -53,10 +53,10 @@ func TestSecondSignalEndsAStuckShutdown(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
 	a := startStuck(t, sample, "CRAU_SHUTDOWN_TIMEOUT=5m")
-	harness.RunSample(t, sample, "--count", "200", "--rate", "0") // more than a pipe holds
+	harness.RunSample(t, sample, "--count", "200", "--rate", "0") // more than a pipe can hold
 	a.Signal(syscall.SIGINT)
-	a.WaitLog("interrupt again to end at once")
-	again := time.NewTicker(50 * time.Millisecond) // the line is logged a moment before the signal has that meaning
+	a.WaitLog("interrupt again to exit immediately")
+	again := time.NewTicker(50 * time.Millisecond) // the line is logged just before the signal gets that meaning
 	defer again.Stop()
 	timeout := time.After(time.Minute)
 	for ended := false; !ended; {
@@ -75,8 +75,8 @@ func TestSecondSignalEndsAStuckShutdown(t *testing.T) {
 	}
 }
 
-// Without a second signal the shutdown ends after shutdown.timeout, and what was not delivered is counted. It
-// measures time: not parallel.
+// Without a second signal the shutdown ends after shutdown.timeout, and spans that were not delivered are counted. Not
+// parallel, because it measures time.
 func TestStuckShutdownEndsInTime(t *testing.T) {
 	sample := ownSample(t)
 	a := startStuck(t, sample, "CRAU_SHUTDOWN_TIMEOUT=500ms")
@@ -90,11 +90,11 @@ func TestStuckShutdownEndsInTime(t *testing.T) {
 	if n["lost.export_failed"] == 0 {
 		t.Errorf("nothing failed although nobody read: %v", n)
 	}
-	line(t, a.Log(), "level=WARN", "not everything was exported")
+	line(t, a.Log(), "level=WARN", "some spans were not exported")
 }
 
 // A receiver that floods the agent with HTTP/2 PING frames and reads nothing cannot delay its end: spans and metrics
-// share the time. It measures time: not parallel.
+// share the time. Not parallel, because it measures time.
 func TestShutdownEndsInTimeDespiteAFloodOfPings(t *testing.T) {
 	sample := ownSample(t)
 	f := harness.FloodPings(t)
@@ -132,9 +132,9 @@ func TestEverythingFailsWithoutAReceiver(t *testing.T) {
 		t.Errorf("%d hits of 80 trees, all of which should have failed: %v", hits, n)
 	}
 	log := a.Log()
-	line(t, log, "level=WARN", "cannot export spans yet, trying again")
+	line(t, log, "level=WARN", "cannot export spans yet; retrying")
 	line(t, log, "level=WARN", "spans are lost")
-	line(t, log, "level=WARN", "not everything was exported")
+	line(t, log, "level=WARN", "some spans were not exported")
 	if n := strings.Count(log, "level=WARN"); n != 3 {
 		t.Errorf("%d warnings, want 3:\n%s", n, log)
 	}
@@ -146,7 +146,7 @@ func TestReceiverThatComesUpLaterGetsEverything(t *testing.T) {
 	sample := ownSample(t)
 	a := startAgent(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + address}, "--library", sample)
 	hits := harness.RunSample(t, sample, "--count", "20", "--rate", "0")
-	a.WaitLog("cannot export spans yet, trying again")
+	a.WaitLog("cannot export spans yet; retrying")
 	r := harness.Receive(t, harness.ReceiverConfig{Address: address})
 	r.WaitSpans(20*18, 30*time.Second)
 	hits += harness.RunSample(t, sample, "--count", "1", "--rate", "0")

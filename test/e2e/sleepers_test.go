@@ -18,7 +18,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// onFirstCPU calls f on a thread that may only run on the first CPU, which programs that f starts inherit.
+// onFirstCPU calls f on a thread that may only run on the first CPU. Programs that f starts inherit that.
 func onFirstCPU(t *testing.T, f func()) {
 	t.Helper()
 	runtime.LockOSThread()
@@ -35,8 +35,8 @@ func onFirstCPU(t *testing.T, f func()) {
 	f()
 }
 
-// startHanging starts programs that hang in a page fault at a probe, as startHang does, with further attributes. It returns
-// what says what they have printed so far, and what kills them.
+// startHanging starts programs that hang in a page fault at a probe, like startHang, with additional attributes. It
+// returns one function that returns their output so far, and one that kills them.
 func startHanging(t *testing.T, program string, n int, attr syscall.SysProcAttr) (said func() string, stop func()) {
 	t.Helper()
 	harness.ExpectNoOops(t)
@@ -73,8 +73,8 @@ func startHanging(t *testing.T, program string, n int, attr syscall.SysProcAttr)
 	return said, stop
 }
 
-// Programs whose page faults hang hold runs of the BPF program on a CPU, but never all of them. Not parallel: nobody can
-// detach a probe in the usual way meanwhile.
+// Programs whose page faults hang occupy runs of the BPF program on a CPU, but never all of them. Not parallel, because
+// no other program can detach a probe in the usual way during the test.
 func TestHangingPageFaultsLeaveRunsToOthers(t *testing.T) {
 	const runs = 8 // CRAU_RUNS
 	dir := t.TempDir()
@@ -82,7 +82,7 @@ func TestHangingPageFaultsLeaveRunsToOthers(t *testing.T) {
 	a := trace(t, sample, "--library", hang)
 	onFirstCPU(t, func() {
 		said, stop := startHanging(t, hang, runs, syscall.SysProcAttr{})
-		time.Sleep(2 * time.Second) // they fire after one
+		time.Sleep(2 * time.Second) // they fire after one second
 		if out, err := exec.Command(sample, "--count", "5", "--rate", "0").CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
@@ -99,8 +99,8 @@ func TestHangingPageFaultsLeaveRunsToOthers(t *testing.T) {
 	harness.CheckPairs(t, "sample", ofService(a.ConsoleSpans(), "sample"), 5)
 }
 
-// However many page faults of one owner hang on a CPU, a page fault of another owner's program can be waited for. Not
-// parallel, as above.
+// However many page faults of one owner hang on a CPU, there is a run that can wait for a page fault of another owner.
+// Not parallel for the same reason.
 func TestSleepersLeaveRunsToOtherOwners(t *testing.T) {
 	const hanging, names, stride = 8, 20, 128 << 10 // stride as in pages.c
 	dir := t.TempDir()
@@ -132,7 +132,7 @@ func TestSleepersLeaveRunsToOtherOwners(t *testing.T) {
 				t.Fatalf("nothing hangs: %s", text)
 			}
 		}
-		time.Sleep(300 * time.Millisecond) // until the last of them waits, or cannot
+		time.Sleep(300 * time.Millisecond) // until the last of them waits, or cannot wait
 		if out, err := exec.Command(pages, file, strconv.Itoa(names)).CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}

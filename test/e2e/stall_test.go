@@ -10,9 +10,9 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// While the data of one program's hit is not delivered, hits of others on the same CPU go on, and they do not touch what that
-// program's run of the BPF program has on its stack: it ends well, with its data. Not parallel: nobody can detach a probe in
-// the usual way meanwhile.
+// While the data of one program's hit is not delivered, hits of others on the same CPU continue, and they do not change
+// the stack of the first program's run: it completes with its data. Not parallel, because no other program can detach a
+// probe in the usual way during the test.
 func TestStalledPageFaultHoldsUpNoOtherProgram(t *testing.T) {
 	harness.ExpectNoOops(t)
 	paths, libraries := named(t, []string{"stalls", "others"})

@@ -21,8 +21,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// Whoever reads standard error goes away, as journald does when it is restarted. The agent goes on, and the totals come
-// out where they can: on standard output, and as metrics.
+// The reader of standard error disappears, as journald does when it is restarted. The agent continues, and the totals
+// are still available: on standard output, and as metrics.
 func TestAgentOutlivesTheReaderOfItsLog(t *testing.T) {
 	t.Parallel()
 	harness.RequireBPF(t)
@@ -49,7 +49,7 @@ func TestAgentOutlivesTheReaderOfItsLog(t *testing.T) {
 			}
 			hits := harness.RunSample(t, sample, "--count", "2", "--rate", "0")
 			_ = stderr.Close()
-			if err := cmd.Process.Signal(syscall.SIGHUP); err != nil { // a reload is logged
+			if err := cmd.Process.Signal(syscall.SIGHUP); err != nil { // a reload writes to the log
 				t.Fatal(err)
 			}
 			hits += harness.RunSample(t, sample, "--count", "2", "--rate", "0")
@@ -94,7 +94,7 @@ func TestConsoleEndsQuietlyWithItsReader(t *testing.T) {
 		head.Stdout = &first
 		harness.StartProgram(t, head)
 		_ = out.Close()
-		// One tree a run, or the agent may end before the second run.
+		// Only one tree per run; otherwise the agent could end before the second run.
 		hits := harness.RunSample(t, sample, "--count", "1", "--rate", "0", "--role", "client")
 		if err := head.Wait(); err != nil || !strings.Contains(first.String(), "sample") {
 			t.Errorf("head -1 printed %q, error %v", first.String(), err)
@@ -120,7 +120,7 @@ func TestConsoleEndsQuietlyWithItsReader(t *testing.T) {
 	}
 }
 
-// With log.format: json, every line on standard error is JSON, whoever writes it and whatever fails.
+// With log.format: json, every line on standard error is JSON, whatever writes it and whatever fails.
 func TestEveryLineOfTheLogIsJSON(t *testing.T) {
 	t.Parallel()
 	harness.RequireBPF(t)
@@ -170,7 +170,7 @@ func TestEveryLineOfTheLogIsJSON(t *testing.T) {
 	}
 }
 
-// On a terminal, colours are automatic; NO_COLOR and a terminal that knows none turn them off.
+// On a terminal, colours are automatic; NO_COLOR and a terminal without colours turn them off.
 func TestColoursOnATerminal(t *testing.T) {
 	t.Parallel()
 	for env, want := range map[string]bool{"TERM=xterm": true, "NO_COLOR=1": false, "TERM=dumb": false} {
@@ -183,7 +183,7 @@ func TestColoursOnATerminal(t *testing.T) {
 		harness.RunSample(t, sample, "--count", "1", "--rate", "0", "--role", "server")
 		a.Stop()
 		_ = terminal.Close()
-		out, _ := io.ReadAll(master) // ends with an error once nobody has the terminal open
+		out, _ := io.ReadAll(master) // ends with an error when nobody has the terminal open any more
 		if got := sgr.Match(out); got != want || !strings.Contains(string(out), "tls::key_exchange") {
 			t.Errorf("%s: coloured is %v:\n%q", env, got, out)
 		}
@@ -211,7 +211,7 @@ func openTerminal(t *testing.T) (master, terminal *os.File) {
 	return master, terminal
 }
 
-// crau-otel probes FILE prints names as the other commands do.
+// `crau-otel probes FILE` escapes names in the same way as the other commands.
 func TestProbesOfAFileWithAHostileName(t *testing.T) {
 	t.Parallel()
 	name := harness.Copy(t, samplePath, filepath.Join(t.TempDir(), "sa\x1b[31mmple\n"))

@@ -14,8 +14,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// While a program makes handshakes, others become able to write its file, and at last another file takes its place, as
-// when a package is upgraded. No hit is reported twice, no handshake is cut, and trees say what held when they ended.
+// While a program makes handshakes, its file becomes writable for others, and finally is replaced by another file, as
+// in an upgrade of a package. No hit is reported twice, no handshake is cut, and trees show the trust at their end.
 func TestTrustThatChangesCutsNoHandshake(t *testing.T) {
 	t.Parallel()
 	dir, err := os.MkdirTemp("/opt", "crau-trust")
@@ -31,7 +31,7 @@ func TestTrustThatChangesCutsNoHandshake(t *testing.T) {
 	cmd := exec.Command(program, "--count", strconv.Itoa(pairs), "--rate", "500")
 	cmd.Stdout = &out
 	harness.StartProgram(t, cmd)
-	look := func() { _ = exec.Command(program, "--help").Run() } // has the file looked at
+	look := func() { _ = exec.Command(program, "--help").Run() } // makes discovery look at the file
 	const changed = `msg="trust in an attached file has changed"`
 	for i, mode := range []os.FileMode{0o775, 0o755} {
 		if err := os.Chmod(program, mode); err != nil {

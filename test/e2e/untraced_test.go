@@ -15,7 +15,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// listing is what crau-otel probes says about one file.
+// listing is what the command probes prints about one file.
 type listing struct {
 	Path     string `json:"path"`
 	Count    int    `json:"process_count"`
@@ -24,7 +24,7 @@ type listing struct {
 	Untraced string `json:"untraced"`
 }
 
-// listings returns what crau-otel probes prints, by path.
+// listings returns the output of the command probes, by path.
 func listings(t *testing.T, cfg harness.AgentConfig) map[string]listing {
 	t.Helper()
 	cfg.Args = append([]string{"probes", "--output", "json"}, cfg.Args...)
@@ -68,7 +68,8 @@ func TestUnreadableFilesAreNamed(t *testing.T) {
 	}
 }
 
-// What a configuration excludes is listed with the key that does. Not parallel: discovery of other tests would attach it.
+// Files that a configuration excludes are listed with the key that excludes them. Not parallel, because discovery of
+// other tests would attach them.
 func TestProbesListsWhatAConfigurationExcludes(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string) string {
@@ -102,7 +103,7 @@ func TestProbesListsWhatAConfigurationExcludes(t *testing.T) {
 		},
 		{"enabled: false", map[string]string{plain: "denied: discovery.enabled is false"}},
 	} {
-		enabled := "CRAU_DISCOVERY_ENABLED=" + fmt.Sprint(!strings.Contains(c.discovery, "false")) // the variables of tests say false
+		enabled := "CRAU_DISCOVERY_ENABLED=" + fmt.Sprint(!strings.Contains(c.discovery, "false")) // tests set it to false
 		list := listings(t, harness.AgentConfig{
 			Path: agentPath, Args: []string{"--config", config(c.discovery)}, Env: []string{enabled},
 		})

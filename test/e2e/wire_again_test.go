@@ -37,7 +37,7 @@ func (c rawConn) Read(b []byte) (int, error) {
 	return max(n, 0), err
 }
 
-// connectAgain makes handshakes with a port, one after the other, over connections of one socket.
+// connectAgain makes handshakes with a port, one after the other, over connections of the same socket.
 func connectAgain(args []string) error {
 	port, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -70,7 +70,7 @@ func connectAgain(args []string) error {
 	return nil
 }
 
-// Each connection of a socket that is connected again is one of its own.
+// If a socket is reused, each of its connections is separate.
 func TestWireReusedSockets(t *testing.T) {
 	harness.RequireBPF(t)
 	(&stage{t: t}).perform([]couple{{

@@ -9,7 +9,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// What test/vm runs on other kernels: both sides of handshakes, of processes that have nothing but Go.
+// Runs on other kernels too, in test/vm: both sides of handshakes, of processes that need only Go.
 func TestWireCore(t *testing.T) {
 	harness.RequireBPF(t)
 	server := func(groups ...string) func(*stage, string) *exec.Cmd {

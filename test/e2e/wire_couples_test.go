@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// stage has what stock programs need: a certificate with its key as files, in a folder that all users may read.
+// stage holds what stock programs need: a certificate with its key as files, in a folder that all users may read.
 type stage struct {
 	t                      *testing.T
 	dir, cert, key, pkcs12 string
@@ -68,22 +68,23 @@ func (s *stage) write(name, text string) string {
 	return path
 }
 
-// couple is a server and its client, and the handshake that both make.
+// couple is a server and its client, with the handshake that they make.
 type couple struct {
 	name   string
 	server func(s *stage, port string) *exec.Cmd
 	client func(s *stage, port string) *exec.Cmd
 	// before, if set, runs to its end before the agent starts.
 	before func(s *stage, port string) *exec.Cmd
-	// handshake is what both sides show, but for the role.
+	// handshake describes the handshake as both sides show it, without the role.
 	handshake string
-	// times is how many handshakes the client makes; 0 stands for 1.
+	// times is how many handshakes the client makes; 0 means 1.
 	times int
-	// prints means that the client prints the id of the server's process that answered: it is not the one that listens.
+	// prints is set if the client prints the id of the server process that answered, because it is not the one that
+	// listens.
 	prints bool
 }
 
-// perform has all couples make a connection before the eyes of an agent, and checks what it saw.
+// perform lets all couples connect while an agent observes them, and checks what it reports.
 func (s *stage) perform(couples []couple) {
 	s.t.Helper()
 	ports, names, want := make([]string, len(couples)), make(map[int]string), make(shakes)
@@ -127,7 +128,7 @@ func (s *stage) perform(couples []couple) {
 	handshakesOf(s.t, a, names).check(s.t, want)
 }
 
-// finish runs a command to its end and returns what it printed on standard output.
+// finish runs a command to its end and returns its standard output.
 func (s *stage) finish(cmd *exec.Cmd) string {
 	s.t.Helper()
 	timer := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })

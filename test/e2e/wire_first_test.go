@@ -17,7 +17,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// contextSite returns the address of the probe in a program that opens contexts.
+// contextSite returns the address of the probe that a program fires to open contexts.
 func contextSite(t *testing.T, program string) string {
 	t.Helper()
 	listed := crau(t, nil, "probes", "--output", "json", program)
@@ -41,8 +41,7 @@ type earlyProgram struct {
 	out  *bufio.Scanner
 }
 
-// startEarly starts a copy of testdata/early.c that nobody has seen, and returns it with what it says about its first
-// handshake.
+// startEarly starts a new copy of testdata/early.c, and returns it with its output about its first handshake.
 func startEarly(t *testing.T, program, site, port string) (_ *earlyProgram, first string) {
 	t.Helper()
 	p := &earlyProgram{path: harness.Copy(t, program, filepath.Join(t.TempDir(), unique(t, "early")))}
@@ -71,8 +70,8 @@ func (p *earlyProgram) next(t *testing.T) string {
 	return p.out.Text()
 }
 
-// The handshake that a program makes at once, before its probes are attached, comes from the wire, and each later one from
-// both: one tree each.
+// The handshake that a program makes immediately, before its probes are attached, comes from the wire. Each later one
+// comes from both. Each is one tree.
 func TestWireHasTheFirstHandshakeOfAProgram(t *testing.T) {
 	harness.RequireBPF(t)
 	program := harness.Compile(t, root, filepath.Join(t.TempDir(), "early"), "-DCRAU_NOP1", "-no-pie", "testdata/early.c")
@@ -88,7 +87,7 @@ func TestWireHasTheFirstHandshakeOfAProgram(t *testing.T) {
 	const later = 3
 	for attempt := 0; ; attempt++ {
 		p, first := startEarly(t, program, site, port)
-		if first != "missed" { // this machine let the agent run before the program
+		if first != "missed" { // on this machine, the agent ran before the program
 			if attempt == 20 {
 				t.Fatal("the probes were attached before the end of the first handshake in each of 20 attempts")
 			}
@@ -107,7 +106,7 @@ func TestWireHasTheFirstHandshakeOfAProgram(t *testing.T) {
 	}
 }
 
-// checkFirst checks that a program has one tree of the wire, and then so many of probes and wire.
+// checkFirst checks that a service has one tree from the wire only, and then later trees from both probes and wire.
 func checkFirst(t *testing.T, a *harness.TestAgent, service string, later int) {
 	t.Helper()
 	roots := slices.DeleteFunc(harness.Trees(t, a.ConsoleSpans()), func(s *harness.Span) bool { return s.Resource["service.name"] != service })

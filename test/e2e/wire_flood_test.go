@@ -17,7 +17,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// Every connection is reported as what it is, or counted, at 5,000 a second and at the rate that this machine makes them.
+// Every connection is reported correctly, or counted, at 5,000 a second and at the highest rate of this machine.
 func TestWireAccountsForEveryConnection(t *testing.T) {
 	harness.RequireBPF(t)
 	f, err := harness.NewFlood(root, t.TempDir())
@@ -51,7 +51,7 @@ func accountForFlood(t *testing.T, f *harness.Flood, rate int) {
 		case "client: client" + handshake, "server: server" + handshake:
 			reported += times
 		case "client: client", "server: server", "client: client [x25519]", "server: server [x25519]":
-			partial += times // its other packets did not fit the ring
+			partial += times // its other packets did not fit into the ring
 		default:
 			t.Errorf("a wrong verdict, %d times: %s", times, line)
 		}
@@ -76,7 +76,7 @@ func accountForFlood(t *testing.T, f *harness.Flood, rate int) {
 	}
 }
 
-// halfOpen makes connections that send a ClientHello, and holds them until its standard input ends.
+// halfOpen makes connections that send a ClientHello, and keeps them open until its standard input ends.
 func halfOpen(args []string) error {
 	count, _ := strconv.Atoi(args[1])
 	if err := raiseFiles(); err != nil {
@@ -98,7 +98,7 @@ func halfOpen(args []string) error {
 	return nil
 }
 
-// serveSilence accepts connections, and says nothing.
+// serveSilence accepts connections, and sends nothing.
 func serveSilence(args []string) error {
 	if err := raiseFiles(); err != nil {
 		return err
@@ -112,7 +112,7 @@ func serveSilence(args []string) error {
 		if err != nil {
 			return err
 		}
-		held[c] = true // not closed by the garbage collector
+		held[c] = true // keeps the garbage collector from closing it
 	}
 }
 
@@ -121,8 +121,8 @@ func raiseFiles() error {
 	return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: files, Max: files})
 }
 
-// A user who opens connections by the thousand that nobody answers takes no handshake of others, and none of these
-// connections is called anything but open.
+// A user opens thousands of connections that nobody answers. No handshake of others is lost, and each of these
+// connections is counted as open.
 func TestWireHalfOpenConnections(t *testing.T) {
 	harness.RequireBPF(t)
 	silent, port := freePort(t), freePort(t)

@@ -11,7 +11,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// opensslServer returns a server with further arguments.
+// opensslServer returns a server with additional arguments.
 func opensslServer(sid bool, args ...string) func(*stage, string) *exec.Cmd {
 	return func(s *stage, port string) *exec.Cmd {
 		cert, key := s.cert, s.key
@@ -22,14 +22,15 @@ func opensslServer(sid bool, args ...string) func(*stage, string) *exec.Cmd {
 	}
 }
 
-// opensslClient returns a client with further arguments, in which SESSION stands for a file of its own.
+// opensslClient returns a client with additional arguments, in which SESSION is replaced by the path of a separate
+// file.
 func opensslClient(sid bool, session string, args ...string) func(*stage, string) *exec.Cmd {
 	return func(s *stage, port string) *exec.Cmd {
 		dir := s.dir
 		if sid {
 			dir = "/mnt"
 		}
-		all := []string{"s_client", "-ign_eof", "-connect", "127.0.0.1:" + port} // tickets come with the answer
+		all := []string{"s_client", "-ign_eof", "-connect", "127.0.0.1:" + port} // tickets arrive with the answer
 		for _, arg := range args {
 			if arg == "SESSION" {
 				arg = filepath.Join(dir, session)
@@ -50,7 +51,7 @@ func (s *stage) openssl(sid bool, args ...string) *exec.Cmd {
 	return exec.Command(find(s.t, "openssl"), args...)
 }
 
-// What a handshake came to, and that it is one tree, whatever way it took.
+// The outcome of each kind of handshake is reported, and each is one tree.
 func TestWireKindsOfHandshakes(t *testing.T) {
 	harness.RequireBPF(t)
 	goServer := func(groups ...string) func(*stage, string) *exec.Cmd {

@@ -27,8 +27,8 @@ import (
 	"time"
 )
 
-// peers are programs that the test program can be, in processes of their own. They need nothing but the test program, so
-// that they also run in the virtual machines of test/vm.
+// peers are programs that the test program can run as, in separate processes. They need only the test program, so that
+// they also run in the virtual machines of test/vm.
 var peers = map[string]func(args []string) error{
 	"https": serveHTTPS, "get": getHTTPS, "smtp": serveSMTP, "load": loadTLS,
 	"silence": serveSilence, "half-open": halfOpen, "again": connectAgain,
@@ -56,7 +56,7 @@ func peer(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// newCertificate returns a certificate for 127.0.0.1 and localhost that signs itself.
+// newCertificate returns a self-signed certificate for 127.0.0.1 and localhost.
 func newCertificate() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -83,7 +83,7 @@ func writePEM(c tls.Certificate, certFile, keyFile string) error {
 	return os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600)
 }
 
-// listen listens on a port of the loopback, or on an address with its port.
+// listen listens on a port of the loopback device, or on an address with its port.
 func listen(where string) (net.Listener, error) {
 	if !strings.Contains(where, ":") {
 		where = "127.0.0.1:" + where
@@ -91,7 +91,7 @@ func listen(where string) (net.Listener, error) {
 	return net.Listen("tcp", where)
 }
 
-// serveHTTPS serves TLS on a port until it is killed. Further arguments are the groups that it takes.
+// serveHTTPS serves TLS on a port until it is killed. Further arguments are the groups that it accepts.
 func serveHTTPS(args []string) error {
 	cert, err := newCertificate()
 	if err != nil {
@@ -134,8 +134,8 @@ func getHTTPS(args []string) error {
 	return err
 }
 
-// loadTLS makes connections to a port: how many, how many a second (0: as fast as they go) and on how many threads. It
-// prints what the server answers to each, a line each.
+// loadTLS makes connections to a port. Its arguments are their number, the rate per second (0: full speed) and the
+// number of threads. It prints the server's answers, one per line.
 func loadTLS(args []string) error {
 	var numbers [3]int
 	for i := range numbers {
@@ -184,7 +184,7 @@ func loadTLS(args []string) error {
 	}
 }
 
-// ask returns the last line that a server answers.
+// ask returns the last line of a server's answer.
 func ask(port string) ([]byte, error) {
 	d := net.Dialer{Timeout: time.Minute}
 	c, err := tls.DialWithDialer(&d, "tcp", "127.0.0.1:"+port, &tls.Config{
@@ -208,7 +208,7 @@ func ask(port string) ([]byte, error) {
 	return append(answer[bytes.LastIndexByte(answer, '\n')+1:], '\n'), nil
 }
 
-// serveSMTP serves as much of SMTP as STARTTLS needs.
+// serveSMTP serves the part of SMTP that STARTTLS needs.
 func serveSMTP(args []string) error {
 	cert, err := newCertificate()
 	if err != nil {

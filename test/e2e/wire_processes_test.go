@@ -11,7 +11,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// Of servers with many processes, each handshake belongs to the process that made it, which tells its client its id.
+// For servers with many processes, each handshake belongs to the process that made it. The process sends its id to the
+// client.
 func TestWireNamesTheProcessThatMadeTheHandshake(t *testing.T) {
 	harness.RequireBPF(t)
 	s := newStage(t)

@@ -19,12 +19,13 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// inNetwork runs f on a thread with a network of its own, whose loopback is up. Programs that f starts share the network.
+// inNetwork runs f on a thread in a separate network namespace whose loopback device is up. Programs that f starts
+// share it.
 func inNetwork(t *testing.T, f func()) {
 	t.Helper()
 	done := make(chan struct{})
 	go func() {
-		defer close(done) // the thread ends with the goroutine, since it is never unlocked
+		defer close(done) // the thread is never unlocked, so it ends with the goroutine
 		runtime.LockOSThread()
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			t.Errorf("unshare: %v", err)
@@ -39,7 +40,7 @@ func inNetwork(t *testing.T, f func()) {
 	<-done
 }
 
-// segment is a part of a stream, with its place in it.
+// segment is a part of a stream, with its offset.
 type segment struct {
 	at   int
 	data []byte
@@ -55,10 +56,10 @@ func cut(stream []byte, size int) (segments []segment) {
 
 // network is the far end of a TUN device: a host at 10.9.9.2 that makes TCP connections to 10.9.9.1, segment by segment.
 type network struct {
-	t    *testing.T
-	tun  *os.File
-	port uint16
-	own  uint16
+	t       *testing.T
+	tun     *os.File
+	port    uint16
+	ownPort uint16
 }
 
 const (
@@ -89,7 +90,7 @@ func newNetwork(t *testing.T, port uint16) *network {
 			t.Fatalf("ip %v: %v\n%s", args, err, out)
 		}
 	}
-	n := &network{t: t, tun: os.NewFile(uintptr(fd), "tun"), port: port, own: 40000}
+	n := &network{t: t, tun: os.NewFile(uintptr(fd), "tun"), port: port, ownPort: 40000}
 	t.Cleanup(func() { _ = n.tun.Close() })
 	return n
 }
@@ -112,7 +113,7 @@ func checksum(b []byte) uint16 {
 func (n *network) send(flags byte, seq, acked uint32, data []byte) {
 	n.t.Helper()
 	segment := make([]byte, 20, 20+len(data))
-	binary.BigEndian.PutUint16(segment, n.own)
+	binary.BigEndian.PutUint16(segment, n.ownPort)
 	binary.BigEndian.PutUint16(segment[2:], n.port)
 	binary.BigEndian.PutUint32(segment[4:], seq)
 	binary.BigEndian.PutUint32(segment[8:], acked)
@@ -132,7 +133,8 @@ func (n *network) send(flags byte, seq, acked uint32, data []byte) {
 	}
 }
 
-// receive returns the flags, the sequence number and the payload of the connection's next packet, or ok false after a while.
+// receive returns the flags, the sequence number and the payload of the connection's next packet. ok is false if none
+// arrives within wait.
 func (n *network) receive(wait time.Duration) (flags byte, seq uint32, data []byte, ok bool) {
 	if err := n.tun.SetReadDeadline(time.Now().Add(wait)); err != nil {
 		n.t.Error(err)
@@ -143,7 +145,7 @@ func (n *network) receive(wait time.Duration) (flags byte, seq uint32, data []by
 		if err != nil {
 			return 0, 0, nil, false
 		}
-		if size < 40 || packet[0] != 0x45 || packet[9] != 6 || binary.BigEndian.Uint16(packet[22:]) != n.own {
+		if size < 40 || packet[0] != 0x45 || packet[9] != 6 || binary.BigEndian.Uint16(packet[22:]) != n.ownPort {
 			continue
 		}
 		tcp := packet[20:size]
@@ -151,11 +153,11 @@ func (n *network) receive(wait time.Duration) (flags byte, seq uint32, data []by
 	}
 }
 
-// connect makes a connection, sends segments as they are, and returns how many bytes the other side answers within a moment.
-// The connection ends by a reset.
+// connect makes a connection and sends the segments unchanged. It returns how many bytes the other side sends shortly
+// afterwards. The connection ends with a reset.
 func (n *network) connect(segments []segment) (answered int) {
 	n.t.Helper()
-	n.own++
+	n.ownPort++
 	start := rand.Uint32()
 	n.send(syn, start, 0, nil)
 	flags, seq, _, ok := n.receive(10 * time.Second)
@@ -187,8 +189,8 @@ func (n *network) connect(segments []segment) (answered int) {
 	return answered
 }
 
-// Segments arrive in any order, repeated and overlapping, from a host that has TCP of its own. A handshake is reported as
-// what it is, or counted.
+// Segments arrive in any order, repeated and overlapping, from a host with another TCP implementation. A handshake is
+// reported correctly, or counted.
 func TestWireSegmentsFromTheNetwork(t *testing.T) {
 	harness.RequireBPF(t)
 	hello := harness.ClientHello(t, &tls.Config{ServerName: "x", CurvePreferences: []tls.CurveID{tls.X25519MLKEM768, tls.X25519}})
@@ -206,7 +208,7 @@ func TestWireSegmentsFromTheNetwork(t *testing.T) {
 	for at := 0; at < len(hello); at += 100 {
 		overlapping = append(overlapping, segment{max(0, at-30), hello[max(0, at-30):min(len(hello), at+100)]})
 	}
-	// A copy that says something else, of bytes that have arrived.
+	// A copy with different content, of bytes that have already arrived.
 	lie := segment{6, make([]byte, 600)}
 	whole := map[string][]segment{
 		"whole": cut(hello, 1400), "the second segment first": swapped, "a tenth each": cut(hello, len(hello)/10+1),
@@ -226,7 +228,7 @@ func TestWireSegmentsFromTheNetwork(t *testing.T) {
 			}
 			want["server: server 1.3 TLS_AES_128_GCM_SHA256 X25519MLKEM768 [X25519MLKEM768 x25519] hybrid"]++
 		}
-		// More than is examined: answered by the server, and counted.
+		// More than is examined: the server answers, and the connection is counted.
 		tooLong := [][]segment{cut(small, 1), shuffled(cut(small, 1), 1)}
 		for _, segments := range tooLong {
 			if n.connect(segments) == 0 {
@@ -240,7 +242,7 @@ func TestWireSegmentsFromTheNetwork(t *testing.T) {
 		totals := a.Stop()
 		got := handshakesOf(t, a, map[int]string{pid: "server"})
 		for line := range want {
-			if got[line] == want[line]+1 { // the unordered one can be seen, by chance
+			if got[line] == want[line]+1 { // the unordered one may be reported too, by chance
 				want[line]++
 			}
 		}

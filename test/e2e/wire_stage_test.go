@@ -28,7 +28,7 @@ func startWire(t *testing.T, args ...string) *harness.TestAgent {
 	return startAgent(t, []string{"CRAU_WIRE_ENABLED=true", "CRAU_PRIVACY_PROCESS=full"}, append(slices.Clone(asJSON), args...)...)
 }
 
-// freePort returns a port that nobody listens on.
+// freePort returns a port that is not in use.
 func freePort(t *testing.T) string {
 	t.Helper()
 	_, port, err := net.SplitHostPort(harness.UnusedAddress(t))
@@ -38,7 +38,7 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// serve starts a server and waits until it listens on a port. Nobody connects for that. The server is asked to end with
+// serve starts a server and waits until it listens on a port, without connecting to it. The server is asked to end with
 // the test, so that it ends its children, and killed if it does not.
 func serve(t *testing.T, cmd *exec.Cmd, port string) int {
 	t.Helper()
@@ -96,8 +96,8 @@ func listening(t *testing.T, port string) bool {
 	return false
 }
 
-// find returns the path of a program, without those that a version manager of some user put before the system's, and
-// without the script that starts Chromium as its child.
+// find returns the path of a program as installed by the system. It skips those of version managers, and the script
+// that starts Chromium as its child.
 func find(t *testing.T, name string) string {
 	t.Helper()
 	candidates := []string{"/usr/lib/chromium/" + name, "/usr/bin/" + name, "/usr/sbin/" + name, "/usr/lib/postgresql/*/bin/" + name}
@@ -113,11 +113,11 @@ func find(t *testing.T, name string) string {
 	return ""
 }
 
-// shakes counts handshakes, one line each.
+// shakes counts handshakes by description.
 type shakes map[string]int
 
-// handshakesOf returns the handshakes of processes by what they are, with "process: " and the name that the process has in
-// names in front of each.
+// handshakesOf returns the handshakes of the processes in names, by description. Each starts with "process: " and the
+// name of the process.
 func handshakesOf(t *testing.T, a *harness.TestAgent, names map[int]string) shakes {
 	t.Helper()
 	got := make(shakes)
@@ -133,8 +133,8 @@ func handshakesOf(t *testing.T, a *harness.TestAgent, names map[int]string) shak
 	return got
 }
 
-// describeHandshake returns what a handshake seen on the wire is: role, version, suite, group, what the client offered, the
-// status of the key exchange, and what else is remarkable.
+// describeHandshake describes a handshake seen on the wire: role, version, suite, group, the client's offer, the status
+// of the key exchange, and anything unusual.
 func describeHandshake(root *harness.Span) string {
 	a := root.Attributes
 	var parts []string
@@ -179,7 +179,7 @@ func describeHandshake(root *harness.Span) string {
 	return strings.Join(parts, " ")
 }
 
-// check compares handshakes.
+// check compares the counts of handshakes.
 func (got shakes) check(t *testing.T, want shakes) {
 	t.Helper()
 	lines := make(map[string]struct{})
@@ -214,7 +214,7 @@ func connections(t *testing.T, a *harness.TestAgent) harness.Totals {
 	return n
 }
 
-// want compares attributes of a span. One that is nil must not be there.
+// want compares attributes of a span. If a value is nil, the attribute must be missing.
 func want(t *testing.T, s *harness.Span, attributes map[string]any) {
 	t.Helper()
 	for k, w := range attributes {

@@ -33,7 +33,7 @@ const (
 	in12         = "1.2 TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 x25519 " + x25519and256 + " ecdsa_secp256r1_sha256"
 )
 
-// couples have groups of their own, since those that programs take by themselves change with their versions.
+// couples set their groups explicitly, because the defaults of programs change with their versions.
 var couples = []couple{
 	{
 		name: "openssl",
@@ -128,7 +128,7 @@ require("https").get({port: process.argv[1], host: "127.0.0.1", rejectUnauthoriz
 		handshake: "1.3 TLS_AES_128_GCM_SHA256 X25519MLKEM768 [X25519MLKEM768 x25519 secp256r1] hybrid",
 	},
 	{
-		name:   "Chromium", // its code for networks in the browser's own process, not in one of its children
+		name:   "Chromium", // its network code runs in the browser's own process, not in a child
 		server: func(_ *stage, port string) *exec.Cmd { return peer("https", port) },
 		client: func(s *stage, port string) *exec.Cmd {
 			return exec.Command(find(s.t, "chromium-headless-shell"), "--no-sandbox", "--enable-features=NetworkServiceInProcess2",
@@ -191,14 +191,14 @@ require("https").get({port: process.argv[1], host: "127.0.0.1", rejectUnauthoriz
 	},
 }
 
-// inSid returns a command in a minimal Debian sid that has a newer OpenSSL; the stage is at /mnt.
+// inSid returns a command in a minimal Debian sid with a newer OpenSSL; the stage is mounted at /mnt.
 func (s *stage) inSid(args ...string) *exec.Cmd {
 	s.t.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	sid := filepath.Join(cache, "crau-otel/chroots/sid") // as make test-packages has it
+	sid := filepath.Join(cache, "crau-otel/chroots/sid") // the same folder as for make test-packages
 	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "../packages/chroot.sh", "sid", sid)
@@ -221,7 +221,7 @@ http {
 	return exec.Command(find(s.t, "nginx"), "-c", config, "-p", s.dir)
 }
 
-// postgres makes a database. Its curve is secp256r1, so a client whose first share is another one has to try again.
+// postgres makes a database. Its curve is secp256r1, so a client whose first share is for another group has to retry.
 func postgres(s *stage, port string) *exec.Cmd {
 	s.t.Helper()
 	initdb := find(s.t, "initdb")
@@ -289,7 +289,7 @@ func (s *stage) nss(name string) string {
 	return dir
 }
 
-// Stock programs whose servers run before the agent does appear with each of their handshakes once a side, under the
+// Stock programs, whose servers start before the agent, appear with each of their handshakes once per side, under the
 // process that made it.
 func TestWireShowsStockPrograms(t *testing.T) {
 	harness.RequireBPF(t)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds the programs of a fleet that the tests run into CACHE_DIR, unless they are there: an OpenTelemetry Collector by
-# its builder from examples/collector/builder.yaml, and Jaeger.
+# Builds the programs that the tests of a fleet need into CACHE_DIR, unless they are there already: an OpenTelemetry
+# Collector, with its builder from examples/collector/builder.yaml, and Jaeger.
 #
 #	build.sh CACHE_DIR
 set -euo pipefail
@@ -15,10 +15,10 @@ export CGO_ENABLED=0 GOFLAGS=-mod=mod
 work=$(mktemp -d "$cache/build.XXXXXX")
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 
-# built NAME VERSION says whether NAME is there as VERSION describes it.
+# built NAME VERSION succeeds if NAME is in the cache in that VERSION.
 built() { [[ -x $cache/$1 && $(cat "$cache/$1.version" 2>/dev/null) == "$2" ]]; }
 
-# finish NAME VERSION puts $work/NAME into the cache.
+# finish NAME VERSION moves $work/NAME into the cache.
 finish() {
 	mv "$work/$1" "$cache/$1"
 	echo "$2" >"$cache/$1.version"
@@ -36,7 +36,8 @@ if ! built otelcol "$version"; then
 	finish otelcol "$version"
 fi
 
-# The module's own go.sum says what it was released with. The folder of a downloaded module is read-only.
+# The module's own go.sum contains the versions that it was released with. The folder of a downloaded module is
+# read-only.
 if ! built jaeger "$jaeger"; then
 	started=$SECONDS
 	dir=$(cd "$work" && go mod download -json "github.com/jaegertracing/jaeger@$jaeger" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')

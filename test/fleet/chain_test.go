@@ -24,10 +24,10 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// outage is how long each hop is away.
+// outage is how long each hop is down.
 const outage = 30 * time.Second
 
-// audit starts crau-otel, which traces a copy of the sample program that is called as the test says and sends to endpoint.
+// audit starts crau-otel, which traces a copy of the sample program named name and exports to endpoint.
 func audit(t testing.TB, endpoint, name string, env ...string) (agent *harness.TestAgent, sample string) {
 	t.Helper()
 	sample = harness.Copy(t, harness.Sample(t, root), filepath.Join(t.TempDir(), name))
@@ -38,7 +38,7 @@ func audit(t testing.TB, endpoint, name string, env ...string) (agent *harness.T
 	}), sample
 }
 
-// Every hop is killed in turn, for as long as the queues before it promise to bridge, while a program goes on making
+// Every hop is killed in turn, for as long as the queues before it are supposed to bridge, while a program keeps making
 // handshakes. Afterwards Jaeger has all trees, whole.
 func TestOutagesOfEachHopLoseNothing(t *testing.T) {
 	c := startChain(t, 100)
@@ -88,7 +88,7 @@ func killUnderLoad(t *testing.T, c *chain, h *hop, service string) {
 	harness.CheckPairs(t, service, spans, pairs)
 }
 
-// The gateway keeps the trees that somebody has to look at and none of the rest, while the metrics count all.
+// The gateway keeps the trees that need attention and drops all others, while the metrics count all of them.
 func TestGatewayKeepsWhatSomebodyHasToLookAt(t *testing.T) {
 	c := startChain(t, 0)
 	judged, violator := audit(t, c.otlp, "violator", "CRAU_POLICY_NAME=hybrid-ok")
@@ -105,7 +105,7 @@ func TestGatewayKeepsWhatSomebodyHasToLookAt(t *testing.T) {
 	}})
 	send(t, c.otlp, "strong", &common.KeyValue{Key: "crypto.pqc.key_exchange.status", Value: text("hybrid")})
 
-	// A server does not know what else was offered, so only the client's trees are downgrades.
+	// A server does not know the client's other offers, so only the client's trees are downgrades.
 	for service, want := range map[string]int{"violator": 6, "downgraded": 3, "weak": 1} {
 		eventually(t, "the trees of "+service, func() bool { return countRoots(search(t, c.query, service)) >= want })
 		spans := search(t, c.query, service)

@@ -16,8 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// compose is what the tests read of a Compose file. Fields that are not here are refused, as Compose refuses fields that it
-// does not know.
+// compose is the part of a Compose file that the tests read. Unknown fields are rejected, as Compose rejects them.
 type compose struct {
 	Name     string
 	Services map[string]struct {
@@ -31,7 +30,7 @@ type compose struct {
 	Volumes map[string]struct{}
 }
 
-// strictly reads a YAML file into a value that has all of its fields.
+// strictly reads a YAML file into a value, and fails if the file has a field that the value does not have.
 func strictly(t *testing.T, path string, into any) {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -45,8 +44,8 @@ func strictly(t *testing.T, path string, into any) {
 	}
 }
 
-// The Compose file has pinned images, is open to this machine only, mounts files that exist, and its programs' files name
-// services and ports that it has.
+// The Compose file has pinned images, is reachable from this machine only, and mounts files that exist. The
+// configuration files only name services and ports that it contains.
 func TestComposeFile(t *testing.T) {
 	var c compose
 	strictly(t, root+"/examples/compose.yaml", &c)
@@ -96,7 +95,7 @@ func TestComposeFile(t *testing.T) {
 	}
 }
 
-// Grafana's provisioning files have the fields that Grafana knows, and the dashboards' folder is the one that is mounted.
+// Grafana's provisioning files have only fields that Grafana knows, and the dashboards' folder is the mounted one.
 func TestGrafanaProvisioning(t *testing.T) {
 	dir := root + "/examples/compose/grafana/provisioning"
 	var sources struct {
@@ -131,7 +130,7 @@ func TestGrafanaProvisioning(t *testing.T) {
 	}
 }
 
-// Prometheus accepts its configuration, with the alerts that the Compose file puts beside it.
+// Prometheus accepts its configuration, with the alerts that the Compose file mounts beside it.
 func TestPrometheusConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	for _, file := range []string{"compose/prometheus.yaml", "prometheus/alerts.yaml"} {

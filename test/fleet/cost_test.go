@@ -14,9 +14,9 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// BenchmarkCollectors measures what a span costs the collectors of a fleet: it sends the trees of 20,000 pairs of
-// handshakes through both and reports spans for each second of CPU time, and the bytes of a span on the wire and in Kafka.
-// docs/fleet.md has the figures.
+// BenchmarkCollectors measures the cost of a span in the collectors of a fleet: it sends the trees of 20,000 pairs of
+// handshakes through both, and reports spans per second of CPU time, and the bytes of a span on the wire and in Kafka.
+// docs/fleet.md has the results.
 //
 //	FLEET=... go test -tags fleet -run xxx -bench Collectors -benchtime 1x ./test/fleet
 func BenchmarkCollectors(b *testing.B) {
@@ -51,7 +51,7 @@ func cpu(b *testing.B, h *hop) time.Duration {
 	return d
 }
 
-// size returns how many bytes the records of Kafka's topics take.
+// size returns how many bytes the records of Kafka's topics use.
 func size(b *testing.B, dir string) (bytes int64) {
 	b.Helper()
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {

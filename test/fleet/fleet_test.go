@@ -23,10 +23,10 @@ import (
 
 const root = "../.."
 
-// patience is the deadline of everything that takes a moment on an idle machine.
+// patience is the deadline for everything that takes only a moment on an idle machine.
 const patience = 60 * time.Second
 
-// program returns the path of a program: of Debian's prometheus, or in the folder that FLEET names.
+// program returns the path of a program: Debian's prometheus, or a program in the folder FLEET.
 func program(t testing.TB, name string) string {
 	t.Helper()
 	if path, err := exec.LookPath(name); err == nil && name == "prometheus" {
@@ -47,7 +47,7 @@ type hop struct {
 	env   []string
 	ready func() bool
 
-	// The signal that kill sends instead of SIGKILL.
+	// ending is the signal that kill sends instead of SIGKILL.
 	ending syscall.Signal
 
 	cmd   *exec.Cmd
@@ -75,8 +75,8 @@ func (o *output) String() string {
 	return o.buf.String()
 }
 
-// start starts a program and waits until it is ready. It is killed at the end of the test, which shows what it printed
-// last if the test failed.
+// start starts a program and waits until it is ready. It is killed at the end of the test. If the test failed, the end
+// of its output is shown.
 func start(t testing.TB, name string, ready func() bool, env []string, args ...string) *hop {
 	t.Helper()
 	h := &hop{t: t, name: name, args: args, env: env, ready: ready}
@@ -114,7 +114,7 @@ func (h *hop) start() {
 	})
 }
 
-// kill ends the program at once, as a crash would, unless it has a gentler way of ending.
+// kill ends the program immediately, as a crash would, unless it has to be ended more gently.
 func (h *hop) kill() {
 	if h.ended == nil {
 		return
@@ -132,7 +132,7 @@ func (h *hop) kill() {
 	}
 }
 
-// eventually waits until a condition holds.
+// eventually waits until a condition is true.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !holds(); time.Sleep(100 * time.Millisecond) {
@@ -142,7 +142,7 @@ func eventually(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-// listening returns a condition: something accepts connections at all of these addresses.
+// listening returns a condition: all of these addresses accept connections.
 func listening(addresses ...string) func() bool {
 	return func() bool {
 		for _, a := range addresses {
@@ -166,8 +166,8 @@ type chain struct {
 	topics     string // the folder of Kafka's data
 }
 
-// startChain starts a chain with the configuration files of examples/collector. The gateway keeps keepPercent of the trees
-// that nobody has to look at.
+// startChain starts a chain with the configuration files of examples/collector. The gateway keeps keepPercent of the
+// trees that need no attention.
 func startChain(t testing.TB, keepPercent int) *chain {
 	t.Helper()
 	jaeger, query, traces := startJaeger(t, t.TempDir())
@@ -188,7 +188,7 @@ func startCollectors(t testing.TB, keepPercent int, traces string) *chain {
 	kafka, prometheus, otlp := harness.UnusedAddress(t), harness.UnusedAddress(t), harness.UnusedAddress(t)
 	c := &chain{otlp: otlp, prometheus: "http://" + prometheus + "/metrics", topics: filepath.Join(dir, "kafka")}
 	c.broker = start(t, "broker", listening(kafka), nil, kafka, c.topics)
-	c.broker.ending = syscall.SIGTERM // it writes down which topics it has when it ends only
+	c.broker.ending = syscall.SIGTERM // it writes its list of topics only when it ends
 	c.gateway = start(t, "otelcol", listening(prometheus), []string{
 		"KAFKA_BROKERS=" + kafka, "TRACES_ENDPOINT=" + traces, "PROMETHEUS_ENDPOINT=" + prometheus,
 		"QUEUE_DIR=" + filepath.Join(dir, "gateway"), fmt.Sprintf("KEEP_PERCENT=%d", keepPercent),
@@ -210,7 +210,7 @@ func startJaeger(t testing.TB, dir string) (jaeger *hop, query, otlp string) {
 	return jaeger, "http://" + http, otlp
 }
 
-// scrape returns the series of a page in Prometheus's text format whose name and labels contain all of these texts.
+// scrape returns the series on a page in Prometheus's text format whose name and labels contain all of these texts.
 func scrape(t testing.TB, url string, parts ...string) []string {
 	t.Helper()
 	client := http.Client{Timeout: patience}

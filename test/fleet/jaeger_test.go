@@ -22,14 +22,14 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// Jaeger's search finds what crau-otel sent, by the attributes that docs/queries.md asks for: the services are the traced
-// programs, and trees have the shape and tags that they left with.
+// Jaeger's search finds the trees that crau-otel has sent, by the attributes that docs/queries.md uses: the services
+// are the traced programs, and trees are unchanged in shape and tags.
 func TestJaegerShowsTheTrees(t *testing.T) {
 	_, api, otlp := startJaeger(t, t.TempDir())
 	hybrid, sample := audit(t, otlp, "hybrid")
 	harness.RunSample(t, sample, "--rate", "0", "--count", "2")
 	old, sampleOld := audit(t, otlp, "classical")
-	harness.RunSample(t, sampleOld, "--rate", "0", "--count", "60", "--version", "1.2") // more trees than Jaeger's default depth
+	harness.RunSample(t, sampleOld, "--rate", "0", "--count", "60", "--version", "1.2") // more than Jaeger's default
 	hybrid.Stop()
 	old.Stop()
 	gnutls := os.Getenv("GNUTLS_CACHE")
@@ -67,8 +67,8 @@ func TestJaegerShowsTheTrees(t *testing.T) {
 	}
 }
 
-// ask asks Jaeger's API and returns the JSON texts of the answer. There are none where Jaeger found nothing, which it
-// answers with 404.
+// ask queries Jaeger's API and returns the JSON texts of the answer. There are none if Jaeger found nothing; its answer
+// is then 404.
 func ask(t *testing.T, api, path string, query url.Values) []json.RawMessage {
 	t.Helper()
 	client := http.Client{Timeout: patience}
@@ -110,7 +110,7 @@ func services(t *testing.T, api string) []string {
 	return names.Services
 }
 
-// search returns the spans of the traces that Jaeger has of a service. A span that was delivered twice comes once.
+// search returns the spans of a service's traces in Jaeger. A span that was delivered twice is returned once.
 func search(t *testing.T, api, service string) []*harness.Span {
 	t.Helper()
 	var spans []*harness.Span
@@ -140,7 +140,7 @@ func search(t *testing.T, api, service string) []*harness.Span {
 	return spans
 }
 
-// asSent undoes what this Jaeger does to a span: lists become their JSON text, and no span is shorter than 1 ns.
+// asSent undoes what this Jaeger changes in a span: lists become their JSON text, and no span is shorter than 1 ns.
 func asSent(s *harness.Span) *harness.Span {
 	for key, value := range s.Attributes {
 		var list []any
@@ -154,12 +154,12 @@ func asSent(s *harness.Span) *harness.Span {
 	return s
 }
 
-// having returns the trees whose root has the value of an attribute. This Jaeger's API ignores query.attributes.
+// having returns the trees whose root has the attribute with the value. This Jaeger's API ignores query.attributes.
 func having(roots []*harness.Span, key, value string) []*harness.Span {
 	return slices.DeleteFunc(roots, func(s *harness.Span) bool { return s.Attributes[key] != value })
 }
 
-// countBySearch runs the script of docs/queries.md, which asks Jaeger how many spans of each service have a value.
+// countBySearch runs the script in docs/queries.md that counts the spans with a value for each service in Jaeger.
 func countBySearch(t *testing.T, api string) map[string]string {
 	t.Helper()
 	page, err := os.ReadFile(root + "/docs/queries.md")

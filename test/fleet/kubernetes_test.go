@@ -19,10 +19,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// kubernetes is the module whose description of the API the manifests are checked against.
+// kubernetes is the module with the description of the API that the manifests are checked against.
 const kubernetes = "k8s.io/kubernetes@v1.34.1"
 
-// tool runs a tool of the module in tools, which `make` puts into bin, and returns what it printed.
+// tool runs a tool of the module in tools, which `make` builds into bin, and returns its output.
 func tool(t *testing.T, stdin []byte, name string, args ...string) ([]byte, error) {
 	t.Helper()
 	cmd := exec.Command(root+"/bin/"+name, args...)
@@ -48,7 +48,7 @@ func template(t *testing.T, args ...string) []byte {
 }
 
 // schemas writes JSON schemas of the kinds that the manifests use, from the API description of Kubernetes, and returns
-// where kubeconform finds them.
+// their folder for kubeconform.
 func schemas(t *testing.T) string {
 	t.Helper()
 	download := exec.Command("go", "mod", "download", "-json", kubernetes)
@@ -106,7 +106,7 @@ func conform(t *testing.T, location string, manifests []byte) ([]byte, error) {
 	return tool(t, manifests, "kubeconform", "-strict", "-summary", "-schema-location", location, "-")
 }
 
-// The chart, however it is configured, and the kustomize base are objects that the API of Kubernetes takes; a typing error
+// The chart, in any configuration, and the kustomize base are valid objects of the Kubernetes API; a misspelled field
 // is not.
 func TestKubernetesManifests(t *testing.T) {
 	location := schemas(t)
@@ -129,7 +129,7 @@ func TestKubernetesManifests(t *testing.T) {
 	}
 }
 
-// The base is what the chart makes with its default values.
+// The base is the output of the chart with its default values.
 func TestKubernetesBaseIsTheChart(t *testing.T) {
 	base, err := os.ReadFile(root + "/examples/kubernetes/base/crau-otel.yaml")
 	if err != nil {
@@ -140,7 +140,7 @@ func TestKubernetesBaseIsTheChart(t *testing.T) {
 	}
 }
 
-// daemonSet is what the test of privileges reads of the DaemonSet.
+// daemonSet is the part of the DaemonSet that the test of privileges reads.
 type daemonSet struct {
 	Kind string
 	Spec struct {
@@ -166,7 +166,7 @@ type daemonSet struct {
 	}
 }
 
-// The agent has the capabilities of docs/privileges.md and nothing more: each is there by name, and nothing is writable.
+// The agent has exactly the capabilities of docs/privileges.md, listed by name, and nothing is writable.
 func TestKubernetesPrivileges(t *testing.T) {
 	all := []string{"BPF", "PERFMON", "NET_ADMIN", "SYS_PTRACE", "CHECKPOINT_RESTORE", "SETUID", "SETGID", "DAC_READ_SEARCH"}
 	for _, c := range []struct {

@@ -62,7 +62,7 @@ func panels(t *testing.T, source string) map[string][]string {
 	return found
 }
 
-// promQL answers a PromQL query at this moment: the values of its series.
+// promQL evaluates a PromQL query now and returns the values of its series.
 func promQL(t *testing.T, api, query string) []string {
 	t.Helper()
 	client := http.Client{Timeout: patience}
@@ -89,8 +89,8 @@ func promQL(t *testing.T, api, query string) []string {
 	return values
 }
 
-// Every PromQL panel of the dashboards shows data once the sample has made handshakes of each kind, scraped from the
-// gateway by a real Prometheus.
+// Every PromQL panel of the dashboards shows data after the sample has made handshakes of each kind, and a real
+// Prometheus has scraped them from the gateway.
 func TestDashboardsShowData(t *testing.T) {
 	c := startChain(t, 100)
 	dir, listen := t.TempDir(), harness.UnusedAddress(t)
@@ -106,14 +106,14 @@ func TestDashboardsShowData(t *testing.T) {
 	policy := "CRAU_POLICY_NAME=hybrid-ok"
 	agent, sample := audit(t, c.otlp, "sample", policy)
 	end := time.Now().Add(20 * time.Second)
-	for time.Now().Before(end) { // increases need several points in time
+	for time.Now().Before(end) { // increases need several samples
 		harness.RunSample(t, sample, "--rate", "0", "--count", "2")
 		harness.RunSample(t, sample, "--rate", "0", "--count", "2", "--version", "1.2")
 		harness.RunSample(t, sample, "--rate", "0", "--count", "2", "--offer", "4588,23", "--group", "23")
 		time.Sleep(500 * time.Millisecond)
 	}
 	variables := strings.NewReplacer("$__range", "1m", "$__rate_interval", "10s", "$host", ".*", "$program", ".*")
-	// What a healthy run does not have: losses by reason, and hybrid signatures.
+	// A healthy run has no losses by reason, and no hybrid signatures.
 	for name, queries := range panels(t, "prometheus") {
 		for _, q := range queries {
 			values := promQL(t, "http://"+listen, variables.Replace(q))
@@ -130,7 +130,7 @@ func TestDashboardsShowData(t *testing.T) {
 	agent.Stop()
 }
 
-// TraceQL panels ask for attributes that exist: nothing here runs Tempo, so the names are compared with the registry.
+// TraceQL panels use attributes that exist. No Tempo runs here, so the names are compared with the registry.
 func TestDashboardsAskForKnownAttributes(t *testing.T) {
 	var registry struct {
 		Groups []struct {
@@ -169,7 +169,7 @@ func TestDashboardsAskForKnownAttributes(t *testing.T) {
 	}
 }
 
-// The dashboards in the repository are what their generator makes.
+// The dashboards in the repository are the output of their generator.
 func TestDashboardsAreUpToDate(t *testing.T) {
 	dir := t.TempDir()
 	generate := exec.Command("go", "run", "./dashboards", dir)
@@ -183,7 +183,7 @@ func TestDashboardsAreUpToDate(t *testing.T) {
 	}
 }
 
-// The alerts fire when they should, and not otherwise, by examples/prometheus/alerts_test.yaml.
+// The alerts fire when they should, and not otherwise, according to examples/prometheus/alerts_test.yaml.
 func TestAlertsFireWhenTheyShould(t *testing.T) {
 	for _, args := range [][]string{{"check", "rules", "alerts.yaml"}, {"test", "rules", "alerts_test.yaml"}} {
 		promtool := exec.Command("promtool", args...)
@@ -194,7 +194,7 @@ func TestAlertsFireWhenTheyShould(t *testing.T) {
 	}
 }
 
-// A typing error in a configuration file does not pass.
+// A misspelled field in a configuration file is an error.
 func TestCollectorConfigurations(t *testing.T) {
 	for _, file := range []string{"otel-collector.yaml", "examples/collector/host.yaml", "examples/collector/gateway.yaml", "examples/compose/collector.yaml", "examples/kubernetes/collector.yaml"} {
 		text, err := os.ReadFile(filepath.Join(root, file))

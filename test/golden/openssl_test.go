@@ -28,13 +28,13 @@ func (s *script) add(ev event.Event) {
 	s.events = append(s.events, ev)
 }
 
-// begin is new_context_with_data with the context as its own parent, as OpenSSL does it.
+// begin is new_context_with_data with the context as its own parent, as OpenSSL emits it.
 func (s *script) begin(ctx uint64, name string, pairs ...event.Pair) {
 	pairs = append([]event.Pair{text("name", name)}, pairs...)
 	s.add(event.Event{Kind: event.NewContext, Context: ctx, Parent: ctx, Pairs: pairs})
 }
 
-// link is a bare new_context.
+// link is a new_context without data.
 func (s *script) link(ctx, parent uint64) {
 	s.add(event.Event{Kind: event.NewContext, Context: ctx, Parent: parent})
 }
@@ -89,7 +89,7 @@ func (s *script) server(ctx uint64) {
 	s.data(ctx, word("tls::ciphersuite", 0x1302))
 }
 
-// scripts are sequences as OpenSSL's upstream work emits them, or could.
+// scripts are sequences that OpenSSL's upstream work emits, or could emit.
 var scripts = map[string]func(s *script){
 	// One SSL object is the context of everything; the hierarchy follows from the names.
 	"openssl-self": func(s *script) {
@@ -97,7 +97,7 @@ var scripts = map[string]func(s *script){
 		s.server(ssl + 0x1000)
 	},
 
-	// libcrypto uses objects of its own, which a bare new_context links to the SSL object.
+	// libcrypto uses separate objects, which a new_context without data links to the SSL object.
 	"openssl-links": func(s *script) {
 		kx, evp := uint64(ssl+0x100), uint64(ssl+0x200)
 		s.begin(ssl, "tls::handshake", text("tls::role", "client"))
@@ -110,14 +110,14 @@ var scripts = map[string]func(s *script){
 		s.begin(kx, "tls::key_exchange", word("tls::group", mlkem))
 		s.link(evp, kx)
 		s.begin(evp, "pk::decapsulate", text("pk::algorithm", "X25519MLKEM768"))
-		s.begin(evp, "pk::derive", text("pk::algorithm", "X25519")) // a part of the hybrid, with an object of its own
+		s.begin(evp, "pk::derive", text("pk::algorithm", "X25519")) // a part of the hybrid, with a separate object
 		s.link(evp, ssl)
 		s.begin(evp, "tls::verify", word("tls::signature_algorithm", ecdsa))
 		s.begin(evp, "pk::verify", text("pk::algorithm", "EC"), word("pk::bits", 256), text("pk::hash", "SHA2-256"))
 		s.begin(evp+0x10, "pk::sign", text("pk::algorithm", "ML-DSA-65")) // not linked to anything
 	},
 
-	// Sessions continue after the handshake, with tickets, key updates, and data that the library reports at the end.
+	// Sessions continue after the handshake, with tickets, key updates, and data that the library reports late.
 	"openssl-data-after-handshake": func(s *script) {
 		s.client(ssl)
 		s.data(ssl, text("tls::ticket", "new"))
@@ -145,7 +145,7 @@ var scripts = map[string]func(s *script){
 		s.begin(1, "pk::sign", text("pk::algorithm", "ED25519"))
 	},
 
-	// OpenSSL reports handshakes of TLS 1.3 only: with TLS 1.2, libcrypto's operation comes alone.
+	// OpenSSL only reports TLS 1.3 handshakes: with TLS 1.2, libcrypto's operation comes alone.
 	"openssl-tls12": func(s *script) {
 		s.begin(ssl, "pk::derive", text("pk::algorithm", "X25519"), word("pk::static", 0))
 		s.begin(ssl+0x1000, "pk::derive", text("pk::algorithm", "ECDH"), text("pk::group", "P-256"), word("pk::bits", 256))

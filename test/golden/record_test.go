@@ -69,8 +69,8 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// record runs a program that prints a line when it is ready and waits for one, and records what it reports from then on
-// through the probes of a file.
+// record runs a program that prints a line when it is ready and waits for one. From then on, it records what the
+// program reports through the probes of a file.
 func record(t *testing.T, name, file string, program *exec.Cmd) {
 	stdin, err := program.StdinPipe()
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// Every recording is replayed as it is. Those of GnuTLS are also replayed without the events of its entry points, so
+// Every recording is replayed unchanged. Those of GnuTLS are also replayed without the events of its entry points, so
 // that the pieces of a handshake are joined by inference.
 func TestReplay(t *testing.T) {
 	paths, err := filepath.Glob(recordingPath("*"))

@@ -53,7 +53,7 @@ type outSpan struct {
 	Attributes map[string]any `json:"attributes"`
 }
 
-// numbers gives each key a number, in order of appearance from 1.
+// numbers assigns a number to each key, in order of appearance from 1.
 type numbers map[string]int
 
 func (n numbers) of(key string) int {
@@ -86,7 +86,7 @@ func replay(t *testing.T, events []event.Event) output {
 	return out
 }
 
-// stable returns trees sorted by their start, since trees that end together end in no particular order.
+// stable returns trees sorted by their start, because trees that end at the same time end in random order.
 func stable(t *testing.T, trees []mapping.Tree, start time.Time) output {
 	t.Helper()
 	slices.SortStableFunc(trees, func(a, b mapping.Tree) int { return a.Spans[0].Start.Compare(b.Spans[0].Start) })

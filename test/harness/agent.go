@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// Deadlines of what an agent is waited for. They are wide: a machine that runs tests is busy.
+// Deadlines for waiting for an agent. They are generous, because a machine that runs tests is busy.
 const (
 	readyTimeout = 30 * time.Second
 	logTimeout   = 30 * time.Second
@@ -29,11 +29,10 @@ type AgentConfig struct {
 	Path string
 	// Args follow `crau-otel run`.
 	Args []string
-	// Env is the agent's configuration by variables. Variables for crau-otel or OpenTelemetry in the environment of the
-	// caller do not reach the agent, discovery is off unless CRAU_DISCOVERY_ENABLED
-	// says otherwise, and the wire unless CRAU_WIRE_ENABLED does.
+	// Env configures the agent by variables. It does not see the caller's variables for crau-otel or OpenTelemetry.
+	// Discovery is off unless CRAU_DISCOVERY_ENABLED is set, and the wire is off unless CRAU_WIRE_ENABLED is set.
 	Env []string
-	// Stdout receives the agent's standard output. Nil keeps it for Output.
+	// Stdout receives the agent's standard output. If it is nil, Output returns it.
 	Stdout *os.File
 	// SysProcAttr starts the agent as another user or in other namespaces.
 	SysProcAttr *syscall.SysProcAttr
@@ -47,7 +46,7 @@ func (cfg AgentConfig) Command() *exec.Cmd {
 	return cmd
 }
 
-// privateEnvironment returns the environment without what configures crau-otel.
+// privateEnvironment returns the environment without the variables that configure crau-otel.
 func privateEnvironment() []string {
 	configures := func(variable string) bool {
 		return strings.HasPrefix(variable, "CRAU_") || strings.HasPrefix(variable, "OTEL_")
@@ -59,7 +58,7 @@ func privateEnvironment() []string {
 type Agent struct {
 	cmd    *exec.Cmd
 	output output
-	ready  chan struct{} // closed when the log says so
+	ready  chan struct{} // closed when the log reports it
 	eof    chan struct{} // closed when the log has been read to its end
 	grown  chan struct{} // has an element when the log has grown
 
@@ -101,7 +100,7 @@ func NewAgent(cfg AgentConfig) (*Agent, error) {
 	return nil, fmt.Errorf("start crau-otel: %w\n%s", err, a.Log())
 }
 
-// follow keeps the log.
+// follow reads and stores the log.
 func (a *Agent) follow(stderr io.Reader) {
 	defer close(a.eof)
 	var once sync.Once
@@ -125,7 +124,7 @@ func (a *Agent) follow(stderr io.Reader) {
 // PID returns the agent's process id.
 func (a *Agent) PID() int { return a.cmd.Process.Pid }
 
-// Log returns what the agent has logged so far.
+// Log returns the agent's log so far.
 func (a *Agent) Log() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -181,7 +180,7 @@ func (a *Agent) Wait() (*os.ProcessState, error) {
 	return a.cmd.ProcessState, a.waitErr
 }
 
-// Kill ends the agent at once. It may have ended before.
+// Kill ends the agent immediately. It may have ended before.
 func (a *Agent) Kill() {
 	_ = a.cmd.Process.Kill()
 	_, _ = a.Wait()
@@ -201,5 +200,5 @@ func (a *Agent) StopBy(signal syscall.Signal) (Totals, error) {
 	return ParseTotals(a.Log())
 }
 
-// Output returns what the agent printed, once it has ended.
+// Output returns the agent's output, after it has ended.
 func (a *Agent) Output() []byte { return a.output.all() }

@@ -19,7 +19,7 @@ type Call struct {
 	Spans  []*Span
 }
 
-// Reply is how a receiver answers a call. The zero value accepts all spans.
+// Reply is a receiver's answer to a call. The zero value accepts all spans.
 type Reply struct {
 	// Err is the gRPC status to answer with; no span is accepted then.
 	Err error
@@ -58,7 +58,7 @@ func Fail(code codes.Code, message string) Answer {
 	return func(context.Context, Call) Reply { return Reply{Err: status.Error(code, message)} }
 }
 
-// FailFor answers with a gRPC status whose RetryInfo asks the client to come back after that time.
+// FailFor answers with a gRPC status whose RetryInfo asks the client to retry after that time.
 func FailFor(code codes.Code, message string, after time.Duration) Answer {
 	return func(context.Context, Call) Reply {
 		s, err := status.New(code, message).WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(after)})
@@ -69,14 +69,14 @@ func FailFor(code codes.Code, message string, after time.Duration) Answer {
 	}
 }
 
-// Reject accepts a call but for its last n spans.
+// Reject accepts all spans of a call except for the last n.
 func Reject(n int, message string) Answer {
 	return func(_ context.Context, call Call) Reply {
 		return Reply{Rejected: min(n, len(call.Spans)), Message: message}
 	}
 }
 
-// Hang answers nothing until the client gives up.
+// Hang does not answer until the client gives up.
 func Hang(ctx context.Context, _ Call) Reply {
 	<-ctx.Done()
 	return Reply{Err: ctx.Err()}

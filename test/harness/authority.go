@@ -37,7 +37,7 @@ func NewAuthority(t testing.TB, name string) Authority {
 	return a
 }
 
-// sign returns a signed certificate and its key; the first that an authority signs is its own.
+// sign returns a signed certificate and its key. The first certificate that an authority signs is its own.
 func (a Authority) sign(t testing.TB, c *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey, []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -77,8 +77,8 @@ func (a Authority) Issue(t testing.TB) (certificate, key []byte) {
 	return certificate, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-// Options returns what makes a receiver use TLS. With mutual, clients must have a certificate of the authority, which is
-// passed to verify, if any, for each connection.
+// Options returns options for a receiver with TLS. With mutual, clients must have a certificate of the authority. It is
+// passed to verify, if set, for each connection.
 func (a Authority) Options(t testing.TB, mutual bool, verify func(*x509.Certificate)) []grpc.ServerOption {
 	t.Helper()
 	pair, err := tls.X509KeyPair(a.Issue(t))
@@ -99,7 +99,7 @@ func (a Authority) Options(t testing.TB, mutual bool, verify func(*x509.Certific
 	return []grpc.ServerOption{grpc.Creds(credentials.NewTLS(cfg))}
 }
 
-// CertificateFiles are files as the OTEL_EXPORTER_OTLP_* variables name them.
+// CertificateFiles are the files that the OTEL_EXPORTER_OTLP_* variables name.
 type CertificateFiles struct{ Authorities, Certificate, Key string }
 
 // NewCertificateFiles returns files in a folder of the test, with certificates of an authority.
@@ -131,7 +131,7 @@ func (f CertificateFiles) Write(t testing.TB, name string, content []byte) {
 	}
 }
 
-// Replace writes new certificates of an authority, as a tool that renews them does: one file after the other.
+// Replace writes new certificates of an authority, like a tool that renews them: one file after the other.
 func (f CertificateFiles) Replace(t testing.TB, a Authority) {
 	t.Helper()
 	certificate, key := a.Issue(t)

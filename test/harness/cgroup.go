@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// Cgroup makes a cgroup of version 2 with that path for a test, which removes it at its end, and returns its folder.
+// Cgroup makes a cgroup of version 2 with that path and returns its folder. The cgroup is removed at the end of the
+// test.
 func Cgroup(t testing.TB, path string) string {
 	t.Helper()
 	folder, remove, err := MakeCgroup(path)
@@ -22,8 +23,8 @@ func Cgroup(t testing.TB, path string) string {
 	return folder
 }
 
-// MakeCgroup makes a cgroup of version 2 with that path and returns its folder. remove removes what was made of the path,
-// as far as it is empty; it is never nil.
+// MakeCgroup makes a cgroup of version 2 with that path and returns its folder. remove removes the parts of the path
+// that were created, if they are empty; it is never nil.
 func MakeCgroup(path string) (folder string, remove func(), err error) {
 	var made []string
 	remove = func() {
@@ -40,7 +41,7 @@ func MakeCgroup(path string) (folder string, remove func(), err error) {
 		if !strings.HasPrefix(kind, "cgroup2 ") {
 			continue
 		}
-		// Another test may remove what it has made of the path, while it is empty.
+		// Another test may remove the parts of the path that it has created, while they are empty.
 		for range 100 {
 			if folder, err = makeCgroup(strings.Fields(before)[4], path, &made); !os.IsNotExist(err) {
 				break
@@ -51,7 +52,7 @@ func MakeCgroup(path string) (folder string, remove func(), err error) {
 	return "", remove, errors.New("make cgroup: no cgroups of version 2")
 }
 
-// makeCgroup makes a cgroup below the mount of the hierarchy, and appends to made what did not exist.
+// makeCgroup makes a cgroup below the mount of the hierarchy, and appends the parts that did not exist to made.
 func makeCgroup(mount, path string, made *[]string) (folder string, err error) {
 	folder = mount
 	for part := range strings.SplitSeq(strings.Trim(path, "/"), "/") {

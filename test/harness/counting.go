@@ -12,7 +12,7 @@ import (
 
 // countingServer returns a server that counts spans without decoding them.
 func (r *Receiver) countingServer() *grpc.Server {
-	// Wide windows and buffers save answers and reads, which are most of the CPU time that a receiver needs.
+	// Large windows and buffers save answers and reads, which take most of a receiver's CPU time.
 	options := append([]grpc.ServerOption{
 		grpc.ForceServerCodecV2(countingCodec{}), grpc.UnknownServiceHandler(r.count), grpc.MaxRecvMsgSize(64 << 20),
 		grpc.InitialWindowSize(16 << 20), grpc.InitialConnWindowSize(16 << 20), grpc.ReadBufferSize(256 << 10),
@@ -34,7 +34,7 @@ func (r *Receiver) count(_ any, stream grpc.ServerStream) error {
 	return stream.SendMsg(&countedMessage{})
 }
 
-// countedMessage is what remains of a request.
+// countedMessage is the part of a request that is kept.
 type countedMessage struct {
 	size  int
 	spans uint64

@@ -20,12 +20,13 @@ import (
 var RecordedHello = sync.OnceValue(func() []byte {
 	hello, err := clientHello(&tls.Config{ServerName: "x", CurvePreferences: []tls.CurveID{tls.X25519}})
 	if err != nil {
-		panic(err) // crypto/tls and net.Pipe alone
+		panic(err) // can only come from crypto/tls and net.Pipe
 	}
 	return hello
 })
 
-// RecordedAnswer returns a ServerHello of TLS 1.3 that chooses X25519 and TLS_AES_128_GCM_SHA256, and an encrypted record.
+// RecordedAnswer returns a ServerHello of TLS 1.3 that chooses X25519 and TLS_AES_128_GCM_SHA256, and an encrypted
+// record.
 func RecordedAnswer() []byte {
 	body := append([]byte{3, 3}, make([]byte, 32)...)
 	body = append(body, 0, 0x13, 1, 0, 0, 46, 0, 43, 0, 2, 3, 4, 0, 51, 0, 36, 0, 29, 0, 32)
@@ -50,15 +51,15 @@ func clientHello(config *tls.Config) ([]byte, error) {
 	return append(header, body...), err
 }
 
-// Flood makes connections by the thousand, with testdata/flood.c. Of ten, seven are handshakes with RecordedHello and
-// RecordedAnswer. The others are not TLS, what starts like a ClientHello and is none, and a ClientHello of 64 KiB in 200
-// records.
+// Flood makes thousands of connections, with testdata/flood.c. Of every ten, seven are handshakes with RecordedHello
+// and RecordedAnswer. The others are not TLS, something that only starts like a ClientHello, and a ClientHello of 64
+// KiB in 200 records.
 type Flood struct {
 	program, hello, answer string
 	others                 []string
 }
 
-// FloodHandshakes is how many of ten connections of a Flood are handshakes.
+// FloodHandshakes is how many of every ten connections of a Flood are handshakes.
 const FloodHandshakes = 7
 
 // NewFlood builds the program and writes its files to a folder. Root is the repository.
@@ -95,8 +96,8 @@ func (f *Flood) Server(port string, threads int) *exec.Cmd {
 	return exec.Command(f.program, "serve", port, strconv.Itoa(threads), f.hello, f.answer)
 }
 
-// Client returns a client that makes so many connections, at most rate a second unless that is 0. It prints how many it made
-// a second.
+// Client returns a client that makes count connections, at most rate a second unless that is 0. It prints how many it
+// made per second.
 func (f *Flood) Client(port string, threads, count, rate int) *exec.Cmd {
 	args := []string{"connect", port, strconv.Itoa(threads), strconv.Itoa(count), strconv.Itoa(rate), f.hello, f.answer}
 	return exec.Command(f.program, append(args, f.others...)...)

@@ -9,7 +9,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
-// Strings returns the read-only strings of a file and their address, which a tracer takes beside the sites.
+// Strings returns the read-only strings of a file and their address, which a tracer accepts in addition to the sites.
 func Strings(t testing.TB, path string) (address uint64, content []byte) {
 	t.Helper()
 	file, err := probes.Open(path)

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MapCode maps the first page of a file to be executed, until the test ends or unmaps it.
+// MapCode maps the first page of a file as executable, until the test ends or unmaps it.
 func MapCode(t testing.TB, file string) []byte {
 	t.Helper()
 	f, err := os.Open(file)

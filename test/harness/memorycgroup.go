@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// MemoryCgroup makes a cgroup for a test whose processes may use that many bytes of memory, and returns its folder, and what
-// reads how often the kernel found no memory there. It is of whichever version has the controller.
+// MemoryCgroup makes a cgroup whose processes may use limit bytes of memory. It returns its folder, and a function that
+// returns how often memory ran out there. The cgroup is of the version that has the memory controller.
 func MemoryCgroup(t testing.TB, limit int) (folder string, outOfMemory func() string) {
 	t.Helper()
 	mounts, err := os.ReadFile("/proc/self/mountinfo")

@@ -14,7 +14,7 @@ import (
 	metrics "go.opentelemetry.io/proto/otlp/metrics/v1"
 )
 
-// Metrics keeps the newest value of every series that a Receiver was sent. Of histograms it keeps the count.
+// Metrics stores the newest value of every series that a Receiver got. For histograms it stores the count.
 type Metrics struct {
 	collector.UnimplementedMetricsServiceServer
 

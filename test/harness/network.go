@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// UnusedAddress returns an address of the loopback interface that nobody listens on.
+// UnusedAddress returns an address of the loopback interface that is not in use.
 func UnusedAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -23,7 +23,7 @@ func UnusedAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// Proxy is an HTTP proxy that knows the method CONNECT, and connects to one address whatever it is asked for.
+// Proxy is an HTTP proxy that supports the method CONNECT. It connects to the same address whatever is requested.
 type Proxy struct {
 	// URL of the proxy, for HTTPS_PROXY.
 	URL string
@@ -46,7 +46,7 @@ func StartProxy(t testing.TB, target string) *Proxy {
 	return p
 }
 
-// Asked returns the host and port that the proxy was asked for last, "" if it was not asked since the last call.
+// Asked returns the host and port of the last request to the proxy, or "" if there was none since the last call.
 func (p *Proxy) Asked() string {
 	if host := p.asked.Swap(nil); host != nil {
 		return *host

@@ -10,10 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// oops is a line of the kernel's log, whose time is in seconds since it was started.
+// oops matches a line in the kernel's log. Its time is in seconds since boot.
 var oops = regexp.MustCompile(`\[ *([0-9.]+)\] Oops: .*`)
 
-// ExpectNoOops fails a test at its end if the kernel has oopsed meanwhile: the kernel only kills the program at hand then.
+// ExpectNoOops fails a test at its end if the kernel has oopsed during the test: an oops only kills the current
+// program.
 func ExpectNoOops(t testing.TB) {
 	t.Helper()
 	var began unix.Timespec

@@ -17,7 +17,7 @@ import (
 type PingFlood struct {
 	// Address is host and port.
 	Address string
-	// Blocked is closed when the first connection takes no more PING frames, because the client no longer reads them.
+	// Blocked is closed when the first connection accepts no more PING frames, because the client no longer reads them.
 	Blocked chan struct{}
 }
 

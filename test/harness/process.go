@@ -17,8 +17,9 @@ import (
 // clockTick is the unit of the times in /proc/PID/stat: USER_HZ, 100 on every architecture that crau-otel runs on.
 const clockTick = 10 * time.Millisecond
 
-// CPUTime returns the CPU time that a process has used in user and kernel mode. It comes in nanoseconds from the schedstat
-// files of the threads that live, or, on kernels without them, in ticks of 10 ms from the process's stat file.
+// CPUTime returns the CPU time that a process has used in user and kernel mode. The unit is nanoseconds, from the
+// schedstat files of the living threads. On kernels without these, it has a resolution of 10 ms, from the process's
+// stat file.
 func CPUTime(pid int) (time.Duration, error) {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil || len(files) == 0 {
@@ -40,7 +41,7 @@ func CPUTime(pid int) (time.Duration, error) {
 	return sum, nil
 }
 
-// cpuTicks returns the CPU time of a process with all its threads, also those that have ended, in ticks of 10 ms.
+// cpuTicks returns the CPU time of a process with all its threads, including those that have ended, in ticks of 10 ms.
 func cpuTicks(pid int) (time.Duration, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -62,7 +63,7 @@ func cpuTicks(pid int) (time.Duration, error) {
 	return sum, nil
 }
 
-// OwnCPUTime returns the CPU time of this process, in which receivers run.
+// OwnCPUTime returns the CPU time of this process, which includes receivers.
 func OwnCPUTime() time.Duration {
 	var u unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
@@ -71,7 +72,7 @@ func OwnCPUTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// Memory returns a process's resident memory and the most it ever was, in bytes.
+// Memory returns a process's resident memory and its maximum so far, in bytes.
 func Memory(pid int) (rss, peak uint64, err error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"syscall"
 )
 
-// BuildAgent builds crau-otel as it is released: without cgo. root is the path of the repository's root.
+// BuildAgent builds crau-otel as for a release: without cgo. root is the path of the repository's root.
 func BuildAgent(root, to string) error {
 	cmd := exec.Command("go", "build", "-trimpath", "-o", to, "./cmd/crau-otel")
 	cmd.Dir = root
@@ -45,7 +45,7 @@ func build(cmd *exec.Cmd, name string) error {
 	return nil
 }
 
-// CopyFile makes an executable copy with an inode of its own: probes are attached to inodes. It makes missing folders.
+// CopyFile makes an executable copy with a new inode: probes are attached to inodes. It creates missing folders.
 func CopyFile(from, to string) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil { //nolint:gosec // programs for anyone to run
 		return err
@@ -55,7 +55,8 @@ func CopyFile(from, to string) error {
 		return err
 	}
 	defer in.Close()
-	// A program that is started meanwhile would inherit the open file, and the copy could not be executed until it closes.
+	// A program that is started during the copy would inherit the open file, and the copy could not be executed until that
+	// program closes it.
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	out, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o755) //nolint:gosec // a program
@@ -70,8 +71,8 @@ func CopyFile(from, to string) error {
 
 var firedField = regexp.MustCompile(`=(\d+)`)
 
-// ParseFired returns how many probes the sample program fired, by its own account: its output ends with
-// "fired new_context=2 data=5 ...".
+// ParseFired returns how many probes the sample program reports to have fired: its output ends with "fired
+// new_context=2 data=5 ...".
 func ParseFired(out string) (hits int, err error) {
 	_, fired, ok := strings.Cut(out, "fired ")
 	if !ok {

@@ -17,8 +17,8 @@ import (
 	_ "google.golang.org/grpc/encoding/gzip" // clients may compress
 )
 
-// ReceiverConfig configures a Receiver. The zero value listens on a free port of the loopback interface, keeps all it is
-// sent and accepts every call.
+// ReceiverConfig configures a Receiver. The zero value listens on a free port of the loopback interface, stores
+// everything it receives and accepts every call.
 type ReceiverConfig struct {
 	// Address to listen on, "127.0.0.1:0" if empty.
 	Address string
@@ -27,11 +27,11 @@ type ReceiverConfig struct {
 	// Answer decides how calls that export spans are answered, AnswerMetrics how those that export metrics are, whose Call
 	// has no spans; nil accepts all of them. Metrics are kept if they are not refused as a whole.
 	Answer, AnswerMetrics Answer
-	// Keep decides which accepted spans are kept; nil keeps all of them. It may be called from several goroutines.
+	// Keep decides which accepted spans are stored; nil stores all of them. It may be called from several goroutines.
 	Keep func(*Span) bool
 	// Options are passed to the gRPC server: credentials, limits on message sizes or connection ages.
 	Options []grpc.ServerOption
-	// CountOnly keeps numbers and no spans or metrics, so that the receiver takes little of the CPU time that a benchmark
+	// CountOnly stores numbers and no spans or metrics, so that the receiver takes little of the CPU time that a benchmark
 	// measures. Answer is not called.
 	CountOnly bool
 }
@@ -41,10 +41,10 @@ type Receiver struct {
 	cfg     ReceiverConfig
 	address string
 
-	// Of the export of spans: calls, their uncompressed sizes in bytes if CountOnly is set, and spans accepted.
+	// Counts of exported spans: calls, their uncompressed sizes in bytes if CountOnly is set, and accepted spans.
 	Calls, Bytes, Accepted atomic.Uint64
 
-	// Metrics keeps what arrived of metrics.
+	// Metrics stores the metrics that arrived.
 	Metrics Metrics
 
 	mu       sync.Mutex
@@ -90,13 +90,13 @@ func (r *Receiver) Listen() error {
 	return nil
 }
 
-// Close closes the receiver's connections and stops listening. What arrived stays available.
+// Close closes the receiver's connections and stops listening. The spans and metrics that arrived remain available.
 func (r *Receiver) Close() {
 	r.mu.Lock()
 	server, listener := r.server, r.listener
 	r.mu.Unlock()
 	server.Stop()
-	_ = listener.Close() // a server that has not begun to serve leaves it open
+	_ = listener.Close() // a server that has not begun to serve does not close it
 }
 
 // Endpoint returns the receiver's URL, for OTEL_EXPORTER_OTLP_ENDPOINT.

@@ -4,10 +4,10 @@ package harness
 
 import "testing"
 
-// SpansPerPair is how many spans a client's and a server's handshake of the sample program are.
+// SpansPerPair is the number of spans of one client's and one server's handshake of the sample program.
 const SpansPerPair = 18
 
-// ClientTree is the tree of a client's handshake by the sample program, as Text draws it.
+// ClientTree is the tree of a client's handshake by the sample program, in the form of Text.
 const ClientTree = `tls::handshake [client] crypto.pqc.authentication.status=classical crypto.pqc.key_exchange.status=hybrid tls.cipher=TLS_AES_256_GCM_SHA384 tls.cipher_suite.id=4866 tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.groups.offered=[X25519MLKEM768 secp256r1] tls.protocol.name=tls tls.protocol.version=1.3 tls.protocol.version_id=772 tls.role=client tls.signature_scheme.id=1027 tls.signature_scheme.name=ecdsa_secp256r1_sha256
   tls::key_exchange crypto.pqc.status=hybrid tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.key_exchange.negotiated=false
     pk::generate crypto.pqc.part=post_quantum crypto.pqc.status=hybrid pk.algorithm=ML-KEM-768
@@ -21,7 +21,7 @@ const ClientTree = `tls::handshake [client] crypto.pqc.authentication.status=cla
     pk::verify crypto.pqc.status=classical pk.algorithm=ECDSA pk.bits=256 pk.curve=SECP256R1 pk.hash=SHA256
 `
 
-// ServerTree is the tree of a server's handshake by the sample program, as Text draws it.
+// ServerTree is the tree of a server's handshake by the sample program, in the form of Text.
 const ServerTree = `tls::handshake [server] crypto.pqc.authentication.status=classical crypto.pqc.key_exchange.status=hybrid tls.cipher=TLS_AES_256_GCM_SHA384 tls.cipher_suite.id=4866 tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.protocol.name=tls tls.protocol.version=1.3 tls.protocol.version_id=772 tls.role=server tls.signature_scheme.id=1027 tls.signature_scheme.name=ecdsa_secp256r1_sha256
   tls::key_exchange crypto.pqc.status=hybrid tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.key_exchange.negotiated=true
     pk::generate crypto.pqc.part=classical crypto.pqc.status=hybrid pk.algorithm=ECDH pk.bits=255 pk.curve=X25519

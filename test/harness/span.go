@@ -16,7 +16,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
-// Span is a span as a user gets it, from an OTLP receiver or from the console exporter's JSON.
+// Span is a span as a user receives it, from an OTLP receiver or from the console exporter's JSON.
 type Span struct {
 	Trace      string         `json:"trace_id"`
 	ID         string         `json:"span_id"`
@@ -28,8 +28,8 @@ type Span struct {
 	Attributes map[string]any `json:"attributes"`
 	Resource   map[string]any `json:"resource"`
 
-	// Repeated lists the keys that the span's or its resource's attributes have more than once, which OTLP forbids.
-	// Known only of spans from a receiver.
+	// Repeated lists the keys that occur more than once in the attributes of the span or its resource, which OTLP forbids.
+	// It is only set for spans from a receiver.
 	Repeated []string `json:"-"`
 	// Children are set by Trees.
 	Children []*Span `json:"-"`
@@ -52,8 +52,8 @@ func ParseConsole(out []byte) ([]*Span, error) {
 	return spans, lines.Err()
 }
 
-// ParseOTLP reads resource spans in OTLP's JSON, as Jaeger's API has them. There, ids are in hexadecimal where protocol
-// buffers' JSON has base64, so the ids of these spans serve to compare them with each other only.
+// ParseOTLP reads resource spans in OTLP's JSON, as returned by Jaeger's API. Ids are in hexadecimal there, but the
+// JSON of protocol buffers has base64, so the ids of these spans can only be compared with each other.
 func ParseOTLP(text []byte) ([]*Span, error) {
 	var data trace.TracesData
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(text, &data); err != nil {

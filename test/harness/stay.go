@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// stayTimeout is how long the trees of a program that stays are waited for. Emulated processors take long.
+// stayTimeout is how long to wait for the trees of a program that keeps running. Emulated processors are slow.
 const stayTimeout = 3 * time.Minute
 
-// StaySample runs the sample program until what an agent asks the living process has been answered: the program stays
-// after its last probe until arrived returns, which has to wait for the trees, and fail the test where they do not come.
-// It returns how many probes the program fired.
+// StaySample runs the sample program so that the agent can examine it while it is alive: after its last probe, the
+// program keeps running until arrived returns. arrived has to wait for the trees, and fail the test if they do not
+// come. It returns how many probes the program fired.
 func StaySample(t testing.TB, cmd *exec.Cmd, arrived func()) (hits int) {
 	t.Helper()
 	cmd.Args = append(cmd.Args, "--stay")
@@ -54,7 +54,7 @@ func (a *TestAgent) WaitTrees(service string, n int) {
 	})
 }
 
-// WaitPrinted waits until the spans that the agent has printed as JSON are enough.
+// WaitPrinted waits until enough returns true for the spans that the agent has printed as JSON.
 func (a *TestAgent) WaitPrinted(enough func([]*Span) bool) {
 	a.t.Helper()
 	timeout := time.After(stayTimeout)
@@ -76,7 +76,7 @@ func (a *TestAgent) WaitPrinted(enough func([]*Span) bool) {
 	}
 }
 
-// output is what an agent has printed so far.
+// output is the output of an agent so far.
 type output struct {
 	mu    sync.Mutex
 	text  bytes.Buffer

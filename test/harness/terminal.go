@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminalTimeout is how long a program may take to print what is awaited.
+// terminalTimeout is how long a program may take to print the awaited text.
 const terminalTimeout = 30 * time.Second
 
 // Terminal is a pseudo-terminal for a program.
@@ -25,7 +25,7 @@ type Terminal struct {
 
 	mu     sync.Mutex
 	output bytes.Buffer
-	seen   int // bytes of output that were awaited
+	seen   int // bytes of output that Await has passed
 }
 
 // OpenTerminal opens a terminal that closes with the test.
@@ -81,7 +81,7 @@ func (tm *Terminal) Send(t testing.TB, text string) {
 	}
 }
 
-// Await waits until the program has printed something that matches, after what was awaited before.
+// Await waits until the program has printed something that matches, after the match of the previous Await.
 func (tm *Terminal) Await(t testing.TB, pattern *regexp.Regexp) {
 	t.Helper()
 	for deadline := time.Now().Add(terminalTimeout); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
@@ -98,7 +98,7 @@ func (tm *Terminal) Await(t testing.TB, pattern *regexp.Regexp) {
 	t.Fatalf("no %s in\n%s", pattern, tm.Output())
 }
 
-// Output returns what the program has printed so far.
+// Output returns the program's output so far.
 func (tm *Terminal) Output() string {
 	tm.mu.Lock()
 	defer tm.mu.Unlock()

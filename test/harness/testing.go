@@ -19,7 +19,7 @@ func RequireBPF(t testing.TB) {
 	needs.Root(t)
 }
 
-// TestAgent is an Agent that ends with its test, and fails it where an Agent returns an error.
+// TestAgent is an Agent that ends with its test. It fails the test if an Agent would return an error.
 type TestAgent struct {
 	*Agent
 	t testing.TB
@@ -93,7 +93,7 @@ func (a *TestAgent) ConsoleSpans() []*Span {
 // TestTotals are the Totals of a TestAgent.
 type TestTotals Totals
 
-// CheckExact checks that there were so many hits, and that every hit was exported or counted as lost.
+// CheckExact checks that there were this many hits, and that every hit was exported or counted as lost.
 func (n TestTotals) CheckExact(t testing.TB, hits int) {
 	t.Helper()
 	if err := Totals(n).Exact(hits); err != nil {
@@ -101,7 +101,7 @@ func (n TestTotals) CheckExact(t testing.TB, hits int) {
 	}
 }
 
-// TestReceiver is a Receiver that ends with its test, and fails it where a Receiver returns an error.
+// TestReceiver is a Receiver that ends with its test. It fails the test if a Receiver would return an error.
 type TestReceiver struct {
 	*Receiver
 	t testing.TB

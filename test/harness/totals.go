@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Totals has the numbers of the line that crau-otel logs at its end, by key. README explains the keys.
+// Totals contains the numbers of the log line "totals", by key. docs/accounting.md explains the keys.
 type Totals map[string]int
 
 var numberField = regexp.MustCompile(`([a-z_.]+)=(\d+)\b`)
@@ -36,8 +36,8 @@ func parseTotals(log, message string) (Totals, error) {
 	return nil, fmt.Errorf("parse %s: none in the log", message)
 }
 
-// ParseConnections finds the account of connections in a log in text format. It is an error if seen is not the sum of the
-// others; those of packets are not part of it.
+// ParseConnections finds the account of connections in a log in text format. It returns an error if seen is not the sum
+// of the other connections. Counts of packets are not part of the sum.
 func ParseConnections(log string) (Totals, error) {
 	n, err := parseTotals(log, "connections")
 	if err != nil {
@@ -75,7 +75,7 @@ func (n Totals) Accounted() int {
 	return sum
 }
 
-// Exact returns an error unless there were so many hits, all of which were exported or counted as lost.
+// Exact returns an error unless there were this many hits, all of which were exported or counted as lost.
 func (n Totals) Exact(hits int) error {
 	if n["hits"] != hits || n.Accounted() != hits {
 		return fmt.Errorf("hits %d, exported and counted %d, fired %d: %v", n["hits"], n.Accounted(), hits, n)

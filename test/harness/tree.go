@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Unique returns spans without those that came again: a receiver that is closed may have accepted what it could not answer
-// any more, and OTLP has it sent again.
+// Unique returns the spans without repetitions: a receiver that is being closed may have accepted spans without being
+// able to answer, and OTLP then sends them again.
 func Unique(spans []*Span) (once []*Span) {
 	seen := make(map[string]bool, len(spans))
 	for _, s := range spans {
@@ -22,8 +22,8 @@ func Unique(spans []*Span) (once []*Span) {
 	return once
 }
 
-// Trees sets the children of the spans and returns the roots, all sorted by start time. It reports as errors of the test
-// spans without their parent, spans that are not inside their parent, ids that came twice and repeated keys.
+// Trees sets the children of the spans and returns the roots, all sorted by start time. It fails the test if a span's
+// parent is missing, if a span is not within its parent's time, if an id occurs twice, or if a key is repeated.
 func Trees(t testing.TB, spans []*Span) []*Span {
 	t.Helper()
 	byID := make(map[string]*Span)
@@ -68,8 +68,8 @@ func DescribesRun(key string) bool {
 		key == "crypto.owner.class" || strings.HasPrefix(key, "crypto.process.") || strings.HasPrefix(key, "crypto.library.")
 }
 
-// Text draws a tree: a line a span, indented, with its attributes sorted by key. Attributes that describe the run are left
-// out.
+// Text draws a tree: one line per span, indented, with its attributes sorted by key. Attributes that describe the run
+// are omitted.
 func (s *Span) Text() string {
 	var b strings.Builder
 	s.write(&b, "")

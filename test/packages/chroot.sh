@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Puts a minimal Debian system of a suite, such as bookworm, into DIR, unless it is there.
+# Creates a minimal Debian system of a suite, such as bookworm, in DIR, unless it is there already.
 #
 #	chroot.sh SUITE DIR
 set -euo pipefail

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// TestImageHasAllThatRunNeeds builds the files of the container image as the Dockerfile does, and runs crau-otel with
+// TestImageHasAllThatRunNeeds builds the files of the container image as the Dockerfile does. It runs crau-otel with
 // nothing but these, /proc and /sys, like a container in the host's PID namespace.
 func TestImageHasAllThatRunNeeds(t *testing.T) {
 	s := system{filepath.Join(t.TempDir(), "image")}

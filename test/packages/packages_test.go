@@ -2,8 +2,8 @@
 
 //go:build packages
 
-// Package packages installs what make dist built into Debian systems below a folder of their own, and runs it there as
-// its systemd unit would.
+// Package packages installs the output of make dist into Debian systems in separate folders, and runs it there as its
+// systemd unit would.
 package packages
 
 import (
@@ -30,7 +30,7 @@ func variable(t *testing.T, name string) string {
 	return value
 }
 
-// run runs a command and returns what it prints. A command that fails ends the test.
+// run runs a command and returns its output. If the command fails, the test ends.
 func run(t *testing.T, env []string, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)
@@ -94,7 +94,7 @@ func released(t *testing.T, suffix string) string {
 	return files[0]
 }
 
-// older returns a package of the same content with a lower version.
+// older returns a package with the same content and a lower version.
 func older(t *testing.T, packager string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -140,7 +140,7 @@ func (s system) edited(t *testing.T) bool {
 	return err == nil && bytes.HasSuffix(content, []byte(ownLine))
 }
 
-// expectInstalled checks what both kinds of package install.
+// expectInstalled checks the files that both kinds of package install.
 func (s system) expectInstalled(t *testing.T) {
 	t.Helper()
 	for _, path := range []string{

@@ -38,8 +38,8 @@ func (s system) unit(t *testing.T) map[string]string {
 	return settings
 }
 
-// runService runs the service's command with the user, capabilities, view of processes and notifications of its unit: it
-// has to find, trace and report a program of the host.
+// runService runs the service's command with the user, the capabilities, the view of other processes and the
+// notifications of its unit. It must find, trace and report a program of the host.
 func (s system) runService(t *testing.T) {
 	t.Helper()
 	unit := s.unit(t)
@@ -143,8 +143,8 @@ func TestUnitIsConfined(t *testing.T) {
 	t.Log(out[strings.LastIndex(strings.TrimSpace(out), "\n")+1:])
 }
 
-// TestUnitAllowsWhatTheAgentCalls applies the unit's filter of system calls as systemd does: line after line, a group that is
-// taken away takes calls away that were named before.
+// TestUnitAllowsWhatTheAgentCalls applies the unit's filter of system calls as systemd does: line by line, where a line
+// that removes a group removes calls that earlier lines have added.
 func TestUnitAllowsWhatTheAgentCalls(t *testing.T) {
 	groups := make(map[string][]string)
 	group := ""

@@ -21,7 +21,8 @@ mirror() {
 	apt-get indextargets --format '$(REPO_URI)' | grep -E "$want" | head -n 1
 }
 
-# apt-get or apt-cache with lists and a cache of their own, for the architecture. Old releases have expired.
+# apt-get or apt-cache with separate lists and a separate cache, for the architecture. The lists of old releases have
+# expired.
 private() {
 	local command=$1
 	shift
@@ -34,7 +35,7 @@ private() {
 # Number of the type $2 at the offset $3 of the file $1. Offsets are those of the kernel's x86 boot protocol.
 field() { od -An -t "$2" -j "$3" -N "${2#u}" "$1" | tr -d ' '; }
 
-# Writes an amd64 kernel without its compression, for which an emulated processor needs six seconds.
+# Writes an uncompressed copy of an amd64 kernel, because decompressing takes an emulated processor six seconds.
 uncompress() {
 	local start length payload=$work/payload
 	start=$((($(field "$1" u1 0x1f1) + 1) * 512 + $(field "$1" u4 0x248)))

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs a command in a virtual machine with a kernel of its own, as root, in a file system that has nothing but the files
+# Runs a command in a virtual machine with a separate kernel, as root, in a file system that has nothing but the files
 # given. Needs QEMU, cpio and a C compiler with a static libc for the machine's architecture; no network and no KVM. What the
 # command prints goes to standard output. Its exit status is this script's, or 124 after the time limit, 125 if the machine
 # failed.
@@ -47,10 +47,11 @@ if [ -z "$kernel" ] || [ $# -eq 0 ]; then
 	usage 125 >&2
 fi
 
-# Detaching a uprobe waits for other processors, a tick each time unless that is expedited.
+# Detaching a uprobe waits for other processors, one tick each time unless that is expedited.
 quick=rcupdate.rcu_expedited=1
 
-# The first port is the console, the second what the command prints. arm64's board has one, so the other is a PCI card.
+# The first port is the console, the second one carries the command's output. arm64's board has only one port, so the
+# other is a PCI card.
 case $arch in
 amd64)
 	cc=${CC:-cc}

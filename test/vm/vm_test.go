@@ -17,24 +17,25 @@ import (
 const dependOnKernel = wholeTrees + "|TestConcurrent|TestNonsense|TestDeep|TestFloodIsAccounted|TestProcessRate|TestScopes|" +
 	"TestProcessIsPrivate|TestDenied|TestStalled"
 
-// wholeTrees are tests that show that all probes arrive with all their arguments, on processors for which the tests of
+// wholeTrees are tests that all probes arrive with all their arguments. They are for processors on which the tests of
 // dependOnKernel take too long.
 const wholeTrees = "TestAllStyles|TestArray|TestLong|TestBytes|TestUntouched|TestTwoPrograms|TestWireCore"
 
-// preempted is a test of what kernels do that preempt programs in the middle of a run.
+// preempted is a test for kernels that preempt programs in the middle of a run.
 const preempted = "TestPreempted"
 
-// everywhere are tests that every kernel passes which runs crau-otel at all.
+// everywhere are tests that pass on every kernel that can run crau-otel.
 const everywhere = "|TestExecOfAProgram"
 
 // machine is one line of the matrix.
 type machine struct {
-	suite string // of Debian, whose kernel it runs
+	suite string // Debian suite whose kernel it runs
 	arch  string
-	// tests is a pattern of test/e2e. Empty: the kernel is too old, and crau-otel must refuse to run and name it.
+	// tests is a pattern of tests in test/e2e. If it is empty, the kernel is too old, and crau-otel must refuse to run and
+	// name the reason.
 	tests   string
 	seconds int    // limit
-	preempt string // how the kernel preempts, by its command line; empty: as it is built
+	preempt string // kernel parameter for preemption; "" for the kernel's default
 	why     string
 }
 
@@ -71,7 +72,7 @@ func TestMatrix(t *testing.T) {
 	if cache == "" {
 		t.Fatal("VM_CACHE, the folder for kernels, is not set: make test-vm sets it")
 	}
-	dir := t.TempDir() // not that of a subtest, since machines of one architecture share programs
+	dir := t.TempDir() // not a subtest's folder, because machines of one architecture share programs
 	programs := make(map[string][]string)
 	for _, m := range matrix {
 		t.Run(m.name(), func(t *testing.T) {
@@ -138,7 +139,7 @@ func build(t *testing.T, arch, dir string) []string {
 	return []string{agent, tests, sample}
 }
 
-// output runs a command and returns what it prints on standard output.
+// output runs a command and returns its standard output.
 func output(t *testing.T, env []string, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(name, args...)

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command blocksize estimates what spans take in a backend that stores them in Parquet files. It receives spans over
+// Command blocksize estimates the size of spans in a backend that stores them in Parquet files. It receives spans over
 // OTLP/gRPC until it is interrupted, writes them into a file with the columns that Tempo documents for its blocks, and
-// prints how large it is. It is not Tempo: bloom filters and indexes are not there.
+// prints the file's size. It is not Tempo: bloom filters and indexes are missing.
 //
 //	blocksize ADDRESS FILE
 //
-// docs/fleet.md has what it measured.
+// docs/fleet.md has its results.
 package main
 
 import (

@@ -11,7 +11,7 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 )
 
-// rows has the rows of a block by trace id.
+// rows contains the rows of a block by trace id.
 type rows map[string]*trace
 
 // add adds received spans. All spans of a trace of crau-otel have one resource and one scope.
@@ -87,7 +87,7 @@ func (t *trace) add(s *tracepb.Span) {
 	t.ServiceStats[t.RootServiceName] = stats
 }
 
-// number gives spans their place in the tree, as nested sets.
+// number numbers spans as nested sets, which express their place in the tree.
 func (t *trace) number() {
 	spans, next := t.spans().Spans, int32(0)
 	var visit func(s *span, parent int32)

@@ -17,7 +17,7 @@ func text(key, value string) *commonpb.KeyValue {
 	return &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: value}}}
 }
 
-// What is received in any order is in the file as one row a trace, with each span's place in the tree.
+// Spans that arrive in any order become one row per trace in the file, with each span's place in the tree.
 func TestATraceIsOneRowWhateverTheOrder(t *testing.T) {
 	t.Parallel()
 	received := func(id byte, spans ...*tracepb.Span) *tracepb.ResourceSpans {

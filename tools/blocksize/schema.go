@@ -90,7 +90,7 @@ type attribute struct {
 	Unsupported *string   `parquet:",snappy,optional"`
 }
 
-// dedicated has the columns that an administrator can give to attributes.
+// dedicated contains the columns that an administrator can assign to attributes.
 type dedicated struct {
 	String01 *string `parquet:",snappy,optional,dict"`
 	String02 *string `parquet:",snappy,optional,dict"`

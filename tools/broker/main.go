@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command broker runs a Kafka broker for tests. It keeps its data in a folder, so that a broker which is ended by
-// SIGTERM and started again on the same folder goes on where it was.
+// Command broker runs a Kafka broker for tests. It keeps its data in a folder. After SIGTERM, a new broker with the
+// same folder continues where the first one stopped.
 //
 //	broker ADDRESS DIR
 //
-// It prints "ready" once it accepts connections on ADDRESS, host and port. Topics are created as they are written to,
-// with four partitions.
+// It prints "ready" once it accepts connections on ADDRESS, a host and port. Topics are created when they are first
+// written to, with four partitions.
 package main
 
 import (

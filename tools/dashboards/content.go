@@ -26,7 +26,7 @@ func selections(b *dashboard.DashboardBuilder) *dashboard.DashboardBuilder {
 		WithVariable(selection("program", "Program", "crypto_handshake_duration_seconds_count", "process_executable_name"))
 }
 
-// readiness answers how far a fleet is on the way to post-quantum cryptography.
+// readiness shows how far a fleet has migrated to post-quantum cryptography.
 func readiness() *dashboard.DashboardBuilder {
 	return selections(start("readiness", "post-quantum readiness",
 		"How much of the cryptography in use is post-quantum, what is not, and how fast that has to change.")).
@@ -87,7 +87,7 @@ func program() *dashboard.DashboardBuilder {
 				`span.crypto.pqc.key_exchange.status, span.crypto.pqc.authentication.status)`))
 }
 
-// health shows whether crau-otel itself loses anything.
+// health shows whether crau-otel itself loses data.
 func health() *dashboard.DashboardBuilder {
 	const on = `{host_name=~"$host"}`
 	return start("health", "health of crau-otel", "Whether the audit is whole: what was lost, and why.").

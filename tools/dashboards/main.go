@@ -4,8 +4,8 @@
 //
 //	dashboards DIR
 //
-// They ask a Prometheus that scrapes an OpenTelemetry Collector with examples/collector/gateway.yaml, and a Tempo. The
-// names of metrics and labels are those of docs/metrics.md; a test runs every query.
+// They query a Prometheus that scrapes an OpenTelemetry Collector with examples/collector/gateway.yaml, and a Tempo.
+// The names of metrics and labels are those of docs/metrics.md; a test runs every query.
 package main
 
 import (

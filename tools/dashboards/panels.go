@@ -46,14 +46,14 @@ func selection(name, label, metric, key string) *dashboard.QueryVariableBuilder 
 		AllValue(".*")
 }
 
-// size is a panel's width, of 24, and height.
+// size is a panel's width, in 24ths of the dashboard's width, and height.
 type size struct{ width, height uint32 }
 
 func query(expression, legend string) *prometheus.DataqueryBuilder {
 	return prometheus.NewDataqueryBuilder().Datasource(metrics).Expr(expression).LegendFormat(legend)
 }
 
-// number shows one number, taken over the dashboard's time range.
+// number shows one number, computed over the dashboard's time range.
 func number(title, description, unit string, s size, expression string) *stat.PanelBuilder {
 	return stat.NewPanelBuilder().
 		Title(title).Description(description).Unit(unit).Height(s.height).Span(s.width).
@@ -61,7 +61,7 @@ func number(title, description, unit string, s size, expression string) *stat.Pa
 		GraphMode(common.BigValueGraphModeNone)
 }
 
-// graph shows queries over time; each is followed by its legend.
+// graph shows queries over time. Each query is followed by its legend.
 func graph(title, description, unit string, s size, queries ...string) *timeseries.PanelBuilder {
 	panel := timeseries.NewPanelBuilder().
 		Title(title).Description(description).Unit(unit).Height(s.height).Span(s.width).
@@ -78,7 +78,7 @@ func shares(title, description string, s size, queries ...string) *timeseries.Pa
 		Stacking(common.NewStackingConfigBuilder().Mode(common.StackingModePercent))
 }
 
-// list shows one row a series, the largest first.
+// list shows one row per series, the largest first.
 func list(title, description string, s size, expression string) *table.PanelBuilder {
 	return table.NewPanelBuilder().
 		Title(title).Description(description).Height(s.height).Span(s.width).

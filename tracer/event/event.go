@@ -29,7 +29,7 @@ const (
 	ProcessStart
 	// ProcessExit reports that the process's last thread exits.
 	ProcessExit
-	// ContextEnd says that Event.Context has ended. Only package wire sees ends.
+	// ContextEnd reports that Event.Context has ended. Only package wire can observe ends.
 	ContextEnd
 )
 
@@ -45,7 +45,7 @@ const (
 	Blob
 )
 
-// Flags say what is missing from a pair. The flags of an event include those of its pairs.
+// Flags mark what is missing from a pair. The flags of an event include those of its pairs.
 type Flags uint8
 
 const (
@@ -59,7 +59,7 @@ const (
 	Lost
 )
 
-// Wire is the file of events that package wire makes of packets.
+// Wire is the file number of events that package wire creates from packets.
 const Wire = ^uint32(0)
 
 // NoParent is the parent of a context without a parent.
@@ -73,7 +73,7 @@ type Event struct {
 	Parent  uint64 // NewContext only
 	PID     uint32 // process (thread group) id in the initial namespace
 	TID     uint32 // thread id in the initial namespace
-	File    uint32 // file number that the site was added to the tracer with
+	File    uint32 // file number under which the site was added to the tracer
 	Lost    uint64 // hits of the process that were lost before this one, since its ProcessStart
 	Kind    Kind
 	Flags   Flags

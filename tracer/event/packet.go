@@ -2,25 +2,26 @@
 
 package event
 
-// PacketFlags say what is special about a packet.
+// PacketFlags describe a packet.
 type PacketFlags uint16
 
 const (
 	// Egress marks a packet that was sent, not received.
 	Egress PacketFlags = 1 << iota
-	// StartsTLS marks the packet in which a ClientHello was recognised.
+	// StartsTLS marks the packet in which a ClientHello was recognized.
 	StartsTLS
-	// StartsSSH marks a packet that starts with an SSH version string, as the first of its connection.
+	// StartsSSH marks a packet that is the first of its connection and starts with an SSH version string.
 	StartsSSH
-	// Early marks a packet that arrived ahead of its connection's first one. It may be neither TLS nor SSH.
+	// Early marks a packet that arrived before its connection's first one. It may be neither TLS nor SSH.
 	Early
 	// Close marks a packet that ends the connection, or its direction.
 	Close
-	// Last marks the last packet of its direction that is sent: the next ones are encrypted, or a limit is reached.
+	// Last marks the last packet of its direction that is sent to user space: the following ones are encrypted, or a limit
+	// was reached.
 	Last
 	// Owned marks a packet whose process and thread are known.
 	Owned
-	// Connected marks packets of sockets that connected, rather than being accepted.
+	// Connected marks packets of sockets that connected to a peer; others were accepted.
 	Connected
 	// Reset marks a packet that ends both directions.
 	Reset
@@ -39,6 +40,6 @@ type Packet struct {
 	PeerSeq  uint32 // with StartsTLS and StartsSSH: the next sequence number of the other direction
 	Flags    PacketFlags
 	Foreign  bool   // with Owned: only a command and its descendants are observed, and the process is not one of them
-	Prefix   []byte // with StartsTLS: the first bytes of the ClientHello, which earlier packets had
+	Prefix   []byte // with StartsTLS: the first bytes of the ClientHello, from earlier packets
 	Payload  []byte
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package execs reports processes whose mapped code may have changed: those that execute a program, at once, and those
-// whose executable memory changed, when asked.
+// Package execs reports processes whose mapped code may have changed. It reports those that execute a program
+// immediately, and those whose executable memory changed on request.
 //
 //	w, err := execs.Start(func(e execs.Exec) { fmt.Println("exec", e.PID) }, log)
 //	...
@@ -46,8 +46,8 @@ type Exec struct {
 }
 
 // Start calls notify with each process that executes a program, until Close. All calls come from one goroutine.
-// Executions of the same file are reported at most four times a second, and a burst of executions may be reported in part.
-// Start needs CAP_BPF and CAP_PERFMON.
+// Executions of the same file are reported at most four times a second, and during a burst of executions some may not
+// be reported. Start needs CAP_BPF and CAP_PERFMON.
 func Start(notify func(Exec), log *slog.Logger) (_ *Watch, err error) {
 	w := &Watch{done: make(chan struct{}), buffer: make([]byte, 4096)}
 	if err := bpf.LoadExecsObjects(&w.objs, nil); err != nil {

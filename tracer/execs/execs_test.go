@@ -16,28 +16,28 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// told collects notifications, by process.
-type told struct {
+// reports collects notifications, by process.
+type reports struct {
 	mu   sync.Mutex
 	pids map[uint32]int
 }
 
-func (n *told) notify(e Exec) {
+func (n *reports) notify(e Exec) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.pids[e.PID]++
 }
 
-func (n *told) of(pid int) int {
+func (n *reports) of(pid int) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.pids[uint32(pid)]
 }
 
-func start(t testing.TB) (*Watch, *told) {
+func start(t testing.TB) (*Watch, *reports) {
 	t.Helper()
 	harness.RequireBPF(t)
-	n := &told{pids: make(map[uint32]int)}
+	n := &reports{pids: make(map[uint32]int)}
 	w, err := Start(n.notify, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func TestExecutedProgramsAreTold(t *testing.T) {
 	w, n := start(t)
 	program := copyOf(t, "/bin/true")
 	var pids []int
-	const runs = 20 // in quick succession, so that most fall into the pause
+	const runs = 20 // in quick succession, so that most are within the pause
 	for range runs {
 		cmd := exec.Command(program)
 		if err := cmd.Run(); err != nil {
@@ -182,7 +182,7 @@ func TestReplacedMappingOfEqualSizeIsReported(t *testing.T) {
 	if !reported() {
 		t.Error("another file of equal size was not reported")
 	}
-	// What is not executable changes the memory map, but is of no interest.
+	// Memory that is not executable changes the memory map, but is ignored.
 	data, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
 		t.Fatal(err)

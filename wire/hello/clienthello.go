@@ -6,13 +6,13 @@ import "golang.org/x/crypto/cryptobyte"
 
 // ClientHello is what a client offers. Lists are in the client's order, without GREASE (RFC 8701).
 type ClientHello struct {
-	Versions  []uint16 // best first if the client says so; else the one of TLS 1.2 and older
+	Versions  []uint16 // in order of preference, if the extension was sent; else the version field
 	Suites    []uint16 // IANA's TLS Cipher Suites registry
 	Groups    []uint16 // IANA's TLS Supported Groups registry
 	Shares    []uint16 // groups for which the client sent a key share
 	Schemes   []uint16 // IANA's TLS SignatureScheme registry
 	PSKs      []PSK    // keys known to both sides that the client offers to use (TLS 1.3)
-	Ticket    bool     // offers to take up a session by a ticket (TLS 1.2)
+	Ticket    bool     // offers to resume a session with a ticket (TLS 1.2)
 	EarlyData bool     // sends data along with the hello
 	ECH       bool     // Encrypted ClientHello, or GREASE for it: this is the outer one
 
@@ -39,7 +39,7 @@ const (
 	extEncryptedClientHello = 0xfe0d
 )
 
-// signalling cipher suites say something else than a suite: RFC 5746, RFC 7507.
+// Signalling values that are not cipher suites, although they are in that list: RFC 5746, RFC 7507.
 const (
 	suiteRenegotiationInfo = 0x00ff
 	suiteFallback          = 0x5600

@@ -14,7 +14,7 @@ const (
 // Opposite returns the other direction.
 func (d Direction) Opposite() Direction { return 1 - d }
 
-// Protocol is what a connection speaks.
+// Protocol is the protocol of a connection.
 type Protocol uint8
 
 // The protocols.
@@ -27,15 +27,15 @@ const (
 type State uint8
 
 const (
-	// StateOpen means that more may come.
+	// StateOpen means that more messages may follow.
 	StateOpen State = iota
-	// StateComplete means that all that travels in the clear was seen: the rest is encrypted.
+	// StateComplete means that everything in the clear was seen: the rest is encrypted.
 	StateComplete
 	// StateFailed means that one side gave up with an alert.
 	StateFailed
-	// StateMalformed means that bytes came that the protocol does not allow.
+	// StateMalformed means that the connection violated the protocol.
 	StateMalformed
-	// StateTooLong means that the opening does not fit MaxBytes, or came in too many pieces.
+	// StateTooLong means that the opening exceeds MaxBytes, or arrived in too many pieces.
 	StateTooLong
 )
 
@@ -52,21 +52,21 @@ type Conn struct {
 // side is one direction of a Conn.
 type side struct {
 	stream
-	read     int    // bytes of the stream that were decoded
-	messages []byte // TLS: handshake messages that came in records and are not decoded
-	sealed   bool   // TLS: what comes now is encrypted
+	read     int    // bytes of the stream that were decoded so far
+	messages []byte // TLS: bytes of handshake messages that are not decoded yet
+	sealed   bool   // TLS: everything that follows is encrypted
 }
 
-// NewConn returns a connection of which nothing was seen.
+// NewConn returns a connection of which nothing has been seen.
 func NewConn(p Protocol) *Conn { return &Conn{Protocol: p} }
 
-// State returns how far the connection is known.
+// State returns how far the connection has been decoded.
 func (c *Conn) State() State { return c.state }
 
-// Start sets the sequence number at which a direction's protocol begins. Otherwise it is that of the first segment.
+// Start sets the sequence number at which a direction's protocol begins. The default is that of the first segment.
 func (c *Conn) Start(d Direction, seq uint32) { c.sides[d].start(seq) }
 
-// Encrypted reports whether all that a direction sends in the clear was seen.
+// Encrypted reports whether everything that a direction sends in the clear was seen.
 func (c *Conn) Encrypted(d Direction) bool { return c.sides[d].sealed }
 
 // HasHello reports whether there is anything to report: a ClientHello, or both version strings of SSH.
@@ -74,7 +74,7 @@ func (c *Conn) HasHello() bool {
 	return c.TLS.ClientHello != nil || c.SSH.ClientIdent != "" && c.SSH.ServerIdent != ""
 }
 
-// Size returns how many bytes the connection keeps.
+// Size returns how many bytes of memory the connection uses for its data.
 func (c *Conn) Size() int {
 	n := 0
 	for i := range c.sides {
@@ -83,7 +83,7 @@ func (c *Conn) Size() int {
 	return n
 }
 
-// Add takes the payload of a segment, and decodes what is complete. Data is not kept.
+// Add adds the payload of a segment, and decodes all complete messages. It does not keep data.
 func (c *Conn) Add(d Direction, seq uint32, data []byte) State {
 	if c.state != StateOpen {
 		return c.state
@@ -95,7 +95,7 @@ func (c *Conn) Add(d Direction, seq uint32, data []byte) State {
 	case ProtocolSSH:
 		c.decodeSSH()
 	}
-	// A stream that was cut can still complete with what is there.
+	// A stream that was cut can still be completed by the bytes that are there.
 	if s := &c.sides[d]; c.state == StateOpen && s.cut && !s.sealed {
 		c.state = StateTooLong
 	}

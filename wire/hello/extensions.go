@@ -4,7 +4,7 @@ package hello
 
 import "golang.org/x/crypto/cryptobyte"
 
-// eachExtension calls read for each extension of the list that ends a hello, which may be missing.
+// eachExtension calls read for each extension in the list that ends a hello. The list may be missing.
 func eachExtension(s cryptobyte.String, read func(typ uint16, data cryptobyte.String) bool) bool {
 	if s.Empty() {
 		return true
@@ -37,16 +37,16 @@ func psks(list cryptobyte.String) (offered []PSK) {
 }
 
 func without(ids []uint16, leave ...uint16) []uint16 {
-	kept := ids[:0]
+	filtered := ids[:0]
 	for _, id := range ids {
 		if id != leave[0] && id != leave[1] {
-			kept = append(kept, id)
+			filtered = append(filtered, id)
 		}
 	}
-	return kept
+	return filtered
 }
 
-// codepoints reads a list of 16-bit numbers without those of GREASE.
+// codepoints parses a list of 16-bit numbers, and omits those of GREASE.
 func codepoints(s cryptobyte.String) ([]uint16, bool) {
 	var ids []uint16
 	for !s.Empty() {
@@ -61,5 +61,5 @@ func codepoints(s cryptobyte.String) ([]uint16, bool) {
 	return ids, true
 }
 
-// grease reports whether a codepoint is one of those that say nothing (RFC 8701).
+// grease reports whether a codepoint is one of the meaningless values of GREASE (RFC 8701).
 func grease(id uint16) bool { return id&0x0f0f == 0x0a0a && id>>8 == id&0xff }

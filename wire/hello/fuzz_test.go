@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// recordings returns what testdata has.
+// recordings returns the recordings in testdata.
 func recordings(t testing.TB) (all [][]packet) {
 	t.Helper()
 	entries, err := os.ReadDir("testdata")
@@ -22,8 +22,8 @@ func recordings(t testing.TB) (all [][]packet) {
 	return all
 }
 
-// FuzzConn feeds bytes as segments: of each, one byte for protocol and direction, one for how far it lies from where the
-// last one ended, two for its length.
+// FuzzConn feeds the input as segments. For each segment, the input has one byte for protocol and direction, one for
+// its distance from the end of the previous segment, and two for its length.
 func FuzzConn(f *testing.F) {
 	for _, packets := range recordings(f) {
 		var seed []byte
@@ -63,8 +63,8 @@ func FuzzConn(f *testing.F) {
 	})
 }
 
-// FuzzMessages decodes single messages, which FuzzConn seldom gets past their records' lengths: what comes first says
-// which one.
+// FuzzMessages decodes single messages, because FuzzConn rarely gets past the lengths of records. The first byte
+// selects the message.
 func FuzzMessages(f *testing.F) {
 	for _, packets := range recordings(f) {
 		for _, p := range packets {

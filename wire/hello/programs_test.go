@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "record the programs' connections again; needs openssl, gnutls-cli, ssh and sshd")
 
-// programs are recordings of stock programs. PORT, CERT, KEY and DIR stand for what the recorder makes.
+// programs are recordings of stock programs. PORT, CERT, KEY and DIR are replaced by the recorder's own.
 var programs = []struct {
 	name           string
 	server, client []string
@@ -240,6 +240,6 @@ func recordPrograms(t *testing.T, server, client []string) []packet {
 	out, err := c.CombinedOutput()
 	t.Logf("%v: %.300s", err, out)
 	packets := done()
-	const most = 24 // the rest is encrypted
+	const most = 24 // everything after that is encrypted
 	return packets[:min(len(packets), most)]
 }

@@ -16,7 +16,7 @@ import (
 	"testing"
 )
 
-// packet is what one side wrote at once.
+// packet is the data of one write by one side.
 type packet struct {
 	dir  Direction
 	data []byte
@@ -34,7 +34,7 @@ func (t *tape) record(d Direction, b []byte) {
 	t.packets = append(t.packets, packet{d, bytes.Clone(b)})
 }
 
-// recorded is a net.Conn whose writes go on a tape.
+// recorded is a net.Conn that records its writes on a tape.
 type recorded struct {
 	net.Conn
 	tape *tape
@@ -107,7 +107,7 @@ func playBytes(p Protocol, packets []packet) *Conn {
 	return c
 }
 
-// load reads a recording: a line a packet, > from the client and < from the server, in hexadecimal.
+// load reads a recording: one packet per line, > from the client and < from the server, in hexadecimal.
 func load(t testing.TB, name string) []packet {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", name))
@@ -145,7 +145,8 @@ func save(t *testing.T, name, comment string, packets []packet) {
 	}
 }
 
-// through starts a proxy to an address and returns its own, and what it records once one connection is over.
+// through starts a proxy to an address. It returns the proxy's address, and a function that waits for the end of one
+// connection and returns its recording.
 func through(t *testing.T, to string) (addr string, done func() []packet) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -11,10 +11,10 @@ import (
 // ServerHello is what a server chooses, or a HelloRetryRequest.
 type ServerHello struct {
 	Retry                bool   // it is a HelloRetryRequest
-	Version              uint16 // the negotiated one
+	Version              uint16 // negotiated version
 	Suite                uint16
-	Group                uint16 // TLS 1.3: of the key exchange, or asked for by a HelloRetryRequest
-	HasGroup             bool   // Group is there: not with a key known to both sides alone
+	Group                uint16 // TLS 1.3: of the key exchange, or requested by a HelloRetryRequest
+	HasGroup             bool   // Group is set; false if only a key known to both sides is used
 	PSK                  bool   // TLS 1.3: uses a key known to both sides
 	SelectedPSK          uint16 // TLS 1.3: which of the client's, from 0
 	ExtendedMasterSecret bool   // TLS 1.2: RFC 7627
@@ -61,17 +61,17 @@ func (h *ServerHello) extension(typ uint16, data cryptobyte.String) bool {
 	return true
 }
 
-// ServerKeyExchange is how TLS 1.2 and older exchange keys, but for RSA.
+// ServerKeyExchange describes the key exchange of TLS 1.2 and older, except for RSA.
 type ServerKeyExchange struct {
 	Group     uint16 // elliptic curve: IANA's TLS Supported Groups registry; 0: finite field or unknown
 	PrimeBits int    // finite field: size of the prime
-	Scheme    uint16 // TLS 1.2: of the server's signature; 0 if it made none
+	Scheme    uint16 // TLS 1.2: of the server's signature; 0 if there is none
 }
 
 const curveNamed = 3 // RFC 8422, 5.4
 
-// parseServerKeyExchange reads the message of either kind: the one that fits its length. Nil if neither does,
-// as with a pre-shared key.
+// parseServerKeyExchange parses a message of either kind: the kind that fits its length. It returns nil if neither
+// does, as with a pre-shared key.
 func parseServerKeyExchange(body []byte, hello *ServerHello) *ServerKeyExchange {
 	if hello == nil {
 		return nil
@@ -96,7 +96,7 @@ func parseServerKeyExchange(body []byte, hello *ServerHello) *ServerKeyExchange 
 	return nil
 }
 
-// signature reads a server's signature, which may be missing, to the end of the message.
+// signature parses the server's signature, which may be missing, up to the end of the message.
 func signature(s cryptobyte.String, version uint16) (scheme uint16, ok bool) {
 	if s.Empty() {
 		return 0, true

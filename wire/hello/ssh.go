@@ -9,7 +9,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// SSH is what an SSH connection has said in the clear.
+// SSH contains what an SSH connection has sent in the clear.
 type SSH struct {
 	ClientIdent string // the client's version string, without its end of line
 	ServerIdent string // the server's
@@ -25,11 +25,11 @@ type KexInit struct {
 	CompressionC2S, CompressionS2C []string
 }
 
-// Negotiated is what both sides' lists amount to. A field is empty if they have nothing in common.
+// Negotiated is the result of both sides' lists. A field is empty if they have nothing in common.
 type Negotiated struct {
 	Kex, HostKey                   string
 	CipherC2S, CipherS2C           string
-	MACC2S, MACS2C                 string // empty with ciphers that have their own
+	MACC2S, MACS2C                 string // empty with ciphers that authenticate themselves
 	CompressionC2S, CompressionS2C string
 }
 
@@ -40,7 +40,8 @@ const (
 	maxPacket     = 35000 // RFC 4253, 6.1
 )
 
-// Negotiate returns what both sides use: for each list the first of the client's that the server also has (RFC 4253, 7.1).
+// Negotiate returns what both sides use: for each list, the client's first entry that the server also has (RFC 4253,
+// 7.1).
 func Negotiate(client, server *KexInit) Negotiated {
 	n := Negotiated{
 		Kex:            common(client.Kex, server.Kex),
@@ -70,7 +71,7 @@ func common(client, server []string) string {
 	return ""
 }
 
-// authenticates reports whether a cipher has a MAC of its own, whatever is negotiated.
+// authenticates reports whether a cipher includes a MAC, so that the negotiated one is not used.
 func authenticates(cipher string) bool {
 	name, _, _ := strings.Cut(cipher, "@")
 	return name == "chacha20-poly1305" || strings.HasSuffix(name, "-gcm") || strings.HasPrefix(name, "AEAD_")
@@ -104,7 +105,7 @@ func (c *Conn) decodeSSHSide(d Direction, ident *string, kex **KexInit) {
 		case strings.HasPrefix(line, "SSH-2.0-"), strings.HasPrefix(line, "SSH-1.99-"):
 			*ident = strings.ToValidUTF8(line, "?")
 		case strings.HasPrefix(line, "SSH-"), d == FromClient, lines >= maxIdentLines, len(line) > maxIdent:
-			c.state = StateMalformed // only a server may say something else first
+			c.state = StateMalformed // only a server may send other lines first
 			return
 		}
 	}
@@ -128,10 +129,10 @@ func (c *Conn) decodeSSHSide(d Direction, ident *string, kex **KexInit) {
 		return
 	}
 	s.read += 4 + int(length)
-	s.sealed = true // what follows does not matter, even if it is cut
+	s.sealed = true // the following messages are not needed, even if they are cut
 }
 
-// parseKexInit reads a packet behind its length; nil if it is not well-formed.
+// parseKexInit parses a packet without its length. It returns nil if the packet is malformed.
 func parseKexInit(packet cryptobyte.String) *KexInit {
 	var padding, typ uint8
 	if !packet.ReadUint8(&padding) || int(padding) > len(packet) {

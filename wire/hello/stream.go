@@ -5,19 +5,19 @@ package hello
 import "slices"
 
 const (
-	// MaxBytes is how much of one direction is looked at.
+	// MaxBytes is how much of one direction is examined.
 	MaxBytes = 16 << 10
-	// maxRanges bounds how many separate pieces of a stream wait for what is missing between them.
+	// maxRanges bounds how many separate pieces of a stream are kept while the gaps between them are unfilled.
 	maxRanges = 64
 )
 
-// stream puts the segments of one direction in order.
+// stream reassembles the segments of one direction.
 type stream struct {
 	base    uint32 // sequence number of the first byte
 	started bool
 	buf     []byte
-	ranges  []span // what of buf is filled, in order, neither touching nor overlapping
-	cut     bool   // bytes past MaxBytes, or between too many gaps, were left out
+	ranges  []span // the filled parts of buf, in order, neither touching nor overlapping
+	cut     bool   // bytes past MaxBytes, or between too many gaps, were dropped
 }
 
 // span is a range of bytes of a stream.
@@ -28,7 +28,7 @@ func (s *stream) start(seq uint32) {
 	s.base, s.started = seq, true
 }
 
-// add takes a segment. Of bytes that come twice the first copy counts.
+// add adds a segment. If bytes arrive twice, the first copy wins.
 func (s *stream) add(seq uint32, data []byte) {
 	if !s.started {
 		s.start(seq)
@@ -54,11 +54,11 @@ func (s *stream) add(seq uint32, data []byte) {
 	s.fill(from, data)
 }
 
-// fill copies what of data is new to its place.
+// fill copies the part of data that is new to its place.
 func (s *stream) fill(from int, data []byte) {
 	to := from + len(data)
 	first, _ := slices.BinarySearchFunc(s.ranges, from, func(r span, from int) int { return r.to - from })
-	last := first // one past those that touch or overlap
+	last := first // index after the last range that touches or overlaps
 	for last < len(s.ranges) && s.ranges[last].from <= to {
 		last++
 	}
@@ -84,7 +84,7 @@ func (s *stream) fill(from int, data []byte) {
 	s.ranges = slices.Replace(s.ranges, first, last, merged)
 }
 
-// bytes returns what there is from the first byte to the first gap.
+// bytes returns the bytes before the first gap.
 func (s *stream) bytes() []byte {
 	if len(s.ranges) == 0 || s.ranges[0].from > 0 {
 		return nil

@@ -2,9 +2,9 @@
 
 package hello
 
-// TLS is what a TLS handshake has said in the clear. Fields are nil or zero while unseen.
+// TLS contains what a TLS handshake has sent in the clear. Fields are nil or zero until they are seen.
 type TLS struct {
-	ClientHello *ClientHello // the last one: the second one after a HelloRetryRequest
+	ClientHello *ClientHello // the latest one: the second one after a HelloRetryRequest
 	FirstHello  *ClientHello // the one before a HelloRetryRequest
 	Retry       *ServerHello // the HelloRetryRequest
 	ServerHello *ServerHello
@@ -12,11 +12,11 @@ type TLS struct {
 
 	ServerCertificate bool // TLS 1.2 and older: the server sent a certificate
 	ClientCertificate bool // TLS 1.2 and older: the client sent a certificate
-	CertificateAsked  bool // TLS 1.2 and older: the server asked for one
-	ClientKeyExchange bool // TLS 1.2 and older: the client went on after the server's messages
-	Resumed           bool // the ServerHello took up an earlier session
+	CertificateAsked  bool // TLS 1.2 and older: the server requested one
+	ClientKeyExchange bool // TLS 1.2 and older: the client continued after the server's messages
+	Resumed           bool // the ServerHello resumes an earlier session
 
-	Alert *Alert // that ended the handshake
+	Alert *Alert // the alert that ended the handshake
 }
 
 // Alert is an alert message.
@@ -56,14 +56,15 @@ const (
 	version13     = 0x0304
 
 	// encryptedAlert is the size of a TLS 1.3 record with an alert: two bytes, the record's type, and the tag, which is 16
-	// bytes long but with TLS_AES_128_CCM_8_SHA256. No handshake message is as short, since its header alone has 4 bytes.
+	// bytes long except with TLS_AES_128_CCM_8_SHA256. Handshake messages are always longer, because their header alone
+	// has 4 bytes.
 	encryptedAlert     = 2 + 1 + 16
 	encryptedAlertCCM8 = 2 + 1 + 8
 	suiteCCM8          = 0x1305
 )
 
-// decodeTLS decodes records of both sides as far as they are complete. The server's are decoded once the client has said
-// hello, since what they mean depends on it.
+// decodeTLS decodes the complete records of both sides. The server's records are decoded after the ClientHello, because
+// their meaning depends on it.
 func (c *Conn) decodeTLS() {
 	for progress := true; progress && c.state == StateOpen; {
 		progress = c.decodeRecord(FromClient)
@@ -106,7 +107,7 @@ func (c *Conn) decodeRecord(d Direction) bool {
 		if s.sealed {
 			break
 		}
-		messages := body // nearly always a whole message, which need not be copied
+		messages := body // nearly always a whole message, which does not need to be copied
 		if len(s.messages) > 0 {
 			messages = append(s.messages, body...)
 		}
@@ -115,8 +116,8 @@ func (c *Conn) decodeRecord(d Direction) bool {
 	return true
 }
 
-// protectedRecord handles the start of a record of application data, which is encrypted, and reports whether the side has
-// nothing more to say. Early data goes before a ClientHello's answer and is skipped.
+// protectedRecord handles the start of a record of application data, which is encrypted. It reports whether the side
+// sends nothing more in the clear. Early data precedes the answer to the ClientHello and is skipped.
 func (s *side) protectedRecord(c *Conn, d Direction, length int) bool {
 	t := &c.TLS
 	switch {
@@ -148,7 +149,7 @@ func isEncryptedAlert(suite uint16, length int) bool {
 	return length == encryptedAlert
 }
 
-// changeCipherSpec handles the message after which a side's records are encrypted. In TLS 1.3 it means nothing.
+// changeCipherSpec handles the message after which a side's records are encrypted. In TLS 1.3 it has no meaning.
 func (c *Conn) changeCipherSpec(d Direction) {
 	t := &c.TLS
 	if t.ServerHello == nil || t.ServerHello.Version == version13 {
@@ -163,7 +164,7 @@ func (c *Conn) changeCipherSpec(d Direction) {
 	}
 }
 
-// alert handles an alert, which is encrypted if it is not two bytes long.
+// alert handles an alert, which is encrypted unless it is two bytes long.
 func (c *Conn) alert(d Direction, body []byte) {
 	if len(body) != 2 || c.sides[d].sealed || c.TLS.ClientHello == nil {
 		return
@@ -175,7 +176,7 @@ func (c *Conn) alert(d Direction, body []byte) {
 	c.state = StateFailed
 }
 
-// decodeMessages decodes the handshake messages that are complete, and returns the rest.
+// decodeMessages decodes the complete handshake messages, and returns the remaining bytes.
 func (c *Conn) decodeMessages(d Direction, messages []byte) []byte {
 	for c.state == StateOpen && !c.sides[d].sealed && len(messages) >= messageHeader {
 		if !expected(d, messages[0]) {
@@ -199,7 +200,7 @@ func (c *Conn) decodeMessages(d Direction, messages []byte) []byte {
 	return messages
 }
 
-// expected reports whether a side may send a message of that type before it encrypts.
+// expected reports whether a side may send a message of that type in the clear.
 func expected(d Direction, typ uint8) bool {
 	if d == FromClient {
 		switch typ {
@@ -216,7 +217,7 @@ func expected(d Direction, typ uint8) bool {
 	return false
 }
 
-// message decodes an expected handshake message and reports whether it is well-formed and in its place.
+// message decodes an expected handshake message, and reports whether it is well-formed and arrived at a valid time.
 func (c *Conn) message(d Direction, typ uint8, body []byte) bool {
 	t := &c.TLS
 	if d == FromClient {

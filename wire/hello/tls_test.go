@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// certificate makes a self-signed one.
+// certificate returns a self-signed certificate.
 func certificate(t testing.TB, useRSA bool) tls.Certificate {
 	t.Helper()
 	template := &x509.Certificate{
@@ -46,7 +46,7 @@ func certificate(t testing.TB, useRSA bool) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// pair returns both ends of a connection over the loopback.
+// pair returns both ends of a connection over the loopback device.
 func pair(t testing.TB) (client, server net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -296,7 +296,7 @@ func record(typ byte, body string) []byte {
 	return append([]byte{recordHandshake, 3, 3, 0, byte(len(message))}, message...)
 }
 
-// TestManyRecords has a ClientHello of 64 KiB in 200 records: more than is looked at.
+// TestManyRecords sends a ClientHello of 64 KiB in 200 records: more than is examined.
 func TestManyRecords(t *testing.T) {
 	c := NewConn(ProtocolTLS)
 	message := append([]byte{messageClientHello, 0, 0xff, 0xfc}, make([]byte, 0xfffc)...)

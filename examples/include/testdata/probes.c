@@ -6,7 +6,8 @@
 
 static struct crau_data global[2];
 
-/* A leaf with variables in the red zone around a site: a call there that a tracer makes must not reach them. */
+/* A leaf function with variables in the red zone around a site. If a tracer makes a call there, it must not
+ * overwrite them. */
 __attribute__((noinline)) unsigned long leaf(unsigned long seed)
 {
 	volatile unsigned long v[8];
@@ -22,7 +23,7 @@ __attribute__((noinline)) unsigned long leaf(unsigned long seed)
 
 static inline void called(const void *ctx, const char *key, int value) { CRAU_WORD_DATA(ctx, key, value); }
 
-/* No argument is left in a register or known to the compiler. */
+/* No argument is in a register or known to the compiler. */
 __attribute__((noinline)) void spilled(unsigned long a, unsigned long b, unsigned long c, unsigned long d,
 				       unsigned long e, unsigned long f, unsigned long g)
 {

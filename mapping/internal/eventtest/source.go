@@ -20,7 +20,7 @@ type Source struct {
 	Handle   func(*event.Event)
 }
 
-// NewSource returns the source of a process named prog, whose start it reports.
+// NewSource returns the source of a process named prog, and emits the event of its start.
 func NewSource(handle func(*event.Event)) *Source {
 	src := &Source{Now: Second, PID: 10, TID: 11, Handle: handle}
 	handle(&event.Event{
@@ -43,7 +43,7 @@ func String(key, value string) event.Pair {
 // Name returns the pair that names a context.
 func Name(value string) event.Pair { return String("name", value) }
 
-// Event emits an event of the source's thread.
+// Event emits an event on the source's thread.
 func (s *Source) Event(ev event.Event) {
 	s.Now += Microsecond
 	ev.Time, ev.PID, ev.TID, ev.File = s.Now, s.PID, s.TID, s.File
@@ -58,7 +58,7 @@ func (s *Source) Open(ctx, parent uint64, pairs ...event.Pair) {
 	s.Event(event.Event{Kind: event.NewContext, Context: ctx, Parent: parent, Pairs: pairs})
 }
 
-// Data emits one event of data with all pairs.
+// Data emits one data event with all pairs.
 func (s *Source) Data(ctx uint64, pairs ...event.Pair) {
 	s.Event(event.Event{Kind: event.Data, Context: ctx, Pairs: pairs})
 }

@@ -12,12 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Limits of what is read of a loader's cache.
+// Limits on reading a loader's cache.
 const (
 	MaxFolders   = 256
 	MaxCacheSize = 16 << 20
 
-	// CachePath is where glibc has its cache of libraries.
+	// CachePath is the path of glibc's cache of libraries.
 	CachePath = "/etc/ld.so.cache"
 )
 
@@ -51,14 +51,14 @@ func ParseCache(data []byte) (*Cache, error) {
 	return &Cache{data, data[headerSize : headerSize+count*cacheEntrySize]}, nil
 }
 
-// each calls visit with the name and path of every library. Names and paths can be missing.
+// each calls visit with the name and path of every library. Either can be missing.
 func (c *Cache) each(visit func(name, path []byte)) {
 	for entries := c.entries; len(entries) > 0; entries = entries[cacheEntrySize:] {
 		visit(c.text(entries[4:]), c.text(entries[8:]))
 	}
 }
 
-// text returns the string whose offset is at the start of field, nil if there is none.
+// text returns the string whose offset is at the start of field, or nil.
 func (c *Cache) text(field []byte) []byte {
 	offset := uint64(binary.NativeEndian.Uint32(field))
 	if offset >= uint64(len(c.data)) {
@@ -84,7 +84,7 @@ func (c *Cache) Folders() (folders []string) {
 	return folders
 }
 
-// find returns the paths of a library: several if it was built for several kinds of processors.
+// find returns the paths of a library. There are several if it was built for several kinds of processors.
 func (c *Cache) find(library string) (paths []string) {
 	c.each(func(name, file []byte) {
 		if string(name) == library && len(file) > 0 && file[0] == '/' && len(paths) < maxVariants {

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// loaderCache makes a cache of glibc's.
+// loaderCache returns a cache in glibc's format.
 func loaderCache(libraries ...string) []byte {
 	data := []byte("glibc-ld.so.cache1.1")
 	data = binary.NativeEndian.AppendUint32(data, uint32(len(libraries)))
@@ -62,7 +62,7 @@ func TestCachedFolders(t *testing.T) {
 			t.Errorf("%s: got %q, %v", name, got, err)
 		}
 	}
-	if data, err := os.ReadFile(CachePath); err == nil { // of this machine
+	if data, err := os.ReadFile(CachePath); err == nil { // the cache of this machine
 		if got, err := folders(data); len(got) == 0 || err != nil {
 			t.Errorf("%s: got %q, %v", CachePath, got, err)
 		}

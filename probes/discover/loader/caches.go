@@ -12,10 +12,10 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// maxCaches is how many caches are remembered, of which each can have several hundred KiB.
+// maxCaches is how many caches are remembered. Each can take several hundred KiB.
 const maxCaches = 16
 
-// Caches remembers glibc's caches of libraries of several root folders. It may be used by several goroutines.
+// Caches remembers glibc's caches of libraries for several root folders. It is safe for concurrent use.
 type Caches struct {
 	mu     sync.Mutex
 	caches map[cacheKey]*Cache // nil if it cannot be parsed
@@ -29,7 +29,7 @@ type cacheKey struct {
 // NewCaches returns an empty Caches.
 func NewCaches() *Caches { return &Caches{caches: make(map[cacheKey]*Cache)} }
 
-// of returns the cache of a root folder, nil if there is none.
+// of returns the cache of a root folder, or nil if it has none.
 func (c *Caches) of(o opener) *Cache {
 	readable, st, err := o.open(CachePath)
 	if err != nil {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package loader finds the files that a program will map, as the dynamic loader would, from the program's file alone: the
-// process need not run any more.
+// Package loader finds the files that a program will map, as the dynamic loader would. It needs only the program's
+// file: the process may have ended.
 //
 //	needed := loader.Resolve(loader.Program{Root: rootFD, Path: "/usr/bin/curl", File: file, Size: size}, step)
 //
-// It follows PT_INTERP, DT_NEEDED, DT_RPATH, DT_RUNPATH with $ORIGIN, $LIB and $PLATFORM, LD_LIBRARY_PATH and LD_PRELOAD,
-// and then glibc's cache of libraries and default folders or, if the interpreter is musl's, musl's. Where the loader
-// would choose a file by the processor's abilities (glibc-hwcaps), all of them are returned.
+// It follows PT_INTERP, DT_NEEDED, DT_RPATH, DT_RUNPATH with $ORIGIN, $LIB and $PLATFORM, LD_LIBRARY_PATH and
+// LD_PRELOAD, and then glibc's cache of libraries and default folders, or musl's if the interpreter is musl's. Where
+// the loader would choose a file by the processor's abilities (glibc-hwcaps), all candidates are returned.
 //
-// It does not know what a program loads by dlopen, or with a loader that was built with other folders.
+// It does not find what a program loads with dlopen, or through a loader that was built with other default folders.
 package loader

@@ -20,19 +20,19 @@ const (
 	maxInterp   = 4096
 )
 
-// object is what the dynamic loader reads of a file.
+// object is the information in a file that the dynamic loader uses.
 type object struct {
-	path    string // in the program's root folder
+	path    string // within the program's root folder
 	interp  string
 	needed  []string
 	rpath   []string // ignored by the loader if there is a runpath
 	runpath []string
-	loader  *object // that needs this one; nil for the program
+	loader  *object // the object that needs this one; nil for the program
 }
 
 var errNotNative = errors.New("not a 64-bit ELF file for this machine")
 
-// machine is the one whose files are traced.
+// machine returns the machine whose files are traced.
 func machine() elf.Machine {
 	if runtime.GOARCH == "arm64" {
 		return elf.EM_AARCH64
@@ -113,7 +113,7 @@ func (o *object) readDynamic(r io.ReaderAt, segments []elf.ProgHeader, dynamic [
 		case elf.DT_RUNPATH:
 			runpath = append(runpath, value)
 		case elf.DT_NULL:
-			d = d[:16] // the last one
+			d = d[:16] // the terminating entry
 		}
 	}
 	for _, s := range segments {

@@ -16,30 +16,30 @@ import (
 )
 
 const (
-	maxFiles    = 512 // of one program
-	maxVariants = 8   // of one library
+	maxFiles    = 512 // per program
+	maxVariants = 8   // per library
 	maxTries    = 8192
 )
 
-// Program is a program whose files are to be found.
+// Program describes the program whose files Resolve finds.
 type Program struct {
-	Root        int          // descriptor of the root folder that paths start from
+	Root        int          // descriptor of the root folder in which paths start
 	Path        string       // of the program
 	File        io.ReaderAt  // the program itself
 	LibraryPath []string     // folders of LD_LIBRARY_PATH
 	Preload     []string     // files of LD_PRELOAD
 	Caches      *Caches      // remembers glibc's caches of libraries; may be nil
-	Viewer      host.Process // that sees the program's file systems, 0 if there is none any more
+	Viewer      host.Process // a process that sees the program's file systems; 0 if none is left
 }
 
 // Needed is a file that the program will map. FD is an O_PATH descriptor, which the caller closes.
 type Needed struct {
-	Path string // in the program's root folder
+	Path string // within the program's root folder
 	FD   int
 }
 
-// Resolve returns the interpreter and the libraries of a program. What cannot be found or read is left out. It may block
-// for as long as the program's file systems like, and calls step whenever it makes progress.
+// Resolve returns the interpreter and the libraries of a program. Files that cannot be found or read are omitted.
+// Resolve may block for as long as the program's file systems do, and calls step whenever it makes progress.
 func Resolve(p Program, step func()) []Needed {
 	program, err := readObject(p.File)
 	if err != nil {
@@ -72,7 +72,7 @@ func Resolve(p Program, step func()) []Needed {
 	return s.found
 }
 
-// resolver is one call of Resolve.
+// resolver is the state of one call of Resolve.
 type resolver struct {
 	Program
 	opener
@@ -85,7 +85,7 @@ type resolver struct {
 	tries int
 }
 
-// find finds a library that an object needs. It returns what it has added, the variants of the library.
+// find finds a library that an object needs. It returns the objects that it added: the variants of the library.
 func (s *resolver) find(name string, by *object) (added []*object) {
 	if strings.Contains(name, "/") {
 		for _, file := range s.expand(name, by) {
@@ -96,7 +96,7 @@ func (s *resolver) find(name string, by *object) (added []*object) {
 	for _, folders := range s.folders(by) {
 		for _, folder := range folders {
 			if !path.IsAbs(folder) {
-				continue // depends on the working folder
+				continue // the path is relative to the working folder
 			}
 			for _, variant := range s.variants() {
 				added = s.append(added, path.Join(folder, variant, name), by)
@@ -122,7 +122,7 @@ func (s *resolver) find(name string, by *object) (added []*object) {
 	return added
 }
 
-// folders returns the lists of folders that come before the cache, in the loader's order.
+// folders returns the lists of folders that are searched before the cache, in the loader's order.
 func (s *resolver) folders(by *object) (lists [][]string) {
 	expandAll := func(folders []string, o *object) (all []string) {
 		for _, folder := range folders {
@@ -135,7 +135,7 @@ func (s *resolver) folders(by *object) (lists [][]string) {
 			if len(o.runpath) == 0 {
 				lists = append(lists, expandAll(o.rpath, o))
 			} else if s.musl {
-				lists = append(lists, expandAll(o.runpath, o)) // musl makes no difference
+				lists = append(lists, expandAll(o.runpath, o)) // musl does not distinguish the two
 			}
 		}
 	}
@@ -150,7 +150,7 @@ func (s *resolver) folders(by *object) (lists [][]string) {
 	return append(lists, s.LibraryPath, expandAll(by.runpath, by))
 }
 
-// expand replaces the loader's variables. $LIB has two usual values.
+// expand replaces the loader's variables. $LIB has two common values.
 func (s *resolver) expand(text string, o *object) []string {
 	if !strings.Contains(text, "$") {
 		return []string{text}
@@ -196,14 +196,14 @@ func (s *resolver) defaultFolders() []string {
 	return []string{"/lib/" + triplet(), "/usr/lib/" + triplet(), "/lib64", "/usr/lib64", "/lib", "/usr/lib"}
 }
 
-// exists adds a file and reports whether there is one that the loader would take.
+// exists adds a file if the loader would accept it, and reports whether it did.
 func (s *resolver) exists(file string, added *[]*object, by *object) bool {
 	before := len(*added)
 	*added = s.append(*added, file, by)
 	return len(*added) > before
 }
 
-// append adds a file and appends its object, if there is one that the loader would take.
+// append adds a file and appends its object, if the loader would accept the file.
 func (s *resolver) append(objects []*object, file string, by *object) []*object {
 	if o := s.add(file, by); o != nil {
 		return append(objects, o)
@@ -211,7 +211,7 @@ func (s *resolver) append(objects []*object, file string, by *object) []*object 
 	return objects
 }
 
-// add adds a file to what was found. It returns nil if the loader would not take it.
+// add adds a file to the result. It returns nil if the loader would not accept the file.
 func (s *resolver) add(file string, by *object) *object {
 	s.tries++
 	if !path.IsAbs(file) || len(s.found) >= maxFiles || s.tries > maxTries {
@@ -230,7 +230,7 @@ func (s *resolver) add(file string, by *object) *object {
 	inode := host.Inode{Device: st.Dev, Number: st.Ino}
 	if s.seen[inode] {
 		unix.Close(fd)
-		return &object{path: file, loader: by} // its libraries are known
+		return &object{path: file, loader: by} // its libraries were already added
 	}
 	readable, _, err := host.OpenRegular(fd, s.viewer, s.mounts)
 	if err != nil {
@@ -243,7 +243,7 @@ func (s *resolver) add(file string, by *object) *object {
 		unix.Close(fd)
 		return nil
 	}
-	// $ORIGIN is the folder that the loader knows, not the one that links lead to.
+	// $ORIGIN is the folder in the path that the loader uses, even if that path is a symbolic link.
 	o.path, o.loader = filepath.Clean(file), by
 	s.seen[inode] = true
 	s.found = append(s.found, Needed{file, fd})

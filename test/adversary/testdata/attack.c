@@ -3,8 +3,8 @@
 /*
  * attack MODE: fires probes as a hostile program would, without privileges, until it is killed.
  *
- * Each mode goes at one limit or one promise of crau-otel. The modes are paced where flat out would only take CPU time
- * from the victim, which no tracer can give back.
+ * Each mode attacks one limit or one promise of crau-otel. Modes are paced if full speed would only take CPU time from
+ * the victim, which no tracer can prevent.
  */
 
 #include <stdio.h>
@@ -64,7 +64,7 @@ static void forks(void)
 	}
 }
 
-/* Has 300 processes fire in turn: the table of processes. */
+/* Lets 300 processes fire in turn: the table of processes. */
 static void processes(void)
 {
 	for (int i = 1; i < 300; i++)
@@ -77,7 +77,7 @@ static void processes(void)
 	}
 }
 
-/* Makes algorithms and names up: the series of metrics, the caches of texts and shapes. */
+/* Invents algorithms and names: the series of metrics, the caches of texts and shapes. */
 static void names(void)
 {
 	char algorithm[32], name[32], key[32];
@@ -97,7 +97,7 @@ static void names(void)
 	}
 }
 
-/* Reports keys that would become attributes of crau-otel, keys that are the same once mapped, and broken text. */
+/* Reports keys that would become attributes of crau-otel, keys that are equal after mapping, and broken text. */
 static void keys(void)
 {
 	static const char *const forged[] = {
@@ -115,7 +115,7 @@ static void keys(void)
 	}
 }
 
-/* Reports nonsense: parents that are cycles, and arrays and strings that cannot be read. */
+/* Reports nonsense: parents that form cycles, and arrays and strings that cannot be read. */
 static void nonsense(void)
 {
 	for (unsigned long n = 0;; n++) {

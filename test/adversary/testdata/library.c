@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * A library that reports what it is called with: anybody who maps it can have its probes report anything. With -DROOM=BYTES
- * it has that many bytes of read-only strings.
+ * A library that reports the arguments it is called with: anybody who maps it can make its probes report anything. With
+ * -DROOM=BYTES it has that many bytes of read-only strings.
  */
 
 #include "crau.h"

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * load: fires probes on command and says what that cost the threads that did it.
+ * load: fires probes on command and prints the cost for the threads that fire.
  *
- * Each line on standard input is a command, each line on standard output its result: "HITS CPU_NS WALL_NS", the hits and
- * CPU time summed over the threads, the wall time of the longest.
+ * Each line on standard input is a command. Each line on standard output is its result, "HITS CPU_NS WALL_NS": the hits
+ * and CPU time summed over the threads, and the wall time of the slowest thread.
  *
- *   burst KIND THREADS HITS           HITS hits a thread, as fast as they go
- *   pace KIND THREADS RATE SECONDS    RATE hits a second over all threads, caught up with every millisecond
+ *   burst KIND THREADS HITS           HITS hits per thread, at full speed
+ *   pace KIND THREADS RATE SECONDS    RATE hits a second over all threads, in batches every millisecond
  *
- * KIND is word, string or array4, an array of two words and two strings. Each thread fires on one context of its own,
- * which is opened and named at the start of a command; these two hits are part of the result's.
+ * KIND is word, string or array4, an array of two words and two strings. Each thread fires on a separate context, which
+ * is opened and named at the start of a command; these two hits are part of the result.
  */
 
 #include <pthread.h>
@@ -31,8 +31,8 @@ enum kind { WORD, STRING, ARRAY4 };
 static struct {
 	enum kind kind;
 	unsigned int threads;
-	unsigned long hits; /* a thread */
-	double rate;        /* a thread and second; 0: as fast as they go */
+	unsigned long hits; /* per thread */
+	double rate;        /* per thread and second; 0: full speed */
 } order;
 
 static struct result {
@@ -40,7 +40,7 @@ static struct result {
 	long cpu, wall;
 } results[MAX_THREADS];
 
-/* Each on cache lines of its own; the address of a context is its value. */
+/* Each on separate cache lines; the address of a context is its value. */
 static struct {
 	char place[128];
 } contexts[MAX_THREADS];
@@ -55,7 +55,7 @@ static long now(clockid_t clock)
 	return ts.tv_sec * NSEC + ts.tv_nsec;
 }
 
-/* One site each: what is inlined twice would be two. */
+/* One site each: inlining a function twice would make two sites. */
 static __attribute__((noinline)) void words(unsigned long ctx, unsigned long n)
 {
 	for (unsigned long i = 0; i < n; i++)

@@ -36,7 +36,7 @@ static double now(clockid_t clock)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-/* Keeps the calling thread on a processor, whichever the scheduler prefers: a unit's cost depends on it. */
+/* Keeps the calling thread on one processor, because a unit's cost depends on the processor. */
 static void stay_on(const char *cpu)
 {
 	cpu_set_t set;
@@ -64,7 +64,7 @@ static void pair(void)
 	socklen_t len = sizeof(a);
 	int l = socket(AF_INET, SOCK_STREAM, 0), one = 1, room = 1 << 18;
 
-	/* Buffers that grow would spread the data of a stream over more and more of the processor's caches. */
+	/* Growing buffers would spread the data of a stream over more and more of the processor's caches. */
 	setsockopt(l, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	if (bind(l, (struct sockaddr *)&a, sizeof(a)) || listen(l, 1) || getsockname(l, (struct sockaddr *)&a, &len))
 		err(1, "listen");
@@ -131,7 +131,7 @@ static double get(void)
 			if (write(fds[i], request, sizeof(request) - 1) < 0)
 				err(1, "write");
 		for (int i = 0; i < 4; i++, units++) {
-			/* The body is what follows the empty line: 1 KiB. */
+			/* The body follows the empty line: 1 KiB. */
 			ssize_t have = 0, n;
 			char *end = NULL;
 

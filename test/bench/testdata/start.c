@@ -27,7 +27,7 @@
 #define NSEC 1000000000L
 #define PATIENCE (5 * NSEC)
 #define POLL_US 50
-#define SETTLE_US 100000 /* until the tracer has dealt with the programs that prepared the child's files */
+#define SETTLE_US 100000 /* until the tracer has processed the programs that prepared the child's files */
 
 #ifdef __x86_64__
 #define CONSTANTS "8@$1 8@$-1"
@@ -40,7 +40,7 @@ volatile unsigned short *semaphore(void);
 #ifndef SHARED
 static volatile unsigned short counter __attribute__((section(".probes"), used));
 
-/* A probe with a semaphore, which crau.h has none of: the kernel counts it up when a tracer attaches. */
+/* A probe with a semaphore, which crau.h does not offer: the kernel increments it when a tracer attaches. */
 volatile unsigned short *semaphore(void)
 {
 	if (counter)
@@ -87,7 +87,7 @@ static void need(int failed, const char *what)
 	}
 }
 
-/* Moves this process into a root folder of its own. */
+/* Moves this process into a separate root folder. */
 static void enter(const char *source, const char *root)
 {
 	char command[8192];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * steady FILE: reports a numbered signature, 1, 2, 3 ..., every 20 ms until SIGTERM. FILE, 8 bytes, always has the number of
- * the last one that was reported whole.
+ * steady FILE: reports a numbered signature, 1, 2, 3 ..., every 20 ms until SIGTERM. FILE, of 8 bytes, always contains
+ * the number of the last one that was reported whole.
  */
 
 #include <fcntl.h>

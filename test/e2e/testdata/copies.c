@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Puts a copy of its code into anonymous memory, as programs do that use large pages for it. Then it waits for a line, or,
- * without one, fires its probe at once. */
+/* Copies its code to anonymous memory, as programs do to use large pages. Then it waits for a line, or, without one,
+ * fires its probe immediately. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 
 #include "crau.h"
 
-/* copy_text exchanges the pages of the code, which runs on in the copy. */
+/* copy_text replaces the pages of the code, which continues to run in the copy. */
 static int copy_text(void)
 {
 	char line[512];

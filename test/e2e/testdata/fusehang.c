@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Mounts a tiny FUSE file system (own code, raw protocol) whose READ is never answered for HOLD seconds, maps its one
- * file, and fires a crypto_auditing probe whose array lies in that mapping. With "lock", it fires none, but keeps its memory map
- * locked: READ fails once, then one thread waits in a page fault while another waits to map.
+/* Mounts a tiny FUSE file system (own code, raw protocol) that does not answer READ for HOLD seconds. It maps the
+ * only file, and fires a crypto_auditing probe whose array is in that mapping. With "lock", it fires none, but keeps
+ * its memory map locked: READ fails once, then one thread waits in a page fault while another waits to map.
  * usage: fusehang DIR HOLD [lock] */
 #define _GNU_SOURCE
 #include <linux/fuse.h>
@@ -62,7 +62,7 @@ int main(int c, char **v)
 	if (mount("x", v[1], "fuse", MS_NODEV | MS_NOSUID, opt)) { perror("mount"); return 1; }
 	failing = c > 3;
 	pid_t s = fork();
-	alarm(300); /* in both: nothing outlives the tests for long */
+	alarm(300); /* in both processes: none outlives the tests for long */
 	if (!s) { serve(fd, atoi(v[2])); }
 	close(fd);
 	snprintf(path, sizeof path, "%s/f", v[1]);

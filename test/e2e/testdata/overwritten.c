@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A library with a probe. Compiled with NEW, other code stands where the probe stood before. */
+/* A library with a probe. Compiled with NEW, there is other code in the place of the probe. */
 #include "crau.h"
 
 unsigned long mix(unsigned long n);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opens contexts whose names lie in pages that are not resident: in a file's that was only just mapped.
+/* Opens contexts whose names are in pages that are not resident, because the file was only just mapped.
  * usage: pages FILE COUNT, with a name every STRIDE bytes of FILE */
 #include <sys/mman.h>
 #include <fcntl.h>

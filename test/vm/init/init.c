@@ -36,7 +36,7 @@ static void stop(const char *format, int value)
 	printf(format, value);
 	fflush(stdout);
 	tcdrain(STDOUT_FILENO);
-	reboot(RB_AUTOBOOT); /* which ends QEMU, as it runs with -no-reboot */
+	reboot(RB_AUTOBOOT); /* ends QEMU, which runs with -no-reboot */
 	_exit(1);
 }
 
@@ -129,7 +129,7 @@ int main(void)
 		fail("fork");
 	if (pid == 0)
 		run(argv, env, dir[0]);
-	while ((got = wait(&status)) != pid) /* orphans end here too */
+	while ((got = wait(&status)) != pid) /* orphans are reaped here too */
 		if (got < 0)
 			fail("wait");
 	stop("vm: exit status %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));

@@ -32,17 +32,17 @@ type Config struct {
 	Version string
 	// Stdout is where the console exporter writes; nil means [os.Stdout].
 	Stdout *os.File
-	// Follow is a process: only it and its descendants are observed. 0 means all processes.
+	// Follow is the id of a process: only it and its descendants are observed. 0 means all processes.
 	Follow int
-	// Ready, if any, is called once by Run when everything is attached.
+	// Ready, if set, is called once by Run when everything is attached.
 	Ready func()
-	// Log is the agent's log; nil means none.
+	// Log is the agent's log; nil discards it.
 	Log *slog.Logger
 	// Level is the level of Log, which a reload can change. If it is nil, the level is fixed.
 	Level *slog.LevelVar
 }
 
-// Agent traces the programs of this host. Its methods are safe for concurrent use, but Run is called once.
+// Agent traces the programs of this host. Its methods are safe for concurrent use. Run may be called only once.
 type Agent struct {
 	cfg      config.Config // in effect
 	load     func() (config.Config, error)
@@ -50,7 +50,7 @@ type Agent struct {
 	stdout   *os.File
 	log      *slog.Logger
 	level    *slog.LevelVar
-	refusals refusalHandler // of log
+	refusals refusalHandler // handler of log
 	user     privileges.User
 	reloads  chan struct{} // holds at most one pending request
 	stop     func()        // ends Run
@@ -67,7 +67,7 @@ type Agent struct {
 	pipeline    *pipeline
 }
 
-// New returns an agent with its BPF program loaded and nothing attached. [Agent.Run] releases what it holds.
+// New returns an agent that has loaded its BPF program and attached nothing. [Agent.Run] releases its resources.
 func New(c Config) (*Agent, error) {
 	a := &Agent{
 		cfg: c.Config, load: c.Load, version: c.Version, stdout: c.Stdout, log: c.Log, level: c.Level,
@@ -120,8 +120,8 @@ func New(c Config) (*Agent, error) {
 	return a, nil
 }
 
-// Run traces until ctx is done or nobody reads the console exporter's output. Then it detaches, drains the ring, exports
-// what is left and logs the totals.
+// Run traces until ctx is done or the console exporter's output has no reader any more. Then it detaches, drains the
+// ring, exports the remaining trees and logs the totals.
 func (a *Agent) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.release()) }()
 	ctx, a.stop = context.WithCancel(ctx)
@@ -134,8 +134,8 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	}
 	a.outcome.Wire = a.attachWire()
 	onWire := a.outcome.Wire == nil
-	// A thread that waits for a process or file system keeps the others from changing users, so that comes before discovery
-	// asks any. Without discovery, the libraries are opened first.
+	// Changing the user needs all threads, and one that waits for a process or file system would block that. So it happens
+	// before discovery asks any of these. Without discovery, the libraries are opened first.
 	if a.cfg.Discovery.Enabled {
 		err = a.lower(onWire)
 	}
@@ -173,10 +173,10 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	a.log.Info("ready", "files", files, "sites", sites, "exporter", exporter, "uprobe_multi", a.tracer.Multi(),
 		"discovery", a.cfg.Discovery.Enabled, "wire", onWire, "sandbox", sandboxed)
 	if sites == 0 {
-		a.log.Info("no file with probes is known yet; programs and libraries that come later are traced")
+		a.log.Info("no file with probes found yet; programs and libraries that appear later will be traced")
 	}
 	a.attachments.Announce()
-	debug.FreeOSMemory() // loading needed memory that running does not
+	debug.FreeOSMemory() // loading needed memory that is not needed any more
 
 	stopDiscovery := a.discovery.start(a.log)
 	go a.serveReloads(ctx)

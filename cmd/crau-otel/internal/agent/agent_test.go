@@ -65,9 +65,9 @@ func start(t *testing.T, change func(*Config)) *running {
 	harness.RequireBPF(t)
 	c := Config{Config: config.Default(), Version: "v0.0.0-test", Level: new(slog.LevelVar)}
 	c.Config.Discovery.Enabled = false
-	c.Config.Wire.Enabled = false // others' connections are no part of a test
+	c.Config.Wire.Enabled = false // connections of other programs are not part of a test
 	c.Config.Exporter = config.ExporterConsole
-	c.Config.Sandbox = false // for this process runs other tests too
+	c.Config.Sandbox = false // because this process runs other tests too
 	r := &running{spans: filepath.Join(t.TempDir(), "spans"), ended: make(chan error, 1)}
 	var err error
 	if c.Stdout, err = os.Create(r.spans); err != nil {
@@ -87,7 +87,7 @@ func start(t *testing.T, change func(*Config)) *running {
 	return r
 }
 
-// stop ends the agent and returns what Run does.
+// stop ends the agent and returns the result of Run.
 func (r *running) stop(t *testing.T) error {
 	t.Helper()
 	r.end()
@@ -131,7 +131,7 @@ func TestReloadChangesTheLevel(t *testing.T) {
 		c.Load = func() (config.Config, error) { return loaded, loadErr }
 	})
 	a.Reload()
-	a.log.await(t, `msg="some changes take a restart" keys=ring.size`)
+	a.log.await(t, `msg="some changes need a restart" keys=ring.size`)
 	if a.level.Level() != slog.LevelDebug {
 		t.Errorf("the level is %s", a.level.Level())
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/sandbox"
 )
 
-// lower makes the process the configured user. Without one, a process of root's gives up the power over root's files.
+// lower switches to the configured user. If none is configured, a process of root drops its power over root's files.
 func (a *Agent) lower(onWire bool) error {
 	switch {
 	case a.cfg.User != "":
@@ -39,7 +39,7 @@ func (a *Agent) enterSandbox() bool {
 	a.tracer.TryNops() // loads a program, which the sandbox refuses
 	if err := sandbox.Enter(sandbox.Config{
 		Pins: a.attachments.Pins(), Signals: a.follow != 0,
-		LoadPrograms: !a.tracer.Multi() || a.discovery.execs.Load() == nil, // the latter are tried again
+		LoadPrograms: !a.tracer.Multi() || a.discovery.execs.Load() == nil, // notifications of executed programs are retried
 	}); err != nil {
 		a.warnUnconfined(err)
 		return false
@@ -49,5 +49,5 @@ func (a *Agent) enterSandbox() bool {
 }
 
 func (a *Agent) warnUnconfined(err error) {
-	a.log.Warn("running without the whole sandbox; whoever takes over the agent can do more than the agent does", "error", err)
+	a.log.Warn("running without the whole sandbox; an attacker who takes over the agent could do more than the agent itself", "error", err)
 }

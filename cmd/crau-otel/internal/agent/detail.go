@@ -12,31 +12,32 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/memo"
 )
 
-// firstAgain is how long after a whole tree of a kind the next one is exported whole.
+// firstAgain is how long after a tree that was exported whole the next tree of the same kind is exported whole.
 const firstAgain = time.Hour
 
-// detail decides how much of each tree is exported, as spans.detail and spans.whole say. It is not safe for concurrent use.
+// detail decides how much of each tree is exported, as configured by spans.detail and spans.whole. It is not safe for
+// concurrent use.
 type detail struct {
 	rootOnly bool
-	kept     func(mapping.Tree) bool // violations, downgrades, weak
+	isKept   func(mapping.Tree) bool // violations, downgrades, weak
 	failed   bool
 	first    bool
 	seed     maphash.Seed
-	last     memo.Table[treeKind, time.Time] // when the last tree of a kind began that was exported whole
+	last     memo.Table[treeKind, time.Time] // when the last tree of a kind that was exported whole began
 
-	fingerprints memo.Table[uint64, uint64] // of roots, by their pattern
+	fingerprints memo.Table[uint64, uint64] // fingerprints of roots, by pattern
 }
 
-// treeKind is what trees have in common that differ in nothing but ids, times and the process.
+// treeKind is the same for trees that differ only in ids, times and the process.
 type treeKind struct {
-	executable string
-	says       uint64 // the root's fingerprint
+	executable  string
+	fingerprint uint64 // fingerprint of the root
 }
 
 func newDetail(cfg config.Spans) *detail {
 	return &detail{
 		rootOnly: cfg.Detail == config.DetailHandshake,
-		kept:     keep(cfg.Whole),
+		isKept:   keep(cfg.Whole),
 		failed:   slices.Contains(cfg.Whole, config.WholeFailed),
 		first:    slices.Contains(cfg.Whole, config.WholeFirst),
 		seed:     maphash.MakeSeed(),
@@ -46,11 +47,11 @@ func newDetail(cfg config.Spans) *detail {
 	}
 }
 
-// isWhole reports whether all of a tree is exported, and not its root alone, which sums up the handshake. Trees that are
-// no handshakes, and later parts of a tree that was exported in parts, are exported whole. The tree needs no other span
-// than its first.
+// isWhole reports whether the whole tree is exported, and not only its root, which summarizes the handshake. Trees that
+// are not handshakes, and later parts of a tree that was exported in parts, are exported whole. It looks only at the
+// tree's first span.
 func (d *detail) isWhole(t mapping.Tree) bool {
-	if !d.rootOnly || t.Spans[0].ParentID.IsValid() || d.kept(t) || d.failed && t.Failed {
+	if !d.rootOnly || t.Spans[0].ParentID.IsValid() || d.isKept(t) || d.failed && t.Failed {
 		return true
 	}
 	for i := range t.Operations {
@@ -61,10 +62,11 @@ func (d *detail) isWhole(t mapping.Tree) bool {
 	return true
 }
 
-// isFirst reports whether no tree of this kind began in the hour before it that was exported whole.
+// isFirst reports whether this is the first tree of its kind in an hour: no other that began in the hour before was
+// exported whole.
 func (d *detail) isFirst(root *mapping.Span, executable string) bool {
 	kind := treeKind{executable, d.fingerprint(root)}
-	hash := kind.says ^ memo.Sample(executable)
+	hash := kind.fingerprint ^ memo.Sample(executable)
 	if last := d.last.Get(hash, kind); last != nil && root.Start.Sub(*last) < firstAgain {
 		return false
 	}
@@ -72,7 +74,8 @@ func (d *detail) isFirst(root *mapping.Span, executable string) bool {
 	return true
 }
 
-// fingerprint returns the root's fingerprint. It computes one for each pattern, which takes as long as encoding a span.
+// fingerprint returns the root's fingerprint. It is computed once for each pattern, because that takes as long as
+// encoding a span.
 func (d *detail) fingerprint(root *mapping.Span) uint64 {
 	pattern, _, _ := root.Pattern()
 	if pattern == 0 {
@@ -81,9 +84,9 @@ func (d *detail) fingerprint(root *mapping.Span) uint64 {
 	if known := d.fingerprints.Get(pattern, pattern); known != nil {
 		return *known
 	}
-	says := root.Fingerprint(d.seed)
-	d.fingerprints.Put(pattern, pattern, says)
-	return says
+	fingerprint := root.Fingerprint(d.seed)
+	d.fingerprints.Put(pattern, pattern, fingerprint)
+	return fingerprint
 }
 
 // keep returns a function that reports whether a tree is of one of these kinds.

@@ -12,7 +12,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
-// Which trees are exported whole and which as their root alone.
+// Some trees are exported whole, others as their root alone.
 func TestWhichTreesAreExportedWhole(t *testing.T) {
 	t.Parallel()
 	handshake := []mapping.Operation{{Executable: "nginx", Handshake: true}, {}}

@@ -29,7 +29,7 @@ type discovery struct {
 	code  *identity.Code
 }
 
-// newDiscovery returns a discovery that has not searched yet. From now on it is notified of executed programs.
+// newDiscovery returns a discovery that has not searched yet, but is already notified of executed programs.
 func newDiscovery(
 	cfg config.Config, fitted resources.Fitted, attached *attach.Files, code *identity.Code, monitor *limits.Monitor, log *slog.Logger,
 ) (*discovery, error) {
@@ -75,7 +75,7 @@ func (d *discovery) changed(visit func(pid uint32)) error {
 	})
 }
 
-// DiscoveryRules returns the part of the configuration that discovery can change while it runs.
+// DiscoveryRules returns the rules of discovery that a configuration contains.
 func DiscoveryRules(cfg config.Config) discover.Rules {
 	return discover.Rules{
 		Libraries: cfg.Libraries, Enabled: cfg.Discovery.Enabled,
@@ -112,10 +112,10 @@ func (d *discovery) start(log *slog.Logger) (stop func(timeout time.Duration) er
 	}
 }
 
-// retryEvery is how often notifications of executed programs are tried again.
+// retryEvery is how often starting the notifications of executed programs is retried.
 const retryEvery = time.Minute
 
-// retryExecs tries to get notifications of executed programs until there are some or ctx is done.
+// retryExecs tries to start the notifications of executed programs until it succeeds or ctx is done.
 func (d *discovery) retryExecs(ctx context.Context, log *slog.Logger) {
 	tick := time.NewTicker(retryEvery)
 	defer tick.Stop()

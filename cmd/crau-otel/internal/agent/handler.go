@@ -15,11 +15,11 @@ import (
 	"github.com/crau-otel/crau-otel/wire"
 )
 
-// handler passes events to the mapper, keeps its clock synchronised, and publishes a copy of its counters.
+// handler passes events to the mapper, keeps its clock synchronized, and publishes a copy of its counters.
 type handler struct {
 	mapper *mapping.Mapper
 	clock  *tracer.Clock
-	synced uint64                        // boot time of the last synchronisation
+	synced uint64                        // boot time of the last synchronization
 	noted  uint64                        // boot time of the last copy of the counters
 	next   atomic.Pointer[mapping.Rules] // rules to apply at the next tick
 	sensor *wire.Sensor
@@ -85,7 +85,7 @@ func (h *handler) stalled() time.Duration {
 	return time.Since(h.lastNote)
 }
 
-// mapped returns the mapper's and the sensor's counters as of at most a second ago.
+// mapped returns the counters of the mapper and the sensor. They are at most a second old.
 func (h *handler) mapped() (mapping.Stats, wire.Stats) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

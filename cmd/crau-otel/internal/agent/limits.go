@@ -17,10 +17,10 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/contexts"
 )
 
-// observeEvery is how often it is checked what limits cost that are counted elsewhere.
+// observeEvery is how often the losses that are counted elsewhere are checked.
 const observeEvery = 10 * time.Second
 
-// totals returns what became of every hit so far.
+// totals returns the outcome of every hit so far.
 func (p *pipeline) totals() (totals.Totals, error) {
 	traced, err := p.tracer.Stats()
 	connections, wireErr := p.tracer.WireStats()
@@ -30,11 +30,11 @@ func (p *pipeline) totals() (totals.Totals, error) {
 	}, errors.Join(err, wireErr)
 }
 
-// observe notes and logs what limits cost that others count. It returns the totals, and the lost hits by reason and class
-// of owner.
+// observe records and logs losses that are counted elsewhere. It returns the totals, and the lost hits by reason and
+// class of owner.
 func (p *pipeline) observe() (totals.Totals, map[string]map[limits.Class]uint64) {
 	total, err := p.totals()
-	owners, ownersErr := p.tracer.OwnerLosses() // after the totals, so that it lacks nothing that they have
+	owners, ownersErr := p.tracer.OwnerLosses() // after the totals, so that it contains at least their losses
 	if err = errors.Join(err, ownersErr); err != nil {
 		p.log.Warn("health metrics are incomplete", "error", err)
 	}
@@ -45,19 +45,19 @@ func (p *pipeline) observe() (totals.Totals, map[string]map[limits.Class]uint64)
 	return total, p.losses.byClass(&total)
 }
 
-// noteLimit notes that a limit cost an owner so many events or parts of them, and logs it from time to time.
+// noteLimit records that a limit cost an owner n events or parts of them, and logs it from time to time.
 func noteLimit(m *limits.Monitor, limit limits.Limit, owner limits.Owner, n uint64, log *slog.Logger) {
 	if count, due := m.Reached(limit, owner, n); due {
-		log.Warn("a limit costs events or parts of them", "limit", limit, "owner", owner.Name, "owner_class", owner.Class,
+		log.Warn("limit reached; events or parts of them are lost", "limit", limit, "owner", owner.Name, "owner_class", owner.Class,
 			"count", count)
 	}
 }
 
-// observeMapper notes and logs what limits cost that the mapper counts, by class of owner.
+// observeMapper records and logs the losses that the mapper counts by class of owner.
 func observeMapper(m *limits.Monitor, t *mapping.Stats, log *slog.Logger) {
 	observe := func(limit limits.Limit, class mapping.OwnerClass, total uint64) {
 		if count, due := m.Observe(limit, limits.Class(class.String()), total); due {
-			log.Warn("a limit costs events or parts of them", "limit", limit, "owner_class", class, "count", count)
+			log.Warn("limit reached; events or parts of them are lost", "limit", limit, "owner_class", class, "count", count)
 		}
 	}
 	for class, n := range t.Truncated {
@@ -71,7 +71,7 @@ func observeMapper(m *limits.Monitor, t *mapping.Stats, log *slog.Logger) {
 	})
 }
 
-// fit lowers limits to what the memory of the cgroup allows, now and when the configuration is loaded again.
+// fit lowers limits to what the memory of the cgroup allows, now and after each reload.
 func (a *Agent) fit(memory uint64) {
 	load := a.load
 	a.load = func() (config.Config, error) {
@@ -81,12 +81,12 @@ func (a *Agent) fit(memory uint64) {
 	}
 	var lowered []string
 	if a.cfg, a.fitted, lowered = resources.Fit(a.cfg, memory); len(lowered) > 0 {
-		a.log.Info("limits are lowered to what the memory of the cgroup allows", "memory", config.ByteSize(memory),
+		a.log.Info("limits lowered to fit the memory of the cgroup", "memory", config.ByteSize(memory),
 			"keys", strings.Join(lowered, ", "))
 	}
 }
 
-// watchLimits notes and logs what limits cost until ctx is done.
+// watchLimits records and logs losses because of limits until ctx is done.
 func (a *Agent) watchLimits(ctx context.Context) {
 	tick := time.NewTicker(observeEvery)
 	defer tick.Stop()

@@ -12,9 +12,9 @@ import (
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
-// perOwner are the loss reasons that the kernel counts by owner, and the limits that cause them, if any.
+// perOwner lists the loss reasons that the kernel counts by owner, and the limits that cause them, if any.
 var perOwner = []struct {
-	reason string // in totals; "" for connections
+	reason string // as in totals; "" for connections
 	limit  limits.Limit
 	count  func(*tracer.OwnerLosses) uint64
 }{
@@ -28,12 +28,12 @@ var perOwner = []struct {
 	{"", limits.Rate, func(l *tracer.OwnerLosses) uint64 { return l.ConnectionsRateLimited }},
 }
 
-// losses knows whose the lost hits are. It is safe for concurrent use.
+// losses attributes lost hits to owners. It is safe for concurrent use.
 type losses struct {
 	mu      sync.Mutex
 	before  map[tracer.Owner]tracer.OwnerLosses
-	lost    map[string]map[limits.Class]uint64 // hits that are known to be of somebody, by reason
-	unknown map[string]uint64                  // others: these counters never fall
+	lost    map[string]map[limits.Class]uint64 // hits that are attributed to an owner, by reason
+	unknown map[string]uint64                  // all other hits, by reason; never decreases
 }
 
 func newLosses() *losses {
@@ -43,14 +43,14 @@ func newLosses() *losses {
 	}
 }
 
-// add notes what owners have lost since the last time. It calls reached for each limit that cost somebody something.
+// add adds the losses of owners since the last call. It calls reached for each limit that cost an owner something.
 func (l *losses) add(
 	now []tracer.OwnerLosses, name func(tracer.Owner) mapping.Owner, reached func(limits.Limit, limits.Owner, uint64),
 ) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	earlier := l.before
-	l.before = make(map[tracer.Owner]tracer.OwnerLosses, len(now)) // without those that the kernel has forgotten
+	l.before = make(map[tracer.Owner]tracer.OwnerLosses, len(now)) // drops owners that the kernel has forgotten
 	for i := range now {
 		before := earlier[now[i].Owner]
 		l.before[now[i].Owner] = now[i]
@@ -61,7 +61,7 @@ func (l *losses) add(
 		cost := make(map[limits.Limit]uint64)
 		for _, c := range perOwner {
 			n := c.count(&now[i])
-			if was := c.count(&before); n >= was { // else the kernel had forgotten the owner
+			if was := c.count(&before); n >= was { // otherwise the kernel has forgotten the owner in between
 				n -= was
 			}
 			if n == 0 {
@@ -113,12 +113,12 @@ func (l *losses) byClass(t *totals.Totals) map[string]map[limits.Class]uint64 {
 	return lost
 }
 
-// ownerInLimits returns an owner as limits name it.
+// ownerInLimits converts an owner to the form that package limits uses.
 func ownerInLimits(o mapping.Owner) limits.Owner {
 	return limits.Owner{Name: o.ID, Class: limits.Class(o.Class.String())}
 }
 
-// kernelOwner returns the owner that the kernel counts for.
+// kernelOwner converts an owner in the kernel's form to the mapper's form.
 func (p *pipeline) kernelOwner(o tracer.Owner) mapping.Owner {
 	if o.Cgroup != 0 {
 		return p.resolver.OwnerOfCgroup(o.Cgroup, o.Root)

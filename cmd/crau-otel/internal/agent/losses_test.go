@@ -15,7 +15,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
-// Losses are counted for whom the kernel or the queue counts them, and the sum over owners is the total.
+// Losses are attributed to the owners that the kernel or the queue names, and the sum over owners is the total.
 func TestLossesHaveOwners(t *testing.T) {
 	t.Parallel()
 	l, reached := newLosses(), make(map[string]uint64)

@@ -22,8 +22,8 @@ func notifyReloading(log *slog.Logger) {
 	notify(log, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
 }
 
-// feedWatchdog reports that the agent is alive, twice as often as the service manager asks for, until ctx is done. It
-// stops while events are not handled: the manager then restarts the agent.
+// feedWatchdog reports that the agent is alive, twice as often as the service manager requires, until ctx is done. It
+// stops while events are not handled; the manager then restarts the agent.
 func feedWatchdog(ctx context.Context, h *handler, log *slog.Logger) {
 	limit, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {

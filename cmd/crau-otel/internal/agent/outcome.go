@@ -4,7 +4,7 @@ package agent
 
 import "github.com/crau-otel/crau-otel/cmd/crau-otel/internal/totals"
 
-// Outcome is what a run came to.
+// Outcome is the result of a run.
 type Outcome struct {
 	Totals totals.Totals
 	// Files is how many files with probes were attached at the end.
@@ -15,8 +15,8 @@ type Outcome struct {
 	Wire error
 }
 
-// Outcome returns what the run came to, once Run has returned.
+// Outcome returns the result of the run, after Run has returned.
 func (a *Agent) Outcome() Outcome { return a.outcome }
 
-// Followed returns how many of the processes live that Config.Follow makes observed.
+// Followed returns how many processes of the family of Config.Follow are alive.
 func (a *Agent) Followed() (int, error) { return a.tracer.Followed() }

@@ -38,7 +38,7 @@ type pipeline struct {
 	queue     *export.Queue
 	metrics   *metrics.Metrics // nil if they are off
 	discovery *discovery
-	// resolver is nil until newPipeline has made it.
+	// resolver is nil until newPipeline has created it.
 	resolver *identity.Resolver
 	code     *identity.Code
 	keep     atomic.Pointer[func(mapping.Tree) bool]
@@ -49,7 +49,7 @@ type pipeline struct {
 	log      *slog.Logger
 }
 
-// reconnecter connects again with its certificate files as they are now, and returns their names.
+// reconnecter reconnects with its certificate files as they are now, and returns their names.
 type reconnecter interface {
 	Reconnect() (files []string, err error)
 }
@@ -98,7 +98,7 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 		Keep:     func(t mapping.Tree) bool { return (*p.keep.Load())(t) },
 		Limits:   a.limits,
 		Closed: func() {
-			log.Info("nobody reads standard output any more")
+			log.Info("standard output has no reader any more; stopping")
 			a.stop()
 		},
 		Log: log,
@@ -144,14 +144,14 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 	return p, err
 }
 
-// connectionEvicted notes that there was no room for a connection.
+// connectionEvicted records that there was no room for a connection.
 func (p *pipeline) connectionEvicted(cgroup uint64, uid uint32) {
 	owner := p.resolver.Owner(0, event.Process{CgroupID: cgroup, UID: uid})
 	noteLimit(p.limits, limits.Connections, ownerInLimits(owner), 1, p.log)
 }
 
-// owner returns whose share of the limits a process counts against. It is called with the first event of a process, which
-// is the best time to look at its code: it may end soon.
+// owner returns the owner that a process counts against. It is called with the first event of a process, which is the
+// best time to examine its code, because the process may end soon.
 func (p *pipeline) owner(pid uint32, record event.Process) mapping.Owner {
 	owner := p.resolver.Owner(pid, record)
 	if owner.Class == contexts.ClassRoot || owner.Class == contexts.ClassSystem {
@@ -160,15 +160,15 @@ func (p *pipeline) owner(pid uint32, record event.Process) mapping.Owner {
 	return owner
 }
 
-// isDisabled reports whether the environment asks to export nothing.
+// isDisabled reports whether the environment disables all exports.
 func isDisabled() bool {
 	return strings.EqualFold(strings.TrimSpace(os.Getenv("OTEL_SDK_DISABLED")), "true")
 }
 
-// userAgent returns how the agent names itself to receivers.
+// userAgent returns the name by which the agent identifies itself to receivers.
 func userAgent(version string) string { return "crau-otel/" + version }
 
-// rules returns the part of the mapper's configuration that may change while it runs.
+// rules returns the part of the mapper's configuration that can change while it runs.
 func (p *pipeline) rules(cfg config.Config) (mapping.Rules, error) {
 	rules, err := policy.New(cfg.Policy)
 	if err != nil {
@@ -184,7 +184,7 @@ func (p *pipeline) rules(cfg config.Config) (mapping.Rules, error) {
 	}, nil
 }
 
-// reconfigure makes the handler apply a new configuration at its next tick, as far as it may change at run time.
+// reconfigure makes the handler apply the parts of a new configuration that can change, at its next tick.
 func (p *pipeline) reconfigure(cfg config.Config) error {
 	rules, err := p.rules(cfg)
 	if err != nil {
@@ -195,14 +195,14 @@ func (p *pipeline) reconfigure(cfg config.Config) error {
 	return nil
 }
 
-// setKeep sets which trees are exported even if the sampler drops them, and which ones whole.
+// setKeep sets which trees are exported even if the sampler drops them, and which are exported whole.
 func (p *pipeline) setKeep(cfg config.Config) {
-	kept := keep(cfg.Sampling.Keep)
-	p.keep.Store(&kept)
+	isKept := keep(cfg.Sampling.Keep)
+	p.keep.Store(&isKept)
 	p.detail.Store(newDetail(cfg.Spans))
 }
 
-// take records a finished tree in the metrics, whether or not it is sampled, and queues it for export.
+// take records a finished tree in the metrics, even if it is not sampled, and queues it for export.
 func (p *pipeline) take(t mapping.Tree) {
 	if p.metrics != nil {
 		p.metrics.Record(t)
@@ -210,8 +210,8 @@ func (p *pipeline) take(t mapping.Tree) {
 	p.queue.Put(t)
 }
 
-// newMetrics returns nil if metrics are off. With an exporter other than OTLP, only OTEL_METRICS_EXPORTER turns them
-// on.
+// newMetrics returns nil if metrics are off. If the exporter is not OTLP, they are off unless OTEL_METRICS_EXPORTER
+// turns them on.
 func (p *pipeline) newMetrics(
 	ctx context.Context, cfg config.Config, host *sdkresource.Resource, monitor *limits.Monitor, log *slog.Logger,
 ) (*metrics.Metrics, error) {
@@ -251,11 +251,11 @@ func (p *pipeline) newMetrics(
 // lastMetrics is the deadline of the last export of metrics.
 const lastMetrics = 2 * time.Second
 
-// close exports what is queued, until ctx is done. Spans that cannot be delivered are counted and logged, and are not an
-// error.
+// close exports the queued trees, until ctx is done. Spans that cannot be delivered are counted and logged; they are
+// not an error.
 func (p *pipeline) close(ctx context.Context) {
 	if err := p.queue.Close(ctx); err != nil {
-		p.log.Warn("not everything was exported", "error", err)
+		p.log.Warn("some spans were not exported", "error", err)
 	}
 	if p.resolver != nil {
 		if err := p.resolver.Close(); err != nil {

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// local passes on requests that name a loopback address, or localhost, as their host. A web page whose name its owner lets
-// resolve to this host, to have a browser read the profiles, gives that name.
+// local only passes on requests whose host is a loopback address or localhost. Otherwise the owner of a web page could
+// make its name resolve to this host, and have a browser read the profiles; such a request has the page's name as its
+// host.
 func local(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := r.Host

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refusalHandler handles log records and, after the first one with an error that the sandbox may be the cause of, logs how
-// to find out.
+// refusalHandler handles log records. After the first record with an error that the sandbox may have caused, it logs a
+// hint how to find out.
 type refusalHandler struct {
 	slog.Handler
 	state *refusalState
@@ -34,7 +34,7 @@ func (h refusalHandler) Handle(ctx context.Context, r slog.Record) error {
 	return err
 }
 
-// refused reports whether a record has the error of system calls that the sandbox refuses.
+// refused reports whether a record contains the error of a system call that the sandbox refuses.
 func refused(r slog.Record) (found bool) {
 	r.Attrs(func(a slog.Attr) bool {
 		err, ok := a.Value.Any().(error)

@@ -12,8 +12,8 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 )
 
-// Reload makes the agent read its configuration again, as soon as Run has attached what it found at start. What can
-// change without a restart takes effect. An invalid configuration changes nothing. Reload does not block.
+// Reload makes the agent read its configuration again, once Run has attached the files found at start. Keys that need
+// no restart take effect. An invalid configuration changes nothing. Reload does not block.
 func (a *Agent) Reload() {
 	select {
 	case a.reloads <- struct{}{}:
@@ -54,7 +54,7 @@ func (a *Agent) reload() {
 	}
 	a.log.Info("configuration reloaded", "changed", strings.Join(changed, ", "), "certificates", strings.Join(files, ", "))
 	if restart != nil {
-		a.log.Warn("some changes take a restart", "keys", strings.Join(restart, ", "))
+		a.log.Warn("some changes need a restart", "keys", strings.Join(restart, ", "))
 	}
 }
 

@@ -14,16 +14,16 @@ import (
 )
 
 const (
-	// detachShare is the part of shutdown.timeout, as a divisor, that each step before exporting may take.
+	// detachShare is a divisor: the part of shutdown.timeout that each step before exporting may take.
 	detachShare = 4
-	// quietPoll and quietPolls say when no more hits are expected: after so many polls without any.
+	// No more hits are expected after quietPolls polls without any, at intervals of quietPoll.
 	quietPoll  = 10 * time.Millisecond
 	quietPolls = 3
-	// releaseTimeout bounds the release of what is left after the totals.
+	// releaseTimeout bounds the release of the remaining resources after the totals.
 	releaseTimeout = time.Second
 )
 
-// trace reads the ring until ctx is done. Then it detaches the probes, reads what is left in the ring, exports it, and logs
+// trace reads the ring until ctx is done. Then it detaches the probes, reads the rest of the ring, exports it, and logs
 // the totals, all within shutdown.timeout.
 func (a *Agent) trace(ctx context.Context, stopDiscovery func(time.Duration) error) error {
 	timeout := a.cfg.Shutdown.Timeout
@@ -35,7 +35,7 @@ func (a *Agent) trace(ctx context.Context, stopDiscovery func(time.Duration) err
 		deadline = time.Now().Add(timeout)
 		notify(a.log, daemon.SdNotifyStopping)
 		a.outcome.Files, _ = a.attachments.Count()
-		a.log.Info("stopping: detaching, then exporting what is left; interrupt again to end at once")
+		a.log.Info("stopping: detaching probes, then exporting the remaining spans; interrupt again to exit immediately")
 		err := errors.Join(stopDiscovery(timeout/detachShare), a.attachments.Close(timeout/detachShare),
 			within(timeout/detachShare, "detach from sockets", a.tracer.DetachWire))
 		a.awaitQuiet(timeout / detachShare)
@@ -54,13 +54,13 @@ func (a *Agent) trace(ctx context.Context, stopDiscovery func(time.Duration) err
 	defer cancel()
 	a.pipeline.close(exporting)
 	total, totalsErr := a.pipeline.totals()
-	total.Traced = traced // hits since then were not read
+	total.Traced = traced // later hits were not read
 	total.Log(a.log)
 	a.outcome.Totals = total
 	return errors.Join(err, statsErr, totalsErr)
 }
 
-// awaitQuiet waits until no hits come any more: the kernel detaches on its own time.
+// awaitQuiet waits until no more hits arrive, because the kernel detaches asynchronously.
 func (a *Agent) awaitQuiet(limit time.Duration) {
 	var hits uint64
 	for deadline, quiet := time.Now().Add(limit), 0; quiet < quietPolls && time.Now().Before(deadline); time.Sleep(quietPoll) {
@@ -76,8 +76,8 @@ func (a *Agent) awaitQuiet(limit time.Duration) {
 	}
 }
 
-// settle reads the ring until every record that the counters have is read, and returns the counters of that moment. Hits
-// that follow are neither counted nor exported.
+// settle reads the ring until every record is read that the counters include, and returns these counters. Later hits
+// are neither counted nor exported.
 func (a *Agent) settle() (stats tracer.Stats, err error) {
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -93,16 +93,16 @@ func (a *Agent) settle() (stats tracer.Stats, err error) {
 	return stats, nil
 }
 
-// unlessSlow returns an error of the shutdown, unless it says that a step takes too long: that is only logged.
+// unlessSlow returns an error of the shutdown, unless it only means that a step takes too long: that is logged instead.
 func (a *Agent) unlessSlow(err error) error {
 	if errors.Is(err, errUnfinished) || errors.Is(err, links.ErrStuck) {
-		a.log.Warn("shutdown does not wait any longer; the kernel detaches what is left when the agent has ended", "error", err)
+		a.log.Warn("shutdown stopped waiting; the kernel detaches the remaining probes after the agent has exited", "error", err)
 		return nil
 	}
 	return err
 }
 
-// release frees what the agent holds. It does not wait for anything that hangs.
+// release frees the agent's resources. It does not wait for anything that hangs.
 func (a *Agent) release() error {
 	return a.unlessSlow(within(releaseTimeout, "release", func() error {
 		err := a.attachments.Close(releaseTimeout)

@@ -28,7 +28,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// sink is a connection whose receiver takes everything at once.
+// sink is a connection to a receiver that accepts everything immediately.
 type sink struct{}
 
 func (sink) Invoke(context.Context, string, any, any, ...grpc.CallOption) error { return nil }
@@ -55,8 +55,8 @@ func records(b *testing.B) (all [][]byte) {
 	return all
 }
 
-// BenchmarkStages runs a handshake's records through more and more of what the agent does with them, without the ring
-// and the network: the difference of two results is what a stage costs a tree.
+// BenchmarkStages passes a handshake's records through an increasing number of the agent's stages, without the ring and
+// the network. The difference between two results is the cost of a stage per tree.
 func BenchmarkStages(b *testing.B) {
 	b.Run("decode", func(b *testing.B) { benchmarkStage(b, func(*event.Event) {}) })
 	for name, take := range map[string]func(*pipeline) func(mapping.Tree){
@@ -99,7 +99,7 @@ func benchmarkStage(b *testing.B, handle func(*event.Event)) {
 	b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/tree")
 }
 
-// cpuTime returns the CPU time of this thread, which depends less on what else the machine does than the time of day.
+// cpuTime returns the CPU time of this thread, which depends less on other load of the machine than wall-clock time.
 func cpuTime(b *testing.B) time.Duration {
 	b.Helper()
 	var t unix.Timespec

@@ -16,7 +16,8 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/otlp"
 )
 
-// newExporter returns the exporter that the configuration names. The OTLP one is configured by OTEL_EXPORTER_OTLP_*.
+// newExporter returns the exporter that the configuration names. The OTLP exporter is configured by
+// OTEL_EXPORTER_OTLP_*.
 func newExporter(cfg config.Config, stdout *os.File, userAgent string) (export.Exporter, error) {
 	switch cfg.Exporter {
 	case config.ExporterConsole:
@@ -29,8 +30,8 @@ func newExporter(cfg config.Config, stdout *os.File, userAgent string) (export.E
 	return otlp.Open(userAgent)
 }
 
-// wantsColor reports whether the environment has nothing against colours: https://no-color.org, and terminals that do not
-// know them.
+// wantsColor reports whether the environment allows colours. It does not with NO_COLOR (https://no-color.org), or on a
+// terminal without colours.
 func wantsColor(lookup func(string) string) bool {
 	return lookup("NO_COLOR") == "" && lookup("TERM") != "dumb"
 }

@@ -13,7 +13,7 @@ func TestEnvironmentThatWantsNoColor(t *testing.T) {
 		{"", "xterm-256color", true},
 		{"", "", true},
 		{"1", "xterm-256color", false},
-		{"0", "xterm-256color", false}, // whatever its value is
+		{"0", "xterm-256color", false}, // any value counts
 		{"", "dumb", false},
 	} {
 		got := wantsColor(func(name string) string { return map[string]string{"NO_COLOR": c.noColor, "TERM": c.term}[name] })

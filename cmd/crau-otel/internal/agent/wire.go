@@ -12,11 +12,11 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// ErrWireOff is why connections are not examined if the configuration says so.
+// ErrWireOff is the reason why connections are not examined if the configuration disables it.
 var ErrWireOff = errors.New("wire.enabled is false, or scopes has neither tls nor ssh")
 
-// attachWire attaches the programs that read handshakes from connections, or returns why not, which it logs unless the
-// configuration asks for it. Libraries with probes are traced all the same.
+// attachWire attaches the programs that read handshakes from connections. It returns why it did not, and logs that
+// unless it is configured. Libraries with probes are traced in any case.
 func (a *Agent) attachWire() error {
 	cfg := a.cfg.Wire
 	wanted := func(scope string) bool { return scope == "tls" || scope == "ssh" }

@@ -14,8 +14,8 @@ import (
 	"github.com/crau-otel/crau-otel/wire"
 )
 
-// BenchmarkConnections runs one side of TLS 1.3 handshakes, in three packets each, through more and more of what the agent
-// does with them, as BenchmarkStages does with a library's events.
+// BenchmarkConnections passes one side of TLS 1.3 handshakes, in three packets each, through an increasing number of
+// the agent's stages, like BenchmarkStages for a library's events.
 func BenchmarkConnections(b *testing.B) {
 	b.Run("decode", func(b *testing.B) { benchmarkConnections(b, func(*event.Event) {}) })
 	for _, stage := range []struct {

@@ -11,7 +11,8 @@ import (
 // errUnfinished is returned by within.
 var errUnfinished = errors.New("not finished in time")
 
-// within calls f and returns its error, or errUnfinished if f does not return in time; f then goes on in the background.
+// within calls f and returns its error, or errUnfinished if f does not return in time; f then continues in the
+// background.
 func within(timeout time.Duration, step string, f func() error) error {
 	result := make(chan error, 1)
 	go func() { result <- f() }()

@@ -15,17 +15,17 @@ import (
 
 const (
 	// retireAfter is how long the sites of a detached file stay registered, so that hits are still reported while the
-	// kernel detaches it, which takes some 50 ms. Hits that come even later count as malformed.
+	// kernel detaches it, which takes about 50 ms. Later hits count as malformed.
 	retireAfter = 500 * time.Millisecond
-	// stuckAfter is how long detaching may take before it is checked.
+	// stuckAfter is how long after a file was detached its breakpoints are checked.
 	stuckAfter = 5 * time.Second
-	// stuckSearch bounds the search for the process that holds it up.
+	// stuckSearch bounds the search for the process that blocks detaching.
 	stuckSearch = time.Second
 	// maxNamed is how many files one log line names.
 	maxNamed = 8
 )
 
-// Remove detaches a file. A file that is still being attached is detached right after.
+// Remove detaches a file. If the file is still being attached, it is detached immediately afterwards.
 func (a *Files) Remove(key discover.Key) {
 	a.mu.Lock()
 	file := a.files[key]
@@ -58,8 +58,8 @@ func (a *Files) detach(key discover.Key, file *attached) {
 	})
 }
 
-// retire unregisters the sites of a detached file. Its library stays described for a while, because trees with its spans
-// may be open.
+// retire unregisters the sites of a detached file. The description of its library is kept for a while, because trees
+// with its spans may be open.
 func (a *Files) retire(key discover.Key, file *attached) {
 	if !a.stopRetiring(key, file) {
 		return
@@ -72,7 +72,7 @@ func (a *Files) retire(key discover.Key, file *attached) {
 	a.libraries.retire(file.number)
 }
 
-// release unregisters the sites of a file, and lets others write to it.
+// release unregisters the sites of a file, and allows others to write to it.
 func (a *Files) release(file *attached) {
 	if file.lease != nil {
 		file.lease.Release()
@@ -82,7 +82,7 @@ func (a *Files) release(file *attached) {
 	}
 }
 
-// stopRetiring takes a file from those whose sites are still registered, and reports whether it was one.
+// stopRetiring removes a file from those whose sites are still registered, and reports whether it was one of them.
 func (a *Files) stopRetiring(key discover.Key, file *attached) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -96,7 +96,7 @@ func (a *Files) stopRetiring(key discover.Key, file *attached) bool {
 	return true
 }
 
-// checkLater schedules a warning for the case that the kernel cannot finish detaching a file.
+// checkLater schedules a check that logs a warning if the kernel cannot finish detaching a file.
 func (a *Files) checkLater(path string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -105,7 +105,7 @@ func (a *Files) checkLater(path string) {
 	}
 	a.detached = append(a.detached, path)
 	if len(a.detached) > 1 {
-		return // a check is scheduled
+		return // a check is already scheduled
 	}
 	time.AfterFunc(stuckAfter, func() {
 		a.mu.Lock()
@@ -116,7 +116,7 @@ func (a *Files) checkLater(path string) {
 	})
 }
 
-// warnStuck warns if a traced program keeps the kernel from detaching files.
+// warnStuck logs a warning if a traced program keeps the kernel from detaching files.
 func (a *Files) warnStuck(paths []string) {
 	stuck := links.Stuck(stuckSearch)
 	slow := errors.Is(a.links.Wait(time.Millisecond), links.ErrStuck)
@@ -128,8 +128,8 @@ func (a *Files) warnStuck(paths []string) {
 		"processes", fmt.Sprint(stuck))
 }
 
-// Close detaches everything for good. It waits until everything is detached, at most for timeout; where links are
-// pinned, the kernel may finish later.
+// Close detaches everything for good. It waits until everything is detached, at most for timeout. If links are pinned,
+// the kernel may finish later.
 func (a *Files) Close(timeout time.Duration) error {
 	a.mu.Lock()
 	if a.closed {

@@ -24,9 +24,9 @@ import (
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
-// attachPatience is how long discovery waits for one file to be attached. Reading the file takes as long as its file system
-// does. If some sites cannot be attached, the kernel detaches the others, which takes as long as the page faults of traced
-// programs.
+// attachPatience is how long discovery waits for one file to be attached. Reading the file takes as long as its file
+// system does. If some sites cannot be attached, the kernel detaches the others, and waits for the page faults of
+// traced programs.
 const attachPatience = 5 * time.Second
 
 // Files attaches and detaches the probe sites of files. Its methods are safe for concurrent use, and none of them
@@ -40,13 +40,13 @@ type Files struct {
 	log       *slog.Logger
 
 	mu       sync.Mutex
-	level    slog.Level // at which attaching and detaching is logged
+	level    slog.Level // level of log lines about attaching and detaching
 	closed   bool
 	files    map[discover.Key]*attached
-	next     uint32                       // number of the next file; none is used twice
-	retiring map[discover.Key][]*attached // being detached, or detached a moment ago: their sites are still registered
-	detached []string                     // paths of detached files that are yet to be checked
-	found    *discover.Discoverer         // where the files come from; nil before there is one
+	next     uint32                       // number of the next file; numbers are never reused
+	retiring map[discover.Key][]*attached // files that are being, or were just, detached: their sites are still registered
+	detached []string                     // paths of detached files that will be checked
+	found    *discover.Discoverer         // source of the files; nil before there is one
 }
 
 // attached is a file that is attached or being attached.
@@ -55,12 +55,12 @@ type attached struct {
 	number  uint32
 	cookies []uint64
 	sites   []probes.Site
-	lease   *leases.Lease // nil if there can be none
+	lease   *leases.Lease // nil if the file system has no leases
 	ended   chan struct{} // closed once attaching has ended
 
 	// The lock of the Files protects these.
 	held     *links.Held // nil until the file is attached
-	attached int         // sites
+	attached int         // number of sites
 	removed  bool
 }
 
@@ -95,7 +95,7 @@ func (a *Files) Add(f *discover.File) {
 	before := slices.Clone(a.retiring[f.Key])
 	a.mu.Unlock()
 	for _, old := range before {
-		a.retire(f.Key, old) // otherwise hits are reported twice until the kernel has detached the file
+		a.retire(f.Key, old) // otherwise hits would be reported twice until the kernel has detached the file
 	}
 
 	content, err := f.Dup() // attaching may take longer than discovery keeps the file open
@@ -118,7 +118,7 @@ func (a *Files) Add(f *discover.File) {
 	}
 }
 
-// Wait waits until every file that is being attached is attached or given up, or until ctx is done.
+// Wait waits until attaching has succeeded or failed for every file, or until ctx is done.
 func (a *Files) Wait(ctx context.Context) {
 	a.mu.Lock()
 	pending := slices.Collect(maps.Values(a.files))
@@ -132,7 +132,7 @@ func (a *Files) Wait(ctx context.Context) {
 	}
 }
 
-// attach attaches the sites of a file. Until they are detached, whoever wants to write to the file waits.
+// attach attaches the sites of a file. Anybody who wants to write to the file has to wait until they are detached.
 func (a *Files) attach(f *discover.File, file *attached, content *os.File) {
 	if !a.guard(f, file, content) {
 		a.forget(f.Key, file)
@@ -179,7 +179,7 @@ func (a *Files) attach(f *discover.File, file *attached, content *os.File) {
 	}
 }
 
-// Judge notes who can write an attached file now. Trees that end from now on say so.
+// Judge updates who can write an attached file. It affects trees that end from now on.
 func (a *Files) Judge(f *discover.File) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -192,7 +192,7 @@ func (a *Files) Judge(f *discover.File) {
 		"namespaced", f.Namespaced)
 }
 
-// Costs returns how many descriptors an attached file takes: its lease, and its links unless they are pinned.
+// Costs returns how many descriptors an attached file needs: its lease, and its links unless they are pinned.
 func (a *Files) Costs() discover.Costs {
 	costs := discover.Costs{PerFile: 1}
 	switch {
@@ -205,15 +205,15 @@ func (a *Files) Costs() discover.Costs {
 	return costs
 }
 
-// retryAfter is when a file is attached again for which there were no descriptors.
+// retryAfter is when attaching a file is retried after there were no descriptors for it.
 const retryAfter = 30 * time.Second
 
-// lacksDescriptors reports whether something failed because this process or the host has too many descriptors.
+// lacksDescriptors reports whether something failed because this process or the host has no file descriptor left.
 func lacksDescriptors(err error) bool {
 	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
 }
 
-// retryLater counts and later attaches a file again that there were no descriptors for.
+// retryLater counts a file for which there were no descriptors, and attaches it again later.
 func (a *Files) retryLater(f *discover.File, err error) {
 	if !lacksDescriptors(err) {
 		return
@@ -234,8 +234,8 @@ func (a *Files) forget(key discover.Key, file *attached) {
 	}
 }
 
-// addStrings copies a file's string constants, so that the BPF program need not read them on every hit. If that fails,
-// hits merely cost more.
+// addStrings copies a file's string constants, so that the BPF program does not have to read them on every hit. If that
+// fails, hits are only more expensive.
 func (a *Files) addStrings(f *discover.File, number uint32, file *os.File) {
 	strings := f.Probes.Strings
 	if strings.Size == 0 {
@@ -243,7 +243,7 @@ func (a *Files) addStrings(f *discover.File, number uint32, file *os.File) {
 	}
 	content, err := strings.Read(host.DescriptorPath(int(file.Fd())))
 	if err == nil {
-		owner := "" // a part of the room is reserved for files that only root can write
+		owner := "" // part of the limit is reserved for files that only root can write
 		if !f.RootOnly() {
 			owner = f.Owner
 		}
@@ -261,14 +261,15 @@ func (a *Files) addStrings(f *discover.File, number uint32, file *os.File) {
 	}
 }
 
-// Announce raises the level of later lines about attaching and detaching, since the start has been logged.
+// Announce raises the level of later log lines about attaching and detaching, because those of the start have been
+// logged.
 func (a *Files) Announce() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.level = slog.LevelInfo
 }
 
-// Count returns how many files and sites are attached.
+// Count returns the numbers of attached files and sites.
 func (a *Files) Count() (files, sites int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -31,7 +31,7 @@ func TestDescribeLibrary(t *testing.T) {
 	}
 }
 
-// A file whose attaching takes long counts as attached once the kernel has attached it.
+// A file that takes long to attach counts as attached once the kernel has attached it.
 func TestWaitForFilesThatAreBeingAttached(t *testing.T) {
 	t.Parallel()
 	file := &attached{ended: make(chan struct{})}

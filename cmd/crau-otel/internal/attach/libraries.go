@@ -14,10 +14,10 @@ import (
 	"github.com/crau-otel/crau-otel/probes/discover"
 )
 
-// maxRetired is how many detached files stay described: trees with their spans may be open.
+// maxRetired is how many detached files keep their description, because trees with their spans may be open.
 const maxRetired = 4096
 
-// Libraries describes files by the number that their events have. Its methods are safe for concurrent use.
+// Libraries holds the descriptions of files, by file number. Its methods are safe for concurrent use.
 type Libraries struct {
 	mu         sync.RWMutex
 	attributes map[uint32][]attribute.KeyValue
@@ -29,7 +29,7 @@ type Libraries struct {
 // NewLibraries returns Libraries without any.
 func NewLibraries() *Libraries { return &Libraries{attributes: make(map[uint32][]attribute.KeyValue)} }
 
-// Of returns the span attributes of the file with a number.
+// Of returns the span attributes of a file.
 func (l *Libraries) Of(number uint32) []attribute.KeyValue {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -39,7 +39,7 @@ func (l *Libraries) Of(number uint32) []attribute.KeyValue {
 // Changed reports whether a description was replaced since the last call.
 func (l *Libraries) Changed() bool { return l.changed.Swap(false) }
 
-// describe sets the description of a file, or replaces that which trees may have.
+// describe sets the description of a file, or replaces one that open trees may use.
 func (l *Libraries) describe(number uint32, attrs []attribute.KeyValue) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -49,7 +49,7 @@ func (l *Libraries) describe(number uint32, attrs []attribute.KeyValue) {
 	l.attributes[number] = attrs
 }
 
-// forget drops the description of a file at once.
+// forget drops the description of a file immediately.
 func (l *Libraries) forget(number uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	// maxWriterWait is how long a writer waits for the file to be detached. The kernel needs some 30 ms for that.
+	// maxWriterWait is how long a writer waits for the file to be detached. The kernel needs about 30 ms for that.
 	maxWriterWait = time.Second
-	// writerPoll is the time between two looks whether it is detached.
+	// writerPoll is the interval of checks whether it is detached.
 	writerPoll = time.Millisecond
 )
 
-// guard sees to it that nobody writes to a file while it is attached. It returns false if the file is being written to,
-// or was since it was read: its sites may be elsewhere.
+// guard takes a lease so that nobody can write to a file while it is attached. It returns false if the file is being
+// written to, or was since it was read: its sites may have moved.
 func (a *Files) guard(f *discover.File, file *attached, content *os.File) bool {
 	lease, err := a.leases.Take(content, func(l *leases.Lease) { a.giveWay(f.Key, file, l) })
 	switch {
@@ -37,7 +37,7 @@ func (a *Files) guard(f *discover.File, file *attached, content *os.File) bool {
 	return isUnchanged(f, content)
 }
 
-// isUnchanged reports whether a file still is what was read of it.
+// isUnchanged reports whether a file has not changed since it was read.
 func isUnchanged(f *discover.File, content *os.File) bool {
 	var st unix.Stat_t
 	if unix.Fstat(int(content.Fd()), &st) != nil || st.Ctim.Nano() != f.Key.Changed {
@@ -50,8 +50,8 @@ func isUnchanged(f *discover.File, content *os.File) bool {
 	return err == nil && reflect.DeepEqual(now.Sites, f.Probes.Sites)
 }
 
-// giveWay detaches a file that somebody waits to write to, and lets them write once no process gets a breakpoint any
-// more. Discovery reads the file again.
+// giveWay detaches a file because somebody waits to write to it. It lets the writer continue once processes get no
+// breakpoint any more. Discovery reads the file again.
 func (a *Files) giveWay(key discover.Key, file *attached, lease *leases.Lease) {
 	a.log.Info("attached file is about to be overwritten; it is detached, and read again as a new file", "file", file.path)
 	a.Remove(key)
@@ -65,7 +65,8 @@ func (a *Files) giveWay(key discover.Key, file *attached, lease *leases.Lease) {
 	a.readAgain(key)
 }
 
-// waitUntilDetached waits until a process that maps a file gets no breakpoint. Those of another tracer do not go.
+// waitUntilDetached waits until a process that maps the file gets no breakpoint, or for the deadline: breakpoints of
+// another tracer remain.
 func waitUntilDetached(file *attached, content *os.File, deadline <-chan time.Time) {
 	for {
 		if n, err := probes.CountBreakpoints(content, file.sites); n == 0 || err != nil {
@@ -79,7 +80,7 @@ func waitUntilDetached(file *attached, content *os.File, deadline <-chan time.Ti
 	}
 }
 
-// Use sets the discovery that is asked to read files again, and learns which cannot be attached.
+// Use sets the discovery that reads files again on request, and that records which files cannot be attached.
 func (a *Files) Use(found *discover.Discoverer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -92,7 +93,7 @@ func (a *Files) discoverer() *discover.Discoverer {
 	return a.found
 }
 
-// readAgain has discovery read a file again.
+// readAgain makes discovery read a file again.
 func (a *Files) readAgain(key discover.Key) {
 	if found := a.discoverer(); found != nil {
 		found.Reread(key)

@@ -16,7 +16,7 @@ import (
 // root is the repository.
 const root = "../../../.."
 
-// A file that was written again within the tick in which it was read still has its change time.
+// A file that is written again within the tick in which it was read keeps its change time.
 func TestFreshFileIsComparedAgain(t *testing.T) {
 	t.Parallel()
 	content, err := os.Open(harness.Sample(t, root))

@@ -19,20 +19,20 @@ import (
 
 // Facts describes this host and this process.
 type Facts struct {
-	Release  string // of the kernel
+	Release  string // kernel release
 	Version  Version
-	BTF      error  // from reading the kernel's type information
+	BTF      error  // error of reading the kernel's type information
 	Lockdown string // none, integrity or confidentiality; empty if not built in, or securityfs is not mounted
 
 	HostUsers bool // the user namespace is the host's
 	HostPIDs  bool // the process id namespace is the host's
 	Held      privileges.Set
 
-	// Features of BPF: [ebpf.ErrNotSupported] if the kernel lacks one, another error if that could not be found out.
+	// BPF features: [ebpf.ErrNotSupported] if the kernel lacks a feature, another error if that could not be determined.
 	Programs, Ring, Tracepoints, Cookies, Multi error
 
-	// The trial loads crau-otel's program and, if that worked, attaches it to a function of this process and calls
-	// that.
+	// Load and Attach are the errors of a trial, which loads crau-otel's program and then attaches it to a function of
+	// this process and calls the function.
 	Load, Attach error
 	// Wire is why the programs that read handshakes from connections cannot be attached; nil if they can.
 	Wire error
@@ -53,7 +53,7 @@ func (v Version) Less(o Version) bool {
 	return v.Major < o.Major || v.Major == o.Major && v.Minor < o.Minor
 }
 
-// code returns v as KERNEL_VERSION of linux/version.h has it.
+// code returns v in the encoding of KERNEL_VERSION in linux/version.h.
 func (v Version) code() uint32 { return uint32(v.Major)<<16 | uint32(v.Minor)<<8 }
 
 // Inode numbers of the initial namespaces, from the kernel's linux/proc_ns.h.

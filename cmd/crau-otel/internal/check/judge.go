@@ -16,22 +16,22 @@ import (
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
-// Status is how well a feature of the host supports crau-otel.
+// Status says how well the host supports crau-otel in one respect.
 type Status string
 
 // The statuses.
 const (
 	OK       Status = "ok"
-	Degraded Status = "degraded" // run works, with a limit
-	Missing  Status = "missing"  // run does not work
-	Unknown  Status = "unknown"  // cannot be found out because something else is missing
+	Degraded Status = "degraded" // the command run works, with a limitation
+	Missing  Status = "missing"  // the command run does not work
+	Unknown  Status = "unknown"  // cannot be determined because something else is missing
 )
 
 // Result is the judgement of one feature.
 type Result struct {
 	Name   string `json:"name"`
 	Status Status `json:"status"`
-	Detail string `json:"detail"`           // what was found and what that means
+	Detail string `json:"detail"`           // what was found, and what it means
 	Remedy string `json:"remedy,omitempty"` // what to do, unless the status is OK
 }
 
@@ -62,7 +62,7 @@ func (f *Facts) single() bool { return errors.Is(f.Multi, ebpf.ErrNotSupported) 
 // works reports whether the trial succeeded.
 func (f *Facts) works() bool { return f.Load == nil && f.Attach == nil }
 
-// blocking returns the status of a missing requirement: Missing, or Degraded if the trial succeeded without it.
+// blocking returns the status of a missing requirement: Missing, or Degraded if the trial succeeded anyway.
 func (f *Facts) blocking() Status {
 	if f.works() {
 		return Degraded
@@ -155,7 +155,7 @@ func feature(name string, err error, purpose string, without Status, remedy stri
 func (f *Facts) multi() Result {
 	r := feature("uprobe_multi", f.Multi, "attaches all sites of a file at once", Degraded, "Linux 6.6 or later")
 	if f.single() {
-		r.Detail = "not supported: a site takes a link of its own, two file descriptors and 0.1 s to detach"
+		r.Detail = "not supported: each site needs a separate link, two file descriptors and 0.1 s to detach"
 	}
 	return r
 }
@@ -259,7 +259,7 @@ func (f *Facts) cgroup() Result {
 	return Result{"control groups", OK, fmt.Sprintf("version %d", f.Cgroup), ""}
 }
 
-// text returns an error on one line. Of a permission error it returns only the cause.
+// text returns an error on one line. For a permission error it returns only the cause.
 func text(err error) string {
 	if errno := syscall.Errno(0); errors.Is(err, fs.ErrPermission) && errors.As(err, &errno) {
 		return "refused: " + errno.Error()

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// Report is the judgement of every feature, in the order in which to read it.
+// Report contains the judgement of every feature, in the order in which to read it.
 type Report []Result
 
-// Err returns an error that names what is missing for run to work, nil if nothing is.
+// Err returns an error that names everything that is missing for the command run, or nil if nothing is.
 func (r Report) Err() error {
 	var missing []string
 	for _, result := range r {

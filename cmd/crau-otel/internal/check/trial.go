@@ -14,7 +14,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/execs"
 )
 
-// try loads the programs, attaches the one of probes to probed and calls that, and attaches the ones of connections.
+// try loads the programs. It attaches the one for probes to the function probed and calls that function, and it
+// attaches the ones for connections.
 func try() (load, attach, wire error) {
 	t, err := tracer.New(tracer.Config{})
 	if err != nil {
@@ -25,7 +26,7 @@ func try() (load, attach, wire error) {
 	return t.Close(), attach, wire
 }
 
-// tryWatch tries to get notifications of executed programs and mapped libraries.
+// tryWatch tries to start the notifications of executed programs and mapped libraries.
 func tryWatch() error {
 	w, err := execs.Start(func(execs.Exec) {}, slog.New(slog.DiscardHandler))
 	if err != nil {

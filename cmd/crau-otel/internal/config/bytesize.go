@@ -25,7 +25,7 @@ var units = []struct {
 	bytes ByteSize
 }{{"GiB", GiB}, {"MiB", MiB}, {"KiB", KiB}, {"B", 1}}
 
-// String returns s in the largest unit that it is a multiple of, as [ByteSize.UnmarshalText] reads it.
+// String returns s in the largest unit that it is a multiple of, in the form that [ByteSize.UnmarshalText] accepts.
 func (s ByteSize) String() string {
 	for _, u := range units {
 		if s >= u.bytes && s%u.bytes == 0 {

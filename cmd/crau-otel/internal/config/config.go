@@ -43,24 +43,24 @@ type Config struct {
 	Wire      Wire      `yaml:"wire"`
 	// Scopes are the scopes of contexts and keys that are traced, such as tls, ssh or pk; all of them if empty.
 	Scopes []string `yaml:"scopes"`
-	// Services name observed programs; the first that matches counts. By default a program is named after its
+	// Services gives names to observed programs; the first match decides. By default a program is named after its
 	// executable.
 	Services []Service `yaml:"services"`
-	// Exporter is where spans go: otlp, console or none.
+	// Exporter selects where spans are sent: otlp, console or none.
 	Exporter string  `yaml:"exporter"`
 	Console  Console `yaml:"console"`
 	Log      Log     `yaml:"log"`
 	Ring     Ring    `yaml:"ring"`
 	Spans    Spans   `yaml:"spans"`
-	// Policy decides which spans violate.
+	// Policy decides which spans are violations.
 	Policy   policy.Config `yaml:"policy"`
 	Privacy  Privacy       `yaml:"privacy"`
 	Metrics  Metrics       `yaml:"metrics"`
 	Sampling Sampling      `yaml:"sampling"`
 	Limits   Limits        `yaml:"limits"`
 	Shutdown Shutdown      `yaml:"shutdown"`
-	// Sandbox is whether the agent gives up what it needs to start only: the right to write files, execute programs, load
-	// BPF programs and so on.
+	// Sandbox makes the agent give up everything that it needs only at start: the right to write files, execute programs,
+	// load BPF programs and so on.
 	Sandbox bool `yaml:"sandbox"`
 	// User is the user that the agent becomes at start, as name or name:group; empty means no change.
 	User string `yaml:"user"`
@@ -74,32 +74,33 @@ type Config struct {
 type Discovery struct {
 	// Enabled is whether to search for files.
 	Enabled bool `yaml:"enabled"`
-	// Allow has patterns of paths of files, as their processes see them. One of them must match, unless there are none.
+	// Allow lists patterns for paths of files, as their processes see them. If the list is not empty, one pattern must
+	// match.
 	Allow []string `yaml:"allow"`
-	// Deny has patterns of paths of files that are not attached, even if allowed.
+	// Deny lists patterns for paths of files that are not attached, even if allowed.
 	Deny []string `yaml:"deny"`
-	// DenyExecutables has patterns of paths of programs whose processes are not examined.
+	// DenyExecutables lists patterns for paths of programs whose processes are not examined.
 	DenyExecutables []string `yaml:"deny_executables"`
-	// DenyCgroups has patterns of cgroup paths whose processes are not examined.
+	// DenyCgroups lists patterns for cgroup paths whose processes are not examined.
 	DenyCgroups []string `yaml:"deny_cgroups"`
 	// MaxFiles is how many files may be attached at a time, 1 to 65536.
 	MaxFiles int `yaml:"max_files"`
-	// MaxFilesPerContainer is how many of them may be first seen in one container or systemd unit, 1 to 65536.
+	// MaxFilesPerContainer is how many of these may be first seen in one container or systemd unit, 1 to 65536.
 	MaxFilesPerContainer int `yaml:"max_files_per_container"`
 	// MaxSites is how many probe sites may be attached at a time, 1 to 16384.
 	MaxSites int `yaml:"max_sites"`
-	// MaxSitesPerContainer is how many of them may be in files first seen in one container or unit, 1 to 16384.
+	// MaxSitesPerContainer is how many of these may be in files first seen in one container or unit, 1 to 16384.
 	MaxSitesPerContainer int `yaml:"max_sites_per_container"`
 }
 
 // Wire configures how handshakes are read from the packets that open connections.
 type Wire struct {
-	// Enabled is whether to read them.
+	// Enabled is whether to read handshakes from packets.
 	Enabled bool `yaml:"enabled"`
 	// DenyPorts are local and remote ports whose connections are not examined, 1 to 65535 each and at most 256.
 	DenyPorts []int `yaml:"deny_ports"`
-	// DenyCgroups are cgroups, as paths in the version 2 hierarchy, whose connections are not examined, including those
-	// of the cgroups below them; at most 1024.
+	// DenyCgroups are cgroups, as paths in the version 2 hierarchy. Their connections, and those of the cgroups below
+	// them, are not examined. At most 1024.
 	DenyCgroups []string `yaml:"deny_cgroups"`
 }
 
@@ -148,12 +149,13 @@ type Ring struct {
 
 // Spans configures how contexts become spans.
 type Spans struct {
-	// IdleTimeout is the silence after which a tree ends, 10ms to 1h, since no probe marks the end.
+	// IdleTimeout is how long a tree may be without events before it ends, 10ms to 1h. It is needed because no probe marks
+	// the end.
 	IdleTimeout time.Duration `yaml:"idle_timeout"`
-	// Detail is full, or handshake to export the root of a handshake alone, which sums up all of it.
+	// Detail is full, or handshake to export only the root of each handshake, which summarizes it.
 	Detail string `yaml:"detail"`
-	// Whole are the kinds of trees that are exported whole although Detail is handshake: violations of the policy,
-	// downgrades, weak use, failed, and the first of its kind in an hour.
+	// Whole lists the kinds of trees that are exported whole even if Detail is handshake: violations of the policy,
+	// downgrades, weak use, failed handshakes, and the first of its kind in an hour.
 	Whole []string `yaml:"whole"`
 }
 
@@ -163,7 +165,7 @@ const (
 	DetailHandshake = "handshake"
 )
 
-// The values of spans.whole, with those of sampling.keep.
+// The values of spans.whole, in addition to those of sampling.keep.
 const (
 	WholeFailed = "failed"
 	WholeFirst  = "first"
@@ -178,9 +180,9 @@ type Privacy struct {
 
 // Keys selects event keys as emitted, such as tls::group, by patterns that [path.Match] defines.
 type Keys struct {
-	// Allow has the patterns of the keys that are kept; all of them if empty.
+	// Allow lists patterns for keys. If it is not empty, other keys are excluded.
 	Allow []string `yaml:"allow"`
-	// Deny has the patterns of the keys that are dropped, even if allowed.
+	// Deny lists patterns for keys that are excluded, even if allowed.
 	Deny []string `yaml:"deny"`
 }
 
@@ -197,20 +199,20 @@ const (
 	KeepWeak       = "weak"
 )
 
-// Sampling configures what OTEL_TRACES_SAMPLER does not decide.
+// Sampling overrides decisions of OTEL_TRACES_SAMPLER.
 type Sampling struct {
-	// Keep are the kinds of trees that are exported even if the sampler drops them: violations of the policy,
-	// downgrades to classical key exchange, weak use.
+	// Keep lists the kinds of trees that are exported even if the sampler drops them: violations of the policy, downgrades
+	// to classical key exchange, weak use.
 	Keep []string `yaml:"keep"`
 }
 
-// Limits bounds what the agent holds. What does not fit is counted as lost.
+// Limits bounds the data that the agent holds. Data over a limit is lost and counted.
 type Limits struct {
 	// OpenContexts is the number of open contexts, 1 to 16777216.
 	OpenContexts int `yaml:"open_contexts"`
 	// TreeSpans is the number of spans in one tree, 1 to 1048576.
 	TreeSpans int `yaml:"tree_spans"`
-	// Processes is the number of processes with state of their own, 1 to 4194304, which is the kernel's PID_MAX_LIMIT.
+	// Processes is the number of processes for which state is kept, 1 to 4194304, which is the kernel's PID_MAX_LIMIT.
 	Processes int `yaml:"processes"`
 	// ProcessRate is the number of events a second accepted from one process, 1000 to 100000000.
 	ProcessRate int `yaml:"process_rate"`
@@ -226,7 +228,7 @@ type Shutdown struct {
 	Timeout time.Duration `yaml:"timeout"`
 }
 
-// Default returns the configuration without any source.
+// Default returns the configuration if no source sets anything.
 func Default() Config {
 	return Config{
 		Libraries: []string{},

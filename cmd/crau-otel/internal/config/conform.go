@@ -13,16 +13,16 @@ import (
 	"time"
 )
 
-// sizeForm describes the form of a [ByteSize] in error texts.
+// sizeForm describes the form of a [ByteSize] in error messages.
 const sizeForm = "a size such as 65536 or 8MiB (units B, KiB, MiB, GiB)"
 
-// plainForm describes the form of an untyped value in error texts. A version such as 1.3 is the usual mistake, because
-// it is a number in YAML.
+// plainForm describes the form of an untyped value in error messages. A version such as 1.3 is the usual mistake,
+// because it is a number in YAML.
 const plainForm = `text (with quotes if it looks like a number, as "1.3"), a whole number, true or false`
 
-// conform converts v, the value that a source has for key, to what a field of type t can hold: the same map or list,
-// with each leaf in its field's type. It drops unknown keys and values of other types and adds a problem for each. Only
-// text is converted, to types that YAML does not have.
+// conform converts v, the value that a source has for key, to one that a field of type t can hold: the same map or
+// list, with each leaf in its field's type. It drops unknown keys and values of other types, and adds a problem for
+// each. The only conversion is from text to types that YAML does not have.
 func (p *problems) conform(t reflect.Type, key string, v any) any {
 	if v == nil {
 		// A section or list whose lines are all commented out counts as empty.
@@ -195,7 +195,7 @@ func (p *problems) refuse(t reflect.Type, key string, v any) {
 	p.add(key, "must be %s, got %s", want, show(v))
 }
 
-// show formats a source's value v for an error text.
+// show formats a source's value v for an error message.
 func show(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -216,7 +216,7 @@ func show(v any) string {
 	}
 }
 
-// stringKeys returns the map v with its keys as text. YAML maps with a key that is not text come as map[any]any.
+// stringKeys returns the map v with text keys. The YAML decoder returns maps with other keys as map[any]any.
 func stringKeys(v any) (map[string]any, bool) {
 	switch m := v.(type) {
 	case map[string]any:

@@ -10,7 +10,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// decimal is the only form of whole numbers. YAML has more, where 010 may mean 8 or 10, and no other source has them.
+// decimal is the only accepted form of whole numbers. YAML has others, where 010 may mean 8 or 10; the other sources do
+// not.
 var decimal = regexp.MustCompile(`^[-+]?(0|[1-9][0-9]*)$`)
 
 const decimalForm = "a whole number in decimal, without leading zeros or underscores"

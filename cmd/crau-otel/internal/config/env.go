@@ -24,7 +24,7 @@ func envName(key string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
-// lookup returns the value of an environment variable; empty if it is not set.
+// lookup returns the value of an environment variable, or "" if it is not set.
 func lookup(environ []string, name string) string {
 	for _, variable := range slices.Backward(environ) {
 		if value, ok := strings.CutPrefix(variable, name+"="); ok {
@@ -37,14 +37,14 @@ func lookup(environ []string, name string) string {
 // standardLayer returns the keys that OpenTelemetry's own variables set.
 func standardLayer(environ []string) layer {
 	set, values := places{}, map[string]any{}
-	// By the specification, an empty variable counts as not set, and case does not matter.
+	// According to the specification, an empty variable counts as not set, and case does not matter.
 	if exporter := strings.ToLower(strings.TrimSpace(lookup(environ, envTracesExporter))); exporter != "" {
 		set["exporter"], values["exporter"] = envTracesExporter, exporter
 	}
 	return layer{values, set.place}
 }
 
-// envLayer returns what environ sets. An empty variable counts as not set, as with OTEL_*.
+// envLayer returns the keys that environ sets. An empty variable counts as not set, as for OTEL_*.
 func envLayer(environ []string) (layer, error) {
 	types := keyTypes(configType)
 	// Keys contain underscores, so the position of the dots cannot be derived from a variable's name.
@@ -76,7 +76,7 @@ func envLayer(environ []string) (layer, error) {
 
 func unknownVariable(name string) error {
 	if strings.HasPrefix(name, envPrefix+"OTEL_") {
-		// Kubernetes sets variables in every pod that are named after the namespace's services. One may be called
+		// In every pod, Kubernetes sets variables that are named after the namespace's services. One of these may be called
 		// crau-otel.
 		return fmt.Errorf("%s: unknown variable: if Kubernetes set it, set enableServiceLinks: false in the pod", name)
 	}

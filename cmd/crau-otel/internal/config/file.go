@@ -56,8 +56,8 @@ func parseDocument(name string, text []byte) (*document, error) {
 	return doc, nil
 }
 
-// place returns where the file sets key, as "file:line". If the file does not have the key, place returns the innermost
-// section or list element around it, or "".
+// place returns where the file sets key, as "file:line". If the file does not contain the key, place returns the
+// innermost section or list element around it, or "".
 func (d *document) place(key string) string {
 	if line, _ := d.line(key); line > 0 {
 		return fmt.Sprintf("%s:%d", d.name, line)
@@ -65,8 +65,8 @@ func (d *document) place(key string) string {
 	return ""
 }
 
-// line returns the line of key, a path such as policy.rules[2].name, and whether the file has exactly that key. If not,
-// the line is that of the innermost section or list element around it, or 0.
+// line returns the line of key, a path such as policy.rules[2].name, and whether the file contains exactly that key. If
+// not, the line is that of the innermost section or list element around it, or 0.
 func (d *document) line(key string) (line int, exact bool) {
 	if d.root == nil {
 		return 0, false

@@ -23,7 +23,7 @@ var (
 // isText reports whether t has a method UnmarshalText.
 func isText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textUnmarshalerType) }
 
-// isSection reports whether t has keys of its own.
+// isSection reports whether t is a struct with keys below it.
 func isSection(t reflect.Type) bool { return t.Kind() == reflect.Struct && !isText(t) }
 
 // fields returns the types of a section's keys.
@@ -50,7 +50,7 @@ func keyTypes(section reflect.Type) map[string]reflect.Type {
 	return types
 }
 
-// fieldNames lists a section's keys for an error text.
+// fieldNames lists a section's keys for an error message.
 func fieldNames(section reflect.Type) string {
 	return strings.Join(slices.Sorted(maps.Keys(fields(section))), ", ")
 }

@@ -12,7 +12,7 @@ import (
 // A layer holds the keys that one source sets. It is a koanf.Provider.
 type layer struct {
 	values map[string]any          // nested as in YAML
-	place  func(key string) string // where the source sets key; empty if it does not
+	place  func(key string) string // where the source sets key; "" if it does not
 }
 
 // Read returns the values.
@@ -21,10 +21,10 @@ func (l layer) Read() (map[string]any, error) { return l.values, nil }
 // ReadBytes is required by koanf.Provider and not used.
 func (layer) ReadBytes() ([]byte, error) { return nil, errors.ErrUnsupported }
 
-// places are the names of the variables or flags that set a key.
+// places maps keys to the names of the variables or flags that set them.
 type places map[string]string
 
-// place returns the name of the variable or flag that sets key; for an element of a list, that of the list.
+// place returns the name of the variable or flag that sets key. An element of a list has the place of the list.
 func (p places) place(key string) string {
 	list, _, _ := strings.Cut(key, "[")
 	return p[list]
@@ -33,8 +33,8 @@ func (p places) place(key string) string {
 // booleans are the forms that YAML has. [strconv.ParseBool] has others.
 var booleans = map[string]bool{"true": true, "True": true, "TRUE": true, "false": false, "False": false, "FALSE": false}
 
-// parse parses s as YAML would for a field of type t, with commas between the elements of a list. If s cannot be
-// parsed, it is returned as a string, which conform rejects.
+// parse parses s as YAML would for a field of type t, with commas between the elements of a list. If that fails, it
+// returns s as a string, which conform rejects.
 func parse(t reflect.Type, s string) any {
 	var v any
 	var err error

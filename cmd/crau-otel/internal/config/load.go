@@ -12,9 +12,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Load returns a valid configuration, or an error that joins everything found wrong. In rising precedence, the sources
-// are the defaults c, OTEL_TRACES_EXPORTER, the YAML file that --config or else CRAU_CONFIG names, the CRAU_* variables
-// in environ (in the form of os.Environ), and the given flags of fs, which are those of [Flags], already parsed.
+// Load returns a valid configuration, or an error that joins all problems. The sources, in order of increasing
+// precedence, are the defaults c, OTEL_TRACES_EXPORTER, the YAML file that --config or else CRAU_CONFIG names, the
+// CRAU_* variables in environ (in the form of os.Environ), and the flags in fs that are set. fs must contain [Flags],
+// already parsed.
 func Load(c Config, fs *pflag.FlagSet, environ []string) (Config, error) {
 	file, errFile := fileLayer(fs, environ)
 	variables, errEnv := envLayer(environ)
@@ -42,7 +43,7 @@ func Load(c Config, fs *pflag.FlagSet, environ []string) (Config, error) {
 	return c, nil
 }
 
-// fileLayer returns what the YAML file sets; nothing if none is named.
+// fileLayer returns the keys that the YAML file sets. It is empty if no file is named.
 func fileLayer(fs *pflag.FlagSet, environ []string) (layer, error) {
 	name, source := lookup(environ, envConfig), envConfig
 	if f := fs.Lookup(flagConfig); f != nil && f.Changed {
@@ -58,7 +59,7 @@ func fileLayer(fs *pflag.FlagSet, environ []string) (layer, error) {
 	return layer{doc.values, doc.place}, doc.checkNumbers()
 }
 
-// decode writes conformed values to c. It is strict, but values that conform accepted cannot fail.
+// decode writes conformed values to c. It is strict, but does not fail for values that conform has accepted.
 func decode(values map[string]any, c *Config) error {
 	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
 		Result:      c,
@@ -76,7 +77,8 @@ func decode(values map[string]any, c *Config) error {
 	return nil
 }
 
-// attribute joins problems into one error. Each is prefixed with where its key is set, by the last layer that sets it.
+// attribute joins problems into one error. Each starts with the place where its key is set, in the last layer that sets
+// it.
 func attribute(p problems, layers []layer) error {
 	var errs []error
 	for _, problem := range p {

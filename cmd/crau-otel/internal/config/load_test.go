@@ -298,7 +298,7 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
-// Where the configuration is invalid, its format of the log is used as far as it can be found out.
+// If the configuration is invalid, its log format is used nevertheless, if it can be determined.
 func TestLogFormat(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "crau.yaml")
@@ -333,12 +333,12 @@ func TestLogFormat(t *testing.T) {
 	}
 }
 
-// A whole number means the same in a file and in a variable, or nothing in both.
+// A whole number has the same meaning in a file and in a variable, or is invalid in both.
 func TestWholeNumbersAreDecimal(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		number string
-		want   int // 0: refused
+		want   int // 0: rejected
 	}{
 		{"1000", 1000},
 		{"+1000", 1000},

@@ -22,8 +22,8 @@ func FormatFlags(args []string, interspersed bool) *pflag.FlagSet {
 	return fs
 }
 
-// LogFormat returns the format in which to report that the configuration cannot be loaded: that of log.format as far as
-// its sources can be read, else text.
+// LogFormat returns the format for reporting that the configuration cannot be loaded: the value of log.format if its
+// sources can be read, else text.
 func LogFormat(fs *pflag.FlagSet, environ []string) string {
 	format := FormatText
 	use := func(value any) {

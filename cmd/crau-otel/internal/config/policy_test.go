@@ -177,7 +177,7 @@ func TestLoadTracesExporter(t *testing.T) {
 		file    string
 		environ []string
 		args    []string
-		want    string // the exporter or the error
+		want    string // the exporter, or the error
 	}{
 		{environ: []string{"OTEL_TRACES_EXPORTER=none"}, want: "none"},
 		{environ: []string{"OTEL_TRACES_EXPORTER= Console "}, want: "console"},

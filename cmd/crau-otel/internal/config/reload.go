@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// Reloaded returns c with those values of next that may change while the agent runs. changed has the keys of these that
-// differ, and restart the other keys that differ, which need a restart.
+// Reloaded returns c with those values of next that can change while the agent runs. changed lists their keys if they
+// differ, and restart lists the other keys that differ, which need a restart.
 func (c Config) Reloaded(next Config) (now Config, changed, restart []string) {
 	now = c
 	now.Libraries, now.Scopes, now.Services = next.Libraries, next.Scopes, next.Services

@@ -23,7 +23,7 @@ type Setting struct {
 // meanings describes every key, in the order of the documentation.
 var meanings = []struct{ key, meaning string }{
 	{"libraries", "Files to attach to, whether or not discovery finds them."},
-	{"discovery.enabled", "Whether to find programs and libraries with probes: see [Discovery](discovery.md)."},
+	{"discovery.enabled", "Whether to look for programs and libraries with probes: see [Discovery](discovery.md)."},
 	{"discovery.allow", "Patterns of the paths of files that may be attached, such as `/usr/**`; empty means all."},
 	{"discovery.deny", "Patterns of the paths of files that are never attached, even if allowed."},
 	{"discovery.deny_executables", "Patterns of the paths of programs whose processes are not inspected."},
@@ -32,19 +32,19 @@ var meanings = []struct{ key, meaning string }{
 	{"discovery.max_files_per_container", "Of these, how many may first be seen in one container or systemd unit."},
 	{"discovery.max_sites", "Probe sites attached at a time, 1 to 16384."},
 	{"discovery.max_sites_per_container", "Of these, how many may be in files first seen in one container or unit."},
-	{"wire.enabled", "Whether to read TLS and SSH handshakes from connections, whatever library: see [The wire](wire.md)."},
+	{"wire.enabled", "Whether to read TLS and SSH handshakes from connections, whichever library makes them: see [The wire](wire.md)."},
 	{"wire.deny_ports", "Ports, local or remote, whose connections are not examined."},
 	{
 		"wire.deny_cgroups",
-		"Cgroups whose connections are not examined, such as `/system.slice/backup.service`, with those below them.",
+		"Cgroups whose connections, and those of the cgroups below, are not examined, such as `/system.slice/backup.service`.",
 	},
 	{"scopes", "Scopes of the contexts and keys to trace, such as `tls`, `ssh` and `pk`; empty means all."},
 	{
 		"services",
-		"Names of programs, by executable and systemd unit, in place of the executable: see [Names](discovery.md#names).",
+		"Names for programs, by executable and systemd unit, instead of the executable's name: see [Names](discovery.md#names).",
 	},
 	{"exporter", "Where spans are sent: `otlp`, `console` or `none`."},
-	{"console.format", "`text` draws trees; `json` writes one object per span, one a line."},
+	{"console.format", "`text` draws trees; `json` writes one object per line for each span."},
 	{"console.color", "`auto` (only on a terminal, and not with `NO_COLOR` or `TERM=dumb`), `always` or `never`."},
 	{"log.level", "Least severe level of the agent's own log: `debug`, `info`, `warn` or `error`."},
 	{"log.format", "`text` or `json`."},
@@ -53,11 +53,11 @@ var meanings = []struct{ key, meaning string }{
 		"ring.poll_interval",
 		"How long an event may wait in that buffer, 100us to 1s. A buffer that fills up is read earlier.",
 	},
-	{"spans.idle_timeout", "How long a context may be silent before it ends, 10ms to 1h."},
-	{"spans.detail", "`full`, or `handshake` to export the root of a handshake alone, which sums up all of it."},
+	{"spans.idle_timeout", "How long a tree may be without events before it ends, 10ms to 1h."},
+	{"spans.detail", "`full`, or `handshake` to export only the root of each handshake, which summarizes it."},
 	{
 		"spans.whole",
-		"Kinds of trees that are exported whole although `spans.detail` is `handshake`: `violations`, `downgrades`, `weak`, " +
+		"Kinds of trees that are exported whole even if `spans.detail` is `handshake`: `violations`, `downgrades`, `weak`, " +
 			"`failed`, and `first`, the first of its kind in an hour.",
 	},
 	{"policy.name", "Built-in rules: `none`, `hybrid-ok`, `pq-only` or `cnsa-2.0`."},
@@ -70,18 +70,18 @@ var meanings = []struct{ key, meaning string }{
 		"sampling.keep",
 		"Kinds of trees that are exported even if the sampler drops them: `violations`, `downgrades`, `weak`.",
 	},
-	{"limits.open_contexts", "Contexts whose end has not been inferred yet. Beyond it, a tree ends early."},
+	{"limits.open_contexts", "Contexts whose end has not been inferred yet. Over the limit, trees end early."},
 	{"limits.tree_spans", "Spans in one tree."},
-	{"limits.processes", "Processes that the agent keeps state of."},
+	{"limits.processes", "Processes that the agent keeps state for."},
 	{"limits.process_rate", "Events per second accepted from one process, 1000 to 100000000."},
 	{"limits.open_bytes", "Memory for the keys and values of open contexts, 1MiB to 64GiB."},
 	{"limits.queue_bytes", "Memory for spans that wait for the receiver, 1MiB to 64GiB."},
-	{"shutdown.timeout", "How long draining and exporting may take at the end, 100ms to 10m."},
+	{"shutdown.timeout", "How long draining the buffer and exporting spans may take at the end, 100ms to 10m."},
 	{
 		"pprof",
 		"Loopback address, such as `127.0.0.1:6060`, on which the agent serves profiles of itself; empty means off.",
 	},
-	{"sandbox", "Whether to give up, once the agent runs, what it needs to start only: see [Privileges](privileges.md#sandbox)."},
+	{"sandbox", "Whether the running agent drops rights that it needs only at start: see [Privileges](privileges.md#sandbox)."},
 	{"user", "User, or user:group, to become at start, with only the capabilities that are needed: see [Privileges](privileges.md)."},
 }
 
@@ -123,7 +123,7 @@ func collectValues(values map[string]reflect.Value, section string, v reflect.Va
 	}
 }
 
-// showDefault returns a default as YAML has it.
+// showDefault returns a default in the form of YAML.
 func showDefault(v reflect.Value) string {
 	if v.Kind() == reflect.String && v.Len() == 0 {
 		return `""`

@@ -17,7 +17,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/policy"
 )
 
-// Validate returns everything that is wrong with c, as joined errors that each start with the key; nil if c is valid.
+// Validate returns all problems of c as joined errors, each of which starts with the key. It returns nil if c is valid.
 func (c Config) Validate() error {
 	var errs []error
 	for _, p := range c.problems() {
@@ -154,7 +154,7 @@ func (c Privacy) validate(p *problems) {
 	patterns(p, "privacy.keys.deny", c.Keys.Deny)
 }
 
-// patterns adds a problem for each element of list that is no pattern.
+// patterns adds a problem for each element of list that is not a valid pattern.
 func patterns(p *problems, key string, list []string) {
 	for i, pattern := range list {
 		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
@@ -178,7 +178,7 @@ func (l Log) validate(p *problems) {
 }
 
 func (r Ring) validate(p *problems) {
-	// A power of two from 64KiB on is a multiple of every page size of amd64 and arm64, which is what the kernel asks.
+	// A power of two from 64KiB on is a multiple of every page size of amd64 and arm64, as the kernel requires.
 	if inRange(p, "ring.size", r.Size, 64*KiB, GiB) && r.Size&(r.Size-1) != 0 {
 		below := 64 * KiB
 		for below*2 < r.Size {
@@ -210,7 +210,7 @@ func (s Shutdown) validate(p *problems) {
 	inRange(p, "shutdown.timeout", s.Timeout, 100*time.Millisecond, 10*time.Minute)
 }
 
-// A problem is what is wrong with the value of one key.
+// A problem is an invalid value of one key.
 type problem struct {
 	key  string // such as limits.open_contexts or libraries[0]
 	text string
@@ -224,7 +224,7 @@ func (p *problems) add(key, format string, args ...any) {
 	*p = append(*p, problem{key, fmt.Sprintf(format, args...)})
 }
 
-// inRange reports whether got lies within low and high, both included, and adds a problem if not.
+// inRange reports whether got is between low and high, both included, and adds a problem if not.
 func inRange[T cmp.Ordered](p *problems, key string, got, low, high T) bool {
 	switch {
 	case got < low:
@@ -237,7 +237,7 @@ func inRange[T cmp.Ordered](p *problems, key string, got, low, high T) bool {
 	return false
 }
 
-// oneOf adds a problem if got is none of the words allowed.
+// oneOf adds a problem if got is not one of the words in allowed.
 func oneOf(p *problems, key, got string, allowed ...string) {
 	if !slices.Contains(allowed, got) {
 		last := len(allowed) - 1

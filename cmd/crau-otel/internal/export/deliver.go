@@ -13,18 +13,18 @@ import (
 )
 
 const (
-	// maxBackoff bounds the wait between two tries while a receiver is away and does not say when to come back.
+	// maxBackoff bounds the wait between two tries while a receiver is unavailable and does not say when to retry.
 	maxBackoff = 5 * time.Second
 	// maxFullRetryAfter bounds the wait that a receiver may ask for while spans are lost for lack of room in the queue.
 	maxFullRetryAfter = time.Minute
 	// lastTry is how long before the end of a shutdown a receiver is asked again that wants to be left alone for longer.
 	lastTry = time.Second
-	// maxSlowTries bounds the tries of a call that is refused without a reason to retry: one refused for its size would
-	// hold up everything else for ever.
+	// maxSlowTries bounds the tries of a call if the receiver does not give a reason to retry. If it was refused because
+	// of its size, retrying forever would block all other calls.
 	maxSlowTries = 6
 	// maxRateTries bounds them if the size cannot be the reason, because it was accepted before: two minutes or so.
 	maxRateTries = 30
-	// minSplitBytes is the size below which a call is not divided although the receiver refuses its size.
+	// minSplitBytes is the size below which a call is not divided even if the receiver refuses its size.
 	minSplitBytes = 1 << 10
 )
 
@@ -39,21 +39,21 @@ type part struct {
 	spans, bytes int
 }
 
-// delivery is an entry while it is sent.
+// delivery is an entry while it is being sent.
 type delivery struct {
 	entry
 
-	rejected Count // by a receiver that accepted the rest
-	err      error // why all of the entry is lost
+	rejected Count // spans rejected by a receiver that accepted the others
+	err      error // why the whole entry is lost
 }
 
-// call is what one call of the exporter sends: whole trees, or a part of one.
+// call is the content of one call of the exporter: whole trees, or a part of one.
 type call struct {
 	parts  []part
-	halved bool // to find out whether a smaller call is accepted
+	halved bool // smaller than necessary, to test whether a smaller call is accepted
 }
 
-// deliver sends trees and counts what became of each.
+// deliver sends trees and counts the outcome of each.
 func (q *Queue) deliver(trees []entry) {
 	deliveries := make([]delivery, len(trees))
 	parts := make([]part, len(trees))
@@ -87,9 +87,9 @@ func newPart(d *delivery, b Batch) part {
 	return part{d, b, spans, bytes}
 }
 
-// send makes calls in their order, and smaller ones in place of those that are refused for their size.
+// send makes calls in order, and replaces calls that are refused for their size by smaller ones.
 func (q *Queue) send(calls []call) {
-	tooLarge, refusal := math.MaxInt, error(nil) // the smallest size that was refused, in bytes, and how
+	tooLarge, refusal := math.MaxInt, error(nil) // the smallest size that was refused, in bytes, and the error
 	for len(calls) > 0 {
 		c := calls[0]
 		calls = calls[1:]
@@ -124,13 +124,13 @@ func (q *Queue) send(calls []call) {
 		}
 		if c.halved {
 			for i := range calls {
-				calls[i].halved = false // it helped, and may help again
+				calls[i].halved = false // a smaller call helped, and may help again
 			}
 		}
 	}
 }
 
-// bytes returns about how large the call is.
+// bytes returns the approximate size of the call.
 func (c call) bytes() (n int) {
 	for _, p := range c.parts {
 		n += p.bytes
@@ -138,7 +138,7 @@ func (c call) bytes() (n int) {
 	return n
 }
 
-// halve returns two calls in place of one, whole trees as long as possible.
+// halve returns two calls that replace one. Trees stay whole if possible.
 func (c call) halve(halved bool) (first, second call, ok bool) {
 	if n := len(c.parts); n > 1 {
 		return call{c.parts[: n/2 : n/2], halved}, call{c.parts[n/2:], halved}, true
@@ -154,8 +154,8 @@ func (c call) halve(halved bool) (first, second call, ok bool) {
 	return call{[]part{newPart(p.delivery, head)}, halved}, call{[]part{newPart(p.delivery, tail)}, halved}, true
 }
 
-// reject notes that so many spans of the call were rejected. Which ones is not known, so that trees share the loss in
-// proportion to their spans.
+// reject records that the receiver rejected some spans of the call. It is unknown which, so the loss is divided among
+// the trees in proportion to their spans.
 func (c call) reject(spans int) {
 	var all, before uint64
 	for _, p := range c.parts {
@@ -169,7 +169,7 @@ func (c call) reject(spans int) {
 	}
 }
 
-// settle counts what became of trees.
+// settle counts the outcome of trees.
 func (q *Queue) settle(deliveries []delivery) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -199,16 +199,16 @@ func (q *Queue) settle(deliveries []delivery) {
 	}
 }
 
-// warnLost logs once in a while that spans are lost. The queue is locked.
+// warnLost logs at intervals that spans are lost. The queue must be locked.
 func (q *Queue) warnLost(err error) {
 	if q.lost.Due() {
 		q.cfg.Log.Warn("spans are lost: cannot export them", "error", err, "failed_spans", q.stats.Failed.Spans)
 	}
 }
 
-// try calls the exporter until it succeeds, fails for good, or the time to shut down is over. It returns how many spans
-// the receiver rejected, and after a failure, how many parts were delivered. Meanwhile trees wait in the queue as long as
-// there is room.
+// try calls the exporter until it succeeds, fails permanently, or the time for shutting down is over. It returns how
+// many spans the receiver rejected, and after a failure, how many parts were delivered. Meanwhile new trees wait in the
+// queue, if there is room.
 func (q *Queue) try(c call) (delivered, rejected int, err error) {
 	batches, spans := make([]Batch, len(c.parts)), 0
 	for i, p := range c.parts {
@@ -219,7 +219,7 @@ func (q *Queue) try(c call) (delivered, rejected int, err error) {
 	if c.bytes() <= q.accepted {
 		slowTries = maxRateTries
 	} else if _, _, ok := c.halve(true); ok && !c.halved {
-		slowTries = 2 // then a smaller call
+		slowTries = 2 // then try a smaller call
 	}
 	wait := backoff.NewExponentialBackOff()
 	wait.MaxInterval = maxBackoff
@@ -258,7 +258,7 @@ func (q *Queue) try(c call) (delivered, rejected int, err error) {
 		}
 		if !q.failing {
 			q.failing = true
-			q.cfg.Log.Warn("cannot export spans yet, trying again", "error", err)
+			q.cfg.Log.Warn("cannot export spans yet; retrying", "error", err)
 		}
 		if !q.pause(delay, least) {
 			return delivered, 0, err
@@ -320,7 +320,7 @@ func (q *Queue) call(batches []Batch) error {
 	return q.cfg.Exporter.Export(ctx, batches)
 }
 
-// actionAfter returns what may help after a call that failed.
+// actionAfter returns what to do after a call that failed.
 func actionAfter(err error) Action {
 	var refused *RefusedError
 	switch {

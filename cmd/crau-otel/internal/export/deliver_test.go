@@ -62,7 +62,7 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// While the receiver is away everything waits; the log says so once, and that it is over.
+// While the receiver is unavailable, all spans wait. That is logged once, and so is its end.
 func TestReceiverThatComesBack(t *testing.T) {
 	var log bytes.Buffer
 	f := newFake()
@@ -91,7 +91,7 @@ func TestReceiverThatComesBack(t *testing.T) {
 		t.Errorf("stats are %+v", got)
 	}
 	for _, want := range []string{
-		`level=WARN msg="cannot export spans yet, trying again" error="connection refused"`,
+		`level=WARN msg="cannot export spans yet; retrying" error="connection refused"`,
 		`level=INFO msg="spans are exported again" waiting_spans=15`,
 	} {
 		if n := strings.Count(log.String(), want); n != 1 {
@@ -126,7 +126,7 @@ func TestShutdownEndsTheRetries(t *testing.T) {
 	}
 }
 
-// A receiver that refuses everything would fill the log.
+// Otherwise a receiver that refuses everything would fill the log.
 func TestLossesAreLoggedOnceInAWhile(t *testing.T) {
 	var log bytes.Buffer
 	f := newFake()
@@ -148,12 +148,12 @@ func TestLossesAreLoggedOnceInAWhile(t *testing.T) {
 	}
 }
 
-// What a receiver refuses for its size goes in parts, whole trees as long as possible.
+// A call that is refused for its size is divided, and trees stay whole if possible.
 func TestRefusedForItsSizeGoesInParts(t *testing.T) {
 	for _, c := range []struct {
 		put   []int
-		limit int   // spans that the receiver takes
-		calls []int // spans of the calls that it took
+		limit int   // limit of spans per call
+		calls []int // spans of the accepted calls
 		stats export.Stats
 	}{
 		{[]int{2, 2, 2, 2}, 8, []int{8}, export.Stats{Exported: spans(8)}},
@@ -191,7 +191,7 @@ func TestRefusedForItsSizeGoesInParts(t *testing.T) {
 	}
 }
 
-// A receiver that refuses every size is not asked about every span.
+// If a receiver refuses every size, not every span is tried separately.
 func TestEverySizeIsTooLarge(t *testing.T) {
 	f := newFake()
 	calls := 0
@@ -229,7 +229,8 @@ func TestLittleIsNotDivided(t *testing.T) {
 	}
 }
 
-// A receiver that refuses the rate without asking to wait is asked again, ever more slowly, and not about single spans.
+// If a receiver refuses the rate without asking to wait, calls are retried at growing intervals, and not divided into
+// single spans.
 func TestRateThatIsTooHigh(t *testing.T) {
 	f := newFake()
 	calls := 0
@@ -251,7 +252,7 @@ func TestRateThatIsTooHigh(t *testing.T) {
 	}
 }
 
-// Whatever a receiver refuses without a reason, it is not asked about every span. Time is virtual.
+// A receiver that refuses calls without a reason does not get one call for each span. Time is virtual.
 func TestRefusalsWithoutAReason(t *testing.T) {
 	for name, c := range map[string]struct {
 		refuses  func(since time.Duration, spans int) bool
@@ -316,7 +317,7 @@ func moreThanLater(limit int) func(time.Duration, int) bool {
 	}
 }
 
-// What an exporter delivered before it failed is neither sent again nor lost.
+// Batches that were delivered before a call failed are neither sent again nor lost.
 func TestCallThatFailsHalfWay(t *testing.T) {
 	f := newFake()
 	var calls []int

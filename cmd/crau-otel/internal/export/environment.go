@@ -26,7 +26,7 @@ const (
 	envSamplerArg = "OTEL_TRACES_SAMPLER_ARG"
 )
 
-// fromEnvironment gives every field that is not set its variable's value or its default.
+// fromEnvironment sets every unset field to the value of its variable, or to its default.
 func (c *Config) fromEnvironment() error {
 	var errs []error
 	number := func(field *int, name string, otherwise int) {
@@ -77,8 +77,8 @@ func (c *Config) fromEnvironment() error {
 	return errors.Join(errs...)
 }
 
-// samplerFrom returns the sampler of a value of OTEL_TRACES_SAMPLER, nil for one that keeps everything. Every tree
-// starts a trace, so that the samplers based on a parent decide as those they fall back to.
+// samplerFrom returns the sampler for a value of OTEL_TRACES_SAMPLER, or nil for one that keeps everything. Every tree
+// starts a trace, so samplers that follow a parent's decision always use their fallback.
 func samplerFrom(name, arg string) (sdktrace.Sampler, error) {
 	switch name = strings.ToLower(strings.TrimSpace(name)); strings.TrimPrefix(name, "parentbased_") {
 	case "", "always_on":

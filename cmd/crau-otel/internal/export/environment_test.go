@@ -42,7 +42,7 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// What the program sets is not the user's to change.
+// A value that the program sets is not overridden by the user's environment.
 func TestConfigBeforeEnvironment(t *testing.T) {
 	t.Setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "nonsense")
@@ -104,11 +104,11 @@ func TestSamplerFromEnvironment(t *testing.T) {
 	const all, some, none = 256, 128, 0
 	for _, c := range []struct {
 		name, arg string
-		want      uint64 // trees of 256 with ids spread evenly
+		want      uint64 // of 256 trees whose ids are spread evenly
 		err       string
 	}{
 		{"", "", all, ""},
-		{"", "0.5", all, ""}, // an argument without a sampler means nothing
+		{"", "0.5", all, ""}, // an argument without a sampler is ignored
 		{"always_on", "", all, ""},
 		{" Always_On ", "", all, ""},
 		{"parentbased_always_on", "", all, ""},

@@ -22,13 +22,14 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// fake is an exporter that keeps what it accepts. on, if any, decides about each call, which is reported to calls first.
+// fake is an exporter that records what it accepts. Each call is reported to calls first; then on, if set, decides its
+// outcome.
 type fake struct {
 	on        func(ctx context.Context, batches []export.Batch) error
-	encode    func(t mapping.Tree) error // if any, decides about each tree
-	calls     chan int                   // spans of each call, as it begins
-	err       error                      // of Shutdown
-	spanBytes int                        // of each batch, per span
+	encode    func(t mapping.Tree) error // if set, decides about each tree
+	calls     chan int                   // number of spans of each call, when it begins
+	err       error                      // result of Shutdown
+	spanBytes int                        // size of each batch, per span
 
 	mu        sync.Mutex
 	taken     [][]string // names of the spans, by call
@@ -40,10 +41,10 @@ func newFake() *fake {
 	return &fake{calls: make(chan int, 10000), spanBytes: 600, released: make(map[*fakeBatch]int)}
 }
 
-// fakeBatch is the names of spans.
+// fakeBatch is a list of span names.
 type fakeBatch struct {
 	of    *fake
-	whole *fakeBatch // that this is a part of
+	whole *fakeBatch // the batch that this is a part of
 	names []string
 }
 
@@ -134,7 +135,7 @@ func (f *fake) called(t *testing.T) int {
 	}
 }
 
-// blocking makes calls wait until release is called; they do not heed their context.
+// blocking makes calls wait until release is called; they ignore their context.
 func (f *fake) blocking() (release func()) {
 	released := make(chan struct{})
 	f.on = func(context.Context, []export.Batch) error {
@@ -144,7 +145,7 @@ func (f *fake) blocking() (release func()) {
 	return sync.OnceFunc(func() { close(released) })
 }
 
-// tree returns a tree of spans with these names, made of ten events each.
+// tree returns a tree of spans with these names, each from ten events.
 func tree(id byte, names ...string) mapping.Tree {
 	t := mapping.Tree{Events: 10 * len(names)}
 	for i, name := range names {
@@ -169,7 +170,7 @@ func newQueue(t *testing.T, cfg export.Config) *export.Queue {
 	return q
 }
 
-// closed closes the queue, which has to succeed, and returns the counters.
+// closed closes the queue, which must succeed, and returns the counters.
 func closed(t *testing.T, q *export.Queue) export.Stats {
 	t.Helper()
 	if err := q.Close(t.Context()); err != nil {
@@ -178,10 +179,10 @@ func closed(t *testing.T, q *export.Queue) export.Stats {
 	return q.Stats()
 }
 
-// spans counts that many spans of wide trees.
+// spans returns the count for n spans of wide trees.
 func spans(n uint64) export.Count { return export.Count{Spans: n, Events: 10 * n} }
 
-// full returns the counters with so many spans of class user that there was no room for.
+// full returns the counters with n more spans of class user that were lost because the queue was full.
 func full(s export.Stats, n uint64) export.Stats {
 	s.QueueFull, s.QueueFullOf = spans(n), mapping.ClassCounts{contexts.ClassUser: spans(n).Events}
 	return s

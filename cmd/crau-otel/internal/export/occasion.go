@@ -7,10 +7,10 @@ import "time"
 // logEvery bounds how often log lines of one kind are written.
 const logEvery = 10 * time.Second
 
-// Occasion is when a kind of log line was written last.
+// Occasion is the time when a kind of log line was last written.
 type Occasion time.Time
 
-// Due reports whether a line of the kind may be written, and notes that it is.
+// Due reports whether a line of the kind may be written now. If so, it records the time.
 func (o *Occasion) Due() bool {
 	if time.Since(time.Time(*o)) < logEvery {
 		return false

@@ -18,20 +18,20 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
-// Config configures a Queue. The zero value of a field means its default, or the OTEL_BSP_* variable that the
-// OpenTelemetry specification gives for it.
+// Config configures a Queue. The zero value of a field means its default, or the value of its OTEL_BSP_* variable, as
+// in the OpenTelemetry specification.
 type Config struct {
 	Exporter Exporter                // required
-	Sampler  sdktrace.Sampler        // decides by root; default: every tree
-	Keep     func(mapping.Tree) bool // trees to export although the sampler would leave them out; default: none
+	Sampler  sdktrace.Sampler        // decides by the root; default: every tree
+	Keep     func(mapping.Tree) bool // trees to export even if the sampler drops them; default: none
 	MaxQueue int                     // spans that may wait; OTEL_BSP_MAX_QUEUE_SIZE, default 131072
-	MaxBytes int                     // of spans that may wait, and one tree more; default 32 MiB
+	MaxBytes int                     // of waiting spans, which one more tree may exceed; default 32 MiB
 	MaxBatch int                     // spans per call of the exporter; OTEL_BSP_MAX_EXPORT_BATCH_SIZE, default 2048
 	Delay    time.Duration           // longest wait for a batch to fill; OTEL_BSP_SCHEDULE_DELAY, default 200 ms
 	Timeout  time.Duration           // longest call of the exporter; OTEL_BSP_EXPORT_TIMEOUT, default 30 s
 	Closed   func()                  // called once, after the exporter returned ErrClosed
-	Limits   *limits.Monitor         // counts spans that there is no room for; default: one of the queue's own
-	Log      *slog.Logger            // default: discard
+	Limits   *limits.Monitor         // counts spans for which there is no room; default: a new Monitor
+	Log      *slog.Logger            // default: discards
 }
 
 // Count is a number of spans and of the probe hits that they were made from.
@@ -51,18 +51,18 @@ func (c *Count) subtract(other Count) {
 
 func countOf(t *mapping.Tree) Count { return Count{uint64(len(t.Spans)), uint64(t.Events)} }
 
-// Stats counts what became of the trees that were put.
+// Stats counts trees by their outcome.
 type Stats struct {
 	Exported   Count // accepted by the receiver
 	Failed     Count // lost: they could not be encoded, were refused, or the time to shut down was over
 	QueueFull  Count // lost: there was no room in the queue
-	SampledOut Count // left out by the sampler
-	Waiting    Count // in the queue
+	SampledOut Count // dropped by the sampler
+	Waiting    Count // in the queue now
 
 	QueueFullOf mapping.ClassCounts // events of QueueFull, by class of owner
 }
 
-// Queue hands trees to an exporter on a goroutine of its own. Methods are safe for concurrent use.
+// Queue passes trees to an exporter on its own goroutine. Methods are safe for concurrent use.
 type Queue struct {
 	cfg  Config
 	wake chan struct{} // a tree was put, or the queue was closed
@@ -72,7 +72,7 @@ type Queue struct {
 	closing chan struct{} // closed by Close, after end was set
 	end     time.Time     // of the time to shut down; zero: there is none
 
-	// stop ends a call of the exporter when the time to shut down is over.
+	// stop cancels a call of the exporter when the time for shutting down is over.
 	ctx  context.Context
 	stop context.CancelFunc
 
@@ -80,9 +80,9 @@ type Queue struct {
 	waiting   waiting
 	sending   []entry // taken by the worker and not counted yet
 	bytes     int     // of sending
-	stats     Stats   // but for Waiting
+	stats     Stats   // without Waiting
 	closed    bool
-	abandoned bool // everything was counted although the exporter has not returned
+	abandoned bool // everything was counted before the exporter returned
 
 	lost, rejected, warned Occasion // of log lines
 
@@ -96,14 +96,14 @@ type Queue struct {
 }
 
 const (
-	// maxBatchBytes bounds a call of the exporter beside MaxBatch, but for a span that is larger alone: receivers accept
-	// 4 MiB by default, and a message is in memory several times.
+	// maxBatchBytes bounds a call of the exporter in addition to MaxBatch; only a single span may be larger. Receivers
+	// accept 4 MiB by default, and there are several copies of a message in memory.
 	maxBatchBytes = 2 << 20
-	// grace is how long the exporter may take to notice that the time to shut down is over.
+	// grace is how long the exporter may take to notice that the time for shutting down is over.
 	grace = 500 * time.Millisecond
 )
 
-// NewQueue starts a queue. It ends with Close.
+// NewQueue starts a queue. It must be closed.
 func NewQueue(cfg Config) (*Queue, error) {
 	if cfg.Exporter == nil {
 		return nil, errors.New("export: an exporter is required")
@@ -124,8 +124,8 @@ func NewQueue(cfg Config) (*Queue, error) {
 	return q, nil
 }
 
-// Put adds a finished tree, whose memory may be used again after the call. It never waits for the receiver: a tree that
-// does not fit is counted and dropped.
+// Put adds a finished tree, whose memory may be reused after the call. It never waits for the receiver: if there is no
+// room for a tree, it is counted and dropped.
 func (q *Queue) Put(t mapping.Tree) {
 	count, from := countOf(&t), sourceOf(&t)
 	if !q.sampled(t) && (q.cfg.Keep == nil || !q.cfg.Keep(t)) {
@@ -137,7 +137,7 @@ func (q *Queue) Put(t mapping.Tree) {
 	q.mu.Lock()
 	admitted := !q.closed && (q.waiting.fits(count.Spans, q.bytes) || q.waiting.largest(from, count.Spans, 0) != nil)
 	q.mu.Unlock()
-	if !admitted { // without the cost of encoding
+	if !admitted { // avoids the cost of encoding
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		q.drop(from, t.Resource, count)
@@ -160,7 +160,8 @@ func (q *Queue) Put(t mapping.Tree) {
 	}
 }
 
-// admit lets a program's tree wait if there is room, or if somebody who uses more can make some. The queue is locked.
+// admit queues a program's tree if there is room, or if it can evict a tree of an owner or program that uses more. The
+// queue must be locked.
 func (q *Queue) admit(from source, program *sdkresource.Resource, e entry) bool {
 	if q.closed {
 		return false
@@ -182,7 +183,7 @@ func (q *Queue) admit(from source, program *sdkresource.Resource, e entry) bool 
 	return true
 }
 
-// drop counts a tree of an owner's program that there is no room for. The queue is locked.
+// drop counts a tree for which there is no room. The queue must be locked.
 func (q *Queue) drop(from source, program *sdkresource.Resource, count Count) {
 	q.stats.QueueFull.add(count)
 	q.stats.QueueFullOf[from.owner.Class] += count.Events
@@ -196,7 +197,7 @@ func (q *Queue) drop(from source, program *sdkresource.Resource, count Count) {
 		of = limits.Owner{Name: service.AsString(), Class: limits.ClassUnknown}
 	}
 	if dropped, due := q.cfg.Limits.Reached(limits.Queue, of, count.Spans); due {
-		q.cfg.Log.Warn("export queue is full, spans are dropped: the receiver is too slow or away",
+		q.cfg.Log.Warn("export queue is full, spans are dropped: the receiver is too slow or unavailable",
 			"service", service.AsString(), "owner", of.Name, "dropped_spans", dropped)
 	}
 }
@@ -218,8 +219,8 @@ func (q *Queue) Stats() Stats {
 	return stats
 }
 
-// Close exports what waits and shuts the exporter down. When ctx ends first, what is left is counted as failed and
-// the error says so; an exporter that then does not return is left behind. It is idempotent.
+// Close exports the waiting trees and shuts the exporter down. If ctx ends first, the remaining trees are counted as
+// failed, which the error reports, and Close does not wait for an exporter that does not return. It is idempotent.
 func (q *Queue) Close(ctx context.Context) error {
 	q.closeOnce.Do(func() { q.closeErr = q.close(ctx) })
 	return q.closeErr
@@ -253,7 +254,7 @@ func (q *Queue) close(ctx context.Context) error {
 	}
 }
 
-// abandon counts all that is left as failed, including the trees that the exporter has.
+// abandon counts all remaining trees as failed, including those that the exporter is sending.
 func (q *Queue) abandon() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -281,7 +282,7 @@ func (q *Queue) work() {
 	}
 }
 
-// fillUp waits until a batch is full, the delay is over, or the queue is closed.
+// fillUp waits until there is enough for a batch, the delay is over, or the queue is closed.
 func (q *Queue) fillUp() {
 	timer := time.NewTimer(q.cfg.Delay)
 	defer timer.Stop()
@@ -300,7 +301,7 @@ func (q *Queue) fillUp() {
 	}
 }
 
-// take returns trees for about one call.
+// take removes enough trees for about one call.
 func (q *Queue) take() (batch []entry, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -311,7 +312,8 @@ func (q *Queue) take() (batch []entry, closed bool) {
 	return q.sending, q.closed
 }
 
-// sampled asks the sampler about the tree's first span, which is its root or belongs to the same trace.
+// sampled reports whether the sampler keeps a tree. It decides by the tree's first span, which is its root or belongs
+// to the same trace.
 func (q *Queue) sampled(t mapping.Tree) bool {
 	if q.cfg.Sampler == nil {
 		return true

@@ -112,7 +112,7 @@ func TestQueueBound(t *testing.T) {
 		{[]int{limit + 1}, 0, 11},
 		{[]int{limit - 1, 1}, 10, 0},
 		{[]int{limit - 1, 1, 1}, 10, 1},
-		{[]int{limit - 1, 2, 1}, 10, 2}, // what is smaller may still fit
+		{[]int{limit - 1, 2, 1}, 10, 2}, // a smaller tree may still fit
 		{[]int{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, 10, 2},
 	} {
 		t.Run(fmt.Sprint(c.put), func(t *testing.T) {
@@ -121,7 +121,7 @@ func TestQueueBound(t *testing.T) {
 			defer release()
 			q := newQueue(t, export.Config{Exporter: f, MaxQueue: limit, MaxBatch: 1, Delay: time.Millisecond})
 			q.Put(wide(2))
-			f.called(t) // it has left the queue
+			f.called(t) // the tree has left the queue
 			for _, n := range c.put {
 				q.Put(wide(n))
 			}
@@ -137,7 +137,7 @@ func TestQueueBound(t *testing.T) {
 	}
 }
 
-// Many put at once, the exporter fails at random and the queue is small: each tree has one outcome.
+// Many goroutines put trees, the exporter fails at random and the queue is small: each tree has exactly one outcome.
 func TestEveryTreeIsCountedOnce(t *testing.T) {
 	f := newFake()
 	f.calls = make(chan int, 100000)
@@ -179,7 +179,7 @@ func TestEveryTreeIsCountedOnce(t *testing.T) {
 	if sum != put || st.Waiting != (export.Count{}) {
 		t.Errorf("%+v put, %+v counted: %+v", put, sum, st)
 	}
-	// Of a tree that went in several calls some may have succeeded before one failed.
+	// If a tree was sent in several calls, some may have succeeded before one failed.
 	if taken := uint64(len(f.names())); taken < st.Exported.Spans || taken > st.Exported.Spans+st.Failed.Spans {
 		t.Errorf("the exporter took %d spans: %+v", taken, st)
 	}
@@ -229,10 +229,10 @@ func TestCloseAgain(t *testing.T) {
 	}
 }
 
-// An exporter that heeds its context, as OTLP's, has it end with the time to shut down.
+// An exporter that respects its context, as the OTLP exporter does, returns when the time for shutting down is over.
 func TestCloseInTime(t *testing.T) {
 	for _, c := range []struct {
-		shutdown error // of the exporter
+		shutdown error // result of the exporter
 		want     string
 	}{
 		{nil, "context deadline exceeded"},
@@ -372,7 +372,7 @@ func TestSamplers(t *testing.T) {
 	}
 }
 
-// Keep has the last word.
+// Keep overrides the sampler.
 func TestKeepOverrulesTheSampler(t *testing.T) {
 	f := newFake()
 	q := newQueue(t, export.Config{
@@ -387,7 +387,7 @@ func TestKeepOverrulesTheSampler(t *testing.T) {
 	}
 }
 
-// Without a reader nothing can be exported: the owner of the queue hears of it once, and it is no reason to warn.
+// If the output has no reader, nothing can be exported: Closed is called once, and no warning is logged.
 func TestExporterWithoutAReader(t *testing.T) {
 	f := newFake()
 	f.on = func(context.Context, []export.Batch) error { return fmt.Errorf("write: %w", export.ErrClosed) }

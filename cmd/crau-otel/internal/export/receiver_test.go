@@ -26,7 +26,7 @@ type overGRPC struct {
 	log      *logBuffer
 }
 
-// logBuffer is a log that may be read while it is written.
+// logBuffer is a log that can be read while it is being written.
 type logBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -72,7 +72,7 @@ func (q overGRPC) check(t *testing.T, want export.Stats) {
 	}
 }
 
-// OTLP: a partial success that rejects nothing is a warning.
+// OTLP defines a partial success that rejects nothing as a warning.
 func TestPartialSuccessWithoutRejectedSpansIsAWarning(t *testing.T) {
 	q := newOverGRPC(t, export.Config{}, harness.Reject(0, "attribute x is deprecated"))
 	for range 20 {
@@ -101,7 +101,7 @@ func TestPartialSuccessLosesTheRejectedSpansOnly(t *testing.T) {
 	}
 }
 
-// The rest of a tree that goes in several calls is sent although spans of an earlier call were rejected.
+// The rest of a tree that is sent in several calls is sent even if spans of an earlier call were rejected.
 func TestPartialSuccessDoesNotEndATree(t *testing.T) {
 	q := newOverGRPC(t, export.Config{MaxBatch: 100, Delay: time.Hour}, harness.Script(nil, harness.Reject(1, "too old")))
 	q.Put(wide(360))
@@ -132,7 +132,7 @@ func TestPartialSuccessKeepsTheEquation(t *testing.T) {
 	}
 }
 
-// What a receiver says about itself is not to be believed: it cannot reject more than it was sent.
+// A receiver's numbers are not trusted: it cannot reject more spans than it was sent.
 func TestPartialSuccessWithImpossibleNumbers(t *testing.T) {
 	for rejected, want := range map[int]export.Stats{
 		-1:      {Exported: spans(9)},
@@ -148,7 +148,7 @@ func TestPartialSuccessWithImpossibleNumbers(t *testing.T) {
 	}
 }
 
-// A receiver's RetryInfo is obeyed to the second.
+// A receiver's RetryInfo is obeyed exactly.
 func TestRetryInfoIsObeyed(t *testing.T) {
 	for _, code := range []codes.Code{codes.ResourceExhausted, codes.Unavailable} {
 		const delay = 3 * time.Second
@@ -172,7 +172,7 @@ func TestRetryInfoIsObeyed(t *testing.T) {
 	}
 }
 
-// A receiver cannot hold up the agent's end, however long it asks to wait.
+// A receiver cannot delay the end of the agent, however long it asks to wait.
 func TestRetryInfoEndsWithTheShutdown(t *testing.T) {
 	q := newOverGRPC(t, export.Config{}, harness.FailFor(codes.Unavailable, "next week", 7*24*time.Hour))
 	q.Put(wide(18))
@@ -191,7 +191,7 @@ func TestRetryInfoEndsWithTheShutdown(t *testing.T) {
 	}
 }
 
-// RESOURCE_EXHAUSTED without a reason is no refusal of the size: the rate may be too high.
+// RESOURCE_EXHAUSTED without a reason does not mean that the size was refused: the rate may be too high.
 func TestRateLimitIsNotASize(t *testing.T) {
 	busy := harness.Fail(codes.ResourceExhausted, "rate limit exceeded")
 	q := newOverGRPC(t, export.Config{Delay: time.Hour}, harness.Script(busy, busy, busy))
@@ -204,7 +204,7 @@ func TestRateLimitIsNotASize(t *testing.T) {
 	}
 }
 
-// Some receivers refuse the size without saying so.
+// Some receivers refuse a size without giving that reason.
 func TestSizeThatIsRefusedWithoutAReason(t *testing.T) {
 	full := harness.Reply{Err: harness.Fail(codes.ResourceExhausted, "exhausted")(t.Context(), harness.Call{}).Err}
 	q := newOverGRPC(t, export.Config{Delay: time.Hour}, func(_ context.Context, call harness.Call) harness.Reply {

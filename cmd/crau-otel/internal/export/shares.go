@@ -7,57 +7,57 @@ import (
 	"slices"
 )
 
-// share is what one of those who share something uses of it.
+// share is what one sharer uses of a common resource.
 type share struct {
-	use     int64 // see waiting.weight
-	index   int   // in shares.most
-	changed int   // index in shares.changed, plus 1; 0: the place in shares.most is right
-	credit  int   // bytes that may leave before the next one's turn
+	use       int64 // see waiting.weight
+	index     int   // in shares.heap
+	changed   int   // index in shares.changed, plus 1; 0 if the place in shares.heap is right
+	allowance int   // bytes that may be taken before the next sharer's turn
 }
 
 func (s *share) get() *share { return s }
 
-// sharer has a share. It is a pointer to a struct that embeds one.
+// sharer is anything with a share: a pointer to a struct that embeds one.
 type sharer interface {
 	comparable
 	get() *share
 }
 
-// shares finds who uses most, and lets all take turns.
+// shares finds the sharer that uses most, and lets all of them take turns.
 type shares[K comparable, S sharer] struct {
 	known   map[K]S
-	most    byUse[S] // the first uses most, once changed is empty
-	changed []S      // whose place in most may be wrong: it matters only when there is no room
+	heap    byUse[S] // a heap; its first element uses most, once changed is empty
+	changed []S      // sharers whose place in the heap may be wrong: that only matters when there is no room
 	turns   []S      // the first is next
 }
 
 func newShares[K comparable, S sharer]() shares[K, S] { return shares[K, S]{known: make(map[K]S)} }
 
-// largest returns who uses most, if there is anybody.
+// largest returns the sharer that uses most, if there is any.
 func (s *shares[K, S]) largest() (of S, ok bool) {
 	for _, changed := range s.changed {
 		changed.get().changed = 0
-		heap.Fix(&s.most, changed.get().index)
+		heap.Fix(&s.heap, changed.get().index)
 	}
 	clear(s.changed)
 	s.changed = s.changed[:0]
-	if len(s.most) == 0 {
+	if len(s.heap) == 0 {
 		return of, false
 	}
-	return s.most[0], true
+	return s.heap[0], true
 }
 
-// add adds one who uses nothing yet.
+// add adds a sharer that uses nothing yet.
 func (s *shares[K, S]) add(key K, of S) {
-	of.get().credit = turnBytes
+	of.get().allowance = turnBytes
 	s.known[key] = of
 	s.turns = append(s.turns, of)
-	heap.Push(&s.most, of)
+	heap.Push(&s.heap, of)
 }
 
 func (s *shares[K, S]) remove(key K, of S) {
 	delete(s.known, key)
-	heap.Remove(&s.most, of.get().index)
+	heap.Remove(&s.heap, of.get().index)
 	if at := of.get().changed; at > 0 {
 		last := len(s.changed) - 1
 		moved := s.changed[last]
@@ -75,7 +75,7 @@ func (s *shares[K, S]) remove(key K, of S) {
 	s.turns = slices.Delete(s.turns, at, at+1)
 }
 
-// use changes how much somebody uses.
+// use changes how much a sharer uses.
 func (s *shares[K, S]) use(of S, change int64) {
 	share := of.get()
 	if share.use += change; share.changed == 0 {
@@ -84,16 +84,16 @@ func (s *shares[K, S]) use(of S, change int64) {
 	}
 }
 
-// spend takes bytes from the credit of the one whose turn it is. Without any left, it is the next one's turn.
+// spend reduces the allowance of the sharer whose turn it is. When it is used up, the turn passes to the next one.
 func (s *shares[K, S]) spend(of S, bytes int) {
-	if of.get().credit -= bytes; of.get().credit > 0 {
+	if of.get().allowance -= bytes; of.get().allowance > 0 {
 		return
 	}
-	of.get().credit = turnBytes
+	of.get().allowance = turnBytes
 	s.turns = append(s.turns[1:], of)
 }
 
-// byUse is a heap of those who share, those that use most first.
+// byUse is a heap of sharers, those that use most first.
 type byUse[S sharer] []S
 
 func (h byUse[S]) Len() int           { return len(h) }

@@ -17,13 +17,13 @@ import (
 // Variable is a variable of OpenTelemetry's SDK specification.
 type Variable struct {
 	Name string
-	// Refused is what to do instead if the agent does not start with the variable set; empty if it is honoured.
+	// Refused is set if the agent does not start with the variable set. It says what to do instead.
 	Refused string
-	// Values are the values that it accepts in any letter case, if it is an enumeration that nobody else checks.
+	// Values lists the accepted values, in any letter case, if the variable is an enumeration that no other code checks.
 	Values []string
-	// Check, if any, returns what is wrong with a value that nobody else checks.
+	// Check, if set, returns what is wrong with a value. It is set if no other code checks the value.
 	Check func(value string) error
-	// Moot says why the variable has no effect: the agent has nothing that it applies to.
+	// Moot is set if the variable has no effect. It says why: the agent does nothing that it applies to.
 	Moot string
 }
 
@@ -33,7 +33,7 @@ const (
 )
 
 // variables are those of the specification, "Environment Variable Specification" and "OpenTelemetry Protocol Exporter".
-// %s stands for nothing and for each signal.
+// %s is replaced by nothing and by each signal.
 var variables = []Variable{
 	{Name: "OTEL_SDK_DISABLED", Values: []string{"true", "false"}},
 	{Name: "OTEL_RESOURCE_ATTRIBUTES", Check: checkResource},
@@ -114,8 +114,8 @@ func Variables() (all []Variable) {
 	return all
 }
 
-// CheckVariables returns an error that names every variable which is set and refused, or has a value that it does not
-// accept. An empty value counts as not set, and a blank one where whoever reads the variable takes it so.
+// CheckVariables returns an error that names every variable that is set although it is refused, or that has an invalid
+// value. An empty value counts as not set. So does a blank value, if the code that reads the variable trims it.
 func CheckVariables(lookup func(name string) string) error {
 	var errs []error
 	for _, v := range Variables() {
@@ -136,7 +136,7 @@ func CheckVariables(lookup func(name string) string) error {
 	return errors.Join(errs...)
 }
 
-// checkLimit accepts what the SDK does, which ignores other values: an integer. A negative one means no limit.
+// checkLimit accepts an integer; a negative one means no limit. The SDK would silently ignore other values.
 func checkLimit(value string) error {
 	if _, err := strconv.Atoi(value); err != nil {
 		return fmt.Errorf("must be a whole number, got %q", value)
@@ -144,7 +144,7 @@ func checkLimit(value string) error {
 	return nil
 }
 
-// checkMilliseconds accepts what the SDK does, which ignores other values.
+// checkMilliseconds accepts the values that the SDK accepts. The SDK would silently ignore others.
 func checkMilliseconds(value string) error {
 	const most = math.MaxInt64 / int64(time.Millisecond)
 	if n, err := strconv.ParseInt(value, 10, 64); err != nil || n < 1 || n > most {

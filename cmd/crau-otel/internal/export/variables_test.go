@@ -12,8 +12,9 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
 )
 
-// specification returns the names in testdata/variables.txt, a list written by hand beside the tables of OpenTelemetry's
-// "Environment Variable Specification" and "OpenTelemetry Protocol Exporter". It also has older names of variables.
+// specification returns the names in testdata/variables.txt, a list that was copied by hand from the tables of
+// OpenTelemetry's "Environment Variable Specification" and "OpenTelemetry Protocol Exporter". It also has older names
+// of variables.
 func specification(t *testing.T) []string {
 	t.Helper()
 	b, err := os.ReadFile("testdata/variables.txt")

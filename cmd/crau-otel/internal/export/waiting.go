@@ -17,10 +17,11 @@ type entry struct {
 	bytes int // of the batch
 }
 
-// waiting holds the trees that wait, by owner, and within an owner by program. Each owner has the same right to room and
-// to being sent, and so has each program of an owner: when there is no room, the owner that uses most loses the newest tree
-// of its program that uses most, and owners take turns when trees are taken out. Otherwise a single program that makes
-// trees faster than they are sent would cost all others theirs. A user can make up programs, but not owners.
+// waiting holds the queued trees, by owner, and for each owner by program. Owners share room and turns equally, and so
+// do the programs of an owner. When there is no room, the owner that uses most loses the newest tree of its program
+// that uses most. When trees are taken out, owners take turns. Otherwise one program that makes trees faster than they
+// are sent would cost all other programs their trees. Owners are the first level because a user can invent programs,
+// but not owners.
 type waiting struct {
 	maxSpans, maxBytes int
 
@@ -28,24 +29,24 @@ type waiting struct {
 	bytes int // of all batches
 
 	owners shares[mapping.Owner, *owner]
-	newest *program // whose tree was put last, nil if it has none any more
+	newest *program // whose tree was added last; nil if it has no trees any more
 }
 
-// source is who made a tree.
+// source identifies the program that a tree describes, and its owner.
 type source struct {
 	owner   mapping.Owner
-	program attribute.Distinct // of its resource
+	program attribute.Distinct // identity of its resource
 }
 
 func sourceOf(t *mapping.Tree) source { return source{t.Owner, t.Resource.Equivalent()} }
 
-// owner is what waits of one owner.
+// owner holds the queued trees of one owner.
 type owner struct {
 	share
 	programs shares[attribute.Distinct, *program]
 }
 
-// program is what waits of one program of an owner.
+// program holds the queued trees of one program of an owner.
 type program struct {
 	share
 	source   source
@@ -54,56 +55,57 @@ type program struct {
 	entries  []entry               // oldest first
 }
 
-// turnBytes is how much of an owner, or of a program, is taken before the next one's turn. Trees of one program share a
-// resource, which is sent once for all that are in one call.
+// turnBytes is how much is taken from an owner, or a program, before the next one's turn. Trees of one program share a
+// resource, which is sent once for all trees in the same call.
 const turnBytes = 32 << 10
 
 func newWaiting(maxSpans, maxBytes int) waiting {
 	return waiting{maxSpans: maxSpans, maxBytes: maxBytes, owners: newShares[mapping.Owner, *owner]()}
 }
 
-// weight returns how much of the room spans and bytes use: half of it each limit.
+// weight returns how much of the room spans and bytes use. Each of the two limits counts for half.
 func (w *waiting) weight(spans uint64, bytes int) int64 {
 	return int64(spans)*int64(w.maxBytes) + int64(bytes)*int64(w.maxSpans)
 }
 
-// fits reports whether there is room for a tree beside sending bytes that are being sent. The last tree may exceed the
-// bytes.
+// fits reports whether there is room for a tree in addition to the bytes that are being sent. The last tree may exceed
+// the limit on bytes.
 func (w *waiting) fits(spans uint64, sending int) bool {
 	return w.bytes+sending < w.maxBytes && w.Spans+spans <= uint64(w.maxSpans)
 }
 
-// largest returns the program to evict from in favour of a tree, nil if nobody uses more than who made the tree would.
+// largest returns the program to evict from in favour of a tree, or nil if none uses more than the tree's own source
+// would.
 func (w *waiting) largest(from source, spans uint64, bytes int) *program {
 	top, ok := w.owners.largest()
 	if !ok || spans > uint64(w.maxSpans) {
 		return nil
 	}
 	use := w.weight(spans, bytes)
-	own := w.owners.known[from.owner]
-	if own != top {
+	treeOwner := w.owners.known[from.owner]
+	if treeOwner != top {
 		ownUse := use
-		if own != nil {
-			ownUse += own.use
+		if treeOwner != nil {
+			ownUse += treeOwner.use
 		}
 		if top.use > ownUse {
 			p, _ := top.programs.largest()
 			return p
 		}
 	}
-	if own == nil {
+	if treeOwner == nil {
 		return nil
 	}
-	if p, ok := own.programs.known[from.program]; ok {
+	if p, ok := treeOwner.programs.known[from.program]; ok {
 		use += p.use
 	}
-	if p, _ := own.programs.largest(); p.use > use {
+	if p, _ := treeOwner.programs.largest(); p.use > use {
 		return p
 	}
 	return nil
 }
 
-// put appends the newest tree of a program, whose resource is given.
+// put appends a tree to its program. resource is the program's.
 func (w *waiting) put(from source, resource *sdkresource.Resource, e entry) {
 	p := w.newest
 	if p == nil || p.source != from {
@@ -139,7 +141,7 @@ func (w *waiting) evict(p *program) entry {
 	return e
 }
 
-// take removes trees for about one call, each owner in turn: as many as fit, but at least one.
+// take removes trees for about one call, owner by owner: as many as fit, but at least one.
 func (w *waiting) take(maxSpans, maxBytes int) (batch []entry) {
 	var spans, bytes int
 	for len(w.owners.turns) > 0 {
@@ -167,7 +169,7 @@ func (w *waiting) take(maxSpans, maxBytes int) (batch []entry) {
 	return batch
 }
 
-// account adds a tree of a program, or removes it if sign is -1. Who has no trees is forgotten.
+// account adds a tree of a program, or removes it if sign is -1. Owners and programs without trees are forgotten.
 func (w *waiting) account(p *program, e entry, sign int) {
 	w.Spans += uint64(sign) * e.Spans
 	w.Events += uint64(sign) * e.Events

@@ -18,7 +18,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
-// program returns a tree of n spans of a program, whose spans have its name.
+// program returns a tree of n spans of a program. The spans have the program's name.
 func program(name string, n int) mapping.Tree {
 	t := tree(0, slices.Repeat([]string{name}, n)...)
 	t.Resource = sdkresource.NewSchemaless(attribute.String("service.name", name))
@@ -35,7 +35,7 @@ func (f *fake) count(name string) (n int) {
 	return n
 }
 
-// A program that makes more trees than fit loses its own, newest first, and not those of others.
+// A program that makes more trees than fit loses its own, newest first, and other programs lose none.
 func TestAFloodCostsOthersNothing(t *testing.T) {
 	for _, limit := range []struct {
 		name string
@@ -104,7 +104,7 @@ func TestManyFloodsShareTheRest(t *testing.T) {
 	}
 }
 
-// A user who makes names up, of as many programs as they like, has the share of one.
+// A user who invents any number of program names gets one share.
 func TestMadeUpProgramsShareOneOwnersPart(t *testing.T) {
 	f := newFake()
 	release := f.blocking()
@@ -131,7 +131,7 @@ func TestMadeUpProgramsShareOneOwnersPart(t *testing.T) {
 	}
 }
 
-// What waits of one program does not hold up others: they take turns.
+// Waiting trees of one program do not delay those of others: programs take turns.
 func TestOwnersTakeTurns(t *testing.T) {
 	f := newFake()
 	release := f.blocking()
@@ -149,7 +149,7 @@ func TestOwnersTakeTurns(t *testing.T) {
 	}
 }
 
-// A tree that could never fit makes nobody else lose one.
+// A tree that could never fit does not evict others.
 func TestTooLargeATreeEvictsNothing(t *testing.T) {
 	f := newFake()
 	release := f.blocking()
@@ -168,7 +168,7 @@ func TestTooLargeATreeEvictsNothing(t *testing.T) {
 	closed(t, q)
 }
 
-// Whatever comes from whom: each tree has one outcome, and each batch is released once.
+// In any order of random trees, each tree has one outcome, and each batch is released once.
 func TestSharesAtRandom(t *testing.T) {
 	for seed := range uint64(20) {
 		random := rand.New(rand.NewPCG(seed, 0))

@@ -12,11 +12,11 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/schema"
 )
 
-// group is a section of the page: the attributes whose keys start with one of the prefixes.
+// group is a section of the page. It contains the attributes whose keys start with one of the prefixes.
 type group struct {
 	title    string
 	prefixes []string
-	resource bool // of the program instead of a span
+	resource bool // attributes of the program instead of a span
 }
 
 var groups = []group{
@@ -45,7 +45,7 @@ func (g *group) has(a schema.Attribute) bool {
 
 const onResource = "resource"
 
-// keyAttributes are the event keys that become attributes of other names than their own.
+// keyAttributes lists the event keys that become attributes with another name.
 var keyAttributes = []struct {
 	key        string
 	attributes []string
@@ -103,7 +103,7 @@ func grouped(p *page) error {
 	return nil
 }
 
-// spans sets the names of spans in code type and leaves words as they are.
+// spans formats the names of spans as code and leaves words unchanged.
 func spans(on string) string {
 	names := strings.Split(on, ", ")
 	for i, name := range names {

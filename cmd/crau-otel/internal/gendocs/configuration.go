@@ -22,7 +22,7 @@ func keysTable() string {
 	return p.String()
 }
 
-// variablesTable lists the variables of the specification that the agent refuses or has nothing to apply to.
+// variablesTable lists the variables of the specification that the agent refuses, or that have no effect.
 func variablesTable() string {
 	p := &page{}
 	var rows [][]string

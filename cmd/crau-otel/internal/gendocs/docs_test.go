@@ -71,7 +71,7 @@ func blocks(text, language string) []string {
 	return found
 }
 
-// rows returns the cells of the first table below a heading, without its head and without code marks.
+// rows returns the cells of the first table below a heading, without the table's head and code marks.
 func rows(t *testing.T, text, title string) [][]string {
 	t.Helper()
 	_, below, found := strings.Cut(text, "\n"+title+"\n")

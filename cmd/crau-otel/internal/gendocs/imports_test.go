@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// imports returns the packages of this module that each of its packages imports, by their paths below the module, tests
-// and what only tests use left out.
+// imports returns the packages of this module that each of its packages imports, by their paths below the module.
+// Tests, and packages that only tests use, are omitted.
 func imports(t *testing.T) map[string][]string {
 	t.Helper()
 	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "./...")
@@ -50,7 +50,7 @@ func imports(t *testing.T) map[string][]string {
 
 var inCode = regexp.MustCompile("`([^`]+)`")
 
-// matches reports whether a package is one of the patterns. The pattern x/... stands for x and the packages below it.
+// matches reports whether a package matches one of the patterns. The pattern x/... means x and the packages below it.
 func matches(name string, patterns []string) bool {
 	return slices.ContainsFunc(patterns, func(pattern string) bool {
 		folder, wild := strings.CutSuffix(pattern, "/...")

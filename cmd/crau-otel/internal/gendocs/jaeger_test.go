@@ -15,8 +15,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/needs"
 )
 
-// fakeJaeger answers as the HTTP gateway of Jaeger's API v3 does, and fails the test on anything else. Service nginx has
-// two spans with the attribute and one with another value, service quiet has no traces.
+// fakeJaeger answers like the HTTP gateway of Jaeger's API v3, and fails the test on any other request. Service nginx
+// has two spans with the attribute and one with another value, service quiet has no traces.
 func fakeJaeger(t *testing.T, key, value string) *httptest.Server {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -37,7 +37,7 @@ func fakeJaeger(t *testing.T, key, value string) *httptest.Server {
 		for name := range query {
 			switch name {
 			case "query.service_name", "query.start_time_min", "query.start_time_max", "query.attributes", "query.search_depth",
-				"query.num_traces": // what 1.76 calls the depth
+				"query.num_traces": // the name of the depth in 1.76
 			default:
 				t.Errorf("unknown parameter %s", name)
 			}

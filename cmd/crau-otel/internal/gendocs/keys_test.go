@@ -29,17 +29,17 @@ const (
 	semconvPath   = "go.opentelemetry.io/otel/semconv/"
 )
 
-// dynamic are the files that may compute attribute keys at run time, from event keys or the rules of a policy.
+// dynamic lists the files that may compute attribute keys at run time, from event keys or the rules of a policy.
 var dynamic = []string{"/mapping/meaning/attributes.go", "/mapping/policy/policy.go", "/mapping/text/text.go"}
 
-// makers collects the attribute keys that a package makes.
+// makers collects the attribute keys that a package creates.
 type makers struct {
 	t    *testing.T
 	src  *source
-	keys map[string]string // where each is made
+	keys map[string]string // the place where each is created
 }
 
-// made returns the keys that a package makes outside of define, each with a place.
+// made returns the keys that a package creates outside define, each with a place.
 func made(t *testing.T, src *source, path string) map[string]string {
 	m := &makers{t: t, src: src, keys: make(map[string]string)}
 	src.packages[path].inspect(m.visit)
@@ -60,7 +60,7 @@ func (m *makers) visit(n ast.Node) bool {
 	return true
 }
 
-// constant records a constant of type attribute.Key, whether converted, declared or one of semconv.
+// constant records a constant of type attribute.Key, whether it is converted, declared or from package semconv.
 func (m *makers) constant(e ast.Expr) {
 	if v := m.src.info.Types[e]; v.Value != nil && isKey(v.Type) {
 		m.add(constant.StringVal(v.Value), e)
@@ -71,7 +71,7 @@ func (m *makers) constant(e ast.Expr) {
 	}
 }
 
-// call records the key that a call makes, and reports whether to inspect its arguments.
+// call records the key that a call creates, and reports whether to inspect its arguments.
 func (m *makers) call(call *ast.CallExpr) bool {
 	if v := m.src.info.Types[call]; v.Value != nil {
 		m.constant(call)
@@ -148,10 +148,10 @@ func isAttribute(t types.Type, name string) bool {
 	return ok && named.Obj().Pkg() != nil && named.Obj().Pkg().Path() == attributePath && named.Obj().Name() == name
 }
 
-// defined returns the keys that mapping defines, and whether each is used: whether the variable that holds the result of
-// define is referred to elsewhere.
+// defined returns the keys that mapping defines, and whether each is used: whether the code refers to the variable that
+// holds the result of define.
 func defined(src *source) map[string]bool {
-	used := make(map[string]bool) // by name: each package that uses the variable has an object of its own for it
+	used := make(map[string]bool) // by name, because each package that uses the variable has a separate object for it
 	for _, object := range src.info.Uses {
 		if object.Pkg() != nil && object.Pkg().Path() == schemaPath {
 			used[object.Name()] = true
@@ -182,7 +182,7 @@ var resourceOptions = map[string]sdkresource.Option{
 	"WithTelemetrySDK": sdkresource.WithTelemetrySDK(),
 	"WithHost":         sdkresource.WithHost(),
 	"WithOSType":       sdkresource.WithOSType(),
-	"WithFromEnv":      nil, // what users add is not documented here
+	"WithFromEnv":      nil, // attributes that users add are not documented here
 }
 
 // detected returns the resource attributes that the SDK detects for the agent.
@@ -261,7 +261,7 @@ func TestEveryAttributeOfMetricsIsDocumentedAndTheOtherWayRound(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys := made(t, src, metricsPath)
-	delete(keys, "otel.metric.overflow") // stands for attributes; the page says so in its text
+	delete(keys, "otel.metric.overflow") // represents other attributes; the text of the page documents it
 	used := slices.Sorted(maps.Keys(keys))
 	var of, described []string
 	for _, i := range metrics.Instruments() {
@@ -278,7 +278,7 @@ func TestEveryAttributeOfMetricsIsDocumentedAndTheOtherWayRound(t *testing.T) {
 	}
 }
 
-// derived reports whether an attribute is computed, for any context, and not made from an event key.
+// derived reports whether an attribute is computed for any context, and not from an event key.
 func derived(key string) bool {
 	return strings.HasPrefix(key, "crypto.") || key == "tls.resumed" || key == "tls.key_exchange.negotiated"
 }
@@ -311,7 +311,7 @@ func TestEventKeysBecomeWhatIsDocumented(t *testing.T) {
 	for _, k := range keyAttributes {
 		other[k.key] = k.attributes
 	}
-	// Values that have every attribute: X25519 is a curve.
+	// Values for which every attribute exists: X25519 is a curve.
 	values := map[string]uint64{"tls::group": 29, "tls::protocol_version": 0x0304}
 	for _, c := range schema.Contexts() {
 		name := event.Pair{Key: []byte("name"), Type: event.String, Value: []byte(c.Name)}

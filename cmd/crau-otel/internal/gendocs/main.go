@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Gendocs writes what is generated in docs/: the pages attributes.md and metrics.md, and tables within other pages; and the
-// registry for OpenTelemetry Weaver in semconv/. Its tests compare the generated text, and the pages written by hand, with
-// the code.
+// Gendocs writes the generated parts of docs/: the pages attributes.md and metrics.md, and tables within other pages.
+// It also writes the registry for OpenTelemetry Weaver in semconv/. Its tests compare the generated text, and the pages
+// written by hand, with the code.
 package main
 
 import (

@@ -11,7 +11,7 @@ import (
 // generated heads every page that this program writes.
 const generated = "<!-- Made by `make docs` from the code. Do not edit. -->\n\n"
 
-// maxColumns is where lines end, in prose as in code.
+// maxColumns is the maximum length of lines, in prose as in code.
 const maxColumns = 120
 
 // page builds a Markdown text.
@@ -21,7 +21,7 @@ func (p *page) section(title string) { fmt.Fprintf(p, "\n## %s\n", title) }
 
 // text adds a paragraph of sentences, wrapped at maxColumns.
 func (p *page) text(sentences ...string) {
-	width := maxColumns // so that the first word begins a line of its own
+	width := maxColumns // so that the first word starts a new line
 	for word := range strings.FieldsSeq(strings.Join(sentences, " ")) {
 		n := utf8.RuneCountInString(word)
 		switch {

@@ -11,7 +11,7 @@ import (
 )
 
 // logMethods are the methods of slog.Logger that log warnings and errors, with the index of the message among their
-// arguments. Log and LogAttrs do if their level is at least a warning or not a constant.
+// arguments. Log and LogAttrs only count if their level is not a constant below a warning.
 var logMethods = map[string]int{"Warn": 0, "Error": 0, "WarnContext": 1, "ErrorContext": 1, "Log": 2, "LogAttrs": 2}
 
 // warnings returns the messages of all warnings and errors that the packages log, each with a place.
@@ -74,7 +74,7 @@ func TestEveryWarningIsExplained(t *testing.T) {
 			t.Errorf("docs/troubleshooting.md explains %q, which is never logged", row[0])
 		}
 	}
-	// The level of these is debug while crau-otel starts, and info later.
+	// These are logged at level debug while crau-otel starts, and info later.
 	delete(logged, "attached")
 	delete(logged, "detached")
 	for message, place := range logged {

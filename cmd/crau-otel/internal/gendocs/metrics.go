@@ -25,7 +25,7 @@ var described = []struct{ key, meaning string }{
 	{"reason", "Why events or packets were lost: see [accounting](accounting.md). Why files are not traced: see [discovery](discovery.md#files-that-are-not-traced)."},
 	{"limit", "The limit that was reached: see [limits](limits.md)."},
 	{"owner.class", "root, system, user or container: whose share it was; unknown where the kernel counts without owners."},
-	{"outcome", "What became of spans, as above, or of connections: see [accounting](accounting.md)."},
+	{"outcome", "The outcome of spans, as above, or of connections: see [accounting](accounting.md)."},
 }
 
 // agentResource are the resource attributes of the metrics, in addition to those of the host.
@@ -62,8 +62,8 @@ func metricsPage() string {
 	p.text(
 		"An attribute without a value is omitted. An instrument has at most `metrics.max_series` series; what",
 		"exceeds them is counted in one series with the single attribute `otel.metric.overflow`. An owner, which is a",
-		"service or a user, may add series only while it has fewer than are free: nobody who makes up names of",
-		"programs uses up the series of others.")
+		"service or a user, may add series only while it has fewer than are free, so that inventing names of",
+		"programs cannot use up the series of others.")
 	p.section("Resource")
 	rows = nil
 	for _, a := range agentResource {
@@ -82,8 +82,8 @@ func attributesOf(i metrics.Instrument) []string {
 	return strings.Split(i.Attributes, ", ")
 }
 
-// prometheusName returns the name that an instrument has in Prometheus, as "Prometheus and OpenMetrics
-// Compatibility" of the OpenTelemetry specification defines it: units in braces are dropped, suffixes name unit and type.
+// prometheusName returns the name that an instrument has in Prometheus, according to "Prometheus and OpenMetrics
+// Compatibility" of the OpenTelemetry specification: units in braces are dropped, suffixes name unit and type.
 func prometheusName(i metrics.Instrument) string {
 	name := strings.ReplaceAll(i.Name, ".", "_")
 	switch {

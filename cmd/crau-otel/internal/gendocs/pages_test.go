@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// pages are the Markdown files of the repository that users and contributors read, by their path from its root.
+// pages are the Markdown files of the repository that users and contributors read, by path.
 var pages = findPages()
 
 func findPages() []string {
@@ -61,7 +61,7 @@ var (
 	notInLinks = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
 )
 
-// headings returns the anchors that a page has.
+// headings returns the anchors of a page's headings.
 func headings(text string) map[string]bool {
 	anchors := make(map[string]bool)
 	for _, m := range heading.FindAllStringSubmatch(text, -1) {
@@ -70,7 +70,7 @@ func headings(text string) map[string]bool {
 	return anchors
 }
 
-// localLinks returns the files of the repository that a page links to, by their path from its root.
+// localLinks returns the files of the repository that a page links to, by path.
 func localLinks(t *testing.T, page string) []string {
 	t.Helper()
 	var targets []string
@@ -94,7 +94,7 @@ func TestEveryPageIsReachableFromREADME(t *testing.T) {
 		}
 	}
 	for _, page := range pages {
-		if strings.HasPrefix(page, ".github/") { // GitHub shows these where they belong
+		if strings.HasPrefix(page, ".github/") { // GitHub shows these at other places
 			continue
 		}
 		if !slices.Contains(reached, page) {
@@ -124,7 +124,7 @@ func TestProseIsWrapped(t *testing.T) {
 			if strings.HasPrefix(line, "```") {
 				fenced = !fenced
 			}
-			// A table's row and a long link have no place to wrap.
+			// A table's row and a long link cannot be wrapped.
 			if fenced || strings.HasPrefix(line, "|") || !strings.Contains(strings.TrimLeft(line, " -"), " ") {
 				continue
 			}

@@ -33,11 +33,34 @@ var phrases = []struct {
 	{phrase(`(makes?|made) use of`), "uses"},
 	{phrase(`at times`), "sometimes"},
 	{phrase(`how says how|whom it asks|left standing`), "say it plainly"},
+	{phrase(`(is|are|be) not asked|goes before|hands down|takes in\b|has \w+ looked at`), "say it plainly"},
+	{phrase(`is to be (called|read|kept|ended|sent|shed|changed|caught)`), "has to be, must be"},
+	{phrase(`as (fast|long|often) as (it|they) (likes?|go)`), "at any rate, for any time"},
+}
+
+// codePhrases are further expressions that are rejected everywhere but in Markdown.
+var codePhrases = []struct {
+	pattern *regexp.Regexp
+	instead string
+}{
+	{phrase(`(ends?|waits?|asked|begins?|attached|returns) at once`), "immediately"},
+	{phrase(`whoever|whatever else|whose it (is|was)`), "name who or what is meant"},
+	{phrase(`what (becomes|became) of|what comes? of|come to nothing`), "the outcome of"},
+	{phrase(`likewise|and the like ones`), "repeat what applies"},
+	{phrase(`all the same`), "nevertheless, still"},
+	{phrase(`ever more (rarely|often|slowly)`), "at growing intervals"},
+	{phrase(`sums up all|sum up all`), "summarizes"},
+	{phrase(`so many (bytes|spans|contexts|hits|pairs|polls|files|events|connections)`), "name the number"},
+	{phrase(`notes that|takes note that|takes up the`), "records that, collects"},
+	{phrase(`makes up (names|keys|values|programs)|made up (names|keys)`), "invents, invented"},
+	{phrase(`for (the caller|others) to know|is the caller's to`), "the caller must"},
+	{phrase(`as (its|their|the kernel's) \w+ has it|as \w+ has it`), "in the form of"},
+	{phrase(`a \w+ of (its|their) own (name|kind|making)`), "separate"},
 }
 
 func phrase(pattern string) *regexp.Regexp { return regexp.MustCompile(`(?i)\b(` + pattern + `)\b`) }
 
-// commentMarks are what comments start and end with, in the languages of this repository.
+// commentMarks match the start and the end of comments, in the languages of this repository.
 var commentMarks = regexp.MustCompile(`^(//|#+|/\*+|\*)? ?|\*/$`)
 
 // TestPlainEnglish looks for these phrases in all comments, messages and pages. A phrase may be wrapped over two lines.
@@ -66,10 +89,14 @@ func TestPlainEnglish(t *testing.T) {
 			starts = append(starts, text.Len())
 			text.WriteString(commentMarks.ReplaceAllString(strings.TrimSpace(line), "") + " ")
 		}
-		for _, p := range phrases {
+		rejected := phrases
+		if !strings.HasSuffix(name, ".md") {
+			rejected = slices.Concat(phrases, codePhrases)
+		}
+		for _, p := range rejected {
 			for _, at := range p.pattern.FindAllStringIndex(text.String(), -1) {
 				if rest := text.String()[at[1]:]; strings.HasPrefix(rest, " from ") || strings.HasPrefix(rest, " apart") {
-					continue // to tell one thing from another is plain English
+					continue // "to tell one thing from another" is plain English
 				}
 				line, _ := slices.BinarySearch(starts, at[0]+1)
 				t.Errorf("%s:%d: %q: write %s", name, line, text.String()[at[0]:at[1]], p.instead)

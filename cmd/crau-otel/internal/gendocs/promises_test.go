@@ -56,7 +56,7 @@ func TestPromisesNameTests(t *testing.T) {
 	}
 }
 
-// bounding reports whether a key limits what the agent holds or does.
+// bounding reports whether a key limits what the agent stores or does.
 func bounding(key string) bool {
 	return strings.HasPrefix(key, "limits.") || strings.Contains(key, ".max_") || key == "ring.size" || key == "shutdown.timeout"
 }
@@ -78,7 +78,7 @@ func TestEveryLimitIsAmongThePromises(t *testing.T) {
 	}
 }
 
-// TestEveryLimitIsInTheTable checks that docs/limits.md has every limit that is counted, with a test.
+// TestEveryLimitIsInTheTable checks that docs/limits.md lists every limit that is counted, with a test.
 func TestEveryLimitIsInTheTable(t *testing.T) {
 	t.Parallel()
 	_, table, _ := strings.Cut(read(t, "docs/limits.md"), "\n## Limits\n")
@@ -99,7 +99,7 @@ func TestEveryLimitIsInTheTable(t *testing.T) {
 		}
 		delete(found, string(limit))
 	}
-	delete(found, "") // not counted, since it costs nothing
+	delete(found, "") // not counted, because it costs nothing
 	for name := range found {
 		t.Errorf("docs/limits.md has %s, which is not counted", name)
 	}

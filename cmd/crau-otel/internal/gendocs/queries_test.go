@@ -22,7 +22,7 @@ var (
 	quoted           = regexp.MustCompile(`"[^"]*"`)
 )
 
-// vocabulary is what attributes with a fixed set of words can be.
+// vocabulary returns the possible values of attributes with a fixed set of words.
 func vocabulary(key string) []string {
 	switch {
 	case key == "crypto.weak":
@@ -46,7 +46,7 @@ func vocabulary(key string) []string {
 	return nil
 }
 
-// checkValue fails for a value that the attribute never has. A value may be several with | between them.
+// checkValue fails for a value that the attribute never has. Several values can be separated by |.
 func checkValue(t *testing.T, query, key, value string) {
 	t.Helper()
 	words := vocabulary(key)
@@ -94,7 +94,7 @@ func TestJaegerSearchesNameAttributes(t *testing.T) {
 		t.Errorf("only %d searches: %q", len(found), found)
 	}
 	for _, m := range found {
-		if m[1] == "error" { // Jaeger's word for the status
+		if m[1] == "error" { // Jaeger's name for the status
 			continue
 		}
 		a, ok := table[m[1]]

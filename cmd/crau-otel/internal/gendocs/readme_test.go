@@ -52,7 +52,7 @@ func TestConfigurationTableIsComplete(t *testing.T) {
 		s.flag = "--" + f.Name
 		want[keys[0]] = s
 	})
-	for _, key := range []string{"policy.rules", "services"} { // lists of sections, which no variable can hold
+	for _, key := range []string{"policy.rules", "services"} { // lists of sections, which a variable cannot hold
 		s := want[key]
 		s.variable = ""
 		want[key] = s
@@ -130,7 +130,8 @@ func TestYAMLExamplesAreValid(t *testing.T) {
 	}
 }
 
-// TestRulesInExamplesNameAttributes checks what a policy cannot: a rule on an attribute that does not exist is valid.
+// TestRulesInExamplesNameAttributes checks something that a policy cannot: a rule about an attribute that does not
+// exist is valid.
 func TestRulesInExamplesNameAttributes(t *testing.T) {
 	t.Parallel()
 	table, n := documented(), 0
@@ -190,7 +191,7 @@ func TestStandardVariablesInTheCodeAreDocumented(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, m := range standardVariable.FindAllStringSubmatch(string(text), -1) {
-			// A variable whose end is put together later is documented by its parts.
+			// A variable whose name is assembled at run time is documented by its parts.
 			seen[strings.TrimSuffix(m[1], "_")] = true
 		}
 	}

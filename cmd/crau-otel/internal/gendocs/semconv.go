@@ -85,7 +85,7 @@ func semconvFiles() (map[string]string, error) {
 	return files, nil
 }
 
-// registryAttributes returns a group of the attributes that only crau-otel has, and one of those that are OpenTelemetry's.
+// registryAttributes returns two groups of attributes: those that only crau-otel has, and those of OpenTelemetry.
 func registryAttributes() (registryFile, error) {
 	own := registryGroup{
 		ID: "registry.crau_otel", Type: "attribute_group", DisplayName: "crau-otel",
@@ -132,7 +132,7 @@ func registryAttributes() (registryFile, error) {
 func registryExamples(a schema.Attribute) ([]any, error) {
 	switch a.Type {
 	case "boolean":
-		return nil, nil // both values are clear
+		return nil, nil // both values of a boolean are obvious
 	case "int":
 		n, err := strconv.Atoi(a.Example)
 		return []any{n}, err

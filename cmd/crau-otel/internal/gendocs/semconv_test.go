@@ -25,7 +25,7 @@ func parseRegistry(t *testing.T, name string, into any) {
 	}
 }
 
-// The registry follows the rules of Weaver's syntax, and says the same of attributes and metrics as the pages.
+// The registry follows the rules of Weaver's syntax, and describes attributes and metrics in the same way as the pages.
 func TestWeaverRegistry(t *testing.T) {
 	t.Parallel()
 	var manifest registryManifest

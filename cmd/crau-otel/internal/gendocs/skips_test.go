@@ -14,8 +14,8 @@ import (
 // skips are the tests that may skip themselves even in CI, by file, and why that hides nothing.
 var skips = map[string]string{
 	"cmd/crau-otel/check_test.go":                     "another test runs it in a process of its own",
-	"cmd/crau-otel/internal/privileges/child_test.go": "likewise",
-	"cmd/crau-otel/internal/sandbox/sandbox_test.go":  "likewise",
+	"cmd/crau-otel/internal/privileges/child_test.go": "another test runs it in a process of its own",
+	"cmd/crau-otel/internal/sandbox/sandbox_test.go":  "another test runs it in a process of its own",
 	"cmd/crau-otel/internal/privileges/drop_test.go":  "one of two tests runs, by how the test was built",
 	"test/e2e/privileges_test.go":                     "the kernel lacks what is tested",
 	"test/needs/needs.go":                             "it fails in CI",

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// A table made from code stands between these lines of a page that is otherwise written by hand.
+// These lines enclose a generated table in a page that is otherwise written by hand.
 const (
 	beginTable = "<!-- Made by `make docs` from the code: %s. Do not edit. -->\n"
 	endTable   = "<!-- End of %s. -->\n"

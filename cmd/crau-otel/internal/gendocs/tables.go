@@ -16,7 +16,7 @@ import (
 // word is a constant of a string type, and the comment beside it.
 type word struct{ value, meaning string }
 
-// words returns the constants of a string type of a package in their order, without the empty one.
+// words returns the constants of a string type of a package in order, without the empty one.
 func (src *source) words(path, typeName string) ([]word, error) {
 	var words []word
 	src.packages[path].inspect(func(n ast.Node) bool {
@@ -41,7 +41,7 @@ func (src *source) words(path, typeName string) ([]word, error) {
 	return words, nil
 }
 
-// list returns the constants of a literal list, or a constant alone.
+// list returns the constants in a literal list, or a single constant.
 func (src *source) list(e ast.Expr) []string {
 	if text := src.text(e); text != "" {
 		return []string{text}
@@ -61,7 +61,7 @@ type policySet struct {
 	rules []policyRule
 }
 
-// policyRule is a rule of it.
+// policyRule is a rule of a built-in policy.
 type policyRule struct {
 	name, attribute, operator, span string
 	values                          []string
@@ -96,7 +96,7 @@ func (src *source) policies() ([]policySet, error) {
 	return sets, nil
 }
 
-// field returns the value of a field in a struct literal, nil if it has none.
+// field returns the value of a field in a struct literal, or nil if the literal does not set it.
 func field(literal *ast.CompositeLit, name string) ast.Expr {
 	for _, e := range literal.Elts {
 		if kv, ok := e.(*ast.KeyValueExpr); ok {

@@ -12,7 +12,7 @@ import (
 
 var anyVariable = regexp.MustCompile(`OTEL_[A-Z_]*[A-Z]`)
 
-// Every variable of the specification stands in docs/configuration.md exactly once: with what it means here, why it is
+// Every variable of the specification is in docs/configuration.md exactly once: with its meaning here, why it is
 // refused, or why it has no effect. Package export compares its list with the specification's.
 func TestEveryStandardVariableIsDocumented(t *testing.T) {
 	t.Parallel()

@@ -14,7 +14,7 @@ import (
 
 const (
 	maxBuilds      = 4096
-	maxOwnerBuilds = maxBuilds / 8 // of one owner's executables
+	maxOwnerBuilds = maxBuilds / 8 // executables of one owner
 )
 
 // executable identifies a file by the kernel's device and inode numbers.
@@ -33,14 +33,14 @@ type builds struct {
 	helpers *host.Helpers
 	mu      *sync.Mutex
 	known   map[executable]string
-	owners  map[string][]executable // that are known, oldest first, by the owner of the process that had one first
+	owners  map[string][]executable // whose build ids are known, oldest first, by the owner of the first process
 }
 
 func newBuilds(helpers *host.Helpers) builds {
 	return builds{helpers, new(sync.Mutex), make(map[executable]string), make(map[string][]executable)}
 }
 
-// of returns the build id of the executable of an owner's process, "" if it has none or cannot be read immediately.
+// of returns the build id of the executable of an owner's process, or "" if it has none or cannot be read immediately.
 func (b *builds) of(pid uint32, p event.Process, owner string) string {
 	file := executable{p.ExeDevice, p.ExeInode}
 	b.mu.Lock()
@@ -66,7 +66,7 @@ func (b *builds) of(pid uint32, p event.Process, owner string) string {
 	return read
 }
 
-// remember keeps a build id. An owner that has its share loses its oldest one.
+// remember stores a build id. If the owner has used up its share, its oldest build id is removed.
 func (b *builds) remember(owner string, file executable, id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -20,18 +20,18 @@ import (
 const (
 	maxExamined = 16384            // processes whose code is remembered
 	maxFiles    = 16384            // files that are remembered
-	codeExpires = 30 * time.Second // until a process is examined again, whether or not its maps are known to have changed
+	codeExpires = 30 * time.Second // until a process is examined again, even if its maps are not known to have changed
 	codeRetry   = time.Second      // the same if it could not be examined
 	fileExpires = time.Minute
 
-	// Services may start processes as fast as they like: so many of one owner's are examined, at first and a second.
+	// Services can start processes at any rate. For one owner, a burst of processes is examined, then so many per second.
 	codeBurst, codeRate = 64, 16
-	maxBudgets          = 4096 // owners whose use of that is remembered
+	maxBudgets          = 4096 // owners for which a budget is remembered
 )
 
-// Code says whether others than the host's root can write the files whose code a process executes, as its maps show. Its
-// methods are safe for concurrent use. What a process has mapped and unmapped between two looks is not seen, nor is code
-// that it has generated.
+// Code determines whether others than the host's root can write the files whose code a process executes, according to
+// its maps. Its methods are safe for concurrent use. It misses files that a process has mapped and unmapped between two
+// looks, and code that a process has generated.
 type Code struct {
 	root    host.Root
 	folder  *os.File
@@ -40,10 +40,10 @@ type Code struct {
 	mu      sync.Mutex // guards the fields below
 	known   map[uint32]*examined
 	budgets map[string]*budget       // by owner
-	trusted map[host.MapID]time.Time // files that only root can write, until then
+	trusted map[host.MapID]time.Time // when to judge a file again that only root can write
 }
 
-// examined is what is known about a process.
+// examined is the result of examining a process.
 type examined struct {
 	process event.Process
 	code    mapping.Code
@@ -53,11 +53,11 @@ type examined struct {
 
 // budget bounds how many processes are examined.
 type budget struct {
-	left    float64
-	updated time.Time
+	remaining float64
+	updated   time.Time
 }
 
-// NewCode returns a Code that knows nothing yet. It must be closed.
+// NewCode returns a Code without any results. It must be closed.
 func NewCode(log *slog.Logger) (*Code, error) {
 	root, folder, err := host.OpenHostRoot("")
 	if err != nil {
@@ -69,13 +69,13 @@ func NewCode(log *slog.Logger) (*Code, error) {
 	}, nil
 }
 
-// Close releases what the Code holds.
+// Close releases the resources of the Code.
 func (c *Code) Close() error {
 	c.helpers.Close()
 	return c.folder.Close()
 }
 
-// Changed notes that the executable memory of a process may have changed.
+// Changed records that the executable memory of a process may have changed.
 func (c *Code) Changed(pid uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -84,8 +84,9 @@ func (c *Code) Changed(pid uint32) {
 	}
 }
 
-// Of returns what the maps of a process of an owner show. Most calls find the answer in memory; others examine the process.
-// That it has ever executed code from a file that others can write stays true until it executes another program.
+// Of returns the result for the maps of a process. Most calls find it in memory; others examine the process. Once a
+// process has executed code from a file that others can write, that remains its result until it executes another
+// program.
 func (c *Code) Of(pid uint32, p event.Process, owner string) mapping.Code {
 	now := time.Now()
 	c.mu.Lock()
@@ -119,7 +120,7 @@ func (c *Code) Of(pid uint32, p event.Process, owner string) mapping.Code {
 	case alive(pid, p):
 		e.expires = now.Add(codeRetry)
 	default:
-		code = before // its last trees end after it
+		code = before // the last trees of the process end after the process
 	}
 	e.code = code
 	return code
@@ -131,25 +132,25 @@ func (c *Code) affordable(owner string, now time.Time) bool {
 	if b == nil {
 		if len(c.budgets) >= maxBudgets {
 			maps.DeleteFunc(c.budgets, func(_ string, b *budget) bool {
-				return now.Sub(b.updated) > codeBurst/codeRate*time.Second // it is unused again
+				return now.Sub(b.updated) > codeBurst/codeRate*time.Second // the budget is as good as new
 			})
 		}
 		if len(c.budgets) >= maxBudgets {
 			return false
 		}
-		b = &budget{left: codeBurst, updated: now}
+		b = &budget{remaining: codeBurst, updated: now}
 		c.budgets[owner] = b
 	}
-	b.left = min(codeBurst, b.left+codeRate*now.Sub(b.updated).Seconds())
+	b.remaining = min(codeBurst, b.remaining+codeRate*now.Sub(b.updated).Seconds())
 	b.updated = now
-	if b.left < 1 {
+	if b.remaining < 1 {
 		return false
 	}
-	b.left--
+	b.remaining--
 	return true
 }
 
-// examine looks at the maps of a process.
+// examine reads and judges the maps of a process.
 func (c *Code) examine(pid uint32, p event.Process, owner string) mapping.Code {
 	if !alive(pid, p) {
 		return mapping.CodeUnknown
@@ -167,7 +168,7 @@ func (c *Code) examine(pid uint32, p event.Process, owner string) mapping.Code {
 	return code
 }
 
-// readMaps judges the files that a process maps executable.
+// readMaps judges the files that a process maps as executable.
 func (c *Code) readMaps(process host.Process, step func()) mapping.Code {
 	task := process
 	var reader host.MapsReader
@@ -212,7 +213,7 @@ func (c *Code) file(process host.Process, root host.Root, file host.Mapped) mapp
 	}
 	code := c.judge(process, root, file)
 	if code != mapping.CodeTrusted {
-		return code // that may be so because of the process: it can mount a file where others can write
+		return code // not remembered: the process may be the cause, since it can mount a file where others can write
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

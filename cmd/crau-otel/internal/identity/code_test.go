@@ -48,13 +48,13 @@ func sleeper(t *testing.T, path string, flags uintptr) (uint32, event.Process) {
 		_ = cmd.Wait()
 	})
 	pid := uint32(cmd.Process.Pid)
-	for { // until it has executed and is no longer a copy of this program
+	for { // until it has executed the program and is no longer a copy of this one
 		if exe, err := host.Process(pid).Executable(); err == nil && filepath.Base(exe) == filepath.Base(path) {
 			break
 		}
 		time.Sleep(time.Millisecond)
 	}
-	time.Sleep(50 * time.Millisecond) // the loader
+	time.Sleep(50 * time.Millisecond) // time for the loader
 	return pid, event.Process{StartTime: started(t, pid), Executable: filepath.Base(path), ExeInode: 1}
 }
 
@@ -110,7 +110,7 @@ func TestCodeOfProcesses(t *testing.T) {
 	}
 }
 
-// In a mount namespace of its own, root's files are the same if they are those of the host.
+// Root's files in a separate mount namespace are trusted if they are those of the host.
 func TestCodeInMountNamespaces(t *testing.T) {
 	c := newCode(t)
 	pid, p := sleeper(t, systemSleep(t), syscall.CLONE_NEWNS)
@@ -141,7 +141,7 @@ func TestCodeInMountNamespaces(t *testing.T) {
 	}
 }
 
-// Code is looked at again when the maps have changed, and foreign code is not forgotten once it is unmapped.
+// Code is examined again after the maps have changed, and foreign code is not forgotten after it was unmapped.
 func TestCodeIsExaminedAgain(t *testing.T) {
 	c := newCode(t)
 	pid, p := sleeper(t, systemSleep(t), 0)
@@ -168,7 +168,8 @@ func TestCodeIsExaminedAgain(t *testing.T) {
 	}
 }
 
-// What is examined is bounded for each owner, so that one that starts many processes delays nobody's events.
+// Examinations are limited for each owner, so that an owner that starts many processes does not delay the events of
+// others.
 func TestExaminationsAreBounded(t *testing.T) {
 	c := newCode(t)
 	pid, p := sleeper(t, systemSleep(t), 0)
@@ -193,7 +194,7 @@ func TestExaminationsAreBounded(t *testing.T) {
 	}
 }
 
-// A process that could not be examined is examined soon again, and until then costs nobody else's examination.
+// A process that could not be examined is examined again soon, and until then does not prevent other examinations.
 func TestCodeIsExaminedOnceItAnswers(t *testing.T) {
 	c := newCode(t)
 	pid, p := sleeper(t, systemSleep(t), 0)
@@ -201,7 +202,7 @@ func TestCodeIsExaminedOnceItAnswers(t *testing.T) {
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
-	for _, silent := range []uint32{pid, 1, 2, 3} { // as many as one owner can leave without an answer
+	for _, silent := range []uint32{pid, 1, 2, 3} { // as many as one owner may leave unanswered
 		c.helpers.Ask(&host.Question{
 			Subject: host.Subject{Process: host.Process(silent), Owner: "/a"},
 			Ask:     func() { _, _ = unix.Read(pipe[0], make([]byte, 1)) },
@@ -223,7 +224,7 @@ func TestCodeIsExaminedOnceItAnswers(t *testing.T) {
 	}
 }
 
-// The answer of a process that has ended is the last one.
+// For a process that has ended, the last result remains valid.
 func TestCodeOfAProcessThatHasEnded(t *testing.T) {
 	c := newCode(t)
 	cmd := exec.Command(systemSleep(t), "1000")

@@ -46,7 +46,7 @@ func Agent(host *sdkresource.Resource, root, version string) (*sdkresource.Resou
 	return sdkresource.Merge(own, host)
 }
 
-// validText replaces what is not UTF-8, which OTLP cannot carry: the kernel accepts any bytes as the name of a host.
+// validText replaces text that is not UTF-8, which OTLP cannot carry: the kernel accepts any bytes as a host name.
 func validText(r *sdkresource.Resource) *sdkresource.Resource {
 	attrs := r.Attributes()
 	for i, a := range attrs {
@@ -57,11 +57,11 @@ func validText(r *sdkresource.Resource) *sdkresource.Resource {
 	return sdkresource.NewWithAttributes(r.SchemaURL(), attrs...)
 }
 
-// validID is the form of machine-id(5). A file without an id is empty or says "uninitialized".
+// validID is the form of machine-id(5). A file without an id is empty or contains "uninitialized".
 var validID = regexp.MustCompile("^[0-9a-f]{32}$")
 
-// machineID returns the machine-id, "" without a valid one: images of virtual machines have none on purpose, so that no
-// two hosts share it.
+// machineID returns the machine-id, or "" if there is no valid one. Images of virtual machines have none on purpose, so
+// that no two hosts share it.
 func machineID(root string) string {
 	for _, name := range []string{"etc/machine-id", "var/lib/dbus/machine-id"} {
 		text, err := os.ReadFile(filepath.Join(root, name))
@@ -73,7 +73,7 @@ func machineID(root string) string {
 	return ""
 }
 
-// bootID identifies this host until it is rebooted; "" if it cannot be read.
+// bootID returns an id of the host that is valid until it is rebooted, or "" if it cannot be read.
 func bootID(root string) string {
 	text, err := os.ReadFile(filepath.Join(root, "proc/sys/kernel/random/boot_id"))
 	if err != nil {

@@ -63,7 +63,7 @@ func TestHostID(t *testing.T) {
 	}
 }
 
-// Hosts without a machine-id and with the same name get different ids, since their boot ids differ.
+// Hosts with the same name and without a machine-id get different ids, because their boot ids differ.
 func TestHostsWithoutAnIDDiffer(t *testing.T) {
 	t.Parallel()
 	named := sdkresource.NewSchemaless(attribute.String("host.name", "localhost"))

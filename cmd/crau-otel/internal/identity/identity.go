@@ -39,7 +39,7 @@ const patience = 100 * time.Millisecond
 // unitKey names the systemd unit of a process outside of containers.
 const unitKey = attribute.Key("systemd.unit")
 
-// Names that were chosen by whoever runs in the cgroups of the process's owner: see [host.Place].
+// Names that were chosen by the processes of the owner, in whose cgroups they are: see [host.Place].
 const (
 	nestedContainerKey = attribute.Key("crau.nested.container.id")
 	nestedPodKey       = attribute.Key("crau.nested.k8s.pod.uid")
@@ -59,11 +59,11 @@ type Resolver struct {
 	host     string // identifies the host
 	unified  bool   // no version 1 cgroups: the cgroup in the kernel's record is sufficient
 	cgroups  *host.Cgroups
-	helpers  *host.Helpers // read from processes and file systems that may not answer
+	helpers  *host.Helpers // for processes and file systems that may not answer
 	builds   builds
 }
 
-// New returns a resolver; it must be closed.
+// New returns a Resolver. It must be closed.
 func New(cfg Config) *Resolver {
 	helpers := host.NewHelpers(host.HelpersConfig{Log: cfg.Log, Patience: patience})
 	r := &Resolver{helpers: helpers, builds: newBuilds(helpers)}
@@ -76,8 +76,8 @@ func New(cfg Config) *Resolver {
 	return r
 }
 
-// identify returns what distinguishes the host from others: host.id, and without it host.name, which hosts share that were
-// never named, with the id of the boot.
+// identify returns an identifier of the host. It is host.id or, without that, host.name with the id of the boot,
+// because hosts that were never named share a name.
 func identify(host *sdkresource.Resource, root string) string {
 	if id, ok := host.Set().Value(semconv.HostIDKey); ok && id.AsString() != "" {
 		return id.AsString()
@@ -86,7 +86,7 @@ func identify(host *sdkresource.Resource, root string) string {
 	return name.AsString() + bootID(root)
 }
 
-// With returns a resolver with other rules that shares the state of r. The first service that matches names a program;
+// With returns a Resolver with other rules that shares the state of r. The first service that matches names a program.
 // full adds the attributes of privacy.process: full.
 func (r *Resolver) With(services []config.Service, full bool) *Resolver {
 	with := *r
@@ -103,8 +103,8 @@ func (r *Resolver) Close() error {
 	return r.cgroups.Close()
 }
 
-// Describe returns the resource attributes of the process that the kernel recorded as p. Attributes that have to be
-// read from the process are missing if it has ended.
+// Describe returns the resource attributes of a process. p is the kernel's record of it. Attributes that must be read
+// from the process are missing if it has ended.
 func (r *Resolver) Describe(pid uint32, p event.Process) []attribute.KeyValue {
 	return r.describe(pid, p, r.place(pid, p))
 }
@@ -187,16 +187,16 @@ func (r *Resolver) place(pid uint32, p event.Process) (place host.Place) {
 	if located := host.Locate(path); place.Path == "" || names(located) {
 		return located
 	}
-	return place // the other depends on whether the process still runs
+	return place // the result depends on whether the process is still alive
 }
 
-// names reports whether a cgroup's path says anything.
+// names reports whether a cgroup's path names a container, unit, pod or user.
 func names(p host.Place) bool { return p.Known != (host.Cgroup{}) || p.IsUser }
 
 // namespace is the UUID namespace that OpenTelemetry's conventions define for service.instance.id.
 var namespace = uuid.MustParse("4d63009a-8d0f-11ee-aad7-4c796ed8e320")
 
-// instance returns the service.instance.id for the parts.
+// instance returns the service.instance.id for a list of parts.
 func instance(parts []string) string {
 	return uuid.NewSHA1(namespace, []byte(strings.Join(parts, "\x00"))).String()
 }

@@ -84,7 +84,7 @@ func TestBuildIDIsRememberedByFile(t *testing.T) {
 	pid, path := wait(t, "program")
 	p := event.Process{StartTime: started(t, pid), Executable: filepath.Base(path), ExeInode: 7, ExeDevice: 8}
 	id := ""
-	for range 100 { // the answer may be late the first time
+	for range 100 { // the first answer may be late
 		if id = value(r.Describe(pid, p), "process.executable.build_id.gnu"); id != "" {
 			break
 		}

@@ -19,15 +19,15 @@ import (
 // musl's library, which is its loader.
 var loaderName = regexp.MustCompile(`^(ld(64)?[-.].*so.*|libc\.so|libc\.musl-.*)$`)
 
-// maxLoaded is how many files that a process maps are looked at for its program.
+// maxLoaded bounds how many mapped files of a process are examined to find its program.
 const maxLoaded = 1024
 
 // loaded is the program that a dynamic loader runs.
 type loaded struct{ name, buildID string }
 
-// loadedBy returns the program of a process whose executable is a dynamic loader, as that of "ld.so PROGRAM" is. The kernel
-// knows the loader only, and arguments are the process's to choose; what tells is which files are mapped to be executed. If
-// exactly one of them is a program, this is it. As with any process, its owner has chosen it. owner is the process's.
+// loadedBy returns the program of a process whose executable is a dynamic loader, as for "ld.so PROGRAM". The kernel
+// only knows the loader, and a process can change its arguments, so the files that are mapped as executable decide. If
+// exactly one of them is a program, that is the result. As for any process, its owner has chosen it.
 func (r *Resolver) loadedBy(pid uint32, p event.Process, owner string) (loaded, bool) {
 	if !loaderName.MatchString(p.Executable) || !alive(pid, p) {
 		return loaded{}, false
@@ -46,14 +46,14 @@ func (r *Resolver) loadedBy(pid uint32, p event.Process, owner string) (loaded, 
 	return programs[0], true
 }
 
-// executes reports whether a process still runs the executable of its record.
+// executes reports whether a process still runs the executable in its record.
 func executes(pid uint32, p event.Process) bool {
 	file, err := host.Process(pid).Executable()
 	return err == nil && path.Base(strings.TrimSuffix(file, " (deleted)")) == p.Executable && alive(pid, p)
 }
 
-// programsOf returns the programs among the files that a process maps executable. If it maps too many, or some that cannot be
-// read, it returns none.
+// programsOf returns the programs among the files that a process maps as executable. If it maps too many files, or some
+// that cannot be read, the result is empty.
 func programsOf(process host.Process, step func()) (programs []loaded) {
 	var reader host.MapsReader
 	files := make(map[host.MapID]host.Mapped)
@@ -76,7 +76,7 @@ func programsOf(process host.Process, step func()) (programs []loaded) {
 	return programs
 }
 
-// readProgram reads a mapped file. It returns nil if that is no program.
+// readProgram reads a mapped file. It returns nil if the file is not a program.
 func readProgram(process host.Process, root host.Root, file host.Mapped, mounts *host.MountKinds) (*loaded, error) {
 	fd, err := file.Find(root)
 	if err != nil {
@@ -91,7 +91,7 @@ func readProgram(process host.Process, root host.Root, file host.Mapped, mounts 
 	}
 	defer unix.Close(readable)
 	isProgram, buildID, err := probes.Program(host.Reader(readable), st.Size)
-	if err != nil || !isProgram { // whatever is no ELF file can be mapped, too
+	if err != nil || !isProgram { // files that are not ELF can be mapped too
 		return nil, nil
 	}
 	where, _, err := root.PathOf(fd, &st)

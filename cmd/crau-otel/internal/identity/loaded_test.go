@@ -14,8 +14,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// A program that a loader runs is the only one that the process maps. Libraries do not count, and with two programs nothing
-// is known. This process itself counts only if it was built with cgo.
+// The program of a loader is the only program that the process maps. Libraries do not count, and with two programs
+// there is no result. This process itself only counts if it was built with cgo.
 func TestProgramsOf(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// Owner returns whose share of the limits a process counts against: that of its container or of its user's slice, else
-// that of its user in its unit or cgroup. None of these can be made up by who runs the process.
+// Owner returns the owner that a process counts against: its container or its user's slice, else its user in its unit
+// or cgroup. The user who runs the process cannot choose any of these names.
 func (r *Resolver) Owner(pid uint32, p event.Process) mapping.Owner {
 	if p == (event.Process{}) {
 		return contexts.OwnerByUser(pid, p)
@@ -26,11 +26,11 @@ func ownerAt(place host.Place, uid uint32) mapping.Owner {
 	return owner
 }
 
-// OwnerOfUser returns the owner that a user is, wherever its processes are.
+// OwnerOfUser returns the owner for a user, in whatever cgroups its processes are.
 func (r *Resolver) OwnerOfUser(uid uint32) mapping.Owner { return ownerAt(host.Place{}, uid) }
 
-// OwnerOfCgroup returns the owner of the processes of root, or of those of system users, in a cgroup. Unlike other methods,
-// it may be called on any goroutine.
+// OwnerOfCgroup returns the owner of root's processes in a cgroup, or of the processes of system users. Unlike other
+// methods, it may be called on any goroutine.
 func (r *Resolver) OwnerOfCgroup(cgroup uint64, root bool) mapping.Owner {
 	var place host.Place
 	if r.cgroups != nil {

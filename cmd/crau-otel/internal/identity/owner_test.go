@@ -12,7 +12,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// Nobody gets another share by cgroups or users that they can choose.
+// Cgroups and users that a process can choose do not give it another share.
 func TestNobodyGetsAnotherShareByChoosingCgroupOrUser(t *testing.T) {
 	const slice = "/user.slice/user-1000.slice"
 	container := "/docker/" + strings.Repeat("0123456789abcdef", 4)
@@ -49,7 +49,7 @@ func TestNobodyGetsAnotherShareByChoosingCgroupOrUser(t *testing.T) {
 	}
 }
 
-// A forged name is reported as one, matches no service, and makes another instance.
+// A forged name is reported as nested, matches no service, and results in another instance id.
 func TestForgedNames(t *testing.T) {
 	const user = "/user.slice/user-1000.slice/user@1000.service"
 	container := strings.Repeat("0123456789abcdef", 4)
@@ -84,7 +84,7 @@ func TestForgedNames(t *testing.T) {
 	}
 }
 
-// An owner that executes more files than it can have remembered does not make others lose theirs.
+// An owner that executes more files than can be remembered for it does not make others lose theirs.
 func TestBuildIDsHaveShares(t *testing.T) {
 	b := newBuilds(nil)
 	b.remember("victim", executable{1, 1}, "id")

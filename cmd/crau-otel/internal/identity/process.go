@@ -15,14 +15,14 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// describeProcess returns the attributes of privacy.process: full, from the kernel's record and, while the process
-// still runs the same program, from /proc. of is the process's owner.
-func describeProcess(helpers *host.Helpers, pid uint32, p event.Process, of string) []attribute.KeyValue {
-	owner := strconv.FormatUint(uint64(p.UID), 10)
-	if u, err := user.LookupId(owner); err == nil {
-		owner = u.Username
+// describeProcess returns the attributes of privacy.process: full. They come from the kernel's record and, while the
+// process still runs the same program, from /proc. owner is the process's.
+func describeProcess(helpers *host.Helpers, pid uint32, p event.Process, owner string) []attribute.KeyValue {
+	userName := strconv.FormatUint(uint64(p.UID), 10)
+	if u, err := user.LookupId(userName); err == nil {
+		userName = u.Username
 	}
-	attrs := []attribute.KeyValue{semconv.ProcessPID(int(pid)), semconv.ProcessOwner(owner)}
+	attrs := []attribute.KeyValue{semconv.ProcessPID(int(pid)), semconv.ProcessOwner(userName)}
 	if !alive(pid, p) {
 		return attrs
 	}
@@ -34,7 +34,7 @@ func describeProcess(helpers *host.Helpers, pid uint32, p event.Process, of stri
 	attrs = append(attrs, semconv.ProcessExecutablePath(path))
 	var args []string
 	answered := helpers.Ask(&host.Question{
-		Subject: host.Subject{Process: process, Owner: of},
+		Subject: host.Subject{Process: process, Owner: owner},
 		Urgent:  true,
 		Ask:     func() { args, err = process.CommandLine() },
 	})
@@ -50,7 +50,7 @@ func describeProcess(helpers *host.Helpers, pid uint32, p event.Process, of stri
 // tick is the unit of times in /proc/PID/stat, in ns: USER_HZ is 100 on amd64 and arm64.
 const tick = 10_000_000
 
-// alive reports whether the recorded process still runs, and its id was not reused.
+// alive reports whether the recorded process is still running, and not another process with the same id.
 func alive(pid uint32, p event.Process) bool {
 	ticks, err := host.Process(pid).StartTime()
 	return err == nil && ticks == p.StartTime/tick

@@ -19,7 +19,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// described returns the attributes that describeProcess returns, by key.
+// described returns the result of describeProcess, by key.
 func described(pid uint32, p event.Process) map[attribute.Key]any {
 	helpers := host.NewHelpers(host.HelpersConfig{Patience: patience})
 	defer helpers.Close()

@@ -15,7 +15,7 @@ import (
 // attachedSites holds the file offsets of each link of an agent.
 type attachedSites [][]uint64
 
-// tracedFiles returns what all agents on this host are attached to, as the kernel reports it.
+// tracedFiles returns the sites that all agents on this host are attached to, as reported by the kernel.
 func tracedFiles() (attachedSites, error) {
 	var sites attachedSites
 	var links link.Iterator
@@ -23,7 +23,7 @@ func tracedFiles() (attachedSites, error) {
 	for links.Next() {
 		info, err := links.Link.Info()
 		if err != nil {
-			continue // released in the meantime
+			continue // the link was released in the meantime
 		}
 		if multi := info.UprobeMulti(); multi != nil {
 			offsets, _ := multi.Offsets()
@@ -41,7 +41,7 @@ func tracedFiles() (attachedSites, error) {
 }
 
 // has reports whether all sites of a file are attached: a process that maps it gets breakpoints, and a link is on these
-// sites. The path of the link says nothing, since the agent may have reached the file by another one.
+// sites. The path of the link is not compared, because the agent may have reached the file by another path.
 func (a attachedSites) has(f *discover.File) bool {
 	file, err := f.Dup()
 	if err != nil {

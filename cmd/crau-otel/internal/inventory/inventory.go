@@ -30,7 +30,7 @@ import (
 
 // File is a file with probes.
 type File struct {
-	Path      string   `json:"path"` // as its processes see it
+	Path      string   `json:"path"` // as seen by its processes
 	BuildID   string   `json:"build_id,omitempty"`
 	Soname    string   `json:"soname,omitempty"`
 	Sites     int      `json:"sites"`
@@ -43,17 +43,18 @@ type File struct {
 	Distrust  string   `json:"distrust,omitempty"`
 	Attached  *bool    `json:"attached"` // null if unknown
 	Reason    string   `json:"reason,omitempty"`
-	Untraced  string   `json:"untraced,omitempty"` // the kind of reason, see package untraced
+	Untraced  string   `json:"untraced,omitempty"` // category of the reason, see package untraced
 }
 
-// found is what a search has found.
+// found is a file that a search has found.
 type found struct {
 	discover.Entry
 	file     *discover.File // nil if it would not be attached
-	excluded string         // by the configuration, and why; "" if it is not
+	excluded string         // why the configuration excludes it; "" if it does not
 }
 
-// Take searches for files with probes in the same way as run does with these rules, and for those that the rules exclude.
+// Take searches for files with probes in the same way as the command run does with these rules, and for those that the
+// rules exclude.
 func Take(ctx context.Context, log *slog.Logger, rules discover.Rules) (_ []File, err error) {
 	check.WarnAboutBlindSpots(log)
 	all, d, err := search(ctx, log, rules)
@@ -64,7 +65,7 @@ func Take(ctx context.Context, log *slog.Logger, rules discover.Rules) (_ []File
 	if !rules.Enabled || len(rules.Allow)+len(rules.Deny)+len(rules.DenyExecutables)+len(rules.DenyCgroups) > 0 {
 		open := rules
 		open.Enabled, open.Allow, open.Deny, open.DenyExecutables, open.DenyCgroups = true, nil, nil, nil, nil
-		others, d2, err2 := search(ctx, slog.New(slog.DiscardHandler), open) // what is wrong was logged by the first
+		others, d2, err2 := search(ctx, slog.New(slog.DiscardHandler), open) // the first search has logged all problems
 		defer func() { err = errors.Join(err, release(d2)) }()
 		if err2 != nil {
 			return nil, err2
@@ -104,7 +105,7 @@ func release(d *discover.Discoverer) error {
 	return d.Close()
 }
 
-// merge returns what rules find, and what others have found that the rules exclude, sorted by path.
+// merge returns the files that the rules find, and those of others that the rules exclude, sorted by path.
 func merge(all, others []found, rules discover.Rules) []found {
 	known := make(map[discover.Key]int)
 	for i, f := range all {
@@ -115,15 +116,15 @@ func merge(all, others []found, rules discover.Rules) []found {
 			f.excluded = rules.Excludes(f.Path)
 			all = append(all, f)
 		} else if all[i].file == nil {
-			all[i].file = f.file // another agent may have attached it all the same
+			all[i].file = f.file // another agent may have attached it nevertheless
 		}
 	}
 	slices.SortStableFunc(all, func(a, b found) int { return cmp.Compare(a.Path, b.Path) })
 	return all
 }
 
-// describe returns the file as it is listed. untold is why it is not known what is traced.
-func (f *found) describe(traced attachedSites, untold error) File {
+// describe returns the file as it is listed. tracedErr is why the traced files are unknown; nil if they are known.
+func (f *found) describe(traced attachedSites, tracedErr error) File {
 	group := host.Locate(f.Cgroup).Known
 	i := File{
 		Path: text.Valid(f.Path), BuildID: f.BuildID, Soname: text.Valid(f.Soname), Sites: f.Sites, Processes: f.Processes, Mappers: f.Mappers,
@@ -145,8 +146,8 @@ func (f *found) describe(traced attachedSites, untold error) File {
 	if reason != "" {
 		i.Reason = i.Untraced + ": " + reason
 	}
-	if f.file != nil && untold != nil {
-		i.Reason = untold.Error()
+	if f.file != nil && tracedErr != nil {
+		i.Reason = tracedErr.Error()
 		return i
 	}
 	attached := f.file != nil && traced.has(f.file)
@@ -206,7 +207,7 @@ func (f *File) pids() string {
 	return fmt.Sprintf("%d: %s", f.Mappers, text)
 }
 
-// unit returns the unit of a file that is in no container, "-" if that has none either.
+// unit returns the unit of a file that is in no container, or "-" if it has none either.
 func (f *File) unit() string {
 	switch {
 	case f.Container != "":

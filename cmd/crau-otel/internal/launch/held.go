@@ -16,10 +16,10 @@ import (
 // descriptors to wait on and to report to, the command's path, and the command's arguments.
 const heldName = "crau-otel: waiting to execute"
 
-// heldArgs is how many arguments come before the command's.
+// heldArgs is how many arguments precede those of the command.
 const heldArgs = 4
 
-// Main becomes the command if this process was started for that. Otherwise it returns. It belongs at the start of main.
+// Main becomes the command if this process was started for that. Otherwise it returns. Call it first in main.
 func Main() {
 	if len(os.Args) <= heldArgs || os.Args[0] != heldName {
 		return

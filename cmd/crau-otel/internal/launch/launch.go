@@ -16,15 +16,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Exit codes besides the command's own, as those of env(1), nohup(1) and timeout(1).
+// Exit codes in addition to the command's own, as in env(1), nohup(1) and timeout(1).
 const (
 	CodeFailed     = 125 // the command was not started
-	CodeCannotRun  = 126 // it was found and cannot be executed
+	CodeCannotRun  = 126 // the command was found and cannot be executed
 	CodeNotFound   = 127
-	codeSignalBase = 128 // a signal ended it, plus its number
+	codeSignalBase = 128 // a signal ended the command; plus the signal's number
 )
 
-// Error says why a command does not run.
+// Error is the reason why a command does not run.
 type Error struct {
 	Code int // exit code
 	err  error
@@ -57,25 +57,25 @@ func newError(name string, err error) *Error {
 	return &Error{code, fmt.Errorf("execute %s: %w", name, err)}
 }
 
-// Command is a process that waits to execute a command, or has done so.
+// Command is a process that waits to execute a command, or has executed it.
 type Command struct {
 	name    string
 	process *os.Process
-	hold    *os.File // written to when the command may run
-	report  *os.File // delivers why it could not be executed; its end means that it was
+	hold    *os.File // a write to it lets the command run
+	report  *os.File // delivers the error if it could not be executed; EOF means success
 }
 
-// lowestPipe is the lowest number of the descriptors that connect the waiting process with this one. Smaller ones may
-// have been handed down to the command, such as those of make's job server.
+// lowestPipe is the lowest number of the descriptors that connect the waiting process with this one. Descriptors with
+// smaller numbers may have been passed on to the command, such as those of make's job server.
 const lowestPipe = 100
 
-// Start starts a process that waits to execute a command. An [Error] says that the command cannot be found.
+// Start starts a process that waits to execute a command. It returns an [Error] if the command cannot be found.
 func Start(args []string) (_ *Command, err error) {
 	path, err := exec.LookPath(args[0])
 	if err != nil && !errors.Is(err, exec.ErrDot) {
 		var path *fs.PathError
 		if lookup := (*exec.Error)(nil); errors.As(err, &path) {
-			err = path.Err // the name is in the error already
+			err = path.Err // the error already contains the name
 		} else if errors.As(err, &lookup) {
 			err = lookup.Err
 		}
@@ -104,8 +104,8 @@ func Start(args []string) (_ *Command, err error) {
 	return c, nil
 }
 
-// pipe returns a pipe: an end for this process, which is the one to write to if writer is set, and the descriptor of the
-// other one, which a child inherits.
+// pipe returns a pipe: an end for this process, which is the end for writing if writer is set, and the descriptor of
+// the other end, which a child inherits.
 func pipe(writer bool) (own *os.File, child int, err error) {
 	var p [2]int
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
@@ -125,7 +125,7 @@ func pipe(writer bool) (own *os.File, child int, err error) {
 // PID returns the id of the process.
 func (c *Command) PID() int { return c.process.Pid }
 
-// Release makes the process execute the command. An [Error] says why that failed.
+// Release makes the process execute the command. It returns an [Error] if that failed.
 func (c *Command) Release() error {
 	if _, err := c.hold.Write([]byte{1}); err != nil {
 		return fmt.Errorf("release waiting process: %w", err)
@@ -154,8 +154,8 @@ func (c *Command) Signal(s os.Signal) error {
 	return nil
 }
 
-// Wait waits until the process has ended and returns the exit code as a shell would: that of a process that a signal
-// ended is 128 and the signal's number.
+// Wait waits until the process has ended and returns the exit code as a shell would: if a signal ended the process, 128
+// plus the signal's number.
 func (c *Command) Wait() (code int, err error) {
 	state, err := c.process.Wait()
 	c.close()

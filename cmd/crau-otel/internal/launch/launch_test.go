@@ -12,11 +12,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	Main() // the test binary is what Start starts
+	Main() // Start starts the test binary
 	os.Exit(m.Run())
 }
 
-// start starts a command that makes a file and then runs a script of the shell.
+// start starts a command that creates a file and then runs a shell script.
 func start(t *testing.T, script string) (c *Command, made string) {
 	t.Helper()
 	made = filepath.Join(t.TempDir(), "made")

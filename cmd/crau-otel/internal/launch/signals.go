@@ -15,14 +15,14 @@ type Signals struct {
 	terminal *os.File // the controlling terminal; nil if there is none
 }
 
-// forwarded are the signals that Signals receives. SIGPIPE is among them so that a reader of the trees that has gone away
-// does not end this process, whose exit code is the command's.
+// forwarded lists the signals that Signals receives. SIGPIPE is one of them so that this process does not end when the
+// reader of the trees is gone: its exit code must be the command's.
 var forwarded = []os.Signal{
 	unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE,
 }
 
-// Catch catches signals from now on. Those that this process was started to ignore, as nohup does with SIGHUP, stay
-// ignored, and the command inherits that.
+// Catch catches signals from now on. Signals that this process was started to ignore, such as SIGHUP under nohup,
+// remain ignored, and the command inherits that.
 func Catch() *Signals {
 	s := &Signals{received: make(chan os.Signal, 16)}
 	s.terminal, _ = os.OpenFile("/dev/tty", os.O_RDONLY|unix.O_NOCTTY, 0)
@@ -34,7 +34,7 @@ func Catch() *Signals {
 	return s
 }
 
-// Close ends catching.
+// Close stops catching signals.
 func (s *Signals) Close() {
 	signal.Stop(s.received)
 	if s.terminal != nil {
@@ -45,8 +45,8 @@ func (s *Signals) Close() {
 // Received returns the channel of signals. Each may already have reached the command: see Shared.
 func (s *Signals) Received() <-chan os.Signal { return s.received }
 
-// Shared reports whether the signal reached the whole process group, as far as can be known: the terminal sends SIGINT and
-// SIGQUIT to every process in the foreground.
+// Shared reports whether the signal probably reached the whole process group: the terminal sends SIGINT and SIGQUIT to
+// every process in the foreground.
 func (s *Signals) Shared(received os.Signal) bool {
 	if received == unix.SIGPIPE {
 		return true

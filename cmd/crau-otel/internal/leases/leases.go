@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package leases says that files are about to be written to, before that happens.
+// Package leases calls back before somebody writes to a file.
 //
-// A breakpoint belongs to a place in a file. Whoever overwrites an attached file in place moves other code there, and the
-// next program that maps the file dies. A read lease (fcntl(2), F_SETLEASE) closes that window: the kernel lets nobody
-// open the file for writing, nor truncate it, until the lease is released. The writer waits for that, up to
-// /proc/sys/fs/lease-break-time (45 s), or fails with EWOULDBLOCK if it opens without blocking. Renaming another file
-// over it, as package managers do, needs no lease.
+// A breakpoint belongs to a place in a file. A program that overwrites an attached file in place moves other code
+// there, and the next program that maps the file crashes. A read lease (fcntl(2), F_SETLEASE) prevents that: the kernel
+// lets nobody open the file for writing, nor truncate it, until the lease is released. The writer waits for that, up to
+// /proc/sys/fs/lease-break-time (45 s), or fails with EWOULDBLOCK if it opens without blocking. Package managers rename
+// another file over it, which needs no lease.
 //
 //	leases := leases.New()
 //	lease, err := leases.Take(file, func(l *leases.Lease) { detach(); l.Release() })
@@ -24,15 +24,15 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// ErrWritten says that there can be no lease, since somebody has the file open for writing.
+// ErrWritten is returned if there can be no lease because somebody has the file open for writing.
 var ErrWritten = errors.New("file is open for writing")
 
 // Holder holds leases. Its methods are safe for concurrent use.
 type Holder struct {
-	signals chan os.Signal // the kernel sends SIGIO when a lease is to be released
+	signals chan os.Signal // the kernel sends SIGIO when a lease has to be released
 	done    chan struct{}
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	closed bool
 	leases map[*Lease]struct{}
 }
@@ -41,7 +41,7 @@ type Holder struct {
 type Lease struct {
 	holder *Holder
 	file   *os.File
-	broken func(*Lease) // nil once it was called
+	broken func(*Lease) // nil after it was called
 }
 
 // New returns a Holder without leases. It must be closed.
@@ -52,9 +52,9 @@ func New() *Holder {
 	return h
 }
 
-// Take takes a lease of an open regular file, or of the file beneath it on an overlay. When somebody wants to write to
-// the file, broken is called on a goroutine of its own; the writer waits until the lease is released. Take needs
-// CAP_LEASE for files of other users, and a file system that supports leases.
+// Take takes a lease on an open regular file, or on the file beneath it on an overlay. When somebody wants to write to
+// the file, broken is called on a new goroutine; the writer waits until the lease is released. Take needs CAP_LEASE for
+// files of other users, and a file system that supports leases.
 func (h *Holder) Take(file *os.File, broken func(*Lease)) (*Lease, error) {
 	fd, err := host.OpenBeneath(int(file.Fd()))
 	if err != nil {
@@ -82,7 +82,7 @@ func (h *Holder) Take(file *os.File, broken func(*Lease)) (*Lease, error) {
 	return l, nil
 }
 
-// File returns the file that the lease is of, open until the lease is released.
+// File returns the leased file, which stays open until the lease is released.
 func (l *Lease) File() *os.File { return l.file }
 
 // Release ends the lease. Releasing it again does nothing.
@@ -90,7 +90,7 @@ func (l *Lease) Release() {
 	l.holder.mu.Lock()
 	defer l.holder.mu.Unlock()
 	delete(l.holder.leases, l)
-	_ = l.file.Close() // which ends the lease
+	_ = l.file.Close() // this ends the lease
 }
 
 // run notices which leases are broken.

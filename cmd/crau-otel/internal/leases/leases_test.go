@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestWriterWaits opens a file for writing of which there is a lease, in another process's way: with a new description.
+// TestWriterWaits opens a leased file for writing in the way that another process would: with a new description.
 func TestWriterWaits(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
@@ -64,7 +64,8 @@ func TestNoLeaseOfFileThatIsOpenForWriting(t *testing.T) {
 	}
 }
 
-// A lease of a file on an overlay is one of the file beneath, so that writers notice who do not use the overlay.
+// A lease on a file of an overlay is one on the file beneath, so that writers who do not use the overlay are noticed
+// too.
 func TestLeaseBeneathOverlay(t *testing.T) {
 	dir := t.TempDir()
 	upper, merged := filepath.Join(dir, "upper"), filepath.Join(dir, "merged")

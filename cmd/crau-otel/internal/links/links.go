@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package links holds what is attached and detaches it without waiting for the kernel.
+// Package links holds BPF links, and detaches them without waiting for the kernel.
 //
-// Whoever drops the last reference to a link waits until no program runs at any uprobe of the host. A program that reads
-// memory of the traced process sleeps while a page is fetched, for as long as the file system behind the page likes: a
-// FUSE server that does not answer blocks every detach on the host, and neither the thread nor its process can be killed
-// meanwhile. A [Holder] therefore pins links in a BPF file system of its own, which nobody else can see and which ends
-// with the process. To detach is to unlink the pin: the kernel then waits in a worker of its own.
+// A process that drops the last reference to a link waits until no program runs at any uprobe of the host. A program
+// that reads memory of the traced process sleeps while a page is fetched, for as long as the file system behind the
+// page takes: a FUSE server that does not answer blocks every detach on the host, and neither the blocked thread nor
+// its process can be killed. A [Holder] therefore pins links in a private BPF file system, which nobody else can see
+// and which ends with the process. Removing the pin detaches the link: the kernel then waits in one of its own workers.
 //
-// Where no such file system can be made, which takes CAP_SYS_ADMIN, links are closed in the background.
+// If no such file system can be created, which needs CAP_SYS_ADMIN, links are closed in the background.
 package links
 
 import (
@@ -25,21 +25,21 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// maxClosing is how many attachments are closed at a time where links cannot be pinned; each may keep a thread.
+// maxClosing is how many attachments are closed at the same time if links cannot be pinned; each may block a thread.
 const maxClosing = 64
 
 // Holder holds attachments. Its methods are safe for concurrent use.
 type Holder struct {
 	pins    *os.File // root of the BPF file system; nil without one
 	closing chan struct{}
-	wait    sync.WaitGroup // for what is closed in the background
+	wait    sync.WaitGroup // for attachments that are closed in the background
 
 	mu   sync.Mutex
 	next uint64 // name of the next pin
 }
 
-// New returns a Holder, and an error if it cannot pin links. The Holder can be used nevertheless. The process may become
-// another user afterwards.
+// New returns a Holder. If it cannot pin links, it also returns an error; the Holder can be used nevertheless. The
+// process may switch to another user afterwards.
 func New() (*Holder, error) {
 	h := &Holder{closing: make(chan struct{}, maxClosing)}
 	var err error
@@ -47,7 +47,7 @@ func New() (*Holder, error) {
 	return h, err
 }
 
-// mountBPF makes a BPF file system that is mounted nowhere.
+// mountBPF creates a BPF file system that is mounted nowhere.
 func mountBPF() (*os.File, error) {
 	fs, err := unix.Fsopen("bpf", unix.FSOPEN_CLOEXEC)
 	if err != nil {
@@ -62,25 +62,27 @@ func mountBPF() (*os.File, error) {
 		return nil, fmt.Errorf("make BPF file system: %w", err)
 	}
 	pins := os.NewFile(uintptr(mount), "bpf")
-	// Pins are removed by whom the agent becomes, which the sticky folder that the kernel makes would not allow.
+	// The agent may have switched to another user when it removes pins. The kernel creates the folder with the sticky bit,
+	// which would not allow that.
 	if err := unix.Chmod(host.DescriptorPath(mount), 0o777); err != nil {
 		return nil, errors.Join(fmt.Errorf("make BPF file system: %w", err), pins.Close())
 	}
 	return pins, nil
 }
 
-// Pins returns the root folder of the Holder's BPF file system, nil if there is none.
+// Pins returns the root folder of the Holder's BPF file system, or nil if it has none.
 func (h *Holder) Pins() *os.File { return h.pins }
 
 // Held is an attachment that a [Holder] holds. Its methods must not be called concurrently.
 type Held struct {
 	holder *Holder
 	pins   []string
-	// attachment has the links that are not pinned; nil if all are.
+	// attachment has the links that are not pinned; nil if all are pinned.
 	attachment *probes.Attachment
 }
 
-// Hold takes over an attachment, which the caller must not use any more. The error says why its links are not pinned.
+// Hold takes over an attachment, which the caller must not use any more. The error is the reason why its links are not
+// pinned.
 func (h *Holder) Hold(a *probes.Attachment) (*Held, error) {
 	held := &Held{holder: h, attachment: a}
 	if h.pins == nil {
@@ -89,13 +91,13 @@ func (h *Holder) Hold(a *probes.Attachment) (*Held, error) {
 	for _, l := range a.Links() {
 		name, err := h.pin(l)
 		if err != nil {
-			// What is pinned stays attached by its pin, too, and is detached with the rest.
+			// Links that are pinned already also stay attached by their pins, and are detached with the rest.
 			return held, fmt.Errorf("pin link: %w", err)
 		}
 		held.pins = append(held.pins, name)
 	}
 	held.attachment = nil
-	if err := a.Close(); err != nil { // these are not the last references: nothing is detached
+	if err := a.Close(); err != nil { // these are not the last references, so nothing is detached
 		return held, fmt.Errorf("close pinned link: %w", err)
 	}
 	return held, nil
@@ -109,8 +111,8 @@ func (h *Holder) pin(l link.Link) (name string, err error) {
 	return name, l.Pin(host.DescriptorPath(int(h.pins.Fd())) + "/" + name)
 }
 
-// Detach detaches everything and then calls detached, from whatever goroutine. Detach does not wait. The kernel may finish
-// its part later: a few more hits can follow.
+// Detach detaches everything and then calls detached, on any goroutine. Detach does not wait. The kernel may finish
+// later, so a few more hits can follow.
 func (held *Held) Detach(detached func(error)) {
 	h := held.holder
 	var errs []error
@@ -149,7 +151,7 @@ func (h *Holder) Wait(timeout time.Duration) error {
 	}
 }
 
-// Close releases the file system with the pins, which detaches what is still attached.
+// Close releases the file system with the pins, which detaches everything that is still attached.
 func (h *Holder) Close() error {
 	if h.pins == nil {
 		return nil

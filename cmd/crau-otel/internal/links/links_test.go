@@ -62,7 +62,7 @@ func TestHeldSitesAreHitUntilTheyAreDetached(t *testing.T) {
 			if err := <-detached; err != nil {
 				t.Fatal(err)
 			}
-			// The kernel detaches pinned links a moment later.
+			// The kernel detaches pinned links asynchronously.
 			for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 				before := hits()
 				harness.RunSample(t, sample, "--count", "1", "--rate", "0")

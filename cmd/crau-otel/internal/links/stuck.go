@@ -15,14 +15,14 @@ import (
 // Process is a traced program.
 type Process struct {
 	PID        int
-	Executable string // its name, as in /proc/PID/comm
+	Executable string // name of the process, as in /proc/PID/comm
 }
 
 // String returns the process for a log line.
 func (p Process) String() string { return fmt.Sprintf("%s (%d)", p.Executable, p.PID) }
 
-// Stuck returns processes with a thread that sleeps inside a uprobe's program, of those that can be inspected within
-// limit. Without CAP_SYS_ADMIN there are none.
+// Stuck returns the processes that have a thread sleeping inside a uprobe's program, as far as they can be inspected
+// within limit. Without CAP_SYS_ADMIN it returns none.
 func Stuck(limit time.Duration) []Process {
 	deadline := time.Now().Add(limit)
 	var stuck []Process
@@ -52,7 +52,7 @@ func Stuck(limit time.Duration) []Process {
 	return stuck
 }
 
-// inProgram reports whether a kernel stack is that of a thread whose uprobe waits for a page.
+// inProgram reports whether a kernel stack belongs to a thread whose uprobe waits for a page.
 func inProgram(stack []byte) bool {
 	return bytes.Contains(stack, []byte("uprobe_")) && bytes.Contains(stack, []byte("handle_mm_fault"))
 }

@@ -10,8 +10,8 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// counter counts by series and is read at each collection. The SDK's own counters take 150 ns for an addition, mostly
-// to process the attributes, and each handshake needs six.
+// counter counts by series and is read at each collection. An addition to one of the SDK's counters takes 150 ns,
+// mostly for processing attributes, and each handshake needs six.
 type counter struct {
 	mu       sync.Mutex
 	shares   shares
@@ -45,7 +45,8 @@ func (c *counter) observe(_ context.Context, o metric.Int64Observer) error {
 	return nil
 }
 
-// of returns the count of a series, and whether it is the series' own. The caller holds the lock.
+// of returns the count for a series, and whether the series was admitted; else it is the overflow series. The caller
+// must hold the lock.
 func (c *counter) of(owner string, s series) (n *count, admitted bool) {
 	if n, ok := c.known[s]; ok {
 		return n, true
@@ -59,10 +60,10 @@ func (c *counter) of(owner string, s series) (n *count, admitted bool) {
 	return n, true
 }
 
-// histogram is one of the SDK's with series that are admitted by shares. The overflow series has an instrument of its own,
-// in a scope of its own: once the SDK sees its attribute, it adds every new series to it.
+// histogram is a histogram of the SDK whose series are limited by shares. The overflow series has a separate instrument
+// in a separate scope: once the SDK sees its attribute in an instrument, it adds every new series to it.
 type histogram struct {
-	admitted, rest metric.Float64Histogram
+	admitted, overflowing metric.Float64Histogram
 
 	shares   shares
 	known    map[series][]metric.RecordOption
@@ -78,23 +79,23 @@ func (h *histogram) register(meter, overflowMeter metric.Meter, of Instrument, l
 	}
 	var errs [2]error
 	h.admitted, errs[0] = meter.Float64Histogram(of.Name, options...)
-	h.rest, errs[1] = overflowMeter.Float64Histogram(of.Name, options...)
+	h.overflowing, errs[1] = overflowMeter.Float64Histogram(of.Name, options...)
 	return errors.Join(errs[:]...)
 }
 
-// duration is where the duration of a handshake is recorded.
+// duration describes how to record the duration of a handshake.
 type duration struct {
 	operation int // index in Tree.Operations
 	in        metric.Float64Histogram
-	options   []metric.RecordOption // a slice, since to make one takes an allocation
+	options   []metric.RecordOption // kept as a slice, because creating one allocates
 }
 
-// of returns where durations of a series are recorded, and whether it has a series of its own.
+// of returns how to record durations of a series, and whether the series was admitted; else it is the overflow series.
 func (h *histogram) of(owner string, s series) (d duration, admitted bool) {
 	options, ok := h.known[s]
 	if !ok {
 		if !h.shares.admit(owner) {
-			return duration{in: h.rest, options: h.overflow}, false
+			return duration{in: h.overflowing, options: h.overflow}, false
 		}
 		options = []metric.RecordOption{metric.WithAttributeSet(s.attributes())}
 		h.known[s] = options

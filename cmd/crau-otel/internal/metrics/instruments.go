@@ -16,7 +16,7 @@ type Instrument struct {
 	Name, Type, Unit, Attributes, Meaning string
 }
 
-// trusts are the attributes that say whether what is counted can be believed.
+// trusts are the attributes that say whether the reports behind a count can be believed.
 const trusts = "crypto.library.trusted, crypto.process.trust, crypto.owner.class"
 
 // The instruments, in the order of their documentation.
@@ -52,7 +52,7 @@ var (
 	}
 	connections = Instrument{
 		"crau_otel.connections.finished", "counter", "{connection}", "outcome",
-		"What became of connections: " + oneOf(totals.OutcomeNames()) + ".",
+		"Connections by outcome: " + oneOf(totals.OutcomeNames()) + ".",
 	}
 	packetsLost = Instrument{
 		"crau_otel.packets.lost", "counter", "{packet}", "reason",
@@ -102,7 +102,7 @@ func untracedReasons() string {
 	return oneOf(names)
 }
 
-// oneOf lists alternatives.
+// oneOf formats a list of alternatives.
 func oneOf(names []string) string {
 	last := len(names) - 1
 	return strings.Join(names[:last], ", ") + " or " + names[last]

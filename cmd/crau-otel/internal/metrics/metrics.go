@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package metrics counts operations, violations and handshakes, sampled or not, and exports the agent's own health.
 package metrics
 
 import (
@@ -23,13 +22,13 @@ type Health struct {
 	Hits  uint64
 	Lost  map[string]map[limits.Class]uint64 // events by reason and class of owner
 	Spans map[string]uint64                  // spans by outcome
-	// ConnectionsSeen is the number of connections, Connections what became of them, and PacketsLost packets by reason. All
-	// are empty if connections are not examined.
+	// ConnectionsSeen is the number of connections, Connections counts them by outcome, and PacketsLost counts packets by
+	// reason. All are empty if connections are not examined.
 	ConnectionsSeen uint64
 	Connections     map[string]uint64
 	PacketsLost     map[string]uint64
 	OpenContexts    int
-	// UntracedFiles counts known files by the reason why they are not traced.
+	// UntracedFiles counts known files that are not traced, by reason.
 	UntracedFiles   map[string]int
 	SilentProcesses int
 	RingFill        float64 // 0 to 1
@@ -42,8 +41,8 @@ type Config struct {
 	MaxSeries int                // series per instrument; further ones are counted in one overflow series
 	Health    func() Health      // required; called at each collection
 	Version   string             // of the instrumentation scope
-	Limits    *limits.Monitor    // its counts are exported, and series over the limit are counted; none by default
-	Log       *slog.Logger       // nothing is logged by default
+	Limits    *limits.Monitor    // its counts are exported, and it counts series over the limit; default: none
+	Log       *slog.Logger       // default: nothing is logged
 }
 
 // Metrics records operations. Record is called from one goroutine.
@@ -57,10 +56,10 @@ type Metrics struct {
 	recipes    memo.Table[recipeKey, *recipe]
 }
 
-// New returns metrics that are collected by cfg.Reader until Shutdown.
+// New returns Metrics, which cfg.Reader collects until Shutdown.
 func New(cfg Config) (*Metrics, error) {
 	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(cfg.Reader), sdkmetric.WithResource(cfg.Resource),
-		sdkmetric.WithCardinalityLimit(0)) // none: shares limits the series
+		sdkmetric.WithCardinalityLimit(0)) // no limit: shares limits the series
 	meter := provider.Meter(mapping.ScopeName, metric.WithInstrumentationVersion(cfg.Version))
 	overflowMeter := provider.Meter(mapping.ScopeName, metric.WithInstrumentationVersion(cfg.Version),
 		metric.WithInstrumentationAttributes(overflow))
@@ -163,7 +162,7 @@ func (m *Metrics) Record(t mapping.Tree) {
 	}
 }
 
-// recipe returns what to do for a tree. The caller holds the locks.
+// recipe returns the counts that a tree adds to. The caller must hold the locks.
 func (m *Metrics) recipe(t *mapping.Tree, process process) *recipe {
 	r := &recipe{admitted: true}
 	for i := range t.Operations {
@@ -197,7 +196,7 @@ func (m *Metrics) recipe(t *mapping.Tree, process process) *recipe {
 	return r
 }
 
-// note counts an operation of an owner that was not admitted to a series of its own.
+// note counts an operation of an owner for which no series was admitted.
 func (m *Metrics) note(owner, class string, admitted bool) {
 	if admitted {
 		return
@@ -212,7 +211,7 @@ func (m *Metrics) note(owner, class string, admitted bool) {
 	}
 }
 
-// Shutdown exports what was counted and ends the collection.
+// Shutdown exports the current values and ends the collection.
 func (m *Metrics) Shutdown(ctx context.Context) error {
 	if err := m.provider.Shutdown(ctx); err != nil {
 		return fmt.Errorf("export metrics: %w", err)

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// meter is metrics with a reader that is collected by hand.
+// meter is a Metrics with a reader that collects on demand.
 type meter struct {
 	*metrics.Metrics
 	reader *sdkmetric.ManualReader
@@ -135,7 +135,7 @@ func known(ops []mapping.Operation) mapping.Tree {
 	}
 }
 
-// Whoever watches can tell what services report from what anybody else does, in the same words.
+// The series show whether a service or anybody else reported something, in the same words as spans.
 func TestTrustIsPartOfTheSeries(t *testing.T) {
 	m := newMeter(t, 100, nil)
 	m.Record(known(handshake("nginx")))
@@ -171,7 +171,7 @@ func TestOperations(t *testing.T) {
 	m.Record(tree(handshake("nginx")))
 	m.Record(tree([]mapping.Operation{
 		{Executable: "gpg", Name: "pk::sign"},
-		{Executable: "gpg", Violations: []string{"own"}}, // a violating span that is not an operation
+		{Executable: "gpg", Violations: []string{"own"}}, // a span that violates and is not an operation
 	}))
 	m.Record(mapping.Tree{})
 	wantSeries(t, m.series(t, "crypto."), []string{
@@ -228,7 +228,7 @@ func TestDerivationAlone(t *testing.T) {
 	})
 }
 
-// The bounds of the histogram's buckets belong to the lower one.
+// The bounds of the histogram's buckets are inclusive upper bounds.
 func TestHandshakeDurations(t *testing.T) {
 	m := newMeter(t, 100, nil)
 	for _, d := range []time.Duration{0, 500 * time.Microsecond, 500*time.Microsecond + 1, 10 * time.Second, time.Minute} {
@@ -240,7 +240,7 @@ func TestHandshakeDurations(t *testing.T) {
 	})
 }
 
-// Made-up names cannot exceed the limit of series; the rest is counted in the overflow series.
+// Invented names cannot exceed the limit on series; the rest is counted in the overflow series.
 func TestMadeUpNamesCannotExceedTheLimitOfSeries(t *testing.T) {
 	const limit = 5
 	for _, programs := range []int{limit - 1, limit, limit + 1, 100} {
@@ -280,7 +280,7 @@ func TestMadeUpNamesCannotExceedTheLimitOfSeries(t *testing.T) {
 	}
 }
 
-// What limits cost is exported, series over the limit included.
+// The cost of limits is exported, including series over the limit.
 func TestLimitsReached(t *testing.T) {
 	m := newMeter(t, 16, nil)
 	m.limits.Reached(limits.Files, limits.Owner{Name: "/a.service", Class: limits.ClassSystem}, 3)
@@ -339,7 +339,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// The documentation is generated from Instruments, so these must match what is exported.
+// The documentation is generated from Instruments, so these must match the exported ones.
 func TestInstrumentsAreAsDocumented(t *testing.T) {
 	m := newMeter(t, 100, func() metrics.Health {
 		one, lost := map[string]uint64{"one": 1}, map[string]map[limits.Class]uint64{"one": {limits.ClassUser: 1}}
@@ -422,7 +422,7 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// A user who makes up names, of programs or of anything else, leaves series for others who come later.
+// A user who invents names, of programs or of anything else, leaves series for later users.
 func TestMadeUpNamesLeaveSeriesForOthers(t *testing.T) {
 	const limit = 100
 	m := newMeter(t, limit, nil)

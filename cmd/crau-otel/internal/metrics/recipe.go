@@ -8,15 +8,15 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
-// recipe is what a tree adds to. Trees of a pattern have the same one, so that their series need not be looked up: that
-// takes longer than to count.
+// recipe lists the counts that a tree adds to. Trees of the same pattern share one, so that their series do not have to
+// be looked up, which takes longer than counting.
 type recipe struct {
 	counts    []*count
 	durations []duration
-	admitted  bool // all of the series are the tree's own; others may be, the next time
+	admitted  bool // all of the series were admitted; otherwise more may be admitted the next time
 }
 
-// recipeKey is what a recipe follows from.
+// recipeKey is everything that a recipe depends on.
 type recipeKey struct {
 	pattern uint64 // of the root
 	process
@@ -25,7 +25,7 @@ type recipeKey struct {
 // rememberedRecipes is how many recipes are remembered.
 const rememberedRecipes = 512
 
-// follow counts a tree's operations.
+// follow adds a tree's operations to the counts.
 func (r *recipe) follow(operations []mapping.Operation) {
 	for _, n := range r.counts {
 		n.n++

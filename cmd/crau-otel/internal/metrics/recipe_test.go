@@ -11,8 +11,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// Trees that repeat themselves are counted as the first ones are, for which the series are looked up, also over the
-// limit of series.
+// Repeated trees are counted in the same way as the first ones, for which the series are looked up. That also holds
+// over the limit on series.
 func TestRepeatedTrees(t *testing.T) {
 	for _, c := range []struct {
 		maxSeries int

@@ -16,12 +16,12 @@ type series struct {
 	process
 	file mapping.FileTrust
 
-	// Of handshakes.
+	// The following two are set for handshakes.
 	protocol, version string
 	downgraded        bool
 }
 
-// process is who reported what is counted. Both have few values, which do not depend on what is reported.
+// process describes the process that reported an operation. Both fields have few values, whatever is reported.
 type process struct{ class, trust string }
 
 func processOf(t *mapping.Tree) process {
@@ -40,7 +40,7 @@ func seriesOf(op *mapping.Operation, p process) series {
 	}
 	if op.Handshake {
 		s.version, s.downgraded = op.ProtocolVersion, op.Downgraded
-		if op.ProtocolName != "ssh" { // which the operation's name says
+		if op.ProtocolName != "ssh" { // for SSH, the operation's name contains the protocol
 			s.protocol = op.ProtocolName
 		}
 	}
@@ -64,19 +64,20 @@ func (s *series) attributes() attribute.Set {
 	return attribute.NewSet(attrs...)
 }
 
-// overflow is the attribute that marks what is over a limit: OpenTelemetry specification, "Cardinality limits".
+// overflow is the attribute of the overflow series: OpenTelemetry specification, "Cardinality limits".
 var overflow = attribute.Bool("otel.metric.overflow", true)
 
 // shares limits the series of an instrument.
 type shares struct {
-	limit   int // of series, the one for overflow included; 0: none
+	limit   int // number of series, including the overflow series; 0: no limit
 	total   int
 	byOwner map[string]int
 }
 
 func newShares(limit int) shares { return shares{limit: limit, byOwner: make(map[string]int)} }
 
-// admit reports whether an owner may have one more series, and counts it: it must have fewer than are free.
+// admit reports whether an owner may have one more series, and counts it. The owner must have fewer series than are
+// free.
 func (s *shares) admit(owner string) bool {
 	if s.limit > 0 && s.byOwner[owner] >= s.limit-1-s.total {
 		return false

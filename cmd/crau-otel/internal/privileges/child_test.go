@@ -28,13 +28,13 @@ const childVariable = "PRIVILEGES_CHILD"
 
 // childConfig configures a run of TestChild.
 type childConfig struct {
-	Spec        string // user to become
+	Spec        string // user to switch to
 	Keep        Set
-	Early, Late string // programs to attach to before and after the drop; without Early, the child reports its abilities before the drop
+	Early, Late string // to attach to before and after the drop; without Early, it reports before the drop
 	Stranger    int    // a process of another user
 }
 
-// lockedThreads is the minimum number of threads of a child, besides the one that drops.
+// lockedThreads is the minimum number of threads of a child, in addition to the one that drops.
 const lockedThreads = 8
 
 // counter counts events by process.
@@ -43,8 +43,8 @@ type counter map[string]int
 func (c counter) Handle(ev *event.Event) { c[strconv.Itoa(int(ev.PID))]++ }
 func (c counter) Tick(uint64)            {}
 
-// TestChild is run by other tests in a process of its own. It drops privileges and reports what it can still do. When
-// it may continue, it reports the events that it received.
+// TestChild is run by other tests in a separate process. It drops privileges and reports what it can still do. After it
+// is allowed to continue, it reports the events that it received.
 func TestChild(t *testing.T) {
 	encoded := os.Getenv(childVariable)
 	if encoded == "" {

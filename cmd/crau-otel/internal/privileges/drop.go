@@ -13,15 +13,15 @@ import (
 )
 
 // Drop makes every thread of this process run as u, without supplementary groups, and with only those of its
-// capabilities that are in keep. Programs that it executes inherit none, and cannot gain any by setuid bits or file
-// capabilities. This cannot be undone. The process no longer dumps core, and only root can trace it or read its files
-// under /proc.
+// capabilities that are in keep. Programs that it executes inherit none, and cannot gain any through setuid bits or
+// file capabilities. This cannot be undone. The process no longer dumps core, and only root can trace it or read its
+// files under /proc.
 //
 // If u is the zero value or the current user, users and groups do not change, and no capability is needed. To become
 // another user, CAP_SETUID and CAP_SETGID are needed. Without CAP_SETPCAP the bounding set stays, but has no effect.
 //
-// After an error the process may be in between and should end. In a binary that uses cgo the error is
-// [errors.ErrUnsupported] and nothing has changed: Go can act on all threads of static binaries only.
+// After an error the process may be in an intermediate state and should end. In a binary that uses cgo, the error is
+// [errors.ErrUnsupported] and nothing has changed: Go can only change all threads in static binaries.
 func Drop(u User, keep Set) error {
 	// This comes first because it needs no capability, so an error means that the binary uses cgo.
 	err := prctl(unix.PR_SET_NO_NEW_PRIVS, 1)
@@ -44,7 +44,7 @@ func Drop(u User, keep Set) error {
 		return fmt.Errorf("become user %q: %w", u.Spec, err)
 	}
 	if err := limit(permitted.covering(keep)); err != nil {
-		return fmt.Errorf("give up capabilities: %w", err)
+		return fmt.Errorf("drop capabilities: %w", err)
 	}
 	// The kernel does this when a process changes users, but not when it was started with ambient capabilities.
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
@@ -53,16 +53,17 @@ func Drop(u User, keep Set) error {
 	return nil
 }
 
-// overflowID is the user and group that own no files, as the kernel has it.
+// overflowID is the kernel's default for the user and group of files without an owner.
 const overflowID = 65534
 
-// yielding are the capabilities that [YieldFiles] needs: to become nobody, and to read the files of others then.
+// yielding are the capabilities that [YieldFiles] needs: to become nobody, and to read the files of others as nobody.
 var yielding = Of(capability.CAP_SETUID, capability.CAP_SETGID, capability.CAP_DAC_READ_SEARCH)
 
-// YieldFiles makes every thread of this process access files as nobody does, except that it can read all of them, and
-// limits its capabilities to those that crau-otel uses and those in more. It is for a process that stays root, which would
-// otherwise own the files of the host. Programs that it executes are not affected. Without the capabilities that this takes,
-// the process stays the owner of root's files, which the error says, and only its capabilities are limited.
+// YieldFiles makes every thread of this process access files as nobody, except that it can read all of them. It also
+// limits the capabilities of the process to those that crau-otel uses and those in more. It is for a process that stays
+// root, which would otherwise own the files of the host. Programs that it executes are not affected. If the necessary
+// capabilities are missing, the process remains the owner of root's files, which the error reports, and only its
+// capabilities are limited.
 func YieldFiles(more Set) error {
 	keep := more
 	for _, n := range Needs() {
@@ -78,17 +79,17 @@ func YieldFiles(more Set) error {
 		err = becomeNobody()
 	}
 	if limitErr := limit(permitted.covering(keep)); limitErr != nil {
-		err = errors.Join(err, fmt.Errorf("give up capabilities: %w", limitErr))
+		err = errors.Join(err, fmt.Errorf("drop capabilities: %w", limitErr))
 	}
 	return err
 }
 
-// becomeNobody makes every thread access files as nobody. All but the effective capabilities stay.
+// becomeNobody makes every thread access files as nobody. All capabilities stay except for the effective ones.
 func becomeNobody() error {
 	if err := syscall.Setgroups(nil); err != nil {
 		return fmt.Errorf("leave groups: %w", err)
 	}
-	// These two return the previous id, and no error.
+	// These two calls return the previous id, and no error.
 	for _, call := range []uintptr{syscall.SYS_SETFSGID, syscall.SYS_SETFSUID} {
 		if _, _, errno := syscall.AllThreadsSyscall(call, overflowID, 0, 0); errno != 0 {
 			return fmt.Errorf("access files as nobody: %w", errno)
@@ -106,7 +107,7 @@ func prctl(option, argument uintptr) error {
 	return nil
 }
 
-// emptyBounding takes every capability from the bounding set.
+// emptyBounding removes every capability from the bounding set.
 func emptyBounding() error {
 	last, err := capability.LastCap()
 	if err != nil {
@@ -141,14 +142,14 @@ func become(u User) error {
 	return prctl(unix.PR_SET_KEEPCAPS, 0)
 }
 
-// current reports whether the process runs as u already.
+// current reports whether the process already runs as u.
 func (u User) current() bool {
 	r, e, s := unix.Getresuid()
 	rg, eg, sg := unix.Getresgid()
 	return r == u.UID && e == u.UID && s == u.UID && rg == u.GID && eg == u.GID && sg == u.GID
 }
 
-// limit sets the effective and permitted capabilities of every thread to keep. It empties the inheritable set, and
+// limit sets the effective and permitted capabilities of every thread to keep. It clears the inheritable set, and
 // thereby the ambient set.
 func limit(keep Set) error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}

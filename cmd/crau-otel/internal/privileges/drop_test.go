@@ -21,7 +21,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// nobody is a user and a group without an account, stranger another.
+// nobody is a user and a group without an account, stranger is another one.
 const nobody, stranger = 4242, 4343
 
 const denied, refused, fine = "permission denied", "operation not permitted", ""
@@ -33,7 +33,7 @@ var all = map[string]string{
 	"open own file by descriptor": fine, "read own maps": fine,
 }
 
-// with returns all, and more.
+// with returns all, extended by more.
 func with(more map[string]string) map[string]string {
 	for what, how := range all {
 		more[what] = how
@@ -125,7 +125,7 @@ func TestDropWithoutTheRight(t *testing.T) {
 	}
 }
 
-// It removes each capability and checks that what its reason says no longer works.
+// It removes each capability and checks that the operation in its reason no longer works.
 func TestEachCapabilityIsNeededForItsReason(t *testing.T) {
 	requireThreads(t)
 	sample := publish(t, harness.Sample(t, "../../../.."))
@@ -155,7 +155,7 @@ func TestEachCapabilityIsNeededForItsReason(t *testing.T) {
 	if got := able(Of(capability.CAP_BPF, capability.CAP_PERFMON))["load"]; got != fine {
 		t.Errorf("load with no more than is always needed: %s", got)
 	}
-	// Old kernels allow these.
+	// Old kernels allow this.
 	t.Logf("single uprobes without CAP_SYS_ADMIN: %q", wholeTried["attach single uprobes"])
 	if got := able(Keep(false, false, false))["attach single uprobes"]; got != fine {
 		t.Errorf("single uprobes: %s", got)
@@ -208,7 +208,7 @@ func plain(held Set) *syscall.SysProcAttr {
 	return attr
 }
 
-// publish copies a program to where every user can execute it.
+// publish copies a program to a place where every user can execute it.
 func publish(t *testing.T, path string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "privileges")

@@ -9,10 +9,10 @@ import (
 	"github.com/moby/sys/capability"
 )
 
-// Use says when a capability is needed.
+// Use is a situation in which capabilities are needed.
 type Use string
 
-// When a capability is needed.
+// The situations.
 const (
 	Always        Use = "always"         // nothing works without it
 	SingleUprobes Use = "single uprobes" // to attach without uprobe_multi, on kernels that require it
@@ -25,7 +25,7 @@ const (
 type Need struct {
 	Cap    capability.Cap
 	Use    Use
-	Reason string // what it does, without a subject, for crau-otel check: "loads the program"
+	Reason string // for crau-otel check, without a subject, such as "loads the program"
 }
 
 // Name returns the capability's name as of capabilities(7).
@@ -54,8 +54,8 @@ func Needs() []Need {
 		},
 		{
 			capability.CAP_LEASE, Overwriting,
-			"makes whoever overwrites an attached file in place wait until it is detached: without it that is noticed up to " +
-				"0.75 s later, and programs that load the file meanwhile may die",
+			"makes programs that overwrite an attached file in place wait until it is detached: without it, overwriting is noticed " +
+				"up to 0.75 s later, and programs that load the file in the meantime may die",
 		},
 		{
 			capability.CAP_SYS_PTRACE, Discovery,
@@ -74,7 +74,7 @@ func Needs() []Need {
 }
 
 // Keep returns the capabilities that a running agent keeps. multi is whether the tracer uses uprobe_multi, and
-// discovery and wire whether these are on.
+// discovery and wire say whether these are enabled.
 func Keep(multi, discovery, wire bool) Set {
 	var keep Set
 	for _, n := range Needs() {
@@ -86,7 +86,7 @@ func Keep(multi, discovery, wire bool) Set {
 	return keep
 }
 
-// Missing returns the capabilities that a use needs and held does not grant.
+// Missing returns the capabilities that a use needs and that held does not grant.
 func Missing(held Set, use Use) []Need {
 	var missing []Need
 	for _, n := range Needs() {
@@ -97,7 +97,7 @@ func Missing(held Set, use Use) []Need {
 	return missing
 }
 
-// Names returns the names of the capabilities in one line.
+// Names returns the names of the capabilities on one line.
 func Names(needs []Need) string {
 	names := make([]string, len(needs))
 	for i, n := range needs {
@@ -106,7 +106,7 @@ func Names(needs []Need) string {
 	return strings.Join(names, ", ")
 }
 
-// Check returns an error that names the missing capabilities without which nothing works.
+// Check returns an error that names the missing capabilities that are always needed.
 func Check() error {
 	held, err := Held()
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Set is a set of capabilities, with the bit 1<<c for the capability c.
+// Set is a set of capabilities. The bit 1<<c stands for the capability c.
 type Set uint64
 
 // Of returns the set of caps.
@@ -24,7 +24,7 @@ func Of(caps ...capability.Cap) Set {
 // Has reports whether c is in the set.
 func (s Set) Has(c capability.Cap) bool { return s&Of(c) != 0 }
 
-// names returns the names of the capabilities in the set in one line.
+// names returns the names of the capabilities in the set on one line.
 func (s Set) names() string {
 	var needs []Need
 	for c := range capability.Cap(64) {
@@ -46,11 +46,11 @@ func (s Set) Grants(c capability.Cap) bool {
 
 // covering returns the part of the set that grants capabilities in wanted.
 func (s Set) covering(wanted Set) Set {
-	kept := s & wanted
+	granting := s & wanted
 	if (wanted&^s)&implied != 0 {
-		kept |= s & Of(capability.CAP_SYS_ADMIN)
+		granting |= s & Of(capability.CAP_SYS_ADMIN)
 	}
-	return kept
+	return granting
 }
 
 // Held returns the effective capabilities of the calling thread.

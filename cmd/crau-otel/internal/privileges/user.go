@@ -73,7 +73,7 @@ func parse(spec string) (User, error) {
 	return u, err
 }
 
-// id returns the id that text is, or the id of the name that text is.
+// id returns the id if text is a number, else the id of the user or group with that name.
 func id(text string, lookup func() (string, error)) (int, error) {
 	if strings.Trim(text, "0123456789") == "" {
 		return number(text)

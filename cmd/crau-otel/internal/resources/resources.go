@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package resources makes the agent stay within what the system lets it use: the memory of its cgroup, and RLIMIT_NOFILE.
+// Package resources keeps the agent within its limits from the system: the memory of its cgroup, and RLIMIT_NOFILE.
 //
 //	resources.LimitHeap()
 //	cfg, more, lowered := resources.Fit(cfg, resources.Memory())
 //
-// It lowers limits of the configuration and raises none.
+// It lowers limits of the configuration and never raises any.
 package resources
 
 import (
@@ -19,18 +19,18 @@ import (
 )
 
 const (
-	// enough is the memory with which the default limits hold under any load: docs/limits.md.
+	// enough is the memory that suffices for the default limits under any load: docs/limits.md.
 	enough = 256 << 20
 	// defaultHeap is the soft limit of the heap, in bytes.
 	defaultHeap = 110 << 20
-	// ownDescriptors is how many descriptors the agent needs for everything but files with probes: programs and maps of
+	// ownDescriptors is how many descriptors the agent needs for everything except files with probes: programs and maps of
 	// BPF, connections to receivers, helper threads.
 	ownDescriptors = 96
 )
 
-// LimitHeap makes the garbage collector run less often than by default, which saves a fifth of the agent's CPU time under
-// load (docs/performance.md), and more often near a limit, which follows from the memory that the cgroup allows. GOGC and
-// GOMEMLIMIT override it.
+// LimitHeap configures the garbage collector. It runs less often than by default, which saves a fifth of the agent's
+// CPU time under load (docs/performance.md), and more often near a limit, which follows from the memory that the cgroup
+// allows. GOGC and GOMEMLIMIT override it.
 func LimitHeap() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)
@@ -40,14 +40,14 @@ func LimitHeap() {
 	}
 }
 
-// Memory returns how many bytes of memory the cgroup allows, 0 if it does not limit them.
+// Memory returns how many bytes of memory the cgroup allows, or 0 if it does not limit them.
 func Memory() uint64 {
 	memory, _ := host.MemoryLimit()
 	return memory
 }
 
-// heap returns the limit of the heap. Half of the cgroup's memory is left to the kernel, which counts the ring buffer and the
-// maps there, and to the pages of the agent's own program.
+// heap returns the limit of the heap. Half of the cgroup's memory is reserved for the kernel, which counts the ring
+// buffer and the maps there, and for the pages of the agent's own program.
 func heap(memory uint64) int64 {
 	if memory == 0 || memory >= 2*defaultHeap {
 		return defaultHeap
@@ -55,14 +55,14 @@ func heap(memory uint64) int64 {
 	return int64(memory / 2)
 }
 
-// Fitted is what limits of the agent become that the configuration does not have.
+// Fitted contains limits of the agent that are not in the configuration.
 type Fitted struct {
 	Strings int // bytes of copies of files' strings; 0: default
 	Facts   int // files that discovery remembers; 0: default
 }
 
-// Fit lowers limits such that the agent stays within the memory that its cgroup allows, 0 if there is no limit. It returns
-// the keys that it lowered.
+// Fit lowers limits so that the agent stays within the memory that its cgroup allows; 0 means no limit. It returns the
+// keys that it lowered.
 func Fit(c config.Config, memory uint64) (fit config.Config, more Fitted, lowered []string) {
 	if memory == 0 || memory >= enough {
 		return c, more, nil
@@ -92,7 +92,7 @@ func lower[T config.ByteSize | int](keys []string, key string, value *T, most T)
 	return append(keys, key)
 }
 
-// Descriptors returns how many descriptors there are for files with probes.
+// Descriptors returns how many descriptors are available for files with probes.
 func Descriptors() int {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {

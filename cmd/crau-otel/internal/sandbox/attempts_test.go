@@ -31,7 +31,7 @@ func text(s string) uintptr {
 	return uintptr(unsafe.Pointer(p))
 }
 
-// closing closes a descriptor that an attempt has got.
+// closing closes a descriptor that an attempt has opened.
 func closing(fd int, err error) error {
 	if err == nil {
 		unix.Close(fd)
@@ -45,7 +45,7 @@ func victims(t *testing.T, n int) []int {
 	var pids []int
 	for range n {
 		cmd := exec.Command("sleep", "60")
-		cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL} // the sandbox does not let this process send it
+		cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL} // the sandbox does not allow this process to send it
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -54,10 +54,10 @@ func victims(t *testing.T, n int) []int {
 	return pids
 }
 
-// attempts returns what to try in and outside the sandbox. Each is tried once in both.
+// attempts returns what to try outside and inside the sandbox. Each attempt is made once in both.
 func attempts(t *testing.T, dir string, pins *os.File) map[string]func() error {
 	t.Helper()
-	// What an attempt removes or changes is there for the second, too.
+	// If an attempt removes or changes something, there is another one for the second time.
 	made := 0
 	file := func(folder string) func() string {
 		for i := range 2 {
@@ -115,7 +115,7 @@ func attempts(t *testing.T, dir string, pins *os.File) map[string]func() error {
 	remote := unix.RemoteIovec{Base: 0, Len: 0}
 
 	return map[string]func() error{
-		// Executing.
+		// Executing programs.
 		"run a program": func() error { return exec.Command("/bin/true").Run() },
 		"execve":        func() error { return unix.Exec("/no/such/program", nil, nil) },
 		"execveat":      func() error { return raw(unix.SYS_EXECVEAT, 0, text("/no/such/program"), 0, 0, 0) },
@@ -167,7 +167,7 @@ func attempts(t *testing.T, dir string, pins *os.File) map[string]func() error {
 			return err
 		},
 
-		// Mounts and namespaces. The process has a mount namespace of its own.
+		// Mounts and namespaces. The process has a separate mount namespace.
 		"mount":                  func() error { return unix.Mount("none", filepath.Join(dir, "mount"), "tmpfs", 0, "") },
 		"unmount":                func() error { return unix.Unmount(mounted, 0) },
 		"open a mount":           func() error { return closing(unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLOEXEC)) },
@@ -212,7 +212,7 @@ func attempts(t *testing.T, dir string, pins *os.File) map[string]func() error {
 			return nil
 		},
 
-		// The kernel. These calls are wrong on purpose, except those that change nothing.
+		// The kernel. These calls are invalid on purpose, except for those that change nothing.
 		"become another user": func() error { return raw(unix.SYS_SETFSUID, 0) },
 		"set capabilities":    func() error { return unix.Capset(&unix.CapUserHeader{}, &unix.CapUserData{}) },
 		"adjust the clock":    func() error { _, err := unix.Adjtimex(new(unix.Timex)); return err },
@@ -242,7 +242,7 @@ func attempts(t *testing.T, dir string, pins *os.File) map[string]func() error {
 	}
 }
 
-// mapAttr are the arguments to make an array of one element, as of union bpf_attr in <linux/bpf.h>.
+// mapAttr are the arguments for creating an array of one element, in the layout of union bpf_attr in <linux/bpf.h>.
 var mapAttr = struct{ kind, keySize, valueSize, maxEntries uint32 }{2, 4, 4, 1}
 
 func listen() error {

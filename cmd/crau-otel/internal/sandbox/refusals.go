@@ -18,9 +18,9 @@ type refusal struct {
 
 // test compares the lower 32 bits of an argument.
 type test struct {
-	argument uint32 // 0 is the first
-	is       bpf.JumpTest
-	value    uint32
+	argument   uint32 // 0 is the first
+	comparison bpf.JumpTest
+	value      uint32
 }
 
 func (r refusal) with() unix.Errno {
@@ -30,7 +30,8 @@ func (r refusal) with() unix.Errno {
 	return r.errno
 }
 
-// writes are the flags of open(2) of which one is needed to change anything. A temporary file needs the first.
+// writes are the flags of open(2) for changing anything: every such call has at least one of them. A temporary file
+// needs the first.
 const writes = unix.O_ACCMODE | unix.O_CREAT | unix.O_TRUNC
 
 // Commands of bpf(2).
@@ -40,7 +41,7 @@ const (
 	bpfTokenCreate = 36
 )
 
-// refusals returns what is refused. Each line is a way out of the sandbox, or harm to the host.
+// refusals returns the refused calls. Each line is a way out of the sandbox, or harm to the host.
 func refusals(cfg Config) []refusal {
 	var all []refusal
 	add := func(calls ...uintptr) {
@@ -81,13 +82,13 @@ func refusals(cfg Config) []refusal {
 		unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_FSPICK, unix.SYS_PIVOT_ROOT, unix.SYS_CHROOT, unix.SYS_SETNS,
 		unix.SYS_UNSHARE, unix.SYS_SWAPON, unix.SYS_SWAPOFF, unix.SYS_QUOTACTL, unix.SYS_QUOTACTL_FD, unix.SYS_ACCT)
 
-	// Other processes: tracing them, their memory and descriptors, signals. Runtimes send signals to their own process.
+	// Other processes: tracing them, their memory and descriptors, signals. Go's runtime sends signals to its own process.
 	add(unix.SYS_PTRACE, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_PROCESS_MADVISE,
 		unix.SYS_PROCESS_MRELEASE, unix.SYS_KCMP, unix.SYS_PIDFD_GETFD, unix.SYS_TKILL,
 		unix.SYS_RT_SIGQUEUEINFO, unix.SYS_RT_TGSIGQUEUEINFO, unix.SYS_MOVE_PAGES, unix.SYS_MIGRATE_PAGES)
 	self := uint32(os.Getpid())
 	addIf(unix.SYS_TGKILL, 0, bpf.JumpNotEqual, self)
-	addIf(unix.SYS_PROCESS_VM_READV, 0, bpf.JumpNotEqual, self) // probes.CountBreakpoints reads its own
+	addIf(unix.SYS_PROCESS_VM_READV, 0, bpf.JumpNotEqual, self) // probes.CountBreakpoints reads memory of this process
 	if !cfg.Signals {
 		addIf(unix.SYS_KILL, 0, bpf.JumpNotEqual, self)
 		add(unix.SYS_PIDFD_SEND_SIGNAL)
@@ -102,7 +103,7 @@ func refusals(cfg Config) []refusal {
 		unix.SYS_REBOOT, unix.SYS_SETTIMEOFDAY, unix.SYS_CLOCK_SETTIME, unix.SYS_CLOCK_ADJTIME, unix.SYS_ADJTIMEX,
 		unix.SYS_SETHOSTNAME, unix.SYS_SETDOMAINNAME, unix.SYS_SYSLOG, unix.SYS_VHANGUP, unix.SYS_ADD_KEY,
 		unix.SYS_REQUEST_KEY, unix.SYS_KEYCTL)
-	addIf(unix.SYS_IOCTL, 1, bpf.JumpEqual, unix.TIOCSTI) // types for the user of a terminal
+	addIf(unix.SYS_IOCTL, 1, bpf.JumpEqual, unix.TIOCSTI) // simulates typing on a terminal
 	addIf(unix.SYS_IOCTL, 1, bpf.JumpEqual, unix.TIOCLINUX)
 
 	// BPF programs that others wrote. They could write to the memory of any process.
@@ -113,11 +114,11 @@ func refusals(cfg Config) []refusal {
 		add(unix.SYS_PERF_EVENT_OPEN)
 	}
 
-	// Calls that do what others are refused, or that exploits of the kernel like.
+	// Calls that achieve the same as refused ones, or that exploits of the kernel commonly use.
 	addIf(unix.SYS_SOCKET, 0, bpf.JumpGreaterThan, unix.AF_NETLINK) // packets, cryptography, virtual machines
 	add(unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER, unix.SYS_USERFAULTFD, unix.SYS_LISTEN)
 
-	// The last two pass their flags in memory. Programs that get ENOSYS use clone and openat.
+	// The last two pass their flags in memory. On ENOSYS, programs use clone and openat instead.
 	all = append(all, legacy()...)
 	return append(all, refusal{call: unix.SYS_CLONE3, errno: unix.ENOSYS}, refusal{call: unix.SYS_OPENAT2, errno: unix.ENOSYS})
 }

@@ -16,15 +16,15 @@ import (
 type Config struct {
 	// Pins is the only folder whose files may be removed; nil means none.
 	Pins *os.File
-	// LoadPrograms allows to load BPF programs and to open perf events. Attaching takes both where there is no uprobe_multi.
+	// LoadPrograms allows loading BPF programs and opening perf events. Without uprobe_multi, attaching needs both.
 	LoadPrograms bool
-	// Signals is whether the agent may send signals to other processes.
+	// Signals allows sending signals to other processes.
 	Signals bool
 }
 
-// Enter puts every thread of the process into the sandbox, for good. What it refuses fails with EPERM, and the kernel's audit
-// log has a line (type 1326) with the number of the call. Calls that programs have a substitute for fail with ENOSYS, and
-// are not logged: a C library tries clone3 for every thread.
+// Enter puts every thread of the process into the sandbox, permanently. Refused calls fail with EPERM, and the kernel's
+// audit log gets a line (type 1326) with the number of the call. Calls for which programs have a substitute fail with
+// ENOSYS, and are not logged: a C library tries clone3 for every thread.
 func Enter(cfg Config) error {
 	var logged, quiet []refusal
 	for _, r := range refusals(cfg) {
@@ -34,7 +34,7 @@ func Enter(cfg Config) error {
 			logged = append(logged, r)
 		}
 	}
-	// The first call is for this thread only. Loading a filter applies to all threads what it does and what the first did.
+	// The first call affects only this thread. Loading a filter applies both the filter and the first call to all threads.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
@@ -46,7 +46,7 @@ func Enter(cfg Config) error {
 	return load(logged, unix.SECCOMP_FILTER_FLAG_LOG)
 }
 
-// load makes the refusals apply to all threads. Of several filters, the one that refuses counts.
+// load makes the refusals apply to all threads. If there are several filters, a refusal by any of them wins.
 func load(refusals []refusal, flags uintptr) error {
 	instructions, err := bpf.Assemble(filter(refusals))
 	if err != nil {
@@ -62,7 +62,7 @@ func load(refusals []refusal, flags uintptr) error {
 	if errno != 0 {
 		return fmt.Errorf("load seccomp filter: %w", errno)
 	} else if thread != 0 {
-		return fmt.Errorf("load seccomp filter: thread %d has one of its own", thread)
+		return fmt.Errorf("load seccomp filter: thread %d has another filter", thread)
 	}
 	return nil
 }
@@ -96,7 +96,7 @@ func filter(refusals []refusal) []bpf.Instruction {
 		program = append(program,
 			bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(r.call), SkipFalse: 4},
 			load(argumentOffset+8*r.test.argument), // its lower half, on little-endian machines
-			bpf.JumpIf{Cond: r.test.is, Val: r.test.value, SkipFalse: 1},
+			bpf.JumpIf{Cond: r.test.comparison, Val: r.test.value, SkipFalse: 1},
 			refuse(r.with()),
 			load(callOffset))
 	}

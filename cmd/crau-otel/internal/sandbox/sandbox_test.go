@@ -19,7 +19,7 @@ import (
 // childVariable holds the path of a folder and makes TestChild run.
 const childVariable = "SANDBOX_CHILD"
 
-// outcomes has the error of each attempt, "" for success, in the sandbox and before.
+// outcomes contains the error of each attempt, "" for success, outside and inside the sandbox.
 type outcomes struct{ Outside, Inside map[string]string }
 
 // TestChild is run by TestWhatTheSandboxAllowsAndRefuses in a process of its own. All attempts are made on a thread that
@@ -84,7 +84,7 @@ var refused = []string{
 	"steal a descriptor", "write to memory", "become another user", "adjust the clock", "listen", "packet socket",
 }
 
-// wrong are attempts that fail outside too, with another error.
+// wrong are attempts that fail outside too, with a different error.
 var wrong = []string{
 	"execve", "execveat", "clone3", "set capabilities", "set the clock", "kexec", "kexec a file", "load a module", "reboot",
 	"type into terminal", "userfaultfd", "io_uring", "load a BPF program", "open a perf event", "foreign call",

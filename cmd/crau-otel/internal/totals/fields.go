@@ -26,15 +26,15 @@ const (
 	groupLost   = "lost"
 	groupMarked = "marked"
 
-	// groupConnections has the account of connections: seen is the sum of the others.
+	// groupConnections is the account of connections: seen is the sum of the other fields.
 	groupConnections = "connections"
 	fieldSeen        = "seen"
 	fieldOther       = "other"
-	// groupPackets has what is lost of connections, in packets.
+	// groupPackets counts lost packets of connections.
 	groupPackets = "packets"
 )
 
-// fields are the numbers in the order in which they are logged and documented.
+// fields lists the numbers in the order in which they are logged and documented.
 var fields = []Field{
 	{
 		"", "hits", "Probe hits, as the kernel counted them.",
@@ -170,14 +170,14 @@ var fields = []Field{
 	},
 }
 
-// otherConnections returns the connections that were not recognised. Those that are open may still show what they are.
+// otherConnections returns the connections that were not recognized. Open ones may still be recognized later.
 func (t *Totals) otherConnections() uint64 {
 	c := &t.Connections
 	return c.Seen - c.Sent - c.Old - c.Excluded - c.RingFull - c.RateLimited
 }
 
-// Outcomes returns what became of connections, by the names of the fields. Unlike these, it leaves connections out that are
-// open and may still show what they are.
+// Outcomes returns connections by outcome, under the names of the fields. Unlike the fields, it omits open connections
+// that may still be recognized.
 func (t *Totals) Outcomes() map[string]uint64 {
 	outcomes := make(map[string]uint64)
 	for _, f := range outcomeFields() {
@@ -187,7 +187,7 @@ func (t *Totals) Outcomes() map[string]uint64 {
 	return outcomes
 }
 
-// outcomeFields returns the fields that count connections by what became of them.
+// outcomeFields returns the fields that count connections by outcome.
 func outcomeFields() []Field {
 	return slices.DeleteFunc(Fields(), func(f Field) bool { return f.Group != groupConnections || f.Name == fieldSeen })
 }

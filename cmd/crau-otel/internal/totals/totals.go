@@ -3,7 +3,7 @@
 // Package totals is the account of every probe hit: exported, used for a session, or lost for one reason.
 //
 // [Fields] is the only table of these numbers. The log line "totals", the metric crau_otel.events.lost and
-// docs/accounting.md are made from it, so that a loss reason is added in one place.
+// docs/accounting.md are generated from it, so that a loss reason is added in one place.
 package totals
 
 import (
@@ -43,7 +43,8 @@ func (t *Totals) group(name string) map[string]uint64 {
 	return numbers
 }
 
-// Log logs the totals as one line, and, if connections were examined, their account as another, including fields that are 0.
+// Log logs the totals on one line, including fields that are 0. If connections were examined, it logs their account on
+// another line.
 func (t *Totals) Log(log *slog.Logger) {
 	var args []any
 	connections := make([]any, 0, 2*len(fields))

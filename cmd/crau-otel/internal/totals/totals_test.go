@@ -111,13 +111,13 @@ func TestTotalsLine(t *testing.T) {
 	}
 }
 
-// Every connection is reported, neither TLS nor SSH, or counted for one reason; without those that may still show what
-// they are, the outcomes are the same.
+// Every connection is reported, neither TLS nor SSH, or counted under one reason. The outcomes are the same, without
+// the connections that may still be recognized.
 func TestConnectionsAddUp(t *testing.T) {
 	n := Totals{
 		Connections: tracer.WireStats{
 			Seen: 1 + 2 + 4 + 8 + 16 + 32 + 64 + 128 + 256 + 512 + 1024 + 2048, Other: 1, Old: 4, Excluded: 8, RingFull: 16, RateLimited: 32,
-			Sent: 64 + 128 + 256 + 512 + 1024 + 2048, RecordsLost: 3, NoStorage: 5, // and 2 undecided
+			Sent: 64 + 128 + 256 + 512 + 1024 + 2048, RecordsLost: 3, NoStorage: 5, // and 2 that are undecided
 		},
 		Handshakes: wire.Stats{Reported: 64, Unanswered: 128, Malformed: 256, TooLong: 512, Evicted: 1024, Foreign: 2048},
 	}

@@ -12,8 +12,8 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 )
 
-// word returns s as it stands if it is visibly one word, else quoted, with control characters, bidirectional
-// overrides, odd blanks, invalid UTF-8 and the like as escapes. special are further characters that need the quotes.
+// word returns s unchanged if it is visibly one word, else in quotes, with control characters, bidirectional overrides,
+// odd blanks, invalid UTF-8 and the like as escapes. special lists additional characters that need quotes.
 func word(s, special string) string {
 	if s == "" || !printable(s) || strings.ContainsAny(s, special+` "`) {
 		return strconv.Quote(s)
@@ -21,7 +21,7 @@ func word(s, special string) string {
 	return s
 }
 
-// Phrase returns s as [word] does, but lets single blanks between words stand.
+// Phrase returns s like [word], but without quotes for single blanks between words.
 func Phrase(s string) string {
 	if s == "" || !printable(s) || strings.Contains(s, `"`) || strings.Join(strings.Fields(s), " ") != s {
 		return strconv.Quote(s)
@@ -33,13 +33,13 @@ func printable(s string) bool {
 	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) < 0
 }
 
-// value returns v for a person: strings as words, lists in brackets.
+// value formats v for a person: strings as words, lists in brackets.
 func value(v attribute.Value) string {
 	switch v.Type() {
 	case attribute.STRING:
 		s := v.AsString()
 		if strings.HasPrefix(s, "[") {
-			return strconv.Quote(s) // else it would pass for a list
+			return strconv.Quote(s) // otherwise it would look like a list
 		}
 		return word(s, "")
 	case attribute.STRINGSLICE:
@@ -53,8 +53,8 @@ func value(v attribute.Value) string {
 	}
 }
 
-// Escape returns text with the characters escaped that do not print, but for line feeds: a terminal may act on them or
-// hide them. What it returns for JSON has the same meaning, since JSON has such characters only in strings.
+// Escape returns text with an escape for each character that does not print, except for line feeds: a terminal may act
+// on such characters or hide them. JSON keeps its meaning, because it contains them only in strings.
 func Escape(text string) string {
 	var b strings.Builder
 	for _, r := range text {

@@ -23,7 +23,7 @@ const (
 
 const defaultWidth = 120
 
-// Config says where and how to write. The zero value of a field means its default, but Writer is required.
+// Config configures an Exporter. The zero value of a field means its default, but Writer is required.
 type Config struct {
 	Writer io.Writer
 	// Format is FormatText, the default, or FormatJSON.
@@ -34,7 +34,8 @@ type Config struct {
 	Width int
 }
 
-// Exporter writes trees, each with a single Write, however many spans it has. It implements [export.Exporter].
+// Exporter writes trees, each with a single call of Write, regardless of the number of spans. It implements
+// [export.Exporter].
 type Exporter struct {
 	render func(*node) ([]byte, error)
 
@@ -43,7 +44,7 @@ type Exporter struct {
 	closed bool
 }
 
-// New returns an exporter as cfg says. It never closes the writer.
+// New returns an exporter. It never closes the writer.
 func New(cfg Config) *Exporter {
 	e := &Exporter{writer: cfg.Writer, render: renderJSON}
 	if cfg.Format != FormatJSON {
@@ -52,19 +53,19 @@ func New(cfg Config) *Exporter {
 	return e
 }
 
-// batch is a tree that waits to be drawn.
+// batch is a tree that waits to be written.
 type batch struct {
 	tree  mapping.Tree
-	bytes int // of memory, about
+	bytes int // memory, approximately
 }
 
-// The sizes of a span and of one of its attributes in memory, in bytes, but for their text.
+// The sizes in memory of a span and of one of its attributes, in bytes, without their text.
 const (
 	spanBytes      = 400
 	attributeBytes = 64
 )
 
-// Encode returns a copy of the tree. It is drawn when it is exported, so that drawing holds up nobody.
+// Encode returns a copy of the tree. It is rendered when it is exported, so that rendering does not delay the caller.
 func (e *Exporter) Encode(t mapping.Tree) (export.Batch, error) {
 	b := &batch{tree: t.Clone()}
 	for i := range b.tree.Spans {
@@ -79,14 +80,14 @@ func (e *Exporter) Encode(t mapping.Tree) (export.Batch, error) {
 // Size implements [export.Batch].
 func (b *batch) Size() (spans, bytes int) { return len(b.tree.Spans), b.bytes }
 
-// Split returns b whole: a tree is drawn in one piece.
+// Split returns b unchanged, because a tree is written in one piece.
 func (b *batch) Split(int, int) (first, rest export.Batch) { return b, nil }
 
 // Release implements [export.Batch].
 func (b *batch) Release() {}
 
-// Export writes trees. A span whose parent is not among the spans before it is the root of a tree of its own. After an
-// error, of the writer, of ctx or of an exporter that is shut down, further trees are not written.
+// Export writes trees. A span whose parent is not among the spans before it becomes the root of a separate tree. Export
+// stops writing trees after an error of the writer, when ctx is done, and after Shutdown.
 func (e *Exporter) Export(ctx context.Context, batches []export.Batch) error {
 	for i, b := range batches {
 		if err := ctx.Err(); err != nil {

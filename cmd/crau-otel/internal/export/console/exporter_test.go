@@ -20,7 +20,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
-// writes keeps each Write apart and fails from the one numbered fail on.
+// writes records each Write separately, and fails from the one numbered fail on.
 type writes struct {
 	texts []string
 	fail  int
@@ -121,7 +121,7 @@ func TestExportConcurrently(t *testing.T) {
 	}
 }
 
-// Broken parent links make further roots; no span is lost or drawn twice.
+// Spans with broken parent links become additional roots; no span is lost or drawn twice.
 func TestForestBrokenLinks(t *testing.T) {
 	t.Parallel()
 	s := stub{}
@@ -146,7 +146,7 @@ func TestForestBrokenLinks(t *testing.T) {
 	}
 }
 
-// A tree of one long chain costs memory in proportion to its spans.
+// A tree that is one long chain costs memory in proportion to its spans.
 func TestDeepTreeStaysSmall(t *testing.T) {
 	t.Parallel()
 	const depth = 4096
@@ -186,7 +186,8 @@ func TestDuration(t *testing.T) {
 	}
 }
 
-// Whatever the strings hold, a terminal sees printing characters, line feeds of ours and, if asked for, our colours.
+// Whatever the strings contain, the output has only printing characters, our own line feeds and, if configured, our
+// colours.
 func FuzzOutputIsHarmless(f *testing.F) {
 	f.Add("tls.handshake", "tls.group", "x25519")
 	f.Add("\x1b[2J", "a\u202eb", "\u009b\xff\r\n\U000e0041\u00ad")

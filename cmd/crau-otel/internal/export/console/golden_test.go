@@ -27,7 +27,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// zone is none that the tests may run in.
+// zone is a time zone that no machine uses that runs the tests.
 var zone = time.FixedZone("test", 5*3600+45*60)
 
 var begin = time.Date(2026, 3, 1, 8, 18, 22, 123_456_789, time.UTC)

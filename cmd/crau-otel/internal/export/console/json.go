@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 )
 
-// record is a span as JSON. The names are those of OTLP where it has the field.
+// record is a span in JSON. Fields that exist in OTLP have the same name as there.
 type record struct {
 	TraceID      string         `json:"trace_id"`
 	SpanID       string         `json:"span_id"`
@@ -39,7 +39,7 @@ type status struct {
 	Message string `json:"message,omitempty"`
 }
 
-// renderJSON returns the spans of a tree as one JSON object a line, parents before their children.
+// renderJSON returns the spans of a tree, one JSON object per line, parents before their children.
 func renderJSON(root *node) ([]byte, error) {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
@@ -87,7 +87,7 @@ func object(attributes []attribute.KeyValue) map[string]any {
 	return o
 }
 
-// native returns v as what encoding/json writes as the JSON type of the same kind; bytes become Base64.
+// native converts v to a value that encoding/json writes as the matching JSON type; bytes become Base64.
 func native(v attribute.Value) any {
 	switch v.Type() {
 	case attribute.FLOAT64:
@@ -111,7 +111,7 @@ func list[T any](elements []T, convert func(T) any) []any {
 	return l
 }
 
-// number returns f, or its name where JSON has no number for it.
+// number returns f, or its name if JSON has no such number.
 func number(f float64) any {
 	switch {
 	case math.IsNaN(f):

@@ -16,25 +16,26 @@ import (
 )
 
 const (
-	// bookkeeping is the prefix of attributes that say what crau-otel did, not what the observed program did.
+	// bookkeeping is the prefix of attributes about crau-otel's own work, not about the observed program.
 	bookkeeping = "crypto.context."
-	// library is the prefix of attributes that say which file spoke.
+	// library is the prefix of attributes about the file that reported a span.
 	library = "crypto.library."
-	// endKey says why a span ended. The header says it of the root, and a child mostly gave way to the next.
+	// endKey is the reason why a span ended. The header shows it for the root. For children it is omitted: most were
+	// superseded by the next.
 	endKey = bookkeeping + "end"
-	// idKey tells contexts apart for a machine; a person sees the tree.
+	// idKey distinguishes contexts for machines; a person sees the tree instead.
 	idKey = bookkeeping + "id"
-	// userKey is for queries that leave programs of some users out.
+	// userKey is for queries that exclude programs of some users.
 	userKey = "crypto.process.user_class"
 
 	timeLayout = "2006-01-02 15:04:05.000"
 	gap        = "  "
 
-	// A tree's name column is as wide as its widest name, within these bounds; names beyond stick out.
+	// The name column of a tree is as wide as its longest name, within these bounds; longer names stick out.
 	minNames, maxNames = 24, 52
-	// durationWidth holds -99.9 ms and 99999 s.
+	// durationWidth is enough for -99.9 ms and 99999 s.
 	durationWidth = 8
-	// maxBars bounds the levels drawn, so that a hostile program's deep tree cannot make lines of megabytes.
+	// maxBars bounds the levels that are drawn, so that a hostile program's deep tree cannot produce lines of megabytes.
 	maxBars = 12
 )
 
@@ -63,7 +64,7 @@ func newPainter(cfg Config, zone *time.Location) *painter {
 	return p
 }
 
-// render draws a tree and a blank line after it.
+// render draws a tree, followed by a blank line.
 func (p *painter) render(root *node) ([]byte, error) {
 	var b bytes.Buffer
 	p.header(&b, root)
@@ -76,7 +77,7 @@ func (p *painter) render(root *node) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// header writes when, who, how it ended and, for a part of a tree, below which span it belongs.
+// header writes the time, the program, how the tree ended and, for a part of a tree, the span that it belongs below.
 func (p *painter) header(b *bytes.Buffer, root *node) {
 	service := "(no service.name)"
 	if v, ok := root.resource.Set().Value("service.name"); ok {
@@ -99,7 +100,8 @@ func (p *painter) header(b *bytes.Buffer, root *node) {
 	b.WriteByte('\n')
 }
 
-// line writes a span: branches and name, duration, values. Values that do not fit go on below, beside the bars.
+// line writes a span: branches and name, duration, values. Values that do not fit continue on the next line, beside the
+// bars.
 func (p *painter) line(b *bytes.Buffer, n *node, last []bool, names int) {
 	style := plain
 	if len(last) == 0 {
@@ -117,7 +119,7 @@ func (p *painter) line(b *bytes.Buffer, n *node, last []bool, names int) {
 
 	start := names + len(gap) + durationWidth
 	at := max(used-names, 0) + start
-	room := true // for one value at least, however long
+	room := true // always for one value, however long
 	for _, v := range values(n.span) {
 		if !room && at+len(gap)+v.columns() > p.width {
 			b.WriteByte('\n')
@@ -143,7 +145,8 @@ type cell struct {
 
 func (c cell) columns() int { return columns(c.key) + columns(c.text) }
 
-// values returns what to show of a span: an error, the attributes, and bookkeeping last. JSON has all of it.
+// values returns what to show of a span: an error, the attributes, and bookkeeping last. Some attributes are only in
+// JSON.
 func values(span *mapping.Span) []cell {
 	var first, last []cell
 	if s := span.Status; s.Code == codes.Error {
@@ -168,20 +171,20 @@ func values(span *mapping.Span) []cell {
 	return append(first, last...)
 }
 
-// isCodepoint reports whether the key is that of a number whose name stands beside it.
+// isCodepoint reports whether the key has a number whose name is shown beside it.
 func isCodepoint(key attribute.Key) bool {
 	return strings.HasPrefix(string(key), "tls.") &&
 		(strings.HasSuffix(string(key), ".id") || strings.HasSuffix(string(key), "_id"))
 }
 
-// isLibraryDetail reports whether the attribute says more of the file that spoke than a person asks for: all but its
-// name, and that it is not to be trusted.
+// isLibraryDetail reports whether the attribute is a detail of a library that is not shown to a person. Only its name,
+// and a mark if it is not trusted, are shown.
 func isLibraryDetail(a attribute.KeyValue) bool {
 	detail, ok := strings.CutPrefix(string(a.Key), library)
 	return ok && detail != "name" && (detail != "trusted" || a.Value.AsBool())
 }
 
-// branch returns the bars and the branch before a name. Of a deep tree only the innermost levels are drawn.
+// branch returns the bars and the branch before a name. For a deep tree only the innermost levels are drawn.
 func branch(last []bool) string {
 	if len(last) == 0 {
 		return ""
@@ -193,7 +196,7 @@ func branch(last []bool) string {
 	return bars(last[:len(last)-1], maxBars-1) + own
 }
 
-// continuation returns the bars that go on beside the further lines of n.
+// continuation returns the bars beside the continuation lines of n.
 func continuation(n *node, last []bool) string {
 	s := bars(last, maxBars)
 	if len(n.children) > 0 {
@@ -202,7 +205,8 @@ func continuation(n *node, last []bool) string {
 	return s
 }
 
-// bars returns a bar for each level that goes on, for the innermost levels up to limit, after the number of the others.
+// bars returns a bar for each level that continues, for the innermost levels up to limit, after the number of omitted
+// levels.
 func bars(last []bool, limit int) string {
 	var b strings.Builder
 	if hidden := len(last) - limit; hidden > 0 {
@@ -219,7 +223,7 @@ func bars(last []bool, limit int) string {
 	return b.String()
 }
 
-// duration returns d with three digits in the unit that fits, or whole nanoseconds as a fraction of a microsecond.
+// duration formats d with three digits in the unit that fits, or as whole nanoseconds in a fraction of a microsecond.
 func duration(d time.Duration) string {
 	sign := ""
 	if d < 0 {

@@ -16,8 +16,8 @@ type node struct {
 	children []*node
 }
 
-// forest returns the roots of the trees that spans form, in their order, as are the children of each. Only a span that
-// comes earlier can be a parent, so the links cannot form a cycle whatever the ids are.
+// forest returns the roots of the trees that the spans form. Roots and children are in the order of the spans. Only an
+// earlier span can be a parent, so the links cannot form a cycle, whatever the ids are.
 func forest(t *mapping.Tree) []*node {
 	type id struct {
 		trace trace.TraceID
@@ -38,8 +38,9 @@ func forest(t *mapping.Tree) []*node {
 	return roots
 }
 
-// walk calls visit for n and then for all below it, depth first. last holds, for each level down to the node, whether
-// the node's ancestor on it, or the node itself, is the last child; it is empty for n and valid during the call.
+// walk calls visit for n and then for all nodes below it, depth first. last contains, for each level between n and the
+// visited node, whether the ancestor on that level (or the node itself) is the last child. It is empty for n, and valid
+// during the call.
 func (n *node) walk(visit func(n *node, last []bool)) {
 	var descend func(*node, []bool)
 	descend = func(n *node, last []bool) {

@@ -13,14 +13,14 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/memo"
 )
 
-// encoder encodes spans. It remembers encoded attributes, since few of them are new.
+// encoder encodes spans. It remembers encoded attributes, because few of them are new.
 type encoder struct {
-	invalid    bool // some text of the span is not UTF-8
+	invalid    bool // a text of the span is not UTF-8
 	attributes memo.Table[attribute.KeyValue, encodedAttribute]
 
-	offsets   offsets              // in the span that was encoded last
+	offsets   offsets              // positions in the span that was encoded last
 	templates map[uint64]*template // by number of their pattern
-	size      int                  // of these, in bytes
+	size      int                  // of the templates, in bytes
 }
 
 const (
@@ -54,8 +54,8 @@ func (e *encoder) appendAttribute(b []byte, kv *attribute.KeyValue) []byte {
 	return b
 }
 
-// hashOf returns a hash of where an attribute's strings are in memory, which costs less than one of their bytes. Equal
-// attributes elsewhere in memory have another hash, and are remembered twice.
+// hashOf returns a hash of the memory addresses of an attribute's strings, which costs less than hashing their bytes.
+// An equal attribute elsewhere in memory has another hash, and is remembered separately.
 func hashOf(kv *attribute.KeyValue) uint64 {
 	value := kv.Value.AsString()
 	h := address(string(kv.Key))*3 + address(value) + uint64(len(value))
@@ -71,12 +71,12 @@ func hashOf(kv *attribute.KeyValue) uint64 {
 	return h
 }
 
-// address returns where in memory a string is.
+// address returns the memory address of a string.
 func address(s string) uint64 {
 	return uint64(uintptr(unsafe.Pointer(unsafe.StringData(s)))) //nolint:gosec // only a number, for a hash
 }
 
-// appendNew appends an attribute as appendAttribute does.
+// appendNew is appendAttribute for an attribute that is not remembered.
 func (e *encoder) appendNew(b []byte, kv *attribute.KeyValue) []byte {
 	key := string(kv.Key)
 	size := 0 // of the AnyValue
@@ -128,7 +128,7 @@ func (e *encoder) appendNew(b []byte, kv *attribute.KeyValue) []byte {
 	return b
 }
 
-// appendForeign appends an attribute of a kind that crau-otel does not set itself, by means of the SDK.
+// appendForeign uses the SDK to append an attribute of a kind that crau-otel does not set itself.
 func (e *encoder) appendForeign(b []byte, kv *attribute.KeyValue) []byte {
 	stub := tracetest.SpanStub{Attributes: []attribute.KeyValue{*kv}}
 	encoded, err := proto.Marshal(transform(stub).ScopeSpans[0].Spans[0].Attributes[0])

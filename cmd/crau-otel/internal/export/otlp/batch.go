@@ -17,7 +17,7 @@ type batch struct {
 	origin *origin
 	spans  int
 	bytes  []byte // elements of ScopeSpans.spans, one after the other
-	chunk  *chunk // has the bytes; nil: they are the batch's own
+	chunk  *chunk // that contains the bytes; nil if the batch owns them
 }
 
 // Size implements [export.Batch].
@@ -50,12 +50,12 @@ func (b *batch) Release() {
 // chunkBytes is the size of the pieces in which memory for batches is allocated.
 const chunkBytes = 32 << 10
 
-// chunk is memory for batches. It is used again when all of them were released: memory that the kernel has to provide
+// chunk is memory for batches. It is reused when all of them were released, because getting memory from the kernel
 // costs about as much as encoding the spans.
 type chunk struct {
 	pool  *sync.Pool
 	bytes []byte
-	uses  atomic.Int32 // batches that were not released, and one for the exporter while it fills the chunk
+	uses  atomic.Int32 // number of unreleased batches, plus one for the exporter while it fills the chunk
 }
 
 func (c *chunk) release() {
@@ -71,7 +71,7 @@ type allocator struct {
 	current *chunk    // has room, may be nil
 }
 
-// copy returns a copy of b and the chunk that has it, nil if it is too large for one.
+// copy returns a copy of b and the chunk that contains it, or a nil chunk if b is too large for one.
 func (a *allocator) copy(b []byte) ([]byte, *chunk) {
 	if len(b) > chunkBytes/8 {
 		return append([]byte(nil), b...), nil

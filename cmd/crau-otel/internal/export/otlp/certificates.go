@@ -16,12 +16,12 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// certificateFiles are the files that a TLS connection is made with. Each may be unset.
+// certificateFiles are the files for a TLS connection. Each may be unset.
 type certificateFiles struct {
 	authorities, certificate, key variable
 }
 
-// readFiles sets the files, which must be usable.
+// readFiles sets the names of the files, and fails if a file is not usable.
 func (s *settings) readFiles(signal string) error {
 	s.files = certificateFiles{
 		authorities: lookup(signal, "CERTIFICATE"),
@@ -67,19 +67,20 @@ func (f *certificateFiles) load() (*tls.Config, error) {
 	if err != nil {
 		return nil, f.certificate.errorf("cannot be used with %s: %v", f.key.name, err)
 	}
-	// It is shown whatever authorities the receiver asks for: its answer to a wrong one is clearer than to none.
+	// The certificate is sent whichever authorities the receiver asks for: an error about a wrong certificate is clearer
+	// than one about none.
 	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	return cfg, nil
 }
 
-// fileCredentials are transport credentials from files that may be replaced: each connection uses the files as they are
-// when it is made. Files that cannot be used, such as a certificate whose key is replaced a moment later, leave the
-// previous ones in use.
+// fileCredentials are transport credentials from files that may be replaced: each connection reads the files when it is
+// made. If they cannot be used, such as a certificate whose key has not been replaced yet, the previous ones remain in
+// use.
 type fileCredentials struct {
-	credentials.TransportCredentials // of the files when the agent started
+	credentials.TransportCredentials // from the files at the start of the agent
 
 	files *certificateFiles
-	used  *atomic.Pointer[tls.Config] // newest that could be used
+	used  *atomic.Pointer[tls.Config] // the newest that could be used
 }
 
 func newFileCredentials(files certificateFiles) (credentials.TransportCredentials, error) {
@@ -110,11 +111,11 @@ func (c *fileCredentials) ClientHandshake(ctx context.Context, authority string,
 	return alertConn{secured}, info, nil
 }
 
-// alertConn returns the receiver's reason to end a connection instead of what the write to it failed with. In TLS 1.3 a
-// receiver rejects a client's certificate when the client already writes.
+// alertConn replaces the error of a failed write by the receiver's reason to end the connection. In TLS 1.3, a receiver
+// may reject a client's certificate after the client has started to write.
 type alertConn struct{ net.Conn }
 
-// alertPatience bounds the wait for the reason, which is sent before the connection ends.
+// alertPatience bounds the wait for the reason, which arrives before the connection ends.
 const alertPatience = 100 * time.Millisecond
 
 // Write implements [net.Conn].
@@ -124,9 +125,9 @@ func (c alertConn) Write(b []byte) (int, error) {
 		return n, nil
 	}
 	_ = c.SetReadDeadline(time.Now().Add(alertPatience))
-	_, reason := c.Read(make([]byte, 1)) // what else is lost is of a connection that has ended
+	_, reason := c.Read(make([]byte, 1)) // the connection has ended, so nothing useful is lost
 	var alert *net.OpError
-	if errors.As(reason, &alert) && alert.Op == "remote error" { // as crypto/tls names it
+	if errors.As(reason, &alert) && alert.Op == "remote error" { // the name that crypto/tls uses
 		return n, reason
 	}
 	return n, err

@@ -20,15 +20,15 @@ import (
 
 const (
 	// maxReconnect bounds the wait between two tries to connect, so that spans are delivered soon after a receiver is
-	// back. gRPC's default is two minutes.
+	// back. The default of gRPC is two minutes.
 	maxReconnect = 5 * time.Second
-	// silence and patience detect a receiver whose host is gone, which closes no connection: after so long without an
-	// answer to anything that was sent, or to the ping that follows a silence, the connection is given up. Pings are only
-	// sent during calls, which are shorter by default; servers disconnect clients that send many.
+	// silence and patience detect a receiver whose host is gone, so that it closes no connection. After silence without an
+	// answer, a ping is sent; without an answer to that within patience, the connection is given up. Pings are only sent
+	// during calls, which are shorter by default, because servers disconnect clients that send many.
 	silence  = 20 * time.Second
 	patience = 10 * time.Second
-	// writeBuffer is how much gRPC gives to one system call, in bytes; its default is 32 KiB, a tenth of what many
-	// batches have.
+	// writeBuffer is how many bytes gRPC passes to one system call; its default is 32 KiB, a tenth of what many batches
+	// have.
 	writeBuffer = 256 << 10
 )
 
@@ -50,7 +50,7 @@ func Open(userAgent string) (*Exporter, error) {
 type connection struct {
 	*renewable[*grpc.ClientConn]
 
-	files []string // that it is made with
+	files []string // certificate files that it uses
 }
 
 // Invoke implements [Connection].
@@ -67,7 +67,7 @@ func (c *connection) Close() error {
 	return current.Close()
 }
 
-// connect returns a connection, which is made when it is first used.
+// connect returns a connection. The connection is established when it is first used.
 func (s settings) connect(userAgent string, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
 	opts = append(opts,
 		grpc.WithUserAgent(userAgent),

@@ -17,7 +17,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// remoteHost is a network namespace with a link to this one, in place of another host.
+// remoteHost plays another host: a network namespace with a link to this one.
 type remoteHost struct {
 	namespace string
 	address   string
@@ -26,12 +26,12 @@ type remoteHost struct {
 
 func newRemoteHost(t *testing.T) remoteHost {
 	t.Helper()
-	harness.RequireBPF(t) // root
+	harness.RequireBPF(t) // needs root
 	name := fmt.Sprintf("crau%d", os.Getpid())
 	h := remoteHost{name, "203.0.113.2", "203.0.113.1"}
 	h.ip(t, "netns add "+name)
 	t.Cleanup(func() { h.ip(t, "netns del "+name) })
-	t.Cleanup(func() { h.ip(t, "link del "+name) }) // at once, not when the kernel is done with the namespace
+	t.Cleanup(func() { h.ip(t, "link del "+name) }) // immediately, not when the kernel frees the namespace
 	for _, command := range []string{
 		"link add " + name + " type veth peer name eth0 netns " + name,
 		"address add " + h.us + "/30 dev " + name,
@@ -60,7 +60,7 @@ func (h remoteHost) listen(t *testing.T) net.Listener {
 	}
 	done := make(chan result)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked, so that the thread ends with the goroutine
 		namespace, err := os.Open("/run/netns/" + h.namespace)
 		if err == nil {
 			err = unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET)
@@ -80,15 +80,15 @@ func (h remoteHost) listen(t *testing.T) net.Listener {
 	return r.listener
 }
 
-// die makes the host go silent, as one that loses power: it closes no connection and answers nothing.
+// die silences the host, as if it had lost power: it closes no connection and answers nothing.
 func (h remoteHost) die(t *testing.T) {
 	t.Helper()
 	h.ip(t, "-n "+h.namespace+" route add blackhole "+h.us)
 	h.ip(t, "-n "+h.namespace+" route flush cache")
 }
 
-// A receiver's host dies without closing connections, and another one takes over its name. That is noticed after 10 s;
-// the kernel by itself would send again for a quarter of an hour.
+// A receiver's host dies without closing connections, and another host takes over its name. That is noticed after 10 s;
+// the kernel alone would retransmit for a quarter of an hour.
 func TestDeadReceiverIsNoticed(t *testing.T) {
 	remote := newRemoteHost(t)
 	s := useNameServer(t)

@@ -21,11 +21,11 @@ import (
 // Config configures an Exporter.
 type Config struct {
 	Connection Connection    // required
-	Headers    metadata.MD   // of every call
-	Timeout    time.Duration // of a call; 0: none
+	Headers    metadata.MD   // sent with every call
+	Timeout    time.Duration // for each call; 0: none
 }
 
-// Connection is what an Exporter needs of a [grpc.ClientConn].
+// Connection is the part of [grpc.ClientConn] that an Exporter needs.
 type Connection interface {
 	Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error
 	Close() error
@@ -35,7 +35,7 @@ type Connection interface {
 type Exporter struct {
 	cfg Config
 
-	mu        sync.Mutex // guards the fields below, all of it Encode's
+	mu        sync.Mutex // guards the fields below, which only Encode uses
 	encoder   encoder
 	origins   memo.Table[originPointer, *origin]
 	scratch   []byte
@@ -54,10 +54,11 @@ func New(cfg Config) (*Exporter, error) {
 	}, nil
 }
 
-// maxScratch bounds the memory that is kept for the next tree, in bytes.
+// maxScratch bounds the memory that is reused for the next tree, in bytes.
 const maxScratch = 1 << 20
 
-// Encode returns the spans of a tree as they are sent. It fails if any text is not UTF-8, which protobuf cannot carry.
+// Encode returns the spans of a tree in the form in which they are sent. It fails if any text is not UTF-8, which
+// protobuf cannot carry.
 func (e *Exporter) Encode(t mapping.Tree) (export.Batch, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -101,8 +102,8 @@ func (e *Exporter) Export(ctx context.Context, batches []export.Batch) error {
 	return nil
 }
 
-// Reconnect makes later calls use a new connection, which is made with the certificate files as they are now, and returns
-// their names. If they cannot be used, or without any, it changes nothing.
+// Reconnect makes later calls use a new connection, which reads the certificate files again, and returns their names.
+// If there are no files or they cannot be used, it changes nothing.
 func (e *Exporter) Reconnect() (files []string, err error) {
 	c, ok := e.cfg.Connection.(*connection)
 	if !ok || len(c.files) == 0 {
@@ -111,7 +112,8 @@ func (e *Exporter) Reconnect() (files []string, err error) {
 	return c.files, c.renew()
 }
 
-// Shutdown closes the connection, which takes gRPC seconds when the receiver does not read. It waits until ctx ends.
+// Shutdown closes the connection. That takes gRPC several seconds if the receiver does not read; Shutdown waits until
+// ctx ends.
 func (e *Exporter) Shutdown(ctx context.Context) error { return closeWithin(ctx, e.cfg.Connection) }
 
 func closeWithin(ctx context.Context, connection Connection) error {

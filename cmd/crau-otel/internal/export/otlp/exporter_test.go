@@ -30,7 +30,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// wire is a connection, and a client of the SDK's, that keeps the bytes that are sent.
+// wire is a connection, and a client of the SDK's, that records the sent bytes.
 type wire struct {
 	sent   []byte
 	err    error
@@ -111,7 +111,7 @@ func exportTrees(ctx context.Context, e *otlp.Exporter, trees ...mapping.Tree) e
 	return e.Export(ctx, batches)
 }
 
-// received returns what a receiver decodes of a message. The SDK orders resources at random.
+// received returns the message as a receiver decodes it. The SDK orders resources at random.
 func received(t *testing.T, w *wire) *collector.ExportTraceServiceRequest {
 	t.Helper()
 	var request collector.ExportTraceServiceRequest
@@ -127,7 +127,7 @@ func received(t *testing.T, w *wire) *collector.ExportTraceServiceRequest {
 	return &request
 }
 
-// checkSame compares with the SDK's exporter.
+// checkSame compares the output with that of the SDK's exporter.
 func checkSame(t *testing.T, trees ...mapping.Tree) {
 	t.Helper()
 	var ours wire
@@ -207,7 +207,7 @@ func TestLengthsOfSpansAtEachByte(t *testing.T) {
 
 func TestHandshakesAreTheSame(t *testing.T) {
 	checkSame(t, handshake(2048))
-	checkSame(t, handshake(3), handshake(2)) // equal resources that are two
+	checkSame(t, handshake(3), handshake(2)) // two resources that are equal
 }
 
 func TestErrors(t *testing.T) {
@@ -224,7 +224,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// Neither text in a field that is encoded here, nor in one that protobuf encodes, may be anything but UTF-8.
+// Text that is not UTF-8 is rejected, in fields that are encoded here and in fields that protobuf encodes.
 func TestInvalidUTF8(t *testing.T) {
 	const bad = "\xff"
 	with := func(attrs ...attribute.KeyValue) mapping.Tree {
@@ -250,8 +250,8 @@ func TestInvalidUTF8(t *testing.T) {
 	}
 }
 
-// BenchmarkExport encodes batches of the spans that handshakes give; the SDK's exporter is the measure. Both are asked
-// for bytes: 293 trees of 7 spans, as they leave the mapper, in one message.
+// BenchmarkExport encodes batches of the spans of handshakes, in comparison with the SDK's exporter. Both produce the
+// bytes of one message with 293 trees of 7 spans, as the mapper makes them.
 func BenchmarkExport(b *testing.B) {
 	const trees = 293
 	mapped(b, 3, func(i int, tree mapping.Tree) {
@@ -279,7 +279,7 @@ func BenchmarkExport(b *testing.B) {
 	})
 }
 
-// mapped calls f with trees of TLS 1.3 clients, straight from the mapper. They are alike, but for one in nine.
+// mapped calls f with trees of TLS 1.3 clients, as the mapper makes them. One in nine differs from the others.
 func mapped(t testing.TB, handshakes int, f func(i int, tree mapping.Tree)) {
 	t.Helper()
 	trees := 0
@@ -304,7 +304,7 @@ func mapped(t testing.TB, handshakes int, f func(i int, tree mapping.Tree)) {
 		tid = uint32(i + 1)
 		group := uint64(29)
 		if i%9 == 8 {
-			group += uint64(i) << 16 // its spans have other lengths
+			group += uint64(i) << 16 // spans of this group have other lengths
 		}
 		open("tls::handshake_client", word("tls::protocol_version", 0x304), word("tls::ciphersuite", 0x1302))
 		open("tls::key_exchange", word("tls::group", group))
@@ -340,7 +340,7 @@ func TestMappedSpansAreTheSame(t *testing.T) {
 	}
 }
 
-// Memory of batches that were released serves others, and what waits meanwhile stays as it is: also what is sent twice.
+// Memory of released batches is reused, while waiting batches do not change, even those that are sent twice.
 func TestReleasedMemoryIsUsedAgain(t *testing.T) {
 	var ours, theirs wire
 	e := newExporter(t, &ours)
@@ -368,7 +368,7 @@ func TestReleasedMemoryIsUsedAgain(t *testing.T) {
 		}
 		waiting = append(waiting, tree{batch, received(t, &theirs)})
 		for len(waiting) > 0 && random.IntN(300) < len(waiting) {
-			i := random.IntN(min(len(waiting), 100)) // some stay for long
+			i := random.IntN(min(len(waiting), 100)) // some batches stay for a long time
 			deliver(i)
 			if random.IntN(4) > 0 {
 				waiting[i].batch.Release()
@@ -381,7 +381,7 @@ func TestReleasedMemoryIsUsedAgain(t *testing.T) {
 	}
 }
 
-// The parts of a batch are sent as the whole would be.
+// The parts of a batch are sent exactly as the whole would be.
 func TestPartsOfABatchAreSentAsTheWhole(t *testing.T) {
 	var ours, theirs wire
 	e := newExporter(t, &ours)

@@ -21,7 +21,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/otlp"
 )
 
-// server is a receiver that keeps the newest request and answers as its fields say.
+// server is a receiver that records the latest request and answers as configured by its fields.
 type server struct {
 	collector.UnimplementedTraceServiceServer
 	answer  *collector.ExportTraceServiceResponse
@@ -46,7 +46,7 @@ func (s *server) HandleRPC(_ context.Context, of stats.RPCStats) {
 	}
 }
 
-// The environment decides about the connection, and the receiver's answers are passed on.
+// The environment configures the connection, and the receiver's answers are passed on.
 func TestOverGRPC(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc"
 )
 
-// MetricReader exports metrics over OTLP as often as OTEL_METRIC_EXPORT_INTERVAL says.
+// MetricReader exports metrics over OTLP at the interval of OTEL_METRIC_EXPORT_INTERVAL.
 type MetricReader struct {
 	sdkmetric.Reader
 
@@ -38,7 +38,7 @@ func OpenMetrics(ctx context.Context, userAgent string, log *slog.Logger) (*Metr
 	return &MetricReader{sdkmetric.NewPeriodicReader(exporter), exporter, s.files.names()}, nil
 }
 
-// Reconnect does what [Exporter.Reconnect] does.
+// Reconnect is like [Exporter.Reconnect].
 func (r *MetricReader) Reconnect() (files []string, err error) {
 	if len(r.files) == 0 {
 		return nil, nil
@@ -46,7 +46,7 @@ func (r *MetricReader) Reconnect() (files []string, err error) {
 	return r.files, r.exporter.renew()
 }
 
-// metricClient is the SDK's exporter and its connection, which it does not close when it is given one.
+// metricClient is the SDK's exporter with its connection. The exporter does not close a connection that it was given.
 type metricClient struct {
 	*otlpmetricgrpc.Exporter
 
@@ -58,7 +58,7 @@ func (s settings) openMetrics(ctx context.Context, userAgent string, a *answers)
 	if err != nil {
 		return metricClient{}, err
 	}
-	// Headers, timeout, temporality and aggregation are left to the SDK, which reads their variables.
+	// The SDK reads the variables for headers, timeout, temporality and aggregation itself.
 	exporter, err := otlpmetricgrpc.New(ctx, otlpmetricgrpc.WithGRPCConn(connection))
 	if err != nil {
 		return metricClient{}, errors.Join(fmt.Errorf("make OTLP metric exporter: %w", err), connection.Close())
@@ -71,7 +71,7 @@ func (c metricClient) shutdown(ctx context.Context) error {
 	return errors.Join(c.Shutdown(ctx), closeWithin(ctx, c.connection))
 }
 
-// abandon closes a client that was replaced.
+// abandon closes a client after it was replaced.
 func (c metricClient) abandon() { _ = c.shutdown(context.Background()) }
 
 // metricExporter is an [sdkmetric.Exporter] whose client can be replaced.

@@ -42,7 +42,7 @@ type nameServer struct {
 // set sets the addresses.
 func (s *nameServer) set(addresses ...[4]byte) { s.addresses.Store(&addresses) }
 
-// useNameServer lets the process ask a name server of the test's own.
+// useNameServer makes the process use a name server of this test.
 func useNameServer(t *testing.T) *nameServer {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -57,7 +57,7 @@ func useNameServer(t *testing.T) *nameServer {
 	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "udp", conn.LocalAddr().String())
 	}}
-	dns.SetMinResolutionInterval(10 * time.Millisecond) // gRPC asks at most every 30 s
+	dns.SetMinResolutionInterval(10 * time.Millisecond) // gRPC resolves a name at most every 30 s by default
 	return s
 }
 
@@ -99,7 +99,7 @@ func open(t *testing.T, endpoint string) *otlp.Exporter {
 	return e
 }
 
-// A receiver gets another address: the name is resolved again.
+// If a receiver gets another address, its name is resolved again.
 func TestReceiverThatMoves(t *testing.T) {
 	s := useNameServer(t)
 	s.set([4]byte{127, 0, 0, 1})
@@ -194,8 +194,8 @@ func TestReverseProxyThatRefusesTheSize(t *testing.T) {
 
 const proxyTarget = "CRAU_TEST_PROXY_TARGET"
 
-// A receiver behind a proxy is reached by HTTPS_PROXY, and directly by NO_PROXY. The variables are read once in a
-// process, so that each case is a process of its own.
+// HTTPS_PROXY selects a proxy for the receiver, and NO_PROXY excludes receivers from it. A process reads the variables
+// once, so each case is a separate process.
 func TestProxy(t *testing.T) {
 	if endpoint := os.Getenv(proxyTarget); endpoint != "" {
 		s := useNameServer(t)

@@ -16,20 +16,20 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// origin is what spans have in common that are sent in one ScopeSpans, encoded.
+// origin is the encoded part that all spans of one ScopeSpans share.
 type origin struct {
 	key      originKey
 	resource []byte // a ResourceSpans without scopes
 	scope    []byte // a ScopeSpans without spans
 }
 
-// originKey tells origins apart by what they say.
+// originKey identifies an origin by its content.
 type originKey struct {
 	resource attribute.Distinct
 	scope    instrumentation.Scope
 }
 
-// originPointer tells origins apart by where they are in memory: a mapper has one resource for each program.
+// originPointer identifies an origin by memory addresses: a mapper has one resource for each program.
 type originPointer struct {
 	resource *sdkresource.Resource
 	scope    instrumentation.Scope
@@ -37,7 +37,7 @@ type originPointer struct {
 
 func (p originPointer) hash() uint64 { return uint64(uintptr(unsafe.Pointer(p.resource))) >> 4 } //nolint:gosec // a number
 
-// rememberedOrigins is how many origins are not encoded again.
+// rememberedOrigins is how many encoded origins are remembered.
 const rememberedOrigins = 256
 
 // origin returns the origin of spans of a resource and scope. It fails if their text is not UTF-8.
@@ -69,7 +69,7 @@ func transform(s tracetest.SpanStub) *tracepb.ResourceSpans {
 	return c.spans[0]
 }
 
-// capture is a client that keeps what it is to send.
+// capture is a client that stores the message instead of sending it.
 type capture struct {
 	otlptrace.Client
 	spans []*tracepb.ResourceSpans

@@ -4,7 +4,7 @@ package otlp
 
 import "sync"
 
-// renewable is a value that can be replaced while it is in use. A value that was replaced is closed once nobody uses it.
+// renewable is a value that can be replaced while it is in use. The old value is closed once nobody uses it any more.
 type renewable[T any] struct {
 	open  func() (T, error)
 	close func(T) // may take long
@@ -13,7 +13,7 @@ type renewable[T any] struct {
 	now *lease[T]
 }
 
-// lease is a value and how often it is in use.
+// lease is a value and the number of its current users.
 type lease[T any] struct {
 	value    T
 	users    int
@@ -47,7 +47,7 @@ func (r *renewable[T]) use() (value T, done func()) {
 	}
 }
 
-// renew replaces the value. If no new one can be opened, the old one stays.
+// renew replaces the value. If no new value can be opened, the old one remains.
 func (r *renewable[T]) renew() error {
 	value, err := r.open()
 	if err != nil {

@@ -25,21 +25,21 @@ type request struct {
 	size      int
 }
 
-// resourceSpans is a ResourceSpans: the head, which is encoded, and scopes.
+// resourceSpans is a ResourceSpans message: the encoded head, and scopes.
 type resourceSpans struct {
 	head   []byte
 	scopes []*scopeSpans
 	size   int
 }
 
-// scopeSpans is a ScopeSpans: the head, which is encoded, and spans.
+// scopeSpans is a ScopeSpans message: the encoded head, and spans.
 type scopeSpans struct {
 	head    []byte
 	batches []*batch
 	size    int
 }
 
-// newRequest sorts batches by resource and scope, each in the order in which they come.
+// newRequest groups batches by resource and scope, each in the order of the batches.
 func newRequest(batches []export.Batch) *request {
 	r := &request{}
 	scopes := make(map[originKey]*scopeSpans)
@@ -48,7 +48,7 @@ func newRequest(batches []export.Batch) *request {
 	var to *scopeSpans
 	for _, b := range batches {
 		b := b.(*batch)
-		if b.origin != last { // trees of one program often come together
+		if b.origin != last { // trees of one program are often consecutive
 			last = b.origin
 			var known bool
 			if to, known = scopes[last.key]; !known {
@@ -91,7 +91,7 @@ func (r *request) append(b []byte) []byte {
 	return b
 }
 
-// codec gives gRPC a request's bytes. Its name is empty so that the content type stays that of the default codec.
+// codec passes a request's bytes to gRPC. Its name is empty so that the content type remains that of the default codec.
 type codec struct{}
 
 func (codec) Name() string { return "" }

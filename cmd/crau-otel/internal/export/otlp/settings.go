@@ -15,8 +15,8 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// settings is what the environment says about the connection of one signal: OpenTelemetry specification, "OpenTelemetry
-// Protocol Exporter". A variable of the signal comes before the one for all signals.
+// settings is the configuration of the connection for one signal, from the environment: OpenTelemetry specification,
+// "OpenTelemetry Protocol Exporter". A variable for the signal overrides the one for all signals.
 type settings struct {
 	target   string // host and port
 	tls      bool
@@ -29,7 +29,7 @@ type settings struct {
 const (
 	prefix = "OTEL_EXPORTER_OTLP_"
 
-	// The signals, as they stand in names of variables.
+	// The signals, as they appear in names of variables.
 	signalTraces  = "TRACES"
 	signalMetrics = "METRICS"
 
@@ -37,7 +37,7 @@ const (
 	defaultTimeout = 10 * time.Second
 )
 
-// variable is a variable that is set, or the general one of a signal's if neither is.
+// variable is the variable that is set: the signal's own, else the one for all signals.
 type variable struct {
 	name, value string
 }
@@ -47,7 +47,7 @@ func (v variable) errorf(format string, args ...any) error {
 	return fmt.Errorf("%s: %s", v.name, fmt.Sprintf(format, args...))
 }
 
-// lookup returns the variable of a signal that decides.
+// lookup returns the variable that applies to a signal.
 func lookup(signal, name string) variable {
 	for _, full := range []string{prefix + signal + "_" + name, prefix + name} {
 		if value := strings.TrimSpace(os.Getenv(full)); value != "" {
@@ -57,7 +57,7 @@ func lookup(signal, name string) variable {
 	return variable{name: prefix + name}
 }
 
-// readSettings returns the settings of a signal. The error joins everything that is wrong with them.
+// readSettings returns the settings of a signal. The error joins all problems.
 func readSettings(signal string) (s settings, err error) {
 	var errs []error
 	check := func(err error) {
@@ -95,8 +95,8 @@ func readSettings(signal string) (s settings, err error) {
 	return s, errors.Join(errs...)
 }
 
-// readEndpoint sets the target, and whether it is reached with TLS. Without an endpoint TLS is off, unless the variable
-// INSECURE says otherwise: the specification's default is http://localhost:4317.
+// readEndpoint sets the target, and whether to use TLS. Without an endpoint, TLS is off unless the variable INSECURE
+// turns it on: the specification's default is http://localhost:4317.
 func (s *settings) readEndpoint(signal string) error {
 	insecure := lookup(signal, "INSECURE")
 	switch strings.ToLower(insecure.value) {
@@ -182,7 +182,7 @@ func redacted(endpoint string) string {
 }
 
 // readHeaders sets the headers: name=value pairs separated by commas, with percent-encoded values. Errors do not repeat
-// what may be secret.
+// values, which may be secret.
 func (s *settings) readHeaders(signal string) error {
 	v := lookup(signal, "HEADERS")
 	s.headers = metadata.MD{}

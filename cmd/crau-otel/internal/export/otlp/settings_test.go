@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// setenv sets the variables, and makes sure that no other one of the exporter's is set.
+// setenv sets the variables, and unsets all others of the exporter's.
 func setenv(t *testing.T, env map[string]string) {
 	t.Helper()
 	for _, kv := range os.Environ() {
@@ -73,7 +73,7 @@ func TestEndpoints(t *testing.T) {
 	for _, c := range []struct {
 		endpoint, target string
 		tls              bool
-		err              string // what it says after the name
+		err              string // the text after the name
 	}{
 		{"HTTPS://Collector:4317", "Collector:4317", true, ""},
 		{"Http://127.0.0.1:1/", "127.0.0.1:1", false, ""},
@@ -155,7 +155,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// The variable of a signal decides for that signal only.
+// The variable for a signal applies to that signal only.
 func TestVariableOfASignalDecidesForThatSignalOnly(t *testing.T) {
 	setenv(t, map[string]string{
 		prefix + "TIMEOUT": "1", prefix + "TRACES_TIMEOUT": "2", prefix + "METRICS_TIMEOUT": "3", prefix + "COMPRESSION": "gzip",

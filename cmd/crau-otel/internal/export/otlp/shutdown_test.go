@@ -11,7 +11,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// gRPC waits 5 s for a receiver that does not read before it closes a connection; the exporter waits as long as it may.
+// Before gRPC closes a connection, it waits 5 s for a receiver that does not read. The exporter does not wait longer
+// than allowed.
 func TestShutdownWithAReceiverThatFloodsPings(t *testing.T) {
 	f := harness.FloodPings(t)
 	e := open(t, "http://"+f.Address)

@@ -62,13 +62,13 @@ const spanFlags = uint32(trace.FlagsSampled) | uint32(tracepb.SpanFlags_SPAN_FLA
 
 var errUTF8 = errors.New("string field contains invalid UTF-8")
 
-// appendSpan appends a span as one element of ScopeSpans.spans, as the SDK's exporter would encode it. It leaves in
-// e.offsets where the parts are that differ among spans of one pattern; own is the index of the attribute that does,
-// -1 if there is none.
-func (e *encoder) appendSpan(b []byte, s *mapping.Span, own int) ([]byte, error) {
+// appendSpan appends a span as one element of ScopeSpans.spans, in the encoding of the SDK's exporter. It stores the
+// positions of the parts that differ among spans of one pattern in e.offsets. variable is the index of the attribute
+// that differs, or -1.
+func (e *encoder) appendSpan(b []byte, s *mapping.Span, variable int) ([]byte, error) {
 	e.offsets = offsets{}
 	e.invalid = false
-	// The length takes two bytes for nearly every span.
+	// For nearly every span, the length takes two bytes.
 	b = append(b, tagScopeSpans, 0, 0)
 	start := len(b)
 	b = append(append(b, tagTraceID, byte(len(s.TraceID))), s.TraceID[:]...)
@@ -93,7 +93,7 @@ func (e *encoder) appendSpan(b []byte, s *mapping.Span, own int) ([]byte, error)
 	attrs := s.Attributes()
 	for i := range attrs {
 		b = e.appendAttribute(b, &attrs[i])
-		if i == own {
+		if i == variable {
 			e.offsets.text = len(b) - len(attrs[i].Value.AsString()) - start
 		}
 	}
@@ -111,7 +111,8 @@ func (e *encoder) appendSpan(b []byte, s *mapping.Span, own int) ([]byte, error)
 	return putLength(b, start), nil
 }
 
-// putLength writes the length of b from start on into the two bytes before start, or into as many as it takes.
+// putLength writes the length of b, counted from start, into the two bytes before start. It moves the content if the
+// length needs more bytes.
 func putLength(b []byte, start int) []byte {
 	n := len(b) - start
 	size := protowire.SizeVarint(uint64(n))

@@ -19,7 +19,8 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
-// source makes spans of any bytes: the same bytes make the same spans. At their end it gives zeros.
+// source makes spans from arbitrary bytes: the same bytes make the same spans. When they are used up, it continues with
+// zeros.
 type source struct{ b []byte }
 
 func (s *source) byte() byte {
@@ -38,7 +39,7 @@ func (s *source) uint64() uint64 {
 	return binary.LittleEndian.Uint64(v[:])
 }
 
-// number returns numbers of all sizes, the negative ones included.
+// number returns numbers of all sizes, including negative ones.
 func (s *source) number() int { return int(s.uint64() >> (s.byte() % 64)) }
 
 // text returns up to 255 bytes, sometimes 300 times as many. It is valid UTF-8, except for one time in 64.
@@ -167,7 +168,7 @@ func (s *source) tree(n int) mapping.Tree {
 	return t
 }
 
-// stubs returns trees as the SDK's exporter takes them.
+// stubs returns trees in the form that the SDK's exporter accepts.
 func stubs(trees ...mapping.Tree) []sdktrace.ReadOnlySpan {
 	var all tracetest.SpanStubs
 	for _, t := range trees {
@@ -195,7 +196,7 @@ func stubs(trees ...mapping.Tree) []sdktrace.ReadOnlySpan {
 	return all.Snapshots()
 }
 
-// handshake returns a tree of n spans as crau-otel makes them of TLS handshakes.
+// handshake returns a tree of n spans in the form that crau-otel gives to TLS handshakes.
 func handshake(n int) mapping.Tree {
 	start := time.Unix(1790000000, 0)
 	t := mapping.Tree{

@@ -13,19 +13,19 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
 )
 
-// refusal returns what a call that failed means. The codes are those of the OTLP specification, "OTLP/gRPC Response",
-// "Failures". It says not to retry RESOURCE_EXHAUSTED without RetryInfo, but many receivers use that for a
-// rate that is too high, and some for a message that is too large.
+// refusal interprets a failed call. The codes are those of the OTLP specification, "OTLP/gRPC Response", "Failures".
+// According to it, RESOURCE_EXHAUSTED without RetryInfo must not be retried, but many receivers use that for a rate
+// that is too high, and some for a message that is too large.
 func refusal(err error) *export.RefusedError {
 	s := status.Convert(err)
-	after, asked := retryDelay(s)
+	after, hasDelay := retryDelay(s)
 	refused := &export.RefusedError{Err: err, After: after}
 	switch s.Code() {
 	case codes.Canceled, codes.DeadlineExceeded, codes.Aborted, codes.OutOfRange, codes.Unavailable, codes.DataLoss:
 		refused.Action = export.Retry
 	case codes.ResourceExhausted:
 		refused.Action = export.Slow
-		if asked {
+		if hasDelay {
 			refused.Action = export.Retry
 		}
 	case codes.Unknown:
@@ -33,13 +33,13 @@ func refusal(err error) *export.RefusedError {
 	default:
 		return refused
 	}
-	if !asked && refusesSize(s) {
+	if !hasDelay && refusesSize(s) {
 		refused.Action = export.Split
 	}
 	return refused
 }
 
-// retryDelay returns the time that the receiver asks to wait, if it does.
+// retryDelay returns how long the receiver asks to wait, if it does.
 func retryDelay(s *status.Status) (delay time.Duration, ok bool) {
 	for _, detail := range s.Details() {
 		if info, ok := detail.(*errdetails.RetryInfo); ok {

@@ -11,14 +11,14 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
-// template is an encoded span of a pattern. Other spans of the pattern differ from it in some bytes.
+// template is an encoded span of a pattern. Other spans of the pattern differ from it in a few bytes.
 type template struct {
 	bytes   []byte
 	offsets offsets
 }
 
-// offsets are where a span's own parts are; 0 stands for a part that the span does not have. body is where Span begins
-// in the element; the others count from there. The ids come first, each behind a tag and a length.
+// offsets are the positions of the parts that differ between spans; 0 means that the span has no such part. body is
+// where Span begins in the element; the others are relative to it. The ids come first, each after a tag and a length.
 type offsets struct {
 	body, start, end, text int
 }
@@ -32,7 +32,7 @@ const (
 // maxTemplates bounds the memory of all templates, in bytes.
 const maxTemplates = 2 << 20
 
-// append appends a span as appendSpan does, from a template if there is one, and learns one otherwise.
+// append does the same as appendSpan. It uses the template of the span's pattern, and creates one if there is none.
 func (e *encoder) append(b []byte, s *mapping.Span) ([]byte, error) {
 	number, own, text := s.Pattern()
 	if number == 0 {
@@ -63,7 +63,7 @@ func (e *encoder) learn(number uint64, element []byte) {
 	e.size += len(element)
 }
 
-// fill replaces what is the span's own in a copy of the template. Times are Unix nanoseconds, text is the value of the
+// fill replaces the parts that differ in a copy of the template. Times are Unix nanoseconds, text is the value of the
 // pattern's attribute.
 func (t *template) fill(b []byte, s *mapping.Span, start, end int64, text string) {
 	body := b[t.offsets.body:]

@@ -43,7 +43,7 @@ func TestRenewedCertificatesAreUsed(t *testing.T) {
 	e := openWith(t, f, r)
 	eventually(t, e)
 
-	// A certificate that was replaced before its key is not usable: the old pair is.
+	// A certificate that was replaced before its key is not usable: the old pair is used.
 	certificate, _ := first.Issue(t)
 	f.Write(t, f.Certificate, certificate)
 	r.Close()
@@ -101,13 +101,13 @@ func TestUnusableCertificatesAreNamed(t *testing.T) {
 	eventually(t, e)
 }
 
-// A connection that stays open does not hide that its certificates were replaced: Reconnect makes a new one with them,
-// and no call fails because of that.
+// Certificates are replaced while a connection stays open: Reconnect makes a new connection with them, and no call
+// fails because of that.
 func TestReconnectUsesNewCertificates(t *testing.T) {
 	a := harness.NewAuthority(t, "first")
 	f := harness.NewCertificateFiles(t, a)
 	var mu sync.Mutex
-	var serials []string // of the certificates that clients show
+	var serials []string // of the certificates that clients sent
 	r := harness.Receive(t, harness.ReceiverConfig{Options: a.Options(t, true, func(c *x509.Certificate) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -140,7 +140,7 @@ func TestReconnectUsesNewCertificates(t *testing.T) {
 	}
 }
 
-// Without certificate files there is nothing to renew, and connections stay.
+// Without certificate files there is nothing to renew, and connections stay open.
 func TestReconnectWithoutFiles(t *testing.T) {
 	r := harness.Receive(t, harness.ReceiverConfig{})
 	e := open(t, r.Endpoint())
@@ -159,12 +159,12 @@ func TestTLSErrorsAreClear(t *testing.T) {
 	for _, c := range []struct {
 		files  harness.CertificateFiles
 		mutual bool
-		want   string // empty: none
+		want   string // "" means no error
 	}{
 		{none, false, ""},
 		{harness.NewCertificateFiles(t, ours), true, ""},
 		{wrong, true, "x509: certificate signed by unknown authority"},
-		{harness.CertificateFiles{}, false, "x509: certificate signed by unknown authority"}, // the system's are used
+		{harness.CertificateFiles{}, false, "x509: certificate signed by unknown authority"}, // system authorities only
 		{none, true, "tls: certificate required"},
 		{foreign, true, "tls: unknown certificate authority"},
 	} {

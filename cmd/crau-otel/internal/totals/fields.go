@@ -161,7 +161,7 @@ var fields = []Field{
 		func(t *Totals) uint64 { return t.Handshakes.Evicted },
 	},
 	{
-		groupPackets, "lost", "Packets of TLS and SSH connections that the buffer did not take; their trees lack what these said.",
+		groupPackets, "lost", "Packets of TLS and SSH connections for which the buffer had no room; their content is missing from the trees of those connections.",
 		func(t *Totals) uint64 { return t.Connections.RecordsLost },
 	},
 	{

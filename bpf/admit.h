@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Which hits are recorded: the limits of processes and owners. */
+/* Decides which hits are recorded: applies the limits of processes and of their owners. */
 #ifndef CRAU_ADMIT_H
 #define CRAU_ADMIT_H
 
-/* How many hits and bytes a run counts itself before it adds them to the shares of the process and its owner. */
+/*
+ * The number of hits, and of bytes of records, that a run counts by itself before it adds them to the counters of the
+ * process and its owner.
+ */
 #define UNCOUNTED_HITS 31
 #define UNCOUNTED_BYTES 4096
 
-/* Adds hits to those of the current second and reports whether the process has exceeded its limit. */
+/*
+ * Adds hits to the process's count for the current second and reports whether the process has exceeded its rate limit.
+ */
 static __always_inline int over_rate(struct crau_budget *b, __u32 hits, __u64 now)
 {
 	if (now - b->second >= SECOND) {
@@ -18,7 +23,10 @@ static __always_inline int over_rate(struct crau_budget *b, __u32 hits, __u64 no
 	return second_limit && b->second_hits > second_limit;
 }
 
-/* The limit is checked more often if it is low. */
+/*
+ * Returns how many hits a run may count by itself. If the rate limit is low, this number is low too, so that the limit
+ * is checked more often.
+ */
 static __always_inline __u32 max_uncounted_hits(void)
 {
 	__u32 limit = second_limit ? second_limit >> 16 : UNCOUNTED_HITS;
@@ -26,8 +34,10 @@ static __always_inline __u32 max_uncounted_hits(void)
 	return limit < UNCOUNTED_HITS ? limit : UNCOUNTED_HITS;
 }
 
-/* Adds the hits and bytes that the run counted for the previous process to the process's budget. The process may
- * have ended. */
+/*
+ * Adds the hits and bytes that the run counted for another process to the counters of that process and its owner. The
+ * process may have ended, so its budget may be missing.
+ */
 static __always_inline void count_previous(struct run *r, const struct fill *f)
 {
 	__u32 tgid = r->tgid;
@@ -43,8 +53,8 @@ static __always_inline void count_previous(struct run *r, const struct fill *f)
 }
 
 /*
- * Reports whether a process and its owner have room for one more record, given how many unread bytes each has. Returns
- * CRAU_STAT_SENT, or the reason not to record it.
+ * Checks whether the shares of a process and its owner have room for one more record. of_process and of_owner are the
+ * numbers of their unread bytes. Returns CRAU_STAT_SENT, or the reason not to record the hit.
  */
 static __always_inline enum crau_stat within_shares(const struct crau_budget *b, __u64 of_process, __u64 of_owner,
 						    __u64 now, const struct fill *f)
@@ -59,8 +69,9 @@ static __always_inline enum crau_stat within_shares(const struct crau_budget *b,
 }
 
 /*
- * Decides on a hit for which the process and its owner must be looked up, and counts the earlier hits. Returns the same
- * as admit. This is a separate function so that the other hits do not pay for its registers and stack.
+ * The slow path of admit: looks up the process and its owner, adds to them what the run has counted by itself, and
+ * applies the limits. Returns the same as admit. It is a separate function so that the fast path need not save
+ * registers and reserve stack for it.
  */
 static __noinline int admit_slowly(struct run *r, __u64 id, __u64 now)
 {
@@ -105,9 +116,9 @@ static __noinline int admit_slowly(struct run *r, __u64 id, __u64 now)
 }
 
 /*
- * Decides on one more hit of the current process, and counts it. Returns CRAU_STAT_SENT, or the reason not to record
- * it. Looking up the state of the process and its owner costs as much as writing the record to the ring, so a run only
- * does it every few hits.
+ * Decides whether one more hit of the current process is recorded, and counts the hit. Returns CRAU_STAT_SENT, or the
+ * reason not to record the hit. Looking up the state of the process and its owner takes as long as writing a record to
+ * the ring, so a run only looks them up every few hits.
  */
 static __always_inline int admit(struct run *r, __u64 id, __u64 now)
 {

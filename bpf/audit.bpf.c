@@ -4,7 +4,7 @@
 /*
  * The program that runs at the probe sites of provider crypto_auditing. The lower half of a site's attach cookie is its
  * index in the map `sites`, which describes the site's kind and arguments; the upper half is the number of its file.
- * Every hit becomes a record in `ring` or is counted as lost.
+ * Every hit becomes a record in `ring`, or is counted by the reason why it was not recorded.
  */
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
@@ -20,7 +20,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* References to types that no map contains, so that bpf2go generates them. */
+/* References to types that no map contains, so that bpf2go generates Go types for them. */
 const struct crau_record *const unused_record __attribute__((unused));
 const struct crau_pair *const unused_pair __attribute__((unused));
 const struct crau_short *const unused_short __attribute__((unused));
@@ -33,7 +33,7 @@ const enum crau_flag *const unused_flag __attribute__((unused));
 const enum crau_wake *const unused_wake __attribute__((unused));
 const enum crau_stat *const unused_stat __attribute__((unused));
 
-/* Releases a run. Only programs on this CPU read it, so a compiler barrier suffices. */
+/* Releases a run. Only programs on this CPU access the run, so a compiler barrier suffices. */
 static __always_inline void release_run(struct run *r)
 {
 	barrier();
@@ -54,8 +54,8 @@ static __noinline int may_keep(__u32 index, __u32 tgid)
 }
 
 /*
- * Takes a free run of the CPU and returns its index. Returns CRAU_RUNS if all runs are in use, or if the owner has so
- * many that the rest is reserved for other owners. The first half of the runs is free for all, without checking owners.
+ * Takes a free run of the CPU and returns its index. Returns CRAU_RUNS if all runs are in use, or if the owner has used
+ * up its share of them. While a run of the first half is free, shares are not checked.
  */
 static __always_inline __u32 take_run(struct cpu *cpu, __u32 tgid)
 {
@@ -96,8 +96,8 @@ static __always_inline void end_run(struct run *r, enum crau_stat outcome, __u32
 }
 
 /*
- * Handles a hit as far as possible without reading memory of the process. Returns the index of the run whose slot holds
- * the rest of the work, or CRAU_RUNS if there is none.
+ * Starts to handle a hit, without reading memory of the process. Returns the index of the run with which proceed must
+ * continue, or CRAU_RUNS if the hit has been handled completely.
  */
 static __noinline int begin(void *ctx)
 {
@@ -119,7 +119,10 @@ static __noinline int begin(void *ctx)
 		return CRAU_RUNS;
 	}
 	r = &cpu->runs[index];
-	/* A site's index can be reused while the kernel still detaches its previous file. */
+	/*
+	 * A site's index can be reused for another file while the kernel still detaches the site. Then the file numbers
+	 * differ.
+	 */
 	if (spec && spec->kind && spec->file == file) {
 		outcome = admit(r, id, now);
 		if (outcome == CRAU_STAT_SENT) {
@@ -141,8 +144,8 @@ static __noinline int begin(void *ctx)
 }
 
 /*
- * Continues a run. Returns whether it has to wait for a page. This is a global function so that the verifier checks it
- * only once, and not for every page.
+ * Continues a run. Returns whether the run has to wait for a page. This is a global function so that the verifier
+ * checks it only once, and not for each iteration of the loop in audit.
  */
 __attribute__((noinline)) int proceed(__u32 index)
 {
@@ -165,7 +168,7 @@ __attribute__((noinline)) int proceed(__u32 index)
 extern void bpf_preempt_disable(void) __ksym __weak;
 extern void bpf_preempt_enable(void) __ksym __weak;
 
-/* With shared stacks: keeps other programs off this CPU until leave. */
+/* With shared_stacks, disables preemption until leave, so that no other program runs on this CPU. */
 static __always_inline void enter(void)
 {
 	if (shared_stacks && bpf_preempt_disable)
@@ -193,8 +196,8 @@ static __noinline int wait(__u32 run)
  * Since Linux 6.13, the JIT compiler gives each function of a uprobe program that needs 64 bytes of stack or more a
  * stack that belongs to the CPU. It assumes that a program ends before the next one runs on that CPU. That is wrong for
  * a program that waits for a page or is preempted: it would use addresses that another program has overwritten on that
- * stack. Therefore no program waits while such a function is active: only this function and wait() are active then, and
- * they need less stack. While the others run, preemption is disabled.
+ * stack. Therefore a program never waits inside such a function: while it waits, only this function and wait() are
+ * active, and they need less stack. While the other functions are active, preemption is disabled.
  */
 SEC("uprobe.multi.s")
 int audit(void *ctx)
@@ -214,7 +217,7 @@ int audit(void *ctx)
 	return 0;
 }
 
-/* After an exec the next event of the process is preceded by a new process record. */
+/* Forgets a process that executes a program, so that a new process record precedes its next record. */
 SEC("raw_tp/sched_process_exec")
 int process_exec(void *ctx __attribute__((unused)))
 {
@@ -225,7 +228,7 @@ int process_exec(void *ctx __attribute__((unused)))
 	return 0;
 }
 
-/* A child of an observed process is observed before it runs. Attached with family_only. */
+/* Adds the child of an observed process to the family before the child runs. Attached only with family_only. */
 SEC("raw_tp/sched_process_fork")
 int process_fork(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -250,10 +253,11 @@ int process_exit(void *ctx __attribute__((unused)))
 	__u32 announced;
 	__u64 lost;
 
-	__sync_fetch_and_add(&epoch, 1); /* the process id can be reused, even if the process is not in the map */
+	/* The process id can be reused. A run may have cached it even if the map does not contain the process. */
+	__sync_fetch_and_add(&epoch, 1);
 	if (!process && !family_only)
 		return 0;
-	/* The exiting thread no longer counts as live. */
+	/* The exiting thread is not included in this count of live threads. */
 	if (BPF_CORE_READ(task, signal, live.counter) > 0)
 		return 0;
 	if (family_only)

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The state of a connection at its socket, and the maps and counters of the programs at sockets. */
+/* The state of a connection, which is stored with its socket, and the maps and counters of the programs at sockets. */
 #ifndef CRAU_CONN_H
 #define CRAU_CONN_H
 
 /* One direction of a connection. */
 struct direction {
-	__u32 bytes;
+	__u32 bytes;		/* bytes of payload examined so far */
 	__u32 next;		/* TLS: sequence number of the next record's header */
 	__u32 prefix_seq;	/* sequence number of prefix[0] */
-	__u8 packets;
-	__u8 early;		/* packets that were sent to user space although they arrived before the first one */
-	__u8 finished;		/* no more of this direction is needed */
-	__u8 prefix_len;
-	__u8 prefix[8];		/* what may be the start of a ClientHello, from packets shorter than that */
+	__u8 packets;		/* packets with payload examined so far */
+	__u8 early;		/* packets sent to user space that arrived before the connection's first one */
+	__u8 finished;		/* 1: no further packets of this direction are examined */
+	__u8 prefix_len;	/* bytes in prefix */
+	__u8 prefix[8];		/* bytes of short packets that may be the start of a ClientHello */
 };
 
 struct conn {
-	__u8 done;	/* the connection's packets are no longer examined */
+	__u8 done;	/* 1: the connection's packets are no longer examined */
 	__u8 protocol;	/* CRAU_WIRE_TLS or CRAU_WIRE_SSH; 0: not known yet */
-	__u8 sent;	/* user space knows the connection */
-	__u8 seen;	/* data was sent or received */
-	__u8 active;	/* the socket's process connected; otherwise it accepted */
-	__u8 client;	/* TLS: this side sent the ClientHello */
+	__u8 sent;	/* 1: a packet of the connection was sent to user space after its protocol was known */
+	__u8 seen;	/* 1: data was sent or received */
+	__u8 active;	/* 1: the socket connected to its peer; 0: it accepted the peer's connection */
+	__u8 client;	/* TLS: 1: this host sent the ClientHello; 0: the peer did */
 	__u8 pad[2];
 	struct direction received;
 	struct direction transmitted;
@@ -41,7 +41,7 @@ struct {
 	__type(value, __u64);
 } wire_stats SEC(".maps");
 
-/* Ports whose connections are not examined, local or remote, in host byte order. */
+/* Ports, in host byte order. A connection whose local or remote port is one of them is not examined. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, CRAU_WIRE_PORTS);
@@ -49,7 +49,7 @@ struct {
 	__type(value, __u8);
 } excluded_ports SEC(".maps");
 
-/* Cgroups whose connections are not examined. */
+/* Ids of cgroups. The connections of these cgroups and of their descendants are not examined. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, CRAU_WIRE_CGROUPS);

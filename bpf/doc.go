@@ -5,15 +5,15 @@
 //
 //   - audit.bpf.c is the program that runs at every probe hit. It finds the site by the attach cookie, evaluates the
 //     arguments (operand.h), checks the limits of the process and its owner (admit.h, share.h), reads keys and values
-//     (record.h, pair.h; for most hits short.h) and writes a record to the ring buffer. Before the first record of a
-//     process comes one that identifies it (process.h). The maps are in maps.h, and the layouts shared with user space in
-//     audit.h.
-//   - wire.bpf.c sends the packets that open TLS and SSH connections to user space. The state of a connection is in
-//     conn.h, recognizing protocols in hello.h, reading and sending a packet in packet.h, and the layouts shared with
-//     user space in wire.h.
+//     (record.h, pair.h; for most hits short.h) and writes a record to the ring buffer. The first record of a process
+//     is preceded by one that identifies the process (process.h). The maps are in maps.h, and the layouts shared with
+//     user space in audit.h.
+//   - wire.bpf.c sends the packets that open TLS and SSH connections to user space. conn.h defines the state of a
+//     connection, hello.h recognizes protocols, packet.h parses and sends a packet, and wire.h defines the layouts
+//     shared with user space.
 //   - execs.bpf.c reports executed programs, and processes whose executable mappings have changed.
 //
-// Package tracer loads the first two, package tracer/execs the third. Nothing else should import this package. The
+// Package tracer loads the first two, package tracer/execs the third. No other package should import this one. The
 // generated files are committed, so that building the Go code does not need clang; "make generate" rebuilds them.
 package bpf
 

@@ -1,7 +1,7 @@
 //go:build ignore
 
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
-/* Reports to user space which processes execute programs or map libraries, so that it can examine what they map. */
+/* Reports which processes execute programs or map libraries, so that user space can examine their mappings. */
 #include "kernel.h"
 
 #include <bpf/bpf_core_read.h>
@@ -9,8 +9,10 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Minimum time between two reports of the same executable, in ns. A build that starts a compiler a thousand times a
- * second does not need to be examined a thousand times. */
+/*
+ * Minimum time between two reports of the same executable, in ns. If a build starts a compiler a thousand times a
+ * second, user space need not examine all these processes.
+ */
 #define PAUSE (250 * 1000 * 1000ULL)
 
 struct executable {
@@ -25,7 +27,7 @@ struct {
 	__type(value, __u64);	/* CLOCK_BOOTTIME of the last report, ns */
 } reported SEC(".maps");
 
-/* An executed program. */
+/* A process that has executed a program. */
 struct exec {
 	__u64 cgroup;	/* id in the version 2 hierarchy */
 	__u32 tgid;
@@ -34,7 +36,7 @@ struct exec {
 
 const struct exec *const unused_exec __attribute__((unused));
 
-/* Records are struct exec. */
+/* The ring of reports, whose records are struct exec. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 64 * 1024);
@@ -60,7 +62,10 @@ int report_exec(void *ctx __attribute__((unused)))
 	e.cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
 	e.tgid = bpf_get_current_pid_tgid() >> 32;
 	e.uid = BPF_CORE_READ(task, cred, uid.val);
-	/* If the ring is full, the next pass finds the process, and the next execution is reported. */
+	/*
+	 * If the ring is full, this execution is not reported, and the next pass of discovery finds the process. No
+	 * time is stored then, so that the next execution is reported.
+	 */
 	if (!bpf_ringbuf_output(&execs, &e, sizeof(e), 0))
 		bpf_map_update_elem(&reported, &exe, &now, BPF_ANY);
 	return 0;
@@ -68,7 +73,7 @@ int report_exec(void *ctx __attribute__((unused)))
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-/* Field of struct mm_struct: mm_lock_seq is a seqcount_t since Linux 6.13 and an int since 6.4. */
+/* Versions of struct mm_struct: its field mm_lock_seq is an int since Linux 6.4 and a seqcount_t since 6.13. */
 struct mm_struct___count {
 	int map_count;
 	struct {
@@ -95,8 +100,10 @@ struct bpf_iter_task_vma {
 
 #define VM_EXEC 0x4UL
 
-/* For a process with more mappings, only the amount of executable memory is compared, because the memory map is
- * locked while the mappings are examined. */
+/*
+ * The mappings of a process that has more are not examined, because that locks its memory map for too long. Only its
+ * amount of executable memory is compared.
+ */
 #define MAX_VMAS 8192
 
 extern int bpf_iter_task_vma_new(struct bpf_iter_task_vma *it, struct task_struct *task, __u64 addr) __ksym __weak;
@@ -107,8 +114,8 @@ extern void bpf_iter_task_vma_destroy(struct bpf_iter_task_vma *it) __ksym __wea
 struct code {
 	__u64 start_time;	/* CLOCK_BOOTTIME, ns; detects reused process ids */
 	__u64 exec_vm;		/* pages */
-	__u64 changes;		/* changes of the memory map, see map_changes */
-	__u64 hash;		/* of the executable mappings of files; 0 if they were not examined */
+	__u64 changes;		/* number that identifies the state of the memory map, see map_changes */
+	__u64 hash;		/* hash of the executable mappings of files; 0 if they were not examined */
 };
 
 struct {
@@ -118,7 +125,7 @@ struct {
 	__type(value, struct code);
 } seen SEC(".maps");
 
-/* Returns a number that changes whenever the memory map does, or 0 on kernels without one. */
+/* Returns a number that changes whenever the memory map changes, or 0 on kernels without such a number. */
 static __u64 map_changes(struct mm_struct___count *mm)
 {
 	struct mm_struct___int *before_6_13 = (struct mm_struct___int *)mm;
@@ -136,8 +143,10 @@ static __u64 mix(__u64 hash, __u64 value)
 	return hash ^ hash >> 29;
 }
 
-/* Returns a hash of the executable mappings of files, or 0 if they cannot be examined now. It does not wait for the
- * lock of the memory map. */
+/*
+ * Returns a hash of the executable mappings of files, or 0 if they cannot be examined now. The function does not wait
+ * for the lock of the memory map.
+ */
 static __u64 hash_mappings(struct task_struct *task)
 {
 	struct bpf_iter_task_vma it;
@@ -165,9 +174,11 @@ static __u64 hash_mappings(struct task_struct *task)
 	return hash | 1;
 }
 
-/* Writes the ids of the processes whose executable memory changed since the last run, each as __u32. Most changes
- * change the amount of it. If a module is replaced by one of equal size, only the mappings differ. They are examined
- * only after the memory map has changed, and only since Linux 6.7. */
+/*
+ * Writes the ids of the processes whose executable memory has changed since the iterator last ran, each as __u32. Most
+ * changes are seen in the amount of executable memory. If a library is replaced by one of equal size, only the mappings
+ * differ. Mappings are examined only if the memory map has changed, and only since Linux 6.7.
+ */
 SEC("iter/task")
 int changed_maps(struct bpf_iter__task *ctx)
 {
@@ -179,7 +190,7 @@ int changed_maps(struct bpf_iter__task *ctx)
 
 	if (!task)
 		return 0;
-	/* One thread represents the process: the first, unless it has ended. */
+	/* The first thread represents its process. If it has ended, any other thread does. */
 	mm = BPF_CORE_READ(task, group_leader, mm);
 	if (mm && task->pid != task->tgid)
 		return 0;
@@ -195,11 +206,12 @@ int changed_maps(struct bpf_iter__task *ctx)
 	now.changes = map_changes((struct mm_struct___count *)mm);
 	if (same && before->changes == now.changes)
 		return 0;
-	if (bpf_iter_task_vma_new && BPF_CORE_READ((struct mm_struct___count *)mm, map_count) <= MAX_VMAS) /* the kernel has it */
+	/* The kernel has this iterator since Linux 6.7. */
+	if (bpf_iter_task_vma_new && BPF_CORE_READ((struct mm_struct___count *)mm, map_count) <= MAX_VMAS)
 		now.hash = hash_mappings(task);
 	if (same) {
 		if (!now.hash)
-			return 0; /* retried the next time */
+			return 0; /* retried when the iterator runs again */
 		if (before->hash == now.hash) {
 			before->changes = now.changes;
 			return 0;

@@ -3,7 +3,7 @@
 #ifndef CRAU_HELLO_H
 #define CRAU_HELLO_H
 
-/* Whether a byte is valid at position at of a ClientHello: a handshake record of SSL 3.0 or later. */
+/* Reports whether b can be the byte at position at of a ClientHello in a handshake record of SSL 3.0 or later. */
 static __always_inline int hello_byte(__u32 at, __u8 b)
 {
 	switch (at) {
@@ -19,7 +19,10 @@ static __always_inline int hello_byte(__u32 at, __u8 b)
 	return 1;
 }
 
-/* Collects the bytes by which a ClientHello is recognized. Returns 1 when they are complete. */
+/*
+ * Adds the packet's first bytes to d->prefix as long as they match a ClientHello. Returns 1 once the prefix has the
+ * CRAU_WIRE_PREFIX bytes by which a ClientHello is recognized.
+ */
 static __always_inline int match_hello(struct packet *p, struct direction *d, const __u8 *head)
 {
 	__u32 had = d->prefix_len, at;
@@ -32,7 +35,7 @@ static __always_inline int match_hello(struct packet *p, struct direction *d, co
 		at = had + i;
 		if (at >= CRAU_WIRE_PREFIX)
 			return 1;
-		if (i >= p->len) { /* the whole packet matches, and more bytes are needed */
+		if (i >= p->len) { /* the whole packet matches, but is too short */
 			if (!had)
 				d->prefix_seq = p->seq;
 			d->prefix_len = at;
@@ -43,12 +46,15 @@ static __always_inline int match_hello(struct packet *p, struct direction *d, co
 			return 0;
 		}
 		barrier_var(at);
-		d->prefix[at & 7] = head[i]; /* the mask is for Linux 6.1, whose verifier loses the bound */
+		d->prefix[at & 7] = head[i]; /* the mask is for Linux 6.1, whose verifier loses the bound of at */
 	}
 	return 1;
 }
 
-/* Whether a connection starts with a request or response of HTTP/1 other than CONNECT. */
+/*
+ * Reports whether h is the start of a response or a common request of HTTP/1. After other requests, such as CONNECT,
+ * TLS may follow.
+ */
 static __always_inline int is_http(const __u8 *h)
 {
 	__u32 word = (__u32)h[0] << 24 | h[1] << 16 | h[2] << 8 | h[3];

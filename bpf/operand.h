@@ -3,7 +3,7 @@
 #ifndef CRAU_OPERAND_H
 #define CRAU_OPERAND_H
 
-/* Index of the instruction pointer in the saved registers. At a site it is the address of the site. */
+/* Index of the instruction pointer in the saved registers. At a hit, this register has the address of the site. */
 #if defined(__TARGET_ARCH_arm64)
 #define IP 32
 #else
@@ -35,8 +35,8 @@ static __always_inline __u64 saved_register(void *ctx, __u8 n)
 }
 
 /*
- * Reports whether a run may sleep in a page fault, and marks it as sleeping if so. The number of sleeping runs is
- * limited, so that they never take all runs of a CPU. One of them is reserved for other owners.
+ * Reports whether a run may sleep in a page fault, and if so, marks the run as sleeping. The number of sleeping runs is
+ * limited, so that they never take all runs of a CPU, and each owner has a share of them.
  */
 static __noinline int sleep_in(__u32 index)
 {
@@ -53,13 +53,16 @@ static __noinline int sleep_in(__u32 index)
 
 #define PAGE 4096UL
 
-/* The largest number of pages that one record may wait for: two for each of five arguments, the array, 16 keys and
- * 16 values. */
+/*
+ * The largest number of pages that one record may wait for: two for each of 4 arguments, the array, 16 keys and 16
+ * values.
+ */
 #define MOST_WAITS (2 * (CRAU_MAX_ARGS + 1 + 2 * CRAU_MAX_PAIRS))
 
 /*
- * Makes the run wait for a page of memory that could not be read; size is at most a page. Memory that could still not
- * be read after waiting for all its pages, at most two, is unreadable.
+ * Requests that the run waits for a page of the memory at from, which could not be read, by setting s->page. size is at
+ * most a page. If the run has already waited for all pages of the memory, at most two, the memory is unreadable and
+ * s->page remains 0.
  */
 static __noinline int wait_for(struct slot *s, __u64 from, __u32 size)
 {
@@ -79,7 +82,10 @@ static __noinline int wait_for(struct slot *s, __u64 from, __u32 size)
 	return 0;
 }
 
-/* Reads memory of the traced process. After an error, the slot says whether the run has to wait for a page. */
+/*
+ * Reads memory of the traced process. After an error, s->page is set if the run has to wait for a page and then try
+ * again.
+ */
 static __always_inline long read_user(struct slot *s, void *to, __u32 size, __u64 from)
 {
 	long err = bpf_probe_read_user(to, size, (void *)from);
@@ -89,7 +95,7 @@ static __always_inline long read_user(struct slot *s, void *to, __u32 size, __u6
 	return err;
 }
 
-/* Truncates a value to a size in bytes. */
+/* Truncates a value to size bytes and extends the result to 64 bits, with its sign if is_signed. */
 static __always_inline __u64 resize(__u64 v, __u8 size, __u8 is_signed)
 {
 	__u8 unused_bits = (64 - size * 8) & 63;
@@ -98,7 +104,10 @@ static __always_inline __u64 resize(__u64 v, __u8 size, __u8 is_signed)
 	return is_signed ? (__u64)((__s64)v >> unused_bits) : v >> unused_bits;
 }
 
-/* Evaluates the i-th argument as far as possible from registers. */
+/*
+ * Evaluates the i-th argument from registers. Of an argument in memory, it evaluates the address; read_argument reads
+ * the memory.
+ */
 static __noinline int evaluate(void *ctx, struct slot *s, const struct crau_operand *op, __u32 i)
 {
 	__u64 v = op->value + (saved_register(ctx, op->base) >> (op->shift & 63));
@@ -116,7 +125,7 @@ static __noinline int evaluate(void *ctx, struct slot *s, const struct crau_oper
 	return 0;
 }
 
-/* Evaluates the i-th argument from registers. */
+/* Evaluates the i-th argument without reading memory. The simple kinds do not need the slower evaluate. */
 static __always_inline void take_argument(void *ctx, struct slot *s, const struct crau_operand *op, __u32 i)
 {
 	s->memory[i].size = 0;
@@ -128,7 +137,10 @@ static __always_inline void take_argument(void *ctx, struct slot *s, const struc
 		evaluate(ctx, s, op, i);
 }
 
-/* Reads the i-th argument if it is in memory. Returns an error if it cannot be read, like read_user. */
+/*
+ * Reads the i-th argument if it is in memory. Returns an error if the memory cannot be read, with s->page as after
+ * read_user.
+ */
 static __always_inline long read_argument(struct slot *s, __u32 i)
 {
 	__u32 size = s->memory[i].size;
@@ -136,7 +148,7 @@ static __always_inline long read_argument(struct slot *s, __u32 i)
 
 	if (!size)
 		return 0;
-	barrier_var(size); /* the checked and the used size must be the same register */
+	barrier_var(size); /* for the verifier, the checked and the used size must be the same register */
 	if (size > sizeof(raw) || read_user(s, &raw, size, s->arg[i]))
 		return -1;
 	s->arg[i] = resize(raw, size, s->memory[i].is_signed);

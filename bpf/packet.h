@@ -5,17 +5,17 @@
 
 /* The packet under examination. */
 struct packet {
-	__u32 offset;	/* of the payload */
-	__u32 len;	/* of the payload */
-	__u32 seq;
+	__u32 offset;	/* offset of the payload in the packet, in bytes */
+	__u32 len;	/* bytes of payload */
+	__u32 seq;	/* sequence number of the payload's first byte */
 	__u32 peer_seq;	/* the other direction's next sequence number */
-	__u64 cgroup;	/* of the socket */
-	__u64 now;
-	__u32 uid;	/* of the socket */
+	__u64 cgroup;	/* cgroup id of the socket */
+	__u64 now;	/* CLOCK_BOOTTIME, ns */
+	__u32 uid;	/* user id of the socket */
 	__u16 flags;	/* enum crau_wire_flag */
 	__u8 tcp_flags;
 	__u8 egress;
-	__u8 foreign;	/* the process that sends it is not observed */
+	__u8 foreign;	/* 1: the process that sends the packet is not observed */
 	__u8 pad[3];
 };
 
@@ -24,7 +24,7 @@ struct packet {
 #define TCP_RST 4
 #define TCP_ACK 16
 
-/* Finds the payload. Returns 0 if the packet is TCP. */
+/* Finds the payload of a TCP packet. Returns -1 if the packet is not TCP or is incomplete, else 0. */
 static __always_inline int parse(struct __sk_buff *skb, struct packet *p)
 {
 	__u8 ip[20], tcp[14];
@@ -48,7 +48,9 @@ static __always_inline int parse(struct __sk_buff *skb, struct packet *p)
 	return 0;
 }
 
-/* Whether the owner of the connection may have another record. If so, the record is charged to its share. */
+/*
+ * Reports whether the share of the connection's owner has room for another record. If so, adds the record to the share.
+ */
 static __always_inline int owner_admitted(struct packet *p, const struct fill *f)
 {
 	__u64 owner = owner_of(p->uid, p->cgroup);
@@ -87,7 +89,7 @@ static __always_inline int owner_admitted(struct packet *p, const struct fill *f
 			r->prefix_len = d->prefix_len;                                 \
 			__builtin_memcpy(r->prefix, d->prefix, CRAU_WIRE_PREFIX);      \
 		}                                                                      \
-		if (n) { /* in a form in which Linux 6.1 sees that it is 1 to room */      \
+		if (n) { /* the verifier of Linux 6.1 knows from this form that n is 1 to room */ \
 			n = (n > (room) ? (room) : n) - 1;                             \
 			barrier_var(n);                                                \
 			n = (n & ((room) - 1)) + 1;                                    \
@@ -128,7 +130,10 @@ static __noinline int submit(struct __sk_buff *skb, struct packet *p, struct dir
 	return 0;
 }
 
-/* Sends the packet unless its owner's share is used up, and counts the connection's outcome. */
+/*
+ * Sends the packet to user space unless its owner's share of the ring is used up. If the connection's protocol is
+ * known, its first packet that is sent or lost is counted, and the connection is not examined further after a loss.
+ */
 static __always_inline void report(struct __sk_buff *skb, struct bpf_sock *sk, struct conn *c, struct direction *d,
 				   struct packet *p)
 {

@@ -3,7 +3,10 @@
 #ifndef CRAU_PAIR_H
 #define CRAU_PAIR_H
 
-/* Reads a string into size bytes, at most a page. Returns its length with the NUL, or an error, like read_user. */
+/*
+ * Reads a string of the traced process into size bytes, at most a page. Returns its length with the NUL, or an error,
+ * with s->page as after read_user.
+ */
 static __always_inline long read_string(struct slot *s, void *to, __u32 size, __u64 from)
 {
 	long n = bpf_probe_read_user_str(to, size, (void *)from);
@@ -14,8 +17,8 @@ static __always_inline long read_string(struct slot *s, void *to, __u32 size, __
 }
 
 /*
- * Reports whether the scope of the key at an offset of the slot's record is included. The key ends with a NUL. This
- * is a global function so that the verifier checks it separately.
+ * Reports whether data with the key at an offset of the slot's record is recorded: the key has no scope, or its scope
+ * is in the map scopes. The key ends with a NUL. This is a global function so that the verifier checks it only once.
  */
 __attribute__((noinline)) int scope_included(struct slot *s, __u32 offset)
 {
@@ -41,9 +44,9 @@ __attribute__((noinline)) int scope_included(struct slot *s, __u32 offset)
 }
 
 /*
- * Appends the i-th element to the slot's record as a pair. Counts it if its key is unreadable. Does neither if the run
- * has to wait for a page. Strings in user space's copy are sent as offsets, because reading them costs more than the
- * rest of the program.
+ * Appends the i-th element to the slot's record as a pair. An element with an unreadable key is counted and left out.
+ * If s->page is set afterwards, the run has to wait for a page and then try the element again. Strings of which user
+ * space has a copy are sent as offsets, because reading strings takes longer than the rest of the program.
  */
 static __always_inline int put_pair(struct slot *s, __u32 i)
 {
@@ -143,8 +146,8 @@ static __always_inline int put_pair(struct slot *s, __u32 i)
 }
 
 /*
- * A global function, so that the verifier checks it only once, and not for every state that up to 16 elements can lead
- * to.
+ * Calls put_pair. This is a global function so that the verifier checks it only once, and not for each state that the
+ * program can be in after up to 16 elements.
  */
 __attribute__((noinline)) int add_pair(struct slot *s, __u32 i)
 {

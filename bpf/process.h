@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The processes that hit probes: their identity, and their losses. */
+/* Identifies the processes that hit probes or open connections, and counts their lost hits. */
 #ifndef CRAU_PROCESS_H
 #define CRAU_PROCESS_H
 
 #include "share.h"
 
-/* Bytes in the ring before each record. */
+/* Size of the header that the kernel adds before each record in the ring, in bytes. */
 #define RING_HEADER 8
 
-/* Returns the owner of the current task. It reads the task, because programs at sockets have no helpers for that. */
+/*
+ * Returns the owner of the current task. It reads task_struct, because programs at sockets cannot call the helpers for
+ * the user and cgroup.
+ */
 static __always_inline __u64 current_owner(void)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
@@ -16,7 +19,7 @@ static __always_inline __u64 current_owner(void)
 	return owner_of(BPF_CORE_READ(task, cred, uid.val), BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id));
 }
 
-/* Returns the state of the current task's process, which is added if it is new. */
+/* Returns the state of the current task's process. The state of a new process is created. */
 static __always_inline struct crau_budget *current_process(__u32 tgid, __u64 now)
 {
 	struct crau_budget fresh = {.since = now, .second = now}, *b = bpf_map_lookup_elem(&processes, &tgid);
@@ -29,8 +32,9 @@ static __always_inline struct crau_budget *current_process(__u32 tgid, __u64 now
 }
 
 /*
- * Writes a process record, and then marks the process as announced. If two threads hit their first probe at the same
- * time, each writes a process record before its event. The owner's share is charged for the exit record as well.
+ * Writes the process record of the current process, and then marks the process as announced. If two threads hit the
+ * process's first probe at the same time, each writes a process record before its hit's record. The future exit record
+ * is added to the owner's share too, because nothing is added when the process exits.
  */
 static __always_inline void announce(struct crau_budget *b, __u32 tgid, __u32 tid, __u64 now, const struct fill *f)
 {

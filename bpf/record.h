@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Assembles the record of a hit in the slot of its run, in one step more than there are pages to wait for. */
+/*
+ * Assembles the record of a hit in the slot of its run. Whenever the run has to wait for a page, the assembly stops and
+ * is continued afterwards.
+ */
 #ifndef CRAU_RECORD_H
 #define CRAU_RECORD_H
 
@@ -8,7 +11,7 @@ static __always_inline int creates_context(__u8 kind)
 	return kind == CRAU_NEW_CONTEXT || kind == CRAU_NEW_CONTEXT_WITH_DATA;
 }
 
-/* Fills the slot with the arguments of a hit, as far as registers contain them. */
+/* Starts a record in the slot, and evaluates the arguments of the hit without reading memory. */
 static __always_inline void prepare(void *ctx, const struct crau_spec *spec, struct slot *s, __u32 run, __u64 lost,
 				    __u64 now)
 {
@@ -37,8 +40,9 @@ static __always_inline void prepare(void *ctx, const struct crau_spec *spec, str
 }
 
 /*
- * Finds the elements of a hit. Returns CRAU_STAT_SENT, or the reason why there is no record. The result does not count
- * if the run has to wait for a page.
+ * Reads the arguments of a hit that are in memory, and sets the slot's elements. Returns CRAU_STAT_SENT, or the reason
+ * why the hit cannot be recorded. If s->page is set afterwards, the run has to wait for a page, and the result is
+ * meaningless.
  */
 static __always_inline enum crau_stat find_elements(struct slot *s, struct crau_record *head)
 {
@@ -99,8 +103,9 @@ static __always_inline enum crau_stat find_elements(struct slot *s, struct crau_
 }
 
 /*
- * Assembles the record of a hit in the slot. Returns CRAU_STAT_SENT, or the reason why there is no record. If the run
- * has to wait for a page, the result does not count, and the next call continues from there.
+ * Assembles the record of a hit in the slot. Returns CRAU_STAT_SENT, or the reason why the hit cannot be recorded. If
+ * s->page is set afterwards, the run has to wait for a page, the result is meaningless, and the next call continues the
+ * assembly.
  */
 static __always_inline enum crau_stat fill(struct slot *s, struct crau_record *head)
 {
@@ -132,8 +137,9 @@ static __always_inline enum crau_stat fill(struct slot *s, struct crau_record *h
 }
 
 /*
- * Records one hit. Returns CRAU_STAT_SENT, or the reason why it was not recorded. The result does not count if the run
- * has to wait for a page.
+ * Assembles the record of a hit and writes it to the ring. Returns CRAU_STAT_SENT, or the reason why the hit was not
+ * recorded. If s->page is set afterwards, the run has to wait for a page and then call again, and the result is
+ * meaningless.
  */
 static __always_inline enum crau_stat record(struct slot *s)
 {

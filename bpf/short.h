@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Hits with one word or string. For libraries without arrays, these are most hits. */
+/* Records hits that add one word or string to a context. These are most hits of libraries that do not use arrays. */
 #ifndef CRAU_SHORT_H
 #define CRAU_SHORT_H
 
@@ -10,8 +10,9 @@ static __always_inline __u64 simple_argument(void *ctx, const struct crau_operan
 }
 
 /*
- * Records a hit. Returns CRAU_STAT_SENT, or the reason why it was not recorded; CRAU_STATS if it has to be a
- * crau_record, because the key or the string has to be read from the process.
+ * Records a hit as a crau_short. Returns CRAU_STAT_SENT, or the reason why the hit was not recorded. Returns CRAU_STATS
+ * if the hit needs a crau_record, because user space has no copy of the key or the string, or because lost does not
+ * fit.
  */
 static __always_inline enum crau_stat record_short(void *ctx, const struct crau_spec *spec, __u64 lost, __u64 id,
 						   __u64 now)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The context of programs at sockets, in the layout of linux/bpf.h. Unused fields have no names. */
+/*
+ * The types of the context of programs at sockets, with the layout of linux/bpf.h. The fields unused1, unused2 and so
+ * on stand for fields that the programs do not use.
+ */
 #ifndef CRAU_SOCKET_H
 #define CRAU_SOCKET_H
 

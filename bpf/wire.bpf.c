@@ -3,8 +3,9 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
  * Programs at the sockets of all processes in the version 2 hierarchy. They find the connections that open with a TLS
- * ClientHello or an SSH version string, at their start or after a dialogue such as STARTTLS. They send the packets that
- * follow to user space until the connection is encrypted. Nothing of other connections leaves the kernel.
+ * ClientHello or an SSH version string, at their start or after a dialogue such as STARTTLS. From there on, they send
+ * the packets to user space until the connection is encrypted. Of other connections, only a few packets that arrive
+ * before the connection's first one are sent to user space.
  */
 #include "kernel.h"
 #include "socket.h"
@@ -32,9 +33,10 @@ static __always_inline void neither(struct conn *c)
 }
 
 /*
- * Follows the TLS records in a packet. Returns the length of the part up to the body of the first record after which a
- * direction sends nothing more in the clear. The client's early data is not that record: it precedes the server's
- * answer, which can be a HelloRetryRequest.
+ * Moves d->next past the TLS records in a packet. If the packet contains the header of the record from which on its
+ * direction sends nothing more in the clear, returns the length of the payload up to the end of that header; else
+ * returns 0. Early data of the client is not such a record, because it precedes the server's answer, which can be a
+ * HelloRetryRequest.
  */
 static __always_inline __u32 follow_records(struct __sk_buff *skb, struct conn *c, struct packet *p,
 					      struct direction *d)
@@ -124,7 +126,7 @@ static __always_inline void follow(struct __sk_buff *skb, struct bpf_sock *sk, s
 
 	if (clear) {
 		d->finished = 1;
-		p->len = clear; /* certificates would take 32 times as much of the ring */
+		p->len = clear; /* with the certificates, packets would take 32 times as much of the ring */
 	}
 	if (d->packets >= CRAU_WIRE_PACKETS || d->bytes >= CRAU_WIRE_BYTES)
 		d->finished = 1;
@@ -139,7 +141,10 @@ static __always_inline void follow(struct __sk_buff *skb, struct bpf_sock *sk, s
 		c->done = 1;
 }
 
-/* Records that a direction of an unclassified connection has ended. Counts the connection once both directions have. */
+/*
+ * Records that a direction of an unclassified connection has ended. Counts the connection once both directions have
+ * ended.
+ */
 static __always_inline void close_unknown(struct conn *c, struct packet *p)
 {
 	direction(c, p->egress)->finished = 1;
@@ -147,7 +152,7 @@ static __always_inline void close_unknown(struct conn *c, struct packet *p)
 		neither(c);
 }
 
-/* Examines a packet of a connection that is not done. */
+/* Examines a packet of a connection that is new, or whose state is not done. */
 static __noinline int examine(struct __sk_buff *skb, struct bpf_sock *sk, struct conn *c, __u32 egress)
 {
 	struct packet p = {.egress = egress & 1, .flags = egress ? CRAU_WIRE_EGRESS : 0};
@@ -159,7 +164,7 @@ static __noinline int examine(struct __sk_buff *skb, struct bpf_sock *sk, struct
 	if (p.egress && (p.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
 		if (!c)
 			c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-		if (c) { /* a socket can be reused */
+		if (c) { /* a reused socket has the state of its previous connection */
 			__builtin_memset(c, 0, sizeof(*c));
 			c->active = 1;
 		}
@@ -221,7 +226,10 @@ static __noinline int examine(struct __sk_buff *skb, struct bpf_sock *sk, struct
 	return 1;
 }
 
-/* Nearly every packet ends here, because the storage of its connection says done. */
+/*
+ * The start of both programs. For nearly every packet, nothing more is called, because its connection is marked as
+ * done.
+ */
 static __always_inline int look(struct __sk_buff *skb, __u32 egress)
 {
 	struct bpf_sock *sk = skb->sk;

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Prints the trees of two kinds of handshakes: of the installed openssl with itself over loopback, seen at the socket,
-# and of a program with probes.
+# Prints the trees of two handshakes: one between a client and a server of the installed openssl over loopback, which is
+# traced by its connection, and one of a program with probes.
 # usage: demo.sh CRAU_OTEL SAMPLE
 set -euo pipefail
 agent=$1 sample=$2
 
-# One connection from openssl to openssl. The agent runs it, so that both are its descendants.
+# Makes one connection from openssl to openssl. The agent runs this script to do so, so that both programs are its
+# descendants, which it traces.
 connect() {
   local dir=$1 server address
   openssl s_server -accept 127.0.0.1:0 -naccept 1 -www -cert "$dir/cert.pem" -key "$dir/key.pem" >"$dir/log" 2>&1 &

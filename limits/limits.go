@@ -2,36 +2,36 @@
 
 package limits
 
-// Limit names a bounded resource, as metrics and logs do.
+// Limit is the name of a bounded resource, as used in metrics and logs.
 type Limit string
 
 // The limits of discovery and attaching.
 const (
-	Files        Limit = "files"         // attached at a time
-	OwnerFiles   Limit = "owner_files"   // of these, from one owner
-	ProcessFiles Limit = "process_files" // of these, first seen in one process
-	Sites        Limit = "sites"         // attached at a time
-	OwnerSites   Limit = "owner_sites"   // of these, from one owner
-	ProcessSites Limit = "process_sites" // of these, in files first seen in one process
-	Descriptors  Limit = "descriptors"   // of the agent, for attached files
-	Strings      Limit = "strings"       // bytes of copies of files' strings
+	Files        Limit = "files"         // attached files
+	OwnerFiles   Limit = "owner_files"   // attached files of one owner
+	ProcessFiles Limit = "process_files" // attached files that were first seen in one process
+	Sites        Limit = "sites"         // attached sites
+	OwnerSites   Limit = "owner_sites"   // attached sites of one owner
+	ProcessSites Limit = "process_sites" // attached sites in files that were first seen in one process
+	Descriptors  Limit = "descriptors"   // file descriptors of the agent for attached files
+	Strings      Limit = "strings"       // bytes of the agent's copies of strings from attached files
 	Helpers      Limit = "helpers"       // threads that wait for processes and file systems that do not answer
-	Unseen       Limit = "unseen"        // programs that ended before discovery could look at them
+	Unseen       Limit = "unseen"        // programs that ended before discovery examined them
 )
 
 // The limits on events, trees and what waits for export.
 const (
-	Ring         Limit = "ring"          // bytes between kernel and agent
-	Rate         Limit = "rate"          // events per second of a process, or its share of a ring that fills up
-	Runs         Limit = "runs"          // hits recorded at a time on one CPU
+	Ring         Limit = "ring"          // bytes in the ring buffer between kernel and agent
+	Rate         Limit = "rate"          // a process's events per second, and shares of a nearly full ring buffer
+	Runs         Limit = "runs"          // hits that are being recorded on one CPU at the same time
 	OpenContexts Limit = "open_contexts" // open contexts
-	OpenBytes    Limit = "open_bytes"    // bytes of their keys and values
+	OpenBytes    Limit = "open_bytes"    // bytes of memory for open contexts
 	TreeSpans    Limit = "tree_spans"    // spans of one tree
-	Processes    Limit = "processes"     // processes with state
-	Connections  Limit = "connections"   // connections that wait for an answer to their hello
-	Texts        Limit = "texts"         // keys and values that are longer than a record holds
+	Processes    Limit = "processes"     // processes for which the agent keeps state
+	Connections  Limit = "connections"   // connections whose first TLS or SSH message was not answered yet
+	Texts        Limit = "texts"         // length of keys and values, which are cut
 	Attributes   Limit = "attributes"    // attributes of one span
-	Queue        Limit = "queue"         // spans that wait for the receiver
+	Queue        Limit = "queue"         // spans that wait for export
 	Series       Limit = "series"        // series of one instrument
 )
 
@@ -43,7 +43,7 @@ func All() []Limit {
 	}
 }
 
-// Class is what kind of owner reached a limit.
+// Class is the kind of owner that reached a limit.
 type Class string
 
 // The classes of owners.
@@ -52,10 +52,10 @@ const (
 	ClassSystem    Class = "system"
 	ClassUser      Class = "user"
 	ClassContainer Class = "container"
-	ClassUnknown   Class = "unknown" // the kernel counts without knowing owners
+	ClassUnknown   Class = "unknown" // the loss was counted without an owner
 )
 
-// Owner identifies the owner that something counts against.
+// Owner identifies the owner whose share of a limit something counts against.
 type Owner struct {
 	Name  string
 	Class Class

@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	minPause = time.Minute // between two log lines about one owner at one limit
-	maxPause = time.Hour
-	maxLines = 1024 // owners that have log lines of their own; any others share lines by class
+	minPause = time.Minute // initial time between two log lines about one owner and one limit; it doubles each time
+	maxPause = time.Hour   // maximum time between two such log lines
+	maxLines = 1024        // maximum pairs of owner and limit with separate log lines; further owners share lines by class
 )
 
-// Monitor counts by limit and class, and decides when to log. A nil Monitor does nothing. Its methods are safe for
-// concurrent use.
+// Monitor counts losses by limit and class of owner, and decides when to log them. A nil Monitor does nothing. Its
+// methods are safe for concurrent use.
 type Monitor struct {
 	now func() time.Time
 
@@ -35,17 +35,17 @@ type line struct {
 
 // recurrence decides when a log line is repeated.
 type recurrence struct {
-	next  time.Time
-	pause time.Duration // until the following line
-	since uint64        // counted since the last line
+	next  time.Time     // earliest time of the next line
+	pause time.Duration // time between the next line and the one after it
+	since uint64        // number of items lost since the last line
 }
 
-// Config configures a Monitor. The zero value means defaults.
+// Config configures a Monitor. The zero value selects the defaults.
 type Config struct {
 	Now func() time.Time // default: time.Now
 }
 
-// New returns a Monitor that has counted nothing.
+// New returns a Monitor whose counts are 0.
 func New(cfg Config) *Monitor {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -53,8 +53,9 @@ func New(cfg Config) *Monitor {
 	return &Monitor{now: cfg.Now, counts: make(map[count]uint64), lines: make(map[line]*recurrence)}
 }
 
-// Reached records that a limit cost an owner n of what it bounds. With n = 0, the limit still costs what was counted
-// before. If due is true, the caller has to log it; since is the number that was counted since the last line.
+// Reached records that an owner lost n items because of a limit. n is 0 if the owner has lost no further items but is
+// still without those that it lost before. If due is true, the caller must log a line; since is the number of items
+// lost since the previous line.
 func (m *Monitor) Reached(limit Limit, owner Owner, n uint64) (since uint64, due bool) {
 	if m == nil {
 		return 0, false
@@ -65,8 +66,8 @@ func (m *Monitor) Reached(limit Limit, owner Owner, n uint64) (since uint64, due
 	return m.recur(limit, owner, n)
 }
 
-// Observe is for counters that are kept elsewhere. It records that a limit has cost owners of a class total of what it
-// bounds, counted from the start. If due is true, the caller has to log it.
+// Observe records losses that the caller counts itself: owners of a class have lost total items because of a limit
+// since crau-otel started. The results are those of [Monitor.Reached].
 func (m *Monitor) Observe(limit Limit, class Class, total uint64) (since uint64, due bool) {
 	if m == nil {
 		return 0, false
@@ -82,7 +83,8 @@ func (m *Monitor) Observe(limit Limit, class Class, total uint64) (since uint64,
 	return m.recur(limit, Owner{Class: class}, total-before)
 }
 
-// recur adds to the count of the next log line and reports whether that line is due.
+// recur adds n to the number for the next log line about an owner and a limit. If the line is due, it returns the
+// number. The caller must hold the lock.
 func (m *Monitor) recur(limit Limit, owner Owner, n uint64) (since uint64, due bool) {
 	key, now := line{limit, owner}, m.now()
 	r := m.lines[key]
@@ -110,7 +112,7 @@ func (m *Monitor) recur(limit Limit, owner Owner, n uint64) (since uint64, due b
 	return since, true
 }
 
-// forgetOld drops the log lines of owners that no longer reach a limit.
+// forgetOld deletes the lines of owners that have stopped reaching a limit.
 func (m *Monitor) forgetOld(now time.Time) {
 	for key, r := range m.lines {
 		if now.Sub(r.next) > r.pause {
@@ -119,7 +121,8 @@ func (m *Monitor) forgetOld(now time.Time) {
 	}
 }
 
-// Each calls f with the nonzero cost of each limit to each class of owners.
+// Each calls f for each limit and class of owners with the number of items lost, unless it is 0. f must not call
+// methods of the Monitor.
 func (m *Monitor) Each(f func(limit Limit, class Class, n uint64)) {
 	if m == nil {
 		return

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// at returns a Monitor whose clock the test controls.
+// at returns a Monitor whose clock shows *now.
 func at(now *time.Time) *Monitor {
 	return New(Config{Now: func() time.Time { return *now }})
 }
@@ -44,7 +44,7 @@ func TestEveryOwnerHasLinesOfItsOwn(t *testing.T) {
 	m := at(&now)
 	for i := range maxLines + 10 {
 		_, due := m.Reached(Files, Owner{fmt.Sprint("attacker ", i), ClassUser}, 2)
-		if due != (i <= maxLines) { // owners over the maximum share one line
+		if due != (i <= maxLines) { // owners beyond maxLines share one line
 			t.Errorf("owner %d: %t", i, due)
 		}
 	}

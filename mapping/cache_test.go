@@ -17,8 +17,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// Trees with remembered meanings are the same as trees that are judged each time, for random events, and spans of one
-// pattern only differ where they may.
+// For random events, a mapper that caches meanings makes the same trees as one that interprets each tree again, and
+// spans with the same pattern differ only in ids, times and resource.
 func TestRememberedMeaningsAreTheSame(t *testing.T) {
 	rules, err := policy.New(policy.Config{Name: "pq-only"})
 	if err != nil {
@@ -87,7 +87,7 @@ func TestRememberedMeaningsAreTheSame(t *testing.T) {
 	}
 }
 
-// spanText formats a span without its ids and times.
+// spanText formats a span without ids and times.
 func spanText(sp *Span) string {
 	var b strings.Builder
 	fmt.Fprint(&b, sp.Name, sp.Kind, sp.Status, sp.DroppedAttributes, sp.ParentID.IsValid())
@@ -99,7 +99,7 @@ func spanText(sp *Span) string {
 	return b.String()
 }
 
-// A remembered meaning does not survive a change of rules.
+// Meanings that were cached under earlier rules are not used after a change of rules.
 func TestRememberedMeaningsFollowTheRules(t *testing.T) {
 	f := newFeed(t, Config{})
 	handshake := func() {
@@ -132,7 +132,7 @@ func TestRememberedMeaningsFollowTheRules(t *testing.T) {
 	f.finish()
 }
 
-// A remembered meaning does not outlive what was known about the file that reported it.
+// After LibrariesChanged, cached meanings with the library's earlier attributes are not used.
 func TestRememberedMeaningsFollowTheLibrary(t *testing.T) {
 	trusted := true
 	f := newFeed(t, Config{Library: func(uint32) []attribute.KeyValue {
@@ -156,8 +156,8 @@ func TestRememberedMeaningsFollowTheLibrary(t *testing.T) {
 	f.finish()
 }
 
-// A tree that shed contexts is not the same as one that never had them: the result of the shed contexts is carried
-// over.
+// The contexts that were shed from a tree still count for the contexts that stay in it. Such a tree therefore does not
+// get the cached meaning of an equal tree that has shed nothing.
 func TestShedContextsCountForThoseThatStay(t *testing.T) {
 	f := newFeed(t, Config{MaxTreeSpans: 3})
 	begin := func() {
@@ -184,7 +184,7 @@ func TestShedContextsCountForThoseThatStay(t *testing.T) {
 	}
 	begin()
 	f.Open(3, 2, name("pk::derive"))
-	f.Open(4, 2, name("pk::generate")) // the other context is shed to make room for it
+	f.Open(4, 2, name("pk::generate")) // pk::derive is shed to make room for pk::generate
 	f.m.Flush()
 	if got := negotiated(); got != "true " {
 		t.Errorf("negotiated: %s, want true: a secret was made", got)
@@ -192,7 +192,7 @@ func TestShedContextsCountForThoseThatStay(t *testing.T) {
 	f.finish()
 }
 
-// Connections that open in the same way share a meaning, although the list of groups is a separate copy in each.
+// Equal handshakes from package wire share a cached meaning, although the list of groups is a separate copy in each.
 func TestMeaningsOfConnectionsAreRemembered(t *testing.T) {
 	t.Parallel()
 	var events []event.Event

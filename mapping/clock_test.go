@@ -9,7 +9,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// The wall clock is set while trees are open, forwards and backwards: spans keep their durations, and children stay
+// If the wall clock is set forwards or backwards while a tree is open, spans keep their durations, and children stay
 // within their parents.
 func TestClockStepsKeepOrderAndDurations(t *testing.T) {
 	for _, step := range []time.Duration{time.Hour, -time.Hour, time.Millisecond, -time.Millisecond, -50 * 365 * 24 * time.Hour} {
@@ -31,7 +31,7 @@ func TestClockStepsKeepOrderAndDurations(t *testing.T) {
 		}
 		open(10, 1, event.NoParent, "tls::handshake")
 		open(20, 2, 1, "tls::key_exchange")
-		offset = step // between two events of a tree
+		offset = step // the clock is set between two events of the tree
 		open(30, 3, 2, "pk::derive")
 		open(40, 4, 1, "tls::verify")
 		m.Flush()

@@ -4,10 +4,10 @@ package mapping
 
 import "testing"
 
-// Cases that the differential test has found, in their shortest form.
+// The tests in this file are cases in which the differential test once failed, in their shortest form.
 
-// It makes no difference if a name arrives after its context: a handshake of a session may get further pieces, although
-// a root with its id opens.
+// The handshake of a session can get further pieces even if a root with the same id opens. It makes no difference
+// whether the root's name arrives with its new_context or in a later event.
 func TestNameThatArrivesLaterEndsNoSession(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		f := newFeed(t, Config{})
@@ -29,7 +29,7 @@ tls::handshake [client] tls.protocol.version_id=772 tls.protocol.name=tls tls.pr
 	}
 }
 
-// A handshake that another thread continues gets no unrelated data from the thread that began it.
+// If another thread continues a handshake, stray data on the thread that began the handshake is not added to it.
 func TestHandshakeThatMovedGetsNoStrayData(t *testing.T) {
 	f := newFeed(t, Config{})
 	f.Enter(7)
@@ -45,14 +45,14 @@ func TestHandshakeThatMovedGetsNoStrayData(t *testing.T) {
 	}
 }
 
-// A linked context below which something opened is not passed to the next context that names itself as parent, even if
-// a handshake was removed from below it.
+// A linked context without name and data is taken over by the next context that names itself as parent, but not if
+// another context has opened below it. This holds even if a handshake that opened below it was moved to its own tree.
 func TestLinkedContextThatHoldsSomethingStays(t *testing.T) {
 	f := newFeed(t, Config{})
-	f.Open(obj, 99) // a link to something unknown
+	f.Open(obj, 99) // obj is linked to a parent that is not open
 	f.Begin(der, obj, name("pk::derive"), s("pk::algorithm", "X25519"))
 	f.Enter(7)
-	f.Begin(hs, obj, name("tls::handshake_client")) // of a session, so not a child of obj
+	f.Begin(hs, obj, name("tls::handshake_client")) // belongs to a session, so it becomes a root
 	f.Open(obj, obj, name("tls::handshake"))
 	f.finish()
 	for _, tree := range f.trees {
@@ -65,7 +65,7 @@ func TestLinkedContextThatHoldsSomethingStays(t *testing.T) {
 	}
 }
 
-// rootOf returns the attributes of a tree's root.
+// rootOf maps the events that play emits, which must form one tree, and returns the attributes of its root.
 func rootOf(t *testing.T, play func(f *feed)) map[string]string {
 	t.Helper()
 	f := newFeed(t, Config{})
@@ -77,8 +77,8 @@ func rootOf(t *testing.T, play func(f *feed)) map[string]string {
 	return attributeMap(f.trees[0].Spans[0].Attributes())
 }
 
-// The order of key exchanges and other operations does not matter: a classical one stays visible at the root, and the
-// negotiated key exchange decides about a TLS 1.3 handshake.
+// The order of operations does not matter. A classical operation makes the status of the root classical, but for a TLS
+// 1.3 handshake only the negotiated key exchange decides.
 func TestOrderOfOperationsDoesNotMatter(t *testing.T) {
 	direct := func(f *feed, below uint64) { f.Begin(der, below, name("pk::derive"), s("pk::algorithm", "X25519")) }
 	exchange := func(f *feed, below, group uint64) {
@@ -118,8 +118,8 @@ func TestOrderOfOperationsDoesNotMatter(t *testing.T) {
 	}
 }
 
-// A handshake inside another one, as in a tunnel, changes neither the outer one's negotiated group nor whether it is
-// downgraded.
+// A handshake inside another one, as in a tunnel, changes neither the outer one's negotiated group nor its attribute
+// crypto.pqc.downgraded.
 func TestHandshakeInsideAHandshake(t *testing.T) {
 	attrs := rootOf(t, func(f *feed) {
 		f.Begin(hs, none, name("tls::handshake_client"), w("tls::protocol_version", 0x0304))

@@ -13,11 +13,11 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/memo"
 )
 
-// contextIDs encrypts context ids, because no address of a process may leave the host.
+// contextIDs encrypts context ids. They can be addresses, and no address of a process may leave the host.
 type contextIDs struct {
 	block  cipher.Block
 	buffer [aes.BlockSize]byte
-	recent memo.Table[threadContext, string] // contexts are call sites or objects, so ids repeat
+	recent memo.Table[threadContext, string] // ids repeat, because call sites and objects are used again
 }
 
 type threadContext struct {
@@ -25,16 +25,16 @@ type threadContext struct {
 	pid, tid uint32
 }
 
-// newContextIDs returns a contextIDs with a random AES-128 key that exists only in this process.
+// newContextIDs returns a contextIDs with a random AES-128 key that is never stored outside this process.
 func newContextIDs() (contextIDs, error) {
 	var key [16]byte
-	_, _ = rand.Read(key[:]) // never fails, it ends the program
+	_, _ = rand.Read(key[:]) // never returns an error: it ends the program instead
 	block, err := aes.NewCipher(key[:])
 	return contextIDs{block: block, recent: memo.New[threadContext, string](1 << 10)}, err
 }
 
-// id returns 32 hex digits that stand for a context and its thread. They stay the same while crau-otel runs, and mean
-// nothing without the key.
+// id returns 32 hex digits that stand for a context id on its thread. The digits stay the same while crau-otel runs,
+// and reveal nothing without the key.
 func (c *contextIDs) id(pid uint32, of *contexts.Context) string {
 	key := threadContext{of.ID, pid, of.TID}
 	hash := of.ID ^ uint64(of.TID)<<32

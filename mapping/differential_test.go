@@ -16,11 +16,12 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// differentialRuns is how many random programs the differential test plays: `go test ./mapping -run Differential
-// -differential 100000` plays more than CI does. The seeds are 0 to that number.
+// differentialRuns is how many random programs the differential test runs; their seeds are 0, 1, and so on. To run more
+// than CI does: `go test ./mapping -run Differential -differential 100000`.
 var differentialRuns = flag.Int("differential", 3000, "random programs of the differential test")
 
-// player is a random program: threads of two processes that report contexts in every style, some of it nonsense.
+// player emits the events of a random program: threads of two processes that report contexts in all styles, including
+// events that make no sense.
 type player struct {
 	*feed
 	r *rand.Rand
@@ -35,12 +36,12 @@ var playedNames = []string{
 	"pk::derive", "pk::encapsulate", "pk::decapsulate", "pk::sign", "pk::verify", "pk::encrypt", "app::thing",
 }
 
-// playedGroups are those of group, by name.
+// playedGroups maps the names of the groups that player.group emits to their code points.
 var playedGroups = map[string]string{
 	"x25519": "29", "secp192r1": "19", "X25519MLKEM768": "4588", "MLKEM768": "513", "unknown (0x7777)": "30583",
 }
 
-// about returns pairs about any context, with or without its name.
+// about returns random pairs for a context, including its name unless that is empty.
 func (p player) about(name string) (pairs []event.Pair) {
 	if name != "" {
 		pairs = append(pairs, s("name", name))
@@ -76,7 +77,7 @@ func (p player) algorithm() event.Pair {
 	return s("pk::algorithm", p.one("ECDH", "RSA", "ML-KEM-768", "ML-DSA-65", "X25519MLKEM768", "made-up"))
 }
 
-// ssh returns a pair about SSH.
+// ssh returns a random pair for a context of SSH.
 func (p player) ssh() event.Pair {
 	switch p.r.IntN(6) {
 	case 0, 1:
@@ -91,20 +92,20 @@ func (p player) ssh() event.Pair {
 	return s("ssh::key_algorithm", p.one("ssh-rsa", "ssh-ed25519", "ssh-mldsa-65"))
 }
 
-// handshake plays a whole handshake of TLS, some of whose parts are missing, repeated or out of place.
+// handshake emits a TLS handshake, some of whose parts are missing, repeated or out of place.
 func (p player) handshake() {
 	id := 10 * p.id()
 	p.Enter(4 + uint64(p.r.IntN(3)))
 	p.Open(id, none, name(p.one("tls::handshake", "tls::handshake_client", "tls::handshake_server")))
 	p.parts(id)
-	if p.r.IntN(2) == 0 { // a handshake inside
+	if p.r.IntN(2) == 0 { // a second handshake inside the first
 		p.Open(id+100, id+uint64(p.r.IntN(4)), name(p.one("app::thing", "tls::handshake_client")))
 		p.Open(id+200, id+100, name(p.one("tls::handshake", "tls::handshake_client", "tls::handshake_server")))
 		p.parts(id + 200)
 	}
 }
 
-// parts plays what belongs to a handshake.
+// parts emits the data and the child contexts of the TLS handshake with that id.
 func (p player) parts(id uint64) {
 	p.Data(id, w("tls::protocol_version", []uint64{769, 771, 772, 772, 772}[p.r.IntN(5)]))
 	for i := range 1 + uint64(p.r.IntN(3)) {
@@ -130,7 +131,7 @@ func (p player) parts(id uint64) {
 	}
 }
 
-// sshHandshake plays one of SSH.
+// sshHandshake emits an SSH handshake.
 func (p player) sshHandshake() {
 	id := 10 * p.id()
 	p.Open(id, none, name("ssh::handshake"), s("ssh::role", p.one("client", "server", "other")))
@@ -146,7 +147,7 @@ func (p player) sshHandshake() {
 	}
 }
 
-// step plays one random action.
+// step emits the events of one random action.
 func (p player) step() {
 	p.PID = 10 + uint32(p.r.IntN(2))
 	p.TID = 10*p.PID + uint32(p.r.IntN(2))
@@ -155,7 +156,7 @@ func (p player) step() {
 		p.handshake()
 	case n == 25:
 		p.sshHandshake()
-	case n < 3: // GnuTLS: a call for a session
+	case n < 3: // as GnuTLS: a handshake of a session
 		id := p.id()
 		parent := []uint64{none, none, 0, p.id()}[p.r.IntN(4)]
 		if parent != id {
@@ -163,22 +164,22 @@ func (p player) step() {
 			p.Open(id, parent)
 			p.Data(id, p.about(p.one("tls::handshake_client", "tls::handshake_server"))...)
 		}
-	case n < 9: // GnuTLS: a call site below another
+	case n < 9: // as GnuTLS: a context below one with another id
 		if id, parent := p.id(), p.id(); id != parent {
 			p.Open(id, parent)
 			p.Data(id, p.about(p.one(playedNames...))...)
 		}
-	case n < 14: // OpenSSL: an object below itself
+	case n < 14: // as OpenSSL: a context that names itself as parent
 		id := p.id()
 		p.Open(id, id, p.about(p.one(append(playedNames, "tls::handshake", "tls::handshake", "tls::handshake")...))...)
-	case n < 15: // OpenSSL: the same, in two events
+	case n < 15: // as OpenSSL: a context that names itself as parent and gets its name later
 		id := p.id()
 		p.Open(id, id)
-		if p.r.IntN(4) == 0 { // something opens before the name is there
+		if p.r.IntN(4) == 0 { // another context opens below it before the name arrives
 			p.Open(id+50, id, p.about(p.one(playedNames...))...)
 		}
 		p.Data(id, p.about(p.one(append(playedNames, "tls::handshake")...))...)
-	case n < 17: // a link, and sometimes the context that it is for
+	case n < 17: // a context without data that is linked to a parent, and usually the one that takes it over
 		id, parent := p.id(), p.id()
 		if id != parent {
 			p.Open(id, parent)
@@ -201,7 +202,7 @@ func (p player) step() {
 	}
 }
 
-// Whatever programs report, mapping and the model build the same trees from it, with the same verdicts.
+// For any events, mapping and the model build the same trees with the same statuses, weak reasons and operations.
 func TestDifferential(t *testing.T) {
 	t.Parallel()
 	trees, different := 0, 0
@@ -254,7 +255,7 @@ func TestDifferential(t *testing.T) {
 	}
 }
 
-// without returns the trees that the others do not have.
+// without returns the trees that are not among others.
 func without(trees, others []string) string {
 	return strings.Join(slices.DeleteFunc(slices.Clone(trees), func(tree string) bool { return slices.Contains(others, tree) }), "")
 }
@@ -268,7 +269,7 @@ func describe(ev *event.Event) string {
 	return b.String()
 }
 
-// drawTree draws a tree in the same form as modelTree.text.
+// drawTree returns a tree as text in the format of modelTree.text.
 func drawTree(t Tree) string {
 	root := attributeMap(t.Spans[0].Attributes())
 	pieces, _ := strconv.Atoi(cmp.Or(root["crypto.handshake.pieces"], "1"))
@@ -327,7 +328,8 @@ func drawSpan(b *strings.Builder, spans []Span, i, depth int) {
 		switch {
 		case modelHas(modelKeys[key], spans[i].Name):
 			fields[key] = id
-		case attrs["crypto.emitted."+key] != "" || id != "" && spans[i].Name != "tls::handshake": // summarized
+		// The id in a handshake may summarize its children, so it does not count.
+		case attrs["crypto.emitted."+key] != "" || id != "" && spans[i].Name != "tls::handshake":
 			fields[key] = "elsewhere"
 		}
 	}

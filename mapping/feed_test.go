@@ -27,7 +27,7 @@ func w(key string, value uint64) event.Pair { return eventtest.Word(key, value) 
 func s(key, value string) event.Pair        { return eventtest.String(key, value) }
 func name(value string) event.Pair          { return eventtest.Name(value) }
 
-// feed is a source of events for a mapper, with the resulting trees.
+// feed is a source of events that a mapper turns into trees.
 type feed struct {
 	*eventtest.Source
 	t     testing.TB
@@ -48,7 +48,8 @@ func newFeed(t testing.TB, cfg Config) *feed {
 	return f
 }
 
-// finish stops the mapper, checks that every event is in a tree, and returns the trees as text, in order.
+// finish flushes the mapper, checks that every hit is accounted for, and returns the trees as text, in the order in
+// which they ended.
 func (f *feed) finish() []string {
 	f.t.Helper()
 	f.m.Flush()
@@ -72,13 +73,13 @@ func (f *feed) finish() []string {
 	return texts
 }
 
-// treeText draws spans, parents before their children, with their attributes in order. It omits what differs in every
-// run, and the end reason of children.
+// treeText returns spans as text, one per line and indented below their parents, with their attributes. It omits end
+// reasons and attributes that differ between runs or are the same in most tests.
 func treeText(t testing.TB, spans []Span) string {
 	t.Helper()
 	depth := make(map[string]int)
 	var b strings.Builder
-	missing := make(map[string]bool) // parents that are in another part of the tree
+	missing := make(map[string]bool) // ids of parents that did not come before their children
 	for i := range spans {
 		sp := &spans[i]
 		d := 0
@@ -121,7 +122,7 @@ func resourceOf(attrs ...attribute.KeyValue) *sdkresource.Resource {
 	return sdkresource.NewSchemaless(attrs...)
 }
 
-// wantKeysOnce checks that no key comes twice. OTLP forbids that, and backends handle it differently.
+// wantKeysOnce checks that no key occurs twice: OTLP forbids it, and backends handle it differently.
 func wantKeysOnce(t testing.TB, attrs []attribute.KeyValue) {
 	t.Helper()
 	seen := make(map[attribute.Key]bool)

@@ -12,11 +12,12 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// unknownService names a program whose process record did not arrive. OpenTelemetry's resource conventions define this
-// name for a service without one.
+// unknownService is the service name of a program whose ProcessStart did not arrive. OpenTelemetry's resource
+// conventions define this name for a service without a name.
 const unknownService = "unknown_service"
 
-// identity is an observed program with the resource of its spans. Processes with equal resources share one.
+// identity is an observed program with the resource of its spans. Processes with equal resource attributes share an
+// identity.
 type identity struct {
 	executable string
 	resource   *sdkresource.Resource
@@ -51,14 +52,14 @@ func (m *Mapper) identify(pid uint32, p event.Process) *identity {
 	}
 	id := &identity{executable: name, resource: merged}
 	if len(m.identities) >= m.cfg.MaxProcesses {
-		clear(m.identities) // processes keep their identities
+		clear(m.identities) // processes keep pointers to their identities
 	}
 	m.identities[program.Equivalent()] = id
 	return id
 }
 
-// userClass returns the kind of user that a process runs as, or "" if its record did not arrive. The ranges are those
-// of systemd's UIDS-GIDS document and of subuid(5), in the initial user namespace.
+// userClass returns the kind of user that a process runs as, or "" if its ProcessStart did not arrive. The ranges are
+// those of systemd's UIDS-GIDS document and of subuid(5), in the initial user namespace.
 func userClass(p event.Process) string {
 	if p == (event.Process{}) {
 		return ""

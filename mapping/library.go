@@ -8,15 +8,16 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/schema"
 )
 
-// Library is a file whose probes are attached.
+// Library describes a file whose probes are attached.
 type Library struct {
 	Name    string // soname, or else the base name of the file
-	Path    string // inside its mount namespace
-	Version string // "" if unknown
-	BuildID string // lower-case hex, "" if the file has none
+	Path    string // path inside the file's mount namespace
+	Version string // version of the library; "" if unknown
+	BuildID string // build id in lower-case hex; "" if the file has none
 	Trusted bool   // only the host's root can write the file and its folders
 
-	// TrustedInNamespace replaces Trusted for a file in a separate mount namespace.
+	// TrustedInNamespace is set instead of Trusted if only root can write the file and its folders, but the file is in a
+	// separate mount namespace, whose root may be somebody other than the host's administrator.
 	TrustedInNamespace bool
 }
 

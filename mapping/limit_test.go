@@ -13,11 +13,12 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// The limit counts characters and applies to every text of a span except the context's id, which must identify it.
+// The limit is in characters. It applies to all string attributes of a span except the context's id, which must stay
+// unique.
 func TestAttributeValueLengthLimit(t *testing.T) {
 	t.Setenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "5")
 	f := newFeed(t, Config{})
-	for range 3 { // the last ones come from the cache
+	for range 3 { // the third one uses the cached meaning
 		f.Open(1, none, name("app::thing"), s("app::ascii", "abcdefgh"), s("app::letters", "äöüäöüäöü"), s("app::short", "abc"))
 		f.m.Flush()
 	}
@@ -35,7 +36,7 @@ func TestAttributeValueLengthLimit(t *testing.T) {
 	f.finish()
 }
 
-// A limit of 0 makes every text empty, and a negative limit means none.
+// A limit of 0 makes every string attribute empty. A negative limit means that there is no limit.
 func TestAttributeValueLengthLimitsAtTheEdge(t *testing.T) {
 	for limit, want := range map[string]string{"0": "", "1": "a", "-1": "abc", "": "abc"} {
 		t.Setenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", limit)
@@ -50,13 +51,13 @@ func TestAttributeValueLengthLimitsAtTheEdge(t *testing.T) {
 	}
 }
 
-// The general limits apply where those of spans are not set or empty. Keys beyond a limit are counted.
+// The general limits of attributes apply if those of spans are unset or empty. Dropped keys are counted.
 func TestLimitsOfAttributesInTheEnvironment(t *testing.T) {
 	const span, general = "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"
 	const spanLength, generalLength = "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"
 	for _, c := range []struct {
 		environ map[string]string
-		keys    int // of 200
+		keys    int // number of keys that stay, of 200
 		text    string
 	}{
 		{nil, 128, "äöüäöü"},
@@ -94,7 +95,8 @@ func TestLimitsOfAttributesInTheEnvironment(t *testing.T) {
 	}
 }
 
-// Config.Whole decides whether the sink gets only a tree's root. The root's attributes are the same in both cases.
+// If Config.Whole returns false, the sink gets only a tree's root. The root's attributes are the same as in the whole
+// tree.
 func TestRootAlone(t *testing.T) {
 	t.Parallel()
 	events := handshakeEvents()
@@ -104,7 +106,7 @@ func TestRootAlone(t *testing.T) {
 		asked = append(asked, tree.Clone())
 		return whole
 	}})
-	for _, whole = range []bool{false, true, false, true} { // the first two meanings are not remembered yet
+	for _, whole = range []bool{false, true, false, true} { // the last two use the cached meaning
 		for i := range events {
 			f.m.Handle(&events[i])
 		}
@@ -136,7 +138,7 @@ func TestRootAlone(t *testing.T) {
 	}
 }
 
-// A tree reports whether any of its spans failed or violates the policy, even if its root does not show it.
+// A tree reports whether any of its spans failed or violates the policy, even if it only contains the root.
 func TestTreeSaysWhatAnySpanDid(t *testing.T) {
 	t.Parallel()
 	rules, err := policy.New(policy.Config{Rules: []policy.Rule{{Name: "no-verify", Attribute: "span.name", Operator: "equals", Value: "pk::verify"}}})

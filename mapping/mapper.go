@@ -27,44 +27,44 @@ const ScopeName = "github.com/crau-otel/crau-otel"
 type Config struct {
 	// Rules can be changed later: see [Mapper.Reconfigure].
 	Rules Rules
-	// MaxOpenContexts bounds the contexts of all open trees. Over the limit, the owner with the most contexts loses its
-	// tree that has been idle longest. Default 65536.
+	// MaxOpenContexts bounds the contexts of all open trees. Over this limit or MaxOpenBytes, the owner that uses the
+	// largest part of either loses its tree that has been idle longest. Default 65536.
 	MaxOpenContexts int
-	// MaxOpenBytes bounds the memory of the keys and values of all open trees in the same way. Default 16 MiB.
+	// MaxOpenBytes bounds the memory of the keys and values of all open trees, in bytes. Default 16 MiB.
 	MaxOpenBytes int
-	// MaxTreeSpans bounds one tree: a context over the limit starts a new tree. Default 4096.
+	// MaxTreeSpans bounds the contexts of one open tree. A full tree first passes its superseded contexts to the sink. If
+	// they are too few, the tree is evicted and the next context starts a new one. Default 4096.
 	MaxTreeSpans int
-	// MaxProcesses bounds the processes. Over the limit, the owner with the most processes loses the one that has been
-	// silent longest. Default 8192.
+	// MaxProcesses bounds the processes that the mapper remembers. Over the limit, the owner with the most processes loses
+	// the one that has been silent longest. Default 8192.
 	MaxProcesses int
-	// Resource is what the resources of all observed programs have in common; default empty.
+	// Resource has the attributes that the resources of all observed programs contain; default none.
 	Resource *sdkresource.Resource
 	// ScopeVersion is the version of the instrumentation scope.
 	ScopeVersion string
-	// Instance identifies this run of the agent, as an attribute of the scope; default none.
+	// Instance identifies this run of the agent; it becomes an attribute of the scope. Default none.
 	Instance string
 	// Wall turns a boot time in ns into wall-clock time. Required.
 	Wall func(boot uint64) time.Time
-	// Library, if any, returns the attributes of a file by the number that events give, nil if the file is unknown. If
-	// they change, [Mapper.LibrariesChanged] must be called.
+	// Library, if set, returns the attributes of a file by its file number, nil if the file is unknown. If they change,
+	// [Mapper.LibrariesChanged] must be called.
 	Library func(file uint32) []attribute.KeyValue
-	// Owner returns the owner that a process counts against. The record is zero if it did not arrive. Default
-	// [contexts.OwnerByUser].
+	// Owner returns the owner that a process counts against. record is zero if the process's ProcessStart did not arrive.
+	// Default [contexts.OwnerByUser].
 	Owner func(pid uint32, record event.Process) Owner
-	// Code returns what is known about the code that a process of root or of a service executes. The process counts
-	// against the owner with that ID. Code is called when trees finish, at most once a second for each process. Default:
-	// nothing is known.
+	// Code returns what is known about the code that a process of root or of a service executes. owner is the ID of the
+	// process's owner. Code is called when trees finish, at most once a second for each process. Default: [CodeUnknown].
 	Code func(pid uint32, record event.Process, owner string) Code
-	// Whole reports whether the sink gets all spans of a tree. It is called for each tree of several spans; t.Spans
-	// contains only the first. Default: it does.
+	// Whole reports whether the sink gets all spans of t or only the root. It is called for each tree of several spans;
+	// t.Spans contains only the root. Default: all spans.
 	Whole func(t Tree) bool
-	// Sink receives each finished tree, on the goroutine that feeds the mapper. Required.
+	// Sink receives each finished tree. It is called by the mapper's methods, on the caller's goroutine. Required.
 	Sink func(Tree)
-	// Log receives warnings. Default: none are written.
+	// Log receives warnings. Default: they are discarded.
 	Log *slog.Logger
 }
 
-// Mapper turns events into trees. It is fed from one goroutine.
+// Mapper turns events into trees. It is not safe for concurrent use.
 type Mapper struct {
 	cfg        Config
 	tracker    *contexts.Tracker
@@ -72,33 +72,33 @@ type Mapper struct {
 	identities map[attribute.Distinct]*identity
 	ids        contextIDs
 	scope      instrumentation.Scope
-	stats      Stats // without those of the tracker
+	stats      Stats // counters of the mapper; Mapper.Stats adds the tracker's
 	scratch    scratch
 }
 
-// Stats counts what the mapper did. Events is the sum of the events of all trees passed to the sink, of those still
-// open, of Sessions and of Hidden.
+// Stats counts what the mapper did. Events is the sum of Sessions, of Hidden, and of the events of all trees that are
+// open or were passed to the sink.
 type Stats struct {
 	Events            uint64               // probe hits
-	Sessions          uint64               // of those, hits that report a session and make no span
-	Hidden            uint64               // of those, hits of trees that the configured scopes exclude
-	ForeignPairs      uint64               // pairs for contexts that another file opened: crypto.foreign.*
-	ExcludedPairs     uint64               // pairs whose key the configuration excludes
-	ReservedKeys      uint64               // pairs whose attribute has a reserved name: crypto.emitted.*
+	Sessions          uint64               // hits that report a session and make no span; included in Events
+	Hidden            uint64               // hits of trees that Rules.Scopes excludes; included in Events
+	ForeignPairs      uint64               // pairs for contexts that another file opened: they become crypto.foreign.*
+	ExcludedPairs     uint64               // pairs whose key the rules exclude
+	ReservedKeys      uint64               // pairs whose attribute name is reserved: they become crypto.emitted.*
 	Spans             uint64               // spans passed to the sink
 	Trees             uint64               // trees that ended
-	Evicted           uint64               // trees that were ended by a limit
-	Evictions         contexts.Evictions   // of those, by limit and class of owner
-	DroppedAttributes contexts.ClassCounts // attributes over the limit of a span, by class of owner
+	Evicted           uint64               // trees that were evicted
+	Evictions         contexts.Evictions   // Evicted by limit and class of owner
+	DroppedAttributes contexts.ClassCounts // attributes dropped over a span's limit, by class of owner
 	Truncated         contexts.ClassCounts // hits with a key, value or array that was cut, by class of owner
 	OpenContexts      int                  // contexts in open trees now
-	OpenBytes         int                  // memory of their keys and values now
+	OpenBytes         int                  // bytes of keys and values in open trees now
 	OpenTrees         int                  // open trees now
 	Processes         int                  // processes known now
-	Owners            int                  // owners of these
+	Owners            int                  // owners that have processes now
 }
 
-// New returns a mapper without trees.
+// New returns a mapper without open trees.
 func New(cfg Config) (*Mapper, error) {
 	if cfg.Wall == nil || cfg.Sink == nil {
 		return nil, errors.New("mapping: Wall and Sink are required")
@@ -158,8 +158,7 @@ func (m *Mapper) meaningRules() meaning.Rules {
 	return rules
 }
 
-// Reconfigure replaces the rules, also for trees that are open and for known processes. Call it from the goroutine that
-// feeds the mapper.
+// Reconfigure replaces the rules, also for open trees and known processes.
 func (m *Mapper) Reconfigure(rules Rules) {
 	setDefault(&rules.IdleTimeout, defaultIdleTimeout)
 	m.cfg.Rules = rules
@@ -168,8 +167,7 @@ func (m *Mapper) Reconfigure(rules Rules) {
 	m.tracker.Reconfigure(rules.IdleTimeout)
 }
 
-// LibrariesChanged has to be called after [Config.Library] changed its answer about a file. Call it from the goroutine
-// that feeds the mapper.
+// LibrariesChanged must be called after [Config.Library] changed its answer about a file.
 func (m *Mapper) LibrariesChanged() { m.meanings.SetRules(m.meaningRules()) }
 
 func setDefault[T comparable](field *T, value T) {
@@ -179,7 +177,7 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// Stats returns the counters. Call it from the goroutine that feeds the mapper.
+// Stats returns the counters.
 func (m *Mapper) Stats() Stats {
 	s, tracked := m.stats, m.tracker.Stats()
 	s.Events, s.Sessions, s.ExcludedPairs = tracked.Events, tracked.Sessions, tracked.Excluded
@@ -191,16 +189,16 @@ func (m *Mapper) Stats() Stats {
 	return s
 }
 
-// Handle processes one event.
+// Handle processes one event. Events must be passed in the order in which they happened.
 func (m *Mapper) Handle(ev *event.Event) { m.tracker.Handle(ev) }
 
-// Tick ends the trees that are idle at boot time now, in ns. Every event up to that time must have been handled.
+// Tick ends the trees that are idle at boot time now, in ns. All events up to that time must be handled before.
 func (m *Mapper) Tick(now uint64) { m.tracker.Tick(now) }
 
-// Flush ends all trees because crau-otel stops.
+// Flush ends all trees. It is called when crau-otel stops.
 func (m *Mapper) Flush() { m.tracker.Flush() }
 
-// finished passes a finished tree to the sink, unless all of its spans are hidden.
+// finished interprets a finished tree and passes it to the sink, unless all of its spans are hidden.
 func (m *Mapper) finished(f *contexts.Finished) (carry []any) {
 	program := f.Process.Program.(*identity)
 	f.Shape.Head.Executable = program.executable

@@ -11,7 +11,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// The context values of the tests: call sites, or objects.
+// The context ids of the tests. They stand for call sites or objects.
 const (
 	hs uint64 = 0x1000 + iota
 	kx
@@ -22,7 +22,7 @@ const (
 	obj
 )
 
-// styles emits the same TLS 1.3 client handshake in each of the three styles.
+// styles has functions that emit the same TLS 1.3 client handshake, one for each way of reporting parents.
 var styles = map[string]func(f *feed){
 	"explicit": func(f *feed) {
 		f.Begin(hs, none, name("tls::handshake_client"))
@@ -179,7 +179,7 @@ func TestParentsThatMakeNoSense(t *testing.T) {
 	f.Begin(hs, 0xdead, name("app::unknown_parent"))
 	f.Begin(kx, 0, name("app::zero_parent"))
 	f.Data(0xbeef, w("app::orphan", 1))
-	// A cycle of two: b below a, then a below b.
+	// A cycle: b opens below a, then a opens again below b.
 	f.Begin(gen, none, name("app::a"))
 	f.Begin(der, gen, name("app::b"))
 	f.Begin(gen, der, name("app::a_again"))
@@ -277,7 +277,8 @@ func TestLimitsEvictAndCount(t *testing.T) {
 	f.finish()
 }
 
-// The memory of long values that never repeat is bounded, for many contexts as well as for one tree.
+// The memory for long values that never repeat is bounded, whether they are in many trees, in one tree or in one
+// context.
 func TestMemoryOfDataEvicts(t *testing.T) {
 	const limit = 1 << 20
 	for _, way := range []string{"roots", "one tree", "one context"} {

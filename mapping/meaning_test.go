@@ -13,7 +13,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// rootAttributes finishes the feed and returns the attributes of the one root.
+// rootAttributes finishes the feed, which must have made one tree, and returns the attributes of the tree's root.
 func rootAttributes(t *testing.T, f *feed) map[string]string {
 	t.Helper()
 	texts := f.finish()
@@ -31,7 +31,7 @@ func attributeMap(attrs []attribute.KeyValue) map[string]string {
 	return m
 }
 
-// wantAttrs compares; an empty value means that the attribute must be absent.
+// wantAttrs checks the attributes in want. An empty value means that the attribute must be absent.
 func wantAttrs(t *testing.T, got, want map[string]string) {
 	t.Helper()
 	for k, v := range want {
@@ -41,7 +41,8 @@ func wantAttrs(t *testing.T, got, want map[string]string) {
 	}
 }
 
-// client is a TLS 1.3 client that offers groups and agrees on one (0: none).
+// client emits the handshake of a TLS 1.3 client that makes key shares of the groups in offers. The key exchange uses
+// agreed; if that is 0, there is none.
 func client(f *feed, agreed uint64, offers ...uint64) {
 	f.Begin(hs, none, name("tls::handshake_client"))
 	for _, g := range offers {
@@ -250,8 +251,9 @@ func TestNegotiatedKeyExchangeDecides(t *testing.T) {
 	}
 }
 
-// No library reports a resumption. Whatever is missing from what it reports is also missing where an external pre-shared
-// key is used, and where a handshake ended early: a claim would be a guess. The wire shows it: see wire_test.go.
+// A resumption is never inferred from what a library reports, because no library reports resumptions. What a resumed
+// handshake lacks is also missing if an external pre-shared key is used or the handshake ended early. Only package wire
+// can report a resumption: see wire_test.go.
 func TestResumptionIsNotGuessed(t *testing.T) {
 	full := func(f *feed, role string, version uint64) {
 		f.Open(hs, none, name("tls::handshake"), s("tls::role", role), w("tls::protocol_version", version))
@@ -296,7 +298,8 @@ func TestResumptionIsNotGuessed(t *testing.T) {
 	}
 }
 
-// A version has a protocol only if it is known, and only then is its key exchange classical whatever is reported about it.
+// Only known versions have a protocol name. The key exchange of a known version before TLS 1.3 is classical, regardless
+// of the group and algorithm that are reported.
 func TestVersions(t *testing.T) {
 	for id, want := range map[uint64]struct{ protocol, version, keyExchange, weak string }{
 		0x0002:  {"ssl", "2", "classical", `["tls_below_1_2"]`},
@@ -354,7 +357,7 @@ func TestOperationsOfHandshakesHaveTheirProtocol(t *testing.T) {
 	}
 }
 
-// Values that a program invents cannot create more than a few series of a metric.
+// A program that invents values cannot create more than a few time series of a metric.
 func TestOperationsHaveBoundedValues(t *testing.T) {
 	f := newFeed(t, Config{})
 	for i := range 3000 {
@@ -459,7 +462,7 @@ func TestUserClasses(t *testing.T) {
 	}
 }
 
-// The kernel may forget a process and send its record again. The process keeps its state.
+// If the kernel forgets a process and sends its ProcessStart again, the process keeps its state.
 func TestRecordOfAKnownProcessComesAgain(t *testing.T) {
 	described := 0
 	f := newFeed(t, Config{Rules: Rules{Describe: func(uint32, event.Process) []attribute.KeyValue {

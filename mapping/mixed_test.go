@@ -11,7 +11,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/policy"
 )
 
-// The files of these tests: two that only root can write, and two that anybody can write.
+// The files of these tests. Only root can write libssl and libcrypto; anybody can write program and plugin.
 const (
 	libssl uint32 = iota + 1
 	libcrypto
@@ -33,8 +33,8 @@ func (f *feed) from(file uint32) *feed {
 	return f
 }
 
-// A library that root owns reports a handshake with TLS 1.0. The program that called it adds another version, a role
-// and a hybrid key exchange.
+// If a trusted library reports a handshake with TLS 1.0, the program that called the library cannot make it look better
+// by adding another version, a role and a hybrid key exchange.
 func TestProgramCannotImproveTheHandshakeOfALibrary(t *testing.T) {
 	f := newMixed(t, Config{})
 	f.from(libssl).Begin(hs, none, name("tls::handshake_client"), w("tls::protocol_version", 0x0301))
@@ -63,7 +63,7 @@ func TestProgramCannotImproveTheHandshakeOfALibrary(t *testing.T) {
 			}
 		}
 	}
-	if marked != 2 { // contexts below them belong to them
+	if marked != 2 { // pk::decapsulate below the key exchange is not marked: its parent is of the same file
 		t.Errorf("%d spans are marked, want the key exchange and the verification", marked)
 	}
 	if st := f.m.Stats(); st.ForeignPairs != 3 {
@@ -71,7 +71,8 @@ func TestProgramCannotImproveTheHandshakeOfALibrary(t *testing.T) {
 	}
 }
 
-// A crypto library below a TLS library counts, however it is linked to it.
+// The contexts of a crypto library below those of a TLS library count as part of the handshake, in each way of linking
+// the two.
 func TestCryptoLibraryBelowATLSLibrary(t *testing.T) {
 	for style, derive := range map[string]func(f *feed){
 		"explicit parent": func(f *feed) {
@@ -106,7 +107,8 @@ func TestCryptoLibraryBelowATLSLibrary(t *testing.T) {
 	}
 }
 
-// A handshake inside a program's context has its own judgement, and the tree is only as trusted as the program.
+// A trusted library's handshake inside a context of an untrusted program is trusted and has its own status, but the
+// tree is not all trusted.
 func TestHandshakeInsideAProgramsContext(t *testing.T) {
 	f := newMixed(t, Config{})
 	f.from(program).Begin(obj, none, name("app::request"))
@@ -120,7 +122,7 @@ func TestHandshakeInsideAProgramsContext(t *testing.T) {
 	})
 }
 
-// An operation of a trusted file is not part of a hybrid that an untrusted file claims.
+// An operation that a trusted file reports does not count as part of a hybrid that an untrusted file reports.
 func TestUntrustedParentDoesNotImproveAnOperation(t *testing.T) {
 	f := newMixed(t, Config{})
 	f.from(program).Begin(kx, none, name("tls::key_exchange"), w("tls::group", 0x11ec))
@@ -131,7 +133,7 @@ func TestUntrustedParentDoesNotImproveAnOperation(t *testing.T) {
 	})
 }
 
-// A file that opens the id of another file's handshake neither ends that handshake nor gets its data.
+// A file that opens a context with the id of another file's handshake neither ends that handshake nor gets its data.
 func TestSameIDOfTwoFiles(t *testing.T) {
 	f := newMixed(t, Config{})
 	f.from(libssl).Begin(hs, none, name("tls::handshake_client"))
@@ -153,7 +155,7 @@ func TestSameIDOfTwoFiles(t *testing.T) {
 	}
 }
 
-// A session of one library is not continued by another file.
+// Pieces with the same session from different files are not joined.
 func TestSessionsBelongToAFile(t *testing.T) {
 	f := newMixed(t, Config{})
 	f.from(libssl).Enter(7)
@@ -176,7 +178,7 @@ func TestSessionsBelongToAFile(t *testing.T) {
 	}
 }
 
-// Data that other files add do not count against a context's limit for its own data, and are bounded.
+// Pairs that other files add do not count against a context's limit on pairs, and have a limit of their own.
 func TestForeignDataAreBounded(t *testing.T) {
 	f := newMixed(t, Config{})
 	f.from(libssl).Begin(hs, none, name("tls::handshake"))
@@ -208,7 +210,7 @@ func TestForeignDataDoNotReachPolicies(t *testing.T) {
 	wantAttrs(t, rootAttributes(t, f), map[string]string{"crypto.policy.violations": `["cnsa-2.0/tls-version"]`})
 }
 
-// Shed contexts count for the trust of the tree.
+// Contexts that were shed still count when the tree's attribute crypto.library.all_trusted is determined.
 func TestTrustOfWhatWasShed(t *testing.T) {
 	f := newMixed(t, Config{MaxTreeSpans: 4})
 	f.from(libssl).Begin(hs, none, name("tls::handshake"))

@@ -10,11 +10,11 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// This is a model of package mapping, written only from the rules that users of the probes know, and for clarity alone:
-// it keeps everything, examines everything, and has no limits. It shares no code with mapping. differential_test.go
-// compares the two.
+// This is a model of package mapping, written only from the rules that users of the probes know. It is written for
+// clarity alone: it keeps everything, examines everything, and has no limits. It shares no code with mapping.
+// differential_test.go compares the two.
 
-// modelHolds defines which contexts may open below which, for contexts that share an id.
+// modelHolds maps a context name to the names of the contexts that may open below it, for contexts that share an id.
 var modelHolds = map[string]string{
 	"tls::handshake": "tls::key_exchange tls::sign tls::verify tls::verify_cert_chain pk::sign pk::verify pk::encrypt pk::decrypt " +
 		"pk::generate pk::derive pk::encapsulate pk::decapsulate",
@@ -30,7 +30,7 @@ var modelHolds = map[string]string{
 	"ssh::server_key":        "pk::sign pk::verify",
 }
 
-// modelKeys defines which contexts a key belongs to.
+// modelKeys maps a key to the names of the contexts that it belongs to.
 var modelKeys = map[string]string{
 	"tls::role": "tls::handshake", "tls::protocol_version": "tls::handshake", "tls::ciphersuite": "tls::handshake",
 	"tls::group": "tls::key_exchange", "tls::signature_algorithm": "tls::sign tls::verify",
@@ -48,22 +48,22 @@ func isHandshake(name string) bool { return name == "tls::handshake" || name == 
 
 // node is an open context.
 type node struct {
-	number   int // in the order in which contexts came to their trees
+	number   int // grows in the order in which contexts are added to trees
 	id       uint64
 	thread   uint32
 	name     string
-	doubt    string // about its parent
+	doubt    string // what is in doubt about its parent, as in crypto.context.parent; "" if nothing
 	parent   *node
 	children []*node
-	holds    bool // something opened below it, even if that has been removed
+	holds    bool // another context opened below this one, even if that has been removed
 	keys     map[string]string
 	tree     *modelTree
-	self     bool  // it named itself as parent
-	link     bool  // a new_context without data gave its parent
-	outer    *node // it named itself as parent before it had a name; outer is the context with its id at that time
+	self     bool  // the context named itself as parent
+	link     bool  // the context was opened by a new_context without data that named its parent
+	outer    *node // set while the context has no name but named itself as parent: the context that had its id before
 }
 
-// modelTree is a root and all below it.
+// modelTree is a root and all contexts below it.
 type modelTree struct {
 	root    *node
 	pid     uint32
@@ -71,15 +71,15 @@ type modelTree struct {
 	pieces  int
 	last    uint64
 	ended   string
-	stale   bool // the root's id is another context's, and nothing opened in the tree since
+	stale   bool // a child in another tree took its root's id, and nothing has opened in this tree since
 }
 
-// model holds the open trees, and the finished ones as text.
+// model holds the open and the finished trees.
 type model struct {
 	trees    []*modelTree
-	open     map[[2]uint64]*node // by thread and id, the newest
-	newest   map[uint32]*node    // by thread
-	session  map[uint32]uint64   // session that a thread was called for, until it is assigned to a handshake
+	open     map[[2]uint64]*node // newest open context by thread and id
+	newest   map[uint32]*node    // newest context by thread
+	session  map[uint32]uint64   // by thread: session that the library was called for, until a handshake is assigned to it
 	idle     uint64
 	finished []*modelTree
 	number   int
@@ -105,12 +105,12 @@ func (m *model) handle(ev *event.Event) {
 	}
 }
 
-// tick ends idle trees.
+// tick ends the trees that are idle at boot time now.
 func (m *model) tick(now uint64) {
 	m.end("idle", func(t *modelTree) bool { return t.last+m.idle <= now })
 }
 
-// end ends the trees for which the function which returns true: their contexts lose their ids.
+// end finishes the trees for which which returns true. The ids of their contexts no longer refer to them.
 func (m *model) end(reason string, which func(*modelTree) bool) {
 	for _, t := range slices.Clone(m.trees) {
 		if !which(t) {
@@ -129,7 +129,7 @@ func (m *model) end(reason string, which func(*modelTree) bool) {
 
 func (m *model) find(ev *event.Event, id uint64) *node { return m.open[[2]uint64{uint64(ev.TID), id}] }
 
-// add opens a context below a parent, or as a root.
+// add opens a context below parent, or as a root if parent is nil.
 func (m *model) add(ev *event.Event, parent *node, doubt string) *node {
 	n := &node{id: ev.Context, thread: ev.TID, keys: map[string]string{}, doubt: doubt}
 	m.open[[2]uint64{uint64(ev.TID), n.id}], m.newest[ev.TID] = n, n
@@ -156,21 +156,23 @@ func (m *model) attach(n, parent *node) {
 	parent.children, parent.holds = append(parent.children, n), true
 }
 
-// replace ends the tree of a root whose id another root takes. A handshake of a session stays open.
+// replace ends the tree of old because a new root takes the id of the tree's root. The handshake of a session stays
+// open.
 func (m *model) replace(old *node) {
 	if old != nil && old.tree.root.id == old.id && old.tree.root.thread == old.thread && old.tree.session == 0 {
 		m.end("superseded", func(t *modelTree) bool { return t == old.tree })
 	}
 }
 
-// opened handles new_context: it always opens a new context, even for an id that is in use.
+// opened handles new_context. It opens a new context even for an id that is in use, except for a context that was
+// linked for the new one.
 func (m *model) opened(ev *event.Event) {
 	old, name := m.find(ev, ev.Context), nameOf(ev)
 	var n *node
 	switch ev.Parent {
-	case ev.Context: // modelHolds decides its place
+	case ev.Context: // the context names itself as parent: modelHolds decides its place
 		if old != nil && old.link && old.name == "" && len(old.keys) == 0 && !old.holds {
-			n = old // a library has linked it for this context
+			n = old // a library opened old to link this context to a parent
 		} else if name == "" {
 			n = m.add(ev, nil, "")
 			n.outer = old
@@ -194,7 +196,8 @@ func (m *model) opened(ev *event.Event) {
 	m.pairs(n, ev)
 }
 
-// explicit returns the parent that a context names, and what is doubtful about it.
+// explicit returns the parent of a context that names another one as parent, and what is doubtful about it. The parent
+// is nil for a root.
 func (m *model) explicit(ev *event.Event, old *node, name string) (parent *node, doubt string) {
 	if ev.Parent == event.NoParent {
 		return nil, ""
@@ -218,8 +221,8 @@ func (m *model) explicit(ev *event.Event, old *node, name string) (parent *node,
 	return parent, ""
 }
 
-// isStale reports whether the parent is a leftover: the library works on the handshake of a session, and the parent is
-// not part of that.
+// isStale reports whether the parent is a leftover of an earlier handshake: the library works on the handshake of a
+// session, and the parent is not part of that handshake.
 func (m *model) isStale(ev *event.Event, parent *node) bool {
 	n := m.newest[ev.TID]
 	if n == nil || n.tree.ended != "" || n.thread != ev.TID || n.tree.session == 0 {
@@ -237,8 +240,8 @@ func isBelow(n, above *node) bool {
 	return false
 }
 
-// holder returns the nearest context with the id of n, from n upwards, that may hold a context with that name, else the
-// parent that the id was linked to.
+// holder returns the nearest context with the id of n, from n upwards, that may hold a context with that name. If there
+// is none, it returns the parent that the outermost context with the id was linked to.
 func holder(n *node, name string) *node {
 	for ; n != nil; n = n.parent {
 		if modelHas(modelHolds[n.name], name) {
@@ -251,7 +254,7 @@ func holder(n *node, name string) *node {
 	return nil
 }
 
-// data handles data: for the newest context with the id, or for one whose start was not seen.
+// data handles data events: they belong to the newest context with the id, or else to a new root.
 func (m *model) data(ev *event.Event) {
 	n := m.find(ev, ev.Context)
 	if n == nil && m.isStale(ev, nil) {
@@ -282,7 +285,8 @@ func (m *model) settle(n *node, name string) {
 	m.attach(n, parent)
 }
 
-// pairs adds an event's pairs. Each key goes to the nearest context with the id that it belongs to.
+// pairs adds an event's pairs. n is the newest context with the event's id. Each key is added to the nearest context,
+// from n upwards, that it belongs to and that has the id, else to n.
 func (m *model) pairs(n *node, ev *event.Event) {
 	n.tree.last = ev.Time
 	for i := range ev.Pairs {
@@ -292,7 +296,7 @@ func (m *model) pairs(n *node, ev *event.Event) {
 			value = fmt.Sprint(pair.Word)
 		}
 		if key == "name" && n.name == "" {
-			if n.name = value; strings.HasPrefix(value, "tls::handshake_") { // an older name
+			if n.name = value; strings.HasPrefix(value, "tls::handshake_") { // older names include the role
 				n.name = "tls::handshake"
 				n.keys["tls::role"] = strings.TrimPrefix(value, "tls::handshake_")
 			}
@@ -310,15 +314,15 @@ func (m *model) pairs(n *node, ev *event.Event) {
 	}
 }
 
-// join makes a handshake that just got its name a piece of its session's handshake, if the library was called for a
-// session.
+// join assigns n, which just got its name, to the session that the library was called for, if n is a handshake. If the
+// session has an open handshake, n becomes a piece of that, and its root is returned.
 func (m *model) join(n *node, ev *event.Event) *node {
 	session := m.session[n.thread]
 	if session == 0 || !isHandshake(n.name) || n.holds {
 		return n
 	}
 	m.session[n.thread] = 0
-	if n.parent != nil { // a leftover of an error
+	if n.parent != nil { // an error left the parent on the library's stack
 		n.parent.children = slices.DeleteFunc(n.parent.children, func(c *node) bool { return c == n })
 		m.plant(n, ev)
 		n.doubt = ""

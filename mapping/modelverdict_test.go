@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// modelStatuses are the statuses of the values that differential_test.go uses.
+// modelStatuses maps the values that differential_test.go uses to their statuses.
 var modelStatuses = map[string]string{
 	"29": "classical", "19": "classical", "4588": "hybrid", "513": "post_quantum", "30583": "unknown", // groups
 	"1027": "classical", "515": "classical", "2309": "post_quantum", "30000": "unknown", // signature schemes
@@ -20,7 +20,7 @@ var modelStatuses = map[string]string{
 	"X25519MLKEM768": "hybrid", "made-up": "unknown", "": "",
 }
 
-// modelWeak has what is weak about these values: with this key, in a context of this name.
+// modelWeak maps "context key value" to weak reasons, separated by spaces.
 var modelWeak = map[string]string{
 	"tls::handshake tls::protocol_version 769": "tls_below_1_2", "tls::handshake tls::ciphersuite 5": "rc4",
 	"tls::key_exchange tls::group 19":        "ec_below_224",
@@ -34,7 +34,7 @@ var modelWeak = map[string]string{
 	"ssh::server_key ssh::cert_signature_algorithm ssh-rsa":           "sha1_signature",
 }
 
-// weak returns the reasons that a context gives itself.
+// weak returns the weak reasons of a context's own data.
 func (n *node) weak() (reasons []string) {
 	for key, value := range n.keys {
 		reasons = append(reasons, strings.Fields(modelWeak[n.name+" "+key+" "+value])...)
@@ -55,7 +55,8 @@ func (n *node) weak() (reasons []string) {
 
 func isSSHKey(n *node) bool { return n.name == "ssh::client_key" || n.name == "ssh::server_key" }
 
-// allWeak returns the reasons of a handshake or root. Key shares that were only offered do not count.
+// allWeak returns the weak reasons of a handshake or root, including those of the contexts that belong to it. Key
+// shares that were only offered do not count.
 func (n *node) allWeak() (reasons []string) {
 	for _, c := range n.whole() {
 		if c.name != "tls::key_exchange" || c.negotiated() != nil {
@@ -65,7 +66,7 @@ func (n *node) allWeak() (reasons []string) {
 	return reasons
 }
 
-// offered returns the groups of the shares that a client made, and whether one of them withstands a quantum computer.
+// offered returns the groups for which a client made key shares, and whether one of them is hybrid or post-quantum.
 func (n *node) offered() (groups []string, safe bool) {
 	if n.name != "tls::handshake" || n.keys["tls::role"] != "client" {
 		return nil, false
@@ -85,13 +86,14 @@ func (n *node) offered() (groups []string, safe bool) {
 	return groups, safe
 }
 
-// downgraded reports whether a handshake ended up with less than its client offered.
+// downgraded reports whether a handshake has a classical key exchange although its client offered a hybrid or
+// post-quantum one.
 func (n *node) downgraded() bool {
 	_, safe := n.offered()
 	return safe && n.keyExchange() == "classical"
 }
 
-// group returns the group of the key exchange that protects a handshake.
+// group returns the group of a handshake's last negotiated key exchange, or "" if there is none.
 func (n *node) group() (group string) {
 	for _, c := range n.whole() {
 		if c.name == "tls::key_exchange" && c.negotiated() != nil && c.keys["tls::group"] != "" {
@@ -101,7 +103,7 @@ func (n *node) group() (group string) {
 	return group
 }
 
-// operation returns what a context is counted as, "" if it is not counted.
+// operation returns the operation that a context is counted as, as text; "" if it is not counted.
 func (n *node) operation() string {
 	of := n
 	for of.parent != nil && !isHandshake(of.name) {
@@ -129,7 +131,7 @@ func (n *node) operation() string {
 	return strings.Join([]string{n.name, role, status, about}, "|")
 }
 
-// inside returns the worst of the handshakes below n.
+// inside returns the most severe status that of returns for a handshake below n.
 func (n *node) inside(of func(*node) string) (worst string) {
 	for _, c := range n.children {
 		if isHandshake(c.name) {
@@ -151,14 +153,14 @@ func modelWorst(statuses ...string) (worst string) {
 	return worst
 }
 
-// whole returns n and what belongs to it, in the order in which it came.
+// whole returns n and the contexts that belong to it, in the order in which they were added to the tree.
 func (n *node) whole() []*node {
 	all := append([]*node{n}, n.below()...)
 	slices.SortFunc(all, func(a, b *node) int { return cmp.Compare(a.number, b.number) })
 	return all
 }
 
-// below returns everything below n that does not belong to another handshake.
+// below returns the contexts below n, without handshakes and what is below those.
 func (n *node) below() (all []*node) {
 	for _, c := range n.children {
 		if !isHandshake(c.name) {
@@ -168,7 +170,8 @@ func (n *node) below() (all []*node) {
 	return all
 }
 
-// within returns the nearest context with that name above n, up to the handshake that n belongs to.
+// within returns the nearest context with that name above n, but not above the handshake that n belongs to. It returns
+// nil if there is none.
 func (n *node) within(name string) *node {
 	for !isHandshake(n.name) && n.parent != nil {
 		if n = n.parent; n.name == name {
@@ -178,12 +181,12 @@ func (n *node) within(name string) *node {
 	return nil
 }
 
-// agrees reports whether an operation makes a shared secret.
+// agrees reports whether a context is an operation that makes a shared secret.
 func agrees(n *node) bool {
 	return n.name == "pk::derive" || n.name == "pk::encapsulate" || n.name == "pk::decapsulate"
 }
 
-// ownStatus returns the status of a context by its ownStatus data.
+// ownStatus returns the status of a context judged by its own data alone.
 func (n *node) ownStatus() string {
 	switch {
 	case n.name == "tls::key_exchange":
@@ -204,7 +207,8 @@ func (n *node) ownStatus() string {
 	return ""
 }
 
-// status returns the status of a context. For a part of a hybrid, it is that of the hybrid.
+// status returns the status of a context. If the parent is a hybrid, the context is a part of it: status is then that
+// of the hybrid, and part is the context's own.
 func (n *node) status() (status, part string) {
 	status = n.ownStatus()
 	if n.parent == nil || status == "" || status == "hybrid" {
@@ -221,7 +225,7 @@ func (n *node) firstStatus() string {
 	return status
 }
 
-// secret returns the status of a secret that several operations made.
+// secret returns the status of a secret that several operations made together.
 func secret(operations []*node) (status string) {
 	for _, o := range operations {
 		switch own := o.ownStatus(); {
@@ -231,7 +235,7 @@ func secret(operations []*node) (status string) {
 		case status+own == "unknownclassical", status+own == "classicalunknown":
 			status = "unknown"
 		default:
-			status = "hybrid" // a post-quantum part protects the others
+			status = "hybrid" // the operations differ, and one is post-quantum or hybrid
 		}
 	}
 	return status
@@ -263,7 +267,7 @@ func (n *node) keyExchange() string {
 				if n.name != "tls::handshake" {
 					negotiated = modelWorst(negotiated, status)
 				} else if status != "" {
-					negotiated = status // the last one protects the session
+					negotiated = status // the last negotiated key exchange protects the session
 				}
 			}
 		case c.name == "ssh::key_exchange":
@@ -284,7 +288,7 @@ func (n *node) keyExchange() string {
 	}
 	if n.name == "tls::handshake" {
 		if version := n.keys["tls::protocol_version"]; (version == "771" || version == "769") && happened {
-			return "classical" // there was no other key exchange before TLS 1.3
+			return "classical" // all key exchanges before TLS 1.3 are classical
 		}
 		if negotiated != "" {
 			return negotiated
@@ -293,7 +297,7 @@ func (n *node) keyExchange() string {
 	return modelWorst(negotiated, direct)
 }
 
-// authentication returns the status of the least safe signature.
+// authentication returns the most severe status of the signatures in a handshake or root.
 func (n *node) authentication() (status string) {
 	for _, c := range n.whole() {
 		of, _ := c.status()
@@ -311,7 +315,7 @@ func (n *node) authentication() (status string) {
 	return status
 }
 
-// text draws a tree in the same form as drawTree in differential_test.go.
+// text returns a tree as text in the format of drawTree in differential_test.go.
 func (t *modelTree) text() string {
 	var b strings.Builder
 	if t.stale {
@@ -350,7 +354,7 @@ func (n *node) draw(b *strings.Builder, depth int) {
 		fields["key exchange"], fields["authentication"] = n.keyExchange(), n.authentication()
 		downgraded := n.downgraded()
 		weak = n.allWeak()
-		if n.parent == nil { // it summarizes the handshakes below it
+		if n.parent == nil { // a root summarizes the handshakes below it
 			fields["key exchange"] = modelWorst(fields["key exchange"], n.inside((*node).keyExchange))
 			fields["authentication"] = modelWorst(fields["authentication"], n.inside((*node).authentication))
 			for _, c := range n.all() {
@@ -382,7 +386,7 @@ func (n *node) draw(b *strings.Builder, depth int) {
 	}
 }
 
-// all returns all below n.
+// all returns all contexts below n.
 func (n *node) all() (all []*node) {
 	for _, c := range n.children {
 		all = append(append(all, c), c.all()...)

@@ -8,8 +8,8 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/internal/eventtest"
 )
 
-// Random events with few different ids and tight limits combine all ways of opening, joining, shedding and evicting.
-// Nothing breaks, and every hit is accounted for.
+// With random events, few different ids and tight limits, all ways of opening, joining, shedding and evicting are
+// combined. The number of open contexts stays within its limit, and every hit is accounted for.
 func TestNonsenseBreaksNothing(t *testing.T) {
 	for seed := range uint64(300) {
 		f := newFeed(t, tight(seed))

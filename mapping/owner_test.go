@@ -12,7 +12,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// as makes the feed's further events come from a process of a user. Each process id always belongs to the same user.
+// as sets the process that further events come from: one of the user's. Each process id always belongs to the same
+// user.
 func (f *feed) as(user, process uint32) *feed {
 	f.PID = user*1000 + process
 	f.TID = f.PID
@@ -26,8 +27,8 @@ func (f *feed) start(user, process uint32) *feed {
 	return f
 }
 
-// attack maps 40 handshakes of a victim, event by event. After each event, between plays the attacker. It checks that
-// the handshakes are whole and named.
+// attack maps 40 handshakes of a process of the user victim. Before each of their events, it calls between, which emits
+// the attacker's events. It checks that all handshakes are complete and have the victim's service name.
 func attack(t *testing.T, victim uint32, cfg Config, between func(f *feed, i int)) *feed {
 	t.Helper()
 	f := newFeed(t, cfg)
@@ -98,7 +99,7 @@ func TestBareContextsCostTheirOwnerOnly(t *testing.T) {
 	}
 }
 
-// All other owners together leave an eighth of the limits to root.
+// An eighth of each limit is reserved for root, so 200 other owners cannot cause evictions of root's trees.
 func TestRootKeepsAPart(t *testing.T) {
 	f := attack(t, 0, Config{MaxOpenContexts: 2000}, func(f *feed, i int) {
 		for user := uint32(1000); user < 1200; user++ {
@@ -124,7 +125,8 @@ func TestLargeDataCostTheirOwnerOnly(t *testing.T) {
 	wantOnlyEvicted(t, f, "open_bytes user")
 }
 
-// An evicted process loses its name as well, because the kernel does not announce it again.
+// An attacker with many processes causes no evictions of the victim's process. An evicted process would lose its name
+// too, because the kernel does not send its ProcessStart again.
 func TestManyProcessesCostTheirOwnerOnly(t *testing.T) {
 	for _, victim := range []uint32{0, 33, 1001} {
 		f := attack(t, victim, Config{MaxProcesses: 64}, func(f *feed, i int) {
@@ -134,7 +136,7 @@ func TestManyProcessesCostTheirOwnerOnly(t *testing.T) {
 	}
 }
 
-// An evicted tree is marked, and its missing values are unknown instead of absent.
+// An evicted handshake has crypto.incomplete, and its missing statuses are unknown instead of absent.
 func TestEvictedTreesSayWhatIsMissing(t *testing.T) {
 	p, err := policy.New(policy.Config{Name: "hybrid-ok"})
 	if err != nil {
@@ -161,7 +163,7 @@ func TestEvictedTreesSayWhatIsMissing(t *testing.T) {
 	}
 }
 
-// A handshake of which hits were lost also lists what is missing.
+// A handshake whose hits were lost in part has crypto.incomplete and lists what is missing.
 func TestIncompleteHandshakesSayWhatIsMissing(t *testing.T) {
 	f := newFeed(t, Config{})
 	f.Open(hs, none, name("tls::handshake_client"), w("tls::protocol_version", 0x0304))
@@ -172,7 +174,7 @@ func TestIncompleteHandshakesSayWhatIsMissing(t *testing.T) {
 	})
 }
 
-// The agent determines owners from more than their users.
+// If Config.Owner returns the same owner for two users, they count as one. An owner is removed with its last process.
 func TestOwnersOfTheAgent(t *testing.T) {
 	asked := make(map[uint32]event.Process)
 	f := newFeed(t, Config{Owner: func(pid uint32, record event.Process) Owner {
@@ -196,7 +198,7 @@ func TestOwnersOfTheAgent(t *testing.T) {
 	}
 }
 
-// A process that changes its user by an exec counts against the new user.
+// A process that changes its user with an exec counts against the new user.
 func TestExecChangesTheOwner(t *testing.T) {
 	f := newFeed(t, Config{})
 	start := func(uid uint32, time uint64) {
@@ -216,7 +218,7 @@ func TestExecChangesTheOwner(t *testing.T) {
 	}
 }
 
-// Nothing that a program can repeat takes time in proportion to the number of open contexts.
+// The time per event does not grow with the number of open contexts, even for events that an attacker chooses.
 func TestWorkDoesNotGrowWithWhatIsOpen(t *testing.T) {
 	const n = 30_000
 	for what, work := range map[string]func(f *feed){

@@ -11,7 +11,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// The pieces of a handshake as GnuTLS 3.8.13 emits them with non-blocking sockets.
+// pieces has functions that emit the first and second pieces of handshakes as GnuTLS 3.8.13 does with non-blocking
+// sockets.
 var pieces = map[string]func(f *feed){
 	"client 1.3/1": func(f *feed) {
 		f.Begin(hs, none, name("tls::handshake_client"))
@@ -52,7 +53,8 @@ var pieces = map[string]func(f *feed){
 	},
 }
 
-// wantHandshakes checks that there are n trees, all with these spans, and joined from two pieces by that method.
+// wantHandshakes checks that there are n trees, each with the span names in names, and joined from two pieces by the
+// method by.
 func wantHandshakes(t *testing.T, f *feed, n int, by string, names string) {
 	t.Helper()
 	texts := f.finish()
@@ -85,7 +87,7 @@ func TestSessionsJoinPiecesExactly(t *testing.T) {
 	for which, names := range pieceNames {
 		t.Run(which, func(t *testing.T) {
 			f := newFeed(t, Config{})
-			// Two batches of ten interleaved sessions whose addresses are used again.
+			// Two batches of ten interleaved sessions. The second batch has the same session addresses as the first.
 			for range 2 {
 				for piece := 1; piece <= 2; piece++ {
 					for session := range uint64(10) {
@@ -139,7 +141,7 @@ func TestRootOfPiecesSpansThemAll(t *testing.T) {
 func TestStaleParentDoesNotSwallowAHandshake(t *testing.T) {
 	f := newFeed(t, Config{})
 	f.Enter(0x5000)
-	pieces["client 1.3/1"](f) // fails with kx on the library's stack
+	pieces["client 1.3/1"](f) // the handshake fails and leaves kx on the library's stack
 	f.Enter(0x6000)
 	f.Begin(hs, kx, name("tls::handshake_client"), w("tls::protocol_version", 0x0304))
 	texts := f.finish()
@@ -152,7 +154,7 @@ func TestPiecesAreInferredWithoutSessions(t *testing.T) {
 	for which, names := range pieceNames {
 		for _, interleaved := range []int{1, 10} {
 			if which == "client 1.2" && interleaved > 1 {
-				continue // its first pieces have nothing to distinguish them
+				continue // the first pieces are empty, so they look like last pieces
 			}
 			t.Run(fmt.Sprintf("%s, %d at once", which, interleaved), func(t *testing.T) {
 				f := newFeed(t, Config{})
@@ -198,8 +200,8 @@ func TestInferredPiecesJoinBeforeTheyAreIdle(t *testing.T) {
 	wantHandshakes(t, f, 1, "inferred", pieceNames["client 1.3"])
 }
 
-// A handshake has just begun when an earlier one of its thread becomes idle. It has no data yet, like the last piece of
-// a handshake.
+// A handshake that has no data yet looks like the last piece of an earlier one. If the earlier one becomes idle then,
+// the two are not joined, because the new one still has events.
 func TestHandshakeUnderWayIsNoPieceOfAnIdleOne(t *testing.T) {
 	f := newFeed(t, Config{})
 	pieces["server 1.3/1"](f)
@@ -223,7 +225,8 @@ func TestHandshakeUnderWayIsNoPieceOfAnIdleOne(t *testing.T) {
 	}
 }
 
-// After more than eight leaked contexts, GnuTLS names parents and contexts that never existed.
+// After more than eight leaked contexts, GnuTLS names parents and contexts that never existed. Their data and children
+// are assigned to the handshake of the session that the thread works on.
 func TestGarbageFromALeakyStackStaysInTheHandshake(t *testing.T) {
 	f := newFeed(t, Config{})
 	f.Enter(0x5000)
@@ -252,9 +255,10 @@ func TestSessionOfAProcessThatExits(t *testing.T) {
 	}
 }
 
-// A handshake that moved to another thread outlasts its own, whose number another one has by then.
+// A handshake that moved to another thread can outlast its first thread. When the handshake ends, another thread that
+// has the first one's id by then keeps its contexts.
 func TestEndOfAMovedHandshakeLeavesThreadsAlone(t *testing.T) {
-	f := newFeed(t, Config{}) // what is idle for 2 s ends
+	f := newFeed(t, Config{}) // trees end when they are idle for 2 s
 	on := func(tid uint32) { f.TID = tid }
 	later := func(seconds uint64) {
 		f.Now += seconds * sec
@@ -268,10 +272,10 @@ func TestEndOfAMovedHandshakeLeavesThreadsAlone(t *testing.T) {
 	on(2)
 	f.Enter(7)
 	f.Open(hs, none, name("tls::handshake_client"))
-	later(1) // nothing is left of the first thread
+	later(1) // the first thread has no open contexts and is removed
 	on(1)
 	f.Open(kx, none, name("app::thing"))
-	later(1) // the handshake ends
+	later(1) // the handshake ends by being idle
 	on(3)
 	f.Data(obj, w("app::n", 2))
 	on(1)

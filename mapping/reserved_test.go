@@ -13,7 +13,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// spellings returns the event keys that would become the attribute by replacing each :: with a dot.
+// spellings returns the event keys that become the given attribute if each :: is replaced by a dot.
 func spellings(key string) []string {
 	parts := strings.Split(key, ".")
 	all := []string{parts[0]}
@@ -27,7 +27,7 @@ func spellings(key string) []string {
 	return all
 }
 
-// forge maps a handshake in which the pairs are added to every context.
+// forge maps several trees, to each of whose contexts the pairs are added.
 func forge(t *testing.T, pairs ...event.Pair) *feed {
 	t.Helper()
 	f := newFeed(t, Config{
@@ -45,8 +45,7 @@ func forge(t *testing.T, pairs ...event.Pair) *feed {
 	return f
 }
 
-// An event key never becomes an attribute that crau-otel defines, in any spelling, unless a table of the schema allows
-// it.
+// No spelling of an event key becomes an attribute that crau-otel defines, unless a table of the schema allows it.
 func TestNoEventKeyBecomesAnAttributeOfOurs(t *testing.T) {
 	keys := []string{"pk.x", "otel.status_code", "crypto.made.up", "process.made_up", ""}
 	for _, a := range schema.Attributes() {
@@ -88,7 +87,7 @@ func listed(emitted string) bool {
 	return false
 }
 
-// What only package wire reports means nothing if a program does.
+// Keys that only package wire may report have no effect if a program reports them.
 func TestNoProgramReportsWhatTheWireShows(t *testing.T) {
 	f := newFeed(t, Config{})
 	f.Open(hs, none, name("tls::handshake"), s("tls::role", "client"), w("tls::protocol_version", 0x0304), w("tls::resumed", 1),
@@ -127,7 +126,7 @@ func TestReservedKeysKeepTheirValues(t *testing.T) {
 	})
 }
 
-// A group or scheme that somebody adds to a handshake context is not the negotiated one.
+// A group or signature scheme that is added to a handshake context itself does not count as the negotiated one.
 func TestHandshakeTakesItsGroupFromTheKeyExchange(t *testing.T) {
 	f := newFeed(t, Config{})
 	client(f, 23, 23)
@@ -139,7 +138,8 @@ func TestHandshakeTakesItsGroupFromTheKeyExchange(t *testing.T) {
 	})
 }
 
-// One secret has two keys, and keys over the limit on interned keys exist more than once.
+// Two spellings of a key replace each other's values. So do two copies of a key, which exist if there are too many keys
+// to intern them all.
 func TestKeysThatAreTheSameReplaceEachOther(t *testing.T) {
 	f := newFeed(t, Config{})
 	f.Open(hs, none, name("tls::handshake"), w("tls::ext::extended_master_secret", 1), w("tls::extended_master_secret", 0))

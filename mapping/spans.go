@@ -12,16 +12,16 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/meaning"
 )
 
-// scratch is memory that is reused for each tree.
+// scratch is memory for the slices of a [Tree], reused for the next tree.
 type scratch struct {
 	spans      []Span
 	operations []Operation
 }
 
-// maxScratch is the largest number of spans of a tree whose memory is reused.
+// maxScratch is the largest capacity of scratch.spans that is kept for the next tree.
 const maxScratch = 1024
 
-// tree combines a tree's meaning with its ids, times and resource. The result lies in the scratch memory.
+// tree combines a tree's meaning with its ids, times and resource. The result's slices are valid until the next call.
 func (m *Mapper) tree(f *contexts.Finished, result *meaning.Meaning, program *identity) Tree {
 	sc := &m.scratch
 	if cap(sc.spans) > maxScratch {
@@ -58,9 +58,9 @@ func (m *Mapper) tree(f *contexts.Finished, result *meaning.Meaning, program *id
 	return t
 }
 
-// fill fills in the spans of the scratch memory from index from up to index to.
+// fill fills in scratch.spans from index from to index to, exclusive.
 func (m *Mapper) fill(from, to int, f *contexts.Finished, result *meaning.Meaning) {
-	shared := result.Template != 0 // all trees of that meaning share the attributes, so they must not be changed
+	shared := result.Template != 0 // other trees with this meaning share the attributes, so they must not be changed
 	start := 0
 	if from > 0 {
 		start = result.Spans[from-1].AttributesEnd

@@ -13,7 +13,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// wantText checks that text is valid UTF-8 and, if it is a name, that it is harmless in a terminal or a label.
+// wantText checks that text is valid UTF-8 and, if it is a name, that it contains only printable characters.
 func wantText(t *testing.T, where, text string, isName bool) {
 	t.Helper()
 	if !utf8.ValidString(text) {
@@ -42,7 +42,7 @@ func wantTexts(t *testing.T, where string, attrs []attribute.KeyValue, areNames 
 	}
 }
 
-// mapText maps a tree in which everything that comes from outside is the given text.
+// mapText maps a tree in which text is used for everything that comes from outside crau-otel.
 func mapText(t *testing.T, text string) Tree {
 	t.Helper()
 	outside := []attribute.KeyValue{
@@ -67,7 +67,7 @@ func mapText(t *testing.T, text string) Tree {
 	return f.trees[0]
 }
 
-// checkText checks all text of a tree: in spans, in the resource and in labels of metrics.
+// checkText checks all text of a tree: in spans, in the resource and in the operations, which become labels of metrics.
 func checkText(t *testing.T, tree Tree) {
 	t.Helper()
 	wantTexts(t, "resource", tree.Resource.Attributes(), true)
@@ -105,7 +105,7 @@ func TestTextFromOutsideIsMadeValid(t *testing.T) {
 	}
 }
 
-// Config.Resource contains text from the environment.
+// Config.Resource contains text from the environment, which is made valid too.
 func TestResourceOfTheHostIsMadeValid(t *testing.T) {
 	f := newFeed(t, Config{Resource: resourceOf(attribute.String("team", "a\xffb"))})
 	f.Open(hs, none, name("app::root"))

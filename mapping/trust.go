@@ -13,17 +13,17 @@ import (
 // Code is what is known about the files whose code a process executes.
 type Code uint8
 
-// The values.
+// The values of Code.
 const (
 	CodeUnknown Code = iota
-	CodeTrusted      // only the host's root can write any of them
-	CodeForeign      // others can write some of them
+	CodeTrusted      // only the host's root can write the files
+	CodeForeign      // others can write some of the files
 )
 
-// trustEvery is how long the judgement of a process is reused, in ns.
+// trustEvery is how long the trust in a process is cached, in ns.
 const trustEvery = uint64(time.Second)
 
-// trust returns whether the reports that a process makes about itself at boot time now can be believed.
+// trust returns whether the reports that a process makes about itself can be believed. now is a boot time in ns.
 func (m *Mapper) trust(p *contexts.Process, now uint64) shape.ProcessTrust {
 	if now >= p.TrustExpires {
 		p.Trust, p.TrustExpires = m.judgeTrust(p), now+trustEvery
@@ -31,8 +31,8 @@ func (m *Mapper) trust(p *contexts.Process, now uint64) shape.ProcessTrust {
 	return p.Trust
 }
 
-// judgeTrust judges a process. For a user's process its code does not matter: with an interpreter or a debugger, users
-// can make even root's programs report anything.
+// judgeTrust determines the trust in a process. The code of a user's process does not matter: with an interpreter or a
+// debugger, users can make even root's programs report anything.
 func (m *Mapper) judgeTrust(p *contexts.Process) shape.ProcessTrust {
 	if p.Record == (event.Process{}) {
 		return shape.TrustUnknown

@@ -10,8 +10,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// A process is believed if it belongs to root or a service and all of its code is root's. Its reports, and the file
-// whose probes it fires, do not matter.
+// A process is trusted if it belongs to root or a service and all of its code is trusted. What it reports, and whether
+// the file with the probe is trusted, does not matter.
 func TestTrustOfProcesses(t *testing.T) {
 	owners := map[string]Owner{
 		"root": {ID: "user 0", Class: contexts.ClassRoot}, "service": {ID: "user 33", Class: contexts.ClassSystem},
@@ -58,7 +58,7 @@ func TestTrustOfProcesses(t *testing.T) {
 	}
 }
 
-// The trust in a process is determined again after some time, and when it executes another program.
+// The trust in a process is determined again after a second, and when the process executes another program.
 func TestTrustIsAskedAgain(t *testing.T) {
 	asked, code := 0, CodeTrusted
 	f := newFeed(t, Config{Code: func(uint32, event.Process, string) Code {
@@ -92,7 +92,7 @@ func TestTrustIsAskedAgain(t *testing.T) {
 	}
 }
 
-// A file of a container's root is not trusted, and an attribute shows why.
+// A file that only the root of a mount namespace can write is not trusted, and an attribute shows why.
 func TestTrustInNamespaceIsAnAttribute(t *testing.T) {
 	for lib, want := range map[Library]map[string]string{
 		{Trusted: true}:            {"crypto.library.trusted": "true", "crypto.library.trusted_in_namespace": ""},

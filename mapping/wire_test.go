@@ -10,7 +10,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// wireRoot and wireGroup are contexts of one connection, as package wire numbers them.
+// wireRoot and wireGroup are ids of contexts of one connection, in the form that package wire uses.
 const (
 	wireRoot  = 1<<60 | 7
 	wireGroup = 2<<60 | 7
@@ -33,7 +33,8 @@ func onWire(kind event.Kind, context, parent uint64, pairs ...event.Pair) event.
 	return event.Event{Kind: kind, PID: 1, TID: 1, Context: context, Parent: parent, File: event.Wire, Pairs: pairs}
 }
 
-// wireHandshake is a client's handshake: it offers X25519MLKEM768 and x25519, and gets the group.
+// wireHandshake returns the events of package wire for a client's handshake that offers X25519MLKEM768 and x25519, and
+// negotiates group.
 func wireHandshake(group uint64) []event.Event {
 	return []event.Event{
 		onWire(event.NewContext, wireRoot, event.NoParent, str("name", "tls::handshake"), str("tls::role", "client")),
@@ -45,8 +46,8 @@ func wireHandshake(group uint64) []event.Event {
 	}
 }
 
-// libraryHandshake is the same handshake as a library with probes reports it: the events before the hello is sent, and
-// those after.
+// libraryHandshake returns the events of the same handshake as a library with probes reports it: those before the hello
+// is sent, and those after.
 func libraryHandshake(group uint64) (before, after []event.Event) {
 	library := func(kind event.Kind, context, parent uint64, pairs ...event.Pair) event.Event {
 		return event.Event{Kind: kind, PID: 1, TID: 1, Context: context, Parent: parent, Pairs: pairs}
@@ -63,7 +64,7 @@ func libraryHandshake(group uint64) (before, after []event.Event) {
 	return before, after
 }
 
-// newCollector returns a mapper that appends its trees to trees.
+// newCollector returns a mapper that appends finished trees to trees.
 func newCollector(t *testing.T, trees *[]Tree) *Mapper {
 	t.Helper()
 	m, err := New(Config{
@@ -76,7 +77,7 @@ func newCollector(t *testing.T, trees *[]Tree) *Mapper {
 	return m
 }
 
-// mapAll returns the trees of events, and the mapper's counters.
+// mapAll maps the events, and returns the resulting trees and the mapper's counters.
 func mapAll(t *testing.T, events ...event.Event) ([]Tree, Stats) {
 	t.Helper()
 	var trees []Tree
@@ -130,7 +131,8 @@ func TestWireResumption(t *testing.T) {
 	})
 }
 
-// A key from elsewhere is no resumption, nor a classical key exchange; a library's probes do not change that.
+// A handshake with an external pre-shared key is not a resumption, and is classical only if it has a classical key
+// exchange. It makes no difference whether a library reports it too.
 func TestWireWithExternalKey(t *testing.T) {
 	t.Parallel()
 	for what, c := range map[string]struct {
@@ -192,7 +194,7 @@ func TestWireFailure(t *testing.T) {
 	}
 }
 
-// A handshake that both report becomes one tree, whichever report ends first.
+// A handshake that a library and package wire both report becomes one tree, regardless of which report ends first.
 func TestWireCompletesALibrarysHandshake(t *testing.T) {
 	t.Parallel()
 	before, after := libraryHandshake(0x001d)
@@ -217,7 +219,8 @@ func TestWireCompletesALibrarysHandshake(t *testing.T) {
 	}
 }
 
-// Reports that contradict each other stay two trees.
+// If the reports of package wire and of a library contradict each other, they are kept as two trees that link to each
+// other.
 func TestWireAndLibraryThatDisagreeStayApart(t *testing.T) {
 	t.Parallel()
 	before, after := libraryHandshake(0x001d)
@@ -244,7 +247,8 @@ func checkLinked(t *testing.T, a, b *Tree) {
 	}
 }
 
-// A library reports a group that the client on the wire never offered: they are not one handshake.
+// If a library reports a group that the client on the wire did not offer, the two are not joined, but link to each
+// other.
 func TestWireWithoutTheLibrarysGroupStaysApart(t *testing.T) {
 	t.Parallel()
 	before, after := libraryHandshake(0x001d)
@@ -256,8 +260,8 @@ func TestWireWithoutTheLibrarysGroupStaysApart(t *testing.T) {
 	checkLinked(t, &trees[0], &trees[1])
 }
 
-// A library that reports no sessions has two handshakes open on the thread: the hello can belong to either. The wire's
-// data are added to neither; the wire's tree links to the more likely one.
+// If a library that reports no sessions has two handshakes open on the thread, the hello can belong to either. The
+// wire's data are added to neither, and the wire's tree links to the newer one.
 func TestWireInDoubtBetweenTwoHandshakes(t *testing.T) {
 	t.Parallel()
 	open := func(context uint64) event.Event {
@@ -275,7 +279,7 @@ func TestWireInDoubtBetweenTwoHandshakes(t *testing.T) {
 	}
 	checkLinked(t, &trees[1], &trees[2])
 
-	// With one handshake open there is no doubt.
+	// If only one handshake is open, the two reports are joined.
 	trees, _ = mapAll(t, concat([]event.Event{open(10)}, wireHandshake(0x001d))...)
 	if len(trees) != 1 {
 		t.Fatalf("%d trees", len(trees))
@@ -283,7 +287,8 @@ func TestWireInDoubtBetweenTwoHandshakes(t *testing.T) {
 	checkRoot(t, &trees[0], map[string]string{"crypto.source": "probe+wire", "crypto.source.joined": "inferred"})
 }
 
-// The probes were attached after the hello: the library reports only the rest of the handshake that the wire shows.
+// If the probes were attached after the hello, the library reports only the rest of the handshake. The two trees are
+// not joined, but link to each other.
 func TestWireOfAHandshakeThatALibraryReportsInPart(t *testing.T) {
 	t.Parallel()
 	before, after := libraryHandshake(0x001d)
@@ -298,14 +303,15 @@ func TestWireOfAHandshakeThatALibraryReportsInPart(t *testing.T) {
 		}
 		checkLinked(t, &trees[0], &trees[1])
 	}
-	// The wire's handshake has ended: the library's is the next one.
+	// If the wire's handshake has already ended, the library's is another one: there are no links.
 	trees, _ := mapAll(t, concat(seen, []event.Event{onWire(event.ContextEnd, wireRoot, 0)}, before, after)...)
 	if len(trees) != 2 || trees[0].Spans[0].Link.IsValid() || trees[1].Spans[0].Link.IsValid() {
 		t.Errorf("%d trees, or a link", len(trees))
 	}
 }
 
-// Ten handshakes of a library that reports sessions alternate on one thread: each gets its own hello.
+// If a library that reports sessions alternates between ten handshakes on one thread, each is joined with its own
+// hello.
 func TestWireOfInterleavedSessions(t *testing.T) {
 	t.Parallel()
 	const sessions = 10
@@ -350,7 +356,7 @@ func TestWireOfInterleavedSessions(t *testing.T) {
 	}
 }
 
-// No program can name a connection's context.
+// A program cannot add data to a context of package wire, even if it uses the context's id.
 func TestWireContextsAreOutOfReach(t *testing.T) {
 	t.Parallel()
 	events := append(wireHandshake(0x11ec), event.Event{
@@ -375,8 +381,8 @@ func concat(parts ...[]event.Event) []event.Event {
 	return all
 }
 
-// A socket that is reused opens the context of an earlier handshake again. Both are whole, because the wire reports no
-// pieces.
+// A second handshake on one socket has the same context ids as the first. They become two trees, because the wire
+// reports whole handshakes, not pieces.
 func TestHandshakesOfOneSocketStayApart(t *testing.T) {
 	t.Parallel()
 	var trees []Tree
@@ -403,7 +409,7 @@ func TestHandshakesOfOneSocketStayApart(t *testing.T) {
 		now += uint64(defaultIdleTimeout) - 100
 		again := wireHandshake(0x001d)
 		handle(again[0])
-		m.Tick(now + 200) // returns
+		m.Tick(now + 200) // the second handshake is not idle yet
 		handle(again[1:]...)
 		handle(onWire(event.ContextEnd, wireRoot, 0))
 		now += uint64(2 * defaultIdleTimeout)
@@ -417,7 +423,7 @@ func TestHandshakesOfOneSocketStayApart(t *testing.T) {
 	}
 }
 
-// A slow peer does not split a handshake: the wire reports when it ends.
+// A handshake with a slow peer stays one tree, because it ends when package wire reports its end, not when it is idle.
 func TestWireWaitsForASlowAnswer(t *testing.T) {
 	t.Parallel()
 	var trees []Tree

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds the release files into DIR: for each architecture a static binary in a tar archive, a deb, an rpm and the tree
-# of the container image; and an SBOM and checksums for all. The same commit gives the same bytes: the build uses the
-# version of Go that go.mod names, whichever is installed.
+# Builds the release files into DIR. For each architecture there are a tar archive with a static binary, a deb, an rpm,
+# the tree of the container image, and an SBOM; one file has the checksums of all. The same commit always gives the same
+# bytes, because the build uses the version of Go that go.mod names, not the installed one.
 #
 #	packaging/dist.sh DIR [VERSION]
 set -euo pipefail
@@ -15,12 +15,13 @@ GOTOOLCHAIN=$(sed -n 's/^toolchain //p' go.mod)
 export SOURCE_DATE_EPOCH CGO_ENABLED=0 GOTOOLCHAIN TZ=UTC LC_ALL=C
 umask 022
 
-# quietly COMMAND...: shows what the command prints only if it fails.
+# quietly COMMAND...: runs a command and shows its output only if it fails.
 quietly() {
 	"$@" >"$generated/log" 2>&1 || { cat "$generated/log" >&2; return 1; }
 }
 
-# Packages need a version that starts with a digit and sorts: an untagged commit sorts before the first release.
+# The version of a package must start with a digit. That of an untagged commit must sort before that of the first
+# release.
 case $version in
 v[0-9]*) package=${version#v} ;;
 [0-9]*.*) package=$version ;;
@@ -53,7 +54,7 @@ for arch in amd64 arm64; do
 		ARCH=$arch PACKAGE_VERSION=$package TREE=$tree \
 			quietly "$tools/nfpm" package --config packaging/nfpm.yaml --packager "$format" --target "$dir"
 	done
-	# What the binary was built from: modules, versions, checksums, licences.
+	# An SBOM: modules that the binary was built from, with versions, checksums and licences.
 	quietly "$tools/cyclonedx-gomod" bin -json -licenses -noserial -notimestamp -version "$version" \
 		-output "$dir/$name.cdx.json" "$tree/usr/bin/crau-otel"
 done

@@ -10,5 +10,5 @@ mkdir -p "$dir/usr/bin" "$dir/etc/crau-otel" "$dir/etc/ssl/certs"
 CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=${2:-devel}" \
 	-o "$dir/usr/bin/crau-otel" ./cmd/crau-otel
 install -m 644 crau-otel.yaml "$dir/etc/crau-otel/crau-otel.yaml"
-# Go looks for the system's certificate authorities here.
+# Go's default path of the system's certificate authorities.
 cp /etc/ssl/certs/ca-certificates.crt "$dir/etc/ssl/certs/"

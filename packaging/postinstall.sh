@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Runs after an installation or upgrade, in the deb and the rpm.
+#
+# Runs after an installation or upgrade of the deb or rpm package.
 set -e
 
 if command -v systemd-sysusers >/dev/null; then
@@ -12,7 +13,7 @@ fi
 
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload
-	# An upgrade restarts a running service. An installation does not start it, because the receiver must be configured
-	# first.
+	# An upgrade restarts the service if it is running. An installation does not start it, because the receiver must be
+	# configured first.
 	systemctl try-restart crau-otel.service
 fi

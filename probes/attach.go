@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Attachment is a program attached to sites of one file. Its methods must not be called concurrently.
+// Attachment holds the kernel links that attach a program to sites of one file. It is not safe for concurrent use.
 type Attachment struct {
 	links    []link.Link
 	attached int
@@ -22,13 +22,13 @@ type Attachment struct {
 // Attached returns the number of sites the program was attached to. Close does not change it.
 func (a *Attachment) Attached() int { return a.attached }
 
-// Links returns the kernel's links, for pinning. They remain open.
+// Links returns the kernel's links, so that the caller can pin them. The Attachment still owns them.
 func (a *Attachment) Links() []link.Link { return a.links }
 
 // Close detaches the program from all sites. It is idempotent. Detaching a single uprobe takes about 0.1 s on Linux
 // 6.18, and the kernel detaches one at a time even if several are closed concurrently; detaching a whole uprobe_multi
-// link takes about 0.04 s. The sites stay attached while a child process between fork and exec holds copies of the
-// links.
+// link takes about 0.04 s. A child process inherits copies of the links and keeps the sites attached between its fork
+// and its exec.
 func (a *Attachment) Close() error {
 	var failed problems
 	for _, l := range a.links {
@@ -43,15 +43,16 @@ func (a *Attachment) Close() error {
 	return nil
 }
 
-// Attach attaches prog to the sites of the file at path in every process, present and future. cookies[i] is what
-// bpf_get_attach_cookie returns at sites[i]. path may be /proc/self/fd/N.
+// Attach attaches prog to the sites of the file at path in every present and future process. In prog,
+// bpf_get_attach_cookie returns cookies[i] for a hit of sites[i]. path may be /proc/self/fd/N.
 //
 // With multi, Attach uses one uprobe_multi link (Linux 6.6 and later), and prog must have been loaded with attach
 // type [ebpf.AttachTraceUprobeMulti]. Without multi it uses a perf event per site (Linux 5.15 and later), and prog
 // must have been loaded with attach type [ebpf.AttachNone].
 //
-// If only some sites can be attached, Attach returns an Attachment for these, and an error that names up to 16 of the
-// others. If none can be attached, the Attachment is nil. Files for another machine fail with [ErrUnsupported].
+// If only some sites can be attached, Attach returns an Attachment for these sites, and an error that names up to 16 of
+// the other sites. If no site can be attached, the Attachment is nil. A 32-bit file, or a file for another machine,
+// fails with [ErrUnsupported].
 func Attach(path string, prog *ebpf.Program, multi bool, sites []Site, cookies []uint64) (*Attachment, error) {
 	if len(sites) == 0 || len(sites) != len(cookies) {
 		return nil, fmt.Errorf("attach to %s: %d sites and %d cookies", path, len(sites), len(cookies))
@@ -64,7 +65,7 @@ func Attach(path string, prog *ebpf.Program, multi bool, sites []Site, cookies [
 		return nil, fmt.Errorf("attach to %s: %w", path, err)
 	}
 	t := attacher{executable: executable, prog: prog, uprobeMulti: multi, attachment: &Attachment{}}
-	// If the offset is 0, cilium/ebpf looks up a symbol instead.
+	// Sites without an offset are rejected here: for address 0, cilium/ebpf would look up a symbol instead.
 	good := make([]Site, 0, len(sites))
 	goodCookies := make([]uint64, 0, len(sites))
 	for i, s := range sites {
@@ -127,7 +128,7 @@ func (t *attacher) multi(sites []Site, cookies []uint64) {
 	case err == nil:
 		t.add(l, len(sites))
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist), errors.Is(err, link.ErrNotSupported):
-		// Not caused by a site: every part would fail in the same way.
+		// The error is not caused by one site, so every part of the sites would fail with it.
 		t.failed.add(fmt.Errorf("%d sites: %w", len(sites), err))
 	case len(sites) == 1:
 		t.fail(sites[0], t.explain(sites[0], err))
@@ -157,11 +158,13 @@ func (t *attacher) single(sites []Site, cookies []uint64) {
 	}
 }
 
-// errOtherTracer is returned for a site to which another tracer has attached without its semaphore. The kernel requires
-// all uprobes of one place to agree about the semaphore.
+// errOtherTracer is returned for a site to which another tracer has attached without incrementing its semaphore. The
+// kernel requires that all uprobes at one offset of a file name the same semaphore.
 var errOtherTracer = errors.New("another tracer is attached to the site and does not count in its semaphore")
 
-// explain returns the cause of an error when attaching to a site. EINVAL has several causes, and the libraries guess.
+// explain returns the cause of an error when attaching to a site. The kernel returns EINVAL for several causes. explain
+// detects one of them by attaching again without the semaphore: if this succeeds, another tracer has attached
+// without the semaphore.
 func (t *attacher) explain(s Site, err error) error {
 	if s.RefCtrOffset == 0 || !errors.Is(err, unix.EINVAL) {
 		return err

@@ -19,7 +19,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// requireBPF skips the test where BPF programs cannot be loaded. In CI that is a failure instead.
+// requireBPF skips the test where BPF programs cannot be loaded. In CI, it fails the test instead.
 func requireBPF(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -35,8 +35,8 @@ func requireBPF(t *testing.T) {
 	probe.Close()
 }
 
-// loadProgram loads a program that runs body for every hit. Body finds the context in R6, the cookie in R7, and in R8
-// the word of the map that the cookie indexes.
+// loadProgram loads a program that runs body for every hit. Body finds the program's context (the saved registers) in
+// R6, the cookie in R7, and in R8 the address of the map's word that has the cookie as its index.
 func loadProgram(t *testing.T, multi bool, body ...asm.Instruction) (*ebpf.Program, *ebpf.Map) {
 	t.Helper()
 	words, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 64})
@@ -69,7 +69,7 @@ func loadProgram(t *testing.T, multi bool, body ...asm.Instruction) (*ebpf.Progr
 	return program, words
 }
 
-// counter counts the hits by cookie.
+// counter loads a program that counts hits in the word of their cookie.
 func counter(t *testing.T, multi bool) (*ebpf.Program, *ebpf.Map) {
 	return loadProgram(t, multi, asm.Mov.Imm(asm.R1, 1), asm.StoreXAdd(asm.R8, asm.R1, asm.DWord))
 }
@@ -82,7 +82,7 @@ func readWord(t *testing.T, words *ebpf.Map, cookie uint64) (value uint64) {
 	return value
 }
 
-// traced is a run of the compiled program that has not fired a probe yet.
+// traced is a running instance of the compiled program. It does not fire its probes before finish is called.
 type traced struct {
 	command *exec.Cmd
 	stdin   io.WriteCloser
@@ -110,7 +110,7 @@ func start(t *testing.T, path string, rounds int) traced {
 	return traced{command, stdin}
 }
 
-// finish lets the program fire its probes and end.
+// finish makes the program fire its probes, and waits until it has ended.
 func (p traced) finish(t *testing.T) {
 	t.Helper()
 	if _, err := p.stdin.Write([]byte("g")); err != nil {
@@ -121,7 +121,7 @@ func (p traced) finish(t *testing.T) {
 	}
 }
 
-// cookiesFrom numbers the sites.
+// cookiesFrom returns consecutive cookies for the sites, starting with first.
 func cookiesFrom(first uint64, sites []Site) []uint64 {
 	cookies := make([]uint64, len(sites))
 	for i := range cookies {
@@ -130,7 +130,8 @@ func cookiesFrom(first uint64, sites []Site) []uint64 {
 	return cookies
 }
 
-// checkCounts compares the hits by cookie; the last site is SessionEnter, which the program reaches once.
+// checkCounts asserts that each cookie has one hit per round. The last cookie is that of SessionEnter, which the
+// program reaches only once.
 func checkCounts(t *testing.T, words *ebpf.Map, cookies []uint64, rounds int) {
 	t.Helper()
 	for i, cookie := range cookies {
@@ -144,8 +145,9 @@ func checkCounts(t *testing.T, words *ebpf.Map, cookies []uint64, rounds int) {
 	}
 }
 
-// eachMode runs a test with both kinds of links, and not in parallel to others: a process that any test is just
-// starting holds a copy of the links until it has executed its program, so that a site would count on after Close.
+// eachMode runs a test with each kind of link. The test must not run in parallel with others: a process that another
+// test has forked holds copies of the links until it executes its program, so that hits would still be counted after
+// Close.
 func eachMode(t *testing.T, run func(t *testing.T, multi bool)) {
 	t.Helper()
 	requireBPF(t)
@@ -156,7 +158,7 @@ func eachMode(t *testing.T, run func(t *testing.T, multi bool)) {
 
 func TestAttach(t *testing.T) {
 	eachMode(t, func(t *testing.T, multi bool) {
-		// With semaphores the program skips its probes unless the kernel counts.
+		// With semaphores, the program skips its probes unless the kernel has incremented the semaphores.
 		for _, flag := range []string{"-UNDEFINED", "-DSEMAPHORES"} {
 			path := compile(t, "gcc", "-O2", "-DPROGRAM", flag)
 			f, err := Open(path)
@@ -226,7 +228,7 @@ func TestAttachBadSites(t *testing.T) {
 		outside := Site{Probe: BlobData, Offset: 1 << 30}
 		absent := Site{Probe: Data}
 		places := []int{0, len(f.Sites) / 2, len(f.Sites)}
-		for _, i := range places { // of the bad one
+		for _, i := range places { // index of the bad site
 			sites := append(slices.Insert(slices.Clone(f.Sites), i, outside), absent)
 			cookies := append(slices.Insert(cookiesFrom(2, f.Sites), i, 1), 1)
 			a, err := Attach(path, program, multi, sites, cookies)

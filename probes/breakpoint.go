@@ -13,12 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// breakpointBytes is how many bytes of a site a breakpoint can change: one on x86-64, four on arm64.
+// breakpointBytes is the number of bytes that are compared at a site. A breakpoint changes the first byte on x86-64 and
+// all four on arm64.
 const breakpointBytes = 4
 
-// CountBreakpoints returns how many of the sites have a breakpoint in a process that maps the file now. The kernel puts
-// breakpoints into each mapping by the file's inode, whatever the path. So the count shows whether any tracer has
-// attached to the file, even by another path. Breakpoints for selected processes are not counted.
+// CountBreakpoints returns the number of sites that have a breakpoint in a new mapping of the file. The kernel inserts
+// the breakpoints of all tracers into every mapping of the file's inode. So a count above 0 shows that a tracer has
+// attached to the file, even by another path. Breakpoints that a tracer has limited to certain processes are not
+// counted.
 func CountBreakpoints(file *os.File, sites []Site) (n int, err error) {
 	page := int64(os.Getpagesize())
 	var mapping []byte
@@ -31,7 +33,7 @@ func CountBreakpoints(file *os.File, sites []Site) (n int, err error) {
 			if first := at / page * page; first != start {
 				unmap(mapping)
 				start = first
-				// The second page is needed for a site at the end of the first.
+				// Two pages are mapped, because the bytes of a site can extend into the second page.
 				mapping, err = unix.Mmap(int(file.Fd()), start, int(2*page), unix.PROT_READ, unix.MAP_PRIVATE)
 				if err != nil {
 					return n, fmt.Errorf("map file: %w", err)
@@ -56,8 +58,8 @@ func unmap(mapping []byte) {
 	}
 }
 
-// differs reports whether mapped memory differs from the content of its file. It reads the memory through the kernel,
-// because the file may have become shorter than its mapping.
+// differs reports whether mapped memory differs from the content of its file. It does not access the memory directly,
+// because this would fault if the file has become shorter than its mapping.
 func differs(file *os.File, mapped []byte, offset int64) (bool, error) {
 	var content, memory [breakpointBytes]byte
 	if n, err := file.ReadAt(content[:], offset); err != nil && !errors.Is(err, io.EOF) {
@@ -72,7 +74,7 @@ func differs(file *os.File, mapped []byte, offset int64) (bool, error) {
 	return !bytes.Equal(content[:n], memory[:n]), nil
 }
 
-// readOwn copies memory of this process in the way another process would read it, so that it gets an error instead of a
+// readOwn copies memory of this process with process_vm_readv(2), which returns an error where a direct access would
 // fault.
 func readOwn(to, from []byte) (int, error) {
 	local := []unix.Iovec{{Base: &to[0]}}

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// The layout of the files that the builder makes.
+// The layout of the files that elfSpec.build returns.
 const (
 	textAddr, textOff, textSize = 0x401000, 0x200, 0x80
 	dataAddr, dataOff, dataSize = 0x603280, 0x280, 0x40
@@ -18,17 +18,17 @@ const (
 	siteOff                     = textOff + 0x10
 )
 
-// noteSpec is one stapsdt note to build.
+// noteSpec describes a stapsdt note to build.
 type noteSpec struct {
 	provider, name, args string
 	pc, base, semaphore  uint64
-	raw                  []byte // the descriptor, instead of the fields above
+	raw                  []byte // if set, the whole descriptor; replaces the fields above
 }
 
-// provider is one of ours.
+// provider is the provider in the notes returned by the function ours.
 const provider = "crypto_auditing"
 
-// ours is a valid note of our provider.
+// ours returns a valid note of provider crypto_auditing.
 func ours(name string, pc uint64, args string) noteSpec {
 	return noteSpec{provider: provider, name: name, args: args, pc: pc, base: baseAddr}
 }
@@ -59,23 +59,23 @@ type symbolSpec struct {
 type elfSpec struct {
 	machine    elf.Machine // 0 means x86-64
 	notes      []noteSpec
-	base       uint64 // address of .stapsdt.base, 0 for no such section
+	base       uint64 // address of .stapsdt.base; 0 for no such section
 	buildID    string
 	soname     string
-	dynamic    []symbolSpec // .dynsym
-	static     []symbolSpec // .symtab
+	dynamic    []symbolSpec // symbols in .dynsym
+	static     []symbolSpec // symbols in .symtab
 	rodata     *elf.Section64
-	text       []byte // at textAddr; nops up to textSize follow
-	noSections bool   // notes in a PT_NOTE segment instead
+	text       []byte // code at textAddr; nops fill the rest of the segment
+	noSections bool   // without section headers: the notes are found through their PT_NOTE segment
 }
 
 // built is a file with the positions of its section headers, for tests that damage it.
 type built struct {
 	data     []byte
-	sections map[string]int // offset of the header
+	sections map[string]int // file offsets of the section headers, by section name
 }
 
-// patch overwrites a word of 4 or 8 bytes.
+// patch overwrites the bytes at offset with a number in little-endian encoding.
 func (b built) patch(offset int, value any) {
 	if _, err := binary.Encode(b.data[offset:], binary.LittleEndian, value); err != nil {
 		panic(err)
@@ -99,7 +99,7 @@ func pad4(b []byte) []byte {
 	return b
 }
 
-// encode returns the little-endian image of fixed-size structures.
+// encode returns the little-endian encoding of fixed-size structures.
 func encode(values ...any) []byte {
 	var b []byte
 	for _, v := range values {
@@ -108,7 +108,7 @@ func encode(values ...any) []byte {
 	return b
 }
 
-// symbolTable returns a symbol table and its strings.
+// symbolTable returns the content of a symbol table and of its string table.
 func symbolTable(symbols []symbolSpec) (table, names []byte) {
 	table, names = make([]byte, elf.Sym64Size), []byte{0}
 	for _, s := range symbols {
@@ -123,7 +123,7 @@ func symbolTable(symbols []symbolSpec) (table, names []byte) {
 	return table, names
 }
 
-// build makes the file.
+// build returns the file that e describes.
 func (e elfSpec) build(tb testing.TB) built {
 	tb.Helper()
 	if e.machine == 0 {
@@ -229,7 +229,7 @@ func (e elfSpec) build(tb testing.TB) built {
 	return built{out, at}
 }
 
-// read reads the file.
+// read parses the file under the path lib.so.
 func (b built) read() (*File, error) {
 	return Read(bytes.NewReader(b.data), int64(len(b.data)), "lib.so")
 }

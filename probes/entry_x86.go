@@ -8,8 +8,9 @@ import (
 	"encoding/binary"
 )
 
-// The kernel single-steps a copy of the instruction under a uprobe, which takes microseconds, unless it can emulate
-// the instruction (branch_setup_xol_ops and push_setup_xol_ops in arch/x86/kernel/uprobes.c, since Linux 4.15).
+// Instructions that entrySkip may skip at the start of a function. Skipping them can save time: the kernel single-steps
+// a copy of the instruction under a uprobe, which takes microseconds, unless it can emulate the instruction
+// (branch_setup_xol_ops and push_setup_xol_ops in arch/x86/kernel/uprobes.c, since Linux 4.15).
 var (
 	endbr64 = []byte{0xf3, 0x0f, 0x1e, 0xfa}
 	testRDI = []byte{0x48, 0x85, 0xff} // test %rdi,%rdi
@@ -18,10 +19,10 @@ var (
 // entryBytes is the number of bytes that entrySkip inspects.
 const entryBytes = 16
 
-// entrySkip returns the offset from the start of a function at which to probe its entry. It is 0, unless the next
-// instructions are harmless ones followed by an instruction that the kernel emulates. Skipped instructions neither
-// branch nor change a register, so every call reaches the probed instruction with its first argument in place. The
-// caller checks that no branch leads to the probed instruction.
+// entrySkip returns the offset from the start of a function at which to attach the uprobe for its entry. The offset is
+// 0, unless the function starts with endbr64, a test of the first argument, or both, and the next instruction is one
+// that the kernel emulates. Skipped instructions neither branch nor change a general register, so every call reaches
+// the returned offset with its first argument in place. The caller checks that no branch leads to that offset.
 func entrySkip(code []byte) int {
 	skip := 0
 	if bytes.HasPrefix(code, endbr64) {
@@ -36,7 +37,7 @@ func entrySkip(code []byte) int {
 	return 0
 }
 
-// emulated reports whether the kernel emulates the instruction.
+// emulated reports whether the kernel emulates the instruction that the code starts with.
 func emulated(code []byte) bool {
 	push := bytes.TrimPrefix(code, []byte{0x41}) // REX.B: r8 to r15
 	switch {
@@ -47,14 +48,14 @@ func emulated(code []byte) bool {
 	case code[0] == 0x90, bytes.HasPrefix(code, nop5):
 		return true
 	}
-	return code[0] == 0xe8 || code[0] == 0xe9 || code[0] == 0xeb || conditionalJump(code) // call, jmp
+	return code[0] == 0xe8 || code[0] == 0xe9 || code[0] == 0xeb || conditionalJump(code) // call or jmp
 }
 
 func conditionalJump(code []byte) bool {
 	return len(code) > 1 && (code[0]&0xf0 == 0x70 || code[0] == 0x0f && code[1]&0xf0 == 0x80)
 }
 
-// entry returns the address at which to probe the entry of the function at address.
+// entry returns the address at which to attach the uprobe for the entry of the function at address.
 func (im *image) entry(address uint64) uint64 {
 	if im.machine != elf.EM_X86_64 {
 		return address
@@ -92,7 +93,7 @@ func (im *image) codeAround(address uint64) ([]byte, uint64, error) {
 }
 
 // branchesTo reports whether there may be a direct branch to an offset in the code. It treats every byte as the start
-// of an instruction. That finds all branches, and may find some that do not exist.
+// of an instruction, so it finds every such branch, and also bytes that only look like one.
 func branchesTo(code []byte, offset int) bool {
 	for i := max(0, offset-0x82); i < min(len(code)-1, offset+0x82); i++ { // the range of an 8-bit displacement
 		short := code[i]&0xf0 == 0x70 || code[i] == 0xeb || code[i]&0xfc == 0xe0 // jcc, jmp, loop, jrcxz

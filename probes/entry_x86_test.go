@@ -79,16 +79,17 @@ func TestBranchesTo(t *testing.T) {
 	}
 }
 
-// TestEntryIsProbedWhateverTheFunctionStartsWith reads files whose gnutls_deinit starts in different ways.
+// TestEntryIsProbedWhateverTheFunctionStartsWith checks where the entry of gnutls_deinit is probed: behind its first
+// instructions if these may be skipped and the kernel emulates the next one, else at its start.
 func TestEntryIsProbedWhateverTheFunctionStartsWith(t *testing.T) {
 	t.Parallel()
 	const at = 0x40
 	for name, c := range map[string]struct {
 		machine elf.Machine
 		code    string
-		address uint64 // of the function in the text
-		behind  string // 0x20 bytes after its start
-		want    uint64
+		address uint64 // offset of the function in the text
+		behind  string // code that is 0x20 bytes after the start of the function
+		want    uint64 // offset of the site in the text
 	}{
 		"push":                   {0, "\x55", at, "", at},
 		"endbr64, push":          {0, "\xf3\x0f\x1e\xfa\x55", at, "", at + 4},

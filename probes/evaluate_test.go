@@ -9,8 +9,8 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// evaluate returns the body of a program that stores the operand's value in the word at R8, or -0xbad if memory cannot
-// be read.
+// evaluate returns the body of a BPF program, for loadProgram, that stores the operand's value in the word at R8, or
+// -0xbad if memory cannot be read.
 func evaluate(o Operand) []asm.Instruction {
 	code := []asm.Instruction{asm.LoadImm(asm.R3, o.Value, asm.DWord)}
 	add := func(register uint8, shift int32) {
@@ -48,14 +48,14 @@ func evaluate(o Operand) []asm.Instruction {
 		asm.StoreMem(asm.R8, 0, asm.R3, asm.DWord).WithSymbol("store"))
 }
 
-// TestOperandsTellTheTruth attaches one program for each argument of each site, and compares the values it reads from
-// registers and memory with those that the traced program passed. That requires correct register numbers, addresses and
-// symbols.
+// TestOperandsTellTheTruth attaches one BPF program for each argument of each site, and compares the values that these
+// programs read from registers and memory with those that the traced program has passed. The values can only agree if
+// register numbers, addresses and symbols are correct.
 func TestOperandsTellTheTruth(t *testing.T) {
 	t.Parallel()
 	requireBPF(t)
-	const context, pointer = 0x1000, -1 << 62 // any pointer
-	want := [][]int64{                        // for the first round
+	const context, pointer = 0x1000, -1 << 62 // pointer stands for any valid pointer
+	want := [][]int64{                        // by site and argument, in the first round
 		{context, -1},
 		{context, pointer, 11},
 		{9, pointer, 0},

@@ -9,38 +9,38 @@ import (
 	"io"
 )
 
-// ErrNotELF is returned, wrapped with the path, for a file that is not an ELF file.
+// ErrNotELF is returned for a file that is not an ELF file.
 var ErrNotELF = errors.New("not an ELF file")
 
-// ErrNoProbes is returned, wrapped with the path, for an ELF file without a note of one of our providers.
+// ErrNoProbes is returned for an ELF file without crypto_auditing probes, under this provider name or under openssl.
 var ErrNoProbes = errors.New("no crypto_auditing probes")
 
 // Site is one place in a file where a probe stands, or the entry of a library function.
 type Site struct {
 	Probe        Probe
-	Address      uint64 // virtual address in the file, after the adjustment for prelink
-	Offset       uint64 // file offset to attach to
-	RefCtrOffset uint64 // file offset of the semaphore, 0 if none
+	Address      uint64 // virtual address in the file, corrected if prelink has moved the file
+	Offset       uint64 // file offset at which to attach
+	RefCtrOffset uint64 // file offset of the semaphore; 0 if the site has none
 	Args         []Operand
-	Spec         string // argument string of the note, for listings; for entry points the symbol's name
+	Spec         string // for listings: the argument string of the note, or the symbol of an entry point
 
-	fastNops []fastNop // nops of the site, apart from the first; see NopSupport
+	fastNops []fastNop // nops behind the one at Offset; see NopSupport
 }
 
 // File describes the probes of one ELF file.
 type File struct {
 	Path    string
 	Machine elf.Machine
-	BuildID string // lower-case hex of NT_GNU_BUILD_ID, "" if none
-	Soname  string // DT_SONAME, "" if none
+	BuildID string // lower-case hex of NT_GNU_BUILD_ID; "" if the file has none
+	Soname  string // DT_SONAME; "" if the file has none
 	Strings Strings
 
 	// Sites contains at most 4096 USDT sites in the order of their notes, followed by the entry points. No two sites have
 	// the same probe and offset.
 	Sites []Site
 
-	// Problems contains an error for each skipped note, at most 16. If there are more, a last error "and N more" gives
-	// their number.
+	// Problems contains at most 16 errors about notes and entry points that were skipped. If there were more, a last error
+	// "and N more" gives the number of the others.
 	Problems []error
 }
 
@@ -58,8 +58,8 @@ func Open(path string) (*File, error) {
 	return Read(f, info.Size(), path)
 }
 
-// BuildID returns the GNU build id of an ELF file of size bytes as lower-case hex, or "" if it has none. It returns
-// [ErrNotELF] or an error that describes the damage of the file.
+// BuildID returns the GNU build id of an ELF file of size bytes as lower-case hex, or "" if it has none. Besides
+// [ErrNotELF], it returns errors for files that are damaged or of a kind that this package does not support.
 func BuildID(r io.ReaderAt, size int64) (string, error) {
 	im, err := newImage(r, size)
 	if err != nil {
@@ -68,9 +68,10 @@ func BuildID(r io.ReaderAt, size int64) (string, error) {
 	return im.buildID(), nil
 }
 
-// Read reads a file of size bytes. path is used in errors only. Besides [ErrNotELF], [ErrNoProbes] and
-// [ErrUnsupported], Read returns errors for ELF files that are damaged or neither programs nor shared objects. If the
-// file has notes but none is usable, Read returns the File with its Problems, and an error that joins them.
+// Read reads a file of size bytes. path is only used in errors and as the Path of the File. Besides [ErrNotELF],
+// [ErrNoProbes] and [ErrUnsupported], Read returns errors for ELF files that are damaged or neither programs nor shared
+// objects. If the file has notes of crypto_auditing probes but none is usable, Read returns the File with its Problems,
+// and an error that joins the Problems.
 func Read(r io.ReaderAt, size int64, path string) (*File, error) {
 	im, err := newImage(r, size)
 	if err != nil {

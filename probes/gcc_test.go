@@ -14,8 +14,9 @@ import (
 	"github.com/crau-otel/crau-otel/test/needs"
 )
 
-// probeSource fires each probe in a way that makes the compiler use registers, constants, memory with and without
-// index, and static variables. With SEMAPHORES, sites can be skipped while no tracer is attached.
+// probeSource is the source of a program that fires each probe in a way that makes the compiler use registers,
+// constants, memory with and without index, and static variables as operands. With SEMAPHORES, the program skips its
+// sites while no tracer is attached.
 const probeSource = `
 #ifdef SEMAPHORES
 #define _SDT_HAS_SEMAPHORES 1
@@ -81,7 +82,8 @@ int main(int argc, char **argv)
 #endif
 `
 
-// compile builds probeSource and returns the file. In CI the compiler and sys/sdt.h must exist.
+// compile builds probeSource and returns the path of the binary. If the compiler or <sys/sdt.h> is missing, the test is
+// skipped; in CI, it fails.
 func compile(t *testing.T, compiler string, flags ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -112,7 +114,7 @@ func probesOf(sites []Site) []Probe {
 	return all
 }
 
-// firedProbes are the sites of probeSource in the order of its lines, which compilers keep for the notes.
+// firedProbes lists the probes of probeSource in the order of its lines. Compilers write the notes in this order.
 var firedProbes = []Probe{NewContext, WordData, WordData, StringData, BlobData, Data, NewContextWithData, SessionEnter}
 
 func TestReadCompiled(t *testing.T) {
@@ -148,7 +150,7 @@ func TestReadCompiled(t *testing.T) {
 	}
 }
 
-// checkCompiled compares addresses with those that debug/elf reads from the file.
+// checkCompiled compares addresses and offsets in f with those that debug/elf reads from the file.
 func checkCompiled(t *testing.T, path string, f *File, semaphores bool) {
 	t.Helper()
 	info, err := os.Stat(path)
@@ -220,8 +222,8 @@ func checkCompiled(t *testing.T, path string, f *File, semaphores bool) {
 	}
 }
 
-// TestReadCrossCompiled needs a cross compiler. It uses the header of the build
-// machine, which does not depend on the architecture.
+// TestReadCrossCompiled reads the probes that an arm64 cross compiler emits. It uses <sys/sdt.h> of the build machine,
+// which is the same for every architecture.
 func TestReadCrossCompiled(t *testing.T) {
 	t.Parallel()
 	const compiler = "aarch64-linux-gnu-gcc"
@@ -264,7 +266,8 @@ __attribute__((noinline)) void strong(unsigned long c, const char *k) { CRAU_WOR
 int main(int argc, char **argv) { (void)argv; weak(argc, "app::weak"); strong(argc, "app::strong"); CRAU_NEW_CONTEXT(argc, -1); return 0; }
 `
 
-// The linker merges two functions whose constants are only in the notes.
+// If the linker has merged two functions that differ only in the constants in their notes, the place is skipped and
+// reported.
 func TestReadFoldedFunctions(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("ld.gold"); err != nil {

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// checkFile asserts what must hold for any file, however hostile.
+// checkFile asserts the invariants of the results of Read, which hold for any file of that size, however hostile.
 func checkFile(t *testing.T, f *File, err error, size int64) {
 	t.Helper()
 	if f == nil {
@@ -72,7 +72,7 @@ func checkArgument(t *testing.T, machine elf.Machine, o Operand) {
 	}
 }
 
-// hostileSeed describes a file with every table that the package reads.
+// hostileSeed describes a file with every table that the package reads, for tests that damage it.
 func hostileSeed(machine elf.Machine) elfSpec {
 	e := everyProbe(machine)
 	args := "8@state(%rip) 8@$1"
@@ -100,7 +100,7 @@ func TestReadTruncated(t *testing.T) {
 				if n < 4 && !errors.Is(err, ErrNotELF) {
 					t.Errorf("%d bytes: %v", n, err)
 				}
-				// A file that shrinks after its size was read.
+				// The file has shrunk after its size was read.
 				f, err = Read(bytes.NewReader(data[:n]), int64(len(data)), "shrunk")
 				checkFile(t, f, err, int64(len(data)))
 			}
@@ -108,7 +108,7 @@ func TestReadTruncated(t *testing.T) {
 	}
 }
 
-// TestReadFlipped sets each byte to several extreme values.
+// TestReadFlipped sets each byte in turn to several extreme values.
 func TestReadFlipped(t *testing.T) {
 	t.Parallel()
 	data := hostileSeed(elf.EM_X86_64).build(t).data
@@ -145,7 +145,7 @@ func TestReadUnsupported(t *testing.T) {
 	}
 }
 
-// sparse reads as zeros after its data.
+// sparse is a file that reads as zeros after its data.
 type sparse struct{ data []byte }
 
 func (s sparse) ReadAt(p []byte, offset int64) (int, error) {
@@ -156,15 +156,16 @@ func (s sparse) ReadAt(p []byte, offset int64) (int, error) {
 	return len(p), nil
 }
 
-// TestReadLimits reads files whose headers claim impossible sizes.
+// TestReadLimits changes one field of a section header to an impossible value. The value is reported as a problem, and
+// all sites that do not depend on the section are read.
 func TestReadLimits(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		section string
-		field   int // offset in the section header
+		field   int // offset of the changed field in the section header
 		value   any
-		sites   int
-		want    string
+		sites   int    // number of sites that are read
+		want    string // part of the problem
 	}{
 		"notes":         {".note.stapsdt", 32, uint64(maxNoteBytes + 1), 0, "more than 4194304 bytes of notes"},
 		"symbols":       {".dynsym", 32, uint64(maxSymbols+1) * 24, 7, "the limit is 2097152"},
@@ -191,7 +192,8 @@ func TestReadManyNotes(t *testing.T) {
 			e.notes = append(e.notes, ours("new_context", sitePC, "8@%rdi 8@%rsi"))
 		}
 		b := e.build(t)
-		// One site for every note, in a text segment that is as large.
+		// Each note gets a separate site: the text segment is moved and enlarged, so that it ends with one more nop for each
+		// note.
 		b.patch(64+8, uint64(len(b.data)-siteOff+textOff))
 		b.patch(64+32, uint64(1<<20))
 		b.data = append(b.data, bytes.Repeat(nop1, n)...)
@@ -268,7 +270,7 @@ func TestReadSymbolsThatEndAlike(t *testing.T) {
 	}
 }
 
-// failing is a file that cannot be read past some offset.
+// failing is a file that cannot be read beyond the offset end.
 type failing struct {
 	data []byte
 	end  int64

@@ -11,7 +11,7 @@ import (
 	"io"
 )
 
-// image holds the headers of an ELF file and gives bounded access to the rest of it.
+// image holds the headers of an ELF file and gives bounded access to the rest of the file.
 type image struct {
 	r        io.ReaderAt
 	size     uint64
@@ -66,16 +66,16 @@ func newImage(r io.ReaderAt, size int64) (*image, error) {
 	return im, nil
 }
 
-// read returns length bytes at offset. The caller bounds length.
+// read returns length bytes at offset. It allocates as much memory, so the caller must limit length.
 func (im *image) read(offset, length uint64) ([]byte, error) {
-	if offset > im.size || length > im.size-offset { // before allocating
+	if offset > im.size || length > im.size-offset { // checked before memory is allocated
 		return nil, fmt.Errorf("%d bytes at offset %#x: %w", length, offset, errOutside)
 	}
 	data := make([]byte, length)
 	return data, im.readInto(data, offset)
 }
 
-// readInto fills data from offset.
+// readInto fills data with the bytes of the file at offset.
 func (im *image) readInto(data []byte, offset uint64) error {
 	if offset > im.size || uint64(len(data)) > im.size-offset {
 		return fmt.Errorf("%d bytes at offset %#x: %w", len(data), offset, errOutside)
@@ -111,8 +111,8 @@ func (im *image) readSegments() error {
 	return im.decode(im.header.Phoff, count*entry, im.segments)
 }
 
-// readSections reads the section headers and their names. A file may have none. An e_shnum of 0 can also mean more
-// than 65279 sections, which is not supported.
+// readSections reads the section headers and their names. A file may have no section headers. An e_shnum of 0 can also
+// mean more than 65279 sections, which is not supported: such a file is treated as one without section headers.
 func (im *image) readSections() error {
 	count, entry := uint64(im.header.Shnum), uint64(im.header.Shentsize)
 	if im.header.Shoff == 0 || count == 0 {
@@ -149,7 +149,7 @@ func (im *image) readSections() error {
 	return nil
 }
 
-// section returns the first section with that name, or nil.
+// section returns the first section with that name, or nil if there is none.
 func (im *image) section(name string) *section {
 	for i := range im.sections {
 		if im.sections[i].name == name {
@@ -159,8 +159,8 @@ func (im *image) section(name string) *section {
 	return nil
 }
 
-// fileOffset translates a virtual address to a file offset through the PT_LOAD segments that have the flag. At least
-// length bytes at the address must be in the file.
+// fileOffset translates a virtual address to a file offset, using only the PT_LOAD segments that have the flag. At
+// least length bytes at the address must be in the file.
 func (im *image) fileOffset(address, length uint64, flag elf.ProgFlag) (uint64, error) {
 	for _, s := range im.segments {
 		if elf.ProgType(s.Type) != elf.PT_LOAD || elf.ProgFlag(s.Flags)&flag == 0 {
@@ -178,7 +178,7 @@ func (im *image) fileOffset(address, length uint64, flag elf.ProgFlag) (uint64, 
 	return 0, fmt.Errorf("address %#x is in no %s segment of the file", address, flag)
 }
 
-// dynamic returns the entries of the dynamic section, none if there are none or they cannot be read.
+// dynamic returns the entries of the PT_DYNAMIC segment, or nil if there is no such segment or it cannot be read.
 func (im *image) dynamic() []elf.Dyn64 {
 	for _, s := range im.segments {
 		if elf.ProgType(s.Type) != elf.PT_DYNAMIC {
@@ -194,7 +194,7 @@ func (im *image) dynamic() []elf.Dyn64 {
 	return nil
 }
 
-// soname returns DT_SONAME, or "" if there is none or if it is not printable ASCII.
+// soname returns DT_SONAME, or "" if the file has no such entry or the name is not printable ASCII.
 func (im *image) soname() string {
 	var name, table uint64
 	var named bool

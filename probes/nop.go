@@ -10,7 +10,7 @@ import (
 	"slices"
 )
 
-// Bytes of the instructions that make up a probe site. nop10 is the form that <usdt.h> of libbpf emits.
+// Bytes of the instructions that can stand at a probe site. nop10 is the form that <usdt.h> of libbpf emits.
 var (
 	nop1   = []byte{0x90}
 	nop5   = []byte{0x0f, 0x1f, 0x44, 0x00, 0x00}                               // nopl 0x0(%rax,%rax,1)
@@ -27,10 +27,10 @@ const (
 
 var errNoNop = errors.New("no nop at the site")
 
-// siteBytes is the number of bytes at a site that are inspected: the longest sequence of nops that is known.
+// siteBytes is the number of bytes that are inspected at a site. It is enough for the longest known sequence of nops.
 const siteBytes = 32
 
-// siteCode returns the first bytes of the code at a file offset, fewer than siteBytes at the end of its segment.
+// siteCode returns siteBytes bytes of code at a file offset, or fewer at the end of its segment.
 func (im *image) siteCode(offset uint64) ([]byte, error) {
 	length := uint64(0)
 	for _, s := range im.segments {
@@ -44,9 +44,9 @@ func (im *image) siteCode(offset uint64) ([]byte, error) {
 	return im.read(offset, min(length, siteBytes, im.size-offset))
 }
 
-// checkNop returns an error unless the code starts with a nop. The kernel emulates or single-steps a nop under a
-// uprobe correctly wherever it is. The location of a stale or forged note may be in the middle of an instruction,
-// which a breakpoint there would change.
+// checkNop returns an error unless the code starts with a nop. Attaching to any other code would be unsafe: a stale or
+// forged note may point into the middle of an instruction, and a breakpoint there would change what the program does. A
+// nop under a uprobe always works, because the kernel emulates or single-steps it.
 func checkNop(machine elf.Machine, code []byte) error {
 	isNop := nopLength(code) > 0
 	if machine == elf.EM_AARCH64 {
@@ -58,10 +58,10 @@ func checkNop(machine elf.Machine, code []byte) error {
 	return nil
 }
 
-// nopLength returns the length of the x86-64 nop that the code starts with, or 0: 0x90 or 0f 1f /0, with any number
-// of operand-size and segment prefixes.
+// nopLength returns the length of the x86-64 nop that the code starts with, or 0 if it starts with none. A nop is 0x90
+// or 0f 1f /0, with any number of prefixes 0x66 (operand size) and 0x2e (segment).
 func nopLength(code []byte) int {
-	code = code[:min(len(code), 15)] // the longest instruction
+	code = code[:min(len(code), 15)] // no instruction is longer than 15 bytes
 	n := 0
 	for n < len(code) && (code[n] == 0x66 || code[n] == 0x2e) {
 		n++
@@ -94,18 +94,18 @@ func nopLength(code []byte) int {
 	return n
 }
 
-// fastNop is a further nop of a site that the kernel may be able to replace by a call or jump, which makes hits
-// cheaper than a breakpoint.
+// fastNop is a nop behind the first nop of a site. The kernel may be able to replace it by a call or jump, which makes
+// hits cheaper than a breakpoint does.
 type fastNop struct {
-	skip   int  // bytes from the start of the site
-	length int  // 5 or 10
-	safe   bool // the stack pointer is below the red zone
+	skip   int  // offset from the start of the site, in bytes
+	length int  // in bytes: 5 or 10
+	safe   bool // whether the site has moved the stack pointer below the red zone before this nop
 }
 
-// fastNops returns the further nops of a site that starts with a 1-byte nop. <usdt.h> of libbpf emits one 5-byte nop
-// (since December 2025) or one 10-byte nop (since July 2026) behind it; crau.h emits a 10-byte nop, and a 5-byte nop
-// between instructions that move the stack pointer. Offsets and lengths are for offset, the file offset of the site:
-// kernels do not replace a nop that crosses a page.
+// fastNops returns the further nops of a site that starts with a 1-byte nop. Behind that nop, <usdt.h> of libbpf emits
+// one 5-byte nop (since December 2025) or one 10-byte nop (since July 2026); crau.h emits a 10-byte nop, and then a
+// 5-byte nop between two instructions that move the stack pointer. offset is the file offset of the site. A nop that
+// crosses a page border is left out, because kernels do not replace it.
 func fastNops(machine elf.Machine, code []byte, offset uint64) []fastNop {
 	if machine != elf.EM_X86_64 || !bytes.HasPrefix(code, nop1) {
 		return nil
@@ -128,19 +128,19 @@ func fastNops(machine elf.Machine, code []byte, offset uint64) []fastNop {
 			found = append(found, fastNop{at, length, safe})
 		}
 		at += length
-		if safe { // what follows moves the stack pointer back
+		if safe { // the next instruction moves the stack pointer back
 			return found
 		}
 	}
 }
 
-// NopSupport describes how the running kernel treats uprobes on longer nops. The zero value means that hits of these
-// are not cheaper than hits of a 1-byte nop, as on kernels before 6.18. See [TryNops].
+// NopSupport describes how the running kernel treats uprobes on 5-byte and 10-byte nops. The zero value means that hits
+// of these nops are not cheaper than hits of a 1-byte nop, as on kernels before 6.18. See [TryNops].
 type NopSupport struct {
 	nop5, nop10 replacement
 }
 
-// replacement is how the kernel replaces an attached nop by a call or jump, if it does.
+// replacement is how the kernel replaces a nop under a uprobe by a call or jump, if at all.
 type replacement uint8
 
 const (
@@ -149,8 +149,8 @@ const (
 	replacedSafely               // hits leave the red zone intact
 )
 
-// Place returns the sites, each of them moved to the nop where a hit is cheapest on the running kernel, and harmless
-// for the traced program. Sites with a single nop stay where they are.
+// Place returns a copy of the sites, in which each site is moved to its first nop that the running kernel replaces
+// without harm to the traced program, so that hits are cheap. A site without such a nop is not moved.
 func (n NopSupport) Place(sites []Site) []Site {
 	placed := slices.Clone(sites)
 	for i, s := range placed {
@@ -168,7 +168,7 @@ func (n NopSupport) Place(sites []Site) []Site {
 	return placed
 }
 
-// Offsets returns the file offsets of all nops of the site. The site is attached at one of them.
+// Offsets returns the file offsets of all nops of the site. A tracer attaches to one of them.
 func (s Site) Offsets() []uint64 {
 	offsets := []uint64{s.Offset}
 	for _, nop := range s.fastNops {
@@ -180,8 +180,9 @@ func (s Site) Offsets() []uint64 {
 // HasFastNops reports whether the site has a nop that Place may move it to.
 func (s Site) HasFastNops() bool { return len(s.fastNops) > 0 }
 
-// moved returns the site at another of its nops. Operands relative to the instruction pointer keep their address, and
-// operands relative to the stack pointer account for code that has moved it.
+// moved returns the site at another of its nops. The operands still lead to the same values: displacements from the
+// instruction pointer are reduced by the distance between the nops, and those from the stack pointer are increased if
+// the code before the nop has moved the stack pointer.
 func (s Site) moved(to fastNop) Site {
 	s.Address += uint64(to.skip)
 	s.Offset += uint64(to.skip)

@@ -12,21 +12,22 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// tryHits is the number of hits after which the kernel has replaced a nop, if it ever does. It does so at the first
-// hit.
+// tryHits is the number of hits before tryNop checks whether the kernel has replaced a nop. A kernel that replaces nops
+// does so at the first hit.
 const tryHits = 3
 
-// nop5Trial and nop10Trial write to the red zone, execute a nop and report whether the red zone is unchanged. They
-// are written in assembly.
+// nop5Trial and nop10Trial write to the red zone, execute a nop of 5 or 10 bytes, and report whether the red zone is
+// unchanged. They are implemented in assembly.
 func nop5Trial() (intact bool)
 
 func nop10Trial() (intact bool)
 
-// nopTrials returns the addresses of the two functions. A Go function value would lead to a wrapper instead.
+// nopTrials returns the addresses of the code of nop5Trial and nop10Trial. A Go function value would lead to a wrapper
+// instead.
 func nopTrials() (nop5, nop10 uintptr)
 
-// TryNops attaches an empty program to nops of this process to find out how the kernel treats them. It needs the same
-// privileges as [Attach] and takes some 0.1 s. For multi see [Attach].
+// TryNops attaches an empty program to nops of this process to find out how the kernel treats uprobes on them. It needs
+// the same privileges as [Attach] and takes about 0.1 s. multi has the same meaning as for [Attach].
 func TryNops(multi bool) (NopSupport, error) {
 	spec := &ebpf.ProgramSpec{
 		Name: "empty", Type: ebpf.Kprobe, License: "Dual BSD/GPL",
@@ -45,15 +46,16 @@ func TryNops(multi bool) (NopSupport, error) {
 	if n.nop5, err = tryNop(prog, multi, five, nop5, nop5Trial); err != nil {
 		return NopSupport{}, fmt.Errorf("try nops: %w", err)
 	}
-	// Kernels that do not replace a 10-byte nop refuse to attach to it, because of its segment prefix.
+	// An error means that the kernel does not replace 10-byte nops: it then refuses to attach to one, because of its
+	// segment prefix.
 	if n.nop10, err = tryNop(prog, multi, ten, nop10, nop10Trial); err != nil {
 		n.nop10 = notReplaced
 	}
 	return n, nil
 }
 
-// tryNop attaches prog to the nop in the function at entry, calls the function, and checks how the kernel has changed
-// the nop.
+// tryNop attaches prog to the nop in the function at entry, calls the function through call, and returns how the kernel
+// has replaced the nop.
 func tryNop(prog *ebpf.Program, multi bool, entry uintptr, nop []byte, call func() bool) (_ replacement, err error) {
 	memory, err := os.Open("/proc/self/mem")
 	if err != nil {

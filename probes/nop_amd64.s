@@ -2,7 +2,7 @@
 
 #include "textflag.h"
 
-// TRIAL fills the 64 bytes below the stack pointer, executes a nop, and compares them.
+// TRIAL fills the 64 bytes below the stack pointer, executes NOP, and returns whether these bytes are unchanged.
 #define TRIAL(NOP) \
 	MOVQ $0x5aa5c33c69966996, AX; \
 	MOVQ AX, -8(SP);  \

@@ -4,5 +4,5 @@
 
 package probes
 
-// TryNops returns the zero value: only x86-64 has nops that the kernel replaces.
+// TryNops returns the zero value, because the kernel replaces nops on x86-64 only.
 func TryNops(bool) (NopSupport, error) { return NopSupport{}, nil }

@@ -59,7 +59,7 @@ func TestNopLength(t *testing.T) {
 	}
 }
 
-// The sequences that libbpf's usdt.h and crau.h emit.
+// The sequences of instructions at a probe site that usdt.h of libbpf and crau.h emit.
 var (
 	siteLibbpf5  = slices.Concat(nop1, nop5)
 	siteLibbpf10 = slices.Concat(nop1, nop10)
@@ -131,7 +131,8 @@ func TestPlace(t *testing.T) {
 	}
 }
 
-// redZoneSource keeps its argument in the red zone over a probe site.
+// redZoneSource is the source of a program that keeps a value in the red zone while it executes a probe site. The
+// program exits with 3 if the value has changed.
 const redZoneSource = `
 #include <stdio.h>
 #include <stdlib.h>
@@ -230,7 +231,7 @@ static __attribute__((noinline)) unsigned long mix(unsigned long n)
 int main(void) { printf("result %lx\n", mix(10)); return 0; }
 `
 
-// moveNotes adds delta to the location in every note of a file.
+// moveNotes adds delta to the location in the file's first note. It returns the path of a copy of the file.
 func moveNotes(t *testing.T, path string, delta int) string {
 	t.Helper()
 	content, err := os.ReadFile(path)
@@ -247,7 +248,8 @@ func moveNotes(t *testing.T, path string, delta int) string {
 	return moved
 }
 
-// A note that does not point to a nop is skipped and reported, and the program computes the same as without a tracer.
+// A note that does not point to a nop is skipped and reported. The traced program computes the same result as without a
+// tracer.
 func TestStaleNotesDoNoHarm(t *testing.T) {
 	requireBPF(t)
 	for _, flags := range [][]string{{"-DCRAU_NOP1"}, nil} {

@@ -17,17 +17,17 @@ const (
 	maxBuildID  = 64        // bytes; the kernel takes at most 20
 )
 
-// note is an undecoded note of one of our providers.
+// note is the content of a note that isOurs accepts. Its addresses and arguments have not been interpreted yet.
 type note struct {
-	name      string // of the probe
-	pc        uint64
-	base      uint64 // address of .stapsdt.base when the note was written
-	semaphore uint64
-	spec      string
+	name      string // name of the probe
+	pc        uint64 // address of the nop when the note was written
+	base      uint64 // address of the section .stapsdt.base when the note was written
+	semaphore uint64 // address of the semaphore when the note was written; 0 if the probe has none
+	spec      string // argument string
 }
 
-// eachNote calls visit for every note in data. Names and descriptors are padded to 4 bytes, or to 8 in segments with
-// that alignment.
+// eachNote calls visit for every note in data. Names and descriptors are padded to 8 bytes if align is 8, which is the
+// alignment of some segments, and to 4 bytes otherwise.
 func eachNote(data []byte, align uint64, visit func(owner string, kind uint32, desc []byte)) error {
 	if align != 8 {
 		align = 4
@@ -52,8 +52,8 @@ func eachNote(data []byte, align uint64, visit func(owner string, kind uint32, d
 	return nil
 }
 
-// notes returns the notes of our providers. They are in sections named .note.stapsdt or, in a file without
-// sections, in the PT_NOTE segments.
+// notes returns all notes accepted by isOurs. It reads the sections named .note.stapsdt or, in a file without section
+// headers, the PT_NOTE segments.
 func (im *image) notes(failed *problems) []note {
 	var found []note
 	budget := uint64(maxNoteBytes)
@@ -104,8 +104,8 @@ func (im *image) notes(failed *problems) []note {
 	return found
 }
 
-// parseNote parses the descriptor of a stapsdt note, which has three addresses and three strings. ours is false for
-// notes of other providers or probes, which are not read.
+// parseNote parses the descriptor of a stapsdt note, which has three addresses and three strings. ours is false for a
+// note that isOurs does not accept; such a note is not parsed further.
 func parseNote(desc []byte) (n note, ours bool, err error) {
 	if len(desc) < 24 {
 		return note{}, false, fmt.Errorf("descriptor of %d bytes", len(desc))
@@ -133,7 +133,8 @@ func parseNote(desc []byte) (n note, ours bool, err error) {
 	return n, true, nil
 }
 
-// buildID returns the NT_GNU_BUILD_ID as lower-case hex. Like the kernel, it reads the PT_NOTE segments.
+// buildID returns the NT_GNU_BUILD_ID as lower-case hex, or "" if there is none. It looks in the PT_NOTE segments, as
+// the kernel does.
 func (im *image) buildID() string {
 	var id string
 	budget := uint64(maxNoteBytes)

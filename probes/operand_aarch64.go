@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// armSP is the word index of sp in struct user_pt_regs of arm64 (arch/arm64/include/uapi/asm/ptrace.h). x0 to x30 are
-// 0 to 30.
+// armSP is the word index of sp in struct user_pt_regs of arm64 (arch/arm64/include/uapi/asm/ptrace.h). The indexes of
+// x0 to x30 are 0 to 30.
 const armSP = 31
 
 // parseAArch64 parses an arm64 operand in the syntax of GCC and Clang: a register, a number with or without #, or an
@@ -134,7 +134,7 @@ func parseAArch64AddressRegister(name string) (uint8, error) {
 	return index, nil
 }
 
-// aarch64Register returns the word index of a general register and the number of bytes that its name covers.
+// aarch64Register returns the word index of a general register, and the number of its bytes that the name denotes.
 func aarch64Register(name string) (index, width uint8, found bool) {
 	switch name {
 	case "sp":
@@ -164,7 +164,7 @@ func isAArch64Vector(name string) bool {
 	return found && number < 32 && strings.IndexByte("vbhsdqz", name[0]) >= 0
 }
 
-// registerNumber returns the number behind a one-letter prefix. Leading zeros are not valid.
+// registerNumber returns the number that follows the one-letter prefix of a register name. Leading zeros are not valid.
 func registerNumber(name string) (uint8, bool) {
 	if len(name) < 2 || len(name) > 3 || name[1] == '0' && len(name) > 2 {
 		return 0, false

@@ -25,11 +25,11 @@ const (
 // x86Register is the part of a saved register that a register name denotes.
 type x86Register struct {
 	index uint8
-	width uint8 // bytes that the name covers
-	shift uint8 // bits below them
+	width uint8 // bytes that the name denotes
+	shift uint8 // less significant bits below these bytes
 }
 
-// x86Registers maps register names without the percent sign. It is not modified.
+// x86Registers maps register names, without the percent sign, to saved registers. It is read-only.
 var x86Registers = makeX86Registers()
 
 func makeX86Registers() map[string]x86Register {
@@ -58,7 +58,7 @@ func makeX86Registers() map[string]x86Register {
 	return registers
 }
 
-// parseX86 parses an operand in AT&T syntax.
+// parseX86 parses an x86-64 operand in AT&T syntax.
 func parseX86(text string) (operand, error) {
 	if number, found := strings.CutPrefix(text, "$"); found {
 		value, err := parseNumber(number)
@@ -126,8 +126,8 @@ func parseX86Memory(text string) (operand, error) {
 	if op.symbol == "" || op.Base == x86IP {
 		return op, nil
 	}
-	// Code that is not position independent refers to symbols by their absolute address. The address is made relative
-	// to the site, whose address becomes the base.
+	// Code that is not position independent refers to a symbol by its absolute address. The operand is made relative to
+	// the instruction pointer instead, so that it does not depend on where the file is mapped.
 	if op.Base != NoRegister {
 		if op.Index != NoRegister {
 			return operand{}, errors.New("a symbol with both base and index is not supported")

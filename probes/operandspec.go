@@ -27,7 +27,7 @@ func parseOperands(machine elf.Machine, spec string) ([]operand, error) {
 	return operands, nil
 }
 
-// splitOperands splits spec at blanks outside of brackets. Memory operands of arm64 contain blanks inside brackets.
+// splitOperands splits spec at blanks outside brackets. Memory operands of arm64 contain blanks inside brackets.
 func splitOperands(spec string) ([]string, error) {
 	var fields []string
 	start, depth := -1, 0
@@ -62,7 +62,7 @@ func splitOperands(spec string) ([]string, error) {
 	return fields, nil
 }
 
-// parseOperand parses one [N@]OP. Without N@, the value is an unsigned word of 8 bytes.
+// parseOperand parses one operand of the form [N@]OP. Without N@, the value is an unsigned word of 8 bytes.
 func parseOperand(machine elf.Machine, field string) (operand, error) {
 	size, signed, text := uint8(8), false, field
 	if prefix, rest, found := strings.Cut(field, "@"); found {
@@ -92,8 +92,8 @@ func parseOperand(machine elf.Machine, field string) (operand, error) {
 
 	op.Size, op.Signed = size, signed
 	if op.Shift != 0 && size != 1 {
-		// Otherwise the size overrides the width of the register's name, because compilers also use the names of
-		// shorter and longer aliases. %ah has no longer alias.
+		// Only %ah, %bh, %ch and %dh, which always mean 1 byte, have a shift. For other registers the size overrides the
+		// width of the name, because compilers also write the name of a shorter or longer part of the register.
 		return operand{}, fmt.Errorf("register holds 1 byte, not %d", size)
 	}
 	if op.Kind == Const {

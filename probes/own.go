@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// OwnFileOffset returns the offset in its file of the code at an address of this process, for probes on the running
-// program itself.
+// OwnFileOffset returns the file offset of the code at an address of this process. It is meant for attaching probes to
+// the running program itself.
 func OwnFileOffset(address uint64) (uint64, error) {
 	f, err := os.Open("/proc/self/maps")
 	if err != nil {

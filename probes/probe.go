@@ -7,15 +7,17 @@ import "fmt"
 // providers are the USDT providers whose notes this package reads. Their probes have the same names and arguments.
 var providers = [...]struct {
 	name string
-	// others is set if the provider has other probes too, which are ignored and not reported as problems.
+	// others is set if the provider also has probes that this package does not know. Such probes are then ignored instead
+	// of being reported as problems.
 	others bool
 }{
 	{name: "crypto_auditing"},
-	// OpenSSL's pull request 32538 named the provider after the library.
+	// OpenSSL's pull request 32538 names the provider after the library.
 	{name: "openssl", others: true},
 }
 
-// isOurs reports whether a note with that provider and probe is one that this package reads.
+// isOurs reports whether this package reads a note with that provider and probe. It also reads unknown probes of
+// crypto_auditing, to report them as problems.
 func isOurs(provider, probe string) bool {
 	for _, p := range providers {
 		if p.name == provider {
@@ -26,10 +28,10 @@ func isOurs(provider, probe string) bool {
 	return false
 }
 
-// Probe is one of the provider's probes, or an entry point. The values are those of enum crau_kind in bpf/audit.h.
+// Probe identifies a USDT probe or an entry point. The values are those of enum crau_kind in bpf/audit.h.
 type Probe uint8
 
-// The probes with their arguments, all of which are 64-bit words, and the entry points.
+// The USDT probes with their arguments, all of which are 64-bit words, and the two kinds of entry points.
 const (
 	NewContext         Probe = 1 + iota // new_context(context, parent)
 	WordData                            // word_data(context, key, value)
@@ -37,8 +39,8 @@ const (
 	BlobData                            // blob_data(context, key, pointer, size)
 	Data                                // data(context, array, length)
 	NewContextWithData                  // new_context_with_data(context, parent, array, length)
-	SessionEnter                        // entry of a library function that works on a session, its first argument
-	SessionLeave                        // entry of a library function that releases a session, its first argument
+	SessionEnter                        // entry of a library function whose first argument is the session that it works on
+	SessionLeave                        // entry of a library function whose first argument is the session that it releases
 )
 
 // probeTable lists the name and the number of arguments of each Probe.
@@ -56,7 +58,7 @@ var probeTable = [...]struct {
 	SessionLeave:       {"session_leave", 1},
 }
 
-// String returns the name of the probe in notes, and "session_enter" or "session_leave" for entry points.
+// String returns the name of the probe as in notes, or "session_enter" or "session_leave" for entry points.
 func (p Probe) String() string {
 	if p == 0 || int(p) >= len(probeTable) {
 		return fmt.Sprintf("Probe(%d)", uint8(p))
@@ -64,7 +66,7 @@ func (p Probe) String() string {
 	return probeTable[p].name
 }
 
-// usdtProbe returns the USDT probe with that name.
+// usdtProbe returns the USDT probe with that name. It returns false for an unknown name.
 func usdtProbe(name string) (Probe, bool) {
 	for p := NewContext; p < SessionEnter; p++ {
 		if probeTable[p].name == name {

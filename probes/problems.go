@@ -4,7 +4,7 @@ package probes
 
 import "fmt"
 
-// problems collects errors up to maxProblems and counts the rest.
+// problems collects up to maxProblems errors and counts further ones.
 type problems struct {
 	errs []error
 	more int
@@ -18,7 +18,7 @@ func (p *problems) add(err error) {
 	p.errs = append(p.errs, err)
 }
 
-// all returns the errors. If some were only counted, the last one says how many.
+// all returns the collected errors. If further errors were only counted, an additional last error gives their number.
 func (p *problems) all() []error {
 	if p.more == 0 {
 		return p.errs

@@ -7,9 +7,9 @@ import (
 	"io"
 )
 
-// Program reports whether an ELF file of size bytes is a program that a dynamic loader runs, not a library, and returns its
-// GNU build id. Some libraries can be executed as well and name a loader, as libc.so.6 does; they have a DT_SONAME, and no
-// DF_1_PIE.
+// Program reports whether an ELF file of size bytes is a program that a dynamic loader runs, and returns its GNU build
+// id. Some libraries, such as libc.so.6, also name a loader, because they can be executed. A file counts as such a
+// library if it has a DT_SONAME, and no flag DF_1_PIE.
 func Program(r io.ReaderAt, size int64) (isProgram bool, buildID string, err error) {
 	im, err := newImage(r, size)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// The probes of each provider in the table are read. Other probes of provider openssl are ignored; unknown probes of
+// The known probes of both providers are read. Other probes of provider openssl are ignored; unknown probes of
 // crypto_auditing are reported.
 func TestProviders(t *testing.T) {
 	t.Parallel()

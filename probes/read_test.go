@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// args are good arguments for each probe.
+// Valid arguments of each probe, for each machine.
 var (
 	argsX86 = map[Probe]string{
 		NewContext: "8@%rdi 8@$-1", WordData: "8@%rdi 8@8(%rsp) -4@$5", StringData: "8@%rdi 8@%rsi 8@%rdx",
@@ -27,8 +27,8 @@ var (
 	}
 )
 
-// everyProbe describes a file with one site of each probe, 4 bytes apart, the symbol gnutls_handshake, and another
-// provider's note.
+// everyProbe describes a file that has one site of each probe, 4 bytes apart, the symbol gnutls_handshake, and a note
+// of another provider.
 func everyProbe(machine elf.Machine) elfSpec {
 	e := elfSpec{
 		machine: machine, base: baseAddr, buildID: "\xde\xad\xbe\xef", soname: "libtest.so.1",
@@ -89,7 +89,8 @@ func TestReadPrelinkAndSemaphore(t *testing.T) {
 	if s := f.Sites[0]; s.Address != sitePC || s.Offset != siteOff || s.RefCtrOffset != dataOff+6 {
 		t.Errorf("got %+v", s)
 	}
-	// Without the section, or without the note's word, the addresses are assumed not to have moved.
+	// Without the section .stapsdt.base, or if the note does not contain its address, the file is assumed not to have
+	// moved.
 	still := ours("new_context", sitePC, "8@%rdi 8@%rsi")
 	still.base = 0
 	for _, e := range []elfSpec{{notes: []noteSpec{still}, base: 0x123}, {notes: []noteSpec{ours("new_context", sitePC, "8@%rdi 8@%rsi")}}} {
@@ -144,13 +145,13 @@ func TestReadBadNotes(t *testing.T) {
 		if err != nil || len(f.Sites) != 2 || len(f.Problems) != 1 || !strings.Contains(f.Problems[0].Error(), test.want) {
 			t.Errorf("%s among good ones: got %+v, %v; want %q", name, f, err, test.want)
 		}
-		// If it is the only note, there is an error, but not that there are no probes.
+		// If the bad note is the only note, Read returns an error, but not ErrNoProbes.
 		f, err = elfSpec{base: baseAddr, notes: notes[1:2]}.build(t).read()
 		if f == nil || len(f.Sites) != 0 || len(f.Problems) != 1 || err == nil || errors.Is(err, ErrNoProbes) || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s alone: got %+v, %v", name, f, err)
 		}
 	}
-	// A specification of exactly the maximum length is valid.
+	// An argument string of exactly the maximum length is valid.
 	spec := good + strings.Repeat(" ", maxSpecLength-len(good))
 	if f, err := (elfSpec{notes: []noteSpec{ours("new_context", sitePC, spec)}}).build(t).read(); err != nil || f.Sites[0].Spec != spec {
 		t.Errorf("longest arguments: %v", err)
@@ -176,7 +177,7 @@ func TestReadDuplicates(t *testing.T) {
 	}
 }
 
-// It is unknown which of several notes of one place applies, so none of them is used.
+// If the notes of one place differ, none of them is used, because it is unknown which of them applies at a hit.
 func TestReadNotesThatDiffer(t *testing.T) {
 	t.Parallel()
 	for name, other := range map[string]noteSpec{
@@ -235,7 +236,7 @@ func TestReadSymbols(t *testing.T) {
 	if want := (Operand{Memory, 8, false, 0, x86IP, none, 1, dataAddr + 8 - sitePC}); f.Sites[0].Args[1] != want {
 		t.Errorf("got %+v, want %+v", f.Sites[0].Args[1], want)
 	}
-	// .dynsym only imports the symbol, so the statically linked one counts.
+	// .dynsym only imports gnutls_handshake, so its entry point is the one that .symtab defines.
 	if s := f.Sites[1]; s.Probe != SessionEnter || s.Offset != textOff {
 		t.Errorf("got %+v", s)
 	}
@@ -255,8 +256,8 @@ func TestReadSymbols(t *testing.T) {
 	}
 }
 
-// TestReadSymbolOnChunkBorder puts the wanted name at every place around the border between two chunks of the string
-// table.
+// TestReadSymbolOnChunkBorder puts the wanted name at different positions around the border between two chunks of the
+// string table.
 func TestReadSymbolOnChunkBorder(t *testing.T) {
 	t.Parallel()
 	for _, padding := range []int{-40, -18, -17, -16, -2, -1, 0, 1} {

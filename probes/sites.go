@@ -16,25 +16,25 @@ type entryPoint struct {
 	probe  Probe
 }
 
-// entryPoints are library functions that show which session the calling thread works on until the next call, and
-// which sessions end.
+// entryPoints are the functions whose entries are probed. A hit of SessionEnter shows which session the calling thread
+// works on from then on, a hit of SessionLeave which session ends.
 var entryPoints = []entryPoint{
 	{"gnutls_handshake", SessionEnter}, // int gnutls_handshake(gnutls_session_t session)
 	{"gnutls_deinit", SessionLeave},    // void gnutls_deinit(gnutls_session_t session)
 }
 
-// place is one place in the code, described by one note or by several.
+// place is one place in the code, which one or several notes describe.
 type place struct {
 	Site
 	note     note
-	operands []operand // may lack the addresses of symbols
-	err      error     // why the note is unusable
-	other    *note     // a note that describes the place differently
+	operands []operand // operands whose displacements may lack the addresses of symbols
+	err      error     // why the note cannot be used; nil if it can
+	other    *note     // another note that describes this place differently; nil if there is none
 }
 
-// sites turns notes into sites. Identical notes of one place become one site. If the notes of a place differ, the
-// linker has folded functions whose code is the same (--icf=all). Which of them is executed is not known at a hit, so
-// the place is not used.
+// sites turns notes into sites. Identical notes of one place become one site. The notes of a place can differ if the
+// linker has folded functions with identical code (--icf=all). Which of these notes applies is unknown at a hit, so the
+// place is skipped.
 func (im *image) sites(notes []note, failed *problems) []Site {
 	var base uint64
 	if s := im.section(".stapsdt.base"); s != nil {
@@ -86,9 +86,9 @@ func (p place) equal(q place) bool {
 	return p.Probe == q.Probe && p.RefCtrOffset == q.RefCtrOffset && slices.Equal(p.operands, q.operands)
 }
 
-// locate finds the place of a note and checks that there is a nop. base is the present address of the section
-// .stapsdt.base. Prelink moves a file without changing its notes, so each note contains the address that the section
-// had before.
+// locate finds the place of a note in the file and checks that a nop is there. base is the present address of the
+// section .stapsdt.base, or 0 if the file has no such section. Each note contains the address that this section had
+// when the note was written. The two addresses differ if prelink has moved the file, because it does not change notes.
 func (im *image) locate(p *place, base uint64) (err error) {
 	p.Address = p.note.pc + moved(p.note, base)
 	if p.Offset, err = im.codeOffset(p.Address); err != nil {
@@ -102,7 +102,7 @@ func (im *image) locate(p *place, base uint64) (err error) {
 	return checkNop(im.machine, code)
 }
 
-// moved returns by how much prelink has moved the file since the note was written.
+// moved returns by how many bytes prelink has moved the file since the note was written.
 func moved(n note, base uint64) uint64 {
 	if base == 0 || n.base == 0 {
 		return 0
@@ -119,7 +119,7 @@ func (im *image) parse(p *place, base uint64) (err error) {
 	}
 	p.Spec = n.spec
 	if n.semaphore != 0 {
-		// The kernel increments 16 bits, which must be aligned.
+		// The kernel increments a semaphore as an aligned 16-bit word.
 		p.RefCtrOffset, err = im.fileOffset(n.semaphore+moved(n, base), 2, elf.PF_W)
 		if err != nil {
 			return fmt.Errorf("semaphore: %w", err)
@@ -156,7 +156,7 @@ func (im *image) codeOffset(address uint64) (uint64, error) {
 // symbolLookup returns the address of the symbol with a name.
 type symbolLookup func(name string) (uint64, error)
 
-// operandSymbols looks up the symbols in the operands of all places at once.
+// operandSymbols looks up the symbols in the operands of all places in one search of each symbol table.
 func (im *image) operandSymbols(places []place) symbolLookup {
 	var names []string
 	wanted := make(map[string]bool)
@@ -176,7 +176,7 @@ func (im *image) operandSymbols(places []place) symbolLookup {
 	return func(name string) (uint64, error) {
 		found := append(slices.Clone(static.found[name]), dynamic.found[name]...)
 		if err := errors.Join(static.failed[name], dynamic.failed[name]); err != nil {
-			return 0, err // some names may be missing from found
+			return 0, err // found may lack some symbols of this name
 		}
 		if len(found) == 0 {
 			return 0, errors.Join(errors.New("not in the symbol tables"), staticErr, dynamicErr)
@@ -190,7 +190,7 @@ func (im *image) operandSymbols(places []place) symbolLookup {
 	}
 }
 
-// resolve completes the operands with the addresses of their symbols.
+// resolve sets the Args of the place: its operands, completed with the addresses of their symbols.
 func (p *place) resolve(lookup symbolLookup) error {
 	p.Args = make([]Operand, len(p.operands))
 	for i, o := range p.operands {
@@ -207,8 +207,8 @@ func (p *place) resolve(lookup symbolLookup) error {
 	return nil
 }
 
-// sessionSites returns the entry points in the dynamic symbol table or, for a program with the library linked in, in
-// the static one.
+// sessionSites returns the entry points that the dynamic symbol table exports or, if it exports none, those in the
+// static symbol table: a program can have the library linked in.
 func (im *image) sessionSites(failed *problems) []Site {
 	names := make([]string, len(entryPoints))
 	for i, e := range entryPoints {

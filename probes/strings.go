@@ -7,9 +7,8 @@ import (
 	"fmt"
 )
 
-// Strings is the location of a file's string constants, if they are in memory that is mapped read-only in every
-// process. A process can still change its own copy with mprotect or ptrace. The zero value means that the file has no
-// such memory.
+// Strings is the location of a file's string constants. It is only set if every process maps this memory read-only, but
+// a process can still change its copy with mprotect or ptrace. The zero value means that the file has no such memory.
 type Strings struct {
 	Address uint64 // virtual address in the file
 	Offset  uint64 // file offset
@@ -33,8 +32,8 @@ func (im *image) strings() Strings {
 	return Strings{Address: s.Addr, Offset: offset, Size: s.Size}
 }
 
-// writable reports whether one of the pages that contain the bytes belongs to a writable segment. Memory that becomes
-// read-only after relocation counts as writable.
+// writable reports whether a writable segment has a page in common with the bytes. A segment that becomes read-only
+// after relocation counts as writable.
 func (im *image) writable(address, size uint64) bool {
 	const page = 4096
 	for _, s := range im.segments {
@@ -49,7 +48,7 @@ func (im *image) writable(address, size uint64) bool {
 	return false
 }
 
-// Read returns the bytes of the file at path, which may be /proc/self/fd/N.
+// Read returns the string constants of the file at path, which may be /proc/self/fd/N.
 func (s Strings) Read(path string) ([]byte, error) {
 	if s.Size > maxStrings {
 		return nil, fmt.Errorf("read strings of %s: %d bytes, the limit is %d", path, s.Size, maxStrings)

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// rodata is a valid .rodata: at the start of the text segment.
+// rodata is the header of a valid section .rodata, which covers the whole text segment.
 var rodata = elf.Section64{
 	Type: uint32(elf.SHT_PROGBITS), Flags: uint64(elf.SHF_ALLOC), Addr: textAddr, Off: textOff, Size: textSize,
 }
@@ -54,7 +54,7 @@ func TestReadStrings(t *testing.T) {
 	}
 }
 
-// A page that is partly writable is not read-only.
+// String constants are not used if a writable segment has a page in common with them.
 func TestReadStringsBesideData(t *testing.T) {
 	t.Parallel()
 	for vaddr, want := range map[uint64]bool{
@@ -62,7 +62,7 @@ func TestReadStringsBesideData(t *testing.T) {
 		textAddr + textSize: false, math.MaxUint64 - 8: false,
 	} {
 		b := elfSpec{notes: []noteSpec{ours("new_context", sitePC, "8@%rdi 8@%rsi")}, rodata: &rodata}.build(t)
-		b.patch(64+56+16, vaddr) // of the second segment
+		b.patch(64+56+16, vaddr) // address of the second segment, which is writable
 		f, err := b.read()
 		if err != nil || (f.Strings != Strings{}) != want {
 			t.Errorf("data at %#x: strings %+v, %v; want any: %v", vaddr, f.Strings, err, want)

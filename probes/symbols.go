@@ -10,27 +10,29 @@ import (
 	"slices"
 )
 
-// symbol is a defined symbol with a wanted name.
+// symbol is a symbol that the file defines and whose name was looked up.
 type symbol struct {
 	address  uint64
 	function bool
 	exported bool // global or weak
 }
 
-// symbolChunk is the number of bytes of a table that are read at a time, a multiple of the size of a symbol.
+// symbolChunk is the number of bytes of a symbol or string table that are read at a time. It is a multiple of the size
+// of a symbol.
 const symbolChunk = 24 << 13
 
-// symbolSet is the result of looking up symbols by name. Several symbols can share a name: local ones, and versions
+// symbolSet is the result of looking up symbols by name. A name can belong to several symbols: local ones, and versions
 // of an exported one.
 type symbolSet struct {
 	found  map[string][]symbol
-	failed map[string]error // names that were not or not completely looked up
+	failed map[string]error // names whose lookup failed; found may have some of their symbols
 }
 
-// symbols looks up names in the file's first symbol table of a type.
+// symbols looks up names in the file's first symbol table of the type kind.
 //
-// It first searches the string table for the names, and then the symbol table for symbols that refer to one of these
-// occurrences. This needs little memory for tables of any size, and usually no second step.
+// It first searches the string table for the names, and then the symbol table for symbols whose name is at one of the
+// offsets found. This needs little memory for tables of any size. If the names do not occur in the string table, the
+// symbol table is not read.
 func (im *image) symbols(kind elf.SectionType, names []string) (set symbolSet, err error) {
 	index := slices.IndexFunc(im.sections, func(s section) bool { return elf.SectionType(s.Type) == kind })
 	if index < 0 || len(names) == 0 {
@@ -80,7 +82,8 @@ func (im *image) symbols(kind elf.SectionType, names []string) (set symbolSet, e
 	return set, nil
 }
 
-// decodeSymbol reports whether the symbol is an address within the file.
+// decodeSymbol decodes an entry of a symbol table. It returns false for a symbol that is not an address within the
+// file.
 func decodeSymbol(data []byte) (symbol, bool) {
 	var raw elf.Sym64
 	if _, err := binary.Decode(data, binary.LittleEndian, &raw); err != nil {
@@ -102,9 +105,10 @@ func decodeSymbol(data []byte) (symbol, bool) {
 	}, true
 }
 
-// findStrings returns the offsets in a string table at which the names are. A name can also be the end of a longer
-// string, because linkers merge these; whether a symbol refers to it is only known from the symbol table. Names
-// beyond the limits are added to failed; the limits shrink with the size of the table and the number of names.
+// findStrings returns the offsets in a string table at which the names occur, and the name at each offset. A name can
+// also occur as the end of a longer string, because linkers merge such strings; only the symbol table shows which of
+// them is meant. Names that exceed the limits are added to failed. The limit on names shrinks with the size of the
+// table, and the limit on occurrences of a name with the number of names.
 func (im *image) findStrings(table section, names []string, failed map[string]error) (map[uint32]string, error) {
 	if table.Size > maxSymbolStrings {
 		return nil, fmt.Errorf("%d bytes, the limit is %d", table.Size, maxSymbolStrings)
@@ -123,7 +127,8 @@ func (im *image) findStrings(table section, names []string, failed map[string]er
 	occurrences := make(map[uint32]string)
 	buffer := make([]byte, min(symbolChunk+maxNameLength, table.Size))
 	for done := uint64(0); done < table.Size; done += symbolChunk {
-		// Chunks overlap by the length of the longest name, so that one contains a name across their border.
+		// Chunks overlap by the maximum length of a name, so that a name on the border of two chunks is complete in one of
+		// them.
 		data := buffer[:min(symbolChunk+maxNameLength, table.Size-done)]
 		if err := im.readInto(data, table.Off+done); err != nil {
 			return nil, err
@@ -138,7 +143,7 @@ func (im *image) findStrings(table section, names []string, failed map[string]er
 				offset := uint32(done) + uint32(from+i)
 				from += i + len(needle)
 				if _, again := occurrences[offset]; again {
-					continue // in the overlap
+					continue // found twice, in the overlap of two chunks
 				}
 				if count[name]++; count[name] > maxPerName {
 					failed[name] = fmt.Errorf("more than %d strings end like this", maxPerName)

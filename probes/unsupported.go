@@ -12,8 +12,8 @@ import (
 	"runtime"
 )
 
-// ErrUnsupported is returned, wrapped with the reason and the path, for an ELF file that may have probes but is of a
-// kind that cannot be attached to: 32-bit, big-endian, or for another machine.
+// ErrUnsupported is returned for an ELF file that may have probes but is of a kind that cannot be attached to: 32-bit,
+// big-endian, or for another machine. The error that wraps it gives the reason.
 var ErrUnsupported = errors.New("cannot be attached to")
 
 // nativeMachine is the machine that this program runs on.
@@ -24,8 +24,8 @@ func nativeMachine() elf.Machine {
 	return elf.EM_X86_64
 }
 
-// CheckNative returns an error that wraps [ErrUnsupported] if the file is for another machine than this one. The
-// kernel accepts uprobes on such a file, but no process of this machine executes it.
+// CheckNative returns an error that wraps [ErrUnsupported] unless the file is for the machine that this program runs
+// on. The kernel would accept uprobes on a file for another machine, but no process here executes such a file.
 func (f *File) CheckNative() error {
 	if native := nativeMachine(); f.Machine != native {
 		return fmt.Errorf("%s: %s file on %s: %w", f.Path, f.Machine, native, ErrUnsupported)
@@ -33,7 +33,8 @@ func (f *File) CheckNative() error {
 	return nil
 }
 
-// checkNativeFile is CheckNative for the file at path, which may be /proc/self/fd/N.
+// checkNativeFile does the check of CheckNative for the file at path, which may be /proc/self/fd/N. It also rejects
+// files that are not ELF files, and 32-bit files.
 func checkNativeFile(path string) error {
 	f, err := openRegular(path)
 	if err != nil {
@@ -52,7 +53,7 @@ func checkNativeFile(path string) error {
 	return (&File{Path: path, Machine: elf.Machine(byteOrder(header).Uint16(header[18:]))}).CheckNative()
 }
 
-// byteOrder returns the byte order of the file that starts with ident.
+// byteOrder returns the byte order of the ELF file that starts with ident.
 func byteOrder(ident []byte) binary.ByteOrder {
 	if elf.Data(ident[elf.EI_DATA]) == elf.ELFDATA2MSB {
 		return binary.BigEndian
@@ -61,7 +62,8 @@ func byteOrder(ident []byte) binary.ByteOrder {
 }
 
 // unsupported returns the error for a file of a kind that newImage does not support: [ErrNoProbes] if the file has no
-// note of the provider, else [ErrUnsupported]. For a damaged file this cannot be determined.
+// note that isOurs accepts, else [ErrUnsupported]. It also returns [ErrUnsupported] for a damaged file, whose notes
+// cannot be read.
 func (im *image) unsupported(ident []byte, kind string) error {
 	if found, err := im.mentionsProvider(ident); err == nil && !found {
 		return ErrNoProbes
@@ -69,8 +71,8 @@ func (im *image) unsupported(ident []byte, kind string) error {
 	return fmt.Errorf("%s is not supported, only 64-bit little-endian x86-64 and arm64: file %w", kind, ErrUnsupported)
 }
 
-// mentionsProvider reports whether the file, of any class and byte order, has a note section with the provider's
-// name.
+// mentionsProvider reports whether a section .note.stapsdt of the file mentions a probe that isOurs accepts. The file
+// may be of any class and byte order.
 func (im *image) mentionsProvider(ident []byte) (bool, error) {
 	order := byteOrder(ident)
 	decode := func(offset, length uint64, into any) error {
@@ -81,7 +83,7 @@ func (im *image) mentionsProvider(ident []byte) (bool, error) {
 		return err
 	}
 	var sections []elf.Section64
-	var names uint64 // section with the names
+	var names uint64 // index of the section with the section names
 	if elf.Class(ident[elf.EI_CLASS]) == elf.ELFCLASS64 {
 		var header elf.Header64
 		if err := decode(0, uint64(binary.Size(header)), &header); err != nil {
@@ -135,8 +137,8 @@ func (im *image) mentionsProvider(ident []byte) (bool, error) {
 	return false, nil
 }
 
-// mentionsOurs reports whether notes contain the name of one of our providers followed by the name of a probe that this
-// package reads.
+// mentionsOurs reports whether the notes contain the names of a provider and a probe that isOurs accepts, one after the
+// other.
 func mentionsOurs(notes []byte) bool {
 	for _, p := range providers {
 		start := []byte(p.name + "\x00")

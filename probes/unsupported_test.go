@@ -15,7 +15,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/needs"
 )
 
-// source32 is a library with one note, for an assembler of any machine with 32-bit addresses.
+// source32 is the assembler source of a 32-bit library with one note. link32 replaces PROVIDER by the name of a
+// provider.
 const source32 = `
 	.section .note.stapsdt,"","note"
 	.balign 4
@@ -44,7 +45,7 @@ func link32(t *testing.T, provider string) string {
 	return library
 }
 
-// A file with probes that cannot be traced is reported differently from one without probes.
+// A file with probes that cannot be attached to is reported differently from a file without probes.
 func TestReadUnsupportedKinds(t *testing.T) {
 	t.Parallel()
 	if f, err := Open(link32(t, provider)); f != nil || !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "ELFCLASS32") {
@@ -56,7 +57,7 @@ func TestReadUnsupportedKinds(t *testing.T) {
 	if f, err := Open(link32(t, "libc")); f != nil || !errors.Is(err, ErrNoProbes) || errors.Is(err, ErrUnsupported) {
 		t.Errorf("32-bit file without probes: %v, %v", f, err)
 	}
-	// For a damaged file, it is unknown whether it has probes.
+	// A damaged file may be reported as either, because its notes may be unreadable.
 	content, err := os.ReadFile(link32(t, "libc"))
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +72,7 @@ func TestReadUnsupportedKinds(t *testing.T) {
 func TestForeignMachine(t *testing.T) {
 	requireBPF(t)
 	foreign := map[string]string{"amd64": "aarch64-linux-gnu-gcc", "arm64": "x86_64-linux-gnu-gcc"}[runtime.GOARCH]
-	// <sys/sdt.h> is the same for every machine, but Debian puts it where only the native compiler looks.
+	// <sys/sdt.h> is the same for every machine, but Debian installs it where only the native compiler looks.
 	native := map[string]string{"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}[runtime.GOARCH]
 	path := compile(t, foreign, "-O2", "-shared", "-fPIC", "-idirafter", "/usr/include/"+native)
 	f, err := Open(path)
@@ -88,7 +89,8 @@ func TestForeignMachine(t *testing.T) {
 	}
 }
 
-// The kernel refuses a second uprobe of a site that disagrees about its semaphore.
+// If another tracer has attached to a site without its semaphore, Attach reports this site with errOtherTracer and
+// attaches to the remaining sites.
 func TestAttachBesideAnotherTracer(t *testing.T) {
 	eachMode(t, func(t *testing.T, multi bool) {
 		path := compile(t, "gcc", "-O2", "-DPROGRAM", "-DSEMAPHORES")

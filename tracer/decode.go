@@ -105,8 +105,8 @@ func decode(sample []byte, ev *event.Event, strings *stringTable) error {
 	return nil
 }
 
-// decodeShort decodes a record that contains a single word or string, and that has the size of the head of other
-// records.
+// decodeShort decodes a crau_short, which contains a single word or string. The caller has checked the record's size,
+// because a crau_short has the size of a crau_record.
 func decodeShort(sample []byte, ev *event.Event, strings *stringTable) error {
 	le := binary.LittleEndian
 	*ev = event.Event{
@@ -195,7 +195,8 @@ func resolve(pair *event.Pair, file uint32, strings *stringTable) error {
 	return nil
 }
 
-// truncated returns the bytes before the first NUL, and at most limit bytes.
+// truncated returns the bytes before the first NUL, and at most limit bytes. cut reports whether there were more than
+// limit.
 func truncated(b []byte, limit int) (text []byte, cut bool) {
 	b = b[:min(len(b), limit+1)]
 	n := bytes.IndexByte(b, 0)

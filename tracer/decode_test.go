@@ -23,7 +23,7 @@ const (
 
 var headSize, pairSize = binary.Size(bpf.AuditCrauRecord{}), binary.Size(bpf.AuditCrauPair{})
 
-// The limits are documented for users.
+// The documentation for users states these limits, so it must change with them.
 func TestLimitsAreThoseOfTheDocumentation(t *testing.T) {
 	if maxPairs != 16 || maxKey != 62 || maxValue != 256 {
 		t.Errorf("limits are %d pairs, %d bytes of key, %d of value; want 16, 62, 256", maxPairs, maxKey, maxValue)
@@ -238,8 +238,8 @@ func TestDecodeProcess(t *testing.T) {
 	}
 }
 
-// An event is reused for each record. It must not keep anything of an earlier record, and appending to a key must not
-// overwrite the value after it.
+// An event that is reused for another record keeps nothing of the earlier record. Appending to a key or value does not
+// overwrite the bytes after it.
 func TestDecodeReuse(t *testing.T) {
 	many := make([]event.Pair, maxPairs)
 	for i := range many {
@@ -310,7 +310,7 @@ func FuzzDecode(f *testing.F) {
 		if ev.Kind > event.ProcessExit || len(ev.Pairs) > maxPairs || total > len(sample) {
 			t.Errorf("%d bytes of pairs from a sample of %d: %+v", total, len(sample), ev)
 		}
-		var again event.Event // bytes after a record are not part of it
+		var again event.Event // bytes after a record do not change the event
 		if err := tracer.Decode(append(original, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), &again); err != nil {
 			t.Errorf("with bytes behind it: %v", err)
 		}

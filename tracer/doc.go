@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package tracer runs the BPF program that is attached to probe sites, and turns what it writes into events.
+// Package tracer runs the BPF program that is attached to probe sites, and turns the records that the program writes
+// into events.
 //
 // [New] loads the program and its maps. [Tracer.Add] registers a probe site, as package probes describes it, and
 // returns the cookie with which the site is then attached (see [github.com/crau-otel/crau-otel/probes.Attach]). When

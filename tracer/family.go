@@ -10,7 +10,7 @@ import (
 )
 
 // Follow starts to observe a process, and every process that descends from it from now on, even if its parent changes.
-// It is for a Tracer with Config.Family, which observes no other processes. The id is that of the initial PID
+// It is for a Tracer with Config.Family, which observes no other processes. pid is the process's id in the initial PID
 // namespace.
 func (t *Tracer) Follow(pid uint32) error {
 	if err := t.objs.Family.Put(pid, uint8(1)); err != nil {

@@ -144,9 +144,9 @@ func TestFillingRingWakesTheReader(t *testing.T) {
 	ended(t, done)
 }
 
-// When ctx ends, everything in the ring is handled, whatever its amount and the poll interval.
+// When ctx ends, Run handles everything in the ring, even if the poll interval is not over.
 func TestRunDrainsTheRing(t *testing.T) {
-	tr := newTracer(t, tracer.Config{PollInterval: time.Hour, RingSize: 32 << 20}) // an eighth of the ring has room for all records
+	tr := newTracer(t, tracer.Config{PollInterval: time.Hour, RingSize: 32 << 20}) // all records fit in an eighth of it
 	sample := harness.Sample(t, "..")
 	attachment, _ := harness.File(t, tr, sample)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -174,7 +174,8 @@ func TestRunDrainsTheRing(t *testing.T) {
 	}
 }
 
-// Nothing reads the ring. Records that do not fit are counted, and so are hits of a site without a specification.
+// While nothing reads the ring, hits whose records do not fit are counted as lost. Hits of a removed site are counted
+// as malformed.
 func TestStatsOfLosses(t *testing.T) {
 	tr := newTracer(t, tracer.Config{RingSize: 64 << 10})
 	sample := harness.Sample(t, "..")
@@ -230,8 +231,8 @@ func TestLostHitsAreTold(t *testing.T) {
 	}
 }
 
-// A CPU discards its cached state of a process after a hit of it is lost, so that the count in the next record is
-// exact.
+// After a hit is lost, the state of its process that CPUs have cached is discarded, so that the next record has the
+// exact number of lost hits.
 func TestEveryRecordTellsOfTheLossesBeforeIt(t *testing.T) {
 	for name, cfg := range map[string]tracer.Config{
 		"ring":  {RingSize: 64 << 10, PollInterval: 5 * time.Millisecond},
@@ -316,7 +317,7 @@ func TestAddAndRemove(t *testing.T) {
 	}
 }
 
-// An idle reader waits for the kernel, and Close must wake it.
+// Close wakes a reader that waits for the kernel, and ends Run.
 func TestCloseEndsRun(t *testing.T) {
 	tr := newTracer(t, tracer.Config{PollInterval: time.Microsecond})
 	got := newRecorder()
@@ -367,10 +368,10 @@ func TestCloseAtAnyTime(t *testing.T) {
 	}
 }
 
-// A constructor that fails releases what it opened.
+// If New fails, it closes the files that it has opened.
 func TestNewReleasesOnError(t *testing.T) {
 	harness.RequireBPF(t)
-	if tr, err := tracer.New(tracer.Config{}); err != nil { // opens what the runtime opens only once
+	if tr, err := tracer.New(tracer.Config{}); err != nil { // opens the files that the runtime opens only once
 		t.Fatal(err)
 	} else if err := tr.Close(); err != nil {
 		t.Fatal(err)

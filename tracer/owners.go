@@ -11,19 +11,19 @@ import (
 	"github.com/crau-otel/crau-otel/bpf"
 )
 
-// The kernel's encoding of owners: owner_of in bpf/share.h.
+// The BPF program's encoding of owners, see owner_of in bpf/share.h.
 const (
 	cgroupOwner      = 1 << 63
 	rootOwner        = 1 << 62
 	subordinateUsers = 100000
 )
 
-// Owner is what hits count against in the kernel when the ring is shared: a cgroup for the processes of root and of
-// system users, else a user.
+// Owner identifies whose share of the ring a hit counts against: a cgroup for the processes of root and of system
+// users, else a user.
 type Owner struct {
 	Cgroup uint64 // number in the version 2 hierarchy; 0 if the owner is a user
-	Root   bool   // with Cgroup: for root's processes, not for those of system users
-	UID    uint32 // without Cgroup: the user, or the first of a block of 65536 subordinate ones
+	Root   bool   // with Cgroup: owns the cgroup's processes of root, not those of system users
+	UID    uint32 // without Cgroup: the user, or the first of a block of 65536 subordinate users
 }
 
 // OwnerLosses counts the hits and the connections of an owner that were lost, as in [Stats] and [WireStats].
@@ -34,8 +34,8 @@ type OwnerLosses struct {
 	ConnectionsRingFull, ConnectionsRateLimited                 uint64
 }
 
-// OwnerLosses returns what each owner has lost. The kernel remembers thousands of owners. The counts of an owner that
-// it has forgotten are missing, and start again at 0.
+// OwnerLosses returns what each owner has lost. The BPF program remembers thousands of owners. The counts of an owner
+// that it has forgotten are missing, and start again at 0 when the owner returns.
 func (t *Tracer) OwnerLosses() ([]OwnerLosses, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -25,7 +25,7 @@ type recorder struct {
 	mu     sync.Mutex
 	events []event.Event
 	ticks  []uint64
-	news   chan struct{} // an event arrived
+	news   chan struct{} // signals new events
 }
 
 func newRecorder() *recorder { return &recorder{news: make(chan struct{}, 1)} }
@@ -57,7 +57,7 @@ func (r *recorder) tell() {
 	}
 }
 
-// wait waits until enough returns true for the events so far.
+// wait waits until enough returns true for the events and ticks so far. what describes them in the error message.
 func (r *recorder) wait(t *testing.T, what string, enough func(events []event.Event, ticks []uint64) bool) {
 	t.Helper()
 	timeout := time.After(20 * time.Second)
@@ -170,7 +170,7 @@ func expected(t *testing.T, name string) []string {
 
 var longHex = regexp.MustCompile(fmt.Sprintf(`(\b[0-9a-f]{%d})[0-9a-f]+`, 2*maxValue))
 
-// seen formats events as in the golden files.
+// seen formats events like the lines of the golden files.
 func seen(events []event.Event) []string {
 	contexts := make(map[uint64]int)
 	context := func(v uint64) string {

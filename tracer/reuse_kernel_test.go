@@ -11,8 +11,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
-// The kernel may detach a file long after its entries are reused for the sites of another. Its hits are never
-// attributed to the other file.
+// The kernel may still be detaching a file when the entries of its sites are reused for another file. Hits of the first
+// file are never attributed to the other file.
 func TestHitsOfAFileAreNotThoseOfTheNextWithItsEntries(t *testing.T) {
 	tr := newTracer(t, tracer.Config{})
 	sample := harness.Sample(t, "..")

@@ -15,25 +15,25 @@ import (
 )
 
 // ring reads a BPF ring buffer. Unlike the reader of cilium/ebpf, it maps the data once instead of twice in a row,
-// which halves what the ring adds to the resident set. It returns records in place, without copying them. It reports
-// its position rarely, because writing it slows down the programs on other processors that are about to reserve a
-// record.
+// which halves what the ring adds to the resident set. It returns records without copying them. It reports its position
+// to the kernel rarely, because writing the position slows down the programs on other processors that are about to
+// reserve a record.
 //
-// One goroutine reads, between begin and end. The other methods are safe for concurrent use until close.
+// Only one goroutine may call next, between begin and end. The other methods are safe for concurrent use until close.
 type ring struct {
-	consumer, producer []byte // the mappings
-	read, written      *uint64
+	consumer, producer []byte  // mappings of the reader's page, and of the kernel's page and the data
+	read, written      *uint64 // positions in these two pages
 	data               []byte
 
-	mu      sync.Mutex // held while records are read
+	mu      sync.Mutex // held between begin and end
 	stopped atomic.Bool
 
 	nextAt   uint64 // position of the next record
-	limit    uint64 // records have been reserved up to here
-	reported uint64 // the position that the kernel knows
-	batch    uint64 // how far nextAt may be ahead of reported
+	limit    uint64 // position up to which records have been reserved
+	reported uint64 // position up to which the kernel knows that records have been read
+	batch    uint64 // bytes by which nextAt may be ahead of reported
 	pending  bool   // the record at nextAt is reserved and not submitted yet
-	wrapped  []byte // copy of a record that crosses the end
+	wrapped  []byte // copy of the last record that crossed the end of the ring
 }
 
 var errStopped = errors.New("ring is closed")
@@ -84,8 +84,8 @@ func (g *ring) end() {
 	g.mu.Unlock()
 }
 
-// next returns the next record, which is valid until the following call. It returns nil if there is none, if the next
-// one has not been submitted yet, or after stop.
+// next returns the next record, which is valid until the following call. It returns nil if there is no record, if the
+// next record has not been submitted yet, or after stop.
 func (g *ring) next() ([]byte, error) {
 	if g.nextAt-g.reported >= g.batch {
 		g.report()
@@ -117,7 +117,7 @@ func (g *ring) next() ([]byte, error) {
 	return nil, nil
 }
 
-// bytes returns n bytes from start on.
+// bytes returns the n bytes of the ring that begin at start.
 func (g *ring) bytes(start, n uint64) []byte {
 	if first := uint64(len(g.data)) - start; n > first {
 		g.wrapped = append(append(g.wrapped[:0], g.data[start:]...), g.data[:n-first]...)

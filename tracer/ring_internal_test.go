@@ -90,7 +90,7 @@ func TestRingStopsAtRecordsThatAreNotSubmitted(t *testing.T) {
 	}
 }
 
-// The space of records becomes free for new ones before the ring is empty, but not while they are in use.
+// The space of records is freed before the ring is empty, but not while the records are still in use.
 func TestRingReportsItsPositionMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newWriter(256)
@@ -135,13 +135,13 @@ func TestRingEndsAfterStop(t *testing.T) {
 	if err := w.begin(); err != nil {
 		t.Fatal(err)
 	}
-	w.stopped.Store(true) // like stop, which then waits for end
+	w.stopped.Store(true) // what stop does before it waits for end
 	if sample, err := w.next(); sample != nil || err != nil {
 		t.Errorf("read %q, %v", sample, err)
 	}
 	w.end()
 	w.stop()
-	if err := w.begin(); err != errStopped { //nolint:errorlint // returned as it is
+	if err := w.begin(); err != errStopped { //nolint:errorlint // begin does not wrap it
 		t.Errorf("begin after stop: %v", err)
 	}
 }

@@ -15,7 +15,8 @@ import (
 const (
 	// quietPolls is the number of consecutive empty polls after which the reader waits for the next record.
 	quietPolls = 3
-	// longestWait bounds the wait for the next record, so that the handler's clock advances.
+	// longestWait is the longest wait for the next record, so that Tick is called regularly. At the end, it is the longest
+	// wait for records that are reserved but not submitted yet.
 	longestWait = 250 * time.Millisecond
 	// tickEvery is the number of events after which Tick is called although the ring is not empty.
 	tickEvery = 4096
@@ -35,8 +36,9 @@ type Handler interface {
 // before ctx is cancelled, no record remains unread. Run also returns nil after Close, and an error if the ring cannot
 // be read.
 //
-// While there are events, Run empties the ring every PollInterval and whenever an eighth of it is in use: few
-// wake-ups are cheap for the traced program and for the reader. After some empty polls, the next event wakes Run.
+// While there are events, Run empties the ring every PollInterval and whenever an eighth of it is in use: wake-ups take
+// time in the traced program and in the reader, so they should be rare. After some empty polls, the next event wakes
+// Run.
 func (t *Tracer) Run(ctx context.Context, h Handler) error {
 	stop := context.AfterFunc(ctx, func() {
 		if err := t.wakeups.interrupt(); err != nil {
@@ -95,11 +97,12 @@ func (t *Tracer) released() []uint32 {
 	return files
 }
 
-// forget frees the strings of these files. If their records may still be in the ring, it leaves that to a later call.
+// forget frees the strings of these files. If their records may still be in the ring, the files are listed again for a
+// later call.
 func (t *Tracer) forget(files []uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	// A record that is reserved but not yet submitted ends a drain although later records may follow it.
+	// drain stops at a record that is reserved but not yet submitted, although submitted records may follow.
 	if !t.closed && t.ring.used() > 0 {
 		t.strings.released = append(t.strings.released, files...)
 		return
@@ -171,7 +174,7 @@ func (r *run) handle(sample []byte) {
 	r.h.Handle(&r.ev)
 }
 
-// skip counts a record that cannot be decoded.
+// skip counts a record that cannot be decoded, and logs it unless another one was logged recently.
 func (r *run) skip(err error) {
 	r.t.undecodable.Add(1)
 	if time.Since(r.lastWarn) >= warnEvery {

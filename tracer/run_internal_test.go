@@ -16,7 +16,7 @@ type counter struct{ handled int }
 func (c *counter) Handle(*event.Event) { c.handled++ }
 func (c *counter) Tick(uint64)         {}
 
-// The BPF program never writes such records, so a kernel test cannot produce one.
+// The BPF program never writes undecodable records, so a kernel test cannot produce one.
 func TestUndecodableRecordsAreCountedAndLoggedOnce(t *testing.T) {
 	var log bytes.Buffer
 	var tapped int

@@ -32,7 +32,7 @@ func (discard) Tick(uint64)         {}
 type loaded struct {
 	tracer *tracer.Tracer
 	fire   func(hits int)
-	ns     []float64 // per run of the BPF program, by round
+	ns     []float64 // mean time of a run of the BPF program, for each round
 }
 
 func startLoad(b *testing.B, cfg tracer.Config, kind string) *loaded {
@@ -64,7 +64,7 @@ func startLoad(b *testing.B, cfg tracer.Config, kind string) *loaded {
 	}}
 }
 
-// round measures one burst.
+// round measures the runs of the BPF program in one burst of hits.
 func (l *loaded) round(b *testing.B, hits int) {
 	b.Helper()
 	before, err := l.tracer.Program().Stats()
@@ -80,8 +80,8 @@ func (l *loaded) round(b *testing.B, hits int) {
 }
 
 // BenchmarkShares compares the run time of the BPF program per hit with and without shares of owners and processes,
-// according to the kernel's statistics. Rounds alternate. On a busy machine only the fastest rounds were not
-// interrupted, so the fastest twentieth is compared. Run it with -benchtime 1000x.
+// according to the kernel's statistics. Rounds with and without shares alternate. On a busy machine only the fastest
+// rounds are not interrupted, so the fifth percentiles are compared. Run it with -benchtime 1000x.
 func BenchmarkShares(b *testing.B) {
 	harness.RequireBPF(b)
 	stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
@@ -98,7 +98,7 @@ func BenchmarkShares(b *testing.B) {
 				for j := range pair {
 					pair[(i+j)%2].round(b, hits)
 				}
-				time.Sleep(time.Millisecond) // the rings are being read
+				time.Sleep(time.Millisecond) // time for the readers to empty the rings
 			}
 			quick := func(l *loaded) float64 {
 				slices.Sort(l.ns)

@@ -17,8 +17,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// forksSource starts a number of children, one after the other. Each fires a number of probes. Without children it
-// fires for every line of standard input.
+// forksSource is a program that starts a number of children, one after the other, each of which hits a number of
+// probes. With 0 children, the program hits that number of probes itself for each byte of its standard input.
 const forksSource = `
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,7 +72,7 @@ func forks(uid uint32, path string, children, hits int) *exec.Cmd {
 	return cmd
 }
 
-// runForks runs the program as a user.
+// runForks runs the program of forksSource as the user uid.
 func runForks(t *testing.T, uid uint32, path string, children, hits int) {
 	t.Helper()
 	cmd := forks(uid, path, children, hits)
@@ -81,7 +81,7 @@ func runForks(t *testing.T, uid uint32, path string, children, hits int) {
 	}
 }
 
-// quiet is a process that only fires a few hits from time to time.
+// quiet is a process that only hits a few probes, whenever fire is called.
 type quiet struct {
 	pid  uint32
 	fire func()
@@ -152,8 +152,8 @@ func lossesOf(t *testing.T, tr *tracer.Tracer, owner tracer.Owner) tracer.OwnerL
 	return tracer.OwnerLosses{}
 }
 
-// A user whose processes each fire a few probes and end gets its share of the ring. Other users find room, and the
-// user's own quiet, long-lived process loses nothing either.
+// A user with very many processes that each hit a few probes and end gets no more than the user's share of the ring.
+// There is room for other users, and a quiet, long-lived process of the same user loses nothing either.
 func TestForkFloodCostsItsOwnerOnly(t *testing.T) {
 	const attacker, subordinate, victim = 4711, 165536, 4712
 	path := buildForks(t)
@@ -218,7 +218,7 @@ func TestForkFloodCostsItsOwnerOnly(t *testing.T) {
 	}
 }
 
-// A process that floods leaves room for other processes of its owner, even young ones.
+// Processes that flood the ring leave room for other processes of their owner, even for young ones.
 func TestFloodLeavesRoomToItsOwnersProcesses(t *testing.T) {
 	const user = 4711
 	path := buildForks(t)
@@ -240,7 +240,7 @@ func TestFloodLeavesRoomToItsOwnersProcesses(t *testing.T) {
 	}
 }
 
-// A single process may fill three fifths of the part that is not reserved for root.
+// A single process may fill three fifths of the part of the ring that is not reserved for root.
 func TestAProcessAloneMayFillMostOfTheRing(t *testing.T) {
 	const user = 4711
 	path := buildForks(t)
@@ -256,7 +256,7 @@ func TestAProcessAloneMayFillMostOfTheRing(t *testing.T) {
 	}
 }
 
-// stopper stops reading after a number of contexts until it is released.
+// stopper is a handler that blocks the reader after a number of contexts, until release is closed.
 type stopper struct {
 	left             int
 	stopped, release chan struct{}
@@ -274,9 +274,10 @@ func (s *stopper) Handle(ev *event.Event) {
 
 func (s *stopper) Tick(uint64) {}
 
-// Records of a process that were read do not limit it, even if the reader has never caught up.
+// Records that were read do not count against the share of their process, even if the reader has never emptied the
+// ring.
 func TestSharesCountOnlyWhatIsUnread(t *testing.T) {
-	const user, hits = 4711, 2100 // 56 bytes each, of 224 KiB
+	const user, hits = 4711, 2100 // 56 bytes each, in the 224 KiB that are not reserved for root
 	path := buildForks(t)
 	tr := newTracer(t, tracer.Config{RingSize: 256 << 10})
 	attachment, _ := harness.File(t, tr, path)
@@ -303,7 +304,7 @@ func TestSharesCountOnlyWhatIsUnread(t *testing.T) {
 	}
 }
 
-// Records that were read no longer count.
+// Records that were read no longer count against the share of their owner.
 func TestSharesAreFreeAgainOnceRead(t *testing.T) {
 	const user = 4711
 	path := buildForks(t)

@@ -15,8 +15,8 @@ import (
 // ErrTooManySites is returned by Add when every entry of the program's site table is in use.
 var ErrTooManySites = errors.New("no room for another probe site")
 
-// Place returns the sites, each of them moved to the nop at which the running kernel makes a hit cheapest. Pass its result
-// to Add and to probes.Attach. The first sites that have several nops make it call TryNops.
+// Place returns the sites, each moved to the nop at which the running kernel handles a hit fastest. Pass the result to
+// Add and to probes.Attach. The first call with a site that has several nops calls TryNops.
 func (t *Tracer) Place(sites []probes.Site) []probes.Site {
 	if !slices.ContainsFunc(sites, probes.Site.HasFastNops) {
 		return sites
@@ -25,8 +25,8 @@ func (t *Tracer) Place(sites []probes.Site) []probes.Site {
 	return t.nops.Place(sites)
 }
 
-// TryNops determines what the kernel does to nops, for Place. The first call loads and attaches a program, which takes
-// about 0.1 s; later calls do nothing. If it fails, Place moves no site.
+// TryNops determines how the kernel treats nops at which a probe is attached, for Place. The first call loads and
+// attaches a program, which takes about 0.1 s; later calls do nothing. If the attempt fails, Place moves no site.
 func (t *Tracer) TryNops() {
 	t.nopsTried.Do(func() {
 		var err error
@@ -37,8 +37,9 @@ func (t *Tracer) TryNops() {
 }
 
 // Add registers a probe site and returns the cookie to attach it with. file becomes the file number of the site's
-// events, and is the upper half of the cookie. The site's entry may be reused for another file while the kernel still
-// detaches this one; hits of this site then count as malformed, and are not attributed to the other file.
+// events, and is the upper half of the cookie. After Remove, the site's entry may be reused for a site of another file
+// while the kernel still detaches this site. Hits of this site then count as malformed, and are not attributed to the
+// other file.
 func (t *Tracer) Add(site probes.Site, file uint32) (cookie uint64, err error) {
 	spec := specification(site, file)
 	t.mu.Lock()

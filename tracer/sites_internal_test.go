@@ -9,7 +9,8 @@ import (
 	"github.com/crau-otel/crau-otel/probes"
 )
 
-// Only whole registers are evaluated without considering size, sign, shift and displacement.
+// Only a register of 8 bytes without shift and displacement counts as a whole register, for which the program skips
+// these steps.
 func TestWholeRegistersAreToldApart(t *testing.T) {
 	whole := probes.Operand{Kind: probes.Register, Size: 8, Base: 3, Scale: 1, Index: probes.NoRegister}
 	signed, half, shifted, displaced, memory := whole, whole, whole, whole, whole

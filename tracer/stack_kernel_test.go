@@ -13,8 +13,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// From 64 bytes on, in the verifier's rounding, the JIT compiler gives a function a stack that all tasks on a CPU
-// share. Functions that are active while a run waits for a page need less: see audit.bpf.c.
+// The functions that are active while a run waits for a page need less than 64 bytes of stack, as rounded by the
+// verifier. A function that needs more gets a stack that all tasks on a CPU share: see audit.bpf.c.
 func TestRunsWaitOnAStackOfTheirOwn(t *testing.T) {
 	harness.RequireBPF(t)
 	spec, err := bpf.LoadAudit()

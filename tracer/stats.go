@@ -8,23 +8,23 @@ import (
 	"github.com/crau-otel/crau-otel/bpf"
 )
 
-// Stats counts the probe hits since the program was loaded by their outcome. Hits is the sum of Sent, RingFull,
-// Fault, Busy, Malformed, RateLimited, OwnerLimited and Hidden. Sent is the sum of Read, Undecodable and the number of
-// records in the ring.
+// Stats counts probe hits by their outcome, since the program was loaded. Hits is the sum of Sent, RingFull, Fault,
+// Busy, Malformed, RateLimited, OwnerLimited and Hidden. Sent is the sum of Read, Undecodable and the number of records
+// of hits that are in the ring.
 type Stats struct {
 	Hits         uint64 // probe hits
 	Sent         uint64 // hits whose record was written to the ring
 	RingFull     uint64 // lost: the ring was full
-	Fault        uint64 // lost: arguments or data were unreadable
-	Busy         uint64 // lost: too many hits were being recorded on one CPU
-	Malformed    uint64 // lost: the site has no specification
+	Fault        uint64 // lost: an argument, the array or all keys were unreadable
+	Busy         uint64 // lost: too many hits, or too many of one owner, were being handled on one CPU
+	Malformed    uint64 // lost: the site has no specification, as after Remove
 	RateLimited  uint64 // lost: the process exceeded its rate limit or its share of the ring
 	OwnerLimited uint64 // lost: the owner of the process used up its share of the ring
 	Hidden       uint64 // not recorded: data of excluded scopes
 
-	PairFaults  uint64 // pairs missing from sent records because their key was unreadable
+	PairFaults  uint64 // pairs that were not recorded because their key was unreadable
 	Truncated   uint64 // sent records with a truncated key, value or array
-	ProcessLost uint64 // records about processes for which the ring was full
+	ProcessLost uint64 // process and exit records lost because the ring was full
 	FamilyFull  uint64 // descendants of a command that are not observed, because there were too many
 
 	Read        uint64 // records of hits that were decoded
@@ -55,10 +55,10 @@ func (t *Tracer) Stats() (Stats, error) {
 	return s, nil
 }
 
-// counters are the kernel's, by enum crau_stat.
+// counters are the counters of the BPF program, indexed by enum crau_stat.
 type counters [bpf.AuditCrauStatCRAU_STATS]uint64
 
-// stats returns the counters by their names. Those up to HIDDEN count hits.
+// stats returns the counters as Stats. Those up to CRAU_STAT_HIDDEN count hits.
 func (n *counters) stats() Stats {
 	var hits uint64
 	for _, ended := range n[:bpf.AuditCrauStatCRAU_STAT_HIDDEN+1] {

@@ -9,7 +9,7 @@ import (
 	"github.com/crau-otel/crau-otel/bpf"
 )
 
-// sum returns the sum of the numbers of a struct, but for the named ones.
+// sum returns the sum of the uint64 fields of a struct, except the named ones.
 func sum(v reflect.Value, except ...string) (total uint64) {
 	for i := range v.NumField() {
 		excluded := v.Field(i).Kind() != reflect.Uint64
@@ -23,7 +23,8 @@ func sum(v reflect.Value, except ...string) (total uint64) {
 	return total
 }
 
-// Every counter of the kernel has a field, so that what is counted under a new loss reason is not missing from the account.
+// Every counter of the BPF program has a field in Stats, and every loss has one in OwnerLosses, so that no hit or
+// connection is left out when a counter is added.
 func TestEveryCounterHasAField(t *testing.T) {
 	t.Parallel()
 	for i := range int(bpf.AuditCrauStatCRAU_STATS) {
@@ -39,7 +40,7 @@ func TestEveryCounterHasAField(t *testing.T) {
 	}
 	isLost := func(i int) bool { // hidden hits are not lost
 		return i > int(bpf.AuditCrauStatCRAU_STAT_SENT) && i < int(bpf.AuditCrauStatCRAU_STAT_HIDDEN) ||
-			i >= int(bpf.AuditCrauStatCRAU_STATS) // connections
+			i >= int(bpf.AuditCrauStatCRAU_STATS) // lost connections
 	}
 	for i := range int(bpf.AuditCrauStatCRAU_OWNER_STATS) {
 		var state bpf.AuditCrauOwner

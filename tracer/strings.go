@@ -11,10 +11,10 @@ import (
 	"github.com/crau-otel/crau-otel/bpf"
 )
 
-// maxStrings is the default limit on the bytes of all copies of strings.
+// maxStrings is the default limit of the bytes of all copies of strings.
 const maxStrings = 32 << 20
 
-// ownerShare is a divisor: the part of the limit that the files of one owner may use. The same part is reserved for
+// ownerShare is a divisor: the files of one owner may use 1/ownerShare of the limit. The same part is reserved for
 // files without an owner, which only root can write.
 const ownerShare = 4
 
@@ -22,20 +22,21 @@ const ownerShare = 4
 var ErrTooManyStrings = errors.New("no room for another file's strings")
 
 // stringTable has copies of the read-only strings of files. Records contain offsets into these copies. All methods
-// except find and text require Tracer.mu to be held; text is only for the reader of the ring.
+// except find and text require Tracer.mu to be held; text must only be called by the reader of the ring.
 //
-// A copy belongs to the file number for which it was added. It is used by sites that are added from then on until all
-// of them have been removed, and never again, so that no offset is resolved in the copy of another file even if a
-// number should be used twice.
+// A copy belongs to the file number for which it was added. It is used by the sites that are added from then on, until
+// all of them have been removed. Later sites do not use it, so that no offset is resolved in the copy of another file,
+// even if a file number is used twice.
 type stringTable struct {
 	files    map[uint32]*fileStrings
-	sites    map[uint32]*fileStrings // strings of the file that a site belongs to, by cookie
-	limit    int                     // bytes for all files
-	size     int                     // bytes of all files
-	owned    map[string]int          // bytes of all files of an owner
-	released []uint32                // files without sites, whose records may still be in the ring
+	sites    map[uint32]*fileStrings // strings to which a site refers, by the site's index
+	limit    int                     // bytes that the strings of all files may have
+	size     int                     // bytes of the strings of all files
+	owned    map[string]int          // bytes of the strings of all files of an owner
+	released []uint32                // numbers of files without sites, whose records may still be in the ring
 
-	// The files that find uses. The map is replaced, never modified.
+	// current is the content of all files, by file number. find reads it without a lock, so the map is replaced and never
+	// modified.
 	current atomic.Pointer[map[uint32][]byte]
 	recent  recentStrings
 }
@@ -43,7 +44,7 @@ type stringTable struct {
 // recentStrings remembers recently used strings: programs report the same few strings repeatedly, and a lookup costs as
 // much as decoding the rest of a pair.
 type recentStrings struct {
-	from  *map[uint32][]byte // the files that the strings come from
+	from  *map[uint32][]byte // stringTable.current at the lookup of the strings
 	slots [256]recentString
 }
 
@@ -60,9 +61,9 @@ type fileStrings struct {
 	owner    string
 	address  uint64 // virtual address in the file
 	content  []byte
-	room     uint32 // a string can start in this many bytes
+	room     uint32 // bytes at the start of content in which a string may begin
 	sites    int
-	released bool // all sites have been removed
+	released bool // the file had sites, and all of them have been removed
 }
 
 func newStringTable() *stringTable {
@@ -98,8 +99,8 @@ func (s *stringTable) fits(owner string, more int) bool {
 	return s.owned[owner]+more <= ownerLimit && s.size-s.owned[""]+more <= s.limit-ownerLimit && s.size+more <= s.limit
 }
 
-// dropUnused drops copies without sites, as after a file could not be attached. If a site is added later, the kernel
-// reads its strings.
+// dropUnused drops copies that no site has used yet, such as those of files that could not be attached. If a site of
+// such a file is added later, the kernel reads its strings.
 func (s *stringTable) dropUnused() {
 	for _, f := range s.files {
 		if f.sites == 0 && !f.released {
@@ -123,7 +124,7 @@ func room(content []byte) uint32 {
 	return uint32(max(0, len(content)-most, bytes.LastIndexByte(content, 0)+1))
 }
 
-// use sets the location of the file's strings in the specification of a site.
+// use sets the location of the file's strings in the specification of a new site.
 func (s *stringTable) use(cookie uint32, spec *bpf.AuditCrauSpec) {
 	spec.Strings, spec.StringsLen = 0, 0
 	f := s.files[spec.File]
@@ -135,7 +136,7 @@ func (s *stringTable) use(cookie uint32, spec *bpf.AuditCrauSpec) {
 	s.sites[cookie] = f
 }
 
-// leave removes a site from its file's strings.
+// leave records that a site no longer refers to its file's strings.
 func (s *stringTable) leave(cookie uint32) {
 	f, ok := s.sites[cookie]
 	if !ok {
@@ -175,7 +176,8 @@ func (s *stringTable) find(file, offset uint32) ([]byte, bool) {
 	return content[offset:], true
 }
 
-// text returns the string of a file's copy that begins at an offset, as truncated does.
+// text returns the string that begins at an offset of a file's copy, shortened by truncated. ok reports whether the
+// copy has that offset.
 func (s *stringTable) text(file, offset uint32, limit int) (text []byte, cut, ok bool) {
 	if current := s.current.Load(); s.recent.from != current {
 		s.recent = recentStrings{from: current}

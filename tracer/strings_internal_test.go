@@ -97,7 +97,7 @@ func TestStringTable(t *testing.T) {
 	}
 }
 
-// Strings are remembered, but only for their file and with the same limit.
+// A remembered string is returned only for the same file, offset and limit.
 func TestStringsAreRemembered(t *testing.T) {
 	t.Parallel()
 	s := newStringTable()
@@ -131,7 +131,7 @@ func TestStringsAreRemembered(t *testing.T) {
 	find(2, 0, 9, "two", false, true)
 }
 
-// used adds a file with a site.
+// used adds a file's strings and a site that refers to them.
 func (s *stringTable) used(file uint32, owner string, content []byte) error {
 	err := s.add(file, owner, 0, content)
 	s.use(file, &bpf.AuditCrauSpec{File: file})
@@ -163,7 +163,7 @@ func TestStringTableIsBounded(t *testing.T) {
 	}
 }
 
-// Whatever other owners do, there is room for one file within an owner's share, and for files of root.
+// The files of one owner cannot exceed the owner's share, and the files of all owners leave room for files of root.
 func TestStringTableHasSharesForOwners(t *testing.T) {
 	t.Parallel()
 	s := newStringTable()
@@ -221,7 +221,7 @@ func record(t testing.TB, file uint32, pair bpf.AuditCrauPair, key string) []byt
 	return append(b, key...)
 }
 
-// Impossible offsets are an error, and never cause a panic or return a string of another file.
+// An offset outside a file's strings is an error. It neither causes a panic nor returns a string of another file.
 func TestDecodeUnknownStrings(t *testing.T) {
 	t.Parallel()
 	s := newStringTable()

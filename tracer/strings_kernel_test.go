@@ -22,7 +22,8 @@ import (
 
 const atFlags = event.Flags(bpf.AuditCrauFlagCRAU_KEY_OFFSET | bpf.AuditCrauFlagCRAU_VALUE_OFFSET)
 
-// constants are keys and values of all relevant lengths. None is the end of another, because linkers merge those.
+// constants are keys and values of all relevant lengths. No constant is the end of another one, because linkers merge
+// such strings.
 func constants() (pairs [][2]string) {
 	for _, n := range []int{0, 1, 61, 62, 63, 64, 100} {
 		pairs = append(pairs, [2]string{strings.Repeat("k", n), fmt.Sprintf("key of %d", n)})
@@ -33,7 +34,7 @@ func constants() (pairs [][2]string) {
 	return append(pairs, [2]string{"not\xff\xfeUTF-8", "\x80\xc0\x01\x7f"}, [2]string{"tls::protocol", "EC/ECDSA"})
 }
 
-// literal writes a C string.
+// literal returns s as a C string literal.
 func literal(s string) string {
 	var b strings.Builder
 	for _, c := range []byte(s) {
@@ -42,9 +43,10 @@ func literal(s string) string {
 	return `"` + b.String() + `"`
 }
 
-// speaker builds a program that fires every constant from read-only memory, in two events and in one array. Then it
-// fires each from other memory: initialized data, data that is read-only after relocation, the heap, and read-only
-// memory of another library. With an argument, it first waits for its standard input to end.
+// speaker builds a program that reports every constant from read-only memory and from the heap, each time in two events
+// and in one array. Then the program reports strings from initialized data, from data that is read-only after
+// relocation, from read-only memory of libc, and at an invalid address. With an argument, it first waits for the end of
+// its standard input.
 func speaker(t *testing.T, flags ...string) string {
 	t.Helper()
 	var b strings.Builder
@@ -75,12 +77,12 @@ func speaker(t *testing.T, flags ...string) string {
 type outcome struct {
 	events  []event.Event
 	offsets int
-	short   int // records that are a crau_short
+	short   int // number of crau_short records
 	stats   tracer.Stats
 }
 
-// listen attaches to the program and runs it. prepare may register its strings; meanwhile is called while the program
-// runs, before it fires.
+// listen attaches to a program and runs it. prepare may register the program's strings. meanwhile is called while the
+// program runs, before it hits a probe.
 func listen(t *testing.T, cfg tracer.Config, path string, prepare func(*tracer.Tracer), meanwhile func()) outcome {
 	t.Helper()
 	var got outcome
@@ -93,7 +95,8 @@ func listen(t *testing.T, cfg tracer.Config, path string, prepare func(*tracer.T
 		for at := headSize; at+pairSize <= len(sample); {
 			got.offsets += bits.OnesCount8(uint8(event.Flags(sample[at+15]) & atFlags))
 			length := 0
-			if sample[at+12] != 0 || event.Flags(sample[at+15])&event.Flags(bpf.AuditCrauFlagCRAU_KEY_OFFSET) == 0 { // else the key's offset is in place of the value's length
+			// With the flag and without bytes of key, the key's offset is in the field of the value's length.
+			if sample[at+12] != 0 || event.Flags(sample[at+15])&event.Flags(bpf.AuditCrauFlagCRAU_KEY_OFFSET) == 0 {
 				length = int(sample[at+8]) + int(sample[at+9])<<8 + int(sample[at+12])
 			}
 			at += (pairSize + length + 7) &^ 7
@@ -192,8 +195,9 @@ func compareStrings(t *testing.T, cfg tracer.Config, path string) {
 	if got, want := found.text(), copied.text(); !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	// Each constant gives five keys and two values. In addition there are the value of data, and the keys of the constant,
-	// of libc and at an invalid address. A value whose key is at an invalid address is not reported.
+	// Each constant in read-only memory is referred to five times as a key and twice as a value. In addition, "a constant"
+	// is referred to twice as a value, and "a constant", "libc" and "value nowhere" five times each as a key. The value
+	// "key nowhere" is not reported, because its key is at an invalid address.
 	if want := 7*len(constants()) + 2 + 5 + 5 + 5; found.offsets != want {
 		t.Errorf("there are %d references to strings, want %d", found.offsets, want)
 	}
@@ -205,7 +209,8 @@ func compareStrings(t *testing.T, cfg tracer.Config, path string) {
 		t.Errorf("counters are %+v, want %+v", found.stats, copied.stats)
 	}
 
-	// Compare with the expected texts, in case both runs are wrong. The second half is the copy on the heap.
+	// Compare with the expected texts too, in case both runs are wrong. Each constant has three events from read-only
+	// memory, followed by three from the heap.
 	for i, p := range constants() {
 		key, value, flags := p[0][:min(len(p[0]), maxKey)], p[1][:min(len(p[1]), maxValue)], event.Flags(0)
 		if len(p[0]) > maxKey {
@@ -223,7 +228,7 @@ func compareStrings(t *testing.T, cfg tracer.Config, path string) {
 	}
 }
 
-// The kernel decides about scopes, so it reads keys, but not values.
+// If scopes are selected, the kernel reads keys to compare their scopes, but still does not read values.
 func TestStringsWithScopes(t *testing.T) {
 	path := speaker(t)
 	cfg := tracer.Config{Scopes: []string{"pk"}}
@@ -237,7 +242,7 @@ func TestStringsWithScopes(t *testing.T) {
 	}
 }
 
-// Replacing the file after it was read has no effect: running processes still map the old one.
+// Replacing the file after its strings were read has no effect, because running processes still map the old file.
 func TestStringsOfAFileThatIsReplaced(t *testing.T) {
 	for name, change := range map[string]func(path string) error{
 		"deleted": os.Remove,
@@ -263,7 +268,7 @@ func TestStringsOfAFileThatIsReplaced(t *testing.T) {
 	}
 }
 
-// A string that is only partly in the copy is read by the kernel.
+// The kernel reads a string that is only partly in user space's copy.
 func TestStringsAtTheEnd(t *testing.T) {
 	path := speaker(t)
 	address, content := harness.Strings(t, path)

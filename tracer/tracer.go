@@ -24,56 +24,57 @@ import (
 type Config struct {
 	RingSize     int           // bytes, a power of two and a multiple of the page size; default 8 MiB
 	PollInterval time.Duration // how long an event may wait in a ring that fills slowly; default 250 ms
-	MaxProcesses int           // processes with their own state; default 8192
-	MaxStrings   int           // bytes of copies of files' strings; default 32 MiB
-	ProcessRate  int           // hits a second recorded of one process; default: unlimited
+	MaxProcesses int           // processes whose state the kernel keeps; default 8192
+	MaxStrings   int           // bytes of all copies of files' strings, see AddStrings; default 32 MiB
+	ProcessRate  int           // hits per second that are recorded of one process; default: unlimited
 	Scopes       []string      // record only data of these scopes, and data without a scope; at most 16; default: all
 	SingleUprobe bool          // do not use uprobe_multi even if the kernel has it
 	Family       bool          // observe only the processes that Follow is called for, and their descendants
-	Log          *slog.Logger  // default: discards
+	Log          *slog.Logger  // default: discards all messages
 
-	// Tap, if set, is called with every record in the ring before it is decoded, on Run's goroutine. It is for recording.
-	// The sample is reused after the call.
+	// Tap, if set, is called on Run's goroutine with every record of the ring before it is decoded, for example to save
+	// the records. The sample is reused after the call.
 	Tap func(sample []byte)
 
 	noShares bool // for a benchmark: owners and processes have no shares of the ring
 }
 
-// Tracer owns the loaded program and its maps. Methods are safe for concurrent use; Run is called once.
+// Tracer owns the loaded program and its maps. Its methods are safe for concurrent use, but Run must not be called
+// while another call of Run is active.
 type Tracer struct {
 	cfg          Config
 	objs         bpf.AuditObjects
-	variables    *ebpf.Map // the program's variables that change
+	variables    *ebpf.Map // the program's variables that change after it is loaded
 	ring         *ring
 	wakeups      *wakeups
 	links        []link.Link
 	multi        bool
 	sleepable    bool
 	sharedStacks bool
-	nopsTried    sync.Once // sets nops
+	nopsTried    sync.Once // for setting nops once
 	nops         probes.NopSupport
-	read         atomic.Uint64
-	undecodable  atomic.Uint64
-	cut          atomic.Uint64 // records that were truncated in user space, not by the kernel
+	read         atomic.Uint64 // records of hits that were decoded
+	undecodable  atomic.Uint64 // records that could not be decoded
+	cut          atomic.Uint64 // records with a key or value that was truncated only in user space
 
 	wire *wirePrograms // nil unless AttachWire was called
 
 	mu       sync.Mutex // guards the fields below, and the maps and the reader against being closed while in use
-	free     []uint32   // entries of the site table that were used before and are free
+	free     []uint32   // free entries of the site table that were used before
 	next     uint32     // first entry that was never used
-	maxSites uint32     // entries of the site table
+	maxSites uint32     // number of entries of the site table
 	strings  *stringTable
-	scopes   map[bpf.AuditCrauScope]bool // content of the map of that name
+	scopes   map[bpf.AuditCrauScope]bool // content of the BPF map scopes
 	closed   bool
 	closeErr error
 }
 
-// budgetSecond is SECOND of bpf/process.h, in ns.
+// budgetSecond is SECOND of bpf/share.h, in ns.
 const budgetSecond = 1 << 30
 
 // Kernel versions in the encoding of KERNEL_VERSION in linux/version.h: 6.0 is the first with uprobes that may sleep.
-// Before 6.10, a single uprobe holds a lock of its CPU while it sleeps, and all other uprobes that are hit there wait
-// for it.
+// Before 6.10, a single uprobe that sleeps holds a lock of its CPU, so that all other uprobes that are hit on this CPU
+// wait.
 const (
 	firstSleepable       = 6 << 16
 	firstSleepableSingle = 6<<16 | 10<<8
@@ -81,7 +82,7 @@ const (
 )
 
 // MaySleep reports whether the program may sleep in a page fault without delaying other programs. version is the
-// kernel's, in the encoding of KERNEL_VERSION; multi is whether uprobe_multi links are used.
+// kernel's version, in the encoding of KERNEL_VERSION. multi is whether uprobe_multi links are used.
 func MaySleep(version uint32, multi bool) bool {
 	return version >= firstSleepableSingle || multi && version >= firstSleepable
 }
@@ -126,7 +127,7 @@ func New(cfg Config) (_ *Tracer, err error) {
 	}()
 	err = t.load()
 	if err != nil && t.sharedStacks {
-		// Some kernels refuse calls of global functions while preemption is disabled.
+		// Some kernels reject calls of global functions while preemption is disabled, which only happens with shared_stacks.
 		t.sharedStacks = false
 		if t.load() == nil {
 			err = nil
@@ -261,12 +262,12 @@ func (t *Tracer) Multi() bool { return t.multi }
 
 // AddStrings registers a copy of a file's string constants: content, which must not be modified any more, at a virtual
 // address of the file that is mapped read-only in every process. For sites of the file that are added afterwards, the
-// program does not read keys and strings in that range from the traced process; that is the most expensive part of a
-// hit. The copy is freed when the last of these sites is removed and their records have been read. A file number must
-// not be used for two files.
+// program does not read keys and strings in that range from the traced process. Reading them would be the most
+// expensive part of a hit. The copy is freed when the last of these sites is removed and their records have been read.
+// A file number must not be used for two files.
 //
-// The copies of all files may use 32 MiB. One owner's files may use at most a quarter of that. Another quarter is
-// reserved for files with owner "", which only root can write.
+// The copies of all files may use Config.MaxStrings bytes. The files of one owner may use at most a quarter of that.
+// Another quarter is reserved for files with owner "", which only root can write.
 func (t *Tracer) AddStrings(file uint32, owner string, address uint64, content []byte) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -286,7 +287,7 @@ func (t *Tracer) RingFill() (used, capacity int) {
 // Close unloads the program, which detaches it everywhere, and ends Run. It is idempotent. A Handler must not call it.
 func (t *Tracer) Close() error {
 	var errs []error
-	// Before locking, because a waiting reader and a handler may need the lock to end.
+	// The reader is stopped before t.mu is locked, because the reader or its handler may need the lock before they end.
 	if t.wakeups != nil {
 		errs = append(errs, t.wakeups.close())
 	}

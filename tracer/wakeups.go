@@ -15,8 +15,8 @@ import (
 )
 
 // wakeups lets a goroutine wait until the kernel wakes the reader of a ring. It uses the runtime's network poller. A
-// blocking system call instead would keep the runtime's monitor thread busy for some milliseconds each time, which
-// was a sixth of the agent's CPU time.
+// blocking system call would keep the runtime's monitor thread busy for some milliseconds each time, which took a sixth
+// of the agent's CPU time.
 type wakeups struct {
 	file   *os.File
 	conn   syscall.RawConn
@@ -69,7 +69,7 @@ func (w *wakeups) interrupt() error {
 	return w.unlessClosed(w.file.SetReadDeadline(past))
 }
 
-// close ends a wait and blocks until it has ended. It is idempotent.
+// close ends the current wait and blocks until that wait has ended. It is idempotent.
 func (w *wakeups) close() error {
 	if w.closed.Swap(true) {
 		return nil
@@ -77,7 +77,7 @@ func (w *wakeups) close() error {
 	return w.file.Close()
 }
 
-// unlessClosed returns err, or nil after close: reading the ring then reports that it is closed.
+// unlessClosed returns err, or nil after close, because reading the ring then fails with errStopped.
 func (w *wakeups) unlessClosed(err error) error {
 	if w.closed.Load() {
 		return nil

@@ -22,8 +22,8 @@ import (
 
 // WireConfig selects the connections that the programs at sockets examine, and the handler of their packets.
 type WireConfig struct {
-	// Packet handles the packets of connections that open with TLS or SSH, on Run's goroutine, in the order of the
-	// events that [Handler] handles. Required.
+	// Packet handles the packets of connections that open with TLS or SSH, on Run's goroutine. Packets and the events that
+	// [Handler] handles arrive in the order in which they were recorded. Required.
 	Packet func(*event.Packet)
 	// ExcludedPorts are ports, local or remote, whose connections are not examined.
 	ExcludedPorts []uint16
@@ -38,13 +38,13 @@ type WireConfig struct {
 type WireStats struct {
 	Seen        uint64 // connections that sent or received data
 	Sent        uint64 // recognized as TLS or SSH, and sent to user space
-	Other       uint64 // neither TLS nor SSH, up to the limits or to the connection's end
+	Other       uint64 // neither TLS nor SSH was recognized within the limits or before the end
 	Old         uint64 // opened before the programs were attached
-	Excluded    uint64 // by port or cgroup
+	Excluded    uint64 // excluded by port or cgroup
 	RingFull    uint64 // recognized, but no room in the ring
 	RateLimited uint64 // recognized, but the owner used up its share of the ring
 	NoStorage   uint64 // packets of connections for which the kernel had no memory
-	RecordsLost uint64 // packets of connections in Sent that were lost
+	RecordsLost uint64 // connections in Sent that lost a later packet, and all after it
 }
 
 // wirePrograms are the programs at sockets.
@@ -52,14 +52,14 @@ type wirePrograms struct {
 	objs   bpf.WireObjects
 	links  []link.Link
 	packet func(*event.Packet)
-	record event.Packet // reused
+	record event.Packet // the packet that is handed to packet; reused
 }
 
 // ErrNoCgroups is returned by AttachWire where the version 2 hierarchy of cgroups is not mounted.
 var ErrNoCgroups = errors.New("no version 2 cgroup hierarchy is mounted")
 
-// AttachWire loads the programs at sockets and attaches them for all processes. It needs CAP_NET_ADMIN besides what New
-// needs. Call it once, before Run.
+// AttachWire loads the programs at sockets and attaches them for all processes. It needs CAP_NET_ADMIN in addition to
+// what New needs. It must be called at most once, before Run.
 func (t *Tracer) AttachWire(cfg WireConfig) (err error) {
 	if cfg.Root == "" {
 		if cfg.Root, err = cgroupRoot(); err != nil {
@@ -197,7 +197,7 @@ func isPacket(sample []byte) bool {
 	return len(sample) >= recordSize && bpf.AuditCrauKind(sample[kindOffset]) == bpf.AuditCrauKindCRAU_PACKET
 }
 
-// decodePacket reads a packet's record into p. Its slices point into sample.
+// decodePacket decodes a packet's record into p, whose slices then point into sample.
 func decodePacket(sample []byte, p *event.Packet) error {
 	if len(sample) < packetSize {
 		return fmt.Errorf("decode packet of %d bytes: %w", len(sample), errShort)
@@ -236,7 +236,7 @@ func cgroupRoot() (string, error) {
 	defer f.Close()
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
-		// 31 23 0:26 / /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw
+		// For example: 31 23 0:26 / /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw
 		mount, source, ok := strings.Cut(lines.Text(), " - ")
 		fields := strings.Fields(mount)
 		if ok && strings.HasPrefix(source, "cgroup2 ") && len(fields) > 4 && fields[3] == "/" {
@@ -246,7 +246,7 @@ func cgroupRoot() (string, error) {
 	return "", errors.Join(ErrNoCgroups, lines.Err())
 }
 
-// cgroupID returns the kernel's number of a cgroup, by its folder.
+// cgroupID returns the kernel's id of the cgroup with this folder.
 func cgroupID(path string) (uint64, error) {
 	handle, _, err := unix.NameToHandleAt(unix.AT_FDCWD, path, 0)
 	if err != nil {
@@ -258,7 +258,7 @@ func cgroupID(path string) (uint64, error) {
 	return binary.LittleEndian.Uint64(handle.Bytes()), nil
 }
 
-// handlePacket hands a packet's record to its handler.
+// handlePacket decodes a packet's record and calls WireConfig.Packet with the packet.
 func (r *run) handlePacket(sample []byte) {
 	w := r.t.wire
 	if w == nil {

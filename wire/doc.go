@@ -5,12 +5,14 @@
 //
 // A [Sensor] receives the packets that the kernel's programs at sockets send, decodes each connection with package
 // hello, and emits the events that a library with probes would have reported: contexts such as tls::handshake with keys
-// such as tls::ciphersuite, as [event.Event]. Package mapping turns both into trees.
+// such as tls::ciphersuite, as [event.Event]. Package mapping turns the events of both into trees.
 //
 //	kernel ─ tracer ─ event.Packet ─ wire.Sensor ─ event.Event ─ mapping
 //
-// A connection is reported only after the process that owns it has sent a packet, because its owner is not known
-// before. It ends when its records are encrypted, when it fails or closes, or after [Config.Timeout].
+// A connection is reported only after its process has sent a packet, because the process is not known before. The
+// reported handshake ends when the connection's records are encrypted, when the connection fails or closes, or after
+// [Config.Timeout].
 //
-// The package keeps no names and addresses of peers, and cannot see what TLS 1.3 encrypts: certificates and signatures.
+// The package does not keep names and addresses of peers, and cannot see what TLS 1.3 encrypts: certificates and
+// signatures.
 package wire

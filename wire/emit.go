@@ -7,12 +7,12 @@ import (
 	"github.com/crau-otel/crau-otel/wire/hello"
 )
 
-// emitted records which events of a connection were emitted.
+// emitted records which events of a connection were emitted, and whether its outcome was counted in Stats.
 type emitted struct {
 	root, answer, keyExchange, proof, alert, counted bool
 }
 
-// Bits that distinguish the contexts of a connection. A context's id is the socket's cookie with one of these bits.
+// Upper bits of a context's id, which distinguish the contexts of a connection. The lower bits are the socket's cookie.
 const (
 	contextRoot        = 1 << 60
 	contextKeyExchange = 2 << 60
@@ -82,7 +82,7 @@ func (s *Sensor) emitTLS(c *connection) {
 	}
 }
 
-// offer adds the pairs that describe the client's offer.
+// offer adds the pairs that describe what the client offered in its first ClientHello.
 func (s *Sensor) offer(t *hello.TLS) {
 	first := t.ClientHello
 	if t.FirstHello != nil {
@@ -95,8 +95,8 @@ func (s *Sensor) offer(t *hello.TLS) {
 	}
 }
 
-// emitKeyExchange emits the key exchange once its result is known: the negotiated group, that there is none, or only
-// how the server authenticated.
+// emitKeyExchange emits a context for the key exchange once its result is known, and whether the session was resumed if
+// that is known. For a signed key exchange of TLS 1.2, it also emits a context for the signature.
 func (s *Sensor) emitKeyExchange(c *connection) {
 	t := &c.conn.TLS
 	h := t.ServerHello
@@ -193,8 +193,8 @@ func (s *Sensor) emitSSH(c *connection) {
 	s.send()
 }
 
-// emitEnd emits the end of a connection. A hello without an answer is reported as a failed handshake if a side gave up,
-// and if everything that this side received was seen.
+// emitEnd emits the end of a connection. A ClientHello without an answer is reported as a failed handshake only if a
+// side closed the connection or violated the protocol, and if no message was cut off.
 func (s *Sensor) emitEnd(c *connection) {
 	if t := &c.conn.TLS; c.conn.Protocol == hello.ProtocolTLS && !c.emitted.answer && !c.emitted.alert {
 		s.begin(event.Data, c, contextRoot, c.last)
@@ -229,14 +229,14 @@ func (s *Sensor) word(key string, value uint64) {
 	s.pairs = append(s.pairs, event.Pair{Key: s.bytesOf(key), Type: event.Word, Word: value})
 }
 
-// bytesOf returns a text as bytes. They are valid until the next event begins.
+// bytesOf returns a text as bytes, which are valid until the next event begins.
 func (s *Sensor) bytesOf(text string) []byte {
 	start := len(s.bytesOfPairs)
 	s.bytesOfPairs = append(s.bytesOfPairs, text...)
 	return s.bytesOfPairs[start:len(s.bytesOfPairs):len(s.bytesOfPairs)]
 }
 
-// maxText is the longest value that the kernel's program reads from a library.
+// maxText is the longest value in bytes that the BPF program reads from a library. The sensor applies the same limit.
 const maxText = 256
 
 func (s *Sensor) text(key, value string) {
@@ -261,7 +261,7 @@ func (s *Sensor) codepoints(key string, ids []uint16) {
 	s.pairs = append(s.pairs, event.Pair{Key: s.bytesOf(key), Type: event.Blob, Value: value, Word: uint64(2 * len(ids))})
 }
 
-// role returns which side of the handshake the process is.
+// role returns the role of this host's process in the handshake.
 func (c *connection) role() string {
 	if c.egress == hello.FromClient {
 		return "client"

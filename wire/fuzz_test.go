@@ -8,9 +8,9 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// FuzzSensor sends packets that the kernel never would: with any flags, in any order, for few sockets and owners. For
-// each packet, the input has one byte for its socket and owner, two for its flags, one for its distance from the
-// previous packet, and one for its length.
+// FuzzSensor passes packets to a sensor that the kernel never sends: with any flags, in any order, for few sockets and
+// owners. For each packet, the input has one byte for its socket and owner, two for its flags, one for its distance
+// from the previous packet, and one for its length.
 func FuzzSensor(f *testing.F) {
 	hello, answer := clientHello(f), serverHello(29)
 	packet := func(flags event.PacketFlags, data []byte) (seed []byte) {

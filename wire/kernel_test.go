@@ -25,15 +25,15 @@ import (
 	"github.com/crau-otel/crau-otel/wire"
 )
 
-// recorder stores events as lines.
+// recorder stores events as lines of text.
 type recorder struct {
 	mu     sync.Mutex
-	events map[uint32][]string // by process
+	events map[uint32][]string // by process id
 	sensor *wire.Sensor
 
 	ownSockets map[uint64]bool       // sockets of this process
 	payloads   map[uint64]*[2][]byte // by socket: the payloads received and sent
-	ends       map[uint64]int        // by socket: directions that are not examined any more although the connection is open
+	ends       map[uint64]int        // by socket: number of directions that the kernel stopped sending before their close
 }
 
 func (r *recorder) Handle(*event.Event) {}
@@ -77,7 +77,7 @@ func (r *recorder) emit(ev *event.Event) {
 	r.events[ev.PID] = append(r.events[ev.PID], b.String())
 }
 
-// start attaches the programs at sockets and returns a recorder of their reports.
+// start attaches the programs at sockets and returns a recorder of the events that their packets lead to.
 func start(t *testing.T) (*recorder, *tracer.Tracer) {
 	t.Helper()
 	harness.RequireBPF(t)
@@ -107,7 +107,7 @@ func start(t *testing.T) (*recorder, *tracer.Tracer) {
 	return r, tr
 }
 
-// wait returns a process's events, sorted by context, once the expected number of directions has ended.
+// wait returns a process's events once they contain the expected number of ends of contexts.
 func (r *recorder) wait(t *testing.T, pid uint32, ends int) []string {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
@@ -182,15 +182,15 @@ func TestKernelGoTLS(t *testing.T) {
 	}
 }
 
-// record returns a record of TLS of that type, with a body of one repeated byte.
+// record returns a TLS record of type typ with a body of size bytes: first, and then copies of typ.
 func record(typ, first byte, size int) []byte {
 	body := bytes.Repeat([]byte{typ}, size)
 	body[0] = first
 	return append([]byte{typ, 3, 3, byte(size >> 8), byte(size)}, body...)
 }
 
-// A client's early data precedes the server's answer, and does not end what the client sends in the clear. What it
-// encrypts after the answer does, and none of that is sent to user space.
+// Early data does not end what a client sends in the clear, because it precedes the server's answer. The first
+// encrypted record after the answer does, and its body is not sent to user space.
 func TestKernelEarlyData(t *testing.T) {
 	r, _ := start(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -248,7 +248,7 @@ func TestKernelEarlyData(t *testing.T) {
 	}
 }
 
-// Connections that end before they are classified count as neither TLS nor SSH when they close.
+// Connections that close before they are classified are counted as neither TLS nor SSH.
 func TestKernelConnectionsThatEndUndecided(t *testing.T) {
 	_, tr := start(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -15,11 +15,11 @@ import (
 type Config struct {
 	// Emit is called with each event. The event and its pairs are reused after the call. Required.
 	Emit func(*event.Event)
-	// MaxConnections bounds the connections that are followed at the same time. Over the limit, the oldest connection of
-	// the owner with the most connections is dropped. Default 4096.
+	// MaxConnections is the largest number of connections that are followed at the same time. Over the limit, the oldest
+	// connection of the owner with the most connections is dropped. Default 4096.
 	MaxConnections int
-	// MaxBytes bounds the data that is kept for all connections. Over the limit, the oldest connection of the owner with
-	// the most bytes is dropped. Default 16 MiB.
+	// MaxBytes is the largest number of bytes of data that are kept for all connections. Over the limit, the oldest
+	// connection of the owner with the most bytes is dropped. Default 16 MiB.
 	MaxBytes int
 	// Evicted, if set, is called with the cgroup and the user of each connection that is counted as evicted.
 	Evicted func(cgroup uint64, uid uint32)
@@ -27,19 +27,20 @@ type Config struct {
 	Timeout time.Duration
 }
 
-// Stats counts connections by their outcome. Connections is the sum of the other fields.
+// Stats counts connections by their outcome. Connections is the sum of the other fields, plus the connections that are
+// still followed although events of them were emitted.
 type Stats struct {
 	Connections uint64 // connections that opened with TLS or SSH
-	Reported    uint64 // emitted, at least in part
-	Unanswered  uint64 // closed or timed out before their process sent anything, or before the hello was complete
+	Reported    uint64 // no longer followed, and events of them were emitted
+	Unanswered  uint64 // closed or timed out before the process sent anything or the hello was complete
 	Malformed   uint64 // neither TLS nor SSH, as later packets showed
 	TooLong     uint64 // the hello exceeds the part that is examined
 	Evicted     uint64 // dropped because a limit of the sensor was reached
-	Foreign     uint64 // of processes that are not observed: see event.Packet
-	Open        uint64 // followed now, and not emitted yet
+	Foreign     uint64 // opened by processes that are not observed: see event.Packet
+	Open        uint64 // still followed, and no events of them were emitted yet
 }
 
-// owner is what a connection counts against when limits are shared.
+// owner identifies whose share of the limits a connection counts against.
 type owner struct {
 	cgroup uint64
 	uid    uint32
@@ -48,19 +49,19 @@ type owner struct {
 // share is one owner's use of the limits.
 type share struct {
 	connections *list.List // of *connection, oldest first
-	bytes       int
+	bytes       int        // bytes of data kept for these connections
 }
 
-// Sensor follows connections. It is for use by one goroutine.
+// Sensor follows connections. It is not safe for concurrent use.
 type Sensor struct {
 	cfg         Config
-	connections map[uint64]*connection // by socket
-	oldest      *list.List             // of *connection
+	connections map[uint64]*connection // by the socket's cookie
+	oldest      *list.List             // of *connection, oldest first
 	shares      map[owner]*share
-	bytes       int // of data, for all connections
+	bytes       int // bytes of data kept for all connections
 	stats       Stats
 
-	// The event under construction, its pairs, and the bytes of their keys and values. They are reused.
+	// The event under construction, its pairs, and the bytes of the pairs' keys and values. Every event reuses them.
 	event        event.Event
 	pairs        []event.Pair
 	bytesOfPairs []byte
@@ -70,20 +71,20 @@ type Sensor struct {
 type connection struct {
 	socket  uint64
 	owner   owner
-	conn    *hello.Conn // nil until a packet that is not early arrives
-	egress  hello.Direction
-	early   []segment
-	pid     uint32
+	conn    *hello.Conn     // nil until the connection's first packet arrives
+	egress  hello.Direction // direction in which this host sends
+	early   []segment       // packets that arrived before the connection's first one
+	pid     uint32          // 0 until the process is known
 	tid     uint32
-	started uint64 // boot time of the hello, ns
-	last    uint64 // boot time of the latest packet
-	closed  [2]bool
-	over    [2]bool // the kernel sends no more packets of a direction
-	cut     bool    // the same, and the messages of the direction are incomplete
+	started uint64  // boot time of the connection's first packet, ns; 0 until it arrives
+	last    uint64  // boot time of the latest packet, ns
+	closed  [2]bool // directions that have ended
+	over    [2]bool // directions of which the kernel sends no more packets
+	cut     bool    // a direction is over although its unencrypted messages are incomplete
 	emitted emitted
-	bytes   int           // of data, for this connection
-	age     *list.Element // in Sensor.oldest
-	share   *list.Element // in share.connections
+	bytes   int           // bytes of data kept for this connection
+	age     *list.Element // element of Sensor.oldest
+	share   *list.Element // element of share.connections
 }
 
 // segment is a packet that arrived before the connection's first one.
@@ -93,7 +94,7 @@ type segment struct {
 	data  []byte
 }
 
-// maxEarly bounds the packets per connection that arrived before the first one and are kept.
+// maxEarly is the largest number of packets per connection that are kept although they arrived before its first one.
 const maxEarly = 8
 
 // New returns a Sensor without connections.
@@ -181,7 +182,8 @@ func (s *Sensor) Packet(p *event.Packet) {
 	s.account(c)
 }
 
-// account adds the data of a connection to the sum, and evicts connections if the sum is too large.
+// account updates the number of bytes that are kept, after a connection has changed. It evicts connections while
+// MaxBytes is exceeded.
 func (s *Sensor) account(c *connection) {
 	size := 0
 	if c.conn != nil {
@@ -198,7 +200,7 @@ func (s *Sensor) account(c *connection) {
 	}
 }
 
-// start begins to decode a connection.
+// start begins to decode a connection at its first packet, and adds the packets that arrived earlier.
 func (s *Sensor) start(c *connection, p *event.Packet) {
 	s.stats.Connections++
 	c.started = p.Time
@@ -283,7 +285,7 @@ func (s *Sensor) open(p *event.Packet) *connection {
 	return c
 }
 
-// evict drops the oldest connection of the owner with the largest amount.
+// evict drops the oldest connection of the owner for which amount is largest.
 func (s *Sensor) evict(amount func(*share) int) {
 	var most *share
 	for _, sh := range s.shares {
@@ -298,7 +300,7 @@ func (s *Sensor) evict(amount func(*share) int) {
 	}
 }
 
-// drop stops following a connection. It increments reason unless the connection was emitted.
+// drop stops following a connection. It increments reason unless events of the connection were emitted.
 func (s *Sensor) drop(c *connection, reason *uint64) {
 	if c.conn != nil && !c.emitted.root {
 		*reason++

@@ -21,7 +21,7 @@ func clientHello(t testing.TB) []byte {
 	})
 }
 
-// serverHello returns a record with a ServerHello of TLS 1.3 and a group.
+// serverHello returns a record with a ServerHello that selects TLS 1.3 and a group.
 func serverHello(group byte) []byte {
 	body := append([]byte{3, 3}, make([]byte, 32)...)
 	body = append(body, 0, 0x13, 1, 0, 0, 12, 0, 43, 0, 2, 3, 4, 0, 51, 0, 2, 0, group)
@@ -61,7 +61,8 @@ func (j *journal) of(socket uint64) string {
 	return j.text[socket].String()
 }
 
-// client is a client's connection as its kernel reports it.
+// client is a connection whose client is on this host. Its methods pass the packets that the kernel would report to the
+// sensor.
 type client struct {
 	*journal
 	socket    uint64
@@ -69,7 +70,7 @@ type client struct {
 	seq, peer uint32
 }
 
-// hello reports the start of a ClientHello.
+// hello passes the packet with the start of a ClientHello.
 func (c *client) hello(data []byte) {
 	c.packet(event.Egress|event.Owned|event.Connected|event.StartsTLS, c.seq, data)
 	c.seq += uint32(len(data))
@@ -86,7 +87,7 @@ const (
 	received = event.Connected
 )
 
-// Segments give the same result in any order, repetition and overlap. If bytes arrive twice, the first copy wins.
+// The order, repetition and overlap of segments do not change the result. If bytes arrive twice, the first copy wins.
 func TestSegmentsInAnyOrder(t *testing.T) {
 	t.Parallel()
 	record, answer := clientHello(t), serverHello(29)
@@ -121,7 +122,7 @@ func TestSegmentsInAnyOrder(t *testing.T) {
 	}
 }
 
-// Packets that the kernel could not send, or was configured not to send, do not make a handshake a failed one.
+// A handshake is not reported as failed only because the kernel did not send some of its packets to user space.
 func TestNoVerdictWithoutAllPackets(t *testing.T) {
 	t.Parallel()
 	record := clientHello(t)
@@ -156,7 +157,7 @@ func TestNoVerdictWithoutAllPackets(t *testing.T) {
 	}
 }
 
-// A hello that the kernel cuts off is counted as too long, not as one without an answer.
+// A connection whose hello the kernel cuts off is counted as too long, not as unanswered.
 func TestCutHelloIsTooLong(t *testing.T) {
 	t.Parallel()
 	record := clientHello(t)
@@ -173,7 +174,7 @@ func TestCutHelloIsTooLong(t *testing.T) {
 }
 
 // A user with many connections that never finish their hellos, or never get an answer, is limited in connections and in
-// bytes, and does not cost others their handshakes.
+// bytes. The handshakes of other users are not lost.
 func TestLimitsAreTheOwnersOwn(t *testing.T) {
 	t.Parallel()
 	record := clientHello(t)
@@ -208,8 +209,8 @@ func TestLimitsAreTheOwnersOwn(t *testing.T) {
 	}
 }
 
-// A client's encrypted records after early data look the same as more early data. The connection ends when the kernel
-// stops sending both directions, and does not wait for its close.
+// A client's encrypted records after early data look the same as more early data. The sensor ends the connection when
+// the kernel has stopped sending both directions, without waiting until the connection closes.
 func TestEarlyDataIsOverWithItsPackets(t *testing.T) {
 	j := newJournal(t, Config{})
 	c := &client{journal: j, socket: 5, peer: 9}

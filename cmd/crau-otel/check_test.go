@@ -16,7 +16,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// checkVariable holds the arguments with which TestCheckChild runs the command.
+// checkVariable is the environment variable that makes TestCheckChild run the command check; its value is the command's
+// arguments.
 const checkVariable = "CHECK_CHILD"
 
 func TestCheckChild(t *testing.T) {
@@ -34,10 +35,11 @@ func TestCheckChild(t *testing.T) {
 	os.Exit(0)
 }
 
-// runCheck runs the command in a separate process.
+// runCheck runs the command check in a separate process, as the user in who.
 func runCheck(t *testing.T, args string, who *syscall.SysProcAttr) (stdout, stderr string, code int) {
 	t.Helper()
-	cmd := exec.Command("/proc/self/exe", "-test.run=^TestCheckChild$") // the file may be in a folder of root's
+	// The test binary is executed by this link, because its path may lead through a folder that only root can enter.
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestCheckChild$")
 	cmd.Env = append(os.Environ(), checkVariable+"="+args)
 	cmd.SysProcAttr = who
 	var out, errOut bytes.Buffer

@@ -15,7 +15,8 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/launch"
 )
 
-// defaultLinger is long enough for the descendants of a command to end, and short enough not to be noticed as a delay.
+// defaultLinger is the default of --linger. It is long enough for the descendants of most commands to end, and too
+// short to be noticed as a delay.
 const defaultLinger = 2 * time.Second
 
 // execName is the name of the subcommand.
@@ -36,7 +37,7 @@ still open are then drawn as they are.
 The exit code is the command's, or 128 and the number of the signal that ended it; 127 if it was not found, 126 if it
 could not be executed, and 125 if it was not started because crau-otel failed.`
 
-// execOptions are the flags of exec that are not keys of the configuration.
+// execOptions holds the flags of exec that are not keys of the configuration.
 type execOptions struct {
 	treeFile string
 	linger   time.Duration
@@ -44,7 +45,7 @@ type execOptions struct {
 
 func newExecCommand() *cobra.Command {
 	defaults := config.Default()
-	defaults.Exporter, defaults.Log.Level = config.ExporterConsole, "error" // most warnings are about other programs
+	defaults.Exporter, defaults.Log.Level = config.ExporterConsole, "error" // warnings are mostly about other programs
 	var options execOptions
 	cmd := &cobra.Command{
 		Use:   execName + " [flags] -- COMMAND [ARGUMENT...]",

@@ -7,7 +7,7 @@ import "fmt"
 // exitError ends the program with an exit code other than 1.
 type exitError struct {
 	code int
-	err  error // what to print; nil: nothing
+	err  error // error to print; nil prints nothing
 }
 
 func (e *exitError) Error() string {

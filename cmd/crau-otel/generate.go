@@ -15,8 +15,9 @@ import (
 	"github.com/spf13/cobra/doc"
 )
 
-// With the build tag dist the program writes the man pages and shell completions of a release into the folder share
-// below its argument. SOURCE_DATE_EPOCH is the date of the pages (https://reproducible-builds.org/specs/source-date-epoch/).
+// With the build tag dist, this program writes the man pages and shell completions of a release into the folder share
+// below its argument. The environment variable SOURCE_DATE_EPOCH sets the date of the man pages
+// (https://reproducible-builds.org/specs/source-date-epoch/).
 func main() {
 	if len(os.Args) != 2 {
 		fmt.Fprintln(os.Stderr, "usage: generate DIR")

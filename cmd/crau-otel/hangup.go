@@ -10,15 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hangups distinguishes the two meanings of SIGHUP: a daemon reloads its configuration, and a program whose terminal
+// hangups distinguishes the two meanings of SIGHUP: a daemon reloads its configuration, but a program whose terminal
 // was closed ends.
 type hangups struct {
 	signals  chan os.Signal
 	terminal bool // the process has a controlling terminal and must end with it
 }
 
-// catchHangups catches SIGHUP from now on. A signal that arrives before take is called is not lost. Under nohup,
-// closing the terminal does not end the program.
+// catchHangups starts catching SIGHUP. A signal that arrives before take is called is kept for take. Under nohup(1),
+// which makes the process ignore SIGHUP, closing the terminal does not end the program.
 func catchHangups() *hangups {
 	h := &hangups{signals: make(chan os.Signal, 1), terminal: hasTerminal() && !signal.Ignored(unix.SIGHUP)}
 	signal.Notify(h.signals, unix.SIGHUP)
@@ -35,7 +35,7 @@ func hasTerminal() bool {
 	return true
 }
 
-// take calls reload for each SIGHUP until ctx is done. If the terminal was closed, it calls closed once instead.
+// take calls reload for each SIGHUP until ctx is done. If the terminal was closed, it calls closed instead and returns.
 func (h *hangups) take(ctx context.Context, reload, closed func()) {
 	for {
 		select {

@@ -14,16 +14,16 @@ import (
 	"google.golang.org/grpc/grpclog"
 )
 
-// logLibraries redirects the logs of libraries to the agent's log: of the OpenTelemetry SDK, of gRPC, and of everything
-// that uses the standard package log. By default they write text to standard error. Call it before any of them is used.
+// logLibraries redirects three logs to the agent's log: those of the OpenTelemetry SDK, of gRPC, and of the standard
+// package log. By default they go to standard error as plain text. It must be called before any of these packages logs.
 func logLibraries(log *slog.Logger) {
 	slog.SetDefault(log)
 	otel.SetLogger(logr.FromSlogHandler(sdkHandler{log.With("library", "OpenTelemetry SDK").Handler()}))
 	grpclog.SetLoggerV2(grpcLogger{log})
 }
 
-// sdkHandler translates the levels of the SDK, whose verbosity is 1 for warnings, 4 for information and 8 for
-// debugging. The SDK's information is only useful for debugging crau-otel.
+// sdkHandler translates the levels of the OpenTelemetry SDK, which logs warnings with verbosity 1, information with 4
+// and debugging details with 8. Information of the SDK is logged as debug, because it only helps to debug crau-otel.
 type sdkHandler struct{ slog.Handler }
 
 func sdkLevel(level slog.Level) slog.Level {
@@ -55,7 +55,7 @@ func (h sdkHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 // WithGroup implements [slog.Handler].
 func (h sdkHandler) WithGroup(name string) slog.Handler { return sdkHandler{h.Handler.WithGroup(name)} }
 
-// grpcLogger receives the log of gRPC: errors become warnings, everything else debug messages.
+// grpcLogger receives the log of gRPC. It logs errors of gRPC as warnings, and everything else at debug level.
 type grpcLogger struct{ log *slog.Logger }
 
 func (l grpcLogger) debug(text func() string) {
@@ -100,5 +100,5 @@ func (l grpcLogger) Fatalf(format string, args ...any) {
 	os.Exit(1)
 }
 
-// V implements [grpclog.LoggerV2]: the most verbose lines of gRPC are dropped.
+// V implements [grpclog.LoggerV2]. It returns false, so that gRPC omits its verbose log lines.
 func (grpcLogger) V(int) bool { return false }

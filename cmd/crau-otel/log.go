@@ -14,7 +14,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/console"
 )
 
-// newLogger returns the command's logger and its level, which may be changed later.
+// newLogger returns a logger that writes to w, and its level, which may be changed later.
 func newLogger(w io.Writer, cfg config.Log) (*slog.Logger, *slog.LevelVar) {
 	level := &slog.LevelVar{}
 	level.Set(cfg.SlogLevel())
@@ -25,8 +25,8 @@ func newLogger(w io.Writer, cfg config.Log) (*slog.Logger, *slog.LevelVar) {
 	return slog.New(slog.NewTextHandler(w, opts)), level
 }
 
-// escaped is a writer of JSON in which a terminal finds nothing to act on: JSON itself has only the first 32 characters
-// escaped. Package slog does this for text.
+// escaped is a writer for lines of JSON. It escapes every character that a terminal might interpret; JSON itself only
+// escapes the first 32 characters. For text, package slog does the same.
 type escaped struct{ io.Writer }
 
 // Write implements [io.Writer].
@@ -37,8 +37,9 @@ func (e escaped) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// logOutput is the destination of the agent's log: standard error, or standard output if standard error has no reader
-// and spans are not printed there. SIGPIPE must be ignored.
+// logOutput is the destination of the agent's log: standard error or, if nobody reads that any more, standard output,
+// unless the console exporter prints spans there. The process must ignore SIGPIPE, which the kernel sends for a write
+// to a pipe without a reader.
 type logOutput struct{ stderr, stdout io.Writer }
 
 func newLogOutput(exporter string) logOutput {
@@ -57,14 +58,15 @@ func (o logOutput) Write(line []byte) (int, error) {
 	return o.stdout.Write(line)
 }
 
-// failureFormat returns the format in which to report that cmd failed, maybe since a flag before --log-format is wrong.
+// failureFormat returns the format in which to report that cmd failed. It does not rely on parsed flags, because the
+// failure may be a wrong flag before --log-format.
 func failureFormat(root, cmd *cobra.Command, args, environ []string) string {
 	_, args, _ = root.Find(args)
-	interspersed := cmd.Name() != execName // what follows the first argument is of the command that exec runs
+	interspersed := cmd.Name() != execName // arguments after the first belong to the command that exec runs
 	return config.LogFormat(config.FormatFlags(args, interspersed), environ)
 }
 
-// reportFailure writes why a command failed, in the format of the log.
+// reportFailure writes the error of a failed command to w. format is the format of the log.
 func reportFailure(w io.Writer, format string, err error) {
 	if format == config.FormatJSON {
 		log, _ := newLogger(w, config.Log{Format: format})

@@ -43,7 +43,7 @@ func TestLogger(t *testing.T) {
 	}
 }
 
-// failing is a writer whose reader has gone.
+// failing is a writer that fails like a pipe without a reader.
 type failing struct{}
 
 func (failing) Write([]byte) (int, error) { return 0, syscall.EPIPE }
@@ -80,7 +80,7 @@ func TestFailureIsReportedInTheFormatOfTheLog(t *testing.T) {
 	}
 }
 
-// A flag that is wrong does not hide those behind it.
+// A wrong flag does not prevent flags after it from setting the format.
 func TestFailureHasTheFormatThatWasAskedFor(t *testing.T) {
 	for args, want := range map[string]string{
 		"run --nonsense":                             config.FormatText,
@@ -110,7 +110,8 @@ func TestFailureHasTheFormatThatWasAskedFor(t *testing.T) {
 	}
 }
 
-// A terminal acts on C1 controls, and readers on overrides of the direction of text, which JSON does not escape.
+// Log lines contain no unprintable character. JSON does not escape C1 control characters, which terminals interpret, or
+// characters that override the direction of text, which deceive readers.
 func TestLogIsHarmless(t *testing.T) {
 	const evil = "a\x1b[31m\u009b2J\u202e\x7f\u2028\xff\U000e0041b\nmsg=forged"
 	for _, format := range []string{config.FormatText, config.FormatJSON} {
@@ -136,7 +137,7 @@ func TestLogIsHarmless(t *testing.T) {
 	}
 }
 
-// All code logs in the agent's format. The loggers of libraries are global, so the test is not parallel.
+// The libraries log in the format of the agent's log too. Their loggers are global, so the test is not parallel.
 func TestLibrariesLogInTheFormatOfTheLog(t *testing.T) {
 	was, flags := slog.Default(), log.Flags()
 	defer func() {
@@ -150,8 +151,8 @@ func TestLibrariesLogInTheFormatOfTheLog(t *testing.T) {
 		var out bytes.Buffer
 		logger, _ := newLogger(&out, config.Log{Level: level, Format: config.FormatJSON})
 		logLibraries(logger)
-		otel.SetTextMapPropagator(otel.GetTextMapPropagator()) // an error: it delegates to itself
-		otel.SetMeterProvider(otel.GetMeterProvider())         // an error, too
+		otel.SetTextMapPropagator(otel.GetTextMapPropagator()) // logs an error: the propagator would delegate to itself
+		otel.SetMeterProvider(otel.GetMeterProvider())         // logs an error for the same reason
 		sdk := logr.FromSlogHandler(sdkHandler{logger.Handler()})
 		sdk.V(1).Info("warning")
 		sdk.V(4).Info("information")

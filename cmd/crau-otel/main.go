@@ -4,15 +4,15 @@
 
 // Crau-otel shows which cryptography the programs on a host actually use, as OpenTelemetry traces.
 //
-// There is a file for each command: run.go, exec.go, probes.go, check.go and version.go. They read flags and the
-// configuration, and print; what an agent does while it runs is in package internal/agent.
+// Each command has a file: run.go, exec.go, probes.go, check.go and version.go. The files read flags and the
+// configuration, and print; package internal/agent implements the agent that traces.
 package main
 
 import (
 	"errors"
 	"os"
 
-	_ "github.com/crau-otel/crau-otel/cmd/crau-otel/internal/early" // logging before main
+	_ "github.com/crau-otel/crau-otel/cmd/crau-otel/internal/early" // discards logs until main starts
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/launch"
 )
 

@@ -19,10 +19,10 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/resources"
 )
 
-// lingerPoll is how often the descendants of an ended command are counted.
+// lingerPoll is the interval at which the descendants of an ended command are counted.
 const lingerPoll = 20 * time.Millisecond
 
-// observation is a command that runs under an agent.
+// observation is a command that an agent observes.
 type observation struct {
 	agent   *agent.Agent
 	command *launch.Command
@@ -30,8 +30,8 @@ type observation struct {
 	ended   chan error // receives the agent's error when the agent has ended
 }
 
-// observe runs a command under an agent and returns the exit code. The caller must print the error; the command may
-// have run in spite of it.
+// observe runs a command under an agent and returns the exit code. The caller must print err. An error does not mean
+// that the command has not run.
 func observe(args []string, cfg config.Config, options execOptions) (code int, err error) {
 	if !check.HostPIDs() {
 		return launch.CodeFailed, errors.New("exec needs the host's PID namespace: docker run --pid host, hostPID in Kubernetes")
@@ -48,7 +48,8 @@ func observe(args []string, cfg config.Config, options execOptions) (code int, e
 	if o.command, err = launch.Start(args); err != nil {
 		return launch.ErrorCode(err), err
 	}
-	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} { // meant for the command
+	// These variables are for the command, which has inherited them. The agent must not use them.
+	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} {
 		_ = os.Unsetenv(name)
 	}
 	log, level := newLogger(logOutput{os.Stderr, io.Discard}, cfg.Log)
@@ -74,14 +75,15 @@ func observe(args []string, cfg config.Config, options execOptions) (code int, e
 	stop()
 	agentErr, ended := o.await()
 	if !ended {
-		return code, err // a signal ends the wait for the remaining exports
+		return code, err // a signal ended the wait, so the remaining exports are abandoned
 	}
 	err = errors.Join(err, agentErr)
 	report(os.Stderr, cfg.Log.Format, o.agent.Outcome(), left)
 	return code, err
 }
 
-// start makes the command run once the agent is ready, and reports whether it does.
+// start makes the command run once the agent is ready. ok reports whether the command runs; otherwise code and err are
+// the result of observe.
 func (o *observation) start(ready <-chan struct{}, stop func()) (code int, err error, ok bool) {
 	for {
 		select {
@@ -106,7 +108,7 @@ func (o *observation) start(ready <-chan struct{}, stop func()) (code int, err e
 	}
 }
 
-// wait forwards signals until the command has ended, and returns its exit code.
+// wait waits until the command has ended, forwards signals to it in the meantime, and returns its exit code.
 func (o *observation) wait() (code int, err error) {
 	done := make(chan struct{})
 	go func() {
@@ -119,14 +121,14 @@ func (o *observation) wait() (code int, err error) {
 			return code, err
 		case s := <-o.signals.Received():
 			if !o.signals.Shared(s) {
-				_ = o.command.Signal(s) // it may have ended
+				_ = o.command.Signal(s) // an error only means that the command has ended
 			}
 		}
 	}
 }
 
-// linger waits until the descendants of the command have ended, but not longer than limit or until a signal arrives. It
-// returns how many are still running.
+// linger waits until the descendants of the command have ended, at most for limit, or until a signal arrives. It
+// returns the number of processes that are still running.
 func (o *observation) linger(limit time.Duration) (left int) {
 	timeout := time.NewTimer(limit)
 	defer timeout.Stop()
@@ -149,7 +151,7 @@ func (o *observation) linger(limit time.Duration) (left int) {
 	}
 }
 
-// await waits until the agent has ended, and returns its error, or until a signal comes.
+// await waits until the agent has ended, and returns its error. If a signal arrives before that, ended is false.
 func (o *observation) await() (err error, ended bool) {
 	for {
 		select {

@@ -70,7 +70,8 @@ func newProbesCommand() *cobra.Command {
 	return cmd
 }
 
-// nameSafely returns err with the name of a file as one that cannot pass for another line of the output.
+// nameSafely returns err with path escaped in its text, so that a file name with a line feed cannot forge another line
+// of the output.
 func nameSafely(err error, path string) error {
 	if safe := text.Name(path); safe != path {
 		return errors.New(strings.ReplaceAll(err.Error(), path, safe))

@@ -16,8 +16,8 @@ import (
 	"github.com/crau-otel/crau-otel/probes"
 )
 
-// A file can have any bytes in its name and its notes. In the output, they must not act on a terminal or look like
-// another line.
+// The names of a file and its notes can contain any bytes. The output escapes them, so that they neither control a
+// terminal nor look like another line.
 func TestProbesOfHostileFilesAreEscaped(t *testing.T) {
 	const evil = "x\x1b[31m\u202e\u009b\x7f\nroot: 9 sites"
 	file := &probes.File{
@@ -47,7 +47,7 @@ func TestProbesOfHostileFilesAreEscaped(t *testing.T) {
 	}
 }
 
-// Errors of files that cannot be read are printed one a line, whatever their names are.
+// If files cannot be read, each error takes one line of the output, even if the file's name contains a line feed.
 func TestErrorsOfHostileFilesAreEscaped(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "gone\nroot: 9 sites\x1b[31m\u202e\xff")
 	bad := filepath.Join(t.TempDir(), "bad\nroot: 9 sites\x1b[31m\u202e\xff")
@@ -71,7 +71,8 @@ func TestErrorsOfHostileFilesAreEscaped(t *testing.T) {
 	}
 }
 
-// JSON cannot hold bytes that are not UTF-8. Names that differ only in such bytes still differ in the output.
+// JSON cannot contain bytes that are not UTF-8. They are escaped, so that two names that differ only in such bytes
+// still differ in the output.
 func TestBytesOfFileNamesAreKept(t *testing.T) {
 	var out strings.Builder
 	if err := writeSitesJSON(&out, []*probes.File{{Path: "/caf\xe9"}, {Path: "/caf\xe8"}, {Path: "/café"}}); err != nil {

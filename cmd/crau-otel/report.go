@@ -11,8 +11,8 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 )
 
-// report writes what the user of a command cannot see in its trees: losses, possible reasons why there are no trees,
-// and why that may be, and that left processes of the command still run. It has the format of the log.
+// report writes what the trees of a command do not show: losses, possible reasons why there are no trees, and how many
+// processes of the command still run (left). It uses the format of the log.
 func report(w io.Writer, format string, o agent.Outcome, left int) {
 	write := func(message string, why ...string) {
 		fmt.Fprintln(w, "crau-otel:", message)
@@ -51,7 +51,7 @@ func report(w io.Writer, format string, o agent.Outcome, left int) {
 	}
 }
 
-// reasons returns possible reasons why nothing was seen.
+// reasons returns possible reasons why no handshake was seen.
 func reasons(o *agent.Outcome) []string {
 	var why []string
 	c, t := &o.Totals.Connections, &o.Totals.Traced

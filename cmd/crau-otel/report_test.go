@@ -59,7 +59,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// With log.format: json, the report is lines of JSON as well.
+// If log.format is json, each line of the report is a JSON object.
 func TestReportAsJSON(t *testing.T) {
 	var b strings.Builder
 	report(&b, config.FormatJSON, agent.Outcome{Disabled: true, Wire: errors.New("no permission")}, 2)

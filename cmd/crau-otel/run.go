@@ -16,8 +16,8 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/resources"
 )
 
-// oneSignal is how long after the first signal others count as the same: timeout(1) sends it to the program and to its
-// process group.
+// oneSignal is how long further signals are taken for copies of the first: timeout(1) sends its signal to the program
+// and again to the program's process group.
 const oneSignal = 300 * time.Millisecond
 
 func newRunCommand() *cobra.Command {
@@ -37,9 +37,9 @@ func newRunCommand() *cobra.Command {
 			hangups := catchHangups()
 			ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM)
 			defer stop()
-			// From then on, another signal ends the program at once.
+			// After that, Go no longer catches these signals, so another one ends the program immediately.
 			context.AfterFunc(ctx, func() { time.AfterFunc(oneSignal, stop) })
-			// A write to a pipe without a reader fails, instead of ending the agent.
+			// With SIGPIPE ignored, a write to a pipe without a reader fails instead of ending the agent.
 			signal.Ignore(unix.SIGPIPE)
 			log, level := newLogger(newLogOutput(cfg.Exporter), cfg.Log)
 			logLibraries(log)

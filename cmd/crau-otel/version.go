@@ -10,7 +10,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set when a release is linked. Otherwise the version is that of the module, from the build information.
+// version is set by the linker in releases. If it is empty, the version is that of the main module in the build
+// information.
 var version string
 
 func newVersionCommand() *cobra.Command {

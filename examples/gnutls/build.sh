@@ -14,7 +14,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 suite=sid
-minimum=3.8.11 # the first GnuTLS with the probes
+minimum=3.8.11 # first version of GnuTLS with the probes
 configure_gnutls=(
   --enable-crypto-auditing --with-leancrypto
   --with-included-libtasn1 --with-included-unistring
@@ -28,7 +28,7 @@ die() {
   exit 1
 }
 
-# Packages that the host needs, each with a command or header that shows whether it is installed.
+# Packages that the host needs. Each is followed by a command or header whose existence shows that it is installed.
 requirements='
 gcc command gcc
 libc6-dev header stdio.h
@@ -60,7 +60,7 @@ require() {
   ((EUID == 0)) || die "needs packages: apt-get install ${packages[*]}"
   say "installing ${packages[*]}"
   local get=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
-  # The package lists may be outdated or missing.
+  # If the installation fails, the package lists may be outdated or missing.
   {
     "${get[@]}" install -y --no-install-recommends "${packages[@]}" ||
       { "${get[@]}" update && "${get[@]}" install -y --no-install-recommends "${packages[@]}"; }
@@ -69,14 +69,14 @@ require() {
   ((${#packages[@]} == 0)) || die "still missing after installation: ${packages[*]}"
 }
 
-# Configures a separate apt under $work/apt, so that the host's package lists do not change.
+# Configures apt to work in $work/apt, so that the host's package lists do not change.
 apt_setup() {
   local apt=$work/apt key=/usr/share/keyrings/debian-archive-keyring.gpg
   mkdir -p "$apt"/{state/lists/partial,cache/archives/partial}
   : >"$apt/status"
   printf 'deb-src %s%s %s main\n' "$([[ ! -r $key ]] || echo "[signed-by=$key] ")" "$("$here/../../tools/debian-mirror.sh")" "$suite" \
     >"$apt/sources.list"
-  # A mirror may be a snapshot whose release file has expired.
+  # Accepts expired release files, because a mirror may be an old snapshot.
   apt_options=(-qq
     -o Dir::Etc::sourcelist="$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null
     -o Dir::State="$apt/state" -o Dir::State::status="$apt/status" -o Dir::Cache="$apt/cache"
@@ -85,8 +85,8 @@ apt_setup() {
   apt-get "${apt_options[@]}" update
 }
 
-# fetch PACKAGE MINIMUM: unpacks the newest upstream source of at least version MINIMUM to $work/PACKAGE. The index of a
-# mirror can name files that it does not have; these versions are skipped.
+# fetch PACKAGE MINIMUM: unpacks the newest upstream source of PACKAGE, at least version MINIMUM, into $work/PACKAGE. A
+# mirror's index may list versions that the mirror does not have; these are skipped.
 fetch() {
   local package=$1 minimum=$2 version tarball
   for version in $(apt-cache "${apt_options[@]}" showsrc --only-source "$package" |
@@ -118,8 +118,9 @@ build_nettle() {
   make install SUBDIRS=
 }
 
-# GnuTLS calls leancrypto for ML-KEM and ML-DSA, which Debian does not package: leancrypto/ implements its interface with
-# libgcrypt. libgcrypt is linked in statically and not exported, so that it cannot clash with another copy in a process.
+# For ML-KEM and ML-DSA, GnuTLS calls the library leancrypto, which Debian does not package. leancrypto/ implements
+# leancrypto's interface with libgcrypt. libgcrypt is linked statically and its symbols are hidden, so that they cannot
+# clash with another libgcrypt in a process.
 build_leancrypto() {
   cd "$work/libgpg-error"
   ./configure --prefix="$work/static" --libdir="$work/static/lib" --disable-shared --enable-static --with-pic \
@@ -151,7 +152,7 @@ build_gnutls() {
   mkdir -p "$work/gnutls28/build" && cd "$work/gnutls28/build"
   PKG_CONFIG_PATH=$cache/lib/pkgconfig ../configure --prefix="$cache" --libdir="$cache/lib" \
     "${configure_gnutls[@]}" LDFLAGS="-Wl,-rpath,$cache/lib"
-  # The release archive contains all generated files, so their generators are not needed.
+  # The release archive contains all generated files, so the programs that generate them are disabled.
   local make=(make ACLOCAL=: AUTOMAKE=: AUTOCONF=: AUTOHEADER=: MAKEINFO=:)
   "${make[@]}" -j"$jobs"
   "${make[@]}" install
@@ -180,7 +181,7 @@ write_env() {
   done
 }
 
-# Prints everything the result depends on. Comments and the layout of this script do not count.
+# Prints a hash of everything that a build depends on. Comments and the layout of this script are not part of it.
 recipe_of_library() {
   {
     declare -f fetch build_nettle build_leancrypto build_gnutls check_library
@@ -197,14 +198,14 @@ recipe_of_tools() {
   } | sha256sum
 }
 
-# current STAMP RECIPE: succeeds if the stamp says that the recipe was completed.
+# current STAMP RECIPE: succeeds if file STAMP says that a build with this recipe was completed.
 current() { [[ -e $1 && $(<"$1") == "$2" ]]; }
 
-# stamp FILE RECIPE: marks a build as completed, atomically.
+# stamp FILE RECIPE: marks a build as completed by writing its recipe to FILE, atomically.
 stamp() { echo "$2" >"$1.new" && mv "$1.new" "$1"; }
 
-# logged TEXT COMMAND...: runs the command with its output in the log. A failure ends the script and shows the end of the
-# log. The command must not be part of a condition, which would disable errexit in it.
+# logged TEXT COMMAND...: runs the command with its output in the log. If the command fails, the end of the log is shown
+# and the script ends. logged must not be part of a condition, because errexit has no effect in conditions.
 logged() {
   local status start=$SECONDS
   say "$1"
@@ -230,9 +231,10 @@ main() {
   cache=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/crau-otel/gnutls}
   mkdir -p "$cache"
   cache=$(cd "$cache" && pwd -P)
-  # configure and libtool cannot handle spaces.
+  # configure and libtool do not support paths with spaces.
   [[ $cache != *[[:space:]]* ]] || die "the cache folder's path has a space: $cache"
-  # A rebuild removes the folders bin and lib, so the cache folder must be empty or made by this script.
+  # A rebuild removes the folders bin and lib. To protect other data, the cache folder must be empty or made by this
+  # script.
   [[ -e $cache/.crau-otel-gnutls || -z $(ls -A "$cache") ]] || die "not empty and not made by this script: $cache"
   exec 9>"$cache/.crau-otel-gnutls"
   flock -n 9 || {
@@ -268,7 +270,7 @@ main() {
     stamp "$cache/tools.stamp" "$tools"
   fi
   cat "$cache/env.sh"
-  # Keeps bash from reading further, in case this file was edited during a build.
+  # Without this, bash would continue to read the script, which may have been edited during the build.
   exit 0
 }
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * handshakes: makes TLS handshakes between clients and servers inside one process, as traffic to observe.
+ * handshakes: makes TLS handshakes between clients and servers inside one process, as traffic to trace.
  *
- * By default both ends run on one thread over queues in memory, the way an event loop drives them: every call of
- * gnutls_handshake does what it can and returns GNUTLS_E_AGAIN, so that one handshake takes several calls, and calls
- * for different sessions alternate (--interleave). With --tcp they are connected over loopback instead. Certificates are made at start, before --wait returns, so that a
- * tracer attached while the program waits sees only handshakes.
+ * By default, both ends of a connection run on one thread and exchange data through queues in memory, as in an event
+ * loop: each call of gnutls_handshake goes as far as it can and returns GNUTLS_E_AGAIN. So a handshake takes several
+ * calls, and with --interleave calls for different sessions alternate. With --tcp, the ends are connected by a TCP
+ * connection over loopback instead. Certificates are made at the start, before --wait returns, so that a tracer that is
+ * attached while the program waits sees only handshakes.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -28,16 +29,16 @@
 
 #define HOST "localhost"
 #define BLOCKING_TIMEOUT_MS 10000
-#define IDLE_ROUNDS 5000 /* milliseconds */
+#define IDLE_ROUNDS 5000 /* about one millisecond each */
 
 enum failure { FAIL_NOTHING, FAIL_GROUP, FAIL_SHARE };
 
 static struct {
-	long count; /* handshakes to start; 0 for no limit */
+	long count; /* number of handshakes to start; 0: no limit */
 	long interleave;
 	long threads;
-	double rate; /* starts per second over all threads; 0 for as fast as possible */
-	double seconds; /* no start after this; 0 for no limit */
+	double rate; /* handshakes started per second by all threads; 0: as many as possible */
+	double seconds; /* time after which no handshake is started; 0: no limit */
 	const char *client_priority;
 	const char *server_priority;
 	const char *key;
@@ -49,7 +50,7 @@ static struct {
 	bool wait;
 } options = { .count = -1, .interleave = 1, .threads = 1, .key = "ecdsa" };
 
-/* Set up once, then read by all threads. */
+/* Set before the threads start, and only read afterwards. */
 static gnutls_certificate_credentials_t client_credentials, server_credentials;
 static gnutls_priority_t client_priorities, server_priorities;
 static gnutls_datum_t ticket_key;
@@ -102,7 +103,7 @@ static void sleep_until(double when)
 		;
 }
 
-/* Counts of the negotiated parameters. */
+/* Counters of negotiated parameters. */
 
 struct tally {
 	struct tally *next;
@@ -137,7 +138,7 @@ static void tally(gnutls_session_t session)
 	pthread_mutex_unlock(&tallies_lock);
 }
 
-/* Credentials. */
+/* Keys, certificates and credentials. */
 
 static const struct {
 	const char *name;
@@ -153,7 +154,7 @@ static const struct {
 	{ "mldsa87", GNUTLS_PK_MLDSA87, 0, GNUTLS_DIG_UNKNOWN },
 };
 
-/* Makes a key and a certificate for it. If issuer is NULL, the certificate is a self-signed authority. */
+/* Makes a key and a certificate for it. If issuer is NULL, the certificate is a self-signed certification authority. */
 static void make_certificate(gnutls_x509_privkey_t *key, gnutls_x509_crt_t *crt, gnutls_x509_privkey_t issuer_key,
 			     gnutls_x509_crt_t issuer)
 {
@@ -214,11 +215,11 @@ static void make_credentials(void)
 	gnutls_x509_privkey_deinit(ca_key);
 }
 
-/* One end of a connection in memory, or with --tcp of a socket. */
+/* Data in memory between the two ends of a connection or, with --tcp, sockets. */
 
 struct queue {
 	unsigned char *data;
-	size_t head, tail, size; /* of a socket, head counts the bytes received and tail the bytes sent */
+	size_t head, tail, size; /* with --tcp: bytes received (head) and sent (tail) */
 	bool closed;
 };
 
@@ -231,7 +232,7 @@ struct end {
 	int error;
 };
 
-/* A client and a server that talk to each other. */
+/* A client and a server that are connected to each other. */
 struct pair {
 	struct end client, server;
 	struct queue to_client, to_server;
@@ -264,7 +265,7 @@ static ssize_t push_socket(gnutls_transport_ptr_t transport, const void *buf, si
 	return n;
 }
 
-/* Connects the ends of a pair over loopback. */
+/* Connects the two ends of a pair by TCP over loopback. */
 static void connect_pair(struct pair *pair)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -319,7 +320,10 @@ static ssize_t push(gnutls_transport_ptr_t transport, const void *buf, size_t le
 	queue->tail += len;
 
 	if (options.fail == FAIL_SHARE && !end->server) {
-		/* The P-256 share of the client hello: group, length, and the byte that says "uncompressed point". */
+		/*
+		 * Start of the P-256 key share in the ClientHello: group, length, and the byte for an uncompressed
+		 * point.
+		 */
 		static const unsigned char share[] = { 0x00, 0x17, 0x00, 0x41, 0x04 };
 		unsigned char *found = memmem(queue->data + queue->head, queue->tail - queue->head, share,
 					      sizeof(share));
@@ -361,9 +365,9 @@ static void open_end(struct end *end, bool server, const gnutls_datum_t *ticket)
 }
 
 /*
- * The client and the server call gnutls_handshake from two places: GnuTLS uses the caller's address as the context
- * value, and real programs do not serve and connect on the same line. The different assembler texts keep the compiler
- * from merging the two functions.
+ * Client and server call gnutls_handshake from different functions, as in real programs, because GnuTLS uses the
+ * caller's address as the context value. The different assembler comments keep the compiler from merging the two
+ * functions.
  */
 static int __attribute__((noinline, noclone)) client_handshake(gnutls_session_t session)
 {
@@ -386,7 +390,7 @@ static int handshake(struct end *end)
 	return end->server && !options.one_site ? server_handshake(end->session) : client_handshake(end->session);
 }
 
-/* Continues the handshake of one end. Returns false if it made no progress because input is missing. */
+/* Continues the handshake of one end. Returns false if that was impossible because no data has arrived. */
 static bool advance(struct end *end)
 {
 	const size_t head = end->in->head, tail = end->in->tail, sent = end->out->tail;
@@ -427,14 +431,17 @@ static void drop_ticket(struct pair *pair)
 	pair->ticket.size = 0;
 }
 
-/* Reads the session ticket, which in TLS 1.3 is a record after the handshake. */
+/* Reads the session ticket, which TLS 1.3 sends in a record after the handshake. */
 static void take_ticket(struct pair *pair)
 {
 	unsigned char byte;
 	int ret;
 
 	if (gnutls_protocol_get_version(pair->client.session) == GNUTLS_TLS1_3) {
-		/* The server sends nothing else and has not closed yet, so this waits for the first ticket only. */
+		/*
+		 * The server sends no other data and has not closed the connection yet, so the loop ends after the
+		 * first ticket.
+		 */
 		do
 			ret = (int)gnutls_record_recv(pair->client.session, &byte, sizeof(byte));
 		while ((ret == GNUTLS_E_INTERRUPTED || (ret == GNUTLS_E_AGAIN && options.blocking)) &&
@@ -444,7 +451,10 @@ static void take_ticket(struct pair *pair)
 		pair->ticket.size = 0;
 }
 
-/* Counts a finished handshake. Returns true if the pair continues with a handshake that resumes its session. */
+/*
+ * Counts a finished handshake and closes the pair. Returns true if the pair continues with a handshake that resumes its
+ * session.
+ */
 static bool close_pair(struct pair *pair)
 {
 	const bool ok = pair->client.done && pair->server.done && !pair->client.error && !pair->server.error;
@@ -488,7 +498,7 @@ static long take_number(void)
 	return options.count > 0 && number >= options.count ? -1 : number;
 }
 
-/* Returns when the handshake may start: 0 for immediately, -1 for never. */
+/* Returns the time when the handshake with that number may start: 0 for immediately, -1 for never. */
 static double start_of(long number)
 {
 	double when = options.rate > 0 ? start_time + (double)number / options.rate : 0;
@@ -498,7 +508,7 @@ static double start_of(long number)
 	return when;
 }
 
-/* One thread's event loop: in each round first every client takes a step, then every server. */
+/* The event loop of one thread. In each round, first every client makes a step, then every server. */
 static void run_interleaved(void)
 {
 	struct pair *pairs = allocate((size_t)options.interleave * sizeof(*pairs));
@@ -548,14 +558,16 @@ static void run_interleaved(void)
 				progress = true;
 		if (progress) {
 			idle = 0;
-		} else if (options.tcp && ++idle < IDLE_ROUNDS) { /* bytes may be on their way */
+		} else if (options.tcp && ++idle < IDLE_ROUNDS) { /* data may still be on its way */
 			sleep_until(now() + 0.001);
 			continue;
 		}
 		for (long i = 0; i < options.interleave; i++) {
 			struct pair *pair = &pairs[i];
 
-			/* No progress is possible: count the handshake as failed instead of spinning. */
+			/*
+			 * No progress is possible any more: count the handshake as failed instead of looping forever.
+			 */
 			if (!pair->running || (progress && !(pair->client.done && pair->server.done)))
 				continue;
 			if (close_pair(pair))
@@ -572,7 +584,7 @@ static void run_interleaved(void)
 	free(pairs);
 }
 
-/* The blocking variant: each end has its own thread and calls gnutls_handshake once. */
+/* The variant with blocking sockets: each end has a thread and calls gnutls_handshake once. */
 
 static void block(struct end *end)
 {
@@ -623,7 +635,7 @@ static void run_blocking(void)
 			if (pair.client.error)
 				shutdown(fds[0], SHUT_RDWR);
 			pthread_join(thread, NULL);
-			/* Unblocks a client that waits for a ticket which was never sent. */
+			/* Unblocks a client that waits for a ticket which the server did not send. */
 			shutdown(fds[1], SHUT_WR);
 			close_pair(&pair);
 			close(fds[0]);
@@ -839,7 +851,7 @@ int main(int argc, char **argv)
 
 	start_time = now();
 	threads = allocate((size_t)options.threads * sizeof(*threads));
-	/* The main thread is the first worker, so that --threads 1 starts no other thread. */
+	/* The main thread also makes handshakes, so with --threads 1 no other thread is started. */
 	for (long i = 1; i < options.threads; i++) {
 		errno = pthread_create(&threads[i], NULL, run_thread, NULL);
 		if (errno)

@@ -5,8 +5,8 @@
 #
 #   run.sh [CRAU_OTEL_ARGUMENT...]
 #
-# CRAU_OTEL is the program (default: bin/crau-otel of this repository); GNUTLS_CACHE and GNUTLS_PRIORITIES are those of
-# traffic.sh. Needs the privileges that crau-otel needs.
+# CRAU_OTEL is the path of crau-otel (default: bin/crau-otel of this repository). For GNUTLS_CACHE and GNUTLS_PRIORITIES
+# see traffic.sh. The script needs the same privileges as crau-otel.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -20,7 +20,7 @@ die() {
 }
 alive() { kill -0 "$1" 2>/dev/null; }
 
-# wait_until SECONDS COMMAND...: waits until the command succeeds; fails after SECONDS.
+# wait_until SECONDS COMMAND...: repeats the command until it succeeds. Fails after SECONDS.
 wait_until() {
   local end=$((SECONDS + $1))
   shift
@@ -50,7 +50,8 @@ out=$(mktemp -d)
 trap cleanup EXIT
 : >"$out/stderr"
 
-# A shell without job control starts background programs with SIGINT ignored.
+# SIGINT gets its default action here, because a shell without job control starts background programs with SIGINT
+# ignored.
 env --default-signal=INT "$crau_otel" run --discovery false --library "$LIBGNUTLS" --exporter console "$@" \
   >"$out/stdout" 2>"$out/stderr" </dev/null &
 agent=$!
@@ -59,7 +60,7 @@ alive "$agent" || die "crau-otel ended before it was ready"
 
 "$here/traffic.sh" || die "no traffic"
 
-# The end of a context is inferred: give crau-otel time to see that they are idle.
+# A tree is exported after its contexts have been idle for a while.
 sleep 3
 alive "$agent" || die "crau-otel ended while it was observing"
 kill -INT "$agent"

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Makes TLS connections from gnutls-cli to gnutls-serv, one for each priority string in GNUTLS_PRIORITIES (separated by
-# spaces; by default TLS 1.3, then TLS 1.2). gnutls-serv listens on every address it finds, so both run in a separate network
-# namespace, which has a loopback device and nothing else. GNUTLS_CACHE is build.sh's folder.
+# spaces; by default one for TLS 1.3, then one for TLS 1.2). Both programs run in a separate network namespace that only
+# has a loopback interface, because gnutls-serv listens on all addresses. GNUTLS_CACHE is the cache folder of build.sh.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -14,7 +14,7 @@ die() {
   exit 1
 }
 
-# Makes a certification authority and a server certificate for localhost, once.
+# Makes a certification authority and a server certificate for localhost, unless they exist.
 make_certificates() {
   local certs=$GNUTLS_CACHE/certs new=$GNUTLS_CACHE/certs.$$
   [[ ! -e $certs ]] || return 0
@@ -34,7 +34,7 @@ make_certificates() {
     rm -rf "$new"
     die "certtool failed"
   }
-  # A concurrent run may have made the certificates first.
+  # If another run of this script was faster, its certificates are used.
   mv -T "$new" "$certs" 2>/dev/null || rm -rf "$new"
 }
 
@@ -82,7 +82,7 @@ done
 environment=$("$here/build.sh" ${GNUTLS_CACHE:+"$GNUTLS_CACHE"})
 eval "$environment"
 make_certificates
-# Root can create a network namespace directly; other users need a user namespace too, if the system allows it.
+# Root can create a network namespace directly. Other users also need a user namespace, which the system may not allow.
 namespace=(unshare --net)
 ((EUID == 0)) || namespace+=(--map-root-user)
 exec "${namespace[@]}" -- "$BASH" "$here/traffic.sh" connections

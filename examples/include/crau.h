@@ -3,16 +3,17 @@
 /*
  * crau.h - the crypto_auditing USDT probes for C (C99, gnu11) and C++ (C++11) programs.
  *
- * Needs GCC or Clang and nothing else. A probe is a nop and an ELF note that says where it is and where its arguments are;
- * while no tracer is attached it costs about a nanosecond. Supported are 64-bit x86-64 and arm64 Linux; elsewhere, and with
- * CRAU_DISABLE defined, every macro still checks its arguments' types but evaluates nothing and emits nothing.
+ * The header needs GCC or Clang and nothing else. A probe is a nop and an ELF note that describes where the nop and the
+ * probe's arguments are. While no tracer is attached, a probe takes about a nanosecond. The supported platforms are
+ * Linux on x86-64 (64 bits) and arm64. On other platforms, and if CRAU_DISABLE is defined, every macro still checks the
+ * types of its arguments, but does not evaluate them and generates no code.
  *
- * Define before including:
+ * Macros that can be defined before the header is included:
  *   CRAU_DISABLE      no probes
- *   CRAU_STACK_DEPTH  contexts that crau_push() can hold per thread: a plain decimal number, 16 unless defined
- *   CRAU_NOP1         x86-64: probe sites of 1 byte instead of 29, at which hits are more expensive on Linux 6.18 and later
+ *   CRAU_STACK_DEPTH  number of contexts on a thread's stack, see crau_push(): a decimal number; default 16
+ *   CRAU_NOP1         x86-64: sites of 1 byte instead of 29; on Linux 6.18 and later, hits take more time at these
  *
- * Two layers:
+ * The header has two interfaces:
  *
  * 1. One macro per probe, for programs that choose their own context values (any integer or pointer):
  *
@@ -20,41 +21,41 @@
  *      CRAU_STRING_DATA(session, "name", "tls::handshake");
  *      CRAU_WORD_DATA(session, "tls::protocol_version", 0x0304);
  *
- * 2. A stack of contexts per thread, for everyone else. Every push opens a context, as a child of the one below it:
+ * 2. A stack of contexts per thread, for all other programs. A push opens a context as a child of the current one:
  *
  *      crau_push(CRAU_NAME("tls::handshake"), CRAU_STRING("tls::role", "client"));
  *      crau_data(CRAU_WORD("tls::protocol_version", 0x0304), CRAU_WORD("tls::ciphersuite", 0x1302));
  *      crau_pop();
  *
- * Arguments are evaluated once. Keys and strings end with a NUL byte. The memory behind pointers is read while the probe
- * runs, and need not outlive it.
+ * Arguments are evaluated once. Keys and strings end with a NUL byte. Memory that an argument points to is only read
+ * while the probe is hit, so it may be freed or changed afterwards.
  */
 #ifndef CRAU_H
 #define CRAU_H
 
-/* An element of the arrays that data and new_context_with_data carry. */
+/* An element of an array that the probes data and new_context_with_data report. */
 struct crau_data {
 	const char *key;
 	const void *value;
-	unsigned long size; /* of the blob at value, or one of the two below */
+	unsigned long size; /* bytes at value, or CRAU_SIZE_WORD or CRAU_SIZE_STRING */
 };
 
 #define CRAU_SIZE_WORD (-2UL)	/* value is the word itself */
 #define CRAU_SIZE_STRING (-1UL) /* value is a C string */
 
-/* Readers take no more elements than this from one array. */
+/* Tracers read at most this many elements of an array. */
 #define CRAU_MAX_ELEMENTS 16
 
-/* The parent of a context that has none. */
+/* The parent of a root context. */
 #define CRAU_NO_PARENT (-1UL)
 
-/* Elements. */
+/* Expressions that make an element. */
 #define CRAU_WORD(key, v) crau_element_((key), (const void *)(unsigned long)(v), CRAU_SIZE_WORD)
 #define CRAU_STRING(key, v) crau_element_((key), (const void *)crau_string_(v), CRAU_SIZE_STRING)
 #define CRAU_BLOB(key, p, n) crau_element_((key), (p), (n))
 #define CRAU_NAME(v) CRAU_STRING("name", (v))
 
-/* The probes. n is passed on as it is: what exceeds CRAU_MAX_ELEMENTS is lost. */
+/* One macro per probe. Of n elements, tracers read the first CRAU_MAX_ELEMENTS. */
 #define CRAU_NEW_CONTEXT(ctx, parent) CRAU_PROBE2_(new_context, (ctx), (parent))
 #define CRAU_WORD_DATA(ctx, key, value) CRAU_PROBE3_(word_data, (ctx), crau_string_(key), (value))
 #define CRAU_STRING_DATA(ctx, key, value) CRAU_PROBE3_(string_data, (ctx), crau_string_(key), crau_string_(value))
@@ -64,15 +65,19 @@ struct crau_data {
 	CRAU_PROBE4_(new_context_with_data, (ctx), (parent), crau_array_(array), (n))
 
 /*
- * The stack. Each takes 1 to CRAU_MAX_ELEMENTS elements; more do not compile.
+ * The stack of contexts. crau_push() opens a context as a child of the current context, and makes it the current one.
+ * crau_data() adds data to the current context. Both take 1 to CRAU_MAX_ELEMENTS elements; more do not compile.
  *
- * A push beyond CRAU_STACK_DEPTH is only counted, so that pops stay balanced: until it is popped, nothing is emitted,
- * since its data would otherwise be taken for the deepest context's. crau_data() and crau_pop() on an empty stack do
- * nothing. One stack serves all files of an executable or of a shared library.
+ * A push beyond CRAU_STACK_DEPTH opens no context, but must be popped like any other. Until then no probes fire,
+ * because their data would be added to the wrong context. crau_data() and crau_pop() do nothing if the stack is empty.
+ * All files of an executable or of a shared library share one stack per thread.
  */
 #define crau_push(...) CRAU_ELEMENTS_(crau_push_, __VA_ARGS__)
 #define crau_data(...) CRAU_ELEMENTS_(crau_data_, __VA_ARGS__)
-/* crau_pop() leaves the current context; crau_current() is its value, or CRAU_NO_PARENT: a parent for the probes above. */
+/*
+ * crau_pop() pops the current context. crau_current() is the value of the current context, or CRAU_NO_PARENT if the
+ * stack is empty; it can be the parent argument of the macros above.
+ */
 
 /* --- Implementation ---------------------------------------------------------------------------------------------------- */
 
@@ -91,7 +96,7 @@ static inline struct crau_data crau_element_(const char *key, const void *value,
 	return e;
 }
 
-/* Type checks: what a cast in the probe macros would hide. */
+/* These functions let the compiler check argument types, which the casts in the probe macros would prevent. */
 static inline unsigned long crau_string_(const char *s) { return (unsigned long)s; }
 static inline unsigned long crau_array_(const struct crau_data *a) { return (unsigned long)a; }
 
@@ -132,15 +137,16 @@ static inline unsigned long crau_current(void) { return CRAU_NO_PARENT; }
 #else
 
 /*
- * The probe site. Operands are registers and numbers, never memory or symbols, so that readers need no symbol table and the
- * stack pointer may move under them (x86-64's "l" is every general register but that one).
+ * The probe site. Operands are registers and numbers, never memory or symbols. So tracers need no symbol table, and the
+ * site may move the stack pointer (the constraint "l" means every general register of x86-64 but the stack pointer).
  *
- * On x86-64 a site is a sequence of nops, and a tracer attaches to one of them. The note names the first, a 1-byte nop,
- * which every kernel emulates and every tracer knows. At the others a hit costs half on kernels that replace an attached
- * nop by a call: 10-byte nops on the newest kernels, 5-byte nops on Linux 6.18 until then. The latter's call pushes its
- * return address onto the stack, where a leaf function may keep variables below the stack pointer (the red zone). The two
- * lea move the stack pointer out of the way. Tracers that know the sequence a 1-byte nop followed by a 10-byte nop, which
- * libbpf's <usdt.h> emits, find it here, too.
+ * On x86-64 a site is a sequence of nops, and a tracer attaches to one of them. The note gives the address of the
+ * first, a 1-byte nop, which every kernel emulates and every tracer supports. At the other nops a hit takes half the
+ * time on kernels that replace an attached nop by a call: the newest kernels do so with 10-byte nops, Linux 6.18 and
+ * some later ones with 5-byte nops. The call at a 5-byte nop pushes its return address onto the stack, where a leaf
+ * function may keep variables below the stack pointer (the red zone). The two lea move the stack pointer below the red
+ * zone and back. Tracers that look for a 1-byte nop followed by a 10-byte nop, which libbpf's <usdt.h> emits, find that
+ * sequence here.
  */
 #if defined __aarch64__
 #define CRAU_SITE_ "990:\tnop\n"
@@ -159,9 +165,10 @@ static inline unsigned long crau_current(void) { return CRAU_NO_PARENT; }
 #endif
 
 /*
- * The note, as <sys/sdt.h> makes it: "?" puts it into the section group of the code, so that it goes where an inline
- * function's or template's discarded copy goes. The address of .stapsdt.base lets readers correct for prelink. The memory
- * clobber has strings and arrays written before the probe reads them.
+ * The site with its note, which has the format of <sys/sdt.h>. The flag "?" puts the note into the section group of the
+ * code, so that the linker discards it together with a redundant copy of an inline function or template. With the
+ * address of .stapsdt.base, tracers can correct addresses that prelink has changed. The memory clobber makes the
+ * compiler store strings and arrays before the probe reads them.
  */
 #define CRAU_PROBE_(name, operands, ...)                                              \
 	__asm__ __volatile__(CRAU_SITE_                                               \
@@ -193,12 +200,13 @@ static inline unsigned long crau_current(void) { return CRAU_NO_PARENT; }
 	CRAU_PROBE_(name, "8@%0 8@%1 8@%2 8@%3", CRAU_ARG_(a), CRAU_ARG_(b), CRAU_ARG_(c), CRAU_ARG_(d))
 
 /*
- * The stack is weak, so that all files of a link unit share one. Its name contains its size, so that files with different
- * sizes do not share it. Its words are the depth, the pushes so far, and the values of the open contexts.
+ * The stack's symbol is weak, so that all files of an executable or shared library share one stack. Its name contains
+ * the stack's size, so that files with different sizes do not share a stack. The words of the stack are its depth, the
+ * number of pushes so far, and the values of the open contexts.
  *
- * A context's value is the address of its slot, with the number of the push in the upper 16 bits. Two contexts that are open
- * at the same time differ in the address, and two in the same slot differ in the number (until 65536 pushes later). No
- * address looks like such a value, so it is never the context of another library.
+ * A context's value is the address of its slot, with the number of the push in the upper 16 bits. Two contexts that are
+ * open at the same time differ in the address; two contexts in the same slot differ in the number, unless 65536 pushes
+ * are between them. No address equals such a value, so other libraries do not use it for a context.
  */
 #define CRAU_CONCAT_(a, b) a##b
 #define CRAU_STACK_NAME_(depth) CRAU_CONCAT_(crau_stack_, depth)

@@ -2,7 +2,8 @@
 
 //go:build linux && amd64
 
-// Package crau_test compiles programs with crau.h, and examines their contents and the probes that they fire.
+// Package crau_test compiles programs that use crau.h, and examines the compiled files and the probes that the programs
+// fire.
 package crau_test
 
 import (
@@ -20,7 +21,7 @@ import (
 
 var update = flag.Bool("update", false, "write golden files")
 
-// golden compares got with a file of testdata, or writes it with -update.
+// golden compares got with testdata/NAME.golden, or writes that file with -update.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name+".golden")
@@ -39,7 +40,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// Compilers by language.
+// Compiler commands by language.
 var (
 	gcc     = []string{"gcc"}
 	gpp     = []string{"g++"}
@@ -53,7 +54,8 @@ var (
 	cpp20 = "-std=c++20"
 )
 
-// TestEveryWayOfCompilingFiresTheSameEvents compiles one program in many ways. All of them must fire the same events.
+// TestEveryWayOfCompilingFiresTheSameEvents compiles one program with many compilers and options. All results must fire
+// the same events.
 func TestEveryWayOfCompilingFiresTheSameEvents(t *testing.T) {
 	languages := []struct {
 		name     string
@@ -87,7 +89,7 @@ func TestEveryWayOfCompilingFiresTheSameEvents(t *testing.T) {
 				t.Run(b.name, func(t *testing.T) {
 					flags := append(append(b.flags, l.flags...), "testdata/probes.c")
 					if b.name == "LTO" && strings.HasPrefix(l.name, "clang") {
-						// In two steps, since the linker of GCC does not read Clang's bitcode.
+						// Compile in two steps, because GCC's linker cannot read Clang's bitcode.
 						flags = []string{
 							"-O2", "-Wno-unused-command-line-argument", "-x", "ir",
 							compile(t, compiler, append(flags, "-c")...),
@@ -126,7 +128,7 @@ func TestARM64(t *testing.T) {
 	}
 }
 
-// Of the same inline functions in two files, one copy of each stays, with one note.
+// If two files have the same inline function, the linker keeps one copy of it, with one note.
 func TestInlineFunctionsOfTwoFilesHaveOneNote(t *testing.T) {
 	for _, compiler := range [][]string{gpp, clangpp} {
 		t.Run(compiler[0], func(t *testing.T) {
@@ -163,8 +165,8 @@ func TestStack(t *testing.T) {
 	}
 }
 
-// It checks that there are no notes, thread-local variables or strings, and no warnings about unused
-// variables.
+// With CRAU_DISABLE, a program has no notes, thread-local variables or strings of crau.h, and its compilation causes no
+// warnings about unused variables.
 func TestDisabledProbesLeaveNothingBehind(t *testing.T) {
 	for _, level := range []string{"-O0", "-O2"} {
 		for _, language := range []string{"c", "c++"} {
@@ -193,7 +195,7 @@ func TestDisabledProbesLeaveNothingBehind(t *testing.T) {
 	}
 }
 
-// TestCompilerRefusesWrongUses checks that the compiler rejects wrong uses.
+// TestCompilerRefusesWrongUses checks that wrong uses of crau.h do not compile.
 func TestCompilerRefusesWrongUses(t *testing.T) {
 	cc := needs.Program(t, "gcc")
 	for want, code := range map[string]string{
@@ -210,7 +212,7 @@ func TestCompilerRefusesWrongUses(t *testing.T) {
 	}
 }
 
-// TestReadelf reads the notes with another program than ours.
+// TestReadelf checks that readelf, a program independent of this project, can read the notes.
 func TestReadelf(t *testing.T) {
 	program := compile(t, needs.Program(t, "gcc"), "-O2", "testdata/probes.c")
 	b, err := exec.Command(needs.Program(t, "readelf"), "--notes", "--wide", program).Output()

@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// Probe sites by architecture, and a register or a number as an operand.
+// Instructions of a probe site by architecture, and patterns of operands.
 var (
 	nop1  = []byte{0x90}
 	nop5  = []byte{0x0f, 0x1f, 0x44, 0, 0}
@@ -29,16 +29,16 @@ var (
 	}
 )
 
-// note is a probe's ELF note.
+// note is the content of a probe's ELF note.
 type note struct {
 	name string
 	args []string
-	site uint64 // virtual address
-	code []byte // from site on
+	site uint64 // virtual address of the site
+	code []byte // code from the site on
 }
 
-// readNotes returns the notes of provider crypto_auditing in the file at path, and checks the properties that all of
-// them must have.
+// readNotes returns the notes of provider crypto_auditing in the file at path. It checks the properties that every note
+// must have.
 func readNotes(t *testing.T, path string) []note {
 	t.Helper()
 	f, err := elf.Open(path)
@@ -91,7 +91,7 @@ func readNotes(t *testing.T, path string) []note {
 
 func quad(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
-// codeAt returns the code from addr on, which must be in an executable section.
+// codeAt returns the code from the virtual address addr on. addr must be in an executable section.
 func codeAt(t *testing.T, f *elf.File, addr uint64) []byte {
 	t.Helper()
 	for _, s := range f.Sections {
@@ -107,7 +107,7 @@ func codeAt(t *testing.T, f *elf.File, addr uint64) []byte {
 	return nil
 }
 
-// checkSites checks that all probe sites consist of these instructions.
+// checkSites checks that the code at each site starts with these instructions.
 func checkSites(t *testing.T, notes []note, nop []byte) {
 	t.Helper()
 	if len(notes) == 0 {
@@ -120,7 +120,7 @@ func checkSites(t *testing.T, notes []note, nop []byte) {
 	}
 }
 
-// compile runs a compiler with this folder's header and returns what it wrote.
+// compile runs a compiler with crau.h in its include path and returns the path of the output file.
 func compile(t *testing.T, compiler string, args ...string) string {
 	t.Helper()
 	out := t.TempDir() + "/out"

@@ -13,7 +13,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/needs"
 )
 
-// buildSample returns a program of ../sample.
+// buildSample builds a program of ../sample and returns its path.
 func buildSample(t *testing.T, program string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -24,7 +24,7 @@ func buildSample(t *testing.T, program string) string {
 	return dir + "/" + program
 }
 
-// checkFired compares the counts that the sample printed with the probes that were seen.
+// checkFired compares the numbers of hits that the sample program printed with those that were observed.
 func checkFired(t *testing.T, stdout string, hits map[string]int) {
 	t.Helper()
 	want := "fired"
@@ -38,7 +38,8 @@ func checkFired(t *testing.T, stdout string, hits map[string]int) {
 	}
 }
 
-// TestSampleFiresTheGoldenEvents compares the events of the sample with golden files. Tests of readers can rely on these.
+// TestSampleFiresTheGoldenEvents compares the events of the sample program with golden files, so that tests of tracers
+// can rely on them.
 func TestSampleFiresTheGoldenEvents(t *testing.T) {
 	sample := buildSample(t, "sample")
 	for name, args := range map[string]string{
@@ -73,7 +74,7 @@ func TestSampleFiresTheGoldenEvents(t *testing.T) {
 	}
 }
 
-// checkCold checks that an event's memory is in no page table yet, on either side of the border of a page.
+// checkCold checks that the memory an event refers to is not in a page table yet, on either side of a page border.
 func checkCold(t *testing.T, h hit) {
 	t.Helper()
 	cold := func(what string, addr uint64) {
@@ -108,14 +109,14 @@ func checkCold(t *testing.T, h hit) {
 	}
 }
 
-// TestSampleBad has no golden file, because most of its pointers are invalid.
+// TestSampleBad only compares the numbers of hits, because most pointers in mode bad are invalid.
 func TestSampleBad(t *testing.T) {
 	hits := make(map[string]int)
 	stdout := trace(t, func(h hit) { hits[h.name]++ }, buildSample(t, "sample"), "--mode", "bad")
 	checkFired(t, stdout, hits)
 }
 
-// TestSampleWorkers compares the counts of many threads and processes with those of one.
+// TestSampleWorkers checks that the numbers of hits are the same with many threads and processes as with one.
 func TestSampleWorkers(t *testing.T) {
 	sample := buildSample(t, "sample-static")
 	var want string

@@ -19,7 +19,7 @@ import (
 	"testing"
 )
 
-// hit is a probe that fired in a stopped process.
+// hit is a hit of a probe. Its process is stopped at the site.
 type hit struct {
 	name string
 	args []uint64
@@ -27,13 +27,13 @@ type hit struct {
 	mem  *os.File
 }
 
-// trace runs a program with a breakpoint on each of its probe sites, which needs no privileges, and returns what the
-// program printed. It handles one thread, and no probes in shared libraries. At each hit it changes the stack as Linux
-// 6.18 does where an optimized site is a call.
+// trace runs a program with a breakpoint at each of its probe sites, calls on for each hit, and returns what the
+// program printed. It needs no privileges. It only handles programs with one thread, and no probes in shared libraries.
+// At each hit, trace overwrites the same part of the stack as the call that Linux 6.18 puts at an optimised site.
 func trace(t *testing.T, on func(hit), program string, args ...string) string {
 	t.Helper()
 	notes := readNotes(t, program)
-	runtime.LockOSThread() // the tracer is a thread, not a process
+	runtime.LockOSThread() // the tracer of a process is a thread
 	defer runtime.UnlockOSThread()
 
 	var stdout, stderr bytes.Buffer
@@ -62,7 +62,7 @@ func trace(t *testing.T, on func(hit), program string, args ...string) string {
 	sites := make(map[uint64]note)
 	for _, n := range notes {
 		n.site += bias
-		if bytes.HasPrefix(n.code, nops) { // attach where Linux 6.18 makes a call
+		if bytes.HasPrefix(n.code, nops) { // set the breakpoint where Linux 6.18 puts a call
 			skip := bytes.Index(nops, nop5)
 			n.site, n.code = n.site+uint64(skip), n.code[skip:]
 		}
@@ -111,7 +111,7 @@ func trace(t *testing.T, on func(hit), program string, args ...string) string {
 	if status.ExitStatus() != 0 {
 		t.Errorf("%s %v: exit status %d, signal %d\n%s", program, args, status.ExitStatus(), status.Signal(), &stderr)
 	}
-	// The process is gone, so Wait fails, but it waits for the output.
+	// The process has already been reaped, so Wait returns an error, but it still waits for the output.
 	if err := cmd.Wait(); err != nil && !errors.Is(err, syscall.ECHILD) {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func nopLen(code []byte) int {
 	return 0
 }
 
-// loadBias returns what to add to addresses in the program's file to find them in the process.
+// loadBias returns the difference between an address in the process and the same address in the program's file.
 func loadBias(t *testing.T, pid int, program string) uint64 {
 	t.Helper()
 	f, err := elf.Open(program)
@@ -168,7 +168,7 @@ func operandValue(t *testing.T, regs *syscall.PtraceRegs, arg string) uint64 {
 	return v
 }
 
-// event renders a hit as a line. Contexts are c1, c2, ... in the order in which they first appear.
+// event formats a hit as one line. Contexts are called c1, c2, ... in the order of their first appearance.
 func (h hit) event(contexts map[uint64]int) string {
 	context := func(v uint64) string {
 		if v == ^uint64(0) {
@@ -234,7 +234,7 @@ func (h hit) text(addr uint64) string {
 	}
 }
 
-// resident reports whether a page table of the process contains the page of addr.
+// resident reports whether the page with address addr is in a page table of the process.
 func (h hit) resident(t *testing.T, addr uint64) bool {
 	t.Helper()
 	f, err := os.Open(fmt.Sprintf("/proc/%d/pagemap", h.pid))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Modes that fire events which are hard to read: at the limits, on absent pages, or deliberately malformed. */
+/* Modes that fire events which are hard for a tracer to read: at limits, with data on absent pages, or malformed. */
 
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -17,11 +17,11 @@
 
 #include "sample.h"
 
-/* The context of the modes that need only one. */
+/* The context value of modes that need only one context. */
 static const char object;
 #define CTX ((unsigned long)&object)
 
-static unsigned long stall_seconds; /* for mode stalled */
+static unsigned long stall_seconds; /* for mode stalled: delay of the page */
 static struct uffdio_range stalled_range;
 
 static void begin(const char *name)
@@ -30,7 +30,7 @@ static void begin(const char *name)
 	string_data(CTX, "name", name);
 }
 
-/* Text of n characters: abc...zabc... */
+/* Writes a text of n characters: abc...zabc... */
 static void alphabet(char *s, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -38,15 +38,17 @@ static void alphabet(char *s, size_t n)
 	s[n] = 0;
 }
 
-/* Bytes 0, 1, 2, ... */
+/* Writes n bytes: 0, 1, 2, ... */
 static void ramp(unsigned char *p, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		p[i] = (unsigned char)i;
 }
 
-/* Fires two arrays of 16 elements: the name with test::a1 to test::a15, then test::b0 to test::b15. Depending on i % 3,
- * element i is the word 1000 + i, the string "value i" or a blob of i + 1 bytes. */
+/*
+ * Fires two arrays of 16 elements. The keys are name and test::a1 to test::a15, then test::b0 to test::b15. Depending
+ * on i % 3, the value of element i is the word 1000 + i, the string "value i" or a blob of i + 1 bytes.
+ */
 static int array16(const struct options *o)
 {
 	static char keys[2][CRAU_MAX_ELEMENTS][16], values[CRAU_MAX_ELEMENTS][16];
@@ -71,8 +73,8 @@ static int array16(const struct options *o)
 }
 
 /*
- * Fires strings under the keys test::string_LENGTH, then words under keys test::abc..., whose value is the key's
- * length.
+ * Fires strings of several lengths under the keys test::string_LENGTH, then words under keys of several lengths,
+ * test::abc..., whose value is the length of the key.
  */
 static int longs(const struct options *o)
 {
@@ -94,7 +96,7 @@ static int longs(const struct options *o)
 	return 0;
 }
 
-/* Fires blobs and strings that are not UTF-8, first each by its own probe, then together in an array. */
+/* Fires blobs and strings that are not UTF-8, first each with its own probe, then all of them in one array. */
 static int bytes(const struct options *o)
 {
 	static const char latin1[] = "caf\xe9 \xff\xfe", control[] = "a\tb\nc\x7f";
@@ -122,8 +124,8 @@ static int bytes(const struct options *o)
 }
 
 /*
- * Memory that is in the page cache and mapped, but not yet in a page table, so that the first access faults. A fault
- * maps the aligned 64 KiB around it; objects are therefore that far apart.
+ * Memory that is mapped and in the page cache, but not in a page table yet, so that the first access faults. A page
+ * fault maps the aligned 64 KiB around its address, so objects are that far apart.
  */
 #define APART 65536UL
 
@@ -158,9 +160,9 @@ static void *put(struct cold *c, const void *p, size_t n, unsigned long before_e
 static void *put_string(struct cold *c, const char *s) { return put(c, s, strlen(s) + 1, APART); }
 
 /*
- * count (16) strings "cold I" under test::cold_I; then a string, a blob of 300 bytes and a key that each begin 10 bytes
- * before the end of a page; then an array of test::cold_word 7, test::cold_string "cold" and test::cold_blob of 4
- * bytes.
+ * Fires count (default 16) strings "cold I" under keys test::cold_I; then a string, a blob of 300 bytes and a key, each
+ * of which starts 10 bytes before the end of a page; then an array of the word 7 (test::cold_word), the string "cold"
+ * (test::cold_string) and 4 bytes (test::cold_blob).
  */
 static int cold(const struct options *o)
 {
@@ -181,7 +183,7 @@ static int cold(const struct options *o)
 		string_data(CTX, put_string(&c, key), put_string(&c, value));
 	}
 	string_data(CTX, "test::crossing_string", put(&c, "across the border", 18, 10));
-	c.used++; /* the string continues on this page */
+	c.used++; /* the string extends into this page */
 	blob_data(CTX, "test::crossing_blob", put(&c, blob, sizeof blob, 10), sizeof blob);
 	c.used++;
 	word_data(CTX, put(&c, "test::crossing_key", 19, 10), 7);
@@ -196,7 +198,9 @@ static int cold(const struct options *o)
 	return 0;
 }
 
-/* Fires invalid pointers and sizes, as a buggy library or a hostile program might, between valid events. */
+/*
+ * Fires events with invalid pointers and sizes, as a faulty library or a hostile program might, between valid events.
+ */
 static int bad(const struct options *o)
 {
 	static const unsigned long pointers[] = {0, 1, 0x00007ffffffff000, 0x8000000000000000, 0xffffffff81000000, ~0UL};
@@ -233,7 +237,7 @@ static int bad(const struct options *o)
 	return 0;
 }
 
-/* Fires count (1000) words under test::word. Each value is the number of its event. */
+/* Fires count (default 1000) words under test::word. Each value is the number of the event. */
 static int flood(const struct options *o)
 {
 	unsigned long count = o->count ? o->count : 1000;
@@ -244,7 +248,7 @@ static int flood(const struct options *o)
 	return 0;
 }
 
-/* Opens a chain of depth (64) nested contexts. Each has its level as data. */
+/* Opens a chain of depth (default 64) nested contexts. Each context has its level as data. */
 static int deep(const struct options *o)
 {
 	unsigned long depth = o->depth ? o->depth : 64, parent = CRAU_NO_PARENT;
@@ -258,7 +262,7 @@ static int deep(const struct options *o)
 	return 0;
 }
 
-/* A context with count (64) children. */
+/* Opens a context with count (default 64) children. */
 static int wide(const struct options *o)
 {
 	unsigned long count = o->count ? o->count : 64;
@@ -273,8 +277,8 @@ static int wide(const struct options *o)
 }
 
 /*
- * Opens count (1000) contexts, three in four of them below the first. Each gets five arrays of 16 strings of the
- * maximum length. No context, key or value occurs twice.
+ * Opens count (default 1000) contexts, three in four of them as children of the first. Each gets five arrays of 16
+ * strings of the maximum length. No context, key or value occurs twice.
  */
 static int hostile(const struct options *o)
 {
@@ -302,7 +306,7 @@ static int hostile(const struct options *o)
 	return 0;
 }
 
-/* Answers the page fault in userfaultfd's memory count seconds after it occurred. */
+/* Answers a page fault in the memory of a userfaultfd, count seconds after the fault. */
 static void *answer(void *arg)
 {
 	struct pollfd fault = {.fd = *(int *)arg, .events = POLLIN};
@@ -321,8 +325,10 @@ static void *answer(void *arg)
 	return NULL;
 }
 
-/* Fires a string on a page that is delivered only after count (5) seconds. Prints "stalled" when the page is
- * requested. */
+/*
+ * Fires a string on a page that is delivered count (default 5) seconds after the first access. Prints "stalled" when
+ * the page is accessed.
+ */
 static int stalled(const struct options *o)
 {
 	struct uffdio_api api = {.api = UFFD_API};
@@ -343,7 +349,7 @@ static int stalled(const struct options *o)
 	}
 	begin("test::stalled");
 	string_data(CTX, "test::late", page);
-	if (*page) /* the fault also occurs if nobody traces the program */
+	if (*page) /* accesses the page even if the program is not traced */
 		return 1;
 	pthread_join(thread, NULL);
 	return 0;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A program with crypto_auditing probes: TLS handshakes at a given rate, without the TLS. */
+/*
+ * A program with crypto_auditing probes. It fires the probes of TLS handshakes at a given rate, but implements no TLS.
+ */
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -28,7 +30,7 @@ static double rate = 1;
 static unsigned int threads = 1, forks;
 static struct timespec start;
 
-/* State shared by all workers, including those in forked processes. */
+/* State that is shared by all workers: threads of this process and of forked processes. */
 static struct shared {
 	atomic_ulong next; /* number of the next handshake */
 	atomic_ulong fired[PROBES];
@@ -76,7 +78,7 @@ static void collect(void)
 		shared->fired[i] += fired[i];
 }
 
-/* Sleeps until the nth handshake is due, in short steps: a signal wakes only one thread. */
+/* Sleeps until it is time for the nth handshake. It sleeps in short steps, because a signal wakes only one thread. */
 static void pace(unsigned long n)
 {
 	if (rate == 0)
@@ -112,7 +114,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* Runs the handshakes on all threads of this process. */
+/* Fires the handshakes on all threads of this process. */
 static int work_threads(void)
 {
 	pthread_t thread[MAX_WORKERS];
@@ -133,7 +135,7 @@ static int work_threads(void)
 	return err ? 1 : 0;
 }
 
-/* Works in forked processes, which get the signals that this one gets. */
+/* Fires the handshakes in forked processes, and forwards signals to them. */
 static int work_forks(void)
 {
 	pid_t pid[MAX_WORKERS];
@@ -158,7 +160,7 @@ static int work_forks(void)
 			for (unsigned int k = i; k < n; k++)
 				kill(pid[k], SIGTERM);
 		}
-		/* Polls, because a signal could arrive just before a blocking wait. */
+		/* Polls, because a signal that arrives just before a blocking wait would not interrupt it. */
 		pid_t got = waitpid(pid[i], &status, WNOHANG);
 
 		if (got == 0) {
@@ -178,7 +180,7 @@ static void fail(const char *option, const char *value)
 	exit(2);
 }
 
-/* Parses a number from min to max that is followed by the character end. */
+/* Parses a number from min to max. It must be followed by the character end. */
 static unsigned long number(const char *option, const char *s, unsigned long min, unsigned long max, char **end)
 {
 	unsigned long n;
@@ -215,7 +217,7 @@ static void offers(const char *s)
 	}
 }
 
-/* Returns the index of value among the choices. */
+/* Returns the index of value in choices. */
 static unsigned int choice(const char *option, const char *value, const char *const *choices)
 {
 	for (unsigned int i = 0; choices[i]; i++)

@@ -23,12 +23,13 @@ struct options {
 	unsigned long count, depth; /* 0: the mode's default */
 };
 
-/* Counts of the probes that were fired. */
+/* Numbers of hits of each probe, per thread. */
 enum probe { NEW_CONTEXT, WORD_DATA, STRING_DATA, BLOB_DATA, DATA, NEW_CONTEXT_WITH_DATA, PROBES };
 extern _Thread_local unsigned long fired[PROBES];
 
 /*
- * Wrappers that fire a probe and count it. They are inline to give the program many sites with all kinds of operands.
+ * These functions fire a probe and count it. They are inline, so that the program has many sites with all kinds of
+ * operands.
  */
 static inline void new_context(unsigned long ctx, unsigned long parent)
 {
@@ -67,13 +68,13 @@ static inline void new_context_with_data(unsigned long ctx, unsigned long parent
 	CRAU_NEW_CONTEXT_WITH_DATA(ctx, parent, array, n);
 }
 
-extern volatile atomic_bool stopped; /* set by SIGINT and SIGTERM */
+extern volatile atomic_bool stopped; /* set by the handler of SIGINT and SIGTERM */
 
-/* tls.c */
+/* Defined in tls.c. */
 bool group_is_known_classical(unsigned int group);
 void handshake(const struct options *o);
 
-/* modes.c */
+/* Defined in modes.c. */
 struct mode {
 	const char *name;
 	int (*run)(const struct options *o); /* returns an exit code */

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The probes of a TLS client and a TLS server, without the TLS. */
+/* Fires the probes of a TLS client and a TLS server, but implements no TLS. */
 
 #include "sample.h"
 
-/* Call sites. The explicit style uses them as context values, so that a value belongs to a place in the code. */
+/*
+ * Call sites. With style explicit, their addresses are the context values, so that a value stands for a place in the
+ * code.
+ */
 enum site {
 	HANDSHAKE_CLIENT,
 	HANDSHAKE_SERVER,
@@ -23,8 +26,9 @@ enum site {
 static const char call_site[SITES];
 
 /*
- * A tree under construction. The self style uses its address as the value of all contexts; the link style uses a value
- * for each. A thread reuses one tree for its clients and one for its servers, so context values repeat.
+ * A tree under construction. With style self, the struct's address is the value of all contexts; with style link, each
+ * context has a different value. A thread reuses one struct for its clients and one for its servers, so context values
+ * repeat.
  */
 struct tree {
 	const struct options *o;
@@ -35,7 +39,7 @@ struct tree {
 struct group {
 	unsigned int codepoint;
 	const char *kem;
-	const char *algorithm, *curve; /* curve: NULL for finite fields */
+	const char *algorithm, *curve; /* NULL for finite fields */
 	unsigned int bits;
 };
 
@@ -85,7 +89,7 @@ static void add(struct tree *t, unsigned long ctx, const struct crau_data *e, un
 			blob_data(ctx, e[i].key, e[i].value, e[i].size);
 }
 
-/* Opens a context with the elements e, the first of which is the name. Returns the context's value. */
+/* Opens a context with n elements e, the first of which is the name. Returns the context's value. */
 static unsigned long begin(struct tree *t, unsigned long parent, enum site site, const struct crau_data *e, unsigned int n)
 {
 	unsigned long ctx;
@@ -114,7 +118,7 @@ static unsigned long begin(struct tree *t, unsigned long parent, enum site site,
 		add((t), (ctx), e_, COUNT(e_));                  \
 	} while (0)
 
-/* Fires one part of a key exchange: the KEM of g, or its curve or field. */
+/* Fires one part of a key exchange: the KEM of group g, or its classical part on a curve or in a finite field. */
 static void pk(struct tree *t, unsigned long parent, enum site site, const char *name, const struct group *g, bool kem)
 {
 	struct crau_data e[4] = {CRAU_NAME(name), CRAU_STRING("pk::algorithm", kem ? g->kem : g->algorithm)};
@@ -200,7 +204,10 @@ static void client(const struct options *o)
 	}
 	negotiate(&t, h);
 	k = key_exchange(&t, h, KEY_EXCHANGE, o->group);
-	/* The derive must come first: after a decapsulate with the same context value it would become a child of it. */
+	/*
+	 * pk::derive must come first: after a pk::decapsulate with the same context value it would become a child of
+	 * that context.
+	 */
 	if (g->algorithm)
 		pk(&t, k, PK_DERIVE, "pk::derive", g, false);
 	if (g->kem)

@@ -7,7 +7,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// data adds the event's pairs to its context.
+// data handles a data event: it adds the pairs to the event's context, or to a new root if none is open.
 func (t *Tracker) data(th *thread, ev *event.Event) {
 	t.makeRoom(th, 0)
 	c := th.ownContext(ev.Context, ev.File)

@@ -26,10 +26,11 @@ type doubt struct {
 	ended Link  // link to the other tree, once it has ended
 }
 
-// maxExamined bounds how many contexts of a thread are examined for other handshakes. With more, the result is doubt.
+// maxExamined bounds how many contexts of a thread isAmbiguous examines. With more, it assumes that there is another
+// handshake.
 const maxExamined = 256
 
-// isOpenHandshake reports whether the tree is a library's TLS handshake in that role that may be about to send or
+// isOpenHandshake reports whether the tree is a library's TLS handshake in the given role that may be about to send or
 // answer the hello that package wire just reported.
 func (tr *tree) isOpenHandshake(role string) bool {
 	root := tr.root()
@@ -37,12 +38,12 @@ func (tr *tree) isOpenHandshake(role string) bool {
 		shape.Role(root.name, root.data) != role {
 		return false
 	}
-	// A client that knows the version already has its answer: what it sends now opens another connection.
+	// A client that knows the version has received the server's hello. A hello that it sends now opens another connection.
 	return role != "client" || shape.Find(root.data, schema.KeyTLSProtocolVersion) == nil
 }
 
-// isAmbiguous reports whether a thread has open handshakes in the role other than tr. A library that reports no session
-// may be working on any of them, so it is not certain which one package wire reports.
+// isAmbiguous reports whether a thread has open handshakes in the role besides tr. A library that reports no session
+// may be working on any of them, so it is not certain which of them package wire reports.
 func (th *thread) isAmbiguous(tr *tree, role string) bool {
 	if tr.doubt != (doubt{}) {
 		return true
@@ -65,9 +66,9 @@ func (th *thread) isAmbiguous(tr *tree, role string) bool {
 	return false
 }
 
-// relateLate links a library's new handshake c to the handshake that package wire reports on the same thread, unless a
-// library has already reported that one. This happens if the library's probes were attached in the middle of a
-// handshake.
+// relateLate links a library's new handshake c to the handshake that package wire reports on the same thread, unless
+// that has a partner or a link already. Both can be the same handshake if the library's probes were attached in the
+// middle of it.
 func relateLate(c *context) {
 	if c.file == event.Wire || c.parent != nil || c.class() != schema.ClassTLSHandshake {
 		return
@@ -85,7 +86,7 @@ func relateLate(c *context) {
 	}
 }
 
-// relate makes two trees link to each other. A tree has at most one link: the first.
+// relate makes two trees link to each other. A tree that has a link already keeps it.
 func relate(a, b *tree) {
 	if a.doubt == (doubt{}) {
 		a.doubt.ended = b.link()
@@ -98,10 +99,10 @@ func relate(a, b *tree) {
 	}
 }
 
-// link returns the link that other trees use for this one.
+// link returns a link to the tree.
 func (tr *tree) link() Link { return Link{tr.traceID, tr.root().spanID} }
 
-// settleDoubt returns the tree's link as the tree ends.
+// settleDoubt returns the tree's link when the tree ends. Afterwards, neither tree points to the other's memory.
 func (tr *tree) settleDoubt() Link {
 	if other := tr.doubt.open; other != nil {
 		tr.doubt = doubt{ended: other.link()}
@@ -110,7 +111,8 @@ func (tr *tree) settleDoubt() Link {
 	return tr.doubt.ended
 }
 
-// moveDoubt moves the relation of a piece to the handshake that it becomes part of.
+// moveDoubt moves the link of a piece to tr, the handshake that the piece is merged into. If tr has a link already, tr
+// keeps it, but the tree that the piece linked to then links to tr.
 func (tr *tree) moveDoubt(from *tree) {
 	d := from.doubt
 	from.doubt = doubt{}

@@ -12,7 +12,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// finish ends a tree and passes it to Config.Finished.
+// finish ends a tree and passes it to Config.Finished. If the tree has a partner, the two are first merged into the
+// library's tree, unless they contradict each other. If tr is the wire's tree, the library's tree then stays open.
 func (t *Tracker) finish(tr *tree, reason shape.EndReason) {
 	if tr.partner != nil {
 		wire := tr
@@ -38,7 +39,7 @@ func (t *Tracker) finishAll(p *Process, reason shape.EndReason) (trees int) {
 	}
 	byStart := func(a, b *tree) int { return cmp.Compare(a.root().start, b.root().start) }
 	for _, tr := range slices.SortedFunc(maps.Keys(p.trees), byStart) {
-		if _, open := p.trees[tr]; open { // it may have been merged into another tree
+		if _, open := p.trees[tr]; open { // finishing an earlier tree may have merged this one into another
 			t.finish(tr, reason)
 			trees++
 		}
@@ -46,13 +47,13 @@ func (t *Tracker) finishAll(p *Process, reason shape.EndReason) (trees int) {
 	return trees
 }
 
-// evict ends a tree because of a limit.
+// evict finishes a tree because of a limit.
 func (t *Tracker) evict(tr *tree, limit Limit) {
 	t.stats.Evictions[limit][tr.owner.Class]++
 	t.finish(tr, shape.EndEvicted)
 }
 
-// makeRoom evicts trees until the thread may open that many more contexts, and data may be added.
+// makeRoom evicts trees until the thread may open that many more contexts and add data to open ones.
 func (t *Tracker) makeRoom(th *thread, more int) {
 	for {
 		limit, exceeded := t.shares.over(th.process.owner, more)
@@ -61,7 +62,7 @@ func (t *Tracker) makeRoom(th *thread, more int) {
 		}
 		tr := t.shares.memoryVictim(th.process.owner, limit)
 		if tr == nil {
-			return // nothing is open: the request is larger than the limit
+			return // nothing is left to evict: the request is larger than the limit
 		}
 		evicted := tr.thread
 		t.evict(tr, limit)
@@ -71,12 +72,12 @@ func (t *Tracker) makeRoom(th *thread, more int) {
 	}
 }
 
-// leastShed is a divisor: a tree is shed only if at least this part of it is superseded. Otherwise a tree of many open
-// contexts would be copied for each new one.
+// leastShed is a divisor: contexts are shed from a tree only if at least 1/leastShed of them are superseded. Otherwise
+// a tree of many open contexts would be copied each time that a context is added.
 const leastShed = 8
 
-// shed hands up the superseded contexts of a tree. The others stay in it. It does nothing if too few are superseded:
-// see leastShed.
+// shed passes the superseded contexts of a tree to Config.Finished as a part, and removes them from the tree. It does
+// nothing if too few are superseded: see leastShed.
 func (t *Tracker) shed(tr *tree) {
 	superseded := 0
 	for _, c := range tr.contexts {
@@ -94,7 +95,7 @@ func (t *Tracker) shed(tr *tree) {
 			open = append(open, c)
 			continue
 		}
-		if c.parent != nil && c.parent.newest == c { // everything below it is superseded too
+		if c.parent != nil && c.parent.newest == c { // the open branch ends at the parent now
 			c.parent.newest = nil
 		}
 		t.open.close(c)
@@ -103,15 +104,15 @@ func (t *Tracker) shed(tr *tree) {
 	tr.contexts = open
 }
 
-// closeSession ends the handshake of a session that was closed.
+// closeSession finishes the open handshake of a session that the program closed.
 func (t *Tracker) closeSession(p *Process, session key) {
 	if open, ok := p.sessions[session]; ok {
 		t.finish(open, shape.EndClosed)
 	}
 }
 
-// supersedeTree is called when a root's id is opened again as a root. It finishes the tree, unless the tree is a
-// handshake that may get further pieces. Package wire always reports whole handshakes.
+// supersedeTree handles a new root with the id of the tree's root. It finishes the tree, unless the tree is a handshake
+// that may get further pieces. Package wire always reports whole handshakes.
 func (t *Tracker) supersedeTree(tr *tree) {
 	root := tr.root()
 	switch {
@@ -123,8 +124,8 @@ func (t *Tracker) supersedeTree(tr *tree) {
 	}
 }
 
-// endPiece joins a piece to the oldest handshake that lacks everything it adds, or keeps it as the start of another
-// one.
+// endPiece joins a piece to the oldest handshake that lacks everything the piece adds. If there is none, the piece is
+// kept as the first piece of a handshake.
 func (t *Tracker) endPiece(piece *tree) {
 	if first := t.open.lacking(piece); first != nil {
 		t.open.merge(first, piece, shape.JoinInferred)
@@ -138,14 +139,14 @@ func (t *Tracker) endPiece(piece *tree) {
 	}
 }
 
-// endWire ends a handshake whose end package wire reports.
+// endWire handles the end of a handshake that package wire reports.
 func (t *Tracker) endWire(th *thread, ev *event.Event) {
 	c := th.ownContext(ev.Context, ev.File)
 	if c == nil {
-		return // evicted, or part of a library's tree
+		return // the tree was evicted, or was merged into a library's tree
 	}
 	c.last = max(c.last, ev.Time)
-	if c.tree.partner != nil { // the library may report more, and then knows more than the wire
+	if c.tree.partner != nil { // the library may still report data: wait until its tree or this one is idle
 		if c.tree.followed {
 			t.open.followed.remove(c.tree)
 			c.tree.followed, c.tree.last = false, ev.Time

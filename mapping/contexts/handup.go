@@ -8,7 +8,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/shape"
 )
 
-// handUp passes a tree, or the superseded part of it, to Config.Finished.
+// handUp passes a tree to Config.Finished; if part is set, only its superseded contexts have ended.
 func (t *Tracker) handUp(tr *tree, part bool, reason shape.EndReason) {
 	f := &t.finished
 	f.reset()
@@ -41,7 +41,8 @@ func (t *Tracker) handUp(tr *tree, part bool, reason shape.EndReason) {
 	}
 }
 
-// fill copies contexts, which must be ordered parents first. In a part, contexts that are not superseded stay open.
+// fill copies contexts to f. Parents must come before their children. In a part, contexts that are not superseded are
+// marked as open.
 func (f *Finished) fill(from []*context, part bool) {
 	n := len(from)
 	traits, contexts := slices.Grow(f.Shape.Traits, n)[:n], slices.Grow(f.Contexts, n)[:n]
@@ -64,10 +65,11 @@ func (f *Finished) fill(from []*context, part bool) {
 	f.Shape.Traits, f.Shape.Data, f.Contexts = traits, data, contexts
 }
 
-// maxScratch bounds the trees whose memory is reused: their contexts, and a tenth of their pairs.
+// maxScratch bounds the capacity of the slices that Finished keeps for reuse: maxScratch contexts and 10*maxScratch
+// pairs.
 const maxScratch = 1024
 
-// reset empties f. It keeps the memory for reuse, unless the tree was unusually large.
+// reset empties f. It keeps the slices for reuse, unless the last tree was unusually large.
 func (f *Finished) reset() {
 	if cap(f.Contexts) > maxScratch || cap(f.Shape.Data) > 10*maxScratch {
 		*f = Finished{}

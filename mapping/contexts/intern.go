@@ -12,7 +12,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// Limits: a program that invents keys and values may cost time, but not memory.
+// Limits on what is interned, so that a program that invents keys and values cannot exhaust the memory.
 const (
 	maxKeys       = 4096
 	maxTexts      = 4096
@@ -25,21 +25,21 @@ type interner struct {
 	texts    map[string]string
 	excluded func(emitted string) bool
 
-	// Caches of recent lookups, so that most events need no lookup in a map.
+	// Caches of recent lookups, which are faster than a lookup in a map.
 	recentKeys  memo.Table[string, *eventKey]
 	recentTexts memo.Table[string, string]
 	recentNames memo.Table[string, schema.Name]
 	recentBlobs memo.Table[string, string]
 }
 
-// eventKey is an event key with what the configuration says about it.
+// eventKey is an event key, with the result of Config.Excluded.
 type eventKey struct {
 	schema.Key
 	excluded bool
-	onWire   *schema.Key // what it is if package wire emits it, nil if that makes no difference
+	onWire   *schema.Key // meaning of the key if package wire emits it; nil if it has the same meaning
 }
 
-// of returns the key as it is meant by who emitted the event.
+// of returns the key with the meaning that it has in ev, which depends on whether package wire emitted ev.
 func (k *eventKey) of(ev *event.Event) *schema.Key {
 	if k.onWire != nil && fromWire(ev) {
 		return k.onWire
@@ -72,7 +72,7 @@ func (in *interner) key(b []byte) *eventKey {
 	}
 	emitted := text.Name(b)
 	if emitted != string(b) {
-		return in.key([]byte(emitted)) // a program that emits escaped keys itself gets the same key
+		return in.key([]byte(emitted)) // a key that a program emits in escaped form is the same key
 	}
 	k := &eventKey{Key: schema.NewKey(emitted), excluded: in.excluded(emitted)}
 	if onWire, ok := schema.NewWireKey(emitted); ok {
@@ -123,8 +123,8 @@ func (in *interner) name(b []byte) schema.Name {
 	return name
 }
 
-// blob returns bytes in hexadecimal. Lists of codepoints are interned, because they repeat. Other blobs, such as keys,
-// are not.
+// blob returns bytes in hexadecimal. Recent short results are cached, because lists of codepoints repeat. Longer blobs,
+// such as keys, do not repeat.
 func (in *interner) blob(b []byte) string {
 	if len(b) > maxTextLength {
 		return hex.EncodeToString(b)
@@ -138,7 +138,7 @@ func (in *interner) blob(b []byte) string {
 	return s
 }
 
-// datum returns the pair with a copy of its value.
+// datum returns the pair as a datum that shares no memory with the event.
 func (in *interner) datum(k *schema.Key, pair *event.Pair) shape.Datum {
 	d := shape.Datum{Key: k, Word: pair.Word, Type: pair.Type, Flags: pair.Flags}
 	switch pair.Type {

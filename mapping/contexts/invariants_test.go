@@ -11,7 +11,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// newTest returns a tracker with limits that depend on the seed, and a source that feeds it.
+// newTest returns a tracker with tight limits that depend on the seed, and a source that feeds it.
 func newTest(seed uint64, finished func(*Finished)) (*Tracker, *eventtest.Source) {
 	t := New(Config{
 		IdleTimeout: 2 * time.Second, MaxContexts: 12 + int(seed%20), MaxTreeContexts: 2 + int(seed%7), MaxProcesses: 2,
@@ -54,7 +54,7 @@ func TestNonsenseKeepsTheInvariants(t *testing.T) {
 	}
 }
 
-// checkFinished checks that a shape is well-formed.
+// checkFinished checks that a finished tree or part is well-formed.
 func checkFinished(t *testing.T, f *Finished, seed uint64) {
 	t.Helper()
 	data := 0
@@ -75,7 +75,7 @@ func checkFinished(t *testing.T, f *Finished, seed uint64) {
 	}
 }
 
-// checkTrees checks what must hold for the open trees between two events.
+// checkTrees checks the invariants of the open trees.
 func checkTrees(t *testing.T, tracker *Tracker, seed uint64) {
 	t.Helper()
 	contexts, bytes := 0, 0
@@ -128,7 +128,7 @@ func checkTrees(t *testing.T, tracker *Tracker, seed uint64) {
 	checkOwners(t, tracker, seed)
 }
 
-// checkOwners checks that the use of all owners adds up, and that rankings are in order.
+// checkOwners checks that the use of each owner and the sums over all owners are right, and that rankings are in order.
 func checkOwners(t *testing.T, tracker *Tracker, seed uint64) {
 	t.Helper()
 	for _, g := range []*owners{&tracker.shares.root, &tracker.shares.others} {
@@ -137,7 +137,7 @@ func checkOwners(t *testing.T, tracker *Tracker, seed uint64) {
 				t.Fatalf("seed %d: an owner that is gone, or is ranked, is to be ranked", seed)
 			}
 		}
-		tracker.shares.largest(g) // ranks them
+		tracker.shares.largest(g) // updates the ranks
 		var sum usage
 		for i, r := range g.byMemory.ranks {
 			o := r.owner
@@ -179,7 +179,7 @@ func TestThreadsWithNothingOpenAreForgotten(t *testing.T) {
 	}
 }
 
-// Threads that only report sessions have nothing that could become idle.
+// Threads that only report sessions have no tree that could become idle, but their number is bounded too.
 func TestThreadsWithSessionsOnlyAreBounded(t *testing.T) {
 	t.Parallel()
 	tracker, src := newTest(10, func(*Finished) {})

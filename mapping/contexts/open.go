@@ -8,7 +8,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// newContext opens a context. It always creates a new one, even if a context with the same id is open.
+// newContext handles a new_context event. It opens another context even if one with the same id is open. Only openSelf
+// may continue an open one.
 func (t *Tracker) newContext(th *thread, ev *event.Event) {
 	t.makeRoom(th, 1)
 	newest := th.ownContext(ev.Context, ev.File)
@@ -32,7 +33,8 @@ func (t *Tracker) newContext(th *thread, ev *event.Event) {
 	case parent == nil:
 		c = t.openRoot(th, ev, newest, shape.ParentUnknown)
 	case newest != nil && parent.isBelow(newest):
-		// Contexts that an error path failed to close look the same. The new context becomes a root.
+		// The named parent is below a context with the new one's id: a cycle, or contexts that the library did not close
+		// after an error. The new context becomes a root.
 		c = t.openRoot(th, ev, newest, shape.ParentCyclic)
 	default:
 		c = t.openChild(th, ev, newest, parent)
@@ -45,9 +47,8 @@ func (t *Tracker) newContext(th *thread, ev *event.Event) {
 }
 
 // openSelf opens a context that names itself as its parent. Explicit links and the schema decide its place, which may
-// be below a context that another file opened with that id. ownNewest is the newest such context of the event's own
-// file. A linked context without data passes to the file that opens it with itself as parent, because that is how a TLS
-// library hands its context to a crypto library.
+// be below a context that another file opened with the same id. ownNewest is the newest open context with that id from
+// the event's own file.
 func (t *Tracker) openSelf(th *thread, ev *event.Event, ownNewest *context) {
 	name, newest := t.nameIn(ev), ownNewest
 	if ownNewest == nil {
@@ -74,7 +75,7 @@ func (t *Tracker) openSelf(th *thread, ev *event.Event, ownNewest *context) {
 	t.addPairs(c, ev)
 }
 
-// settle moves a context that named itself as parent to its place, once its name has arrived.
+// settle moves a context that named itself as parent from its provisional tree to its place, once its name has arrived.
 func (t *Tracker) settle(c *context, name schema.Name) {
 	outer := c.outer.get()
 	c.outer = ref{}
@@ -93,13 +94,14 @@ func (t *Tracker) settle(c *context, name schema.Name) {
 	c.parentage = shape.ParentCertain
 }
 
-// openRoot opens a context as the root of a new tree, which supersedes an older tree whose root has the same id.
+// openRoot opens a context as the root of a new tree. It supersedes newest, the open context with the same id, if any.
 func (t *Tracker) openRoot(th *thread, ev *event.Event, newest *context, parentage shape.Parentage) *context {
 	t.replace(newest)
 	return t.openTree(th, ev, parentage)
 }
 
-// replace supersedes the tree whose root is c, to make room for a new root with the same id. c may be nil.
+// replace supersedes c because a new root takes its id. If c has the id of its tree's root, it supersedes the whole
+// tree. c may be nil.
 func (t *Tracker) replace(c *context) {
 	switch {
 	case c == nil:
@@ -116,12 +118,14 @@ func (t *Tracker) openTree(th *thread, ev *event.Event, parentage shape.Parentag
 	return c
 }
 
-// openChild opens a context below parent. A full tree first sheds its superseded contexts.
+// openChild opens a context below parent, and supersedes newest, the open context with the same id, if any. If the tree
+// is full, its superseded contexts are shed. If too few can be shed, the tree is evicted and the context becomes a
+// root.
 func (t *Tracker) openChild(th *thread, ev *event.Event, newest, parent *context) *context {
 	newest.supersede()
 	if tr := parent.tree; len(tr.contexts) >= t.cfg.MaxTreeContexts {
 		parent.newest.supersede()
-		parent.revive() // otherwise the parent could be shed itself
+		parent.revive() // otherwise the parent might be superseded, and would be shed
 		t.shed(tr)
 		if len(tr.contexts) >= t.cfg.MaxTreeContexts {
 			t.evict(tr, LimitTree)

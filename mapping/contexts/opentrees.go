@@ -9,16 +9,16 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// openTrees has the trees that are open. It creates, changes and removes them, and keeps count of what their owners use.
+// openTrees holds the open trees. It creates, changes and removes them, and updates how much their owners use.
 type openTrees struct {
-	maxPairs int         // of one context; negative means no limit
-	byIdle   treeList    // idle longest first
-	followed treeList    // those whose end package wire will report: they do not end by being idle
-	dropped  ClassCounts // pairs over maxPairs
+	maxPairs int         // limit on the pairs of one context; negative means no limit
+	byIdle   treeList    // trees that end when they are idle, idle longest first
+	followed treeList    // trees whose end package wire reports, so they do not end by being idle
+	dropped  ClassCounts // pairs over maxPairs or maxForeign
 	pool     pool
 }
 
-// add creates the context that the event's id refers to from now on.
+// add creates a context for a new_context or data event. From now on, the event's id refers to it.
 func (ts *openTrees) add(th *thread, ev *event.Event) *context {
 	c := ts.pool.context()
 	c.id, c.file, c.thread, c.start, c.last = ev.Context, ev.File, th, ev.Time, ev.Time
@@ -48,10 +48,11 @@ func (ts *openTrees) plant(c *context, parentage shape.Parentage) {
 	tr.contexts = append(tr.contexts, c)
 }
 
-// maxForeign bounds the pairs from other files in one context. They do not count against the limit on its own pairs.
+// maxForeign bounds the pairs in one context that come from files other than its opener. They do not count against the
+// limit on the opener's own pairs.
 const maxForeign = 16
 
-// put adds a datum to c. It replaces an earlier value of the same key, but a value from another file never replaces one
+// put adds a datum to c, or replaces the earlier value of the same key. A value from another file never replaces one
 // from the file that opened the context.
 func (ts *openTrees) put(c *context, d shape.Datum) {
 	for i := range c.data {
@@ -77,7 +78,7 @@ func (ts *openTrees) put(c *context, d shape.Datum) {
 	c.tree.owner.use(0, d.Size())
 }
 
-// touch records that a tree received an event.
+// touch moves a tree to the back of the lists that are ordered by idleness, because it received an event.
 func (ts *openTrees) touch(tr *tree) {
 	ts.listOf(tr).moveToBack(tr)
 	tr.owner.trees.moveToBack(tr)
@@ -91,7 +92,7 @@ func (ts *openTrees) listOf(tr *tree) *treeList {
 	return &ts.byIdle
 }
 
-// close removes a context that was handed up.
+// close removes a context that has been handed up or merged.
 func (ts *openTrees) close(c *context) {
 	c.tree.owner.use(-1, -c.size())
 	c.thread.removeContext(c)
@@ -101,7 +102,7 @@ func (ts *openTrees) close(c *context) {
 	ts.pool.putContext(c)
 }
 
-// remove forgets a tree whose contexts are closed or were moved to another tree.
+// remove removes a tree from all lists. Its contexts must be closed or moved to another tree before.
 func (ts *openTrees) remove(tr *tree) {
 	tr.part()
 	if other := tr.doubt.open; other != nil {

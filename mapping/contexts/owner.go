@@ -8,19 +8,19 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// OwnerClass is what kind of user an owner is.
+// OwnerClass is the kind of an owner.
 type OwnerClass uint8
 
 // The classes. Config.Owner decides which class an owner belongs to.
 const (
-	ClassUser OwnerClass = iota // also owners about which nothing is known
+	ClassUser OwnerClass = iota // user outside of the other classes, or unknown
 	ClassRoot
 	ClassSystem
 	ClassContainer
 	classes
 )
 
-// String returns the class as metrics and logs have it.
+// String returns the name of the class in metrics and logs.
 func (c OwnerClass) String() string {
 	switch c {
 	case ClassUser:
@@ -35,13 +35,13 @@ func (c OwnerClass) String() string {
 	return fmt.Sprintf("class %d", uint8(c))
 }
 
-// Owner is what a process counts against when limits are shared.
+// Owner is what a process counts against when limits are shared, such as a user or a container.
 type Owner struct {
-	ID    string // equal for processes that share
+	ID    string // identifies the owner within its class
 	Class OwnerClass
 }
 
-// OwnerByUser returns the owner of a process based on its user alone: each user has one share.
+// OwnerByUser returns an owner for the user that a process runs as: each user has one share.
 func OwnerByUser(_ uint32, record event.Process) Owner {
 	if record == (event.Process{}) {
 		return Owner{ID: "unknown"}
@@ -54,13 +54,13 @@ func ClassOfUser(uid uint32) OwnerClass {
 	switch {
 	case uid == 0:
 		return ClassRoot
-	case uid < 1000, uid >= 61184 && uid <= 65519: // the second range has the users that systemd allocates for services
+	case uid < 1000, uid >= 61184 && uid <= 65519: // systemd allocates the second range to services
 		return ClassSystem
 	}
 	return ClassUser
 }
 
-// Limit is a limit that trees are evicted at.
+// Limit names a limit that causes evictions.
 type Limit uint8
 
 // The limits.
@@ -72,7 +72,7 @@ const (
 	limits
 )
 
-// String returns the limit as metrics and logs have it.
+// String returns the name of the limit in metrics and logs.
 func (l Limit) String() string {
 	switch l {
 	case LimitContexts:
@@ -87,7 +87,7 @@ func (l Limit) String() string {
 	return fmt.Sprintf("limit %d", uint8(l))
 }
 
-// Evictions counts the trees that a limit ended.
+// Evictions counts evicted trees by limit and class of owner.
 type Evictions [limits][classes]uint64
 
 // Each calls f for each limit and class of owners.

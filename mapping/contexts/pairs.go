@@ -7,7 +7,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// addPairs adds the event's pairs to the contexts they belong to, innermost being the newest of the event's id.
+// addPairs adds the event's pairs to the contexts they belong to. innermost is the newest open context with the event's
+// id.
 func (t *Tracker) addPairs(innermost *context, ev *event.Event) {
 	tr := innermost.tree
 	if !fromWire(ev) {
@@ -42,7 +43,7 @@ func (t *Tracker) addPairs(innermost *context, ev *event.Event) {
 	}
 }
 
-// addForeign adds the event's pairs to a context that another file opened. These pairs are stored separately: a file
+// addForeign adds the event's pairs to a context that another file opened. These pairs are marked as foreign: a file
 // can neither change what another file reports, nor name its contexts.
 func (t *Tracker) addForeign(c *context, ev *event.Event) {
 	tr := c.tree
@@ -63,7 +64,7 @@ func (t *Tracker) addForeign(c *context, ev *event.Event) {
 	}
 }
 
-// nameIn returns the context's name if the event contains it.
+// nameIn returns the name in the event's pairs, or the zero Name if there is none.
 func (t *Tracker) nameIn(ev *event.Event) schema.Name {
 	for i := range ev.Pairs {
 		if isName(&ev.Pairs[i]) {

@@ -9,34 +9,34 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/shape"
 )
 
-// A library that is called again because a handshake could not finish opens a new context for the handshake each time.
-// If the library's entry point reports the session, the pieces of a session are joined exactly. Otherwise a piece is
-// joined, once it has ended, to the oldest handshake of its thread and context id that lacks everything the piece adds.
+// If a handshake cannot finish in one call, the library is called again, and opens a new context for the handshake each
+// time. If the library's entry point reports the session, these pieces are joined exactly. Otherwise a piece is joined,
+// once it has ended, to the oldest handshake with the same thread and context id that lacks everything the piece adds.
 
-// pieces describes the pieces that a tree was joined from.
+// pieces describes how a tree was joined from pieces.
 type pieces struct {
-	session key // the library's session; its id is 0 if not reported
+	session key // session that the library reported; its id is 0 if there is none
 	joined  int // number of pieces after the first
 	method  shape.JoinMethod
-	has     part // what the handshake has so far; only maintained where sessions are not reported
+	has     part // what the handshake has so far; only maintained if it has no session
 }
 
-// part is a set of things that a handshake does only once, as bits.
+// part is a bit set of steps that a handshake takes only once.
 type part uint8
 
 const (
-	partOffer   part = 1 << iota // key shares for which no secret was computed
-	partVersion                  // the negotiated version
-	partSecret                   // the negotiated key exchange
-	partProof                    // a signature made or verified
+	partOffer   part = 1 << iota // key shares were generated
+	partVersion                  // the version is known
+	partSecret                   // a shared secret was computed
+	partProof                    // a signature was made or verified
 )
 
-// MaxWaiting bounds the unfinished handshakes of one thread and context id that wait for further pieces.
+// MaxWaiting bounds the handshakes with the same thread and context id that wait for further pieces.
 const MaxWaiting = 64
 
-// joinSession assigns a handshake whose name just arrived to the session that its library was called for. The handshake
-// is the session's first piece, or a further piece of the session's open handshake. In the second case, the root of
-// that handshake is returned.
+// joinSession assigns the context c, whose name just arrived, to the session that its library was called for, if c is a
+// handshake. If the session has an open handshake, c is merged into that as a further piece, and its root is returned.
+// Otherwise c is the first piece and is returned.
 func (ts *openTrees) joinSession(c *context) *context {
 	th := c.thread
 	if !c.name.Context.IsHandshake() || c.holds {
@@ -49,7 +49,7 @@ func (ts *openTrees) joinSession(c *context) *context {
 	session := th.session
 	th.session = key{}
 	if c.parent != nil {
-		ts.uproot(c) // the parent was left on the library's stack by an error and is unrelated
+		ts.uproot(c) // an error left the parent on the library's stack: it is unrelated
 	}
 	first, ok := th.process.sessions[session]
 	if !ok {
@@ -61,8 +61,8 @@ func (ts *openTrees) joinSession(c *context) *context {
 	return ts.merge(first, c.tree, shape.JoinExact)
 }
 
-// uproot makes a child context without children the root of a new tree. The event that brought its name is counted in
-// the new tree.
+// uproot makes c, a child context without children, the root of a new tree. The current event, which named c, is then
+// counted in the new tree instead of the old one.
 func (ts *openTrees) uproot(c *context) {
 	old := c.tree
 	i := slices.Index(old.contexts, c)
@@ -76,7 +76,7 @@ func (ts *openTrees) uproot(c *context) {
 	c.tree.events, c.tree.last = 1, old.last
 }
 
-// merge moves the contents of a piece into its handshake and returns the root of both.
+// merge moves the contents of piece into the handshake first, removes piece, and returns the root of first.
 func (ts *openTrees) merge(first, piece *tree, method shape.JoinMethod) *context {
 	root, merged := first.root(), piece.root()
 	root.newest.supersede()
@@ -125,16 +125,15 @@ func (ts *openTrees) merge(first, piece *tree, method shape.JoinMethod) *context
 	return root
 }
 
-// isWaiting reports whether the tree is a handshake that waits for further pieces.
+// isWaiting reports whether the tree is a handshake without a session that waits for further pieces.
 func (tr *tree) isWaiting() bool {
 	root := tr.root()
 	return slices.Contains(root.thread.waiting[root.key()], tr)
 }
 
-// joinLast joins the last piece of a thread and context id, which no later piece supersedes, if tr is that piece or the
-// handshake it belongs to. It reports whether it did; tr is then changed or removed. A piece that has events at or
-// after boot time busy has not ended and may add more, so the handshake tr, which it might belong to, has to wait for
-// it.
+// joinLast joins the newest piece of tr's thread and context id, which no later piece will supersede, to its handshake.
+// It returns false and does nothing if tr is neither that piece nor that handshake. A piece with events at or after
+// boot time busy may add more. The handshake is then only moved to the back of its list, to wait for the piece.
 func (ts *openTrees) joinLast(tr *tree, busy uint64) bool {
 	root := tr.root()
 	newest := root.thread.ownContext(root.id, root.file)
@@ -157,8 +156,9 @@ func (ts *openTrees) joinLast(tr *tree, busy uint64) bool {
 	return true
 }
 
-// lacking returns the oldest waiting handshake that a piece can belong to, or nil. An empty piece ends a handshake that
-// has no other piece yet.
+// lacking returns the oldest waiting handshake of the same role that lacks everything the piece adds, or nil. An empty
+// piece can only complete a handshake of a single piece. A piece that generates key shares cannot continue an empty
+// one.
 func (ts *openTrees) lacking(piece *tree) *tree {
 	root := piece.root()
 	brings := piece.parts()
@@ -175,7 +175,7 @@ func (ts *openTrees) lacking(piece *tree) *tree {
 	return nil
 }
 
-// parts returns what a handshake has so far.
+// parts returns the steps that a handshake has taken so far.
 func (tr *tree) parts() part {
 	var p part
 	for _, c := range tr.contexts {
@@ -198,7 +198,7 @@ func (tr *tree) parts() part {
 	return p
 }
 
-// stopWaiting removes a tree from those that wait for pieces or belong to a session.
+// stopWaiting removes a tree from thread.waiting and Process.sessions, so that it gets no further pieces.
 func (tr *tree) stopWaiting() {
 	root := tr.root()
 	waiting := root.thread.waiting[root.key()]

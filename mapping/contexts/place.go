@@ -4,19 +4,19 @@ package contexts
 
 import "github.com/crau-otel/crau-otel/mapping/schema"
 
-// isStale reports whether the parent that a new context names cannot be the true one: the thread works on the handshake
-// of a session, and the parent is not part of it. parent is nil if it is not open. GnuTLS leaves contexts on its stack
-// when it fails, and even when it decrypts an RSA key exchange. It then names parents that ended long ago or never
-// existed.
+// isStale reports whether the parent that a new context names cannot be the true one. This is so if the thread works on
+// the handshake of a session, and the parent is not part of that handshake. parent is nil if it is not open. GnuTLS
+// leaves contexts on its stack when it fails, and even when it decrypts an RSA key exchange. After that, it names
+// parents that ended long ago or never existed.
 func (th *thread) isStale(parent *context) bool {
 	newest := th.newest.get()
 	if newest == nil || newest.thread != th || newest.tree.pieces.session.id == 0 {
-		return false // nor is it stale if another thread continues it
+		return false // the thread works on no session's handshake, or another thread continues that handshake
 	}
 	return parent == nil || parent.tree != newest.tree && parent.tree.pieces.session.id != 0
 }
 
-// nearestHolder returns the nearest context, from c upwards, that may contain a context of this description, or nil.
+// nearestHolder returns the nearest context, from c upwards, that may contain a context of the given kind, or nil.
 func nearestHolder(c *context, of *schema.Context) *context {
 	if of.IsHandshake() {
 		return nil
@@ -30,8 +30,8 @@ func nearestHolder(c *context, of *schema.Context) *context {
 }
 
 // selfParent finds the parent of a context that named itself as its parent. innermost is the newest open context with
-// that id. The parent is the nearest context with the id that may contain the new one, else the parent that the id was
-// explicitly linked to. nil makes the new context a root.
+// that id. The result is the nearest context with the id that may contain the new one. If there is none, it is the
+// parent that the outermost context with the id was linked to. nil makes the new context a root.
 func selfParent(innermost *context, of *schema.Context) *context {
 	c := innermost
 	for c != nil {
@@ -46,8 +46,8 @@ func selfParent(innermost *context, of *schema.Context) *context {
 	return nil
 }
 
-// keyOwner finds the context that a key belongs to: the nearest one with the event's id and file whose schema lists the
-// key, else the innermost.
+// keyOwner finds the context that a key belongs to if several nested contexts share the event's id and file: the
+// innermost one whose schema lists the key, else the innermost one of all.
 func keyOwner(innermost *context, k *schema.Key) *context {
 	if innermost.parent == nil || innermost.parent.id != innermost.id {
 		return innermost

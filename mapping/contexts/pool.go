@@ -2,16 +2,16 @@
 
 package contexts
 
-// pool keeps contexts and trees for reuse, so that a busy tracker produces little garbage. Anything that may outlive a
-// context refers to it by a ref.
+// pool keeps contexts and trees for reuse, so that a busy tracker produces little garbage. A pointer to a context that
+// may outlive the context must be a ref.
 type pool struct {
 	contexts []*context
 	trees    []*tree
 }
 
 const (
-	maxPooled     = 4096 // of each kind
-	maxPooledData = 32   // capacity for data that a pooled context may have
+	maxPooled     = 4096 // contexts, and trees, that are kept
+	maxPooledData = 32   // capacity, in elements, up to which the data slice of a context is kept
 )
 
 func (p *pool) context() *context {
@@ -32,7 +32,7 @@ func (p *pool) tree() *tree {
 	return &tree{}
 }
 
-// putContext returns a context to the pool. Only refs may refer to it.
+// putContext returns a context to the pool. No pointers to the context but those in refs may be left.
 func (p *pool) putContext(c *context) {
 	data := c.data
 	clear(data)
@@ -45,7 +45,7 @@ func (p *pool) putContext(c *context) {
 	}
 }
 
-// putTree returns a tree to the pool. Nothing may refer to it.
+// putTree returns a tree to the pool. No pointers to the tree may be left.
 func (p *pool) putTree(tr *tree) {
 	contexts := tr.contexts
 	clear(contexts)

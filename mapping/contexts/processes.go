@@ -7,18 +7,19 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// startProcess records the identity of a process, which changes with an exec.
+// startProcess handles ProcessStart: it records what the process runs and its owner. If an exec changed either, the
+// open trees end.
 func (t *Tracker) startProcess(ev *event.Event) {
 	p := t.process(ev.PID, ev.Process)
 	if p.Record.Runs(ev.Process) {
-		return // already reported, now or before the kernel forgot the process
+		return // the record is known: it came with the new process, or before the kernel forgot the process
 	}
 	program, o := t.cfg.Identify(ev.PID, ev.Process), t.shares.owner(ev.PID, ev.Process)
 	if p.Program != program || p.owner != o {
 		t.finishAll(p, shape.EndExit)
 		p.Program = program
 	}
-	p.Record = ev.Process // only now: the trees that ended belong to the earlier identity
+	p.Record = ev.Process // set after finishAll, because the trees that ended belong to the earlier program
 	p.TrustExpires = 0
 	if p.owner != o {
 		t.shares.removeProcess(p)
@@ -38,7 +39,8 @@ func (t *Tracker) lookup(pid uint32) *Process {
 	return p
 }
 
-// process returns the process with that id and marks it as the most recently active. A new process gets the record.
+// process returns the process with that id and marks it as the most recently active. If there is none, it creates one
+// with the record.
 func (t *Tracker) process(pid uint32, record event.Process) *Process {
 	if p := t.lookup(pid); p != nil {
 		p.owner.processes.MoveToBack(p.age)
@@ -47,7 +49,7 @@ func (t *Tracker) process(pid uint32, record event.Process) *Process {
 	o := t.shares.owner(pid, record)
 	for t.shares.lacksProcess(o) {
 		t.evictProcess(t.shares.processVictim(o))
-		o = t.shares.owner(pid, record) // it may have been the owner's only one
+		o = t.shares.owner(pid, record) // if the evicted process was the owner's last, the owner was removed too
 	}
 	p := &Process{
 		PID:      pid,
@@ -62,19 +64,19 @@ func (t *Tracker) process(pid uint32, record event.Process) *Process {
 	return p
 }
 
-// exitProcess ends the trees of a process that ended, and removes it.
+// exitProcess finishes the trees of a process that has exited, and removes the process.
 func (t *Tracker) exitProcess(p *Process) {
 	t.finishAll(p, shape.EndExit)
 	t.forget(p)
 }
 
-// evictProcess evicts the trees of a process, and removes it.
+// evictProcess evicts the trees of a process, and removes the process.
 func (t *Tracker) evictProcess(p *Process) {
 	t.stats.Evictions[LimitProcesses][p.owner.Class] += uint64(t.finishAll(p, shape.EndEvicted))
 	t.forget(p)
 }
 
-// forget removes a process without trees.
+// forget removes a process. The process must not have trees.
 func (t *Tracker) forget(p *Process) {
 	t.shares.removeProcess(p)
 	delete(t.processes, p.PID)
@@ -83,7 +85,7 @@ func (t *Tracker) forget(p *Process) {
 	}
 }
 
-// thread returns the thread that an event is from.
+// thread returns the thread that an event is from. Events of package wire have separate threads: see wireThread.
 func (t *Tracker) thread(ev *event.Event) *thread {
 	p, id := t.process(ev.PID, event.Process{}), ev.TID
 	if fromWire(ev) {

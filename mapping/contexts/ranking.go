@@ -2,7 +2,7 @@
 
 package contexts
 
-// ranking orders owners by their use of something. It is a binary heap whose elements know their own index: finding the
+// ranking orders owners by their use of a limit. It is a binary heap whose elements know their own index: finding the
 // largest takes constant time, a change takes logarithmic time.
 type ranking struct{ ranks []*rank }
 
@@ -10,10 +10,10 @@ type ranking struct{ ranks []*rank }
 type rank struct {
 	owner *owner
 	use   uint64
-	index int // in ranking.ranks
+	index int // position in ranking.ranks
 }
 
-// top returns the owner that uses most, or nil if there is none.
+// top returns the owner that uses most, or nil if the ranking is empty.
 func (r *ranking) top() *owner {
 	if len(r.ranks) == 0 {
 		return nil
@@ -27,14 +27,14 @@ func (r *ranking) add(o *owner, place *rank) {
 	r.ranks = append(r.ranks, place)
 }
 
-// set changes an owner's use.
+// set changes the use of the owner at place.
 func (r *ranking) set(place *rank, use uint64) {
 	place.use = use
 	r.up(place.index)
 	r.down(place.index)
 }
 
-// remove removes an owner.
+// remove removes the owner at place.
 func (r *ranking) remove(place *rank) {
 	last := len(r.ranks) - 1
 	i := place.index

@@ -8,15 +8,15 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// Any program can open any number of contexts. An owner must lose only its own trees over that. At a limit, the owner
+// Any program can open any number of contexts, and only its own owner must lose trees over that. At a limit, the owner
 // that uses most of it loses the tree that has been idle longest, or the process that has been silent longest. An owner
 // that uses less than its share loses nothing; the share is the limit divided by the number of owners that want more.
 // An eighth of each limit is reserved for owners of class root.
 
-// reserve is the part of each limit, as a divisor, that only owners of class root may use.
+// reserve is a divisor: limit/reserve of each limit can only be used by owners of class root.
 const reserve = 8
 
-// usage is how much of each limit is in use, or the limits themselves.
+// usage is how much of each limit is in use. In shares.limits, it is the limits themselves.
 type usage struct{ contexts, bytes, processes int }
 
 func (u *usage) add(contexts, bytes int) {
@@ -24,32 +24,32 @@ func (u *usage) add(contexts, bytes int) {
 	u.bytes += bytes
 }
 
-// owner is an owner with processes.
+// owner is an [Owner] that has processes, with its use of the limits.
 type owner struct {
 	Owner
 	usage
-	trees     treeList   // idle longest first
-	processes *list.List // of *Process, silent longest first
+	trees     treeList   // open trees, idle longest first
+	processes *list.List // list of *Process, silent longest first
 
-	group                   *owners // owners that it competes with for room
+	group                   *owners // group of owners that the owner is ranked in
 	memoryRank, processRank rank
-	changed                 bool // memoryRank is not up to date
-	changedAt               int  // with changed: index in owners.changed
+	changed                 bool // memoryRank has to be updated: see shares.largest
+	changedAt               int  // index in owners.changed, if changed is set
 }
 
 // owners is a group of owners, ranked by what they use.
 type owners struct {
 	usage
 	byMemory, byProcesses ranking
-	changed               []*owner // owners whose rank by memory is not up to date
+	changed               []*owner // owners whose memoryRank has to be updated
 }
 
-// shares has the owners, and says who is over a limit.
+// shares knows what each owner uses, and selects what is evicted at a limit.
 type shares struct {
 	limits       usage
 	classify     func(pid uint32, record event.Process) Owner
-	owners       map[Owner]*owner // those with processes
-	root, others owners           // of class root, and of other classes
+	owners       map[Owner]*owner // owners that have processes
+	root, others owners           // owners of class root; owners of all other classes
 }
 
 func newShares(cfg *Config) shares {
@@ -60,7 +60,7 @@ func newShares(cfg *Config) shares {
 	}
 }
 
-// owner returns the owner of a process.
+// owner returns the owner of a process. It is created if it has no processes yet.
 func (s *shares) owner(pid uint32, record event.Process) *owner {
 	of := s.classify(pid, record)
 	o := s.owners[of]
@@ -77,8 +77,8 @@ func (s *shares) owner(pid uint32, record event.Process) *owner {
 	return o
 }
 
-// use adds to the contexts and bytes that an owner uses. Its rank is only updated when ranks are needed, which is at a
-// limit.
+// use adds to the contexts and bytes that an owner uses; negative numbers subtract. The owner's rank is updated when a
+// limit is reached: see largest.
 func (o *owner) use(contexts, bytes int) {
 	o.add(contexts, bytes)
 	o.group.add(contexts, bytes)
@@ -88,7 +88,7 @@ func (o *owner) use(contexts, bytes int) {
 	}
 }
 
-// forgetChange removes an owner from those whose rank is not up to date, because the owner itself is being removed.
+// forgetChange removes o from g.changed, because o itself is being removed.
 func (g *owners) forgetChange(o *owner) {
 	if !o.changed {
 		return
@@ -101,12 +101,13 @@ func (g *owners) forgetChange(o *owner) {
 	o.changed = false
 }
 
-// memory returns an owner's use of contexts or of bytes, whichever is the larger fraction of its limit.
+// memory returns how much of the limits on contexts and bytes an owner uses: the larger of the two fractions,
+// multiplied by both limits to get an integer.
 func (s *shares) memory(o *owner) uint64 {
 	return max(uint64(o.contexts)*uint64(s.limits.bytes), uint64(o.bytes)*uint64(s.limits.contexts))
 }
 
-// largest returns the owner of a group that uses most memory, or nil for an empty group.
+// largest returns the owner of a group that uses most memory, or nil for an empty group. It updates the ranks first.
 func (s *shares) largest(g *owners) *owner {
 	for i, o := range g.changed {
 		o.changed, g.changed[i] = false, nil
@@ -116,7 +117,7 @@ func (s *shares) largest(g *owners) *owner {
 	return g.byMemory.top()
 }
 
-// used returns how much all owners use.
+// used returns how many contexts and bytes all owners use.
 func (s *shares) used() usage {
 	all, others := s.root.usage, &s.others.usage
 	all.add(others.contexts, others.bytes)
@@ -131,7 +132,8 @@ func (s *shares) addProcess(p *Process, o *owner) {
 	o.group.byProcesses.set(&o.processRank, uint64(o.usage.processes))
 }
 
-// removeProcess removes a process without trees from its owner. The owner is removed with its last process.
+// removeProcess removes a process from its owner. The process must not have trees. The owner is removed with its last
+// process.
 func (s *shares) removeProcess(p *Process) {
 	o := p.owner
 	g := o.group
@@ -151,7 +153,8 @@ func (s *shares) removeProcess(p *Process) {
 // allowed returns how much of a limit the owners outside class root may use together.
 func allowed(limit int) int { return limit - limit/reserve }
 
-// over returns the limit that o would exceed by opening more contexts, if any.
+// over returns the limit that is exceeded if o opens that many more contexts, if any. The limits are those on all
+// owners, and the lower ones on all owners outside class root.
 func (s *shares) over(o *owner, more int) (limit Limit, exceeded bool) {
 	all, others := s.used(), &s.others.usage
 	moreOthers := more
@@ -167,8 +170,9 @@ func (s *shares) over(o *owner, more int) (limit Limit, exceeded bool) {
 	return 0, false
 }
 
-// memoryVictim returns the tree to evict so that o may use more. It belongs to the owner that uses most. If the owners
-// outside class root exceed their part, it belongs to the one of them that uses most.
+// memoryVictim returns the tree to evict so that o may use more, or nil if none is open. It is the tree that has been
+// idle longest of the owner that uses most. If the owners outside class root use more than is allowed to them together,
+// it belongs to the one of them that uses most.
 func (s *shares) memoryVictim(o *owner, limit Limit) *tree {
 	top, root := s.largest(&s.others), s.largest(&s.root)
 	exceeds := s.others.contexts >= allowed(s.limits.contexts)
@@ -192,7 +196,8 @@ func (s *shares) lacksProcess(o *owner) bool {
 	return s.root.processes+others >= s.limits.processes || o.Class != ClassRoot && others >= allowed(s.limits.processes)
 }
 
-// processVictim returns the process to evict so that o may have another one.
+// processVictim returns the process to evict so that o may have another one: the process that has been silent longest,
+// of the owner with the most processes.
 func (s *shares) processVictim(o *owner) *Process {
 	top, root := s.others.byProcesses.top(), s.root.byProcesses.top()
 	exceeds := o.Class != ClassRoot && s.others.processes >= allowed(s.limits.processes)

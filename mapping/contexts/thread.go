@@ -4,18 +4,19 @@ package contexts
 
 import "github.com/crau-otel/crau-otel/tracer/event"
 
-// thread scopes context ids: the same id on another thread is another context.
+// thread is the scope of context ids: the same id on another thread is another context.
 type thread struct {
 	id      uint32
 	process *Process
-	// open maps an id to the context of an unfinished tree that opened last. Contexts of other files with the same id
-	// follow it.
+	// open maps each id to the open context with this id that opened last. Open contexts with the same id from other files
+	// follow as a list linked by context.sameID.
 	open map[uint64]*context
-	// newest is the context that opened last.
+	// newest is the context that opened last, or the handshake that this context was joined to.
 	newest ref
-	// session is the session that the library was last called for, until a handshake is assigned to it; 0 if none.
+	// session is the session that the library was last called for, until it is assigned to a handshake; its id is 0 if
+	// there is none.
 	session key
-	// waiting maps the id and file of a root to the handshakes that may get further pieces, oldest first.
+	// waiting maps the id and file of a root to the handshakes without sessions that may get further pieces, oldest first.
 	waiting map[key][]*tree
 }
 
@@ -26,7 +27,7 @@ const wireThread = 1 << 31
 // fromWire reports whether package wire emitted the event.
 func fromWire(ev *event.Event) bool { return ev.File == event.Wire }
 
-// thread returns the thread with that id.
+// thread returns the thread with that id. It is created if it does not exist.
 func (p *Process) thread(id uint32) *thread {
 	if th := p.newestThread; th != nil && th.id == id {
 		return th
@@ -45,8 +46,8 @@ func (p *Process) thread(id uint32) *thread {
 	return th
 }
 
-// maxSameID bounds how many files can have a context with the same id open on one thread. The oldest becomes
-// unreachable.
+// maxSameID bounds how many files can have an open context with the same id on one thread. Beyond it, events no longer
+// reach the oldest of these contexts.
 const maxSameID = 8
 
 // key is a context id together with the file that uses it.
@@ -67,8 +68,8 @@ func (th *thread) ownContext(id uint64, file uint32) *context {
 	return nil
 }
 
-// contextFor returns the context that a file means by an id: the file's own, else the one that another file opened
-// last, or nil if there is none.
+// contextFor returns the context that a file means by an id: the one that the file opened, else the one that another
+// file opened last, or nil if there is none.
 func (th *thread) contextFor(id uint64, file uint32) *context {
 	if c := th.ownContext(id, file); c != nil {
 		return c
@@ -76,10 +77,10 @@ func (th *thread) contextFor(id uint64, file uint32) *context {
 	return th.open[id]
 }
 
-// setContext makes c the context that its id refers to in its file.
+// setContext makes c the context that its id refers to in events of its file.
 func (th *thread) setContext(c *context) {
 	if len(th.open) == 0 {
-		th.process.threads[th.id] = th // the thread may have been forgotten with its last context
+		th.process.threads[th.id] = th // the thread may have been forgotten when its last context ended
 	}
 	newest := th.open[c.id]
 	th.open[c.id], c.sameID = c, newest
@@ -92,7 +93,7 @@ func (th *thread) setContext(c *context) {
 	}
 }
 
-// removeContext makes c unreachable by its id, if it is still reachable.
+// removeContext makes c unreachable by its id. It does nothing if c is already unreachable.
 func (th *thread) removeContext(c *context) {
 	newest := th.open[c.id]
 	switch {
@@ -111,11 +112,13 @@ func (th *thread) removeContext(c *context) {
 	c.sameID = nil
 }
 
-// maxIdleThreads is approximately how many threads without an open context are kept.
+// maxIdleThreads is approximately how many threads without an open context a process may have before sweepThreads
+// removes them.
 const maxIdleThreads = 256
 
-// sweepThreads removes the threads that have nothing open, such as those that only reported sessions. Its cost is
-// spread over the threads that appear before the next sweep.
+// sweepThreads removes the threads without open contexts, such as those that only reported sessions. The next sweep
+// happens when the number of threads has more than doubled, so that sweeping takes amortized constant time per new
+// thread.
 func (p *Process) sweepThreads() {
 	for id, th := range p.threads {
 		if len(th.open) == 0 {
@@ -126,8 +129,8 @@ func (p *Process) sweepThreads() {
 	p.sweepAt = 2*len(p.threads) + maxIdleThreads
 }
 
-// forgetIfEmpty removes a thread that has nothing open: the kernel does not report the exit of threads. A tree that moved
-// to another thread may outlast its own, and then another one has that id.
+// forgetIfEmpty removes a thread without open contexts, because the kernel does not report the exit of threads. If a
+// handshake moved to another thread, its tree may outlast th. Another thread that has the same id by then is kept.
 func (th *thread) forgetIfEmpty() {
 	if len(th.open) == 0 && th.process.threads[th.id] == th {
 		delete(th.process.threads, th.id)

@@ -16,80 +16,81 @@ import (
 type Config struct {
 	// IdleTimeout is how long a tree may be without an event before it ends.
 	IdleTimeout time.Duration
-	// MaxContexts bounds the contexts of all open trees. Each owner has a share of this limit, and of those on bytes and
-	// share: see shares.go.
+	// MaxContexts bounds the contexts of all open trees. This limit, MaxBytes and MaxProcesses are shared between owners:
+	// see shares.go.
 	MaxContexts int
 	// MaxBytes bounds the memory of the keys and values of all open trees.
 	MaxBytes int
-	// MaxTreeContexts bounds one tree.
+	// MaxTreeContexts bounds the contexts of one tree.
 	MaxTreeContexts int
 	// MaxPairs bounds the pairs of one context; negative means no limit.
 	MaxPairs int
-	// MaxProcesses bounds the processes.
+	// MaxProcesses bounds the processes that the tracker remembers.
 	MaxProcesses int
-	// Owner returns the owner that a process counts against. The record is zero if it did not arrive.
+	// Owner returns the owner that a process counts against. record is zero if the process's ProcessStart did not arrive.
 	Owner func(pid uint32, record event.Process) Owner
-	// Excluded reports whether pairs with this key are excluded.
+	// Excluded reports whether pairs with this key are discarded.
 	Excluded func(emitted string) bool
-	// Identify returns the program that a process runs. The record is zero if it did not arrive. Results are compared with
-	// ==: the trees of a process end when its program changes.
+	// Identify returns the program that a process runs. record is zero if the process's ProcessStart did not arrive.
+	// Results are compared with ==: the open trees of a process end when its program changes.
 	Identify func(pid uint32, record event.Process) any
-	// Finished receives each finished tree. For the contexts of a part that stay open, it returns what to carry over: see
-	// [shape.Trait.Carry]. f and everything it refers to are valid until Finished returns.
+	// Finished receives each finished tree and each part that is shed. For a part, it returns one value per context; those
+	// of the contexts that stay open are passed back when they finish: see [shape.Trait.Carry]. f and everything it refers
+	// to are valid until Finished returns.
 	Finished func(f *Finished) (carry []any)
 }
 
-// Finished is a tree that ended, or the part of a tree that was shed.
+// Finished is a tree that ended, or the part of a tree that was shed: see [Finished.Part].
 type Finished struct {
 	Process *Process
 	TraceID trace.TraceID
-	// Events is the number of probe hits that the tree was made of, without those of earlier parts.
+	// Events is the number of probe hits of the tree, without those counted in its earlier parts.
 	Events int
-	// Part is set if the tree stays open. Contexts that the shape marks as open are only there as parents of the others.
+	// Part is set if the tree stays open and only its superseded contexts have ended. The contexts that stay open are
+	// included as parents of the others, and have [shape.Trait.Open] set.
 	Part bool
 	// Link is the root of another tree that may be the same handshake; invalid if there is none.
 	Link Link
-	// Shape does not identify the process; Process does.
+	// Shape is what determines the tree's meaning.
 	Shape shape.Shape
-	// Contexts holds identities and times, which are not in the shape, in the order of Shape.Traits.
+	// Contexts has the ids and times of the contexts, in the order of Shape.Traits.
 	Contexts []Context
 }
 
-// Context is a context's identity and its times.
+// Context is the part of a context that its shape leaves out: ids and times.
 type Context struct {
-	ID         uint64 // as emitted
+	ID         uint64 // context id that the library emitted
 	TID        uint32
 	SpanID     trace.SpanID
 	Start, End uint64 // boot time, ns
 }
 
-// Stats counts what the tracker did. Events is the sum of the events of all finished trees, of those still open, and of
-// Sessions.
+// Stats counts what the tracker did. Events is the sum of Sessions and of the events of all trees, open or finished.
 type Stats struct {
 	Events       uint64      // probe hits
-	Sessions     uint64      // of those, hits that report a session and belong to no context
-	Truncated    ClassCounts // of those, hits with a key, value or array that was cut
+	Sessions     uint64      // hits that report a session and belong to no context; included in Events
+	Truncated    ClassCounts // hits with a key, value or array that was cut; included in Events
 	Excluded     uint64      // pairs with an excluded key
 	ForeignPairs uint64      // pairs for contexts that another file opened
-	DroppedPairs ClassCounts // pairs over the limit of a context
+	DroppedPairs ClassCounts // pairs over a context's limit of pairs
 	Evictions    Evictions
 	OpenContexts int
 	OpenBytes    int
 	OpenTrees    int
 	Processes    int
-	Owners       int // of processes
+	Owners       int // owners that have processes
 }
 
-// Tracker keeps the open contexts. It is fed from one goroutine.
+// Tracker keeps the open contexts. It is not safe for concurrent use.
 type Tracker struct {
 	cfg           Config
 	interner      interner
 	processes     map[uint32]*Process
-	newestProcess *Process // the one of processes whose event came last; nil if unknown
+	newestProcess *Process // process that was looked up last, so that its next event finds it fast; nil if none
 	shares        shares
 	open          openTrees
 	stats         Stats
-	finished      Finished // memory for the tree that is being handed up
+	finished      Finished // argument of Config.Finished, whose memory is reused
 }
 
 // New returns a tracker without contexts.
@@ -103,7 +104,7 @@ func New(cfg Config) *Tracker {
 	}
 }
 
-// Reconfigure changes the idle timeout. It calls Excluded and Identify again for all known keys and processes.
+// Reconfigure changes the idle timeout, and calls Excluded and Identify again for all known keys and processes.
 func (t *Tracker) Reconfigure(idleTimeout time.Duration) {
 	t.cfg.IdleTimeout = idleTimeout
 	t.interner.reconsider()
@@ -122,7 +123,7 @@ func (t *Tracker) Stats() Stats {
 	return s
 }
 
-// Handle processes one event.
+// Handle processes one event. Events must be passed in the order in which they happened.
 func (t *Tracker) Handle(ev *event.Event) {
 	if p := t.lookup(ev.PID); p != nil && ev.Lost != p.lost && !fromWire(ev) {
 		p.noteLost(ev.Lost)
@@ -157,7 +158,7 @@ func (t *Tracker) Handle(ev *event.Event) {
 	}
 }
 
-// countHit counts an event that is a probe hit.
+// countHit counts ev, unless it is from package wire and thus not a probe hit.
 func (t *Tracker) countHit(th *thread, ev *event.Event) {
 	if fromWire(ev) {
 		return
@@ -168,10 +169,10 @@ func (t *Tracker) countHit(th *thread, ev *event.Event) {
 	}
 }
 
-// never is a boot time in the infinite future.
+// never is a boot time that is not reached.
 const never = math.MaxUint64
 
-// Tick ends the trees that are idle at boot time now, in ns. Every event up to that time must have been handled.
+// Tick ends the trees that are idle at boot time now, in ns. All events up to that time must be handled before.
 func (t *Tracker) Tick(now uint64) {
 	idle := uint64(t.cfg.IdleTimeout)
 	for tr := t.open.byIdle.front; tr != nil; tr = t.open.byIdle.front {
@@ -187,7 +188,7 @@ func (t *Tracker) Tick(now uint64) {
 	}
 }
 
-// Flush ends all trees because crau-otel stops.
+// Flush ends all trees. It is called when crau-otel stops.
 func (t *Tracker) Flush() {
 	for _, list := range []*treeList{&t.open.byIdle, &t.open.followed} {
 		for tr := list.front; tr != nil; tr = list.front {

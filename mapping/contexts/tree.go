@@ -14,28 +14,28 @@ import (
 type tree struct {
 	thread   *thread
 	contexts []*context // parents before their children; the first is the root
-	last     uint64     // boot time of the newest event
-	events   int        // probe hits that were not handed up yet
+	last     uint64     // boot time of the tree's newest event, ns
+	events   int        // probe hits that were not passed to Config.Finished yet
 	traceID  trace.TraceID
 	owner    *owner
 	links    [listKinds]links
 	pieces   pieces
 	losses   int              // Process.losses when the tree began
-	followed bool             // package wire will report the end
-	partner  *tree            // the other tree of a handshake that both a library and package wire report
-	wire     shape.JoinMethod // how the wire's tree was joined, if it was
+	followed bool             // package wire will report when the tree ends
+	partner  *tree            // other tree of a handshake that the library and package wire both report; nil if none
+	wire     shape.JoinMethod // how package wire's tree was joined to this one; JoinNone if none was
 	doubt    doubt
 }
 
 func (t *tree) root() *context { return t.contexts[0] }
 
-// isIncomplete reports whether hits of the process were lost while the tree was open. Events of package wire are not
-// hits.
+// isIncomplete reports whether hits of the process were lost while the tree was open. The trees of package wire do not
+// consist of hits, so they are never incomplete.
 func (t *tree) isIncomplete() bool {
 	return t.losses < t.thread.process.losses && t.root().file != event.Wire
 }
 
-// part dissolves a partnership.
+// part dissolves the tree's partnership, if it has a partner.
 func (t *tree) part() {
 	if t.partner != nil {
 		t.partner.partner = nil
@@ -46,34 +46,35 @@ func (t *tree) part() {
 // context is an open context.
 type context struct {
 	tree       *tree
-	thread     *thread // thread whose table has the context
+	thread     *thread // thread on which the context's id refers to it
 	parent     *context
-	newest     *context // the child that opened last
-	sameID     *context // the context of another file with the same id and thread
+	newest     *context // child that opened last, nil if none: the next context of the open branch
+	sameID     *context // next older open context with the same id on the thread; each is of another file
 	name       schema.Name
 	data       []shape.Datum
 	id         uint64
-	file       uint32 // that opened it
+	file       uint32 // file that opened the context
 	start      uint64 // boot time, ns
-	last       uint64 // boot time of the newest event of the context itself
+	last       uint64 // boot time of the newest event of the context itself, ns
 	spanID     trace.SpanID
-	foreign    int  // number of pairs from other files in data
-	dropped    int  // pairs over the limit
-	holds      bool // something opened below it, even if that has been removed
-	superseded bool // another context replaced it
+	foreign    int  // number of elements of data from other files
+	dropped    int  // pairs that were dropped over the limit
+	holds      bool // another context opened below this one, even if that has been removed
+	superseded bool // another context replaced this one
 	incomplete bool // some of its data was lost
-	self       bool // it named itself as parent: the id stands for an object, not for a call site
-	linked     bool // a new_context without data gave its parent
+	self       bool // the context named itself as parent: its id stands for an object, not for a call site
+	linked     bool // the context was opened by a new_context without data that named its parent
 	parentage  shape.Parentage
-	carry      any   // summary of contexts that were shed from below it; see shape.Trait.Carry
-	index      int32 // position in the shape that is being built
+	carry      any   // what Config.Finished returned for the context when others were shed: see shape.Trait.Carry
+	index      int32 // position in Shape.Traits, while Finished is being filled
 
-	// outer is set for a context that named itself as parent and whose name has not arrived. It is the context with that
-	// id that was innermost when this one opened.
+	// outer is set while a context that named itself as parent has no name, which settle needs to find its place. It is
+	// the newest context that had the same id when this one opened.
 	outer ref
 }
 
-// ref refers to a context. By the time it is used, the context may have finished, and its memory may hold another one.
+// ref is a weak reference to a context: the context may finish, and its memory be reused for another one, before the
+// ref is used.
 type ref struct {
 	context *context
 	spanID  trace.SpanID
@@ -91,7 +92,7 @@ func (r ref) get() *context {
 
 func (c *context) class() schema.Class { return c.name.Context.ClassOf() }
 
-// bare reports whether nothing but the position of the context is known.
+// bare reports whether the context has no name, no data, and never had a child.
 func (c *context) bare() bool { return c.name.Text == "" && len(c.data) == 0 && !c.holds }
 
 // size returns approximately how much memory the context's data takes, in bytes.
@@ -102,15 +103,16 @@ func (c *context) size() (bytes int) {
 	return bytes
 }
 
-// supersede marks c and the open contexts below it as replaced by another context. c may be nil.
+// supersede marks c, and the open contexts that the newest pointers lead to below c, as replaced by another context. c
+// may be nil.
 func (c *context) supersede() {
 	for ; c != nil && !c.superseded; c = c.newest {
 		c.superseded = true
 	}
 }
 
-// revive makes c part of the open branch of its tree again, because something opens below it. It keeps an invariant:
-// the contexts that are not superseded are those that the newest pointers lead to, starting at the root.
+// revive makes c part of the open branch of its tree again, because another context opens below c. It keeps an
+// invariant: the contexts that are not superseded are those that the newest pointers lead to, starting at the root.
 func (c *context) revive() {
 	for ; c != nil && c.superseded; c = c.parent {
 		c.superseded = false
@@ -130,7 +132,7 @@ func (c *context) adopt(child *context) {
 	c.tree.contexts = append(c.tree.contexts, child)
 }
 
-// isBelow reports whether c is ancestor itself or lies below it.
+// isBelow reports whether c is ancestor or a descendant of ancestor.
 func (c *context) isBelow(ancestor *context) bool {
 	for ; c != nil; c = c.parent {
 		if c == ancestor {
@@ -140,14 +142,14 @@ func (c *context) isBelow(ancestor *context) bool {
 	return false
 }
 
-// within returns the nearest context of the class above c, or nil.
+// within returns the nearest ancestor of c that has the class, or nil.
 func (c *context) within(class schema.Class) *context {
 	for c = c.parent; c != nil && c.class() != class; c = c.parent {
 	}
 	return c
 }
 
-// stretch extends the contexts above c so that they end no earlier than c.
+// stretch extends the ancestors of c so that they end no earlier than c.
 func (c *context) stretch() {
 	for p := c.parent; p != nil && p.last < c.last; p = p.parent {
 		p.last = c.last

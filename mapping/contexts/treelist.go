@@ -2,18 +2,19 @@
 
 package contexts
 
-// treeList is a list of trees, idle longest first. Its links are in the trees, so that adding one allocates nothing.
+// treeList is a doubly linked list of trees, idle longest first. The links are fields of the trees, so that adding a
+// tree allocates nothing.
 type treeList struct {
 	which       listKind
 	front, back *tree
 	n           int
 }
 
-// listKind selects the links of a tree that a list uses.
+// listKind is the index in tree.links of the links that a list uses.
 type listKind uint8
 
 const (
-	byIdle  listKind = iota // openTrees
+	byIdle  listKind = iota // openTrees.byIdle and openTrees.followed
 	byOwner                 // owner.trees
 	listKinds
 )

@@ -10,12 +10,13 @@ import (
 )
 
 // Package wire reports the handshakes that it sees at the socket. If the library that performs a handshake has probes,
-// both report the same handshake: the hello is sent on the library's thread, while the library's handshake is open
-// there. The two trees are then partners. When either ends, the wire's tree completes the library's with what only the
-// wire shows. If the two contradict each other, or if the wire's tree could be another handshake as well, they stay two
-// trees that link to each other: see doubt.go.
+// there are two reports of the same handshake. They are matched by thread: the hello is sent on the library's thread,
+// while the library's handshake is open there. The two trees are then partners. When either ends, the library's tree is
+// completed with what only the wire shows, and the wire's tree is removed. If the two trees contradict each other, or
+// if the wire's tree could belong to another handshake as well, both are kept and link to each other: see doubt.go.
 
-// findPartner looks for the handshake that a library has open on the thread on which the wire's handshake c began.
+// findPartner makes the wire's handshake c and the handshake that a library has open on the same thread partners. If
+// several could be meant, it links c's tree to the most likely one.
 func findPartner(c *context) {
 	if c.class() != schema.ClassTLSHandshake || c.tree.partner != nil {
 		return
@@ -32,7 +33,7 @@ func findPartner(c *context) {
 	if !tr.isOpenHandshake(role) {
 		return
 	}
-	// With sessions, the library reports which handshake it works on.
+	// A library that reports sessions thereby identifies the handshake that it works on.
 	if tr.pieces.session.id == 0 && th.isAmbiguous(tr, role) {
 		relate(tr, c.tree)
 		return
@@ -40,8 +41,8 @@ func findPartner(c *context) {
 	tr.partner, c.tree.partner = c.tree, tr
 }
 
-// complete moves what the wire's tree has and its partner lacks to the partner. It reports whether the two agree; if
-// they do not, they stop being partners.
+// complete adds to the library's tree what only the wire's tree has, and removes the wire's tree. It reports whether it
+// did: if the two contradict each other, they stop being partners and link to each other instead.
 func (ts *openTrees) complete(wire *tree) bool {
 	library := wire.partner
 	if !agree(library, wire) {
@@ -59,7 +60,7 @@ func (ts *openTrees) complete(wire *tree) bool {
 	if library.pieces.session.id != 0 {
 		library.wire = shape.JoinExact
 	}
-	// If a library reports no key exchange, as GnuTLS does not for TLS 1.2, the wire's is used.
+	// GnuTLS reports no key exchange for TLS 1.2. The wire's key exchange is then moved to the library's tree.
 	lacking := !slices.ContainsFunc(library.contexts, isKeyExchange)
 	for _, c := range wire.contexts[1:] {
 		if lacking && isKeyExchange(c) && c.parent == seen {
@@ -80,7 +81,7 @@ func (ts *openTrees) complete(wire *tree) bool {
 
 func isKeyExchange(c *context) bool { return c.class() == schema.ClassTLSKeyExchange }
 
-// agree reports whether nothing that the library reports contradicts the wire.
+// agree reports whether the library's tree and the wire's tree do not contradict each other.
 func agree(library, wire *tree) bool {
 	root, seen := library.root(), wire.root()
 	for _, id := range []schema.KeyID{schema.KeyTLSProtocolVersion, schema.KeyTLSCipherSuite} {

@@ -14,7 +14,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// appendAttributes appends all attributes of a context except its id: its data, its judgement, and how it was observed.
+// appendAttributes appends the attributes of c that follow from its data, its judgement, and how it was observed.
 func (c *context) appendAttributes(attrs []attribute.KeyValue, head *shape.Head) []attribute.KeyValue {
 	var truncated, unreadable []string
 	for i := range c.data {
@@ -70,7 +70,8 @@ func (c *context) appendAttributes(attrs []attribute.KeyValue, head *shape.Head)
 	return append(attrs, schema.AttrContextEnd.String(string(end)))
 }
 
-// appendJudgement appends the judgement of the operation, and of the handshake or root.
+// appendJudgement appends the attributes that follow from the judgement of c and, for a handshake or root, from its
+// summary.
 func (c *context) appendJudgement(attrs []attribute.KeyValue) []attribute.KeyValue {
 	j := &c.judgement
 	if reason, _ := c.failure(); reason != "" {
@@ -99,7 +100,7 @@ func (c *context) appendJudgement(attrs []attribute.KeyValue) []attribute.KeyVal
 	return attrs
 }
 
-// appendTo appends the attributes of the summary of c.
+// appendTo appends the attributes that follow from s, the summary of c.
 func (s *summary) appendTo(attrs []attribute.KeyValue, c *context) []attribute.KeyValue {
 	if s.keyExchange != registry.NotApplicable {
 		attrs = append(attrs, schema.AttrPQCKeyExchange.String(s.keyExchange.String()))
@@ -134,7 +135,8 @@ func (s *summary) appendTo(attrs []attribute.KeyValue, c *context) []attribute.K
 	return attrs
 }
 
-// appendDatum appends the attributes for a datum: names beside codepoints, booleans, otherwise key and value.
+// appendDatum appends the attributes for a datum: for a codepoint, the number and the registered name; for a flag, a
+// boolean; for any other datum, the key and the value unchanged.
 func appendDatum(attrs []attribute.KeyValue, d *shape.Datum) []attribute.KeyValue {
 	if d.Type != event.Word {
 		switch d.Key.ID {
@@ -143,7 +145,7 @@ func appendDatum(attrs []attribute.KeyValue, d *shape.Datum) []attribute.KeyValu
 		case schema.KeyTLSAlertSide:
 			return append(attrs, schema.AttrTLSAlertSide.String(d.Text))
 		case schema.KeyTLSOfferedGroups:
-			return attrs // the summary contains them
+			return attrs // appended by summary.appendTo
 		case schema.KeyTLSOfferedShares:
 			return append(attrs, schema.AttrTLSSharesOffered.StringSlice(groupNames(d)))
 		}
@@ -173,7 +175,7 @@ func appendDatum(attrs []attribute.KeyValue, d *shape.Datum) []attribute.KeyValu
 		name, _ := registry.TLSKeyExchangeAlgorithm(d.Word)
 		return append(attrs, schema.AttrTLSKeyExchangeAlgorithm.String(name))
 	case schema.KeyTLSNegotiated, schema.KeyTLSResumed, schema.KeyTLSUnanswered:
-		return attrs // the judgement contains them
+		return attrs // appended by appendJudgement and summary.appendTo
 	case schema.KeyTLSPrimeBits:
 		id.Key = schema.AttrTLSPrimeBits
 		return append(attrs, id)
@@ -199,7 +201,7 @@ func appendGroup(attrs []attribute.KeyValue, g registry.Group) []attribute.KeyVa
 	return attrs
 }
 
-// value returns a datum's value. An integer above 2^63-1 becomes a string of its digits.
+// value returns a datum's value as an attribute value. A number above 2^63-1 becomes a string of its digits.
 func value(d *shape.Datum) attribute.Value {
 	if d.Type != event.Word {
 		return attribute.StringValue(d.Text)

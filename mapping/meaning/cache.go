@@ -9,14 +9,14 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/shape"
 )
 
-// cache remembers the meanings of shapes: finding an equal shape takes a tenth of the time of interpreting it. A shape
-// is remembered when it comes the second time, so that a program that never repeats a shape costs no memory.
+// cache stores the meanings of shapes: finding an equal shape takes a tenth of the time of interpreting it. A shape is
+// stored only when it occurs a second time, so that shapes that never repeat take no memory.
 type cache struct {
 	seed     maphash.Seed
-	entries  memo.Table[uint64, *entry]   // by hash
+	entries  memo.Table[uint64, *entry]   // keyed by the hash of the shape
 	seen     memo.Table[uint64, struct{}] // hashes of recent shapes
-	template uint64                       // number of the newest span that is remembered
-	bytes    int                          // memory, approximately
+	template uint64                       // highest template number in use: see Meaning.Template
+	bytes    int                          // approximate memory use of the entries
 }
 
 // entry is a shape with its meaning.
@@ -28,8 +28,8 @@ type entry struct {
 
 const (
 	maxEntries    = 512
-	maxBytes      = 2 << 20       // for all entries
-	maxEntryBytes = maxBytes / 32 // for one entry
+	maxBytes      = 2 << 20       // limit for all entries together
+	maxEntryBytes = maxBytes / 32 // limit for one entry
 )
 
 func newCache() cache {
@@ -42,7 +42,7 @@ func newCache() cache {
 
 func (c *cache) hash(s *shape.Shape) uint64 { return s.Hash(c.seed) }
 
-// find returns the remembered meaning of an equal shape, or nil.
+// find returns the stored meaning of a shape equal to s, or nil. hash must be the hash of s.
 func (c *cache) find(hash uint64, s *shape.Shape) *Meaning {
 	if e := c.entries.Get(hash, hash); e != nil && (*e).shape.Equal(s) {
 		return &(*e).meaning
@@ -50,8 +50,8 @@ func (c *cache) find(hash uint64, s *shape.Shape) *Meaning {
 	return nil
 }
 
-// remember keeps a copy of a meaning if its shape comes the second time and is not too large. It returns the copy, or
-// nil if it made none.
+// remember stores a copy of the meaning m of s if s occurs for the second time and is not too large. It returns the
+// copy, or nil if it did not store one.
 func (c *cache) remember(hash uint64, s *shape.Shape, m *Meaning) *Meaning {
 	if c.seen.Get(hash, hash) == nil {
 		c.seen.Put(hash, hash, struct{}{})
@@ -74,7 +74,7 @@ func (c *cache) remember(hash uint64, s *shape.Shape, m *Meaning) *Meaning {
 	return &e.meaning
 }
 
-// forget empties the cache. Template numbers are not used again.
+// forget empties the cache. It does not reset the template numbers, which must not be reused.
 func (c *cache) forget() {
 	c.entries.Clear()
 	c.seen.Clear()

@@ -16,7 +16,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// makeShape returns a shape of a context with children and data on the root.
+// makeShape returns the shape of a root with data and with the given number of children.
 func makeShape(children int, data ...shape.Datum) *shape.Shape {
 	s := &shape.Shape{Head: shape.Head{Executable: "prog", End: shape.EndIdle}, Data: data}
 	s.Traits = append(s.Traits, shape.Trait{Name: schema.NameOf("app::thing"), Parent: -1, Data: int32(len(data))})
@@ -30,7 +30,7 @@ func text(key *schema.Key, value string) shape.Datum {
 	return shape.Datum{Key: key, Text: value, Type: event.String}
 }
 
-// A program whose trees are never the same, or are all large, takes a bounded amount of memory.
+// The cache takes a bounded amount of memory, even for a program whose trees all differ or are all large.
 func TestCacheIsBounded(t *testing.T) {
 	t.Parallel()
 	in := New(Rules{})
@@ -44,7 +44,7 @@ func TestCacheIsBounded(t *testing.T) {
 		for j := range 20 {
 			data = append(data, text(&keys[j], strings.Repeat("x", 50)))
 		}
-		for range 2 { // shapes that come once are not remembered
+		for range 2 { // a shape is remembered only when it occurs a second time
 			in.Meaning(makeShape(0, data...))
 		}
 		most = max(most, in.cache.bytes)
@@ -62,7 +62,7 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// remembered returns the size of all entries.
+// remembered returns the total size of the cache's entries in bytes.
 func remembered(c *cache) (bytes int) {
 	slots := reflect.ValueOf(&c.entries).Elem().FieldByName("slots")
 	for i := range slots.Len() {
@@ -96,7 +96,7 @@ func TestMeaningIsSharedFromTheSecondTimeOn(t *testing.T) {
 	}
 }
 
-// Shapes with equal hashes must not share a meaning: the hash is only a hint.
+// Different shapes with equal hashes do not share a meaning: the cache also compares the shapes.
 func TestEqualHashesAreNotEqualShapes(t *testing.T) {
 	t.Parallel()
 	c := newCache()

@@ -10,27 +10,27 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// context is one context of the shape together with the conclusions about it.
+// context is one context of the shape, with its data and judgement.
 type context struct {
 	*shape.Trait
 	data      []shape.Datum
 	parent    *context
-	above     *context // the parent, unless c does not count for it: see place
-	top       *context // the uppermost context that c counts for
+	above     *context // the parent, or nil if there is none or the context does not count for it: see trust.go
+	top       *context // the uppermost context that this one counts for; may be this one
 	trusted   bool     // only root can write the file that opened the context
 	judgement judgement
-	reserved  int // data whose attributes have reserved names
+	reserved  int // number of data whose attributes start with crypto.emitted.
 }
 
 func (c *context) class() schema.Class { return c.Name.Context.ClassOf() }
 
-// role returns which side of a handshake the program was, or "" if unknown.
+// role returns the program's role in a handshake as reported, usually client or server; "" if unknown.
 func (c *context) role() string { return shape.Role(c.Name, c.data) }
 
-// get returns the readable datum with the key, or nil.
+// get returns the datum with a key, or nil if there is none that could be read.
 func (c *context) get(id schema.KeyID) *shape.Datum { return shape.Find(c.data, id) }
 
-// word returns the number that the context has for a key.
+// word returns the value of a key. ok is false if the key is missing or its value is not a number.
 func (c *context) word(id schema.KeyID) (uint64, bool) {
 	if d := c.get(id); d != nil && d.Type == event.Word {
 		return d.Word, true
@@ -38,7 +38,7 @@ func (c *context) word(id schema.KeyID) (uint64, bool) {
 	return 0, false
 }
 
-// text returns the string that the context has for a key, or "".
+// text returns the value of a key, or "" if the key is missing or its value is not a string.
 func (c *context) text(id schema.KeyID) string {
 	if d := c.get(id); d != nil && d.Type == event.String {
 		return d.Text
@@ -46,8 +46,8 @@ func (c *context) text(id schema.KeyID) string {
 	return ""
 }
 
-// within returns the nearest context of the class above c that c counts for. It stops at the handshake that c belongs
-// to, and returns nil if there is none.
+// within returns the nearest context of a class above c that c counts for, up to and including the handshake that c
+// belongs to; nil if there is none.
 func (c *context) within(class schema.Class) *context {
 	for !c.Name.Context.IsHandshake() && c.above != nil {
 		if c = c.above; c.class() == class {
@@ -57,7 +57,7 @@ func (c *context) within(class schema.Class) *context {
 	return nil
 }
 
-// unnamed is the span name of a context whose name never arrived.
+// unnamed is the span name of a context for which no name was reported.
 const unnamed = "crypto.context"
 
 func (c *context) spanName() string {
@@ -70,7 +70,7 @@ func (c *context) spanName() string {
 	return unnamed
 }
 
-// kind returns the span kind, which follows from the role in a handshake.
+// kind returns the span kind: client or server for a handshake with that role, else internal.
 func (c *context) kind() trace.SpanKind {
 	if c.Name.Context.IsHandshake() {
 		switch c.role() {
@@ -83,7 +83,8 @@ func (c *context) kind() trace.SpanKind {
 	return trace.SpanKindInternal
 }
 
-// sideName returns the role in a handshake if it is client or server, else "".
+// sideName returns the role if it is client or server, else "". Other values that a program may report are dropped,
+// because the role is an attribute of metrics.
 func (c *context) sideName() string {
 	switch role := c.role(); role {
 	case "client", "server":
@@ -92,9 +93,9 @@ func (c *context) sideName() string {
 	return ""
 }
 
-// isResumption reports whether a TLS handshake takes up an earlier session, as the wire shows. No library reports it, and
-// what is missing from its report proves nothing: a handshake with an external pre-shared key has no signature either, nor
-// has one that ended early.
+// isResumption reports whether package wire saw that a TLS handshake resumes an earlier session. Libraries do not
+// report resumption, and a missing signature does not prove it: a handshake with an external pre-shared key has no
+// signature either, nor has a handshake that ended early.
 func (c *context) isResumption() bool {
 	resumed, _ := c.word(schema.KeyTLSResumed)
 	return resumed != 0

@@ -14,21 +14,22 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/shape"
 )
 
-// scratch is memory that is reused for one shape after the other.
+// scratch is memory that is reused from one shape to the next.
 type scratch struct {
 	contexts []context
 	meaning  Meaning
 }
 
-// maxScratch bounds the trees whose memory is reused: their contexts, and a tenth of their attributes.
+// maxScratch is the maximum number of contexts for which scratch keeps its memory; the maximum for attributes is ten
+// times as high. After a larger tree, load allocates new memory.
 const maxScratch = 1024
 
-// carry is the state of a context that stays open while contexts below it are shed. It is never modified.
+// carry is the judgement so far of a context that stays open while contexts below it are shed. It is immutable.
 type carry struct {
 	judgement judgement
 }
 
-// interpret makes the meaning of a shape. The result lies in the scratch memory.
+// interpret computes the meaning of a shape. The result is stored in in.scratch and is valid until the next call.
 func (in *Interpreter) interpret(s *shape.Shape) *Meaning {
 	contexts := in.scratch.load(s)
 	for i := range contexts {
@@ -64,7 +65,7 @@ func (in *Interpreter) interpret(s *shape.Shape) *Meaning {
 	return m
 }
 
-// load returns the contexts of a shape, and clears the meaning in the scratch memory.
+// load returns the contexts of a shape, in the memory of sc, and clears sc.meaning.
 func (sc *scratch) load(s *shape.Shape) []context {
 	m := &sc.meaning
 	if cap(sc.contexts) > maxScratch || cap(m.Attributes) > 10*maxScratch {
@@ -88,7 +89,7 @@ func (sc *scratch) load(s *shape.Shape) []context {
 	return sc.contexts
 }
 
-// keep saves the state of context i of n, which stays open.
+// keep stores the judgement of context i of n, which stays open, in m.Carry.
 func (m *Meaning) keep(i, n int, c *context) {
 	if m.Carry == nil {
 		m.Carry = make([]any, n)
@@ -96,7 +97,7 @@ func (m *Meaning) keep(i, n int, c *context) {
 	m.Carry[i] = &carry{c.judgement.clone()}
 }
 
-// addSpan adds the span of context i.
+// addSpan adds the span of c, the context with index i, to m, with its attributes and operation.
 func (in *Interpreter) addSpan(m *Meaning, head *shape.Head, i int, c *context) {
 	start := len(m.Attributes)
 	attrs := c.appendAttributes(m.Attributes, head)
@@ -157,7 +158,7 @@ func (in *Interpreter) hides(c *context) bool {
 	return !slices.Contains(in.rules.Scopes, scope)
 }
 
-// parentSpan returns the index of the nearest context above c that is not hidden, or -1.
+// parentSpan returns the index of the nearest context above c that the configured scopes do not hide, or -1.
 func (in *Interpreter) parentSpan(c *context) int {
 	parent := c.Parent
 	for p := c.parent; p != nil && in.hides(p); p = p.parent {

@@ -9,20 +9,21 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/shape"
 )
 
-// Rules is everything that a meaning depends on besides the shape.
+// Rules holds everything besides the shape that a meaning depends on.
 type Rules struct {
 	// Scopes lists the scopes whose contexts become spans; empty means all.
 	Scopes []string
-	// Policy decides what is a violation. nil means that nothing is.
+	// Policy finds violations. nil means that no span violates anything.
 	Policy *policy.Policy
-	// Library returns the attributes of a file, by the number that events give. It must return the same ones until
-	// [Interpreter.SetRules] is called. nil: files have no attributes.
+	// Library returns the attributes of the file with a file number. Its results must not change until
+	// [Interpreter.SetRules] is called. nil means that files have no attributes and that all are trusted.
 	Library func(file uint32) []attribute.KeyValue
-	// MaxValueLength bounds the characters of a text attribute, except for the context's id. nil means no limit.
+	// MaxValueLength is the maximum number of characters in a string attribute. It does not apply to crypto.context.id.
+	// nil means no limit.
 	MaxValueLength *int
 }
 
-// Interpreter makes and remembers meanings. It is used from one goroutine.
+// Interpreter computes and caches meanings. It is not safe for concurrent use.
 type Interpreter struct {
 	rules   Rules
 	cache   cache
@@ -30,12 +31,12 @@ type Interpreter struct {
 	scratch scratch
 }
 
-// New returns an interpreter that remembers nothing yet.
+// New returns an interpreter with an empty cache.
 func New(rules Rules) *Interpreter {
 	return &Interpreter{rules: rules, cache: newCache(), judged: newPublicKeys()}
 }
 
-// SetRules replaces the rules, and forgets all meanings.
+// SetRules replaces the rules and empties the cache, because cached meanings depend on the rules.
 func (in *Interpreter) SetRules(rules Rules) {
 	in.rules = rules
 	in.cache.forget()

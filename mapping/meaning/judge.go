@@ -13,21 +13,21 @@ import (
 
 // judgement is what a context's own data, and the operations below it, show about its safety.
 type judgement struct {
-	status registry.Status // of the operation, or of the whole hybrid that it is part of
-	part   registry.Status // for a part of a hybrid: what its status would be alone
-	weak   []string        // weak reasons, as the registry spells them
+	status registry.Status // status of the operation, or of the whole hybrid that the operation is part of
+	part   registry.Status // for a part of a hybrid: the status that the operation would have alone
+	weak   []string        // weak reasons of package registry
 
-	// The following describe a key exchange.
-	agreed    bool            // a shared secret was made below it
-	generated bool            // a key was generated below it
-	secrets   registry.Status // of the operations that made the secret, taken together
+	// These fields describe a key exchange.
+	agreed    bool            // a shared secret was made below the key exchange, so it was negotiated
+	generated bool            // a key was generated below the key exchange
+	secrets   registry.Status // combined status of the operations that made the shared secret
 
-	summary *summary // of a root or a handshake
+	summary *summary // nil if the context is neither a root nor a handshake
 
 	untrusted bool // for a root: a file that contributed to the tree is not trusted
 }
 
-// clone returns a copy whose summary can be changed independently.
+// clone returns a copy of j. Changing the summary of the copy does not change j's.
 func (j judgement) clone() judgement {
 	if j.summary != nil {
 		s := *j.summary
@@ -37,7 +37,7 @@ func (j judgement) clone() judgement {
 	return j
 }
 
-// judge judges a context by its own data and by its parent, which must have been judged.
+// judge judges c by its own data and by its parent. It must be called for the parent first.
 func (c *context) judge(known *publicKeys) {
 	j := &c.judgement
 	j.status, j.weak = c.judgeAlone(known)
@@ -104,8 +104,8 @@ func (c *context) judgeAlone(known *publicKeys) (status registry.Status, weak []
 	return registry.NotApplicable, nil
 }
 
-// judgeSSHKeyExchange judges what an SSH key exchange negotiated: besides the method also ciphers, MACs and the algorithm
-// of the host key. The status is that of the method.
+// judgeSSHKeyExchange judges everything that an SSH key exchange negotiated. The status is the one of the key exchange
+// method. The weak reasons are those of the method, the ciphers, the MACs and the host key algorithm.
 func (c *context) judgeSSHKeyExchange() (status registry.Status, weak []string) {
 	add := func(reasons []string) {
 		for _, reason := range reasons {
@@ -138,8 +138,8 @@ func (c *context) judgeSSHKeyExchange() (status registry.Status, weak []string) 
 	return status, weak
 }
 
-// judgeSSHHostKey judges the algorithm by which the server proves who it is, as negotiated by a key exchange. There is none
-// if GSS-API does that: RFC 4462, 5.
+// judgeSSHHostKey judges the host key algorithm that a key exchange negotiated. It returns NotApplicable if GSS-API
+// authenticates the server instead of a host key: RFC 4462, 5.
 func (c *context) judgeSSHHostKey() (status registry.Status, weak []string) {
 	name := c.text(schema.KeySSHKeyAlgorithm)
 	if name == "" || name == "null" || strings.HasPrefix(c.text(schema.KeySSHKexAlgorithm), "gss-") {
@@ -148,7 +148,8 @@ func (c *context) judgeSSHHostKey() (status registry.Status, weak []string) {
 	return registry.SSHKeyAlgorithm(name, 0)
 }
 
-// judgeSSHKey judges a key, and the signature of its certificate if it has one: to forge either is enough to get in.
+// judgeSSHKey judges an SSH key and, if it has a certificate, the signature of the certificate. The worse status
+// counts, because an attacker who can forge either of them is authenticated.
 func (c *context) judgeSSHKey() (status registry.Status, weak []string) {
 	name := c.text(schema.KeySSHKeyAlgorithm)
 	bits, _ := c.word(schema.KeySSHRSABits)
@@ -167,7 +168,8 @@ func (c *context) judgeSSHKey() (status registry.Status, weak []string) {
 	return status, weak
 }
 
-// reportUpwards records the result of c's operation at the key exchange that it is part of.
+// reportUpwards records the result of c's operation in the judgement of the key exchange that contains c, if there is
+// one.
 func (c *context) reportUpwards() {
 	kx := c.within(schema.ClassTLSKeyExchange)
 	if kx == nil {
@@ -190,7 +192,7 @@ func (c *context) reportUpwards() {
 	}
 }
 
-// publicKey describes a public key operation, in the terms of [registry.PublicKey].
+// publicKey holds the arguments of [registry.PublicKey] for one operation.
 type publicKey struct {
 	operation, algorithm, curve, group, hash string
 	bits                                     uint64
@@ -202,7 +204,7 @@ type verdict struct {
 	weak   []string
 }
 
-// publicKeys remembers verdicts, because interpreting spellings is slow and the same ones repeat.
+// publicKeys caches verdicts, because interpreting spellings is slow and programs repeat the same few operations.
 type publicKeys struct {
 	table memo.Table[publicKey, verdict]
 }
@@ -233,7 +235,8 @@ func worse(a, b registry.Status) registry.Status {
 	return a
 }
 
-// combined returns the status of one secret that two operations made: a post-quantum one protects a classical one.
+// combined returns the status of a secret that two operations made together. If only one of them is
+// post-quantum, the secret is hybrid, because the post-quantum operation protects it.
 func combined(a, b registry.Status) registry.Status {
 	switch {
 	case a == b, b == registry.NotApplicable:
@@ -246,5 +249,5 @@ func combined(a, b registry.Status) registry.Status {
 	return registry.Hybrid
 }
 
-// isSafe reports whether a key exchange of that status withstands a quantum computer.
+// isSafe reports whether a key exchange with status s withstands a quantum computer.
 func isSafe(s registry.Status) bool { return s == registry.PostQuantum || s == registry.Hybrid }

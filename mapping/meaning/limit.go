@@ -8,7 +8,8 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 )
 
-// cutValues cuts texts of attributes to limit characters: OpenTelemetry specification, "Attribute Limits".
+// cutValues shortens every string in attrs, also inside lists, to limit characters: OpenTelemetry specification,
+// "Attribute Limits".
 func cutValues(attrs []attribute.KeyValue, limit int) {
 	for i := range attrs {
 		switch v := attrs[i].Value; v.Type() {
@@ -29,7 +30,7 @@ func cutValues(attrs []attribute.KeyValue, limit int) {
 	}
 }
 
-// cut returns the first characters of a text.
+// cut returns the first limit characters of s.
 func cut(s string, limit int) string {
 	n := 0
 	for i := range s {

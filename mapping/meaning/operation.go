@@ -7,8 +7,8 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/schema"
 )
 
-// operation returns what to count for a context, without its duration. ok is false if there is nothing to count, as for
-// a key share that was only offered and the generation of its key.
+// operation returns the operation that metrics count for c, without its duration. ok is false if nothing is counted for
+// c, for example because c is a key share that was only offered, or the generation of the key for one.
 func (c *context) operation(executable string) (op Operation, ok bool) {
 	j := &c.judgement
 	handshake := c.summarizer()
@@ -49,7 +49,7 @@ func (c *context) operation(executable string) (op Operation, ok bool) {
 	return op, false
 }
 
-// protocol returns the protocol of a handshake and its version, as far as they are known.
+// protocol returns the protocol of a handshake and its version: see [Operation] for the values.
 func (c *context) protocol() (name, version string) {
 	if c.class() == schema.ClassSSHHandshake {
 		return "ssh", ""

@@ -10,25 +10,25 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/shape"
 )
 
-// summary sums up a handshake, or a root that is not a handshake.
+// summary is the result for a whole handshake, or for a root that is not a handshake.
 type summary struct {
-	keyExchange    registry.Status // of operations outside a TLS key exchange; after conclude, of the whole
-	negotiated     registry.Status // of the TLS key exchanges that made a secret
-	inside         registry.Status // of key exchanges of handshakes inside the tree
-	authentication registry.Status // of the least safe signature
-	group          shape.Datum     // of the negotiated key exchange; without a key if there is none
-	offered        []string        // names of the groups that a client generated shares for
+	keyExchange    registry.Status // until conclude, worst status outside TLS key exchanges; then, status of the whole
+	negotiated     registry.Status // status of the TLS key exchanges that made a secret
+	inside         registry.Status // worst key exchange status of the handshakes inside the tree
+	authentication registry.Status // status of the least safe signature
+	group          shape.Datum     // group of the negotiated TLS key exchange; Key is nil if no group was reported
+	offered        []string        // names of the groups that the client offered
 	offeredSafe    bool            // one of the offered groups withstands a quantum computer
 	exchanged      bool            // an operation belongs to the negotiated key exchange
 	signed         bool            // a signature was made or verified
-	verified       shape.Datum     // scheme of the peer's signature
-	made           shape.Datum     // scheme of the program's own signature
+	verified       shape.Datum     // scheme of the peer's signature; Key is nil if it was not reported
+	made           shape.Datum     // scheme of the program's own signature; Key is nil if it was not reported
 	weak           []string
 	downgraded     bool
-	missing        []string // what an incomplete handshake lacks
+	missing        []string // names of what an incomplete handshake lacks, such as "authentication"
 }
 
-// maxOffered bounds the list of offered groups; TLS libraries make two or three shares.
+// maxOffered is the maximum length of a list of offered groups. TLS libraries generate two or three key shares.
 const maxOffered = 32
 
 // summarizer returns the context whose summary includes c: the handshake that c belongs to, else the uppermost context
@@ -40,8 +40,8 @@ func (c *context) summarizer() *context {
 	return c
 }
 
-// summarize adds a context to the summary of its handshake or root. reportUpwards must have been called for all
-// contexts.
+// summarize adds the judgement of c to the summary of the handshake or root that contains c. reportUpwards must have
+// been called for all contexts.
 func (c *context) summarize() {
 	to := c.summarizer()
 	if to.judgement.summary == nil {
@@ -49,7 +49,7 @@ func (c *context) summarize() {
 	}
 	s, j := to.judgement.summary, &c.judgement
 	if c.class() != schema.ClassTLSKeyExchange || j.agreed {
-		s.addWeak(j.weak) // key shares that were only offered are not counted
+		s.addWeak(j.weak) // a weak key share does not count if it was only offered
 	}
 	switch c.class() {
 	case schema.ClassTLSKeyExchange:
@@ -65,7 +65,7 @@ func (c *context) summarize() {
 			s.keyExchange = worse(s.keyExchange, j.status)
 		}
 	case schema.ClassGenerate:
-		// A client's key for a share that is only offered does not show what was negotiated.
+		// A client also generates keys for shares that the server does not accept.
 		if kx := c.within(schema.ClassTLSKeyExchange); kx == nil || kx.judgement.agreed || to.role() != "client" {
 			s.exchanged = true
 		}
@@ -84,7 +84,7 @@ func (c *context) summarize() {
 		s.authentication = worse(s.authentication, j.status)
 	case schema.ClassSignature:
 		s.signed = true
-		// Below tls::sign and tls::verify, the scheme decides if it is reported.
+		// If the context above has a status itself, as tls::verify has by its signature scheme, that status counts.
 		if p := c.above; p == nil || p.judgement.status == registry.NotApplicable {
 			s.authentication = worse(s.authentication, j.status)
 		}
@@ -92,10 +92,10 @@ func (c *context) summarize() {
 	}
 }
 
-// isPart reports whether c's operation is part of another operation.
+// isPart reports whether c's operation is part of a key agreement, as pk::derive is of a hybrid pk::encapsulate.
 func (c *context) isPart() bool { return c.above != nil && c.above.class() == schema.ClassAgreement }
 
-// addKeyExchange adds the key exchange c to the summary of a context.
+// addKeyExchange adds the TLS key exchange c to s, the summary of the context of.
 func (s *summary) addKeyExchange(c, of *context) {
 	j := &c.judgement
 	group := c.get(schema.KeyTLSGroup)
@@ -108,7 +108,7 @@ func (s *summary) addKeyExchange(c, of *context) {
 		if of.class() != schema.ClassTLSHandshake {
 			s.negotiated = worse(s.negotiated, status)
 		} else if status != registry.NotApplicable {
-			s.negotiated = status // the last one protects the session
+			s.negotiated = status // the last key exchange of a handshake protects the session
 		}
 		if group != nil {
 			s.group = *group
@@ -134,8 +134,8 @@ func (s *summary) addWeak(reasons []string) {
 	}
 }
 
-// conclude completes c's summary, if it has one, and adds it to that of the root, or of the uppermost context that c
-// counts for.
+// conclude completes c's summary, if c has one, and adds it to the summary of the uppermost context that c counts for,
+// which is usually the root.
 func (c *context) conclude(evicted bool) {
 	s, root := c.judgement.summary, c.top
 	if s == nil {
@@ -155,7 +155,8 @@ func (c *context) conclude(evicted bool) {
 	root.judgement.summary.absorb(s)
 }
 
-// conclude judges the handshake c after everything below it was summarized.
+// conclude sets the final key exchange status and downgraded in s, the summary of c, once everything below c is
+// summarized.
 func (s *summary) conclude(c *context) {
 	if c.class() != schema.ClassTLSHandshake {
 		s.keyExchange = worse(s.keyExchange, s.negotiated)
@@ -174,12 +175,12 @@ func (s *summary) conclude(c *context) {
 	}
 	s.addOffer(c)
 	if s.offered != nil && s.offeredSafe && s.keyExchange == registry.Classical {
-		s.downgraded = true // one inside may have set it
+		s.downgraded = true // never set to false here: a handshake inside the tree may have set it
 	}
 }
 
-// noteMissing records what a handshake lacks if some of its events were lost, or if it was evicted early. After an
-// eviction, what is missing is unknown, because it may have been reported later.
+// noteMissing records what a handshake lacks because some of its events were lost or because its tree was evicted.
+// After an eviction, a missing status becomes Unknown: the library may have reported it later.
 func (s *summary) noteMissing(c *context, evicted bool) {
 	if c.class() == schema.ClassTLSHandshake && c.get(schema.KeyTLSProtocolVersion) == nil {
 		s.missing = append(s.missing, "protocol_version")
@@ -204,7 +205,7 @@ func isBeforeTLS13(version uint64) bool {
 	return v.Protocol != "" && v.Name != "1.3"
 }
 
-// absorb adds the summary of a handshake inside the tree.
+// absorb adds the summary of a handshake inside the tree to the root's summary s.
 func (s *summary) absorb(inner *summary) {
 	s.inside = worse(s.inside, inner.keyExchange)
 	s.authentication = worse(s.authentication, inner.authentication)

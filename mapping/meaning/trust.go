@@ -15,15 +15,17 @@ import (
 // Several files can contribute to one tree: a program opens a context around a handshake of a TLS library, which calls
 // a crypto library. A file's reports are only as credible as the file. Therefore:
 //
-//   - A context counts for the contexts above it, unless its file is less trusted than theirs. In that case it is
-//     marked, and judged as if it were a root.
-//   - Data that a file adds to another file's context never count. They become attributes with a prefix.
+//   - The judgement of a context contributes to the contexts above it ("counts for" them), unless the context's file is
+//     less trusted than theirs. In that case the span is marked (crypto.context.foreign), and the context is judged as
+//     if it were a root.
+//   - Data that a file adds to another file's context never affect the judgement. They become attributes with the
+//     prefix crypto.foreign.
 //   - A tree is only as trusted as the least trusted file that contributed to it in any way.
 //
-// The trust of a file becomes crypto.library.trusted. The trust of the process that calls the library is a separate
-// value: [shape.ProcessTrust].
+// The trust of a file becomes the attribute crypto.library.trusted. The trust of the process that calls the library is
+// a separate value: [shape.ProcessTrust].
 
-// isTrusted reports whether only root can write a file. If nothing is known about files, all are trusted.
+// isTrusted reports whether only root can write a file. If Rules.Library is nil, all files are trusted.
 func (in *Interpreter) isTrusted(file uint32) bool {
 	if in.rules.Library == nil || file == event.Wire { // no program controls what the kernel reads from a connection
 		return true
@@ -31,7 +33,8 @@ func (in *Interpreter) isTrusted(file uint32) bool {
 	return slices.Contains(in.rules.Library(file), schema.AttrLibraryTrusted.Bool(true))
 }
 
-// place decides whether a context counts for those above it. The contexts above must have been placed before.
+// place sets c.trusted, and c.above and c.top, which say for which contexts c counts. It must be called for the
+// contexts above c first.
 func (in *Interpreter) place(c *context) {
 	c.above, c.top = c.parent, c
 	if c.parent != nil && c.parent.File == c.File {
@@ -47,7 +50,7 @@ func (in *Interpreter) place(c *context) {
 	}
 }
 
-// judgeTrust marks the root if the file of a context, or a file that added data to it, is not trusted.
+// judgeTrust marks the root as untrusted if the file that opened c, or a file that added data to c, is not trusted.
 func (in *Interpreter) judgeTrust(root, c *context) {
 	untrusted := !c.trusted
 	for i := range c.data {
@@ -59,14 +62,14 @@ func (in *Interpreter) judgeTrust(root, c *context) {
 // FileTrust says whether only root can write the file that reported an operation.
 type FileTrust uint8
 
-// The values.
+// The values of FileTrust.
 const (
-	FileNone FileTrust = iota // a connection reported it, or nothing is known about files
+	FileNone FileTrust = iota // package wire reported the operation, or Rules.Library is nil
 	FileTrusted
 	FileUntrusted
 )
 
-// String returns the value as crypto.library.trusted spells it.
+// String returns the value of the attribute crypto.library.trusted, or "" if the attribute is not set.
 func (t FileTrust) String() string { return [...]string{"", "true", "false"}[t] }
 
 func (in *Interpreter) fileTrust(c *context) FileTrust {
@@ -79,7 +82,7 @@ func (in *Interpreter) fileTrust(c *context) FileTrust {
 	return FileUntrusted
 }
 
-// appendProcess appends the attributes that describe how the process is trusted.
+// appendProcess appends the attributes about the process of the tree: its user, its owner and its trust.
 func appendProcess(attrs []attribute.KeyValue, head *shape.Head) []attribute.KeyValue {
 	if head.UserClass != "" {
 		attrs = append(attrs, schema.AttrUserClass.String(head.UserClass))

@@ -20,7 +20,8 @@ const (
 	sourceBoth  = "probe+wire"
 )
 
-// source returns the value of crypto.source for a root: who reported it.
+// source returns the value of crypto.source for a root: whether a library (probe), package wire or both reported the
+// tree.
 func (c *context) source(head *shape.Head) string {
 	switch {
 	case c.File == event.Wire:
@@ -31,7 +32,8 @@ func (c *context) source(head *shape.Head) string {
 	return sourceProbe
 }
 
-// appendSource appends who reported a root and, if both a library and package wire did, how the two were joined.
+// appendSource appends crypto.source and, if both a library and package wire reported the tree, how the two reports
+// were joined.
 func (c *context) appendSource(attrs []attribute.KeyValue, head *shape.Head) []attribute.KeyValue {
 	attrs = append(attrs, schema.AttrSource.String(c.source(head)))
 	if head.Wire != shape.JoinNone {
@@ -42,12 +44,12 @@ func (c *context) appendSource(attrs []attribute.KeyValue, head *shape.Head) []a
 
 // Values of error.type, in addition to the names of alerts.
 const (
-	errorEncryptedAlert = "encrypted_alert" // in TLS 1.3, a client's alerts after the ServerHello are encrypted
+	errorEncryptedAlert = "encrypted_alert" // alert is encrypted, as a TLS 1.3 client's alerts are after the ServerHello
 	errorUnanswered     = "unanswered"      // the connection ended or stayed silent before the ServerHello
 )
 
-// failure returns why a handshake failed and which side gave up. reason is "" if it is not known to have failed, side
-// is "" if unknown.
+// failure returns why a handshake failed (the value of error.type) and which side sent the alert. reason is "" if the
+// handshake is not known to have failed; side is "" if no side is known.
 func (c *context) failure() (reason, side string) {
 	if c.class() != schema.ClassTLSHandshake {
 		return "", ""
@@ -64,7 +66,7 @@ func (c *context) failure() (reason, side string) {
 	return "", ""
 }
 
-// failed describes a failure, for the span's status.
+// failed returns the description of the span's status for a failed handshake.
 func failed(reason, side string) string {
 	if side == "" {
 		return "handshake failed: " + reason
@@ -72,7 +74,8 @@ func failed(reason, side string) string {
 	return "handshake failed: " + reason + " from the " + side
 }
 
-// addOffer replaces the groups of the key shares that the library generated with all groups that the client offered.
+// addOffer replaces the list of offered groups if package wire reported all groups that the client offered. A library
+// shows only the groups for which it generated key shares.
 func (s *summary) addOffer(c *context) {
 	d := c.get(schema.KeyTLSOfferedGroups)
 	if d == nil {
@@ -88,7 +91,7 @@ func (s *summary) addOffer(c *context) {
 	}
 }
 
-// groupNames returns the names of a list of groups.
+// groupNames returns the names of the groups whose codepoints d contains, at most maxOffered.
 func groupNames(d *shape.Datum) []string {
 	var names []string
 	for _, id := range shape.Codepoints(d) {

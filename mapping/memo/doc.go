@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package memo contains the cache that the agent's fast paths share: a table that remembers results by key, two for
-// each slot.
+// Package memo contains a small cache for hot paths: a table that stores results by key, two for each hash.
 //
-// A [Table] has a fixed number of slots. A key's hash selects two of them, and a new entry replaces the older one.
-// There are no chains, no ages and no locks, so a lookup costs a multiplication and one or two comparisons. Two slots
-// are needed because with one, one in four programs has two names that replace each other in every handshake. Keys are
-// always compared in full: a poor hash makes lookups miss, but never returns another key's value.
+// A [Table] has a fixed number of slots. A key's hash selects two of them, and a new entry replaces the older of the
+// two. There are no chains, no ages and no locks, so a lookup takes a multiplication and one or two comparisons. With
+// one slot for each hash, one in four programs would have two names that replace each other in every handshake. Keys
+// are always compared in full: a poor hash makes lookups miss, but a lookup never returns another key's value.
 //
 // The caller supplies the hash, because a cheap one usually exists: [Sample] for text, an address, or a sum of numbers.
-// The table distributes it over the slots.
+// The table distributes the hashes over the slots.
 //
 //	var statuses = memo.New[string, Status](256)
 //

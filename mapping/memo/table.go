@@ -4,10 +4,10 @@ package memo
 
 import "math/bits"
 
-// Table remembers values together with their keys, two for each hash. Create one with [New].
+// Table stores values with their keys, two for each hash. A Table must be created with [New].
 type Table[K comparable, V any] struct {
 	slots []slot[K, V]
-	shift uint8 // shifts a distributed hash to the number of its slot
+	shift uint8 // number of bits by which set shifts the multiplied hash to get an index in slots
 }
 
 type slot[K comparable, V any] struct {
@@ -16,14 +16,14 @@ type slot[K comparable, V any] struct {
 	used  bool
 }
 
-// New returns an empty table with at least size slots, rounded up to a power of two; at least 2.
+// New returns an empty table. The number of slots is size, rounded up to a power of two, and at least 2.
 func New[K comparable, V any](size int) Table[K, V] {
 	width := bits.Len(uint(max(size, 2) - 1))
 	return Table[K, V]{slots: make([]slot[K, V], 1<<width), shift: uint8(64 - width)}
 }
 
-// Get returns the value that is remembered for the key, or nil. The pointer is valid until the next Put or Clear. Equal
-// keys must come with equal hashes to be found.
+// Get returns the value that is stored for the key, or nil. hash must be the one that was passed to Put with the key.
+// The pointer is valid until the next Put or Clear.
 func (t *Table[K, V]) Get(hash uint64, key K) *V {
 	set := t.set(hash)
 	if s := &set[0]; s.used && s.key == key {
@@ -35,8 +35,8 @@ func (t *Table[K, V]) Get(hash uint64, key K) *V {
 	return nil
 }
 
-// Put remembers a value for the key. It returns the value that it replaced, which may belong to another key, or the
-// zero value.
+// Put stores a value for the key. It returns the value that it replaced, which may belong to another key, or the zero
+// value if it replaced none.
 func (t *Table[K, V]) Put(hash uint64, key K, value V) (replaced V) {
 	set := t.set(hash)
 	if s := &set[0]; s.used && s.key == key {
@@ -51,14 +51,14 @@ func (t *Table[K, V]) Put(hash uint64, key K, value V) (replaced V) {
 // Clear empties the table.
 func (t *Table[K, V]) Clear() { clear(t.slots) }
 
-// set returns the hash's two slots, the one with the newer entry first. The multiplication (Fibonacci hashing) makes
-// every bit of the hash count.
+// set returns the two slots for a hash; the first contains the newer entry. Because of the multiplication (Fibonacci
+// hashing), all bits of the hash influence the choice of the slots.
 func (t *Table[K, V]) set(hash uint64) *[2]slot[K, V] {
 	i := hash * 0x9E3779B97F4A7C15 >> (t.shift & 63) &^ 1
 	return (*[2]slot[K, V])(t.slots[i : i+2])
 }
 
-// GetBytes is Get for a key that the caller has as bytes. It does not allocate.
+// GetBytes is like [Table.Get] for a key that the caller has as a byte slice. It does not allocate.
 func GetBytes[V any](t *Table[string, V], hash uint64, key []byte) *V {
 	set := t.set(hash)
 	if s := &set[0]; s.used && s.key == string(key) {
@@ -70,8 +70,8 @@ func GetBytes[V any](t *Table[string, V], hash uint64, key []byte) *V {
 	return nil
 }
 
-// Sample returns a hash of a text's length and three of its bytes. This distinguishes the keys, names and algorithms
-// that libraries emit, at a fraction of the cost of hashing all bytes.
+// Sample returns a hash of the length and of three bytes of a text. It distinguishes the keys, names and algorithms
+// that libraries emit, and takes a fraction of the time of hashing all bytes.
 func Sample[T ~string | ~[]byte](text T) uint64 {
 	n := len(text)
 	if n == 0 {

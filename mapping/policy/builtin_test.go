@@ -25,8 +25,8 @@ func TestBuiltinSets(t *testing.T) {
 
 func TestBuiltinStatus(t *testing.T) {
 	t.Parallel()
-	statuses := []string{"post_quantum", "hybrid", "classical", "unknown", ""} // "": not given
-	violates := map[string]map[string]string{                                  // violating statuses, by set and attribute
+	statuses := []string{"post_quantum", "hybrid", "classical", "unknown", ""} // "": the attribute is missing
+	violates := map[string]map[string]string{                                  // violating statuses by set and attribute
 		"none":      {},
 		"hybrid-ok": {keyExchangeStatus: "classical unknown"},
 		"pq-only":   {keyExchangeStatus: "hybrid classical unknown", authenticationStatus: "hybrid classical unknown"},
@@ -66,7 +66,7 @@ func TestCNSA(t *testing.T) {
 	}
 	for _, test := range []struct {
 		span, key, values string // each value of key is tested separately
-		want              string // the rule, without its prefix
+		want              string // name of the violated rule without "cnsa-2.0/"; "" if none
 	}{
 		{"tls::handshake", "tls.protocol.version", "1.3", ""},
 		{"tls::handshake", "tls.protocol.version", "1.0 1.1 1.2 unknown(0x7f17)", "tls-version"},

@@ -14,7 +14,7 @@ import (
 // test reports whether a rule's condition is true for an attribute's value.
 type test func(attribute.Value) bool
 
-// operator turns a rule's value into a test.
+// operator is an operator of rules. compile turns the value of a rule into a test.
 type operator struct {
 	name    string
 	compile func(value any) (test, error)
@@ -22,7 +22,7 @@ type operator struct {
 
 const absent = "absent"
 
-// operators contains all operators in the order in which they are listed for users.
+// operators contains all operators, in the order in which error messages list them.
 var operators = []operator{
 	{"equals", equals},
 	{"not_equals", notEquals},
@@ -116,7 +116,7 @@ func none(value any) error {
 	return nil
 }
 
-// scalar converts a rule's value to the value of an attribute.
+// scalar converts a string, int or bool in a rule to an attribute value. It returns an error for other types.
 func scalar(value any) (attribute.Value, error) {
 	switch v := value.(type) {
 	case string:

@@ -20,63 +20,63 @@ type Config struct {
 	Rules []Rule `yaml:"rules"`
 }
 
-// Rule describes a violation.
+// Rule describes a violation: a span violates the rule if "Attribute Operator Value" is true for the span.
 type Rule struct {
-	// Name identifies the rule. It must be unique, also among the rules of the built-in set.
+	// Name identifies the rule. It must differ from the names of all other rules, including those of the built-in set.
 	Name string `yaml:"name"`
 	// Attribute is an attribute's key, such as tls.cipher, or span.name for the name of the span.
 	Attribute string `yaml:"attribute"`
 	// Operator compares the attribute with the value:
 	//
-	//	equals, not_equals          a string, int or bool
-	//	in, not_in                  a list of these, all of one type
-	//	matches, not_matches        RE2 syntax, found anywhere in text
-	//	less_than, greater_than     an int
-	//	contains                    a string, int or bool: one element of a list
-	//	exists, absent              no value
+	//	equals, not_equals          Value is a string, int or bool
+	//	in, not_in                  Value is a list of strings, ints or bools, all of one type
+	//	matches, not_matches        Value is an RE2 expression, which may match anywhere in a string
+	//	less_than, greater_than     Value is an int
+	//	contains                    Value is a string, int or bool: one element of a list attribute
+	//	exists, absent              Value is nil
 	Operator string `yaml:"operator"`
-	// Value is a string, int or bool, a non-empty []any of these, or nil, depending on the operator.
+	// Value is a string, int, bool, non-empty []any, or nil, as the operator requires.
 	Value any `yaml:"value"`
-	// Executable is a [path.Match] pattern of the names of the programs that the rule applies to; "" means all.
+	// Executable is a [path.Match] pattern for the names of the programs that the rule applies to; "" means all programs.
 	Executable string `yaml:"executable"`
-	// Span is the name of the spans that the rule applies to, such as tls::handshake; "" means all. The operator absent
-	// requires it, since spans of other names lack the attribute too.
+	// Span is the name of the spans that the rule applies to, such as tls::handshake; "" means all spans. It must be set
+	// with the operator absent, because most attributes are absent from spans of other names.
 	Span string `yaml:"span"`
 }
 
-// spanName refers to the span's name in a rule's Attribute.
+// spanName is the value of Rule.Attribute that stands for the name of the span.
 const spanName = "span.name"
 
 // A RuleError reports an invalid field of a rule.
 type RuleError struct {
-	Index int    // of the rule in Config.Rules
-	Field string // as in YAML: name, attribute, operator, value, executable or span
+	Index int    // index of the rule in Config.Rules
+	Field string // name of the field in YAML: name, attribute, operator, value, executable or span
 	Err   error
 }
 
 func (e *RuleError) Error() string { return fmt.Sprintf("rules[%d].%s: %v", e.Index, e.Field, e.Err) }
 
-// Unwrap returns the error without the field.
+// Unwrap returns the error without the index and the field.
 func (e *RuleError) Unwrap() error { return e.Err }
 
-// Policy is a set of rules, ready for use by any number of goroutines.
+// Policy is a set of rules. It is immutable and safe for concurrent use.
 type Policy struct {
 	rules []rule
-	// Indexes of rules in ascending order, by the part of a span that they test.
+	// The following fields contain indexes in rules, in ascending order, by what the rules test.
 	byKey   map[attribute.Key][]int
-	lengths uint64           // lengths of the keys in byKey, one bit each, so that most other keys need no lookup
-	byName  []int            // rules on span.name
+	lengths uint64           // lengths of the keys in byKey, one bit each, to skip most other keys without a lookup
+	byName  []int            // rules about span.name
 	absent  map[string][]int // rules with the operator absent, by span name
 }
 
 // rule is a rule whose fields were checked.
 type rule struct {
 	Rule
-	holds test // nil for the operator absent
+	holds test // tests an attribute's value; nil for the operator absent
 }
 
-// New makes a policy. The error joins all problems: a [*RuleError] for each invalid field of a rule, and another error
-// if no built-in set has the name.
+// New returns a policy. The error joins all problems of cfg: a [*RuleError] for each invalid field of a rule, and
+// another error if no built-in set is called cfg.Name.
 func New(cfg Config) (*Policy, error) {
 	var errs []error
 	own, known := rulesOf(cfg.Name)
@@ -107,7 +107,8 @@ func New(cfg Config) (*Policy, error) {
 
 var errMissing = errors.New("must be given")
 
-// add checks all fields of a rule but its name, and adds it as the rule with index i.
+// add checks all fields of a rule except its name, and adds it as the rule with index i. It calls refuse for each
+// invalid field.
 func (p *Policy) add(i int, r Rule, refuse func(field string, err error)) {
 	if r.Attribute == "" {
 		refuse("attribute", errMissing)
@@ -144,14 +145,15 @@ func (p *Policy) add(i int, r Rule, refuse func(field string, err error)) {
 	}
 }
 
+// lengthBit returns the bit for the length of a key in Policy.lengths.
 func lengthBit(key attribute.Key) uint64 { return 1 << (len(key) % 64) }
 
-// Empty reports whether there are no rules. A nil policy has none.
+// Empty reports whether the policy has no rules. A nil policy has none.
 func (p *Policy) Empty() bool { return p == nil || len(p.rules) == 0 }
 
-// Check returns the names of the rules that a span violates: first the built-in rules, then the user's, in order; nil
-// if there are none. The executable is a program's name without its path. For a span that violates nothing, only the
-// operator contains allocates memory.
+// Check returns the names of the rules that a span violates, first the built-in rules, then the user's, each in their
+// order; nil if it violates none. executable is the program's name without its path. Check allocates memory only if the
+// span violates a rule or if a rule uses the operator contains.
 func (p *Policy) Check(executable, span string, attrs []attribute.KeyValue) []string {
 	if p.Empty() {
 		return nil
@@ -182,7 +184,7 @@ func (p *Policy) Check(executable, span string, attrs []attribute.KeyValue) []st
 		return nil
 	}
 	slices.Sort(violated)
-	violated = slices.Compact(violated) // for a key that occurs twice in the span
+	violated = slices.Compact(violated) // a rule occurs twice if the span has its attribute twice
 	names := make([]string, len(violated))
 	for n, i := range violated {
 		names[n] = p.rules[i].Name
@@ -205,7 +207,7 @@ func has(attrs []attribute.KeyValue, key attribute.Key) bool {
 	return slices.ContainsFunc(attrs, func(a attribute.KeyValue) bool { return a.Key == key })
 }
 
-// choice lists the allowed words for an error message.
+// choice formats the allowed words for an error message: "a, b or c".
 func choice(words []string) string {
 	last := len(words) - 1
 	return strings.Join(words[:last], ", ") + " or " + words[last]

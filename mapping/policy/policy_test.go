@@ -54,7 +54,7 @@ func TestOperators(t *testing.T) {
 	for _, test := range []struct {
 		operator string
 		value    any
-		want     []string // value of present; "-" if missing
+		want     []string // names in present whose value violates; "-": a span without the attribute does
 	}{
 		{"equals", "b", []string{"text"}},
 		{"equals", "", []string{"empty"}},
@@ -235,7 +235,7 @@ func TestEmpty(t *testing.T) {
 	}
 }
 
-// goodHandshake violates none of the built-in rules and none of ownRules.
+// goodHandshake contains the attributes of a span that violates no built-in rule and no rule of ownRules.
 var goodHandshake = []attribute.KeyValue{
 	attribute.String("tls.role", "client"),
 	attribute.String("tls.protocol.name", "tls"),

@@ -4,9 +4,9 @@ package registry
 
 import "fmt"
 
-// alerts maps the TLS alerts to their names. Sources: IANA, TLS Alerts
-// (https://www.iana.org/assignments/tls-parameters, parameters-6), and, for those that are reserved there now, RFC 5246
-// and older RFCs.
+// alerts maps the numbers of TLS alerts to their names. Sources: IANA, TLS Alerts
+// (https://www.iana.org/assignments/tls-parameters, parameters-6), and for alerts that IANA now lists as reserved, RFC
+// 5246 and older RFCs.
 var alerts = map[uint64]string{
 	0: "close_notify", 10: "unexpected_message", 20: "bad_record_mac", 21: "decryption_failed", 22: "record_overflow",
 	30: "decompression_failure", 40: "handshake_failure", 41: "no_certificate", 42: "bad_certificate",
@@ -19,7 +19,7 @@ var alerts = map[uint64]string{
 	116: "certificate_required", 117: "general_error", 120: "no_application_protocol", 121: "ech_required",
 }
 
-// TLSAlert returns the name of an alert's description.
+// TLSAlert returns the name of the TLS alert with a number, such as handshake_failure.
 func TLSAlert(id uint64) string {
 	if name, ok := alerts[id]; ok {
 		return name

@@ -12,8 +12,8 @@ import (
 //go:embed data/*.csv
 var data embed.FS
 
-// readTable returns the rows of a data file without its heading. The files are embedded, so it panics if one is
-// invalid.
+// readTable returns the rows of a data file without the heading. It panics if the file is invalid, because the files
+// are embedded in the program.
 func readTable(file string) [][]string {
 	f, err := data.Open("data/" + file)
 	if err != nil {
@@ -44,11 +44,11 @@ func parseStatus(s string) Status {
 	panic(fmt.Sprintf("registry: parse status %q", s))
 }
 
-// unknownName returns a name for a codepoint that is in no table.
+// unknownName returns the name of a codepoint that is not registered.
 func unknownName(id uint64) string { return fmt.Sprintf("unknown (0x%04x)", id) }
 
-// table maps codepoints to entries: by the upper byte, then by the lower. Nearly every number in an event is looked up,
-// and a map would take 20 ns.
+// table maps codepoints to entries, indexed by the upper byte and then by the lower byte. It is faster than a map,
+// which takes 20 ns for a lookup; nearly every number in an event is looked up.
 type table[T any] [256]*[256]*T
 
 func newTable[T any](of map[uint16]T) *table[T] {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package registry knows the codepoints and spellings of cryptographic algorithms: their names, their post-quantum
+// Package registry looks up cryptographic algorithms by codepoint or spelling: their names, their post-quantum
 // [Status], and the reasons why they are weak.
 //
-// TLS codepoints are looked up in IANA's tables, which are in folder data:
+// TLS codepoints are looked up in IANA's tables, which are in the folder data:
 //
 //	g := registry.TLSGroup(0x11ec)  // X25519MLKEM768, Hybrid
 //
@@ -12,8 +12,10 @@
 //
 //	registry.PublicKey("pk::sign", "EC/ECDSA (SECP256R1)", "", "", "SHA1", 0)  // Classical, [sha1_signature]
 //
-// An algorithm that neither knows is [Unknown], never safe. To add an algorithm, add a row to a table in data or a word
-// to the vocabulary; the tests compare both with the registries.
+// An algorithm that is neither in a table nor in the vocabulary is [Unknown], never safe. To add an algorithm, add a
+// row to a table in data or a word to the vocabulary. The tests compare the tables and the vocabulary with other
+// sources.
 //
-// Lookups of known codepoints do not allocate. The slices of reasons are shared and must not be changed.
+// Lookups of registered codepoints do not allocate. The returned slices of weak reasons are shared and must not be
+// modified.
 package registry

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// Replacements for names that are in no list. Names are labels of metrics: a program that invents names must not create
-// any number of series.
+// These names replace spellings that are not listed. Names become attributes of metrics, so without the replacements a
+// program could create any number of series by inventing names.
 const (
-	// OtherName replaces a spelling whose family is known.
+	// OtherName replaces a spelling that is not listed but belongs to a known family of algorithms.
 	OtherName = "other"
-	// UnknownName replaces everything else.
+	// UnknownName replaces a spelling that belongs to no known family.
 	UnknownName = "unknown"
 )
 
@@ -100,10 +100,10 @@ var publicKeyNames = newSpellings([][]string{
 	{"curveSM2MLKEM768"},
 })
 
-// sizedNames are the families whose names may end in the size of the key, as in rsa2048.
+// sizedNames maps the families whose spellings may end in the key size, as in rsa2048, to their names.
 var sizedNames = map[string]string{"rsa": "RSA", "dsa": "DSA", "dh": "DH"}
 
-// newSpellings indexes names by their plain form.
+// newSpellings maps the plain form of each spelling to the first spelling in its list, which is the name.
 func newSpellings(names [][]string) map[string]string {
 	m := make(map[string]string)
 	for _, spellings := range names {
@@ -124,8 +124,8 @@ func plain(spelling string) string {
 	return string(w.text[:w.start[w.n]])
 }
 
-// PublicKeyName returns one name for all spellings of a public key algorithm: "EC/ECDSA" and "id-ecPublicKey" are EC.
-// Spellings that are in no list give [OtherName] or [UnknownName]. "" gives "".
+// PublicKeyName returns the name for a spelling of a public key algorithm: EC for "EC/ECDSA" and for "id-ecPublicKey".
+// For a spelling that is not listed it returns [OtherName] or [UnknownName], and for "" it returns "".
 func PublicKeyName(spelling string) string {
 	if spelling == "" {
 		return ""
@@ -140,7 +140,7 @@ func PublicKeyName(spelling string) string {
 	return unlisted(read(spelling).status())
 }
 
-// unlisted returns the replacement for a name that is in no list.
+// unlisted returns the replacement for a spelling that is not listed and that was read as an algorithm of status s.
 func unlisted(s Status) string {
 	if s == Unknown {
 		return UnknownName
@@ -164,15 +164,16 @@ func TLSSignatureSchemeName(id uint64) string {
 	return UnknownName
 }
 
-// gssKeyExchanges are the families of RFC 4462 and RFC 8732. A method's name ends in a digest of the mechanism.
+// gssKeyExchanges are the families of key exchange methods of RFC 4462 and RFC 8732. The name of a method is the
+// family, a hyphen and a digest of the GSS-API mechanism.
 var gssKeyExchanges = []string{
 	"gss-group1-sha1", "gss-group14-sha1", "gss-group14-sha256", "gss-group15-sha512", "gss-group16-sha512",
 	"gss-group17-sha512", "gss-group18-sha512", "gss-gex-sha1", "gss-nistp256-sha256", "gss-nistp384-sha384",
 	"gss-nistp521-sha512", "gss-curve25519-sha256", "gss-curve448-sha512",
 }
 
-// SSHKeyExchangeName returns the name of a key exchange method if it is in a list, else [OtherName] or [UnknownName].
-// Names of RFC 4462 lose the digest of the mechanism. "" gives "".
+// SSHKeyExchangeName returns the name of a key exchange method if it is listed, else [OtherName] or [UnknownName]. For
+// methods of RFC 4462 and RFC 8732 it returns the family, without the digest of the mechanism. For "" it returns "".
 func SSHKeyExchangeName(name string) string {
 	if name == "" {
 		return ""
@@ -187,8 +188,8 @@ func SSHKeyExchangeName(name string) string {
 	return unlisted(status)
 }
 
-// sshKeyAlgorithms are the names of IANA's registry "SSH Public Key Algorithm Names" that are in use, those of OpenSSH
-// (PROTOCOL.certkeys, PROTOCOL.u2f), and of draft-sfluhrer-ssh-mldsa.
+// sshKeyAlgorithms contains the names of IANA's registry "SSH Public Key Algorithm Names" that are in use, the names
+// that OpenSSH defines (PROTOCOL.certkeys, PROTOCOL.u2f), and the names of draft-sfluhrer-ssh-mldsa.
 var sshKeyAlgorithms = newSSHKeyAlgorithms(
 	"ssh-dss", "ssh-rsa", "rsa-sha2-256", "rsa-sha2-512", "ssh-ed25519", "ssh-ed448",
 	"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
@@ -207,8 +208,8 @@ func newSSHKeyAlgorithms(names ...string) map[string]bool {
 	return m
 }
 
-// SSHKeyAlgorithmName returns the name of a public key algorithm if it is in a list, else [OtherName] or [UnknownName].
-// "" gives "".
+// SSHKeyAlgorithmName returns the name of a public key algorithm if it is listed, else [OtherName] or [UnknownName].
+// For "" it returns "".
 func SSHKeyAlgorithmName(name string) string {
 	if name == "" || sshKeyAlgorithms[name] {
 		return name

@@ -66,7 +66,7 @@ func TestNamesHaveOneSpelling(t *testing.T) {
 	}
 }
 
-// A program that invents names gets only two additional names, not one for each.
+// Invented names do not become new names: they become OtherName or UnknownName, or the name of a known family.
 func TestMadeUpNamesAreFew(t *testing.T) {
 	t.Parallel()
 	names := make(map[string]bool)

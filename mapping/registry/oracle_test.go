@@ -20,10 +20,10 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/registry"
 )
 
-// These tests compare the tables with other sources: IANA's files, row by row and for every other codepoint, and the
-// lists in Go, GnuTLS and OpenSSL.
+// The tests in this file compare the registry with other sources: with IANA's files for every codepoint, and with the
+// lists of Go, OpenSSH, GnuTLS and OpenSSL.
 
-// unlisted are known codepoints that are not in IANA's files.
+// The codepoints that have a name although they are not in IANA's files.
 var (
 	unlistedSuites  = []uint64{0x0066}
 	unlistedSchemes = []uint64{
@@ -31,7 +31,8 @@ var (
 	}
 )
 
-// Every codepoint of 16 bits is in IANA's file with the same name and status, one of the few in unlisted, or unknown.
+// Every 16-bit codepoint either has the name and status of IANA's file, or is one of the few unlisted codepoints, or is
+// unknown.
 func TestEveryCodePointIsIANAs(t *testing.T) {
 	t.Parallel()
 	type entry struct{ name, status string }
@@ -87,7 +88,7 @@ func TestEveryCodePointIsIANAs(t *testing.T) {
 	}
 }
 
-// byName returns the status that an algorithm's name implies, independently of any registry.
+// byName returns the status that an algorithm's name implies. It does not use package registry.
 func byName(name string) registry.Status {
 	name = strings.ToLower(name)
 	postQuantum := regexp.MustCompile("ml-?kem|ml-?dsa|slh-?dsa|sntrup").MatchString(name)
@@ -142,7 +143,7 @@ func TestGoHasTheSameTLS(t *testing.T) {
 	if found < 7+12+5 {
 		t.Errorf("Go has only %d names", found)
 	}
-	// Go's texts of these alerts are not the names in the RFCs.
+	// Names of the alerts for which Go's error text differs from the name in the RFCs.
 	texts := map[string]string{
 		"bad_record_MAC": "bad_record_mac", "revoked_certificate": "certificate_revoked", "expired_certificate": "certificate_expired",
 		"unknown_certificate": "certificate_unknown", "unknown_certificate_authority": "unknown_ca",
@@ -190,7 +191,7 @@ func TestGoHasTheSameSSH(t *testing.T) {
 	}
 	for _, name := range slices.Concat(good.MACs, bad.MACs) {
 		weak := registry.SSHMAC(name)
-		// Go still treats hmac-sha1 as secure, because RFC 9142 is not about MACs; BSI TR-02102-4 is.
+		// Go treats hmac-sha1 as secure, because RFC 9142 does not cover MACs. BSI TR-02102-4 covers them.
 		if (slices.Contains(bad.MACs, name) || name == "hmac-sha1") != (weak != nil) {
 			t.Errorf("MAC %s is weak by %v, Go thinks otherwise", name, weak)
 		}
@@ -208,8 +209,8 @@ func output(t *testing.T, program string, args ...string) string {
 	return string(out)
 }
 
-// TestOpenSSHOffersWhatIsNotWeak: OpenSSH offers by default what has no reason, and only knows the rest. The exceptions are
-// hmac-sha1, which it still offers, and a kind of key that it does not offer for another reason.
+// OpenSSH offers by default exactly those of its algorithms that have no weak reason. The exceptions are hmac-sha1,
+// which is weak and still offered, and webauthn-sk-ecdsa-sha2-nistp256, which is not weak and not offered.
 func TestOpenSSHOffersWhatIsNotWeak(t *testing.T) {
 	t.Parallel()
 	offered := make(map[string]bool)
@@ -242,7 +243,7 @@ func TestOpenSSHOffersWhatIsNotWeak(t *testing.T) {
 	}
 }
 
-// parseBytes parses a codepoint in the form "0x13,0x02".
+// parseBytes returns the codepoint with two bytes given in hexadecimal.
 func parseBytes(t *testing.T, high, low string) uint64 {
 	t.Helper()
 	h, err := strconv.ParseUint(high, 16, 8)
@@ -278,17 +279,17 @@ func TestOpenSSLHasTheSameSuites(t *testing.T) {
 	}
 }
 
-// ianaWords translates the words in GnuTLS's names of cipher suites.
+// ianaWords replaces words in GnuTLS's names of cipher suites by those of IANA.
 var ianaWords = strings.NewReplacer("ARCFOUR", "RC4", "DH_ANON", "DH_anon", "TLS_PSK_DHE_", "TLS_DHE_PSK_")
 
-// TestGnuTLSHasTheSame compares with `gnutls-cli --list`: cipher suites by codepoint, groups, signature schemes and
-// public key algorithms by name.
+// TestGnuTLSHasTheSame compares the registry with the output of `gnutls-cli --list`: cipher suites by codepoint;
+// groups, signature schemes and public key algorithms by name.
 func TestGnuTLSHasTheSame(t *testing.T) {
 	t.Parallel()
 	list := output(t, "gnutls-cli", "--list")
 	suites := regexp.MustCompile(`(?m)^(TLS_\S+)\s+0x(..), 0x(..)`).FindAllStringSubmatch(list, -1)
 	for _, m := range suites {
-		// These differences are ignored: GnuTLS's names lack WITH, and the hash of AEAD ciphers that only have one.
+		// Two differences are ignored: GnuTLS's names lack WITH, and lack the hash of AEAD ciphers that have only one hash.
 		plain := func(name string) string {
 			name = strings.ReplaceAll(ianaWords.Replace(name), "SHA1", "SHA")
 			return strings.TrimSuffix(strings.ReplaceAll(name, "_WITH", ""), "POLY1305_SHA256")
@@ -319,7 +320,7 @@ func TestGnuTLSHasTheSame(t *testing.T) {
 	groups := known("tls_groups.csv", 57)
 	for _, name := range names("Groups") {
 		plain := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, "GROUP-"), "-", ""))
-		if !slices.ContainsFunc(groups, func(known string) bool { return strings.HasPrefix(known, plain) }) { // drafts too
+		if !slices.ContainsFunc(groups, func(known string) bool { return strings.HasPrefix(known, plain) }) { // also drafts
 			t.Errorf("group %s of GnuTLS is not in the table", name)
 		}
 	}
@@ -343,7 +344,7 @@ func TestGnuTLSHasTheSame(t *testing.T) {
 		if slices.Contains(schemes, scheme) {
 			found++
 		}
-		// The others only sign certificates, and have no codepoint.
+		// Schemes that are only used in certificates have no codepoint, but PublicKey must judge them.
 		status, weak := registry.PublicKey("pk::sign", name, "", "", "", 0)
 		broken := strings.HasSuffix(name, "-SHA1") || strings.HasSuffix(name, "-MD5")
 		if status != byName(name) || broken != (weak != nil) {

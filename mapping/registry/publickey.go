@@ -2,10 +2,11 @@
 
 package registry
 
-// PublicKey judges a public key operation by the data of its context. An empty string, or 0 bits, means that the
-// context has no such data. operation is the context's name, such as "pk::sign". It accepts the spellings of GnuTLS,
-// OpenSSL, liboqs and the standards, in any case and with any punctuation. The status follows from the algorithm, else
-// from the curve, else from the group. bits is the size of the classical key and overrides a size in a spelling.
+// PublicKey judges a public key operation. The arguments are the name of the operation's context, such as "pk::sign",
+// and the values of the context's keys; "" or 0 stands for a key that was not reported. PublicKey accepts the spellings
+// of GnuTLS, OpenSSL, liboqs and the standards, in any case and with any punctuation. The status follows from the
+// algorithm, otherwise from the curve, otherwise from the group. bits is the size of the classical key and overrides a
+// size in a spelling.
 func PublicKey(operation, algorithm, curve, group, hash string, bits uint64) (status Status, weak []string) {
 	r := read(algorithm)
 	for _, spelling := range [...]string{curve, group} {

@@ -22,19 +22,19 @@ func (want judgement) check(t *testing.T, what string, status registry.Status, w
 	}
 }
 
-// TestSpellings checks what the algorithm alone implies, in upper and lower case.
+// Each spelling of an algorithm, also in upper and lower case, implies the status without any other data.
 func TestSpellings(t *testing.T) {
 	t.Parallel()
 	for status, spellings := range map[registry.Status][]string{
 		registry.Classical: {
-			// GnuTLS
+			// Spellings of GnuTLS.
 			"RSA", "RSA-PSS", "RSA-OAEP", "RSA (X.509)", "DSA", "DH", "EC/ECDSA", "EdDSA (Ed25519)", "EdDSA (Ed448)",
 			"ECDH (X25519)", "ECDH (X448)", "GOST R 34.10-94", "GOST R 34.10-2001", "GOST R 34.10-2012-256",
-			// OpenSSL
+			// Spellings of OpenSSL.
 			"rsaEncryption", "RSASSA-PSS", "rsassaPss", "sha256WithRSAEncryption", "DHX", "X9.42 DH", "dhKeyAgreement",
 			"dhpublicnumber", "EC", "id-ecPublicKey", "ECDSA", "ecdsa-with-SHA256", "ECDH", "X25519", "X448", "ED25519",
 			"ED448", "ED25519ph", "SM2", "dsaEncryption", "id-dsa-with-sha256", "gost2012_256",
-			// others
+			// Other spellings.
 			"rsa2048", "p256", "P-384", "ElGamal", "DHKEM(X25519, HKDF-SHA256)", "SHA256withECDSA", "Diffie-Hellman",
 		},
 		registry.PostQuantum: {
@@ -77,7 +77,7 @@ func TestPublicKey(t *testing.T) {
 		bits                                     uint64
 		want                                     judgement
 	}{
-		// If the algorithm implies nothing, the curve or group decides.
+		// If the algorithm implies no status, the curve or group does.
 		{"pk::derive", "", "SECP256R1", "", "", 0, judgement{c, nil}},
 		{"pk::derive", "", "CryptoPro-XchA", "", "", 0, judgement{c, nil}},
 		{"pk::derive", "", "TC26-512-A", "", "", 0, judgement{c, nil}},
@@ -87,11 +87,11 @@ func TestPublicKey(t *testing.T) {
 		{"pk::derive", "", "", "ffdhe3072", "", 0, judgement{c, nil}},
 		{"pk::encapsulate", "", "", "SECP256R1-MLKEM768", "", 0, judgement{registry.Hybrid, nil}},
 		{"pk::generate", "", "unknown", "", "", 2048, judgement{registry.Unknown, nil}},
-		// If the algorithm implies a status, it alone decides.
+		// If the algorithm implies a status, the curve and group do not change it.
 		{"pk::derive", "ECDH", "X25519", "X25519MLKEM768", "", 255, judgement{c, nil}},
 		{"pk::generate", "ML-KEM-768", "X25519", "", "", 0, judgement{pq, nil}},
 
-		// Sizes.
+		// A key that is too small is weak.
 		{"pk::sign", "RSA", "", "", "SHA256", 2047, judgement{c, []string{"rsa_below_2048"}}},
 		{"pk::sign", "RSA", "", "", "SHA256", 2048, judgement{c, nil}},
 		{"pk::sign", "RSA", "", "", "SHA256", 0, judgement{c, nil}},
@@ -117,7 +117,7 @@ func TestPublicKey(t *testing.T) {
 		{"pk::encapsulate", "ML-KEM-768", "", "", "", 192, judgement{pq, nil}},
 		{"pk::generate", "X25519MLKEM768", "", "", "", 192, judgement{registry.Hybrid, nil}},
 
-		// Digests matter to signatures only.
+		// A broken digest makes only signatures weak.
 		{"pk::sign", "RSA", "", "", "SHA1", 2048, judgement{c, []string{"sha1_signature"}}},
 		{"pk::verify", "ECDSA", "P-256", "", "sha-1", 0, judgement{c, []string{"sha1_signature"}}},
 		{"pk::verify", "RSA", "", "", "MD5", 1024, judgement{c, []string{"md5_signature", "rsa_below_2048"}}},

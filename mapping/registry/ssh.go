@@ -27,11 +27,13 @@ func newSSHKeyExchanges() map[string]verdict {
 	return kex
 }
 
-// sshCurves are the curves of RFC 5656, 10.1, below 224 bits, which names have as object identifiers: nistp192 and nistk163.
+// sshCurves are the key exchange methods with the curves below 224 bits of RFC 5656, 10.1: nistp192 and nistk163. The
+// names of these methods contain the object identifier of the curve.
 var sshCurves = []string{"ecdh-sha2-1.2.840.10045.3.1.1", "ecdh-sha2-1.3.132.0.1"}
 
-// weakSSHKeyExchange returns why a method without its domain is weak. OpenSSH offers none with SHA-1 by default; RFC 9142
-// and BSI TR-02102-4 deprecate them.
+// weakSSHKeyExchange returns the weak reasons of a key exchange method, whose name must not contain an @ and a domain.
+// Methods with SHA-1 count as weak because OpenSSH does not offer them by default, and RFC 9142 and BSI TR-02102-4
+// deprecate them.
 func weakSSHKeyExchange(name string) (weak []string) {
 	switch name {
 	case "diffie-hellman-group1-sha1", "gss-group1-sha1": // the Second Oakley Group: 1024 bits (RFC 4253, 8.1)
@@ -47,28 +49,29 @@ func weakSSHKeyExchange(name string) (weak []string) {
 	return slices.Clip(weak)
 }
 
-// SSHKeyExchange returns the status of a key exchange method and why it is weak. A method that is not in the table is
-// judged by its words.
+// SSHKeyExchange returns the status and the weak reasons of a key exchange method. A method that is not in the table is
+// judged by the words of its name.
 func SSHKeyExchange(name string) (status Status, weak []string) {
 	if v, ok := sshKeyExchanges[name]; ok {
 		return v.status, v.weak
 	}
 	name, _, _ = strings.Cut(name, "@")
-	if strings.HasPrefix(name, "gss-") { // the name ends in the digest of a mechanism's OID, in base64 (RFC 4462, 2.3)
+	if strings.HasPrefix(name, "gss-") { // the name ends in a base64 digest of the mechanism's OID (RFC 4462, 2.3)
 		name = name[:strings.LastIndexByte(name, '-')]
 	}
 	return read(name).status(), weakSSHKeyExchange(name)
 }
 
-// SSHKeyExchangeGroup returns the status of a key exchange by the spelling of its group, and why it is weak.
+// SSHKeyExchangeGroup returns the status and the weak reasons of a key exchange with a group, given by its spelling.
 func SSHKeyExchangeGroup(group string) (status Status, weak []string) {
 	r := read(group)
 	return r.status(), r.weakSize(nil)
 }
 
-// SSHKeyAlgorithm returns the status of a public key algorithm, with or without certificate, and why it is weak.
-// is the size of an RSA key, 0 if it is not reported; a key of that size without an algorithm is an RSA key. Where a
-// library reports the type of the key instead of the algorithm, "ssh-rsa" may have signed with SHA-2: RFC 8332.
+// SSHKeyAlgorithm returns the status and the weak reasons of a public key algorithm, with or without certificate.
+// rsaBits is the size of an RSA key, 0 if it was not reported. If the name is "" and rsaBits is not 0, the algorithm is
+// RSA. If a library reports the type of the key as the algorithm, "ssh-rsa" may have signed with SHA-2 (RFC 8332); then
+// the returned reason sha1_signature does not apply.
 func SSHKeyAlgorithm(name string, rsaBits uint64) (status Status, weak []string) {
 	if name == "" && rsaBits != 0 {
 		name = "rsa"
@@ -82,14 +85,15 @@ func SSHKeyAlgorithm(name string, rsaBits uint64) (status Status, weak []string)
 	switch name {
 	case "ssh-rsa", "x509v3-ssh-rsa": // RFC 4253, 6.6; RFC 6187, 3
 		return r.status(), r.weakSize(slices.Clip(sha1Signature))
-	case "ssh-dss", "x509v3-ssh-dss": // signs with 160 bits, for which FIPS 186 has a prime of 1024 bits at most
+	case "ssh-dss", "x509v3-ssh-dss": // the subgroup has 160 bits, which FIPS 186 allows for primes up to 1024 bits only
 		return r.status(), slices.Clip(sshDSS)
 	}
 	return r.status(), r.weakSize(nil)
 }
 
-// SSHCipher returns why an SSH cipher is weak. OpenSSH removed arcfour, and since CVE-2008-5161 (plaintext recovery) it
-// (plaintext recovery); BSI TR-02102-4 and the CNSA suite have neither, nor ciphers with blocks of 64 bits.
+// SSHCipher returns the weak reasons of an SSH cipher. OpenSSH removed arcfour and offers no CBC mode by default since
+// CVE-2008-5161 (plaintext recovery). BSI TR-02102-4 and the CNSA suite contain neither arcfour nor CBC modes nor
+// ciphers with 64-bit blocks.
 func SSHCipher(name string) (weak []string) {
 	name, _, _ = strings.Cut(strings.ToLower(name), "@")
 	family, _, _ := strings.Cut(name, "-")
@@ -111,15 +115,15 @@ func SSHCipher(name string) (weak []string) {
 	return weak
 }
 
-// SSHCipherAuthenticates reports whether an SSH cipher has a MAC of its own, so that the negotiated one is not used:
+// SSHCipherAuthenticates reports whether an SSH cipher includes authentication, so that the negotiated MAC is not used:
 // OpenSSH's PROTOCOL, 1.6, and RFC 5647.
 func SSHCipherAuthenticates(cipher string) bool {
 	name, _, _ := strings.Cut(strings.ToLower(cipher), "@")
 	return name == "chacha20-poly1305" || strings.HasSuffix(name, "-gcm") || strings.HasPrefix(name, "aead_")
 }
 
-// SSHMAC returns why an SSH MAC is weak, whether it is computed before or after encryption (-etm). OpenSSH offers none with
-// MD5 by default; BSI TR-02102-4 has none with SHA-1.
+// SSHMAC returns the weak reasons of an SSH MAC. They do not depend on whether the MAC is computed before or after
+// encryption (-etm). OpenSSH offers no MAC with MD5 by default; BSI TR-02102-4 contains no MAC with SHA-1.
 func SSHMAC(name string) (weak []string) {
 	name, _, _ = strings.Cut(strings.ToLower(name), "@")
 	switch strings.TrimSuffix(name, "-etm") {

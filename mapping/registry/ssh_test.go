@@ -21,7 +21,7 @@ func TestSSHKeyExchange(t *testing.T) {
 		"gss-group14-sha1-toWM5Slw5Ew8Mqkay+al2g==":   {registry.Classical, sha1},
 		"gss-group14-sha256-toWM5Slw5Ew8Mqkay+al2g==": {registry.Classical, nil},
 		"gss-gex-sha1-toWM5Slw5Ew8Mqkay+al2g==":       {registry.Classical, sha1},
-		"gss-nistp256-sha256-kyber768":                {registry.Classical, nil}, // the last part is a digest
+		"gss-nistp256-sha256-kyber768":                {registry.Classical, nil}, // kyber768 is the digest
 		"gss-":                                        {registry.Unknown, nil},
 		"rsa1024-sha1":                                {registry.Classical, []string{"rsa_below_2048", "sha1_key_exchange"}},
 		"rsa2048-sha256":                              {registry.Classical, nil},
@@ -45,7 +45,7 @@ func TestSSHKeyExchange(t *testing.T) {
 		if status.String() != row[1] {
 			t.Errorf("%v came back as %v", row, status)
 		}
-		// With another domain, the name is not in the table: its words must give the same result.
+		// With another domain the name is not in the table. The words of the name must give the same result.
 		byWords, weakByWords := registry.SSHKeyExchange(row[0] + "@example.com")
 		if byWords != status || !slices.Equal(weakByWords, weak) {
 			t.Errorf("%s by words: %v %v, want %v %v", row[0], byWords, weakByWords, status, weak)

@@ -33,8 +33,8 @@ func newGroups() map[uint16]Group {
 	return groups
 }
 
-// TLSGroup returns the group of a codepoint. A group that is not registered has a name like "unknown (0x7777)" and the
-// status [Unknown]; above 16 bits it also has no ID.
+// TLSGroup returns the group with a codepoint. A group that is not registered gets a name like "unknown (0x7777)" and
+// the status [Unknown]. If id has more than 16 bits, Group.ID is 0.
 func TLSGroup(id uint64) Group {
 	if g := groups.find(id); g != nil {
 		return *g
@@ -55,8 +55,8 @@ type Scheme struct {
 
 var schemes = newTable(newSchemes())
 
-// schemeAdditions are TLS 1.2 codepoints that the SignatureScheme registry lists only as "reserved for backward
-// compatibility". RFC 9189, 4.1; the hash is intrinsic.
+// schemeAdditions names TLS 1.2 codepoints of RFC 9189, 4.1, which the SignatureScheme registry lists only as "reserved
+// for backward compatibility". These schemes have a fixed hash.
 var schemeAdditions = map[uint16]string{
 	0x0840: "gostr34102012_256",
 	0x0841: "gostr34102012_512",
@@ -70,8 +70,8 @@ func newSchemes() map[uint16]Scheme {
 	for id, name := range schemeAdditions {
 		add(id, name, Classical)
 	}
-	// The other reserved codepoints: RFC 5246, 7.4.1.4.1, combines any hash with any signature algorithm. The names follow
-	// those of RFC 8446. Where the registry has a row for a codepoint, the row replaces the name.
+	// TLS 1.2 combines any hash with any signature algorithm: RFC 5246, 7.4.1.4.1. The registry reserves most of these
+	// codepoints; they get names in the style of RFC 8446. A row of the registry replaces the name set here.
 	for i, hash := range []string{"md5", "sha1", "sha224", "sha256", "sha384", "sha512"} {
 		for j, signature := range []string{"rsa_pkcs1", "dsa", "ecdsa"} {
 			add(uint16((i+1)<<8|(j+1)), signature+"_"+hash, Classical)
@@ -83,7 +83,7 @@ func newSchemes() map[uint16]Scheme {
 	return schemes
 }
 
-// TLSSignatureScheme returns the signature scheme of a codepoint.
+// TLSSignatureScheme returns the signature scheme with a codepoint.
 func TLSSignatureScheme(id uint64) Scheme {
 	if s := schemes.find(id); s != nil {
 		return *s
@@ -99,8 +99,8 @@ type Suite struct {
 
 var suites = newTable(newSuites())
 
-// suiteAdditions are codepoints that the registry lists only as "reserved to avoid conflicts with widely deployed
-// implementations". GnuTLS still knows this one, from draft-ietf-tls-56-bit-ciphersuites.
+// suiteAdditions names a codepoint that GnuTLS still supports, from draft-ietf-tls-56-bit-ciphersuites. The registry
+// lists the codepoint only as "reserved to avoid conflicts with widely deployed implementations".
 var suiteAdditions = map[uint16]string{0x0066: "TLS_DHE_DSS_WITH_RC4_128_SHA"}
 
 func newSuites() map[uint16]Suite {
@@ -114,7 +114,7 @@ func newSuites() map[uint16]Suite {
 	return suites
 }
 
-// suiteWords maps the parts of a cipher suite's name to the reason why they are weak.
+// suiteWords maps words in the names of cipher suites to weak reasons.
 var suiteWords = map[string]string{
 	"NULL":   WeakNullCipher,
 	"EXPORT": WeakExportCipher,
@@ -129,7 +129,7 @@ var suiteWords = map[string]string{
 
 func weakSuite(name string) []string {
 	switch name {
-	case "TLS_NULL_WITH_NULL_NULL": // the state before the first handshake: no key exchange either
+	case "TLS_NULL_WITH_NULL_NULL": // the state before the first handshake, without any key exchange
 		return []string{WeakNullCipher, WeakAnonymous}
 	case "TLS_SHA256_SHA256", "TLS_SHA384_SHA384": // integrity only: RFC 9150
 		return []string{WeakNullCipher}
@@ -143,7 +143,7 @@ func weakSuite(name string) []string {
 	return slices.Clip(weak)
 }
 
-// TLSCipherSuite returns the cipher suite of a codepoint.
+// TLSCipherSuite returns the cipher suite with a codepoint.
 func TLSCipherSuite(id uint64) Suite {
 	if s := suites.find(id); s != nil {
 		return *s
@@ -151,17 +151,17 @@ func TLSCipherSuite(id uint64) Suite {
 	return Suite{Name: unknownName(id)}
 }
 
-// TLSCipherSuiteIsPSK reports whether a pre-shared key alone makes the secret of a cipher suite of TLS 1.2 or older: no
-// public key operation takes part.
+// TLSCipherSuiteIsPSK reports whether a cipher suite of TLS 1.2 or older derives its secret from a pre-shared key
+// alone, without any public key operation.
 func TLSCipherSuiteIsPSK(id uint64) bool {
 	s := suites.find(id)
 	return s != nil && strings.HasPrefix(s.Name, "TLS_PSK_WITH_")
 }
 
-// Version is a protocol version in the encoding of the protocol.
+// Version is a version of SSL, TLS or DTLS.
 type Version struct {
-	Protocol string // "tls", "ssl", "dtls"; empty if unknown
-	Name     string // "1.3"
+	Protocol string // "tls", "ssl" or "dtls"; "" if the version is unknown
+	Name     string // such as "1.3"
 	Weak     []string
 }
 
@@ -174,13 +174,13 @@ var versions = newTable(map[uint16]Version{
 	0x0302: {"tls", "1.1", below12},
 	0x0303: {"tls", "1.2", nil},
 	0x0304: {"tls", "1.3", nil},
-	0x0100: {"dtls", "0.9", below12}, // before RFC 4347; Cisco AnyConnect uses it
-	0xfeff: {"dtls", "1.0", below12}, // is TLS 1.1
+	0x0100: {"dtls", "0.9", below12}, // from before RFC 4347; used by Cisco AnyConnect
+	0xfeff: {"dtls", "1.0", below12}, // based on TLS 1.1
 	0xfefd: {"dtls", "1.2", nil},
 	0xfefc: {"dtls", "1.3", nil},
 })
 
-// TLSVersion returns the protocol version of a codepoint. An unknown one has no protocol.
+// TLSVersion returns the protocol version with a codepoint. For an unknown version, Protocol is "".
 func TLSVersion(id uint64) Version {
 	if v := versions.find(id); v != nil {
 		return *v
@@ -201,8 +201,8 @@ var keyExchangeAlgorithms = newTable(map[uint16]keyExchangeAlgorithm{
 	4: {"DHE-PSK", Classical},
 })
 
-// TLSKeyExchangeAlgorithm returns what a value of the old key tls::key_exchange_algorithm says. A pre-shared key alone has
-// no public key operation: [NotApplicable].
+// TLSKeyExchangeAlgorithm returns the name and the status for a value of the old key tls::key_exchange_algorithm. The
+// status of PSK is [NotApplicable], because a pre-shared key alone needs no public key operation.
 func TLSKeyExchangeAlgorithm(id uint64) (name string, status Status) {
 	if k := keyExchangeAlgorithms.find(id); k != nil {
 		return k.name, k.status

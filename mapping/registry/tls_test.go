@@ -14,7 +14,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/registry"
 )
 
-// rows reads a data file, which must have want rows.
+// rows returns the rows of a data file without the heading. It fails the test unless there are want rows.
 func rows(t *testing.T, file string, want int) [][]string {
 	t.Helper()
 	f, err := os.Open("data/" + file)
@@ -147,7 +147,7 @@ func TestTLSVersion(t *testing.T) {
 		0xfeff:  {"dtls", "1.0", weak},
 		0xfefd:  {"dtls", "1.2", nil},
 		0xfefc:  {"dtls", "1.3", nil},
-		0xfefe:  {"", "unknown (0xfefe)", nil}, // was never assigned
+		0xfefe:  {"", "unknown (0xfefe)", nil}, // never assigned: DTLS has no version 1.1
 		0x0305:  {"", "unknown (0x0305)", nil},
 		0x10303: {"", "unknown (0x10303)", nil},
 	} {
@@ -176,7 +176,8 @@ func TestTLSKeyExchangeAlgorithm(t *testing.T) {
 	}
 }
 
-// TestGREASE: RFC 8701 sends reserved codepoints so that peers stay tolerant; a library may report one.
+// The GREASE codepoints of RFC 8701 are unknown. Clients send them to keep peers tolerant of new codepoints, so a
+// library may report one.
 func TestGREASE(t *testing.T) {
 	t.Parallel()
 	for n := range uint64(16) {
@@ -197,7 +198,8 @@ func TestDataRoundTrips(t *testing.T) {
 		if uint64(g.ID) != codepoint(t, row[0]) || g.Name != row[1] || g.Status.String() != row[2] {
 			t.Errorf("%v came back as %+v", row, g)
 		}
-		// The vocabulary must agree with the table, in upper and lower case. These two names have no family.
+		// The vocabulary must give the same result as the table, also in upper and lower case. The two groups
+		// arbitrary_explicit_* are skipped: their names belong to no family.
 		if strings.HasPrefix(g.Name, "arbitrary_explicit") {
 			continue
 		}
@@ -249,7 +251,7 @@ func TestStatusString(t *testing.T) {
 	}
 }
 
-// TestWeakReasonsAreThoseOfTheDocumentation checks that the documented words are those that the tables and judgements use.
+// WeakReasons contains exactly the weak reasons that the tables and the judgements return.
 func TestWeakReasonsAreThoseOfTheDocumentation(t *testing.T) {
 	t.Parallel()
 	used := make(map[string]bool)

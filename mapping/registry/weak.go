@@ -28,7 +28,7 @@ const (
 // WeakReason is a weak reason and its meaning.
 type WeakReason struct{ Word, Meaning string }
 
-// WeakReasons returns all reasons, for documentation.
+// WeakReasons returns all weak reasons. docs/attributes.md is generated from them.
 func WeakReasons() []WeakReason {
 	return []WeakReason{
 		{WeakSHA1Signature, "signature over a SHA-1 digest"},

@@ -4,7 +4,8 @@ package registry
 
 import "strings"
 
-// parts is the set of kinds of cryptography that an algorithm consists of.
+// parts says whether an algorithm consists of a classical part, a post-quantum part, or both. 0 means an unknown
+// algorithm.
 type parts uint8
 
 const (
@@ -34,13 +35,14 @@ const (
 // reading is what was recognized in a spelling.
 type reading struct {
 	parts   parts
-	kind    kind   // of the first classical part
-	bits    uint64 // size of that part, 0 if the spelling has none
+	kind    kind   // kind of the first classical part
+	bits    uint64 // key size of the first classical part, 0 if the spelling does not contain it
 	digests digest
 }
 
-// vocabulary contains the names of the known families, in lower case without punctuation. A size that follows a name
-// ("rsa2048", "secp256r1") is not part of it. Broken post-quantum candidates (SIKE, Rainbow) are missing on purpose.
+// vocabulary maps the names of the known families, in lower case without punctuation, to their meanings. A key size
+// after a name ("rsa2048", "secp256r1") does not belong to the name. Broken post-quantum candidates (SIKE, Rainbow) are
+// missing on purpose.
 var vocabulary = newVocabulary([]entry{
 	{reading{parts: classical, kind: rsa}, `rsa rsae rsaes rsassa rsapss rsassapss rsaoaep rsaesoaep rsaencryption
 		withrsa withrsaencryption pss oaep`},
@@ -84,7 +86,7 @@ func newVocabulary(entries []entry) map[string]reading {
 	return v
 }
 
-// join merges another reading into r. r keeps its kind and size if it already has them.
+// join merges another reading into r. If r already has a kind or a size, r keeps it.
 func (r *reading) join(o reading) {
 	r.parts |= o.parts
 	r.digests |= o.digests
@@ -97,13 +99,13 @@ func (r *reading) join(o reading) {
 }
 
 const (
-	maxSpelling = 128 // bytes; the longest registered names have about 50
-	maxName     = 3   // words in a name of the vocabulary, such as c-2-pnb
+	maxSpelling = 128 // maximum bytes of a spelling; the longest registered names have about 50
+	maxName     = 3   // maximum words in a name of the vocabulary, as in c-2-pnb
 )
 
-// read splits a spelling into words (runs of letters or of digits) and joins the meanings of those in the vocabulary.
-// At each word the longest name wins, so that ML-DSA is not read as DSA. A spelling that is too long to be a name is
-// not read.
+// read splits a spelling into words (runs of letters or of digits) and joins the meanings of the names that it finds in
+// the vocabulary. At each word it takes the longest name, so that ML-DSA is not read as DSA. For a spelling of more
+// than maxSpelling bytes it returns an empty reading.
 func read(spelling string) reading {
 	var r reading
 	if len(spelling) > maxSpelling {
@@ -122,11 +124,11 @@ func read(spelling string) reading {
 	return r
 }
 
-// words is a spelling in lower case without punctuation, and the places where its words start.
+// words is a spelling in lower case without punctuation, split into words.
 type words struct {
 	text  [maxSpelling]byte
-	start [maxSpelling + 1]uint8
-	n     int
+	start [maxSpelling + 1]uint8 // index in text of each word; start[n] is the length of text
+	n     int                    // number of words
 }
 
 func (w *words) cut(spelling string) {
@@ -156,7 +158,8 @@ func (w *words) cut(spelling string) {
 	w.start[w.n] = uint8(length)
 }
 
-// name returns the meaning of the longest name that starts at word i, and the index of the word after it.
+// name returns the meaning of the longest name in the vocabulary that starts at word i, and the index of the word after
+// the name.
 func (w *words) name(i int) (means reading, next int) {
 	for next = min(i+maxName, w.n); next > i; next-- {
 		if means, ok := vocabulary[string(w.text[w.start[i]:w.start[next]])]; ok {
@@ -196,7 +199,7 @@ func (r reading) status() Status {
 	return Unknown
 }
 
-// leastBits lists the minimum size of each kind of key, and the reason to report if a key is smaller.
+// leastBits lists the minimum size of each kind of key, and the weak reason for smaller keys.
 var leastBits = [...]struct {
 	bits uint64
 	weak string
@@ -207,7 +210,8 @@ var leastBits = [...]struct {
 	ec:  {224, WeakECBelow224},
 }
 
-// weakSize appends the reason if a classical key is too small. The size of a hybrid implies nothing about its parts.
+// weakSize appends the weak reason if a classical key is too small. The size of a hybrid is not judged, because it does
+// not show the sizes of its parts.
 func (r reading) weakSize(weak []string) []string {
 	if least := leastBits[r.kind]; r.parts == classical && r.bits != 0 && r.bits < least.bits {
 		weak = append(weak, least.weak)
@@ -215,7 +219,7 @@ func (r reading) weakSize(weak []string) []string {
 	return weak
 }
 
-// weakDigest appends the reasons if a signature has a broken digest.
+// weakDigest appends the weak reasons of a signature with a broken digest.
 func (r reading) weakDigest(weak []string) []string {
 	if r.digests&sha1 != 0 {
 		weak = append(weak, WeakSHA1Signature)

@@ -7,13 +7,14 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// Attribute documents one attribute that spans or resources carry. docs/attributes.md is generated from these.
+// Attribute documents one attribute of spans or resources. docs/attributes.md is generated from the values of this
+// type.
 type Attribute struct {
 	Key       attribute.Key
 	Type      string // string, int, boolean or string[]
 	Example   string
-	On        string // the spans that carry it, or "resource"
-	Meaning   string // what it means, and when it is set
+	On        string // the spans that have the attribute, or "resource"
+	Meaning   string // what the attribute means, and when it is set
 	Stability string // "semantic convention" or "crau-otel"
 }
 
@@ -25,12 +26,14 @@ const (
 	ours       = "crau-otel"
 )
 
-// Attributes returns every documented attribute. Other event keys become attributes by replacing each :: with a dot.
+// Attributes returns every documented attribute. It does not contain the attributes of event keys that become the
+// attribute of the same name, with a dot for each "::".
 func Attributes() []Attribute { return append([]Attribute(nil), documented...) }
 
 var documented []Attribute
 
-// define documents an attribute and returns its key. Code has no other way to get an attribute's key.
+// define documents an attribute and returns its key. Code must take attribute keys from define, so that every
+// attribute is documented.
 func define(key attribute.Key, typ, example, on, when, stability string) attribute.Key {
 	documented = append(documented, Attribute{key, typ, example, on, when, stability})
 	return key
@@ -147,7 +150,7 @@ var (
 		"The number of pieces. Set if there were several.", ours)
 )
 
-// AttrEmitted represents the attributes of event keys whose own names must not become attributes.
+// AttrEmitted stands for the attributes that [ReservedAttribute] returns.
 var AttrEmitted = define("crypto.emitted.*", "any", "nginx", "all",
 	"An event key that could be mistaken for an attribute of crau-otel or of another key: it contains a dot, is in a "+
 		"namespace of crau-otel, or is a TLS key that the span's context does not have. The key follows the prefix as it was "+
@@ -155,7 +158,7 @@ var AttrEmitted = define("crypto.emitted.*", "any", "nginx", "all",
 
 // Attributes of contexts and trees to which several files contributed.
 var (
-	// AttrForeign represents the attributes that files other than its opener add to a context.
+	// AttrForeign stands for the attributes that [ForeignAttribute] returns.
 	AttrForeign = define("crypto.foreign.*", "any", "server", "all",
 		"A value that another file added to a context which it did not open. It does not count for the judgement. The key "+
 			"follows the prefix as it was emitted: crypto.foreign.tls::role.", ours)
@@ -183,7 +186,7 @@ var (
 			"It says nothing about the process: see crypto.process.trust.", ours)
 )
 
-// AttrLibraryInNamespace marks files that root of a mount namespace can write.
+// AttrLibraryInNamespace marks a file that only root can write, where root may be the root of a container.
 var AttrLibraryInNamespace = define("crypto.library.trusted_in_namespace", "boolean", "true", "as crypto.library.name",
 	"Only root can write the file, but it is in a separate mount namespace, such as a container's, where somebody other "+
 		"than the host's administrator may be root. crypto.library.trusted is then false. Set if true.", ours)

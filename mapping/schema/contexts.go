@@ -2,10 +2,10 @@
 
 package schema
 
-// Class groups the contexts that the judgement treats alike.
+// Class groups the contexts that package meaning judges in the same way.
 type Class uint8
 
-// The classes. A context that no table lists is ClassOther.
+// The classes. A context that is not registered has ClassOther.
 const (
 	ClassOther Class = iota
 	ClassTLSHandshake
@@ -15,9 +15,9 @@ const (
 	ClassSSHKeyExchange
 	ClassSSHKey
 	ClassGenerate  // pk::generate
-	ClassAgreement // pk::derive, encapsulate, decapsulate: makes a shared secret
-	ClassTransport // pk::encrypt, decrypt
-	ClassSignature // pk::sign, pk::verify
+	ClassAgreement // pk::derive, pk::encapsulate and pk::decapsulate, which make a shared secret
+	ClassTransport // pk::encrypt and pk::decrypt
+	ClassSignature // pk::sign and pk::verify
 )
 
 // Set is a set of registered contexts, one bit each.
@@ -27,7 +27,7 @@ type Set uint32
 type Context struct {
 	Name  string // registered name
 	Class Class
-	Role  string   // client or server, if an older name implies it
+	Role  string   // client or server, if the older name that was looked up implies it; else ""
 	Keys  []string // keys that belong to the context itself
 	Holds []string // registered names of the contexts that may open below it
 	Older []string // other names that libraries emit
@@ -36,13 +36,13 @@ type Context struct {
 	below Set // the contexts in Holds
 }
 
-// Name is the name of a context as emitted, "" until it arrives, with its description if it is registered.
+// Name is the name of a context.
 type Name struct {
-	Text    string
-	Context *Context
+	Text    string   // name as the library emits it; "" as long as no name was reported
+	Context *Context // description of the name; nil if it is not registered
 }
 
-// NameOf returns the name with its description. It uses a map: cache the result.
+// NameOf returns the name with its description. Callers should cache the result, because it takes a map lookup.
 func NameOf(text string) Name { return Name{text, byName[text]} }
 
 // Contexts returns every registered context.
@@ -51,24 +51,26 @@ func Contexts() []Context { return append([]Context(nil), registered...) }
 // OlderRole returns the role that an older name implies, or "" if it implies none.
 func OlderRole(older string) string { return olderRoles[older] }
 
-// MayHold reports whether a context described by inner may open below one of c. Either may be nil.
+// MayHold reports whether a context described by inner may open below a context described by c. It is false if either
+// is nil.
 func (c *Context) MayHold(inner *Context) bool {
 	return c != nil && inner != nil && c.below&inner.self != 0
 }
 
-// Owns reports whether the key belongs to contexts of this description. c may be nil.
+// Owns reports whether contexts of this description list the key. It is false if c is nil.
 func (c *Context) Owns(k *Key) bool { return c != nil && c.self&k.owners != 0 }
 
-// Interprets reports whether a context of this description gives the key its registered meaning: the context lists the
-// key, or is not registered itself. c may be nil.
+// Interprets reports whether the key has its registered meaning in a context of this description: the context lists the
+// key, or the context is not registered (c is nil).
 func (c *Context) Interprets(k *Key) bool { return c == nil || c.self&k.owners != 0 }
 
-// IsHandshake reports whether the context starts a tree unless it was explicitly linked to a parent. c may be nil.
+// IsHandshake reports whether the context is a handshake, which starts a tree unless it was explicitly linked to a
+// parent. It is false if c is nil.
 func (c *Context) IsHandshake() bool {
 	return c != nil && (c.Class == ClassTLSHandshake || c.Class == ClassSSHHandshake)
 }
 
-// ClassOf returns the context's class; c may be nil.
+// ClassOf returns the context's class, or ClassOther if c is nil.
 func (c *Context) ClassOf() Class {
 	if c == nil {
 		return ClassOther
@@ -84,8 +86,9 @@ var (
 	schemeKeys        = []string{"tls::signature_algorithm"}
 )
 
-// registered lists the contexts of the crypto-auditing specification. GnuTLS puts pk contexts directly below a TLS 1.2
-// handshake, so a handshake may hold them too. An inner context that may also hold them comes first.
+// registered lists the contexts of the crypto-auditing specification. In addition, a TLS handshake may hold pk contexts
+// directly, because GnuTLS opens them there in TLS 1.2. If several open contexts may hold a new one, the innermost
+// becomes its parent, so a pk context still opens below an open tls::key_exchange or tls::sign.
 var registered = []Context{
 	{Name: "pk::sign", Class: ClassSignature, Keys: signatureKeys},
 	{Name: "pk::verify", Class: ClassSignature, Keys: signatureKeys},
@@ -148,6 +151,7 @@ var registered = []Context{
 	{Name: "ssh::server_key", Class: ClassSSHKey, Keys: sshKeyKeys, Holds: []string{"pk::sign", "pk::verify"}},
 }
 
+// olderRoles maps older names to the roles that they imply.
 var olderRoles = map[string]string{"tls::handshake_client": "client", "tls::handshake_server": "server"}
 
 // byName maps registered and older names to descriptions.

@@ -7,13 +7,13 @@ import (
 	"sync"
 )
 
-// KeyName is the event key under which a context's name arrives.
+// KeyName is the event key whose value is the name of the context.
 const KeyName = "name"
 
-// KeyID identifies the keys whose values the code reads. All others are KeyOther.
+// KeyID identifies a key whose value the code reads. All other keys have the KeyID KeyOther.
 type KeyID uint8
 
-// The keys that the code interprets.
+// The keys whose values the code reads.
 const (
 	KeyOther KeyID = iota
 	KeyTLSRole
@@ -88,17 +88,17 @@ var keyIDs = map[string]KeyID{
 	"ssh::s2c_mac":                     KeySSHMACS2C,
 }
 
-// Key is an event key. It does not change once it is in use.
+// Key is an event key. It must not be modified once it is in use.
 type Key struct {
-	Emitted   string // tls::group
-	Attribute string // tls.group
+	Emitted   string // name as the library emits it, such as tls::group
+	Attribute string // key of the attribute, such as tls.group
 	ID        KeyID
-	Interned  bool // one copy is shared by all contexts
+	Interned  bool // all contexts share this copy of the key
 	Reserved  bool // Attribute is the result of [ReservedAttribute]
 	owners    Set  // the contexts that list the key
 }
 
-// NewKey returns the key that programs emit with a name, which must be valid UTF-8.
+// NewKey returns the key for a name that a program emits. The name must be valid UTF-8.
 func NewKey(emitted string) Key {
 	k := Key{
 		Emitted:   emitted,
@@ -107,7 +107,7 @@ func NewKey(emitted string) Key {
 		owners:    keyOwners[emitted],
 	}
 	if k.owners == 0 {
-		k.ID = KeyOther // or package wire's
+		k.ID = KeyOther // keyIDs also contains keys that have a meaning only if package wire emits them
 		if isReserved(emitted, k.Attribute) {
 			k.Attribute, k.Reserved = ReservedAttribute(emitted), true
 		}
@@ -115,8 +115,8 @@ func NewKey(emitted string) Key {
 	return k
 }
 
-// NewWireKey returns the key that package wire emits with a name, if only package wire does: no context lists it, so that
-// it means nothing if a program emits it.
+// NewWireKey returns the key for a name that has a meaning only if package wire emits it. ok is false for all other
+// names. No context lists such a key, so it is not interpreted if a program emits it.
 func NewWireKey(emitted string) (k Key, ok bool) {
 	id := keyIDs[emitted]
 	if id == KeyOther || keyOwners[emitted] != 0 {
@@ -125,19 +125,20 @@ func NewWireKey(emitted string) (k Key, ok bool) {
 	return Key{Emitted: emitted, Attribute: strings.ReplaceAll(emitted, "::", "."), ID: id}, true
 }
 
-// ReservedAttribute returns the attribute for a key whose own name must not become an attribute. It contains the
-// emitted name unchanged, so that different keys have different attributes.
+// ReservedAttribute returns the attribute for a key that must not become the attribute of its own name:
+// "crypto.emitted." and the emitted name. The name is unchanged, so that different keys have different attributes.
 func ReservedAttribute(emitted string) string {
 	return strings.TrimSuffix(string(AttrEmitted), "*") + emitted
 }
 
-// ForeignAttribute returns the attribute for a key that was added by a file other than the context's opener.
+// ForeignAttribute returns the attribute for a key that was added to a context by a file other than the one that opened
+// the context: "crypto.foreign." and the emitted name.
 func ForeignAttribute(emitted string) string {
 	return strings.TrimSuffix(string(AttrForeign), "*") + emitted
 }
 
-// isReserved reports whether a key that no context lists could be mistaken for an attribute of crau-otel, or for the
-// attribute of another key: "pk.x" and "pk::x" would become the same.
+// isReserved reports whether a key that no context lists could be mistaken for an attribute of crau-otel or for another
+// key: the keys "pk.x" and "pk::x" would become the same attribute.
 func isReserved(emitted, attribute string) bool {
 	if emitted == "" || strings.Contains(emitted, ".") {
 		return true
@@ -147,8 +148,8 @@ func isReserved(emitted, attribute string) bool {
 	return r.namespaces[scope] || r.attributes[attribute]
 }
 
-// reserved contains the attributes that crau-otel defines, and the namespaces that only crau-otel, and no library,
-// uses.
+// reserved returns the attributes that crau-otel defines, and the namespaces of attributes that crau-otel uses and
+// libraries do not.
 var reserved = sync.OnceValue(func() (r struct{ attributes, namespaces map[string]bool }) {
 	libraries := make(map[string]bool) // scopes of the libraries' keys
 	for key := range keyOwners {
@@ -166,8 +167,9 @@ var reserved = sync.OnceValue(func() (r struct{ attributes, namespaces map[strin
 	return r
 })
 
-// Interpreted reports whether the key's value becomes something other than its own attribute: a name beside a
-// codepoint, a boolean, a role. That applies only where a context lists the key.
+// Interpreted reports whether the key becomes something other than one attribute with the value as reported, such as a
+// codepoint and its name, a boolean, or a role. This applies only in contexts that interpret the key: see
+// [Context.Interprets].
 func (k *Key) Interpreted() bool {
 	switch k.ID {
 	case KeyTLSRole, KeyTLSProtocolVersion, KeyTLSCipherSuite, KeyTLSExtendedMasterSecret, KeyTLSGroup,
@@ -177,8 +179,8 @@ func (k *Key) Interpreted() bool {
 	return false
 }
 
-// Same reports whether two keys are the same: a key that is not interned exists more than once, and one key has two
-// names.
+// Same reports whether two keys are the same although their pointers may differ: a key that is not interned has several
+// copies, and the extended master secret has two names.
 func (k *Key) Same(other *Key) bool {
 	return k == other || k.ID == KeyTLSExtendedMasterSecret && other.ID == k.ID ||
 		!k.Interned && k.Emitted == other.Emitted && k.ID == other.ID

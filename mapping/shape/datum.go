@@ -10,16 +10,17 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// Datum is one key of a context with its value. Two data are equal only if they share the pointer to the key, as
-// interned keys do.
+// Datum is one key of a context with its value. With ==, two data are equal only if their Key pointers are, which is
+// the case for interned keys.
 type Datum struct {
 	Key   *schema.Key
-	Text  string // a string, or a blob in hexadecimal; valid UTF-8
+	Text  string // value of type event.String as valid UTF-8, or of type event.Blob in hexadecimal
 	Word  uint64
 	Type  event.Type
 	Flags event.Flags
 
-	// Foreign is set if a file other than the context's opener added the datum. File is that file, otherwise 0.
+	// Foreign is set if the datum is from another file than the one that opened the context. File is that other file's
+	// number; 0 if Foreign is not set.
 	Foreign bool
 	File    uint32
 }
@@ -33,8 +34,8 @@ func (d *Datum) Size() int {
 	return n
 }
 
-// Find returns the datum of a key whose value is readable, or nil. Foreign data are skipped. The caller has to know
-// whether the context lists the key.
+// Find returns the datum with the key, or nil. Foreign data and unreadable values are skipped. Find does not check
+// whether the key has a meaning in the context; the caller must.
 func Find(data []Datum, id schema.KeyID) *Datum {
 	for i := range data {
 		if data[i].Key.ID == id && data[i].Flags&event.Fault == 0 && !data[i].Foreign {
@@ -44,7 +45,8 @@ func Find(data []Datum, id schema.KeyID) *Datum {
 	return nil
 }
 
-// Codepoints returns the 16-bit numbers in a blob, which are in network byte order.
+// Codepoints returns the 16-bit numbers in a blob, where they are in network byte order. It returns nil for other
+// types.
 func Codepoints(d *Datum) []uint64 {
 	raw, err := hex.DecodeString(d.Text)
 	if err != nil || d.Type != event.Blob {
@@ -57,7 +59,8 @@ func Codepoints(d *Datum) []uint64 {
 	return ids
 }
 
-// Role returns which side a program was in a handshake, from its data, else from its name; "" if neither shows it.
+// Role returns the role of a program in a handshake, such as "client". It is taken from the handshake's data, else from
+// its name; "" if neither has it.
 func Role(name schema.Name, data []Datum) string {
 	if d := Find(data, schema.KeyTLSRole); d != nil && name.Context.Interprets(d.Key) {
 		return d.Text

@@ -13,20 +13,20 @@ import (
 // Shape is everything that determines the meaning of a finished tree, or of the part of a tree that is shed.
 type Shape struct {
 	Head   Head
-	Traits []Trait // one per context, parents before their children; the first is the root
-	Data   []Datum // of all contexts, one after the other
+	Traits []Trait // one per context, parents before their children; the root is first
+	Data   []Datum // data of all contexts, in the order of Traits: see Trait.Data
 }
 
 // Head contains what applies to the tree as a whole.
 type Head struct {
 	Executable string // name of the program
-	UserClass  string // of the process's user; "" if unknown
+	UserClass  string // class of the process's user, such as "regular"; "" if unknown
 	Owner      string // class of the owner that the process counts against
 	Trust      ProcessTrust
 	End        EndReason
 	Pieces     int // number of pieces that were joined to the first piece of the handshake
 	Join       JoinMethod
-	Wire       JoinMethod // how package wire's tree was joined to a library's; JoinNone if it was not
+	Wire       JoinMethod // how package wire's tree was joined to this library's tree; JoinNone if none was
 }
 
 // ProcessTrust says whether a process's own reports can be believed. The trust of the file with the probe does not
@@ -47,19 +47,20 @@ const (
 type Trait struct {
 	Name       schema.Name
 	Parent     int32  // index of the parent in Shape.Traits, -1 for the root
-	Data       int32  // how many of Shape.Data are this context's
+	Data       int32  // number of the context's elements in Shape.Data, after those of earlier contexts
 	File       uint32 // file that opened the context
-	Dropped    int32  // pairs over the limit
+	Dropped    int32  // number of pairs that were dropped over the limit
 	Parentage  Parentage
-	Superseded bool // another context replaced it
+	Superseded bool // another context replaced this one
 	Incomplete bool // some of its data was lost
-	Open       bool // still open: needed to judge the others, and not a span yet
+	Open       bool // still open: included so that contexts below it can be judged, but not a span yet
 
-	// Carry is what package meaning returned for this context when contexts below it were shed; nil if none were.
+	// Carry is what package meaning returned for this context when contexts below it were shed; nil if none have been
+	// shed.
 	Carry any
 }
 
-// EndReason is why the end of a context was inferred: libraries do not report it.
+// EndReason is why the end of a context was inferred. Libraries do not report ends.
 type EndReason string
 
 // The reasons. Their comments are part of docs/attributes.md.
@@ -85,17 +86,17 @@ const (
 	ParentMissing  Parentage = "missing"  // data arrived for a context whose opening was not seen
 )
 
-// JoinMethod is how the pieces of a handshake were joined.
+// JoinMethod is how the pieces of a handshake, or the trees of a library and of package wire, were joined.
 type JoinMethod string
 
 // The methods.
 const (
 	JoinNone     JoinMethod = ""
-	JoinExact    JoinMethod = "exact"    // by the session that the library was called with
-	JoinInferred JoinMethod = "inferred" // by thread, context id, and what the earlier piece lacks
+	JoinExact    JoinMethod = "exact"    // by the session that the library was called for
+	JoinInferred JoinMethod = "inferred" // pieces: by thread, context id, and what earlier pieces lack; trees: by thread
 )
 
-// Equal reports whether two shapes are the same in every respect.
+// Equal reports whether all fields of two shapes are equal.
 func (s *Shape) Equal(other *Shape) bool {
 	return s.Head == other.Head && slices.Equal(s.Traits, other.Traits) && slices.Equal(s.Data, other.Data)
 }
@@ -105,7 +106,7 @@ func (s *Shape) Clone() Shape {
 	return Shape{Head: s.Head, Traits: slices.Clone(s.Traits), Data: slices.Clone(s.Data)}
 }
 
-// Size returns about how much memory the shape takes, in bytes.
+// Size returns approximately how much memory the shape takes, in bytes.
 func (s *Shape) Size() int {
 	size := len(s.Traits) * int(unsafe.Sizeof(Trait{}))
 	for i := range s.Data {
@@ -114,9 +115,9 @@ func (s *Shape) Size() int {
 	return size
 }
 
-// Hash returns a hash of the shape. It hashes the addresses of texts, which takes a tenth of the time of hashing their
-// bytes. Equal texts therefore only have equal hashes if they share memory, as interned texts do. Shapes with equal
-// hashes may differ.
+// Hash returns a hash of the shape. To be fast, it hashes the addresses of most texts instead of their bytes, which
+// takes a tenth of the time. Equal texts therefore only have equal hashes if they share memory, as interned texts do.
+// Shapes with equal hashes may differ.
 func (s *Shape) Hash(seed maphash.Seed) uint64 {
 	const odd = 0x9E3779B97F4A7C15
 	h := maphash.String(seed, s.Head.Executable) + uint64(s.Head.Pieces) + uint64(len(s.Head.End))<<8 +

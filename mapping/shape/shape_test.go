@@ -21,7 +21,7 @@ func sample() shape.Shape {
 	}
 }
 
-// Every field of every type in a shape is part of the cache's key: a changed value makes another shape. Fields that are
+// Shapes that differ in any single field are not equal, so that each field is part of the cache's key. Fields that are
 // added later are tested automatically.
 func TestEveryFieldTellsShapesApart(t *testing.T) {
 	t.Parallel()
@@ -74,7 +74,7 @@ func change(t *testing.T, v reflect.Value) {
 		v.Set(reflect.ValueOf(new(int)))
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
-	case reflect.Struct: // schema.Name: the text decides
+	case reflect.Struct: // schema.Name: changing its first field, the text, is enough
 		change(t, v.Field(0))
 	default:
 		t.Fatalf("a %s may not be compared by value: think about it, then add it here", v.Type())

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package text makes text from outside crau-otel fit for spans, resources, metrics and logs.
+// Package text converts text from outside crau-otel to text that is safe in spans, resources, metrics and logs.
 //
 // Probes, file names and /proc contain arbitrary bytes. OTLP and JSON require valid UTF-8: one stray byte would make a
 // receiver reject a whole request. Names also reach terminals and metric labels, where control characters can hide or
@@ -11,5 +11,5 @@
 //   - [Name] is for names of programs, files, contexts and keys.
 //   - [Attributes] is for attributes that a hook of the mapper returns.
 //
-// Nothing ever decodes the escapes, and a literal backslash is not escaped: the text is for people.
+// The escapes are for human readers and cannot be decoded unambiguously: a backslash in the input is not escaped.
 package text

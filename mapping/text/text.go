@@ -20,7 +20,8 @@ func Valid[T ~string | ~[]byte](s T) string {
 }
 
 // Name returns s as valid UTF-8 that is safe to show in one line. Control characters, overrides of the text direction
-// and other characters that do not print become escapes such as \n or \u202e, bytes that are not UTF-8 become \xHH.
+// and other characters that are not printable become escapes such as \n or \u202e. Bytes that are not part of valid
+// UTF-8 become \xHH.
 func Name[T ~string | ~[]byte](s T) string {
 	text := string(s)
 	if utf8.ValidString(text) && strings.IndexFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) < 0 {
@@ -29,7 +30,7 @@ func Name[T ~string | ~[]byte](s T) string {
 	return escape(text, strconv.IsPrint)
 }
 
-// escape replaces bytes that are not UTF-8, and characters for which stands returns false.
+// escape escapes the bytes of s that are not valid UTF-8, and the characters for which stands returns false.
 func escape(s string, stands func(rune) bool) string {
 	var b strings.Builder
 	for len(s) > 0 {
@@ -48,8 +49,8 @@ func escape(s string, stands func(rune) bool) string {
 	return b.String()
 }
 
-// Attributes returns attributes whose keys and strings are passed through [Name]. It returns attrs itself if that
-// changes nothing.
+// Attributes returns attrs with [Name] applied to all keys and string values. It returns attrs itself if nothing
+// changes, otherwise a copy.
 func Attributes(attrs []attribute.KeyValue) []attribute.KeyValue {
 	var fixed []attribute.KeyValue
 	for i, a := range attrs {

@@ -11,8 +11,9 @@ import (
 	"github.com/crau-otel/crau-otel/test/needs"
 )
 
-// TestSubvolume maps a file of a btrfs subvolume directly and through overlays. Each subvolume has a separate device
-// number, which is neither in the maps of processes nor in the table of mounts.
+// TestSubvolume checks that a file of a btrfs subvolume is recognized as one file if it is mapped directly and through
+// overlays. Each subvolume has a separate device number, which is neither in the maps of processes nor in the table of
+// mounts.
 func TestSubvolume(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -30,7 +31,7 @@ func TestSubvolume(t *testing.T) {
 	run("truncate", "-s", "128M", image)
 	run("mkfs.btrfs", "-q", image)
 	run("mount", "-o", "loop", image, mounted)
-	t.Cleanup(func() { run("umount", "--lazy", mounted) }) // another agent may look at a file at this moment
+	t.Cleanup(func() { run("umount", "--lazy", mounted) }) // lazy, because another agent may have a file open now
 	lower := filepath.Join(mounted, "subvolume")
 	run("btrfs", "subvolume", "create", lower)
 	below := sample(t, "sample", lower, "lib.so")
@@ -44,7 +45,7 @@ func TestSubvolume(t *testing.T) {
 	if list := w.Inventory(); len(list) != 1 || list[0].Mappers != len(mappers) {
 		t.Errorf("got %+v, want one file with %d processes", list, len(mappers))
 	}
-	if err := w.Close(); err != nil { // the file system is busy otherwise
+	if err := w.Close(); err != nil { // its open files keep the file system busy
 		t.Error(err)
 	}
 	for _, c := range mappers {

@@ -17,8 +17,8 @@ const maxRefusals = 256
 // fact records what was found in an inode.
 type fact struct {
 	changed int64
-	entry   *entry // nil if it has no probes
-	owner   *owner // without probes: the owner whose share of the facts it counts against
+	entry   *entry // nil if the file has no probes
+	owner   *owner // owner whose share of the facts this one uses; nil if the file has probes
 	seen    time.Time
 }
 
@@ -42,9 +42,9 @@ type catalogue struct {
 	most     int // limit on the number of facts
 	refusals *refusals
 	facts    map[host.Inode]fact
-	files    map[host.Inode]*entry // reported or refused, by entry.inode
-	events   []event               // to deliver
-	evicted  []*entry              // to make room for others, since the last pass
+	files    map[host.Inode]*entry // reported and refused files, by entry.inode
+	events   []event               // calls that are not made yet
+	evicted  []*entry              // reported files that were retired since the last pass to make room for others
 }
 
 func newCatalogue(cfg *Config, r *rules) *catalogue {
@@ -72,7 +72,7 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 	e := c.files[f.entry.inode()]
 	count := uint64(1)
 	if e != nil && e.limited != nil {
-		count = 0 // it was already counted when it was refused before
+		count = 0 // the file was already counted when it was refused before
 	}
 	if e != nil && e.refused == "" {
 		if like := e.compare(f.entry); like != different {
@@ -87,7 +87,7 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 		}
 	}
 	if e != nil {
-		c.retire(e) // it is judged again, or the inode now belongs to another file
+		c.retire(e) // the file was refused before, or has changed
 	}
 
 	e = f.entry
@@ -104,7 +104,7 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 		e.open = nil
 		e.Probes = nil // may be large
 		if e.owner.refusals >= maxRefusals {
-			return nil // not remembered, because others may find the file too
+			return nil // the file is not remembered, because other owners may find it too
 		}
 		e.owner.refusals++
 		c.refusals.note(e)
@@ -117,15 +117,15 @@ func (c *catalogue) learn(f finding, by *finder, explicit bool) *entry {
 	return e
 }
 
-// judge updates what is known about who can write a reported entry's file. The file stays attached, so that a handshake
-// in progress stays one tree.
+// judge updates who can write the file of a reported entry. The file stays attached, so that a handshake in progress
+// stays one tree.
 func (c *catalogue) judge(e, now *entry) {
 	c.quotas.judge(e, func() { e.Distrust, e.Trusted, e.Namespaced = now.Distrust, now.Trusted, now.Namespaced })
 	c.events = append(c.events, event{e, judged})
 }
 
-// remember records the entry of an inode, which is nil for a file without probes. For files without probes, an owner
-// may use at most as much room as remains for others.
+// remember records the entry of an inode, which is nil for a file without probes. A file without probes is not recorded
+// if its owner already has at least as many facts about such files as there is room for more.
 func (c *catalogue) remember(f finding, e *entry, of *owner) {
 	before, isKnown := c.facts[f.inode]
 	if !isKnown && e == nil && of.facts >= c.most-len(c.facts) {
@@ -159,7 +159,7 @@ func (c *catalogue) forget(i host.Inode) {
 	}
 }
 
-// recall returns what was found in an inode. If ok is false, the file must be examined (again).
+// recall returns what was found in an inode. If ok is false, the file must be examined, possibly again.
 func (c *catalogue) recall(i host.Inode, changed int64, by *finder) (e *entry, ok bool) {
 	f, isKnown := c.facts[i]
 	if !isKnown || f.changed != changed {
@@ -199,7 +199,8 @@ func (c *catalogue) retire(e *entry) {
 	c.events = append(c.events, event{e, gone})
 }
 
-// makeRoom retires entries so that a file can be reported, and returns the bound that still prevents it, if any.
+// makeRoom retires entries of other owners so that a file can be reported. It returns the bound that still prevents
+// that, if any.
 func (c *catalogue) makeRoom(e *entry, by *finder) *bound {
 	if b := c.quotas.exceeded(e, by); b != nil {
 		return b
@@ -234,7 +235,7 @@ func (c *catalogue) newest(of *owner, every bool) (newest *entry) {
 	return newest
 }
 
-// remind logs warnings about files that are still refused, when they are due.
+// remind logs warnings about files that a limit still keeps from being reported, when the warnings are due.
 func (c *catalogue) remind(now time.Time) {
 	if now.Sub(c.quotas.reminded) < remindEvery {
 		return
@@ -254,7 +255,7 @@ func (c *catalogue) remind(now time.Time) {
 	}
 }
 
-// forgetOld drops facts about files without probes that no process has mapped for a while.
+// forgetOld drops facts about files without probes that were last seen longer than age ago.
 func (c *catalogue) forgetOld(now time.Time, age time.Duration) {
 	for i, f := range c.facts {
 		if f.entry == nil && now.Sub(f.seen) > age {

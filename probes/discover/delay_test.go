@@ -17,7 +17,7 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// dlopener loads the libraries whose paths it reads.
+// dlopener is a program that loads the libraries whose paths it reads.
 const dlopener = `
 #include <dlfcn.h>
 #include <stdio.h>
@@ -40,8 +40,8 @@ const library = `
 void fire(void) { CRAU_NEW_CONTEXT(1, -1); }
 `
 
-// TestLoadedLater loads an instrumented library into a process that is already running, and starts a program, while Run
-// polls or is notified.
+// TestLoadedLater checks that Run finds a library that a running process loads, and a program that is started, both by
+// polling and after a notification.
 func TestLoadedLater(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -91,7 +91,7 @@ func processorTime(t testing.TB) time.Duration {
 	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
 }
 
-// BenchmarkScan maps 20,000 files in one process and finds them all.
+// BenchmarkScan measures a scan that examines 20,000 mapped files of one process.
 func BenchmarkScan(b *testing.B) {
 	needs.Root(b)
 	dir, err := os.MkdirTemp("/dev/shm", "crau")
@@ -108,7 +108,7 @@ func BenchmarkScan(b *testing.B) {
 		w := discover(b, Config{Rules: Rules{Enabled: true}}, dir)
 		before := processorTime(b)
 		w.scan(b)
-		for len(w.search.catalogue.facts) < len(paths) { // files for which the container's share was too small
+		for len(w.search.catalogue.facts) < len(paths) { // one scan may exceed the owner's share of time
 			w.scan(b)
 		}
 		used += processorTime(b) - before
@@ -121,7 +121,7 @@ func BenchmarkScan(b *testing.B) {
 	b.ReportMetric(float64(used.Microseconds())/float64(b.N)/float64(len(paths)), "cpu-us/file")
 }
 
-// plainFiles makes ELF files without probes, as large as small libraries are.
+// plainFiles makes ELF files without probes, which are as large as small libraries.
 func plainFiles(b *testing.B, dir string, count int) []string {
 	b.Helper()
 	object := compile(b, b.TempDir(), "plain.so", `int plain(int x) { return x; }`, "-shared", "-fPIC", "-Wl,-z,noseparate-code", "-s")
@@ -136,8 +136,8 @@ func plainFiles(b *testing.B, dir string, count int) []string {
 	return paths
 }
 
-// BenchmarkIdle lets Run watch 1,000 idle processes without Config.Changed, for one second per round, and reports how
-// much of one processor that uses.
+// BenchmarkIdle measures how much of one processor Run uses while it watches 1,000 idle processes without
+// Config.Changed.
 func BenchmarkIdle(b *testing.B) {
 	needs.Root(b)
 	program := compile(b, b.TempDir(), "idle", `#include <unistd.h>

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// TestNewFilesAreReportedFirst checks that detached files wait for new ones, because detaching takes long.
+// TestNewFilesAreReportedFirst checks that new files are reported before files that are gone, because detaching takes
+// long.
 func TestNewFilesAreReportedFirst(t *testing.T) {
 	t.Parallel()
 	var log []string
@@ -42,7 +43,7 @@ func TestNewFilesAreReportedFirst(t *testing.T) {
 	for i, name := range []string{"a", "b", "c", "d", "e"} {
 		add(name, uint64(i), gone)
 	}
-	add("a", 0, found) // found again, so it must wait until it is gone
+	add("a", 0, found) // the same key is found again, so Found must wait for Gone
 	add("new", 10, found)
 	d.deliver(goneBudget)
 	if len(log) < 2 || log[0] != "+new" || log[1] != "-a" || slices.Contains(log, "-e") {

@@ -12,8 +12,8 @@ import (
 
 var errClosed = errors.New("discoverer is closed")
 
-// Discoverer finds files with probes. It is created by New, used by Scan or Run, and ended by Close. Any goroutine may
-// call the other methods in between.
+// Discoverer finds files with probes. It is created by New, used by Scan or Run, and ended by Close. In between, any
+// goroutine may call the other methods.
 type Discoverer struct {
 	found    func(*File)
 	judged   func(*File)
@@ -29,7 +29,7 @@ type Discoverer struct {
 	mu        sync.Mutex // guards the fields below
 	search    *search
 	followUps *followUps
-	reload    *rules // requested by Reload, not applied yet
+	reload    *rules // rules that were passed to Reload and are not applied yet; nil if there are none
 }
 
 // New returns a Discoverer that has not searched yet. It must be closed.
@@ -51,8 +51,8 @@ func New(cfg Config) (*Discoverer, error) {
 	}, nil
 }
 
-// Close waits for Scan and Run to return and releases all files. A helper thread that waits for an answer ends when the
-// answer arrives. Closing again does nothing.
+// Close waits for Scan and Run to return and closes all files. A helper thread that still waits for an answer ends when
+// the answer arrives. Calling Close again does nothing.
 func (d *Discoverer) Close() error {
 	d.running.Lock()
 	defer d.running.Unlock()
@@ -68,7 +68,7 @@ func (d *Discoverer) Close() error {
 }
 
 // Reload changes the rules. Run, or the next Scan, reports files that the new rules exclude as gone, and files that
-// they newly include as found. All other files stay attached.
+// only the new rules include as found. All other files stay attached.
 func (d *Discoverer) Reload(r Rules) error {
 	compiled, err := compileRules(r)
 	if err != nil {
@@ -90,12 +90,12 @@ func (d *Discoverer) applyReload() {
 	}
 }
 
-// goneBudget is how long Run reports files as gone before it looks for new ones again. Detaching takes the kernel a
-// long time.
+// goneBudget is how long Run calls Gone before it looks for new files again. Gone may take long, because the kernel
+// takes long to detach.
 const goneBudget = 100 * time.Millisecond
 
-// deliver calls Found for new files, then Judged and Gone for earlier ones. Once budget is used up, the remaining calls
-// of Gone wait for the next time; a budget of 0 has no limit.
+// deliver calls Found for new files, then Judged and Gone for earlier ones. Once the budget is used up, the remaining
+// calls of Gone are left to the next call of deliver. A budget of 0 means no limit.
 func (d *Discoverer) deliver(budget time.Duration) {
 	begin := time.Now()
 	for {
@@ -115,7 +115,7 @@ func (d *Discoverer) deliver(budget time.Duration) {
 				return
 			}
 			d.call(e)
-			// Attaching and detaching count against the share of the owner whose files appear and disappear.
+			// The time for attaching and detaching a file counts against the share of the file's owner.
 			d.mu.Lock()
 			e.entry.owner.spend(time.Since(start))
 			d.mu.Unlock()
@@ -123,8 +123,8 @@ func (d *Discoverer) deliver(budget time.Duration) {
 	}
 }
 
-// call makes the call for an event. It passes a copy of the file, because the original may be judged again while the
-// copy is used.
+// call makes the call for an event. It passes a copy of the file, because a pass may judge the original again while the
+// callee uses the copy.
 func (d *Discoverer) call(e event) {
 	d.mu.Lock()
 	file := e.entry.File
@@ -142,8 +142,8 @@ func (d *Discoverer) call(e event) {
 	}
 }
 
-// newFirst returns the events with new files first. A file that was reported as gone before it was found again stays
-// behind that.
+// newFirst returns the events with those of new files first. If a file was gone and is found again, the order of these
+// two events stays the same.
 func newFirst(events []event) []event {
 	var first, rest []event
 	goneBefore := make(map[Key]bool)

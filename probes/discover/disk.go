@@ -18,27 +18,26 @@ import (
 )
 
 const (
-	settleTime     = 3 * time.Second // a file that was changed more recently may not be complete yet
-	maxFolderNames = 1 << 16
+	settleTime     = 3 * time.Second // a file or folder that was changed more recently may still be written to
+	maxFolderNames = 1 << 16         // names that are read from one folder
 )
 
-// disk looks for files with probes on the host's disk: the libraries that are always reported, and the contents of the
-// library folders.
+// disk looks for files with probes on the host's disk: in the files of Rules.Libraries, and in the library folders.
 type disk struct {
 	search    *search
 	finder    finder
-	cache     stamp    // version of the loader's cache
-	cached    []string // folders that the loader's cache names
-	multiarch []string // multiarch folders below other folders
+	cache     stamp    // version of glibc's cache of libraries that was last read
+	cached    []string // folders that the cache names
+	multiarch []string // multiarch folders that were found in other folders
 	folders   map[host.Inode]*folder
-	libraries map[string]*entry // libraries that are always reported, by path; nil if the file was missing
+	libraries map[string]*entry // entries of Rules.Libraries, by path; nil if a file is missing or has no probes
 	warned    map[string]bool   // libraries and folders for which a problem was logged
 }
 
 // folder is a library folder.
 type folder struct {
-	stamp     stamp
-	recheckAt time.Time // when to look again although it did not change
+	stamp     stamp     // version that was last searched
+	recheckAt time.Time // when to search the folder again although it has not changed; zero if never
 }
 
 // libraryFolders are the folders that loaders search by default. Multiarch folders below them are searched too.
@@ -51,17 +50,18 @@ func newDisk(s *search) *disk {
 	}
 }
 
-// unknownDevice returns a subject for the file system of a path, for use while its device is unknown.
+// unknownDevice returns the subject for questions about a path whose device number is unknown.
 func unknownDevice(path string) host.Subject {
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(path))
 	return host.Subject{Device: hash.Sum64() | 1<<63}
 }
 
-// errSilent is the reason why something on a file system is skipped for now.
+// errSilent is the reason for skipping a file or folder whose file system does not answer.
 var errSilent = errors.New("its file system does not answer")
 
-// isFirst reports whether this is the first problem with a library or folder. Only the first one is logged.
+// isFirst records a problem with a library or folder, and reports whether it is the first one. Only the first one is
+// logged.
 func (d *disk) isFirst(name string) bool {
 	first := !d.warned[name]
 	d.warned[name] = true
@@ -75,20 +75,20 @@ func (d *disk) skip(name string, err error) {
 	}
 }
 
-// searchFolders searches the library folders that have changed.
+// searchFolders examines new libraries in the library folders that have changed.
 func (d *disk) searchFolders(now time.Time) {
 	d.readCache()
 	d.searchAll(slices.Concat(libraryFolders[:], d.cached, d.multiarch), now)
 }
 
-// lookAgain makes the next pass search all folders.
+// lookAgain makes the next pass search all folders, even those that have not changed.
 func (d *disk) lookAgain(now time.Time) {
 	for _, f := range d.folders {
 		f.recheckAt = now
 	}
 }
 
-// readCache reads the loader's cache if it has changed.
+// readCache reads glibc's cache of libraries if it has changed.
 func (d *disk) readCache() {
 	before := d.cache
 	now, folders := before, []string(nil)
@@ -107,17 +107,17 @@ func (d *disk) readCache() {
 	})
 }
 
-// readCache returns the version of the loader's cache. If it differs from before, it also returns the folders that the
-// cache names.
+// readCache returns the version of glibc's cache of libraries. If it differs from before, readCache also returns the
+// folders that the cache names.
 func readCache(root host.Root, before stamp) (now stamp, folders []string, err error) {
 	fd, err := root.Find(root.Base + loader.CachePath)
 	if err != nil {
-		return before, nil, nil //nolint:nilerr // musl has none
+		return before, nil, nil //nolint:nilerr // there is no cache with musl
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return before, nil, nil //nolint:nilerr // as if there were none
+		return before, nil, nil //nolint:nilerr // the same as a missing cache
 	}
 	now = stampOf(&st)
 	if now == before {
@@ -137,7 +137,7 @@ func readCache(root host.Root, before stamp) (now stamp, folders []string, err e
 	return now, cache.Folders(), nil
 }
 
-// searchAll examines the new libraries in those of the folders that have changed.
+// searchAll examines new libraries in those of the named folders that have changed.
 func (d *disk) searchAll(names []string, now time.Time) {
 	var questions []*host.Question
 	answered := make(map[string]bool)
@@ -163,13 +163,13 @@ func (d *disk) searchAll(names []string, now time.Time) {
 	}
 }
 
-// changed reports whether a folder has to be searched, again or for the first time.
+// changed reports whether a folder must be searched: it is new, it has changed, or recheckAt has passed.
 func (d *disk) changed(current stamp, now time.Time) bool {
 	f := d.folder(current.inode)
 	return f != nil && (f.stamp != current || !f.recheckAt.IsZero() && !now.Before(f.recheckAt))
 }
 
-// folder returns the state of a folder, or nil if there are too many folders.
+// folder returns the state of a folder, which may be new. It returns nil if there are too many folders.
 func (d *disk) folder(inode host.Inode) *folder {
 	f := d.folders[inode]
 	if f == nil && len(d.folders) < loader.MaxFolders {
@@ -179,7 +179,7 @@ func (d *disk) folder(inode host.Inode) *folder {
 	return f
 }
 
-// findFolder returns the version of a folder. ok is false if the folder does not exist.
+// findFolder returns the version of a folder. ok is false if there is no folder with that name.
 func findFolder(root host.Root, name string) (current stamp, ok bool) {
 	fd, err := root.Find(root.Base + name)
 	if err != nil {
@@ -212,10 +212,11 @@ func (d *disk) searchFolder(name string, now time.Time) {
 	}
 }
 
-// apply examines the new libraries of a folder that was listed.
+// apply examines the new libraries of a folder, and searches its new multiarch folders.
 func (d *disk) apply(f *folder, list *listing, now time.Time) {
 	f.stamp, f.recheckAt = list.stamp, time.Time{}
-	settles := func(changed int64) { // somebody may still be writing to it
+	// settles schedules another search if a file or folder was changed so recently that it may still be written to.
+	settles := func(changed int64) {
 		if time.Unix(0, changed).Add(settleTime).After(now) {
 			f.recheckAt = now.Add(settleTime / 2)
 		}
@@ -246,7 +247,7 @@ func (d *disk) apply(f *folder, list *listing, now time.Time) {
 	}
 }
 
-// lookAt returns a question for the helpers: the contents of a file on the host's disk.
+// lookAt returns the question for the helpers that examines a file on the host's disk.
 func (d *disk) lookAt(file string, subject host.Subject, mounts *host.MountKinds) *host.Question {
 	root := d.search.view.root
 	at := sighting{path: root.Base + file, root: root, hostRoot: root}

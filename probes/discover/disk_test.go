@@ -34,7 +34,8 @@ func loaderCache(libraries ...string) []byte {
 	return append(append(data, entries...), strings...)
 }
 
-// TestLibrariesThatNoProcessMapsAreFound finds libraries that no process maps, as they come and go.
+// TestLibrariesThatNoProcessMapsAreFound checks that libraries on the disk are found although no process maps them, and
+// that later installations, upgrades and removals are noticed.
 func TestLibrariesThatNoProcessMapsAreFound(t *testing.T) {
 	t.Parallel()
 	host := t.TempDir()
@@ -63,7 +64,7 @@ func TestLibrariesThatNoProcessMapsAreFound(t *testing.T) {
 		t.Errorf("distrusted: %s", w.file(t, "/opt/app/lib/libsecond.so").Distrust)
 	}
 
-	// A library installed later is written in two steps.
+	// A library that is installed later is written in two steps.
 	w.interval = 50 * time.Millisecond
 	w.run(t)
 	data, err := os.ReadFile(sample(t, "sample", host, "tmp/new"))
@@ -80,7 +81,7 @@ func TestLibrariesThatNoProcessMapsAreFound(t *testing.T) {
 	}
 	log := append(w.history(), "+/usr/lib/liblate.so")
 	w.await(t, soon, log...)
-	// An upgrade, and a removal.
+	// One library is upgraded, another is removed.
 	sample(t, "sample", host, "opt/app/lib/libsecond.so")
 	if err := os.Remove(late); err != nil {
 		t.Fatal(err)
@@ -88,7 +89,8 @@ func TestLibrariesThatNoProcessMapsAreFound(t *testing.T) {
 	w.await(t, soon, append(log, "+/opt/app/lib/libsecond.so", "-/opt/app/lib/libsecond.so", "-/usr/lib/liblate.so")...)
 }
 
-// TestNamedLibrariesAreReportedWhateverElseIsWanted checks that the libraries in the rules are reported, regardless of the other rules.
+// TestNamedLibrariesAreReportedWhateverElseIsWanted checks that Rules.Libraries are reported regardless of the other
+// rules.
 func TestNamedLibrariesAreReportedWhateverElseIsWanted(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -114,7 +116,8 @@ func TestNamedLibrariesAreReportedWhateverElseIsWanted(t *testing.T) {
 	}
 }
 
-// TestReloadTakesLibrariesAwayAndAddsOthers removes libraries and patterns and adds others.
+// TestReloadTakesLibrariesAwayAndAddsOthers checks that Reload makes files appear and disappear in accordance with the
+// new libraries and patterns.
 func TestReloadTakesLibrariesAwayAndAddsOthers(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -138,7 +141,7 @@ func TestReloadTakesLibrariesAwayAndAddsOthers(t *testing.T) {
 	w.await(t, soon, "+"+asked, "+"+mapped, "-"+asked, "+"+denied)
 	reload(Rules{Libraries: []string{mapped}})
 	w.await(t, soon, "+"+asked, "+"+mapped, "-"+asked, "+"+denied, "-"+denied)
-	// One library stays attached throughout, even while its process may not be examined.
+	// The library "mapped" stays attached throughout, even while the rules ignore its process.
 	log := append(w.history(), "+"+asked)
 	reload(Rules{Enabled: true, Allow: allow, Libraries: []string{mapped, asked}, DenyExecutables: []string{filepath.Base(os.Args[0])}})
 	w.await(t, soon, log...)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package discover finds the files of a host that contain crypto_auditing probes, at start and while it runs, including
-// those of containers and other mount namespaces. It attaches nothing: it reports files, held open, and reports when
-// they are no longer used.
+// those of containers and other mount namespaces. It attaches nothing: it reports files, which it holds open, and later
+// reports that they are no longer used.
 //
 //	d, err := discover.New(discover.Config{
 //		Rules: discover.Rules{Enabled: true},
@@ -30,31 +30,31 @@
 //   - search makes a pass, and looks at one process after the other (search.go, look.go, maps.go); disk looks at the
 //     host's disk (disk.go, libraries.go, listing.go), resolver at the files that a program is about to map
 //     (resolver.go), rewrites at files that were overwritten (rewrites.go).
-//   - Each of these has files examined, and what is found goes to the catalogue (examine.go, sighting.go).
+//   - All of these examine files in the same way, and add the findings to the catalogue (examine.go, sighting.go).
 //   - processes is the table of processes, turns selects the next one (processes.go, turns.go).
 //   - catalogue knows the files, and decides by rules and quotas which of them are reported (catalogue.go, entry.go,
 //     quotas.go, refusals.go).
-//   - owner and rules (owner.go, rules.go).
+//   - owner is the unit by which limits are shared (owner.go), rules are the configuration (rules.go).
 //
-// Questions that may never be answered are asked through [host.Helpers] alone.
+// Operations that may block forever run on the threads of [host.Helpers] only, which calls them questions.
 //
 // # Hostile input
 //
 // Everything that a process maps is hostile input:
 //
 //   - A file is opened through the mapping itself (/proc/PID/map_files), or within the root folder of its process, which
-//     symbolic links cannot escape. It is opened with O_PATH first, so that devices and FIFOs are never really opened.
+//     symbolic links cannot escape. It is opened with O_PATH first, which has no effect on devices and FIFOs.
 //   - Files on FUSE are not opened, because a thread that waits for a FUSE program cannot be killed. All other
-//     operations that can block run on helper threads of low priority. If one never returns, its thread is abandoned, and
-//     nothing more is asked of that process or file system until it returns.
+//     operations that can block run on helper threads of low priority. If an operation does not return, its thread is
+//     abandoned, and no other operation on the same process or file system is started until it returns.
 //   - An owner, which is a container, unit or user, gets a limited share of time, files and probe sites. Owners take
 //     turns.
 //
 // # What identifies a file
 //
-// A file is identified by what the kernel attaches to: the inode beneath an overlay, not that of the overlay.
-// Containers of one image map the same inode under different device numbers; if a probe were attached for each of them,
-// it would fire once for each.
+// A file is identified by the inode that the kernel attaches to. For a file in an overlay, that is the inode beneath.
+// Containers of one image map the same inode under different device numbers; if a probe were attached once for each
+// container, each hit would be reported once for each container.
 //
 // # Capabilities
 //

@@ -20,24 +20,24 @@ type entry struct {
 	buildID, soname string
 	problems        []error
 
-	refused  string          // why it is not reported
+	refused  string          // why the file is not reported; "" if it is
 	reason   untraced.Reason // category of refused
-	limited  *bound          // the limit because of which it was refused, so that it may be reported later; nil if none
+	limited  *bound          // limit that keeps the file from being reported until there is room; nil if none does
 	order    uint64          // position in the order of reporting
-	explicit bool            // named in Rules.Libraries
+	explicit bool            // the file is named in Rules.Libraries
 	retired  bool
-	unread   bool            // it was never opened, so it is unknown whether it has probes
-	failure  string          // why attaching failed
+	unread   bool            // the file was never opened, so it is unknown whether it has probes
+	failure  string          // why attaching failed; "" if it did not
 	failed   untraced.Reason // category of failure
 
-	finder    *finder // that it counts against
-	owner     *owner  // of the finder when the file was found
+	finder    *finder // process or disk that the file was found in, against whose limits it counts
+	owner     *owner  // owner of the finder when the file was found
 	namespace uint64  // mount namespace of the process in which it was first seen, 0 for the host's disk
 	base      string  // base of that process's root folder, see host.Root
 
 	mappers int          // number of processes that map it
-	aliases []host.Inode // known to be this file too
-	checked time.Time    // when its path was last resolved
+	aliases []host.Inode // inodes that are known to be this file too
+	checked time.Time    // when the path was last resolved
 }
 
 // inode returns the inode under which the catalogue stores the entry.
@@ -48,7 +48,7 @@ type likeness int
 
 const (
 	different likeness = iota
-	rejudged           // the content is the same, but who can write it has changed
+	rejudged           // the content is the same, but who can write the file has changed
 	same
 )
 
@@ -66,7 +66,7 @@ func (e *entry) compare(other *entry) likeness {
 	return different
 }
 
-// trusts reports whether what is known about who can write the file remains valid. As long as the inode does not
+// trusts reports whether Trusted and Namespaced stay as they are after other was read. As long as the inode does not
 // change, the most trusted path to it decides: another path, such as one through an overlay that a user has mounted,
 // does not reduce the trust.
 func (e *entry) trusts(other *entry) bool {
@@ -76,8 +76,8 @@ func (e *entry) trusts(other *entry) bool {
 	return other.Trusted == e.Trusted && other.Namespaced == e.Namespaced
 }
 
-// trustworthiness ranks a file: 2 if only the host's root can write it, 1 if only root of another mount namespace can,
-// else 0.
+// trustworthiness ranks a file: 2 if only the host's root can write it, 1 if only the root of another mount namespace
+// can, else 0.
 func (e *entry) trustworthiness() int {
 	switch {
 	case !e.Trusted:
@@ -88,14 +88,14 @@ func (e *entry) trustworthiness() int {
 	return 2
 }
 
-// refuse records why a file that is being looked at must not be reported.
+// refuse records why a file that is being examined must not be reported. Only the first reason is kept.
 func (e *entry) refuse(reason untraced.Reason, err error) {
 	if e.refused == "" {
 		e.reason, e.refused = reason, err.Error()
 	}
 }
 
-// whyUntraced returns why a file is not traced, or only in part; "" if it is.
+// whyUntraced returns why a file is not traced, or only in part. Both results are "" if it is traced completely.
 func (e *entry) whyUntraced() (untraced.Reason, string) {
 	switch {
 	case e.refused != "":
@@ -108,13 +108,13 @@ func (e *entry) whyUntraced() (untraced.Reason, string) {
 	return "", ""
 }
 
-// finding is the result of looking at a file.
+// finding is the result of examining a file.
 type finding struct {
 	inode   host.Inode
-	changed int64
+	changed int64  // change time (ctime) in nanoseconds since 1970, or undated
 	entry   *entry // nil if the file has no probes
 	written bool   // somebody has the file open for writing
-	reason  error  // why the file has no entry
+	reason  error  // why there is no entry
 	err     error  // why the file could not be examined; no other field is set then
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/crau-otel/crau-otel/probes/untraced"
 )
 
-// find opens files that a process maps, and reads them.
+// find opens files that a process maps, then reads them.
 func (s *search) find(p *process, part []sighting) {
 	mounts := host.NewMountKinds()
 	errs := make([]error, len(part))
@@ -34,7 +34,7 @@ func (s *search) find(p *process, part []sighting) {
 	})
 }
 
-// read returns a question for the helpers: the contents of a file.
+// read returns the question for the helpers that reads a file found in a process.
 func (s *search) read(p *process, seen *sighting, mounts *host.MountKinds) *host.Question {
 	var f finding
 	return &host.Question{
@@ -51,9 +51,10 @@ func (s *search) read(p *process, seen *sighting, mounts *host.MountKinds) *host
 	}
 }
 
-// judge determines whether a file can be trusted. If the answer does not arrive in time, it is not.
+// judge determines whether a file can be trusted. If the answer does not arrive in time, the file is not trusted.
 func (s *search) judge(p *process, seen *sighting, f *finding) {
-	fd, err := unix.FcntlInt(f.entry.open.Fd(), unix.F_DUPFD_CLOEXEC, 0) // f.entry may be closed before the answer
+	// The helper gets a duplicate, because f.entry.open may be closed before the answer arrives.
+	fd, err := unix.FcntlInt(f.entry.open.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		f.entry.Distrust = err.Error()
 		return
@@ -73,7 +74,7 @@ func (s *search) judge(p *process, seen *sighting, f *finding) {
 	}
 }
 
-// arrive processes what was found at a mapping.
+// arrive applies the finding about a file that a process maps.
 func (s *search) arrive(p *process, seen *sighting, f finding) {
 	i, isMapped := p.find(seen.id)
 	if errors.Is(f.err, host.ErrFUSE) && isMapped {
@@ -81,9 +82,9 @@ func (s *search) arrive(p *process, seen *sighting, f finding) {
 	}
 	if f.err != nil {
 		switch {
-		case errors.Is(f.err, host.ErrNotRegular): // nothing more to find out
+		case errors.Is(f.err, host.ErrNotRegular): // such a file has no probes
 		case errors.Is(f.err, unix.ENOENT) && isMapped:
-			// It was unmapped or moved; the next look will find it.
+			// The file was unmapped, or the mapping was moved. The next look finds it in the second case.
 			p.setFiles(slices.Delete(slices.Clone(p.files), i, i+1))
 		default:
 			s.log.Debug("mapped file not looked at", "pid", p.pid, "error", f.err)
@@ -98,14 +99,14 @@ func (s *search) arrive(p *process, seen *sighting, f finding) {
 	}
 }
 
-// learn adds a finding to the catalogue, and returns its entry if it has probes.
+// learn adds a finding to the catalogue. It returns the entry of the file, or nil if the file has no probes.
 func (s *search) learn(f finding, by *finder, explicit bool) *entry {
 	if f.written {
 		s.rewrites.add(f.entry, by.owner)
 	}
 	if f.entry != nil && !explicit && s.rules.denies(f.entry.Path) {
 		if f.entry.unread {
-			f.entry.refused = "" // a file that cannot be read would not be traced in any case
+			f.entry.refused = "" // so that the reason is Denied: reading the file would not help
 		}
 		f.entry.refuse(untraced.Denied, errDenied)
 	}
@@ -122,10 +123,11 @@ func (s *search) refuseCopied(e *entry) {
 		return
 	}
 	s.catalogue.refusals.noteCopy(e.Key)
-	s.rewrites.overwritten(e) // it is read again so that it stays listed
+	s.rewrites.overwritten(e) // reads the file again, so that it stays listed
 }
 
-// rootOf returns the root folder of the entry's path, and the subject for resolving that path.
+// rootOf returns the root folder of the entry's path, and the subject for resolving that path. It returns false if no
+// process has that root folder any more.
 func (s *search) rootOf(e *entry) (host.Root, host.Subject, bool) {
 	if e.namespace == s.view.namespace || e.namespace == 0 {
 		return s.view.root, host.Subject{Device: e.Key.Device}, true

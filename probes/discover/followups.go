@@ -4,8 +4,8 @@ package discover
 
 import "time"
 
-// followUps are processes that are examined once more shortly after a notification: what was reported may have been
-// only the first of many files.
+// followUps manages processes that are examined once more shortly after a notification: at the time of the
+// notification, a process may have mapped only the first of its files.
 type followUps struct {
 	search  *search
 	pending map[*process]struct{}
@@ -22,7 +22,7 @@ func (f *followUps) visit(n notes, now time.Time) {
 		p.unseen = !s.held.put(p, exe)
 		s.turns.revisit(p)
 	}
-	if n.overflow { // the pass finds the processes whose notifications were dropped
+	if n.overflow { // look for the processes whose notifications were dropped
 		for _, p := range s.processes.table {
 			s.processes.check(p, now)
 		}
@@ -36,7 +36,7 @@ func (f *followUps) visit(n notes, now time.Time) {
 		case p == nil:
 			cgroup, err := pid.CgroupPath()
 			if err != nil {
-				continue // the link has been released
+				continue // the process has ended
 			}
 			p = s.processes.add(pid, cgroup)
 		case now.Sub(p.looked) < cooldown:

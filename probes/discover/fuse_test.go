@@ -27,7 +27,7 @@ type fuse struct {
 	data   []byte
 
 	mu     sync.Mutex
-	silent []uint32 // operations that get no answer
+	silent []uint32 // operations whose requests get no answer
 
 	stuckReads bool // the first two reads of the file fail, later ones get no answer
 	reads      int
@@ -39,14 +39,14 @@ const (
 	fuseLookup, fuseGetattr, fuseOpen, fuseRead, fuseOpendir, fuseReaddir = 1, 3, 14, 15, 27, 28
 )
 
-// mountFuse mounts such a file system.
+// mountFuse mounts a fuse whose file contains data, and returns the path of the file.
 func mountFuse(t *testing.T, data []byte) (f *fuse, path string) {
 	t.Helper()
 	dir := t.TempDir()
 	return mountFuseAt(t, dir, data), filepath.Join(dir, "lib.so")
 }
 
-// mountFuseAt mounts a file system that does not answer some operations.
+// mountFuseAt mounts a fuse at dir. It does not answer requests for the silent operations.
 func mountFuseAt(t *testing.T, dir string, data []byte, silent ...uint32) *fuse {
 	t.Helper()
 	device, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
@@ -89,7 +89,7 @@ func (f *fuse) serve() {
 		case slices.Contains(f.silent, operation):
 			f.waiting = append(f.waiting, request)
 		case f.stuckReads && operation == fuseRead:
-			if f.reads++; f.reads <= 2 { // the kernel holds no lock while it waits for these
+			if f.reads++; f.reads <= 2 { // the kernel holds no lock while it waits for these two
 				f.fail(request, unix.EIO)
 			} else {
 				f.waiting = append(f.waiting, request)
@@ -124,7 +124,7 @@ func (f *fuse) reply(request []byte) {
 		if node == 2 {
 			mode, size = unix.S_IFREG|0o755, uint32(len(f.data))
 		}
-		// ino, size, blocks, three times, three fractions, mode, nlink, uid, gid, rdev, blksize, flags
+		// struct fuse_attr: ino, size, blocks, three times, their nanoseconds, mode, nlink, uid, gid, rdev, blksize, flags
 		return words(uint32(node), 0, size, 0, 0, 0, 1, 0, 1, 0, 1, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
 	}
 	node := binary.NativeEndian.Uint64(request[16:])
@@ -164,12 +164,12 @@ func (f *fuse) fail(request []byte, err unix.Errno) { f.send(request, -int32(err
 func (f *fuse) send(request []byte, status int32, out []byte) {
 	header := binary.NativeEndian.AppendUint32(nil, uint32(16+len(out)))
 	header = binary.NativeEndian.AppendUint32(header, uint32(status))
-	header = append(header, request[8:16]...) // the request's number
+	header = append(header, request[8:16]...) // number that identifies the request
 	_, _ = unix.Write(int(f.device.Fd()), append(header, out...))
 }
 
-// TestSilentFileSystem maps a file of a file system that has stopped answering. The file must not be examined again,
-// and other files must be found as usual.
+// TestSilentFileSystem checks that a mapped file is not opened if it is on FUSE, whose server may not answer, and that
+// other files of the process are found.
 func TestSilentFileSystem(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -194,8 +194,8 @@ func TestSilentFileSystem(t *testing.T) {
 	}
 }
 
-// TestSilentLibraries puts libraries that are always reported, and library folders, on file systems that do not answer.
-// They are logged, and everything else is found as usual.
+// TestSilentLibraries checks that libraries of Rules.Libraries and library folders on file systems that do not answer
+// are logged, and that everything else is found.
 func TestSilentLibraries(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)

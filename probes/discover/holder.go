@@ -7,10 +7,10 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// maxExecuted bounds the executions that wait to be noted.
+// maxExecuted is how many reports of executed programs may wait for the holder.
 const maxExecuted = 1024
 
-// holder opens executed programs as soon as they are reported, independently of passes.
+// holder opens executed programs as soon as Notify reports them, without waiting for a pass.
 type holder struct {
 	inbox    *inbox
 	helpers  *host.Helpers
@@ -30,7 +30,7 @@ func newHolder(b *inbox, s *search) *holder {
 	return h
 }
 
-// close stops the holder.
+// close stops the holder and waits for its goroutine.
 func (h *holder) close() {
 	close(h.stop)
 	<-h.done
@@ -49,7 +49,8 @@ func (h *holder) run() {
 	}
 }
 
-// hold opens one program and passes it to the inbox, if its files are looked for.
+// hold opens the program that a process has executed and adds it to the inbox. If the rules disable discovery, it adds
+// only the process.
 func (h *holder) hold(e Executed) {
 	pid := e.Process
 	if !h.inbox.searching.Load() {
@@ -86,7 +87,7 @@ func (h *holder) hold(e Executed) {
 	}
 }
 
-// miss counts a program that ended before it could be looked at.
+// miss counts a program that ended before it could be opened.
 func (h *holder) miss(e Executed) {
 	name, class := h.locator.locateNumber(e.User, e.Cgroup)
 	h.misses.note(limits.Owner{Name: name, Class: class})

@@ -18,7 +18,7 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// TestFuzzedFiles makes one process map 1,000 damaged files, and another process a valid one.
+// TestFuzzedFiles checks that a valid file of one process is found although another process maps 1,000 damaged files.
 func TestFuzzedFiles(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -32,19 +32,19 @@ func TestFuzzedFiles(t *testing.T) {
 	for i := range 1000 {
 		data := slices.Clone(good)
 		switch i % 4 {
-		case 0: // in the headers
+		case 0: // damage in the headers
 			for range 1 + random.IntN(8) {
 				data[random.IntN(0x400)] = byte(random.Uint32())
 			}
-		case 1: // anywhere
+		case 1: // damage anywhere
 			for range 1 + random.IntN(4096) {
 				data[random.IntN(len(data))] = byte(random.Uint32())
 			}
-		case 2: // in the section headers
+		case 2: // damage in the section headers
 			for range 1 + random.IntN(64) {
 				data[len(data)-1-random.IntN(0xa00)] = byte(random.Uint32())
 			}
-		case 3:
+		case 3: // the end is missing
 			data = data[:1+random.IntN(len(data)-1)]
 		}
 		paths = append(paths, write(t, filepath.Join(dir, fmt.Sprintf("fuzzed/%04d.so", i)), data))
@@ -63,13 +63,14 @@ func TestFuzzedFiles(t *testing.T) {
 			refused++
 		}
 	}
-	// Many of the damaged files can still be attached, but the number per process is limited.
+	// Many of the damaged files have usable probes, but a process may have at most 16 files reported.
 	if reported != 1+16 || refused == 0 {
 		t.Errorf("%d files reported, %d refused", reported, refused)
 	}
 }
 
-// TestNotRegular puts everything that is not a regular file where files are looked for.
+// TestNotRegular checks that everything but regular files is ignored in library folders, in Rules.Libraries and in
+// maps.
 func TestNotRegular(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -94,7 +95,7 @@ func TestNotRegular(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 	}
-	mapper(t, filepath.Join(lib, "zero.so")) // maps as anonymous memory
+	mapper(t, filepath.Join(lib, "zero.so")) // /dev/zero is mapped as anonymous memory
 	w := discover(t, Config{
 		Rules: Rules{
 			Enabled:   true,
@@ -118,7 +119,7 @@ func inodeOf(t *testing.T, path string) uint64 {
 	return st.Ino
 }
 
-// TestLinksStayInside resolves links that the owner of a namespace has created.
+// TestLinksStayInside checks that symbolic links in a root folder do not lead out of it.
 func TestLinksStayInside(t *testing.T) {
 	t.Parallel()
 	outside := t.TempDir()
@@ -150,14 +151,15 @@ func TestLinksStayInside(t *testing.T) {
 			t.Errorf("%s leads to inode %d, %v; want %d", path, st.Ino, err, want)
 		}
 	}
-	// A mapping that cannot be opened through its link must not be taken for another file.
+	// If the link to a mapping does not exist any more, another file at the mapping's path must not be taken for the
+	// mapped file.
 	s := sighting{task: 1, link: inside + "/no/such", path: inside + "/secret", root: home, hostRoot: home, id: host.MapID{Inode: 1}}
 	if _, err := s.find(); err == nil {
 		t.Error("a link that is gone was replaced by a path")
 	}
 }
 
-// cgroup makes a cgroup for the test.
+// cgroup makes a cgroup for the test and returns its folder.
 func cgroup(t *testing.T, name string) string {
 	t.Helper()
 	c, err := host.NewCgroups()
@@ -173,7 +175,7 @@ func cgroup(t *testing.T, name string) string {
 	return folder
 }
 
-// move puts a process into a cgroup, and ends it with the test so that the cgroup can be removed.
+// move moves a process into a cgroup. It also kills the process when the test ends, so that the cgroup can be removed.
 func (c *child) move(t *testing.T, cgroup string) {
 	t.Helper()
 	t.Cleanup(c.stop)
@@ -230,7 +232,7 @@ func TestLimits(t *testing.T) {
 		t.Errorf("got %+v", w.entry(t, filepath.Join(dir, "12.so")))
 	}
 
-	// Together they get all of the container's limit, and no more.
+	// After a reload, the lower limit of the container does not affect files that were already reported.
 	if err := w.Reload(Rules{Enabled: true, Allow: []string{dir + "/**"}, MaxFilesPerContainer: 5, MaxFiles: -1}); err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +242,7 @@ func TestLimits(t *testing.T) {
 		reported, _ := count(c)
 		total += reported
 	}
-	if total != 6 { // files that were already reported stay
+	if total != 6 { // two of each process
 		t.Errorf("%d files of the greedy container reported", total)
 	}
 	for _, c := range greedy[:2] {
@@ -251,7 +253,7 @@ func TestLimits(t *testing.T) {
 	for i := range 8 {
 		_ = os.Remove(filepath.Join(dir, fmt.Sprintf("%02d.so", i)))
 	}
-	w.scan(t) // there is room for more, which is used when the process is examined again
+	w.scan(t) // makes room for other files, which are reported when their process is examined again
 	for _, p := range w.search.processes.table {
 		p.due = p.looked
 	}

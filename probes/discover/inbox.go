@@ -14,20 +14,20 @@ import (
 
 const (
 	maxNotified = 8192                  // processes that wait to be examined
-	cooldown    = 50 * time.Millisecond // between two requested looks at a process
+	cooldown    = 50 * time.Millisecond // shortest time between two looks at a process because of notifications
 )
 
-// inbox collects notifications from other goroutines.
+// inbox collects notifications from other goroutines. It is safe for concurrent use.
 type inbox struct {
-	wake chan struct{} // capacity 1
+	wake chan struct{} // signals that there is something to do; capacity 1
 
 	mu       sync.Mutex // guards the fields below
 	pids     map[host.Process]struct{}
-	programs []*program // that were executed
+	programs []*program // executed programs that wait to be examined
 	overflow bool       // some notifications were dropped
-	missed   uint64     // programs that ended before they could be looked at
+	missed   uint64     // number of programs that ended before they could be examined
 
-	searching atomic.Bool // files other than those named in the configuration are looked for
+	searching atomic.Bool // Rules.Enabled of the current rules
 }
 
 // notes is the content of an inbox.
@@ -72,18 +72,18 @@ func (b *inbox) addProgram(p *program) bool {
 	return fits
 }
 
-// miss counts a program that ended before it could be looked at.
+// miss counts a program that ended before it could be examined.
 func (b *inbox) miss() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.missed++
 }
 
-// nudge wakes up the goroutine that waits for the inbox.
+// nudge wakes up the goroutine that reads the inbox.
 func (b *inbox) nudge() {
 	select {
 	case b.wake <- struct{}{}:
-	default: // already awake
+	default: // a wake-up is already pending
 	}
 }
 
@@ -96,7 +96,7 @@ func (b *inbox) empty() notes {
 	return n
 }
 
-// close releases the content of the inbox.
+// close empties the inbox and closes the programs in it.
 func (b *inbox) close() {
 	for _, p := range b.empty().programs {
 		p.close()

@@ -9,30 +9,31 @@ import (
 	"github.com/crau-otel/crau-otel/probes/untraced"
 )
 
-// maxListed bounds the processes that are listed for one file.
+// maxListed is how many processes are listed for one file.
 const maxListed = 1024
 
-// Entry is a file with probes, as a listing shows it.
+// Entry describes a file in an inventory. The file has probes, or it is unknown whether it has some.
 type Entry struct {
 	Key      Key
 	Path     string // as seen by its processes
-	Cgroup   string // of the process in which it was first seen; "" if it was found on the host's disk
+	Cgroup   string // cgroup of the process in which the file was first seen; "" if it was found on the host's disk
 	Soname   string
 	BuildID  string
 	Sites    int
-	Problems []error // with some of its probes, see [probes.File]
+	Problems []error // problems with some of the file's probes, see [probes.File]
 
-	Processes []uint32 // that map it, in order; at most 1024
-	Mappers   int      // number of processes that map it
+	Processes []uint32 // ids of processes that map the file, in ascending order; at most 1024
+	Mappers   int      // number of processes that map the file
 
 	Trusted    bool
-	Distrust   string          // why it is not trusted
-	Namespaced bool            // see File
-	Refused    string          // why it was not reported; "" if it was
-	Untraced   untraced.Reason // why it is not traced, or only in part; "" if it is
+	Distrust   string          // why the file is not trusted; "" if it is
+	Namespaced bool            // see [File]
+	Refused    string          // why the file was not reported; "" if it was
+	Untraced   untraced.Reason // why the file is not traced, or only in part; "" if it is traced completely
 }
 
-// Inventory returns all files with probes that are known now, sorted by path, including those that were not reported.
+// Inventory returns all files that are known now and have probes, or may have some, sorted by path. It includes files
+// that were not reported.
 func (d *Discoverer) Inventory() []Entry {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -42,7 +43,8 @@ func (d *Discoverer) Inventory() []Entry {
 			if f.entry == nil {
 				continue
 			}
-			if pids := mappers[f.entry]; len(pids) == 0 || pids[len(pids)-1] != uint32(p.pid) { // once, even in two overlays
+			// A process counts once for a file, even if it maps the file through two overlays.
+			if pids := mappers[f.entry]; len(pids) == 0 || pids[len(pids)-1] != uint32(p.pid) {
 				mappers[f.entry] = append(pids, uint32(p.pid))
 			}
 		}

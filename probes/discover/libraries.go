@@ -10,8 +10,8 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// searchLibraries looks for the files that are always reported. If a file's file system does not answer, the file's
-// state does not change.
+// searchLibraries looks for the files of Rules.Libraries. If the file system of a file does not answer, nothing changes
+// for that file.
 func (d *disk) searchLibraries() {
 	mounts := host.NewMountKinds()
 	var questions []*host.Question
@@ -47,8 +47,8 @@ func (d *disk) warn(library string, err error) {
 	}
 }
 
-// arrive processes the status of a library that is always reported, and examines the library if it is not known. It
-// returns false if the file system does not answer.
+// arrive applies the status of a file of Rules.Libraries, and examines the file if it is new or has changed. It returns
+// false if the file system does not answer.
 func (d *disk) arrive(library string, status host.Status, err error, mounts *host.MountKinds) (answered bool) {
 	if d.search.disk != d {
 		return true // the rules have changed in the meantime
@@ -78,11 +78,11 @@ func (d *disk) arrive(library string, status host.Status, err error, mounts *hos
 	}) > 0
 }
 
-// isHidden reports whether an error means that a path cannot be followed, as opposed to a missing file. This happens if
-// the agent was root when it attached a file and has dropped its privileges since.
+// isHidden reports whether an error means that the agent may not follow a path, which says nothing about the file. This
+// happens if the agent was root when it attached the file and has dropped its privileges since.
 func isHidden(err error) bool { return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) }
 
-// keep keeps a library whose path cannot be followed, unless the file has no path any more.
+// keep keeps a library attached whose path the agent may not follow, unless the file was deleted.
 func (d *disk) keep(library string, e *entry, err error) {
 	if d.isFirst(library) {
 		d.search.log.Warn("library cannot be reached any more; it stays attached, but a file that replaces it will not be",
@@ -101,7 +101,7 @@ func (d *disk) keep(library string, e *entry, err error) {
 	})
 }
 
-// learn processes what was found in a library that is always reported.
+// learn applies the finding about a file of Rules.Libraries.
 func (d *disk) learn(library string, f finding) {
 	if d.search.disk != d {
 		f.discard()

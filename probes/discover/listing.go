@@ -19,17 +19,17 @@ type listing struct {
 
 	stamp     stamp
 	libraries []listed
-	multiarch []string // paths of folders for other architectures
+	multiarch []string // paths of the multiarch folders in it
 }
 
 // listed is a library in a folder.
 type listed struct {
 	path   string
-	isLink bool        // to another folder
-	status host.Status // of a file
+	isLink bool        // a symbolic link to a file in another folder
+	status host.Status // status of the file; zero for a link
 }
 
-// read reads a folder, and calls step as it makes progress.
+// read reads a library folder. It calls step when it makes progress.
 func (l *listing) read(name string, step func()) error {
 	fd, err := l.root.Find(l.root.Base + name)
 	if err != nil {
@@ -64,7 +64,7 @@ func (l *listing) read(name string, step func()) error {
 	return nil
 }
 
-// add adds an entry of a folder if it is relevant.
+// add adds an entry of the folder if it is a library or a multiarch folder.
 func (l *listing) add(dir int, file string, e os.DirEntry) {
 	at := host.DescriptorPath(dir) + "/" + e.Name()
 	switch {

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	maxPerTurn = 256  // files opened for one process before the next process's turn
-	maxBacklog = 4096 // files of one process that wait to be opened
-	mappedFact = 2    // files without probes that are remembered for the processes of one owner, per fact
+	maxPerTurn = 256  // files that are opened for one process before the next process's turn
+	maxBacklog = 4096 // files of one process that may wait to be opened
+	mappedFact = 2    // multiple of MaxFacts; mapped files of an owner beyond it are kept only if they have probes
 )
 
 // step examines the process whose turn it is. It returns false if no process waits.
@@ -38,15 +38,16 @@ func (s *search) step() bool {
 	return true
 }
 
-// look finds the files that a process will map or maps. Unknown files go to the backlog; each call opens some of them.
-// It returns whether the process must be looked at again.
+// look examines the files that a process will map or maps. It first resolves a program that the process has executed.
+// Then it reads the maps, puts unknown files in the backlog, and in each call opens some of the files in the backlog.
+// It reports whether the process must be looked at again.
 func (s *search) look(p *process, now time.Time) (again bool) {
 	silent := now.Before(p.silence.until)
 	if p.program != nil && (p.gone || !silent) {
 		s.resolver.resolve(p, s.held.take(p), now)
-		return true // what was found is delivered before the maps are read
+		return true // the files of the program are reported before the maps are read
 	}
-	if p.gone || silent { // it becomes due again
+	if p.gone || silent { // a silent process becomes due when its pause ends
 		return false
 	}
 	if len(p.backlog) == 0 || p.stale {
@@ -61,10 +62,10 @@ func (s *search) look(p *process, now time.Time) (again bool) {
 	return false
 }
 
-// readMaps reads the maps of a process.
+// readMaps asks a helper to read the maps of a process, and applies the result.
 func (s *search) readMaps(p *process, now time.Time) {
 	request := &mapsRequest{pid: p.pid, user: p.user, cgroup: p.cgroup, rules: s.rules}
-	if now.Before(p.due) { // only new mappings are examined
+	if now.Before(p.due) { // files that are already known are not examined again
 		for _, f := range p.files {
 			request.known = append(request.known, f.id)
 		}
@@ -99,7 +100,7 @@ func (s *search) applyMaps(p *process, result *mapsResult) {
 		waiting[at.id] = at
 	}
 	p.backlog = nil
-	others := p.owner.mapped - len(p.files) // of the owner's other processes
+	others := p.owner.mapped - len(p.files) // files that the owner's other processes map
 	var files []mapped
 	for i := range result.files {
 		found := &result.files[i]
@@ -132,7 +133,7 @@ func (s *search) applyMaps(p *process, result *mapsResult) {
 	p.setFiles(files)
 }
 
-// recall fills in the entry of a mapped file. It returns false if the file must be examined.
+// recall sets the entry of a mapped file from the catalogue. It returns false if the file must be examined.
 func (s *search) recall(p *process, found *mapsFile, file *mapped) (known bool) {
 	if found.err != nil {
 		return false

@@ -24,7 +24,7 @@ import (
 	"github.com/crau-otel/crau-otel/limits"
 )
 
-// roleVariable makes the test binary run as something other than a test.
+// roleVariable is an environment variable that makes the test binary run as something other than a test.
 const roleVariable = "DISCOVER_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -76,14 +76,14 @@ func scanOnce() {
 	}
 }
 
-// child is a process that the test communicates with in lines.
+// child is a process that the test exchanges lines with.
 type child struct {
 	*exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Reader
 }
 
-// start starts a command, waits until it reports that it is ready, and ends it with the test.
+// start starts a command and waits until it prints that it is ready. The command is killed when the test ends.
 func start(t testing.TB, cmd *exec.Cmd) *child {
 	t.Helper()
 	cmd.Stderr = os.Stderr
@@ -122,7 +122,7 @@ func (c *child) stop() {
 
 func (c *child) pid() uint32 { return uint32(c.Process.Pid) }
 
-// tell sends a line and returns the answer.
+// tell sends a line to the process and returns its answer.
 func (c *child) tell(t testing.TB, line string) string {
 	t.Helper()
 	if _, err := io.WriteString(c.in, line+"\n"); err != nil {
@@ -131,7 +131,7 @@ func (c *child) tell(t testing.TB, line string) string {
 	return c.read(t)
 }
 
-// mapper starts a process that maps the files.
+// mapper starts a process that maps the files at paths.
 func mapper(t testing.TB, paths ...string) *child {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
@@ -150,14 +150,14 @@ func (c *child) mapAll(t testing.TB, paths ...string) {
 	}
 }
 
-// buildSample builds the sample programs once. On a machine without tools, they must be there already.
+// buildSample builds the sample programs once. On a machine without make, they must exist already.
 var buildSample = sync.OnceValues(func() (string, error) {
 	dir, err := filepath.Abs("../../examples/sample")
 	if err != nil {
 		return "", err
 	}
 	if _, err := exec.LookPath("make"); err != nil {
-		return dir, nil //nolint:nilerr // as said
+		return dir, nil //nolint:nilerr // the programs should exist already
 	}
 	if out, err := exec.Command("make", "-s", "-C", dir).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the sample programs: %w: %s", err, out)
@@ -165,8 +165,7 @@ var buildSample = sync.OnceValues(func() (string, error) {
 	return dir, nil
 })
 
-// sample returns a fresh copy of a sample program, "sample" or
-// "sample-static", at dir/name.
+// sample writes a fresh copy of a sample program, "sample" or "sample-static", to dir/name and returns the path.
 func sample(t testing.TB, program, dir, name string) string {
 	t.Helper()
 	from, err := buildSample()
@@ -180,7 +179,7 @@ func sample(t testing.TB, program, dir, name string) string {
 	return write(t, filepath.Join(dir, name), data)
 }
 
-// write writes a file with a new inode, and the folders it needs.
+// write writes a file with a new inode, and makes the folders on its path.
 func write(t testing.TB, path string, data []byte) string {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -195,7 +194,7 @@ func write(t testing.TB, path string, data []byte) string {
 	return path
 }
 
-// wait starts a sample program that waits.
+// wait starts the sample program at path, which waits until it is killed.
 func wait(t testing.TB, path string, prepare func(*exec.Cmd)) *child {
 	t.Helper()
 	cmd := exec.Command(path, "--wait")
@@ -205,15 +204,15 @@ func wait(t testing.TB, path string, prepare func(*exec.Cmd)) *child {
 	return start(t, cmd)
 }
 
-// watcher is a Discoverer together with its reports.
+// watcher is a Discoverer that records its calls of Found, Judged and Gone.
 type watcher struct {
 	*Discoverer
 	monitor *limits.Monitor
 
 	lock  sync.Mutex
 	files map[Key]*File
-	log   []string // "+path", "=path", "-path"
-	seen  chan struct{}
+	log   []string      // "+path" for Found, "=path" for Judged, "-path" for Gone
+	seen  chan struct{} // signals a new line in log; capacity 1
 }
 
 // discover returns a Discoverer that only finds files in the given folders, so that other programs of the machine do
@@ -258,7 +257,7 @@ func (w *watcher) note(sign string, f *File) {
 	}
 }
 
-// history returns the reports so far, in order of paths.
+// history returns the calls so far, sorted.
 func (w *watcher) history() []string {
 	w.lock.Lock()
 	defer w.lock.Unlock()
@@ -286,7 +285,7 @@ func (w *watcher) run(t testing.TB) {
 	})
 }
 
-// await waits until exactly these reports were made, and returns how long that took.
+// await waits until exactly these calls were made, in any order, and returns how long that took.
 func (w *watcher) await(t testing.TB, limit time.Duration, want ...string) time.Duration {
 	t.Helper()
 	slices.Sort(want)
@@ -302,7 +301,7 @@ func (w *watcher) await(t testing.TB, limit time.Duration, want ...string) time.
 	return time.Since(start)
 }
 
-// expect checks the reports so far.
+// expect checks that exactly these calls were made so far, in any order.
 func (w *watcher) expect(t testing.TB, want ...string) {
 	t.Helper()
 	slices.Sort(want)
@@ -311,7 +310,7 @@ func (w *watcher) expect(t testing.TB, want ...string) {
 	}
 }
 
-// file returns the reported file of that path.
+// file returns the reported file with that path.
 func (w *watcher) file(t testing.TB, path string) *File {
 	t.Helper()
 	w.lock.Lock()
@@ -325,7 +324,7 @@ func (w *watcher) file(t testing.TB, path string) *File {
 	return nil
 }
 
-// entry returns the entry of that path in the inventory.
+// entry returns the file with that path in the inventory.
 func (w *watcher) entry(t testing.TB, path string) Entry {
 	t.Helper()
 	for _, e := range w.Inventory() {

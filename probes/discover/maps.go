@@ -8,7 +8,7 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// perStep is how many files a helper examines before it reports progress.
+// perStep is how many files a helper handles before it reports progress.
 const perStep = 64
 
 // mapsRequest is what a helper needs to read the maps of a process.
@@ -16,7 +16,7 @@ type mapsRequest struct {
 	pid    host.Process
 	user   uint32
 	cgroup string
-	known  []host.MapID // sorted; mapped files that need not be examined
+	known  []host.MapID // mapped files that need not be examined, sorted
 	rules  *rules
 	step   func() // reports progress
 }
@@ -28,24 +28,24 @@ type mapsResult struct {
 	namespace uint64
 	root      host.Root
 	ignored   bool         // the rules ignore the process
-	task      host.Process // the process, or the thread, whose maps were read
-	files     []mapsFile   // each file once
+	task      host.Process // process or thread whose maps were read
+	files     []mapsFile   // mapped files, each once
 	err       error
 }
 
 // mapsFile is a file that a process maps executable.
 type mapsFile struct {
 	id     host.MapID
-	copied bool // the process executes a copy of the file's code, and is allowed to keep the file from being attached
-	isNew  bool // not among the known ones; the other fields are set only then
-	link   string
+	copied bool   // the process executes a copy of the file's code, and may keep the file from being attached
+	isNew  bool   // the file is not in mapsRequest.known; path, status and err are set only then
+	link   string // path in /proc that leads to the file; set if isNew, or if its code was copied
 	path   string
 	status host.Status
-	err    error // why the status could not be read
+	err    error // why there is no status
 }
 
-// read reads what a process maps, and where the process belongs. It blocks while the process keeps its memory map
-// locked.
+// read reads what a process maps, and its user, cgroup, mount namespace and root folder. It blocks while the process
+// keeps its memory map locked.
 func (r *mapsRequest) read() (result mapsResult) {
 	result.namespace = r.pid.MountNamespace()
 	result.root = r.pid.Root()
@@ -84,8 +84,8 @@ func (r *mapsRequest) read() (result mapsResult) {
 }
 
 // mayDecide reports whether a process that executes a copy of a file's code may keep the file from being attached. A
-// program may decide that about its own file, and root about any file. Anyone else could hide a library from tracing on
-// the whole host.
+// program may do that for its own file, and a process of root for any file. If others could do it, they could hide a
+// library from tracing on the whole host.
 func (r *mapsRequest) mayDecide(f *mapsFile) bool {
 	if user, err := r.pid.User(); err == nil && user == 0 {
 		return true
@@ -95,7 +95,7 @@ func (r *mapsRequest) mayDecide(f *mapsFile) bool {
 	return err == nil && err2 == nil && program.Inode == file.Inode
 }
 
-// files reads the maps of a process or thread.
+// files reads the maps of a process or thread, and returns the files in them.
 func (r *mapsRequest) files(task host.Process) (files []mapsFile, err error) {
 	var reader host.MapsReader
 	seen := make(map[host.MapID]int, len(r.known)) // index in files

@@ -17,7 +17,8 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// It notifies far more often than processes can be examined, about existing processes and others.
+// TestStormOfNotificationsIsBounded checks that files are found even if Notify is called far more often than processes
+// can be examined, and also for processes that do not exist.
 func TestStormOfNotificationsIsBounded(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -50,7 +51,8 @@ func TestStormOfNotificationsIsBounded(t *testing.T) {
 	}
 }
 
-// TestProgramsThatEndWhileTheyAreExamined runs programs that end while they are examined.
+// TestProgramsThatEndWhileTheyAreExamined checks that programs that end while they are examined cause no errors and no
+// wrong reports.
 func TestProgramsThatEndWhileTheyAreExamined(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -75,7 +77,8 @@ func TestProgramsThatEndWhileTheyAreExamined(t *testing.T) {
 	}
 }
 
-// TestInodeThatIsUsedAgainIsExaminedAgain reuses an inode number immediately, as compilers do.
+// TestInodeThatIsUsedAgainIsExaminedAgain checks that a new file is found even if it gets the inode number of a file
+// that was just removed. This happens when a compiler replaces its output.
 func TestInodeThatIsUsedAgainIsExaminedAgain(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -96,7 +99,7 @@ func TestInodeThatIsUsedAgainIsExaminedAgain(t *testing.T) {
 	t.Logf("inode %d, then %d", before, inodeOf(t, path))
 }
 
-// TestCallsInTheWrongOrder uses a Discoverer in the wrong order.
+// TestCallsInTheWrongOrder checks that calls of a Discoverer in a wrong order do no harm.
 func TestCallsInTheWrongOrder(t *testing.T) {
 	t.Parallel()
 	d, err := New(Config{Root: t.TempDir()})

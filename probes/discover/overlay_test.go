@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// overlay mounts an overlay over lower and returns its path.
+// overlay mounts an overlay over the folder lower and returns its path.
 func overlay(t *testing.T, dir, name, lower string) string {
 	t.Helper()
 	for _, folder := range []string{"upper", "work", "merged"} {
@@ -31,8 +31,8 @@ func overlay(t *testing.T, dir, name, lower string) string {
 	return merged
 }
 
-// TestOverlays runs one file from several containers of an image. For stat these are different files, but the kernel
-// attaches to the file beneath, so it must be reported once.
+// TestOverlays checks that a file that several containers of an image map is reported once. For stat, these are
+// different files, but the kernel attaches to the file beneath the overlays.
 func TestOverlays(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -56,15 +56,15 @@ func TestOverlays(t *testing.T) {
 	if want := (Key{st.Dev, st.Ino, st.Ctim.Nano()}); len(list) != 1 || list[0].Key != want || list[0].Mappers != 2 {
 		t.Fatalf("got %+v, want %+v mapped twice", list, want)
 	}
-	// The host sees the file without an overlay.
+	// A process of the host maps the file without an overlay.
 	third := mapper(t, below)
 	w.scan(t)
 	if list = w.Inventory(); len(list) != 1 || list[0].Mappers != 3 {
 		t.Fatalf("got %+v", list)
 	}
 
-	// If an overlay has its own copy, that is another file, although its name and inode number in the overlay stay the
-	// same.
+	// If an overlay has its own copy of the file, the copy is another file, although its name and inode number in the
+	// overlay stay the same.
 	if err := os.Chmod(filepath.Join(two, "lib.so"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,8 @@ func TestOverlays(t *testing.T) {
 	}
 }
 
-// TestOverlayOutOfSight hides the layer that an overlay is made of.
+// TestOverlayOutOfSight checks that two overlays of one file are still recognized as one file if the folder beneath
+// them cannot be reached any more.
 func TestOverlayOutOfSight(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -102,7 +103,7 @@ func TestOverlayOutOfSight(t *testing.T) {
 	if err := unix.Unmount(layers, unix.MNT_DETACH); err != nil {
 		t.Fatal(err)
 	}
-	// The paths have lost their beginning.
+	// After the unmounting, the kernel shows the paths without their beginning.
 	w := discover(t, Config{Rules: Rules{Enabled: true, Allow: []string{"lib.so"}}})
 	w.scan(t)
 	found := 0

@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	burst = 4 * time.Second // time that an owner may use without a pause
-	share = 20              // after that, an owner may use this fraction of the time, as a divisor
+	burst = 4 * time.Second // time that may be spent on an owner without a pause
+	share = 20              // divisor: after the burst, 1/share of the time may be spent on an owner
 
-	maxPause = time.Minute // the longest that an owner has to wait, however much time it has used
+	maxPause = time.Minute // longest pause of an owner, regardless of how much time was spent on it
 )
 
 // owner is the unit by which limits are shared: a container, or a user of the host in a unit or slice; see
@@ -25,23 +25,23 @@ const (
 type owner struct {
 	name       string
 	class      limits.Class
-	isDisk     bool // it is the host's disk
+	isDisk     bool // the owner stands for the host's disk
 	processes  int
 	reported   quota // files first seen in its processes
-	distrusted quota // of these, files that others than root can write
+	distrusted quota // the part of reported in files that others than root can write
 	refusals   int   // refused files first seen in its processes
 	mapped     int   // files that its processes map now
-	facts      int   // files without probes that are remembered for it
+	facts      int   // facts about files without probes that are remembered for it
 	held       int   // executed programs that wait to be resolved
 
-	spent      time.Duration // time used so far, less what was paid back since
+	spent      time.Duration // time spent on the owner, which decreases by 1/share of the time that passes
 	spentSince time.Time     // when spent was last updated
 }
 
-// inLimits returns the owner as limits name it.
+// inLimits returns the owner in the form that package limits uses.
 func (o *owner) inLimits() limits.Owner { return limits.Owner{Name: o.name, Class: o.class} }
 
-// spend counts time that was spent on the owner.
+// spend adds time that was spent on the owner.
 func (o *owner) spend(d time.Duration) { o.spent = min(o.spent+d, burst+maxPause/share) }
 
 // affordable reports whether more time may be spent on the owner now.
@@ -65,15 +65,15 @@ type finder struct {
 
 // locator finds the owners of processes. It is safe for concurrent use.
 type locator struct {
-	cgroups *host.Cgroups // nil where cgroups of version 2 are not mounted
+	cgroups *host.Cgroups // nil if cgroups of version 2 are not mounted
 
 	mu     sync.Mutex
-	places map[string]host.Place // by path; at most placesAge old
-	began  time.Time             // when the oldest of them was looked up
+	places map[string]host.Place // places by path of the cgroup
+	began  time.Time             // when places was last cleared
 }
 
 const (
-	placesAge = time.Second // a cgroup can be handed to another user
+	placesAge = time.Second // age at which places are looked up again: a cgroup can be given to another user
 	maxPlaces = 4096
 )
 
@@ -93,7 +93,8 @@ func (l *locator) close() error {
 	return l.cgroups.Close()
 }
 
-// isVersion2 reports whether a path is one of cgroup version 2, judging by its outermost cgroup.
+// isVersion2 reports whether a path belongs to a cgroup of version 2. It checks whether the outermost cgroup in the
+// path exists there.
 func (l *locator) isVersion2(cgroup string) bool {
 	outermost, _, _ := strings.Cut(strings.TrimPrefix(cgroup, "/"), "/")
 	_, err := os.Lstat(path.Join(l.cgroups.Mount(), outermost))
@@ -125,7 +126,7 @@ func (l *locator) locate(user uint32, cgroup string) (name string, class limits.
 	return ownerIn(l.place(cgroup), user)
 }
 
-// locateNumber is locate for the number of a cgroup of version 2.
+// locateNumber is like locate, for the number of a cgroup of version 2 or 0 if that is unknown.
 func (l *locator) locateNumber(user uint32, cgroup uint64) (name string, class limits.Class) {
 	var place host.Place
 	if l.cgroups != nil && cgroup != 0 {
@@ -141,12 +142,12 @@ func ownerIn(place host.Place, user uint32) (name string, class limits.Class) {
 	return place.OwnerOf(user), classOf(user)
 }
 
-// classOf returns the class of a user.
+// classOf returns the class of a user outside of containers.
 func classOf(user uint32) limits.Class {
 	switch {
 	case user == 0:
 		return limits.ClassRoot
-	case user < 1000, user >= 61184 && user <= 65519: // systemd, UIDS-GIDS
+	case user < 1000, user >= 61184 && user <= 65519: // system and dynamic users: systemd, UIDS-GIDS
 		return limits.ClassSystem
 	}
 	return limits.ClassUser

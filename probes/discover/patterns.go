@@ -14,10 +14,11 @@ import (
 // pattern is a compiled wildcard pattern, see [Rules].
 type pattern struct {
 	expression *regexp.Regexp
-	baseOnly   bool // compare with the last part of a path only
+	baseOnly   bool // the pattern is compared with the last part of a path only
 }
 
-// newPattern compiles a pattern. Matching takes time linear in the length of the path, because others choose the path.
+// newPattern compiles a pattern. Matching takes time linear in the length of the path, because any user may choose the
+// path.
 func newPattern(text string) (pattern, error) {
 	if text == "" {
 		return pattern{}, errors.New("empty pattern")

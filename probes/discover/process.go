@@ -12,10 +12,10 @@ import (
 // mapped is a file that a process maps.
 type mapped struct {
 	id    host.MapID
-	entry *entry // nil if the file has no probes, or is not examined yet
+	entry *entry // nil if the file has no probes, or was not examined yet
 }
 
-// set sets the entry of the file, if it has none yet.
+// set sets the entry of the file, unless it has one that is not retired.
 func (m *mapped) set(e *entry) {
 	if m.entry == nil || m.entry.retired && m.entry != e {
 		m.entry = e
@@ -27,7 +27,7 @@ func (m *mapped) set(e *entry) {
 type process struct {
 	finder
 	pid   host.Process
-	statm int // kept open if not negative; reading it also detects that the number was reused for another process
+	statm int // descriptor of /proc/PID/statm, or -1; it does not refer to a later process with the same id
 
 	user      uint32
 	cgroup    string
@@ -37,21 +37,21 @@ type process struct {
 	memory host.Memory // at the last check
 	code   host.Code   // at the last check
 
-	round  uint32 // last listing of processes that contained it
-	gone   bool
-	queued bool
+	round  uint32    // number of the last listing that contained the process
+	gone   bool      // the process has ended
+	queued bool      // the process waits in the queue of its owner
 	stale  bool      // its maps must be read again
 	more   bool      // its maps must be read again after the backlog
-	early  bool      // a look was requested during the cooldown
+	early  bool      // a notification asked for a look during the cooldown
 	looked time.Time // when its maps were last read
-	due    time.Time // when all of its maps must be read again
+	due    time.Time // when all of its maps must be read again, including known files
 
 	silence silence
-	program *program // executed, not yet resolved
+	program *program // program that it has executed and that is not resolved yet; nil if there is none
 	unseen  bool     // it has executed a program that could not be held, and its maps have not been read since
 
-	files   []mapped // by id
-	backlog []sighting
+	files   []mapped   // sorted by id
+	backlog []sighting // files that wait to be opened
 }
 
 // subject returns the subject for questions about the process.
@@ -82,7 +82,7 @@ func (p *process) setFiles(files []mapped) {
 	p.files = files
 }
 
-// release drops all references to the files that the process maps.
+// release drops the references to all files that the process maps.
 func (p *process) release() {
 	p.setFiles(nil)
 	p.backlog = nil

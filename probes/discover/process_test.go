@@ -24,7 +24,7 @@ import (
 // actual delays.
 const soon = time.Minute
 
-// TestChroot runs a static program from a copy in another root folder.
+// TestChroot checks that a program in another root folder is found under its path within that folder.
 func TestChroot(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -54,7 +54,8 @@ func TestChroot(t *testing.T) {
 	}
 }
 
-// TestMountNamespace runs programs from file systems that only they can see.
+// TestMountNamespace checks that a program is found on a file system that only its own mount namespace contains, and
+// that it is distrusted.
 func TestMountNamespace(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -69,7 +70,7 @@ func TestMountNamespace(t *testing.T) {
 			t.Parallel()
 			dir, from := t.TempDir(), sample(t, "sample-static", t.TempDir(), "program")
 			for _, folder := range []string{filepath.Dir(dir), dir, filepath.Dir(from)} {
-				if err := os.Chmod(folder, 0o755); err != nil { // other users must be able to reach it
+				if err := os.Chmod(folder, 0o755); err != nil { // other users must be able to reach the program
 					t.Fatal(err)
 				}
 			}
@@ -100,7 +101,8 @@ func TestMountNamespace(t *testing.T) {
 	}
 }
 
-// TestLibraryReplacedWhileItIsMapped replaces a library while a process maps it.
+// TestLibraryReplacedWhileItIsMapped checks that if a library is replaced while a process maps it, the old and the new
+// file are both reported.
 func TestLibraryReplacedWhileItIsMapped(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -118,7 +120,7 @@ func TestLibraryReplacedWhileItIsMapped(t *testing.T) {
 	w.scan(t)
 	w.expect(t, "+"+path, "+"+path)
 
-	// Both are held open, wherever the path leads.
+	// Both files are held open, although the path leads only to the new one.
 	var have unix.Stat_t
 	if err := unix.Stat(host.DescriptorPath(int(first.open.Fd())), &have); err != nil || have.Ino != first.Key.Inode || have.Nlink != 0 {
 		t.Errorf("the replaced file is %+v, %v", have, err)
@@ -140,7 +142,8 @@ func TestLibraryReplacedWhileItIsMapped(t *testing.T) {
 	w.expect(t, "+"+path, "+"+path, "-"+path)
 }
 
-// TestChangedFileIsExaminedAgain writes to a file whose inode is known.
+// TestChangedFileIsExaminedAgain checks that a known file is examined again after it was written to, although its inode
+// stays the same.
 func TestChangedFileIsExaminedAgain(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -162,7 +165,7 @@ func TestChangedFileIsExaminedAgain(t *testing.T) {
 	w.scan(t)
 	w.expect(t, "+"+path)
 
-	// First a change that makes no difference, then one that does.
+	// A new modification time alone makes no difference. Truncation removes the probes.
 	if err := os.Chtimes(path, time.Now(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +180,8 @@ func TestChangedFileIsExaminedAgain(t *testing.T) {
 	w.expect(t, "+"+path, "-"+path)
 }
 
-// TestNamedDeleted maps a file whose name ends in the mark that the kernel adds to deleted files.
+// TestNamedDeleted checks that a file whose name ends in " (deleted)", which the kernel adds to the paths of deleted
+// files, is not mistaken for a deleted file.
 func TestNamedDeleted(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -196,7 +200,8 @@ func TestNamedDeleted(t *testing.T) {
 	w.expect(t, "+"+path) // the file still exists
 }
 
-// TestFileDeletedBeforeItWasExaminedIsFound deletes a file before it was examined.
+// TestFileDeletedBeforeItWasExaminedIsFound checks that a mapped file is found even if it was deleted before it was
+// examined.
 func TestFileDeletedBeforeItWasExaminedIsFound(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -220,7 +225,8 @@ func TestFileDeletedBeforeItWasExaminedIsFound(t *testing.T) {
 	w.expect(t, "+"+path, "-"+path)
 }
 
-// TestProcessWhoseFirstThreadHasEndedIsExamined examines a process whose first thread has ended.
+// TestProcessWhoseFirstThreadHasEndedIsExamined checks that a process whose first thread has ended is examined through
+// another thread.
 func TestProcessWhoseFirstThreadHasEndedIsExamined(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -274,7 +280,7 @@ func compile(t testing.TB, dir, name, source string, flags ...string) string {
 	return program
 }
 
-// TestLeastPrivilege scans as an ordinary user with a few capabilities.
+// TestLeastPrivilege checks which files a scan finds as an ordinary user with few or no capabilities.
 func TestLeastPrivilege(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -292,7 +298,7 @@ func TestLeastPrivilege(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A copy, because the test binary may be in a folder that this user cannot read.
+	// The scanner is a copy of the test binary, which may be in a folder that this user cannot read.
 	scanner := write(t, filepath.Join(os.TempDir(), filepath.Base(dir)+fmt.Sprint(os.Getpid())), binary)
 	t.Cleanup(func() { _ = os.Remove(scanner) })
 	for name, test := range map[string]struct {
@@ -322,7 +328,8 @@ func TestLeastPrivilege(t *testing.T) {
 	}
 }
 
-// TestMappersOfOld maps a file in a process that was examined before the rules included the file.
+// TestMappersOfOld checks that a process counts as one that maps a file even if it was examined before the rules
+// included the file.
 func TestMappersOfOld(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)

@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	maxUnlisted = 8 // passes without listing the processes
+	maxUnlisted = 8 // processes are listed every maxUnlisted-th time even if none was started
 	bufferSize  = 64 << 10
 )
 
-// processes is the table of all processes of the host. It notices which of them change.
+// processes is the table of all processes of the host. It finds out which of them have mapped other files.
 type processes struct {
 	turns  *turns
 	misses *misses
@@ -27,10 +27,10 @@ type processes struct {
 	proc   *os.File
 	load   *os.File // /proc/loadavg; nil if that is not the kernel's own file
 
-	round      uint32 // number of the current listing
-	listed     uint64 // the last process that was started before that listing
-	watched    int    // processes whose statm is open
-	maxWatched int
+	round      uint32 // number of listings so far, including those that update has skipped
+	listed     uint64 // id of the process or thread that was the last one started before the last listing
+	watched    int    // number of processes whose statm is open
+	maxWatched int    // limit on watched
 	buffer     []byte
 	listing    []byte
 }
@@ -81,7 +81,8 @@ func (ps *processes) close() error {
 	return errors.Join(err, ps.proc.Close())
 }
 
-// update adds new processes and drops ended ones, unless nothing was started since the last call.
+// update adds new processes and drops ended ones. If nothing was started since the last call, it usually skips that,
+// see maxUnlisted.
 func (ps *processes) update() error {
 	last, ok := ps.lastStarted()
 	if ok && last == ps.listed && ps.round%maxUnlisted != 0 {
@@ -92,7 +93,7 @@ func (ps *processes) update() error {
 	return ps.list()
 }
 
-// lastStarted returns the id that the most recently started process or thread got. It does not notice a process that is
+// lastStarted returns the id of the process or thread that was started last. It does not notice a process that is
 // restored under an id of its choice.
 func (ps *processes) lastStarted() (uint64, bool) {
 	if ps.load == nil {
@@ -127,7 +128,7 @@ func (ps *processes) list() error {
 	return nil
 }
 
-// add starts to watch a process. cgroup is the process's cgroup, if known.
+// add starts to watch a process. cgroup is the cgroup of the process, or "" if the caller does not know it.
 func (ps *processes) add(pid host.Process, cgroup string) *process {
 	p := &process{pid: pid, statm: -1, round: ps.round, cgroup: cgroup}
 	ps.table[pid] = p
@@ -144,7 +145,7 @@ func (ps *processes) add(pid host.Process, cgroup string) *process {
 	return p
 }
 
-// drop stops watching a process. A program that it holds is resolved nevertheless.
+// drop stops watching a process. If the process holds a program, the program is resolved nevertheless.
 func (ps *processes) drop(p *process) {
 	if p.program != nil {
 		ps.turns.enqueue(p)
@@ -158,7 +159,7 @@ func (ps *processes) drop(p *process) {
 	p.owner.processes--
 }
 
-// move records that a process belongs to a user, in a cgroup.
+// move records that a process now belongs to that user and cgroup.
 func (ps *processes) move(p *process, user uint32, cgroup string) {
 	if user == p.user && cgroup == p.cgroup {
 		return
@@ -200,7 +201,7 @@ func (ps *processes) memory(p *process) (host.Memory, error) {
 	return p.pid.Memory(ps.buffer)
 }
 
-// check schedules a process for examination if it may have mapped other files since.
+// check schedules an examination of a process if it may have mapped other files since the last check.
 func (ps *processes) check(p *process, now time.Time) {
 	memory, err := ps.memory(p)
 	if err != nil {
@@ -209,7 +210,7 @@ func (ps *processes) check(p *process, now time.Time) {
 	}
 	if memory != p.memory {
 		p.memory = memory
-		// It may have allocated memory only.
+		// The process may only have allocated memory.
 		if code := p.pid.Code(ps.buffer); code != p.code {
 			p.code = code
 			ps.turns.revisit(p)
@@ -221,7 +222,8 @@ func (ps *processes) check(p *process, now time.Time) {
 	}
 }
 
-// adopt sets the entry in all processes that map the file under the inode known.
+// adopt sets the entry in all processes that map its file, either as the inode known or as the inode in the entry's
+// key.
 func (ps *processes) adopt(e *entry, known host.Inode) {
 	for _, p := range ps.table {
 		for _, id := range []host.MapID{{Device: known.Device, Inode: known.Number}, {Device: e.Key.Device, Inode: e.Key.Inode}} {

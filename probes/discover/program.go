@@ -9,29 +9,29 @@ import (
 )
 
 const (
-	maxPrograms    = 128  // executed programs that wait to be noted or resolved, which hold two descriptors each
+	maxPrograms    = 128  // programs in the inbox, and programs that wait to be resolved; each uses two descriptors
 	maxEnvironment = 4096 // bytes of LD_LIBRARY_PATH and LD_PRELOAD that are considered
 )
 
-// program is an executed program. It is held open, because the process may end immediately.
+// program is an executed program. Its file is held open, because the process may end immediately.
 type program struct {
 	pid       host.Process
-	file      int    // O_PATH
-	path      string // of the file, within the program's root folder
-	root      int    // O_PATH
-	base      string // see host.Root
-	namespace uint64
+	file      int    // O_PATH descriptor of the executable
+	path      string // path of the executable, within the program's root folder
+	root      int    // O_PATH descriptor of the program's root folder
+	base      string // base of the root folder, see host.Root
+	namespace uint64 // mount namespace
 	cgroup    string
-	inode     host.Inode
-	changed   int64
-	environ   map[string]string // libraryPath and preload, if set
-	owner     *owner            // that it counts against while it waits to be resolved
+	inode     host.Inode        // inode of the executable
+	changed   int64             // change time (ctime) of the executable, in nanoseconds since 1970
+	environ   map[string]string // values of libraryPath and preload, if set
+	owner     *owner            // owner whose share of held the program uses
 }
 
 // Environment variables that name libraries.
 const libraryPath, preload = "LD_LIBRARY_PATH", "LD_PRELOAD"
 
-// hold opens what a process executes. It blocks while the process keeps its memory map locked.
+// hold opens the program that a process executes. It blocks while the process keeps its memory map locked.
 func hold(pid host.Process, cgroup string) (*program, error) {
 	file, err := host.Open(pid.Path("exe"), unix.O_PATH)
 	if err != nil {
@@ -60,9 +60,9 @@ func (p *program) close() {
 	unix.Close(p.root)
 }
 
-// held manages the programs that wait to be resolved. A process has at most one, the last that it executed.
+// held manages the programs that wait to be resolved. A process has at most one: the last that it executed.
 type held struct {
-	most, count int
+	most, count int // limit on the programs, and their number
 }
 
 // put makes a process hold a program. If the owner of the process already holds its share, put closes the program and

@@ -29,14 +29,14 @@ func copyRoot(t *testing.T, root string) {
 	}
 }
 
-// TestShortLivedProgramsAreResolved runs a program that ends before its maps can be read. Its libraries are found from
-// its ELF file, however it names them.
+// TestShortLivedProgramsAreResolved checks that the library of a program that ends before its maps can be read is found
+// from the ELF file, in each way in which a program can refer to a library.
 func TestShortLivedProgramsAreResolved(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
 	const user = `void fire(void); int main(void) { fire(); return 0; }`
 	for name, test := range map[string]struct {
-		folder string // of the library
+		folder string // folder of the library
 		flags  []string
 		env    []string
 	}{
@@ -78,10 +78,10 @@ func TestShortLivedProgramsAreResolved(t *testing.T) {
 	}
 }
 
-// runHeld executes a program, holds it as a Discoverer does, and kills it before its loader has run.
+// runHeld executes a program, opens it as a holder does, and kills it before its dynamic loader has run.
 func runHeld(t *testing.T, cmd *exec.Cmd) *program {
 	t.Helper()
-	cmd.SysProcAttr.Ptrace = true // stops it
+	cmd.SysProcAttr.Ptrace = true // stops the program before its first instruction
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -94,8 +94,8 @@ func runHeld(t *testing.T, cmd *exec.Cmd) *program {
 	return p
 }
 
-// In TestProgramOfASilentProcess, a process ends while it is set aside. The program that it executed is examined
-// nevertheless, and then released.
+// TestProgramOfASilentProcess checks that if a process ends while it is set aside, the program that it has executed is
+// examined nevertheless, and then closed.
 func TestProgramOfASilentProcess(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -123,13 +123,13 @@ func TestProgramOfASilentProcess(t *testing.T) {
 	}
 }
 
-// In TestHeldPrograms, one owner executes programs faster than they are examined. The programs of others are held, and
-// programs that end without being held are counted.
+// TestHeldPrograms checks that if one owner executes programs faster than they are examined, programs of other owners
+// are still held, and that programs that end without being held are counted.
 func TestHeldPrograms(t *testing.T) {
 	t.Parallel()
 	w := discover(t, Config{Rules: Rules{Enabled: true}, Interval: time.Hour})
 	s := w.search
-	next := host.Process(1 << 22) // no process has such a number
+	next := host.Process(1 << 22) // no process has an id as high as this
 	execute := func(of *owner) (p *process) {
 		t.Helper()
 		next++
@@ -172,7 +172,7 @@ func TestMissedPrograms(t *testing.T) {
 	t.Parallel()
 	monitor := limits.New(limits.Config{})
 	w := discover(t, Config{Limits: monitor, Rules: Rules{Enabled: true}})
-	named := discover(t, Config{}) // does not search, so programs do not matter
+	named := discover(t, Config{}) // does not search for files, so it counts no missed programs
 	cmd := exec.Command("true")
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)

@@ -11,17 +11,17 @@ import (
 	"github.com/crau-otel/crau-otel/limits"
 )
 
-// Reported files are limited globally, per owner and per process. At an owner's limit, its newest files are refused. At
-// a global limit, the owner that uses most loses its newest file. An owner that uses less than its share loses nothing;
-// the share is the limit divided by the number of owners that want more. A part of each global limit is reserved for
-// files that only root can write.
+// Reported files are limited globally, per owner and per process. At an owner's limit, further files of the owner are
+// refused. At a global limit, the owner that uses most loses its newest file. An owner that uses less than its share
+// loses nothing; its share is the limit divided by the number of owners that want more. A part of each global limit is
+// reserved for files that only root can write.
 
 const (
-	reserve     = 8                // part of the global limits, as a divisor, that only trusted files may use
+	reserve     = 8                // divisor: 1/reserve of each global limit is for files that only root can write
 	remindEvery = 30 * time.Second // interval of checks whether files are still refused
 )
 
-// resource is what a reported file uses.
+// resource is something that reported files use and that is limited.
 type resource int
 
 const (
@@ -31,13 +31,13 @@ const (
 	resources
 )
 
-// String returns the resource as the reason of a refusal spells it.
+// String returns the name of the resource for reasons of refusals.
 func (r resource) String() string { return [...]string{"files", "sites", "descriptors"}[r] }
 
-// quota counts what reported files use.
+// quota is an amount of each resource.
 type quota [resources]int
 
-// add adds another quota several times; times may be negative.
+// add adds another quota, multiplied by times, which may be negative.
 func (q *quota) add(other quota, times int) {
 	for r := range q {
 		q[r] += times * other[r]
@@ -48,18 +48,18 @@ func (q *quota) add(other quota, times int) {
 type bound struct {
 	limit limits.Limit
 	of    resource
-	most  int // negative: no limit
-	scope string
+	most  int    // negative if there is no limit
+	scope string // " per container", " per process" or, for a global limit, ""
 }
 
-// reason returns the reason for a file that the bound keeps from being reported.
+// reason describes the bound as the reason why a file is refused.
 func (b *bound) reason() string { return fmt.Sprintf("limit of %d %s%s", b.most, b.of, b.scope) }
 
 // Costs is how many file descriptors the owner of a Discoverer needs to attach to a file, in addition to the one with
 // which the Discoverer holds the file open.
 type Costs struct{ PerFile, PerSite int }
 
-// working returns how many of all descriptors are reserved for looking at files.
+// working returns how many of all descriptors are reserved for looking at files. all is negative if there is no limit.
 func working(all int) int {
 	if all < 0 {
 		return 4 * maxPerTurn
@@ -67,7 +67,8 @@ func working(all int) int {
 	return min(all/4, 4*maxPerTurn)
 }
 
-// forFiles returns how many of all descriptors reported files may use.
+// forFiles returns how many of all descriptors reported files may use. all and the result are negative if there is no
+// limit.
 func forFiles(all int) int {
 	if all < 0 {
 		return all
@@ -82,21 +83,21 @@ type quotas struct {
 	rules   *rules
 	costs   Costs
 
-	descriptors int // limit on descriptors; negative: none
-	all         quota
-	distrusted  quota // of these, files that others than root can write
-	users       map[*owner]struct{}
-	next        uint64    // number of the next reported entry
-	reminded    time.Time // when refused files were last logged
-	freed       bool      // something was reported as gone since refused files were last retried
+	descriptors int                 // limit on descriptors; negative if there is none
+	all         quota               // what all reported files use
+	distrusted  quota               // the part of all for files that others than root can write
+	users       map[*owner]struct{} // owners with reported files
+	next        uint64              // order of the next reported entry
+	reminded    time.Time           // when refused files were last logged
+	freed       bool                // a reported file was retired since the last retry of refused files
 }
 
-// need returns what a file uses.
+// need returns what a file uses if it is reported.
 func (q *quotas) need(e *entry) quota {
 	return quota{1, e.sites, 1 + q.costs.PerFile + e.sites*q.costs.PerSite}
 }
 
-// charge counts a reported entry; sign -1 removes it from the count.
+// charge adds what a reported entry uses to the counts. If sign is -1, it subtracts that.
 func (q *quotas) charge(e *entry, sign int) {
 	need := q.need(e)
 	counts := []*quota{&q.all, &e.owner.reported, &e.finder.reported}
@@ -119,7 +120,7 @@ func (q *quotas) charge(e *entry, sign int) {
 	}
 }
 
-// judge calls change, which changes who can write a reported entry, and updates the counts accordingly.
+// judge calls change, which changes who can write the file of a reported entry, and adapts the counts.
 func (q *quotas) judge(e *entry, change func()) {
 	count := func(sign int) {
 		if !e.RootOnly() {
@@ -132,8 +133,9 @@ func (q *quotas) judge(e *entry, change func()) {
 	count(1)
 }
 
-// exceeded returns the bound that keeps a file from being reported, or nil if there is none or if others can make room.
-// A process gets only part of its owner's limits: a process with very many such files is suspicious.
+// exceeded returns the bound that keeps a file from being reported. It returns nil if there is room, or if the files of
+// other owners can make room. A process gets only a part of its owner's limits, because a process with very many files
+// with probes is suspicious.
 func (q *quotas) exceeded(e *entry, by *finder) *bound {
 	if !by.isDisk {
 		need, r := q.need(e), q.rules
@@ -157,7 +159,7 @@ func (q *quotas) exceeded(e *entry, by *finder) *bound {
 	return nil
 }
 
-// full returns the global bound that leaves no room for a file, or nil.
+// full returns the global bound that leaves no room for a file, or nil if there is room.
 func (q *quotas) full(e *entry) *bound {
 	need := q.need(e)
 	for _, b := range []bound{
@@ -175,7 +177,7 @@ func (q *quotas) full(e *entry) *bound {
 	return nil
 }
 
-// fraction divides a limit by parts, rounding up. If there is no limit, the result has none either.
+// fraction divides a limit by parts, rounding up. A negative limit, which means no limit, stays the same.
 func fraction(limit, parts int) int {
 	if limit < 0 {
 		return limit
@@ -183,7 +185,8 @@ func fraction(limit, parts int) int {
 	return (limit + parts - 1) / parts
 }
 
-// use returns what an owner uses of a resource, as far as it competes with a file.
+// use returns how much of a resource an owner uses for files that compete with e: all its files if only root can write
+// e, else only files that others can write, too.
 func (o *owner) use(e *entry, of resource) int {
 	if e.RootOnly() {
 		return o.reported[of]
@@ -191,8 +194,8 @@ func (o *owner) use(e *entry, of resource) int {
 	return o.distrusted[of]
 }
 
-// largest returns the owner that uses most of a resource, or nil if the file's own owner would use as much after adding
-// the file.
+// largest returns the owner that uses most of a resource. It returns nil if no other owner uses more than the file's
+// own owner would use with the file.
 func (q *quotas) largest(e *entry, of *owner, what resource) *owner {
 	var top *owner
 	most := of.use(e, what) + q.need(e)[what]

@@ -51,7 +51,7 @@ next:
 
 func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
-// subtree makes a cgroup with that path below the root of the host's.
+// subtree makes a cgroup with that path below the host's root cgroup, and returns its folder.
 func subtree(t *testing.T, path string) string {
 	t.Helper()
 	c, err := host.NewCgroups()
@@ -85,7 +85,7 @@ func rootOnly(t *testing.T) string {
 	return dir
 }
 
-// crowd starts processes in cgroups. Each process maps different files.
+// crowd starts processes, each in its cgroup. Each process maps different files.
 func crowd(t *testing.T, dir string, processes, each int, cgroup func(i int) string) {
 	t.Helper()
 	for i := range processes {
@@ -116,7 +116,8 @@ func (w *watcher) count(limit limits.Limit, class limits.Class) (count uint64) {
 	return count
 }
 
-// A user names cgroups like containers. They share the limits of one user, and a system service is still traced.
+// If a user gives cgroups the names of containers, their processes share the limits of that user, and a system service
+// is still traced.
 func TestMadeUpContainersShareTheirUsersLimits(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -140,8 +141,8 @@ func TestMadeUpContainersShareTheirUsersLimits(t *testing.T) {
 	}
 }
 
-// Users that together want more than the limit leave a part for files that only root can write, and others their
-// shares.
+// If users together want more files than the limit, a part of the limit remains for files that only root can write, and
+// another user still gets a share.
 func TestOwnersShareAllFiles(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -171,7 +172,7 @@ func TestOwnersShareAllFiles(t *testing.T) {
 	}
 }
 
-// Every owner has separate warnings, which are repeated for as long as files are refused.
+// Each owner has separate warnings, which are repeated for as long as its files are refused.
 func TestWarningsAboutLimitsComeAgain(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -209,7 +210,7 @@ func TestWarningsAboutLimitsComeAgain(t *testing.T) {
 	}
 }
 
-// Files for which there were no descriptors are reported after others are gone.
+// Files for which there were no descriptors are reported after other files are gone.
 func TestDescriptorsBoundFiles(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -242,7 +243,7 @@ func TestDescriptorsBoundFiles(t *testing.T) {
 	}
 }
 
-// Files that wait to be opened are not forgotten when the process maps another one.
+// Files that wait to be opened are not forgotten when their process maps another file.
 func TestFilesThatWaitAreKept(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -271,7 +272,7 @@ func TestFilesThatWaitAreKept(t *testing.T) {
 	}
 }
 
-// The files of a process without probes do not displace those of others.
+// If one owner has very many files without probes, files of another owner are still remembered.
 func TestFactsAreShared(t *testing.T) {
 	t.Parallel()
 	c := newCatalogue(&Config{MaxFacts: 100, Limits: limits.New(limits.Config{})}, &rules{})
@@ -291,7 +292,7 @@ func TestFactsAreShared(t *testing.T) {
 	}
 }
 
-// If the report of changed processes fails, it is retried after a while.
+// If Config.Changed fails, it is called again after a while.
 func TestChangedIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	fails, calls := true, 0

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	maxWarned = 16   // refused files of one owner for which a warning is logged
-	maxLogged = 4096 // refused files that are remembered as logged
+	maxWarned = 16   // warnings about refused files of one owner
+	maxLogged = 4096 // log lines about refused files that are remembered
 )
 
 // refusal identifies a log line about a refused file.
@@ -21,12 +21,12 @@ type refusal struct {
 	reason untraced.Reason
 }
 
-// refusals remembers what was logged about files that are not traced.
+// refusals remembers what was logged about files that are not traced, and which files have code that a program copied.
 type refusals struct {
 	log    *slog.Logger
 	logged map[refusal]struct{}
-	warned map[string]int   // number of log lines by owner
-	copied map[Key]struct{} // files whose code a program has copied and executes; they are not attached until they change
+	warned map[string]int   // number of warnings by owner
+	copied map[Key]struct{} // files of which a program executes a copy; they are not attached until they change
 }
 
 func newRefusals(log *slog.Logger) *refusals {
@@ -34,7 +34,7 @@ func newRefusals(log *slog.Logger) *refusals {
 }
 
 // note logs, once, that a file is not traced. Files over a limit, and files that the rules name, are logged elsewhere.
-// If an owner has very many such files, only the first ones are logged as warnings.
+// After maxWarned warnings about files of one owner, further lines have level debug.
 func (r *refusals) note(e *entry) {
 	if e.reason == untraced.Limit || e.explicit && e.reason != untraced.Copied {
 		return
@@ -69,7 +69,7 @@ func (r *refusals) noteCopy(k Key) {
 	r.copied[k] = struct{}{}
 }
 
-// isCopied reports whether a program has executed a copy of a file's code since the file changed.
+// isCopied reports whether a program has executed a copy of a file's code since the file last changed.
 func (r *refusals) isCopied(k Key) bool {
 	_, copied := r.copied[k]
 	return copied

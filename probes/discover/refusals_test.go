@@ -17,7 +17,7 @@ import (
 	"github.com/crau-otel/crau-otel/probes/untraced"
 )
 
-// Files that carry probes and cannot be traced are mapped. Each is logged once, listed and counted.
+// A mapped file that has probes and cannot be traced is logged once, listed and counted.
 func TestUntracedFilesAreLoggedListedAndCounted(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -31,7 +31,7 @@ func TestUntracedFilesAreLoggedListedAndCounted(t *testing.T) {
 		change(other)
 		return other
 	}
-	const class, order, machine = elf.EI_CLASS, elf.EI_DATA, 18 // offsets in the header
+	const class, order, machine = elf.EI_CLASS, elf.EI_DATA, 18 // offsets in the ELF header
 	_, onFUSE := mountFuse(t, data)
 	want := map[string]untraced.Reason{onFUSE: untraced.FUSE}
 	for name, file := range map[string]struct {

@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	resolvedFor = time.Minute // for which the files of a program are not looked for again
+	resolvedFor = time.Minute // time for which the files of a program are not resolved again
 	maxResolved = 4096
 )
 
-// resolution identifies everything that the files of a program depend on.
+// resolution identifies what the files of a program depend on.
 type resolution struct {
 	program host.Inode
 	changed int64
@@ -31,14 +31,15 @@ type resolution struct {
 type resolver struct {
 	search   *search
 	caches   *loader.Caches
-	resolved map[resolution]time.Time
+	resolved map[resolution]time.Time // when each resolution was last made
 }
 
 func newResolver(s *search) *resolver {
 	return &resolver{s, loader.NewCaches(), make(map[resolution]time.Time)}
 }
 
-// resolve looks at the files that a program will map. p is its process, which may have ended.
+// resolve examines the files that a program will map, and closes the program. p is the process that has executed the
+// program; the process may have ended.
 func (r *resolver) resolve(p *process, exe *program, now time.Time) {
 	r.search.urgent = true
 	defer func() { r.search.urgent = false }()
@@ -68,7 +69,7 @@ func (r *resolver) resolve(p *process, exe *program, now time.Time) {
 	}
 }
 
-// look examines the files that are not known yet.
+// look examines those of the files that the catalogue does not know yet.
 func (r *resolver) look(p *process, exe *program, files []loader.Needed) {
 	s, mounts := r.search, host.NewMountKinds()
 	root := host.Root{Path: host.DescriptorPath(exe.root), Base: exe.base}
@@ -92,7 +93,7 @@ func (r *resolver) look(p *process, exe *program, files []loader.Needed) {
 	s.helpers.Ask(questions...)
 }
 
-// resolve returns the files that the program will map, including itself, and the resolution that they depend on. If
+// resolve returns the files that the program will map, including itself, and the resolution that these depend on. If
 // fresh reports that this resolution was made recently, it returns no files.
 func (p *program) resolve(caches *loader.Caches, fresh func(resolution) bool, step func()) (resolution, []loader.Needed) {
 	key := resolution{program: p.inode, changed: p.changed}

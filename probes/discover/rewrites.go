@@ -11,22 +11,22 @@ import (
 )
 
 const (
-	maxRewrites = 256         // files that wait to be read again; each holds a descriptor
-	maxRewait   = time.Minute // between two readings of a file that stays open for writing
-	minRewait   = 50 * time.Millisecond
+	maxRewrites = 256                   // files that may wait to be read again; each uses a descriptor
+	maxRewait   = time.Minute           // longest time between two readings of a file that stays open for writing
+	minRewait   = 50 * time.Millisecond // shortest time between two readings of a file
 )
 
 // rewrite is a file that will be read again, because it was overwritten or is open for writing.
 type rewrite struct {
-	entry *entry // the entry before
-	owner *owner // that it counts against
-	fd    int
-	next  time.Time
-	wait  time.Duration // after the next reading
+	entry *entry        // result of the previous reading
+	owner *owner        // owner whose share of maxRewrites the file uses
+	fd    int           // descriptor of the file
+	next  time.Time     // when to read the file
+	wait  time.Duration // time from the next reading to the one after it
 }
 
-// rewrites manages the files that will be read again. Overwritten files are noticed in two ways: by a call of
-// [Discoverer.Reread], or when a pass finds that the change time of a reported file has changed.
+// rewrites manages the files that will be read again. It learns in two ways that a file was overwritten: from a call of
+// [Discoverer.Reread], or when a pass finds a new change time of a reported file.
 type rewrites struct {
 	search  *search
 	pending map[host.Inode]*rewrite
@@ -43,7 +43,8 @@ func (r *rewrites) close() {
 	clear(r.pending)
 }
 
-// add schedules the reading of an entry's file for an owner.
+// add schedules another reading of an entry's file, which uses the share of an owner. It does nothing if the share is
+// used up.
 func (r *rewrites) add(e *entry, of *owner) {
 	if r.pending[e.inode()] != nil || e.open == nil {
 		return
@@ -54,7 +55,7 @@ func (r *rewrites) add(e *entry, of *owner) {
 			pending++
 		}
 	}
-	if pending >= maxRewrites-len(r.pending) { // leaves room for others; a pass will find the file
+	if pending >= maxRewrites-len(r.pending) { // the rest is for other owners; a later pass finds the file
 		return
 	}
 	fd, err := unix.FcntlInt(e.open.Fd(), unix.F_DUPFD_CLOEXEC, 0)
@@ -64,13 +65,13 @@ func (r *rewrites) add(e *entry, of *owner) {
 	r.pending[e.inode()] = &rewrite{entry: e, owner: of, fd: fd, wait: minRewait}
 }
 
-// overwritten reports an entry as gone and schedules its reading as a new file.
+// overwritten reports the file of an entry as gone, and schedules another reading that treats it as new.
 func (r *rewrites) overwritten(e *entry) {
 	r.add(e, e.owner)
 	r.search.catalogue.retire(e)
 }
 
-// check schedules the reading of files that have changed.
+// check schedules another reading of reported files that have changed.
 func (r *rewrites) check() {
 	var questions []*host.Question
 	for _, e := range r.search.catalogue.files {
@@ -95,7 +96,7 @@ func (r *rewrites) check() {
 	r.search.helpers.Ask(questions...)
 }
 
-// due returns how long to wait until visit has a file to read, and whether any file waits.
+// due returns how long to wait until the first file must be read, and whether any file waits.
 func (r *rewrites) due(now time.Time) (wait time.Duration, pending bool) {
 	wait = maxRewait
 	for _, w := range r.pending {
@@ -114,7 +115,7 @@ func (r *rewrites) hasLibrary() bool {
 	return false
 }
 
-// visit reads the files that are due.
+// visit reads the files whose time has come.
 func (r *rewrites) visit(now time.Time) {
 	mounts := host.NewMountKinds()
 	var questions []*host.Question
@@ -134,7 +135,7 @@ func (r *rewrites) visit(now time.Time) {
 	r.search.helpers.Ask(questions...)
 }
 
-// read returns a question for the helpers: the contents of a file now.
+// read returns the question for the helpers that reads a file again.
 func (r *rewrites) read(inode host.Inode, w *rewrite, root host.Root, subject host.Subject, mounts *host.MountKinds) *host.Question {
 	e := w.entry
 	fd, dupErr := unix.FcntlInt(uintptr(w.fd), unix.F_DUPFD_CLOEXEC, 0)

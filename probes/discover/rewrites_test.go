@@ -22,7 +22,8 @@ func overwrite(t *testing.T, path string, data []byte) {
 	}
 }
 
-// TestOverwrittenFileIsFoundAgain overwrites a file that a process maps.
+// TestOverwrittenFileIsFoundAgain checks that a mapped file that is overwritten is reported as gone, and found with its
+// new content.
 func TestOverwrittenFileIsFoundAgain(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -51,7 +52,7 @@ func TestOverwrittenFileIsFoundAgain(t *testing.T) {
 		t.Errorf("got %+v", e)
 	}
 
-	// The caller reports the change immediately.
+	// Reread reports the file as gone immediately, and finds it again.
 	w.Reread(after)
 	w.await(t, 10*time.Second, "+"+path, "-"+path, "+"+path, "-"+path, "+"+path)
 
@@ -75,7 +76,8 @@ func (w *watcher) scanLater(t *testing.T, path string) {
 	}
 }
 
-// TestFileThatIsOpenForWriting checks that a file is not reported until it is closed: its code may move at any moment.
+// TestFileThatIsOpenForWriting checks that a file that is open for writing is not reported until it is closed, because
+// its probes may move at any moment.
 func TestFileThatIsOpenForWriting(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -100,8 +102,9 @@ func TestFileThatIsOpenForWriting(t *testing.T) {
 	w.await(t, 10*time.Second, "+"+path)
 }
 
-// TestLibraryIsOpenForWritingForAMoment, as a copy is that another thread's child has inherited and not closed yet. Scan
-// reports it nevertheless.
+// TestLibraryIsOpenForWritingForAMoment checks that Scan waits for a library that is open for writing only for a
+// moment. This happens after copying a library, if another thread has forked a process that inherited the descriptor
+// and has not executed its program yet.
 func TestLibraryIsOpenForWritingForAMoment(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -118,8 +121,8 @@ func TestLibraryIsOpenForWritingForAMoment(t *testing.T) {
 	w.expect(t, "+"+path)
 }
 
-// A fresh file may be written once more with the change time that it had when it was read. That it has no probes is
-// probes is only provisional.
+// TestFreshFileWithoutProbesIsReadAgain checks that the result of reading a fresh file is only provisional, because the
+// file may be written once more without a new change time.
 func TestFreshFileWithoutProbesIsReadAgain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -134,7 +137,7 @@ func TestFreshFileWithoutProbesIsReadAgain(t *testing.T) {
 			return f
 		}
 		var f finding
-		for written := time.Now().Add(-maxTick); time.Since(written) >= maxTick; f = look() { // until it was fast
+		for written := time.Now().Add(-maxTick); time.Since(written) >= maxTick; f = look() { // until read within maxTick
 			written = time.Now()
 			if content != nil {
 				overwrite(t, path, content)
@@ -152,7 +155,8 @@ func TestFreshFileWithoutProbesIsReadAgain(t *testing.T) {
 	}
 }
 
-// TestLibraryThatIsBeingWritten reads a library before its probes are written.
+// TestLibraryThatIsBeingWritten checks that a library that was read before its probes were written is reported once it
+// is complete.
 func TestLibraryThatIsBeingWritten(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -192,12 +196,12 @@ func TestLibraryThatIsBeingWritten(t *testing.T) {
 	finish()
 	w.await(t, 10*time.Second, "+"+path)
 
-	// The same for an attached file: the first reading finds only the beginning of the file.
+	// The same holds for an attached file that is overwritten: the first reading finds only the beginning of the file.
 	key := w.file(t, path).Key
 	rewrite()
 	w.Reread(key)
 	w.await(t, 10*time.Second, "+"+path, "-"+path)
-	time.Sleep(2 * minRewait) // a reading that finds nothing must not be the last one
+	time.Sleep(2 * minRewait) // a reading that finds no probes must not be the last one
 	finish()
 	w.await(t, 10*time.Second, "+"+path, "-"+path, "+"+path)
 }

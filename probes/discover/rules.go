@@ -20,18 +20,19 @@ type Rules struct {
 	// Enabled decides whether files other than Libraries are looked for.
 	Enabled bool
 
-	Allow           []string // patterns on File.Path; if there are any, one must match
-	Deny            []string // patterns on File.Path; none may match
-	DenyExecutables []string // patterns on the paths of executables whose processes are ignored
-	DenyCgroups     []string // patterns on the cgroup paths of processes that are ignored
+	Allow           []string // patterns for File.Path; if there are any, one must match
+	Deny            []string // patterns for File.Path; none may match
+	DenyExecutables []string // patterns for the paths of executables whose processes are ignored
+	DenyCgroups     []string // patterns for the cgroup paths of processes that are ignored
 
-	MaxFiles             int // reported at a time: 1024
-	MaxFilesPerContainer int // of these, first seen in one container or unit: 64; a quarter in one process
-	MaxSites             int // probe sites of reported files: 16384
-	MaxSitesPerContainer int // of these, in files first seen in one container or unit: 2048; half in one process
+	MaxFiles             int // files reported at a time; default 1024
+	MaxFilesPerContainer int // files reported at a time for one owner; default 64; a process gets a quarter
+	MaxSites             int // probe sites in reported files; default 16384
+	MaxSitesPerContainer int // probe sites in reported files of one owner; default 2048; a process gets half
 }
 
-// rules are Rules with defaults set and patterns compiled. They are never modified, so helpers can use them.
+// rules are Rules with defaults set and patterns compiled. They are never modified, so helpers can use them
+// concurrently.
 type rules struct {
 	Rules
 	allow, deny, executables, cgroups []pattern
@@ -75,7 +76,8 @@ func compileRules(r Rules) (*rules, error) {
 	return compiled, errors.Join(errs...)
 }
 
-// Excludes returns why discovery does not find a file with that path, if the rules are the cause.
+// Excludes returns why the rules keep discovery from finding a file with that path. The caller must know that the rules
+// are the cause.
 func (r Rules) Excludes(path string) string {
 	compiled, err := compileRules(r)
 	switch {
@@ -102,7 +104,7 @@ func (r *rules) examines(path string) bool {
 // denies reports whether a file with that path must not be reported.
 func (r *rules) denies(path string) bool { return match(r.deny, path) }
 
-// ignores reports whether a process is ignored.
+// ignores reports whether a process with that executable and cgroup is ignored.
 func (r *rules) ignores(executable, cgroup string) bool {
 	return match(r.executables, executable) || match(r.cgroups, cgroup)
 }

@@ -10,16 +10,16 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// maxCost is a divisor that bounds the part of the time that passes take.
+// maxCost limits the time that passes take: after a pass, Run waits at least maxCost times as long as the pass took.
 const maxCost = 50
 
-// maxWritten bounds how long Scan waits for libraries that are open for writing.
+// maxWritten is how long Scan waits at most for libraries that are open for writing.
 const maxWritten = time.Second
 
 // Scan makes one full pass over the libraries, the host's disk and every process. It reports what it finds before it
-// returns. If an owner has used up its share of time, Run examines the rest of its processes. Scan waits up to a second
-// while any of Rules.Libraries is open for writing: its writer may be about to close it, or may have forked a process
-// that holds it open until it executes a program.
+// returns. If an owner has used up its share of time, Run examines the rest of the owner's processes. Scan waits up to
+// a second while any of Rules.Libraries is open for writing: the writer may be about to close the file, or may have
+// forked a process that inherited the descriptor and closes it when it executes a program.
 func (d *Discoverer) Scan(ctx context.Context) error {
 	d.running.Lock()
 	defer d.running.Unlock()
@@ -41,7 +41,7 @@ func (d *Discoverer) Scan(ctx context.Context) error {
 	return err
 }
 
-// libraryDue is rewriteDue, if one of Rules.Libraries has to be read again.
+// libraryDue is like rewriteDue, but pending is true only if one of Rules.Libraries has to be read again.
 func (d *Discoverer) libraryDue() (wait time.Duration, pending bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -61,7 +61,7 @@ func (d *Discoverer) scan(ctx context.Context) error {
 	for err == nil && ctx.Err() == nil && d.step() {
 	}
 	d.mu.Lock()
-	d.search.retireUnmapped(time.Now()) // once more, because processes may have unmapped files
+	d.search.retireUnmapped(time.Now()) // again, because the processes that were just examined may have unmapped files
 	d.mu.Unlock()
 	d.deliver(0)
 	d.scanned = true
@@ -84,7 +84,7 @@ func (d *Discoverer) Run(ctx context.Context) error {
 	close(busy)
 	tick := time.NewTimer(d.interval)
 	defer tick.Stop()
-	var again <-chan time.Time // set while there are processes to follow up
+	var again <-chan time.Time // fires when followUp is due; nil while there are no processes to follow up
 	for ctx.Err() == nil {
 		var work, rewritten <-chan struct{}
 		var later <-chan time.Time
@@ -100,7 +100,7 @@ func (d *Discoverer) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		case <-rewritten:
 			d.reread()
-		case <-later: // rewritten is set in this case
+		case <-later: // the next iteration sets rewritten
 		case <-work:
 			d.step()
 		case <-d.inbox.wake:
@@ -139,7 +139,7 @@ func (d *Discoverer) rewriteDue() (wait time.Duration, pending bool) {
 	return d.search.rewrites.due(time.Now())
 }
 
-// reread reads those files again that were overwritten or open for writing.
+// reread reads files again that were overwritten or open for writing, if they are due.
 func (d *Discoverer) reread() {
 	d.mu.Lock()
 	d.search.rewrites.visit(time.Now())
@@ -164,16 +164,16 @@ func (d *Discoverer) step() bool {
 	return more
 }
 
-// Executed describes a process that has executed a program, at that moment. It may have ended since.
+// Executed describes a process at the moment when it has executed a program. The process may have ended since.
 type Executed struct {
 	Process host.Process
 	User    uint32 // in the initial user namespace
-	Cgroup  uint64 // number in the version 2 hierarchy; 0 if unknown
+	Cgroup  uint64 // number of its cgroup in the version 2 hierarchy; 0 if unknown
 }
 
-// Notify reports that a process has executed a program. The files that the program will load, according to its ELF
-// file, are examined now, and those that the process maps shortly after. Notify never blocks. It may be called often:
-// the maps of a process are read at most 20 times a second.
+// Notify reports that a process has executed a program. The Discoverer examines the files that the program will load
+// according to its ELF file as soon as possible, and shortly afterwards those that the process maps. Notify never
+// blocks. It may be called often: the maps of a process are read at most 20 times a second.
 func (d *Discoverer) Notify(e Executed) {
 	select {
 	case d.holder.executed <- e:
@@ -183,7 +183,7 @@ func (d *Discoverer) Notify(e Executed) {
 }
 
 // notified schedules the processes that Notify was called for, and applies the rules that were passed to Reload. It
-// returns whether some processes must be followed up.
+// reports whether some processes must be followed up.
 func (d *Discoverer) notified() bool {
 	d.mu.Lock()
 	d.applyReload()
@@ -194,7 +194,7 @@ func (d *Discoverer) notified() bool {
 	return pending
 }
 
-// followUp looks at processes once more. It returns whether some remain.
+// followUp schedules the processes whose follow-up is due. It reports whether some are left for a later call.
 func (d *Discoverer) followUp() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -13,14 +13,14 @@ import (
 
 const (
 	rotation         = 2 * time.Minute // interval in which every process is examined at least once
-	minCheckInterval = 2 * time.Second // between two resolutions of the path of one file
+	minCheckInterval = 2 * time.Second // shortest time between two resolutions of the path of one file
 )
 
-// hostView is the host's root folder as the agent reaches it.
+// hostView is the way in which the agent reaches the host's root folder.
 type hostView struct {
 	root      host.Root
-	namespace uint64   // mount namespace that it belongs to
-	folder    *os.File // O_PATH
+	namespace uint64   // mount namespace that the root folder belongs to
+	folder    *os.File // O_PATH descriptor that root refers to
 }
 
 // openHost opens the host's root folder.
@@ -36,7 +36,7 @@ func openHost(path string) (hostView, error) {
 	return view, nil
 }
 
-// search performs the passes over processes and disk. It is used by one goroutine at a time.
+// search performs the passes over processes and disk. It is not safe for concurrent use.
 type search struct {
 	log       *slog.Logger
 	rules     *rules
@@ -52,9 +52,9 @@ type search struct {
 	rewrites  *rewrites
 	urgent    bool                               // the current questions are about a program that was just executed
 	perTurn   int                                // files opened for one process before the next process's turn
-	changed   func(visit func(pid uint32)) error // nil if that is not possible
+	changed   func(visit func(pid uint32)) error // Config.Changed; may be nil
 	failing   failing                            // retries after changed has failed
-	swept     time.Time                          // when old facts were last dropped
+	swept     time.Time                          // when old facts were last removed from the catalogue
 }
 
 func newSearch(cfg *Config, r *rules, in *inbox) (*search, error) {
@@ -85,7 +85,7 @@ func (s *search) close() error {
 		s.held.drop(p)
 	}
 	for _, q := range s.turns.queues {
-		for _, p := range q.processes { // some may have ended
+		for _, p := range q.processes { // some have ended and are not in the table any more
 			s.held.drop(p)
 		}
 	}
@@ -93,13 +93,14 @@ func (s *search) close() error {
 	return errors.Join(append(errs, s.processes.close(), s.view.folder.Close(), s.turns.locator.close())...)
 }
 
-// setRules applies new rules: it retires files that they exclude, and schedules all processes for examination.
+// setRules applies new rules. It retires files that the rules exclude, and all refused files, so that the next
+// examination decides again whether they are reported. It schedules all processes for examination.
 func (s *search) setRules(r *rules) {
 	s.rules, s.catalogue.quotas.rules = r, r
 	clear(s.resolver.resolved)
 	known := s.disk.libraries
 	s.disk = newDisk(s)
-	s.disk.libraries = known // their file systems may not answer now, or their paths may be out of reach
+	s.disk.libraries = known // file systems may not answer now, and the agent may have lost access to paths
 	s.disk.searchLibraries()
 	for _, e := range s.catalogue.files {
 		if e.refused != "" || !e.explicit && !r.wants(e.Path) {
@@ -113,7 +114,7 @@ func (s *search) setRules(r *rules) {
 	}
 }
 
-// pass finds what has changed since the last pass.
+// pass finds what has changed since the last pass, and schedules the processes that must be examined.
 func (s *search) pass(now time.Time) error {
 	s.rewrites.check()
 	s.rewrites.visit(now)
@@ -140,7 +141,7 @@ func (s *search) pass(now time.Time) error {
 	return nil
 }
 
-// visitChanged schedules the processes that Config.Changed reports. It returns false if Changed fails.
+// visitChanged schedules the processes that Config.Changed reports. It returns false if Changed is not set or fails.
 func (s *search) visitChanged(now time.Time) bool {
 	if s.changed == nil || now.Before(s.failing.until) {
 		return false
@@ -172,8 +173,8 @@ func (s *search) visitChanged(now time.Time) bool {
 
 // failing schedules retries of something that has stopped working.
 type failing struct {
-	until time.Time
-	next  time.Duration // from the next try to the one after it; 0 while it works
+	until time.Time     // when to try again
+	next  time.Duration // how long to wait after the next failure; 0 while it works
 }
 
 const (
@@ -188,7 +189,7 @@ func (f *failing) postpone(now time.Time) {
 	f.next = min(2*f.next, maxFailing)
 }
 
-// retireUnmapped retires the entries that no process maps and whose paths no longer lead to them.
+// retireUnmapped retires the entries of files that no process maps and to which their paths no longer lead.
 func (s *search) retireUnmapped(now time.Time) {
 	var questions []*host.Question
 	for _, e := range s.catalogue.files {
@@ -224,7 +225,8 @@ func (s *search) retireUnmapped(now time.Time) {
 	s.helpers.Ask(questions...)
 }
 
-// retry schedules another look at everything that may map refused or evicted files, once there is room.
+// retry schedules another look at the processes that map evicted files or, once there is room, refused files. If such
+// files were found on the disk, it makes the next pass search all library folders.
 func (s *search) retry(now time.Time) {
 	c := s.catalogue
 	again := make(map[*entry]bool)

@@ -15,28 +15,29 @@ import (
 )
 
 // sighting is a way to reach a file: through a mapping of a process, or by a path on the host's disk. Its methods may
-// block and run in helpers. find and judge depend on the process that the path belongs to, read depends on the file
-// system that has the file.
+// block, so helpers run them. find and judge depend on the process that the path belongs to, read depends on the file
+// system that holds the file.
 type sighting struct {
-	task host.Process // the process that maps the file; 0 for a file on the disk
-	link string       // a link in /proc that leads to the file; "" if there is only path
+	task host.Process // process or thread that maps the file; 0 for a path on the host's disk
+	link string       // path in /proc that leads to the file; "" if there is only path
 	path string       // as the kernel shows it
-	id   host.MapID   // zero for a file on the disk
+	id   host.MapID   // identifies the mapped file; zero for a path on the host's disk
 
-	root      host.Root // the folder where path starts
+	root      host.Root // root folder within which path is resolved
 	hostRoot  host.Root
-	namespace uint64 // mount namespace, 0 for the host's disk
+	namespace uint64 // mount namespace of the process; 0 for the host's disk
 	cgroup    string
 	copied    bool // the process executes a copy of the file's code
-	awaited   bool // the file is expected to have probes once nobody writes to it
+	awaited   bool // the file is expected to have probes once nobody has it open for writing
 
-	fd int // result of find
+	fd int // O_PATH descriptor that find has returned
 }
 
 const (
 	// maxTick is longer than the time between two ticks of any kernel (10 ms). Change times are multiples of a tick.
 	maxTick = 20 * time.Millisecond
-	// undated replaces the change time in a finding that may become invalid while the file's change time stays the same.
+	// undated replaces the change time in a finding that may become wrong while the file's change time stays the same. No
+	// file has this change time, so the file is examined again each time it is seen.
 	undated = -1
 )
 
@@ -97,8 +98,8 @@ func isBeingWritten(fd int, before *unix.Stat_t) bool {
 	return host.OpenForWriting(fd) || unix.Fstat(fd, &now) == nil && now.Ctim != before.Ctim
 }
 
-// unread returns the finding for a file that has that status and cannot be read. The file is examined again and again,
-// because that can change while the file does not.
+// unread returns the finding for a file with status st that cannot be read. The file is examined again each time it is
+// seen, because it may become readable without a new change time.
 func (s *sighting) unread(st *unix.Stat_t, reason untraced.Reason, err error) finding {
 	inode := host.Inode{Device: st.Dev, Number: st.Ino}
 	e := &entry{
@@ -111,32 +112,32 @@ func (s *sighting) unread(st *unix.Stat_t, reason untraced.Reason, err error) fi
 	return finding{inode: inode, changed: undated, entry: e}
 }
 
-// unreadMapped is unread for a mapped file whose status is unknown too.
+// unreadMapped is like unread, for a mapped file whose status is unknown too.
 func (s *sighting) unreadMapped(reason untraced.Reason, err error) finding {
 	f := s.unread(&unix.Stat_t{Dev: s.id.Device, Ino: s.id.Inode}, reason, err)
-	f.entry.status = unix.Stat_t{} // no path leads to it
+	f.entry.status = unix.Stat_t{} // no path is known to lead to the file
 	return f
 }
 
 // errDenied is the reason for skipping a file that the rules exclude.
 var errDenied = errors.New("denied by discovery.deny")
 
-// errWritten is the reason for skipping a file whose code may move at any moment.
+// errWritten is the reason for skipping a file that is open for writing: its probes may move at any moment.
 var errWritten = errors.New("open for writing; it is read again once it is not")
 
-// errCopied is the reason for skipping a file whose code is executed from anonymous memory.
+// errCopied is the reason for skipping a file if a process executes a copy of the file's code in anonymous memory.
 var errCopied = errors.New("a program runs a copy of its code, where a breakpoint kills it")
 
 // notJudged is the reason for distrusting a file whose path cannot be resolved in time.
 const notJudged = "its path cannot be resolved"
 
-// verdict is the result of judge.
+// verdict is the result of judge: the path of a file, and whether only root can change the file there.
 type verdict struct {
 	path, distrust string
 	namespaced     bool
 }
 
-// judge resolves the path of a file that read has opened.
+// judge finds the current path of a file that read has opened, and who can change the file at that path.
 func (s *sighting) judge(fd int) (v verdict) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
@@ -169,7 +170,7 @@ func (s *sighting) look(mounts *host.MountKinds) finding {
 	return s.readAndJudge(fd, mounts)
 }
 
-// readAndJudge calls read and then judge, for files where both may take equally long.
+// readAndJudge calls read and then judge. It is for callers that ask one question for both.
 func (s *sighting) readAndJudge(fd int, mounts *host.MountKinds) finding {
 	f := s.read(fd, mounts)
 	if f.entry != nil && !f.entry.unread {
@@ -178,7 +179,7 @@ func (s *sighting) readAndJudge(fd int, mounts *host.MountKinds) finding {
 	return f
 }
 
-// reasonOf returns why the probes of a file cannot be used.
+// reasonOf returns the category of an error because of which the probes of a file cannot be used.
 func reasonOf(err error) untraced.Reason {
 	if errors.Is(err, probes.ErrUnsupported) {
 		return untraced.Unsupported

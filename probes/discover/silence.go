@@ -10,18 +10,19 @@ import (
 )
 
 const (
-	minSilence = 10 * time.Second // after which a process that did not answer is tried again
-	maxSilence = 10 * time.Minute
+	minSilence = 10 * time.Second // shortest time for which a process is set aside
+	maxSilence = 10 * time.Minute // longest time for which a process is set aside
 )
 
 // silence records how long a process is set aside because it did not answer.
 type silence struct {
-	until time.Time
-	next  time.Duration // how long it will be set aside next time; 0 if it has always answered
+	until time.Time     // when the process may be asked again
+	next  time.Duration // how long the process is set aside next time; 0 if it has always answered
 }
 
 // askProcess asks a question about a process and applies the answer, possibly much later. If the answer does not arrive
-// in time, the process is set aside. If it returns false, the question was not asked, and there will be no answer.
+// in time, the process is set aside. If askProcess returns false, the question was not asked, and apply is never
+// called.
 func (s *search) askProcess(p *process, ask func(step func()), apply func()) (asked bool) {
 	late, skipped := false, false
 	q := &host.Question{Subject: p.subject(), Urgent: s.urgent}
@@ -29,7 +30,7 @@ func (s *search) askProcess(p *process, ask func(step func()), apply func()) (as
 	q.Answered = func() {
 		apply()
 		if late && !p.gone {
-			p.silence.until, p.due = time.Time{}, time.Time{} // all of its maps must be read
+			p.silence.until, p.due = time.Time{}, time.Time{} // so that all of its maps are read
 			s.turns.revisit(p)
 		}
 	}
@@ -43,7 +44,7 @@ func (s *search) askProcess(p *process, ask func(step func()), apply func()) (as
 }
 
 // setAside postpones questions about a process. The delay grows each time the process does not answer. blameless is set
-// if the process was only skipped because others of its owner do not answer.
+// if the process was not asked, because too many earlier questions are unanswered; the delay does not grow then.
 func (s *search) setAside(p *process, blameless bool) {
 	wait := minSilence
 	if blameless {
@@ -63,7 +64,7 @@ func (s *search) setAside(p *process, blameless bool) {
 	}
 	p.silence.until = time.Now().Add(wait)
 	p.due = p.silence.until
-	p.backlog, p.more = nil, false // will be found again
+	p.backlog, p.more = nil, false // the next look finds these files again
 }
 
 // executableOf returns the path of the program that a process executes, as the process sees it. It does not block.

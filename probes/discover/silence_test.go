@@ -16,9 +16,9 @@ import (
 	"github.com/crau-otel/crau-otel/test/needs"
 )
 
-// locker maps the file in its first argument. Then it keeps its own memory map locked by means of the file in the
-// second one, whose file system fails the first read and does not answer the second: one thread faults, another waits
-// to map.
+// locker maps the files in its two arguments. Then it keeps its own memory map locked: a thread takes a page fault in
+// the second file, whose file system fails the first reads and does not answer the later ones, see fuse.stuckReads.
+// Another thread waits to map memory.
 const locker = `
 #include <fcntl.h>
 #include <pthread.h>
@@ -57,14 +57,14 @@ func (l *logged) String() string {
 	return l.text.String()
 }
 
-// logger returns a logger at the user's level, and its output.
+// logger returns a logger with the default level, and its output.
 func logger() (*slog.Logger, *logged) {
 	l := &logged{}
 	return slog.New(slog.NewTextHandler(l, nil)), l
 }
 
-// In TestProcessThatDoesNotAnswer, a process keeps its memory map locked. It is logged once, all other processes are
-// examined, and its own files are found as soon as it unlocks the map.
+// TestProcessThatDoesNotAnswer checks that a process that keeps its memory map locked is logged once, that all other
+// processes are examined, and that its own files are found as soon as it unlocks the map.
 func TestProcessThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -98,7 +98,7 @@ func TestProcessThatDoesNotAnswer(t *testing.T) {
 	late := sample(t, "sample", dir, "late.so")
 	mapper(t, late)
 	w.await(t, soon, "+"+good, "+"+late)
-	time.Sleep(time.Second) // many passes
+	time.Sleep(time.Second) // enough for many passes
 	name := fmt.Sprintf("pid=%d ", stuck.pid())
 	if got := text.String(); strings.Count(got, name) != 1 || !strings.Contains(got, filepath.Base(program)) {
 		t.Errorf("logged %s", got)

@@ -10,14 +10,15 @@ import (
 
 // Stats counts what discovery could not examine.
 type Stats struct {
-	// MissedPrograms counts programs that ended before they could be examined. Their files are found when they run again
-	// for longer, or when another process maps them.
+	// MissedPrograms counts programs that ended before they could be examined. The files of such a program are found when
+	// it runs again for longer, or when another process maps them.
 	MissedPrograms uint64
 
-	// SilentProcesses is the number of processes that are set aside because they, or others of their owner, do not answer.
+	// SilentProcesses is the number of processes that are set aside because they, or other processes of their owner, do
+	// not answer.
 	SilentProcesses int
 
-	// Untraced counts the known files that are not traced, or only in part.
+	// Untraced counts the known files that are not traced, or only in part, by reason.
 	Untraced map[untraced.Reason]int
 }
 

@@ -19,7 +19,8 @@ import (
 	"github.com/crau-otel/crau-otel/probes"
 )
 
-// TestWhoCanWriteTheWayToALibraryDecides changes who can change the files and folders on the path to a library.
+// TestWhoCanWriteTheWayToALibraryDecides checks that a library is trusted only if nobody but root can change the file
+// or a folder on its path.
 func TestWhoCanWriteTheWayToALibraryDecides(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -70,7 +71,7 @@ func TestWhoCanWriteTheWayToALibraryDecides(t *testing.T) {
 			}
 			path := sample(t, "sample", host, "usr/lib/lib.so")
 			var program *child
-			if name != "nosuid" { // in that case, another file is at that path
+			if name != "nosuid" { // that change puts another file at the path
 				program = mapper(t, path)
 			}
 			if err := test.change(host, path); err != nil {
@@ -92,7 +93,8 @@ func TestWhoCanWriteTheWayToALibraryDecides(t *testing.T) {
 	}
 }
 
-// TestTrustInNamespace runs a file of the host's root from a mount namespace.
+// TestTrustInNamespace checks that a file of the host's root in a separate mount namespace is trusted, but also marked
+// as namespaced.
 func TestTrustInNamespace(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -109,8 +111,8 @@ func TestTrustInNamespace(t *testing.T) {
 	program.stop()
 }
 
-// A second path through which a file looks less trustworthy, such as one in a user's overlay, does not reduce its
-// trust. After the inode has changed, the path that is examined decides.
+// A second path that makes a file look less trustworthy, such as one in a user's overlay, does not reduce the trust in
+// the file. After the inode has changed, the path that is then examined decides.
 func TestPathsTakeNoTrustAway(t *testing.T) {
 	t.Parallel()
 	of := func(trusted, namespaced bool, changed int64) *entry {
@@ -139,7 +141,8 @@ func TestPathsTakeNoTrustAway(t *testing.T) {
 	}
 }
 
-// A file whose permissions change stays attached. If it is also written to, it is another file.
+// A file whose permissions change stays attached. A file that is also written to is reported as gone, and found as
+// another file.
 func TestTrustChanges(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -148,7 +151,7 @@ func TestTrustChanges(t *testing.T) {
 	mapper(t, path)
 	w := discover(t, Config{Rules: Rules{Enabled: true, Allow: []string{"/usr/lib/lib.so"}}, Root: host}, host)
 	distrusted := func() int { return w.search.catalogue.quotas.distrusted[ofFiles] }
-	look := func() { // like after an exec
+	look := func() { // maps the file in a new process, then scans
 		t.Helper()
 		mapper(t, path)
 		w.scan(t)

@@ -10,7 +10,7 @@ import (
 type queue struct {
 	owner     *owner
 	processes []*process
-	ready     bool // the queue is in turns.ready
+	ready     bool // whether the queue is in turns.ready
 }
 
 // turns decides which process is examined next. Owners take turns, regardless of the number of their processes. An
@@ -19,7 +19,7 @@ type turns struct {
 	locator *locator
 	owners  map[string]*owner
 	queues  map[*owner]*queue
-	ready   []*queue
+	ready   []*queue // queues that take part, in the order of their turns
 }
 
 func newTurns(l *locator) *turns {
@@ -37,7 +37,7 @@ func (t *turns) owner(user uint32, cgroup string) *owner {
 	return o
 }
 
-// revisit schedules another examination of a process, at the end of its owner's queue.
+// revisit schedules another examination of a process, which reads its maps again, at the end of its owner's queue.
 func (t *turns) revisit(p *process) {
 	p.stale = true
 	t.enqueue(p)
@@ -58,7 +58,7 @@ func (t *turns) enqueue(p *process) {
 	t.admit(q, time.Now())
 }
 
-// admit adds an owner to the turns if it has processes to examine and has not used up its share of time.
+// admit lets a queue take part in the turns if it has processes and its owner has not used up its share of time.
 func (t *turns) admit(q *queue, now time.Time) {
 	if !q.ready && len(q.processes) > 0 && q.owner.affordable(now) {
 		q.ready = true
@@ -67,7 +67,7 @@ func (t *turns) admit(q *queue, now time.Time) {
 }
 
 // next removes and returns the process whose turn it is, and its queue. Both are nil if no process waits. The caller
-// must admit the queue again afterwards.
+// must call admit for the queue afterwards.
 func (t *turns) next() (*process, *queue) {
 	if len(t.ready) == 0 {
 		return nil, nil
@@ -83,7 +83,7 @@ func (t *turns) next() (*process, *queue) {
 	return p, q
 }
 
-// renew lets owners take part again if their share of time has grown, and forgets those that nothing refers to.
+// renew lets owners take part again whose share of time has grown enough, and forgets owners that nothing refers to.
 func (t *turns) renew(now time.Time) {
 	for name, o := range t.owners {
 		q := t.queues[o]

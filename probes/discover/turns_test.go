@@ -13,7 +13,7 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// TestOwnerThatUsedUpItsTimeWaits lets an owner use up its share of time.
+// TestOwnerThatUsedUpItsTimeWaits checks that an owner that has used up its share of time waits.
 func TestOwnerThatUsedUpItsTimeWaits(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	kernfsHandle = 0xfe // the kernel's FILEID_KERNFS
-	maxCgroups   = 16384
-	walkInterval = time.Second
+	kernfsHandle = 0xfe        // the kernel's FILEID_KERNFS
+	maxCgroups   = 16384       // size limit of Cgroups.paths and of Cgroups.places
+	walkInterval = time.Second // minimum time from one readTree to the next
 )
 
 // Cgroups finds the paths of cgroups of version 2 by the numbers that bpf_get_current_cgroup_id returns. It is safe for
@@ -30,13 +30,13 @@ type Cgroups struct {
 	dir   *os.File
 
 	mu     sync.Mutex
-	paths  map[uint64]string
-	places map[uint64]Place
-	walk   bool // read the tree instead of opening file handles, which needs CAP_DAC_READ_SEARCH
-	walked time.Time
+	paths  map[uint64]string // paths by cgroup number
+	places map[uint64]Place  // places by cgroup number
+	walk   bool              // read the whole tree, as file handles cannot be opened (without CAP_DAC_READ_SEARCH)
+	walked time.Time         // time of the last readTree
 }
 
-// NewCgroups finds the mount of cgroup version 2. It fails if there is none. The result must be closed.
+// NewCgroups finds the mount of cgroup version 2. It fails if there is none. The caller must close the result.
 func NewCgroups() (*Cgroups, error) {
 	point := ""
 	err := eachMount(ownMounts, func(m mount) bool {
@@ -62,14 +62,14 @@ func newCgroups(mount string) (*Cgroups, error) {
 	return &Cgroups{mount: mount, dir: dir, paths: make(map[uint64]string), places: make(map[uint64]Place)}, nil
 }
 
-// Close closes the mount.
+// Close closes the folder at which cgroups are mounted.
 func (c *Cgroups) Close() error { return c.dir.Close() }
 
 // Mount returns where cgroups of version 2 are mounted.
 func (c *Cgroups) Mount() string { return c.mount }
 
-// Path returns the path of a cgroup in the form of /proc/PID/cgroup. The kernel does not reuse numbers, so a remembered
-// path stays valid after the cgroup is removed.
+// Path returns the path of the cgroup with the number id, in the form of /proc/PID/cgroup. The kernel does not reuse
+// numbers, so a remembered path stays valid after the cgroup is removed.
 func (c *Cgroups) Path(id uint64) (string, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,7 +102,8 @@ func (c *Cgroups) remember(id uint64, path string) {
 	c.paths[id] = path
 }
 
-// open opens a cgroup by its number, which is the whole content of its file handle.
+// open returns the path of a cgroup by its number. It opens the cgroup by a file handle, whose whole content is the
+// number.
 func (c *Cgroups) open(id uint64) (string, error) {
 	handle := unix.NewFileHandle(kernfsHandle, binary.NativeEndian.AppendUint64(nil, id))
 	fd, err := unix.OpenByHandleAt(int(c.dir.Fd()), handle, unix.O_PATH|unix.O_CLOEXEC)
@@ -125,7 +126,7 @@ func (c *Cgroups) open(id uint64) (string, error) {
 	return path.Join("/", inside), nil
 }
 
-// readTree remembers the paths of all cgroups, up to maxCgroups.
+// readTree replaces the remembered paths by those of all present cgroups, up to maxCgroups.
 func (c *Cgroups) readTree() {
 	c.walked = time.Now()
 	clear(c.paths)

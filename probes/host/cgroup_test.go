@@ -21,10 +21,10 @@ const (
 	pod = "74c13223-5a00-11e9-b385-42010a80018d"
 )
 
-// slice is a pod's identifier in the spelling of systemd's slices.
+// slice is the pod's identifier as it is spelled in the names of systemd's slices.
 var slice = strings.ReplaceAll(pod, "-", "_")
 
-// TestParseCgroup checks the forms of the cgroups that container runtimes create.
+// TestParseCgroup parses paths in the forms that container runtimes, Kubernetes and systemd create.
 func TestParseCgroup(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]Cgroup{
@@ -39,7 +39,7 @@ func TestParseCgroup(t *testing.T) {
 		"/actions_job/" + id1:                    {ContainerID: id1},
 		"/system.slice/docker-" + id1 + ".mount": {Unit: "docker-" + id1 + ".mount"},
 
-		// Kubernetes: both drivers, all classes, dockershim, a colon that systemd did not interpret, static pods.
+		// Kubernetes: both cgroup drivers, all classes, dockershim, a colon that systemd did not interpret, static pods.
 		"/kubepods/besteffort/pod" + pod + "/" + id2:                                                                  {ContainerID: id2, PodUID: pod},
 		"/kubepods/pod" + pod + "/" + id2:                                                                             {ContainerID: id2, PodUID: pod},
 		"/kubepods.slice/kubepods-pod" + slice + ".slice/cri-containerd-" + id2 + ".scope":                            {ContainerID: id2, Runtime: "containerd", PodUID: pod, Unit: "cri-containerd-" + id2 + ".scope"},
@@ -50,14 +50,14 @@ func TestParseCgroup(t *testing.T) {
 		"/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-podb1e89a2fcc688644de3eb95aee8025ce.slice/cri-containerd-" + id2 + ".scope": {ContainerID: id2, Runtime: "containerd", PodUID: "b1e89a2fcc688644de3eb95aee8025ce", Unit: "cri-containerd-" + id2 + ".scope"},
 		"/kubelet/kubepods/burstable/pod" + pod + "/" + id2: {ContainerID: id2, PodUID: pod},
 
-		// CRI-O, and its monitor, which is in no container.
+		// CRI-O, and its monitor, which does not run in a container.
 		"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" + slice + ".slice/crio-" + id2 + ".scope":           {ContainerID: id2, Runtime: "cri-o", PodUID: pod, Unit: "crio-" + id2 + ".scope"},
 		"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" + slice + ".slice/crio-" + id2 + ".scope/container": {ContainerID: id2, Runtime: "cri-o", PodUID: pod, Unit: "crio-" + id2 + ".scope"},
 		"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" + slice + ".slice/crio-conmon-" + id2 + ".scope":    {PodUID: pod, Unit: "crio-conmon-" + id2 + ".scope"},
 		"/system.slice/crio-conmon-" + id2 + ".scope":    {Unit: "crio-conmon-" + id2 + ".scope"},
 		"/kubepods/burstable/pod" + pod + "/crio-" + id2: {ContainerID: id2, Runtime: "cri-o", PodUID: pod},
 
-		// Podman as root, rootless, with cgroupfs, and its monitor.
+		// Podman as root, rootless and with cgroupfs, and its monitor.
 		"/machine.slice/libpod-" + id1 + ".scope":                                                     {ContainerID: id1, Runtime: "podman", Unit: "libpod-" + id1 + ".scope"},
 		"/machine.slice/libpod-" + id1 + ".scope/container":                                           {ContainerID: id1, Runtime: "podman", Unit: "libpod-" + id1 + ".scope"},
 		"/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + id1 + ".scope/container": {ContainerID: id1, Runtime: "podman", Unit: "libpod-" + id1 + ".scope"},
@@ -72,7 +72,7 @@ func TestParseCgroup(t *testing.T) {
 		"/ecs/55091c13-b8cf-4801-b527-f4601742204d/" + id1:                                  {ContainerID: id1},
 		"/ecs/5a0d5ceddf6c44c1928d367a815d890f/5a0d5ceddf6c44c1928d367a815d890f-2574839563": {ContainerID: "5a0d5ceddf6c44c1928d367a815d890f-2574839563"},
 
-		// systemd.
+		// systemd units.
 		"/system.slice/nginx.service":                                             {Unit: "nginx.service"},
 		"/system.slice/system-getty.slice/getty@tty1.service":                     {Unit: "getty@tty1.service"},
 		"/system.slice/system-postgresql.slice/postgresql@15-main.service/worker": {Unit: "postgresql@15-main.service"},
@@ -125,7 +125,7 @@ func TestOwnerPath(t *testing.T) {
 	}
 }
 
-// Names below a container, and below a unit of a user's slice, are chosen by the processes there.
+// Names below a container, and below a unit in a user's slice, count as chosen by the processes there.
 func TestNamesBelowAContainerAreThoseOfWhoRunsThere(t *testing.T) {
 	t.Parallel()
 	user := "/user.slice/user-1000.slice"
@@ -160,7 +160,7 @@ func TestNamesBelowAContainerAreThoseOfWhoRunsThere(t *testing.T) {
 	}
 }
 
-// The part of a path that is believed ends at a folder that others than root can change.
+// The part of a path whose names count as chosen by root ends at a folder that users other than root can change.
 func TestDelegatedCgroups(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -238,7 +238,7 @@ func TestCgroupPath(t *testing.T) {
 	}
 }
 
-// TestCgroupsAreFoundByTheirNumbers resolves numbers of cgroups, by handle and by reading the tree.
+// TestCgroupsAreFoundByTheirNumbers finds the paths of cgroups by file handles, and by reading the tree of cgroups.
 func TestCgroupsAreFoundByTheirNumbers(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
@@ -278,7 +278,7 @@ func TestCgroupsAreFoundByTheirNumbers(t *testing.T) {
 				t.Errorf("walk %t: %d is %q", walk, id, got)
 			}
 		}
-		// The number of a file in a cgroup is not found.
+		// The inode number of a file within a cgroup does not count as the number of a cgroup.
 		if got, ok := c.Path(inodeOf(t, filepath.Join(inner, "cgroup.procs"))); ok {
 			t.Errorf("walk %t: a file is cgroup %q", walk, got)
 		}

@@ -11,25 +11,27 @@ import (
 	"strings"
 )
 
-// Cgroup is the information about its processes that a cgroup's path contains.
+// Cgroup is what the path of a cgroup says about the processes in it.
 type Cgroup struct {
 	ContainerID string // "" outside containers
-	Runtime     string // docker, containerd, cri-o or podman; "" if the path does not name it
-	PodUID      string // Kubernetes pod, with dashes
-	Unit        string // systemd unit; below a user's own systemd, that user's unit
+	Runtime     string // docker, containerd, cri-o or podman; "" if the path does not name the runtime
+	PodUID      string // UID of the Kubernetes pod, with hyphens; "" if there is none
+	Unit        string // systemd unit; below user@UID.service, the unit of that user's service manager
 }
 
 var (
-	// A container's identifier has 64 hexadecimal digits, or for AWS Fargate 32 and a number.
+	// The identifier of a container has 64 hexadecimal digits. On AWS Fargate, it has 32 hexadecimal digits, a hyphen and
+	// a number.
 	containerID = regexp.MustCompile(`^(?:[0-9a-f]{64}|[0-9a-f]{32}-[0-9]{8,12})$`)
 
-	// Kubernetes writes "pod" and a UUID; systemd's slices have _ instead of -. Static pods have a hash instead. A kubelet
-	// with a separate root cgroup adds a prefix to the names of slices, so only their ends are compared.
+	// Kubernetes writes "pod" and a UUID; in the names of systemd's slices, the UUID has _ instead of -. Static pods have
+	// a hash instead of a UUID. A kubelet with a separate root cgroup adds a prefix to the names of slices, so only the
+	// ends of names are compared.
 	podUID = regexp.MustCompile(`(?:^|-)pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?$`)
 )
 
-// runtimes maps the prefixes of container identifiers to runtimes. conmon is missing on purpose, because it monitors a
-// container and does not run in it.
+// runtimes maps the names that precede container identifiers to runtimes. conmon is missing on purpose, because it
+// monitors a container and does not run in it.
 var runtimes = map[string]string{
 	"docker":         "docker",
 	"cri-containerd": "containerd",
@@ -37,11 +39,11 @@ var runtimes = map[string]string{
 	"containerd":     "containerd",
 	"crio":           "cri-o",
 	"libpod":         "podman",
-	"libpod-payload": "podman", // in the unit that podman itself runs in
+	"libpod-payload": "podman", // a container within the unit that podman itself runs in
 }
 
-// ParseCgroup parses the path of a cgroup in the form of /proc/PID/cgroup, of version 1 or 2. For nested containers it
-// returns the innermost. It believes every name: see [Locate].
+// ParseCgroup parses the path of a cgroup of version 1 or 2, in the form of /proc/PID/cgroup. For nested containers it
+// returns the innermost one. It accepts every name in the path, even if a process could have forged it; see [Locate].
 func ParseCgroup(path string) Cgroup {
 	var c Cgroup
 	parent, user := "", false
@@ -61,8 +63,9 @@ func ParseCgroup(path string) Cgroup {
 	return c
 }
 
-// parts iterates over the parts of a path, with the index at which each of them ends. Colons count as slashes:
-// containerd's "slice:prefix:name" is meant for systemd but sometimes becomes the name of a cgroup.
+// parts iterates over the parts of a path, each with the index in the path at which the part ends. Colons separate
+// parts as slashes do: containerd's "slice:prefix:name" is meant for systemd but sometimes becomes the name of a
+// cgroup.
 func parts(path string) func(yield func(int, string) bool) {
 	return func(yield func(int, string) bool) {
 		start := 0
@@ -78,8 +81,8 @@ func parts(path string) func(yield func(int, string) bool) {
 	}
 }
 
-// identifier returns the container's identifier in a part of a path. It also returns the runtime if the part or its
-// parent names it.
+// identifier returns the identifier of a container if a part of a path contains one. It also returns the runtime if the
+// part or its parent names the runtime.
 func identifier(part, parent string) (id, runtime string) {
 	name, scope := strings.CutSuffix(part, ".scope")
 	if containerID.MatchString(name) && !scope {
@@ -93,7 +96,7 @@ func identifier(part, parent string) (id, runtime string) {
 	return "", ""
 }
 
-// systemdUnit reports whether a part of a path is a kind of unit that has processes.
+// systemdUnit reports whether a part of a path is the name of a systemd unit, of a kind that can have processes.
 func systemdUnit(part string) bool {
 	for _, kind := range []string{".service", ".scope", ".socket", ".mount", ".swap"} {
 		if len(part) > len(kind) && strings.HasSuffix(part, kind) {
@@ -106,8 +109,9 @@ func systemdUnit(part string) bool {
 // maxCgroupFile bounds how much of /proc/PID/cgroup is read. The file contains about a dozen paths.
 const maxCgroupFile = 64 << 10
 
-// CgroupPath returns the path of the process's cgroup. If there are several, it is one that names a container, else the
-// path of version 2, else the longest.
+// CgroupPath returns the path of the process's cgroup. With version 1 of cgroups, a process is in several cgroups.
+// CgroupPath then prefers a path that names a container, then the path of version 2 unless it is "/", then the longest
+// path.
 func (p Process) CgroupPath() (string, error) {
 	f, err := os.Open(p.Path("cgroup"))
 	if err != nil {
@@ -125,7 +129,7 @@ func (p Process) CgroupPath() (string, error) {
 	return path, nil
 }
 
-// cgroupPath chooses a path from the content of a file /proc/PID/cgroup.
+// cgroupPath chooses one of the paths in the content of a file /proc/PID/cgroup, in the way of CgroupPath.
 func cgroupPath(file string) (path string, ok bool) {
 	best := -1
 	for line := range strings.Lines(file) {

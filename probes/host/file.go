@@ -14,14 +14,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Reasons not to open a file.
+// Errors for files that are not opened.
 var (
 	ErrNotRegular = errors.New("not a regular file")
 	ErrOtherFile  = errors.New("its path leads to another file")
 	ErrFUSE       = errors.New("on FUSE, which may never answer")
 )
 
-// Inode identifies a file in the way stat does.
+// Inode identifies a file by the numbers that stat returns.
 type Inode struct{ Device, Number uint64 }
 
 // DescriptorPath returns a path that leads to an open file of this process.
@@ -52,9 +52,9 @@ func PathOf(fd int) (path string, deleted bool, err error) {
 	return path, deleted, nil
 }
 
-// OpenRegular opens the file behind an O_PATH descriptor for reading, if it is a regular file and not on FUSE. viewer
-// is a process whose mount table contains the file, or 0 for this process. It may block for as long as the file system
-// does.
+// OpenRegular opens the file behind the O_PATH descriptor fd for reading. It fails if the file is not regular or is on
+// FUSE. viewer is a process whose mount table contains the mount of the file, or 0 for this process. OpenRegular may
+// block for as long as the file system does.
 func OpenRegular(fd int, viewer Process, mounts *MountKinds) (readable int, st unix.Stat_t, err error) {
 	if mounts.IsFUSE(fd, viewer) {
 		return -1, st, ErrFUSE
@@ -65,13 +65,14 @@ func OpenRegular(fd int, viewer Process, mounts *MountKinds) (readable int, st u
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return -1, st, ErrNotRegular
 	}
-	// This opens the same inode again. Opening a regular file has no side effects.
+	// The path leads to the same inode. Opening a regular file has no side effects.
 	readable, err = Open(DescriptorPath(fd), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
 	return readable, st, err
 }
 
-// OpenForWriting reports whether anybody has an open file open for writing. It always returns false on file systems
-// without leases and, without CAP_LEASE, for files of other users.
+// OpenForWriting reports whether any process has the file of the descriptor open for writing. The kernel then refuses a
+// read lease on the file. OpenForWriting always returns false on file systems without leases and, without CAP_LEASE,
+// for files of other users.
 func OpenForWriting(fd int) bool {
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, unix.F_RDLCK); err != nil {
 		return errors.Is(err, unix.EAGAIN)
@@ -80,7 +81,7 @@ func OpenForWriting(fd int) bool {
 	return false
 }
 
-// Status is the information about a file that the kernel has cached.
+// Status is the part of a file's status that [CachedStatus] returns.
 type Status struct {
 	Inode   Inode
 	Changed int64 // change time (ctime), nanoseconds since 1970
@@ -120,7 +121,7 @@ func (r Reader) ReadAt(p []byte, offset int64) (int, error) {
 	return done, nil
 }
 
-// readSmall reads the beginning of a file of /proc into buffer and returns the part that was read.
+// readSmall reads a file of /proc into buffer with a single read, and returns the part of buffer that was filled.
 func readSmall(path string, buffer []byte) ([]byte, error) {
 	fd, err := Open(path, unix.O_RDONLY)
 	if err != nil {

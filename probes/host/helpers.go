@@ -14,24 +14,24 @@ import (
 
 const (
 	defaultPatience = 250 * time.Millisecond
-	maxAnswered     = 4096 // devices that are remembered because they have answered
+	maxAnswered     = 4096 // size limit of Helpers.answered
 
-	maxStuckDevices   = 16 // simultaneous questions about file systems that may hang
-	maxStuckProcesses = 64 // unanswered questions about processes
-	maxStuckOfOwner   = 4  // of these, about processes of one owner
+	maxStuckDevices   = 16 // unanswered questions about file systems; then only disks may be asked
+	maxStuckProcesses = 64 // unanswered questions about processes; then no process may be asked
+	maxStuckOfOwner   = 4  // unanswered questions about processes of one owner; then none of them may be asked
 
-	looks   = 4  // how often a thread is checked within the patience
-	maxBusy = 20 // multiples of the patience, for a question without progress whose thread is not blocked
+	looks   = 4  // how often run checks a thread during the patience
+	maxBusy = 20 // patience for a thread that makes no progress but is not blocked, in multiples of the patience
 )
 
-// Subject is what a question is about, and what it needs an answer from: a process or, if Process is 0, a file system.
+// Subject is the process or, if Process is 0, the file system that a question is about, and that has to answer it.
 type Subject struct {
 	Process Process
 	Owner   string // owner of the process
-	Device  uint64 // of the file system; numbers from 1<<63 on represent unknown devices
+	Device  uint64 // device of the file system; numbers from 1<<63 on represent unknown devices
 }
 
-// isDisk reports whether the subject is a file system on a block device, which always answers eventually.
+// isDisk reports whether the subject is a file system on a block device, which can be expected to answer eventually.
 func (s Subject) isDisk() bool {
 	return s.Process == 0 && s.Device>>63 == 0 && unix.Major(s.Device) != 0
 }
@@ -40,39 +40,40 @@ func (s Subject) isDisk() bool {
 type Question struct {
 	Subject Subject
 
-	// Ask performs the operation on a helper's thread. It must not touch anything that other goroutines use, because it
-	// may return much later.
+	// Ask performs the operation on a helper's thread. It must not access anything that other goroutines use, because it
+	// may still run long after its deadline.
 	Ask func()
 
-	// Answered, if set, runs after Ask: on the goroutine that called [Helpers.Ask] or, if Ask returns after the deadline,
-	// on the one that calls [Helpers.FinishLate].
+	// Answered, if set, runs after Ask has returned: before the deadline, on the goroutine that called [Helpers.Ask];
+	// after the deadline, on the goroutine that calls [Helpers.FinishLate].
 	Answered func()
 
-	// Skipped, if set, runs instead of Ask and Answered if the subject may not be asked at the moment.
+	// Skipped, if set, runs instead of Ask and Answered if too many answers are missing for the subject to be asked now.
 	Skipped func()
 
-	// Urgent questions are asked on threads of normal priority: a program that was just executed does not wait for
-	// discovery, and events wait for the answer.
+	// Urgent questions are asked on threads of normal priority, because a program that was just executed or an event waits
+	// for the answer.
 	Urgent bool
 
 	steps atomic.Uint32
 }
 
-// Step is called by Ask to report progress, which extends the deadline.
+// Step reports progress of the operation, which extends its deadline. It may only be called by Ask.
 func (q *Question) Step() { q.steps.Add(1) }
 
 // HelpersConfig configures Helpers. The zero value means defaults.
 type HelpersConfig struct {
-	Log      *slog.Logger  // default: nothing is logged
-	Patience time.Duration // deadline of one question; default 250 ms
+	Log      *slog.Logger  // by default, nothing is logged
+	Patience time.Duration // deadline of a question without progress; 250 ms by default
 }
 
-// Helpers runs questions on threads of low priority, unless they are urgent. If a question is not answered in time, its
-// thread is abandoned, and its subject is asked nothing more until the answer arrives. For each kind of subject, the
-// number of abandoned threads is limited. Helpers is safe for concurrent use.
+// Helpers runs questions, on threads of low priority unless they are urgent. If a question is not answered in time, its
+// thread is abandoned, and no further question about its subject runs until the answer arrives. The number of abandoned
+// threads is limited, separately for processes and for file systems that are not disks. Helpers is safe for concurrent
+// use.
 //
-// The deadline counts only time in which the thread is blocked by its question, and a fraction of the rest, see
-// maxBusy: on a busy machine threads wait for a CPU, which does not mean that the subject hangs.
+// The deadline applies to time in which the thread is blocked by its question. A thread that is not blocked gets
+// maxBusy times as long: on a busy machine, threads wait for a CPU, which does not mean that the subject hangs.
 type Helpers struct {
 	log      *slog.Logger
 	patience time.Duration
@@ -80,17 +81,17 @@ type Helpers struct {
 
 	mu        sync.Mutex // guards the fields below
 	closed    bool
-	idle      threads              // of low priority
-	urgent    threads              // of normal priority
-	stuck     map[Subject]int      // questions without an answer
-	byOwner   map[string]int       // unanswered questions about processes, by owner
+	idle      threads              // threads of low priority that wait for work
+	urgent    threads              // threads of normal priority that wait for work
+	stuck     map[Subject]int      // number of unanswered questions past their deadlines, by subject
+	byOwner   map[string]int       // sum of stuck over the processes of each owner
 	devices   int                  // sum of stuck over file systems
 	processes int                  // sum of stuck over processes
-	answered  map[Subject]struct{} // file systems that have answered once
-	late      []*Question          // answered after their deadlines
+	answered  map[Subject]struct{} // file systems that have answered once, at most maxAnswered
+	late      []*Question          // questions answered after their deadlines, until FinishLate
 }
 
-// NewHelpers returns Helpers, which must be closed. Threads are started when they are needed.
+// NewHelpers returns Helpers, which the caller must close. Threads are started when they are needed.
 func NewHelpers(cfg HelpersConfig) *Helpers {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -113,8 +114,8 @@ func (h *Helpers) Close() {
 	h.urgent.close()
 }
 
-// Ask asks the questions one after the other and runs Answered for those that are answered in time. It returns their
-// number. It skips subjects that still owe an answer.
+// Ask asks the questions one after the other, and runs Answered for those that are answered in time. It returns the
+// number of these. It skips questions about subjects that may not be asked now, such as those that still owe an answer.
 func (h *Helpers) Ask(questions ...*Question) (answered int) {
 	for {
 		var skipped []*Question
@@ -170,7 +171,7 @@ func (h *Helpers) Owes(s Subject) bool {
 	return h.stuck[s] > 0
 }
 
-// divide returns the questions whose subjects may be asked, and those whose subjects may not.
+// divide separates the questions whose subjects may be asked now from those whose subjects may not.
 func (h *Helpers) divide(questions []*Question) (allowed, skipped []*Question) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -191,9 +192,10 @@ func (h *Helpers) divide(questions []*Question) (allowed, skipped []*Question) {
 	return allowed, skipped
 }
 
-// mayAsk reports whether a subject may be asked. A subject that owes an answer may not. The more answers are missing,
-// the fewer subjects are allowed: of file systems, those that have answered before or are on a block device; of
-// processes, those whose owner owes nothing.
+// mayAsk reports whether a subject may be asked now. A subject that owes an answer may not. When half of
+// maxStuckDevices answers are missing, only disks and file systems that have answered before may be asked; when all are
+// missing, only disks. A process may be asked if its owner owes fewer than maxStuckOfOwner answers; when half of
+// maxStuckProcesses answers are missing, only if its owner owes none; when all are missing, not at all.
 func (h *Helpers) mayAsk(s Subject) bool {
 	if h.stuck[s] > 0 {
 		return false
@@ -211,7 +213,7 @@ func (h *Helpers) mayAsk(s Subject) bool {
 	return true
 }
 
-// noteAnswer records that a file system answers.
+// noteAnswer adds the subject to answered if it is a file system.
 func (h *Helpers) noteAnswer(s Subject) {
 	if s.Process != 0 {
 		return
@@ -223,7 +225,7 @@ func (h *Helpers) noteAnswer(s Subject) {
 	}
 }
 
-// count adds to the number of answers that a subject owes.
+// count adds change to the number of answers that a subject owes. h must be locked.
 func (h *Helpers) count(s Subject, change int) {
 	if h.stuck[s] += change; h.stuck[s] == 0 {
 		delete(h.stuck, s)
@@ -238,8 +240,8 @@ func (h *Helpers) count(s Subject, change int) {
 	}
 }
 
-// run runs the questions on one thread, an urgent one if the first question is urgent. It returns how many were
-// answered. If not all were, the next one hangs.
+// run runs the questions on one thread, an urgent one if the first question is urgent. It returns the index of the
+// first question that is not answered in time, or the number of questions if all are answered in time.
 func (h *Helpers) run(questions []*Question) int {
 	j := &job{helpers: h, questions: questions, done: make(chan struct{})}
 	urgent := questions[0].Urgent
@@ -247,7 +249,9 @@ func (h *Helpers) run(questions []*Question) int {
 	jobs <- j
 	ticker := time.NewTicker(max(h.patience/looks, 1))
 	defer ticker.Stop()
-	before, silent, blocked := uint64(0), 0, 0 // checks without progress; the last of these, blocked
+	// silent counts the consecutive checks without progress, blocked the consecutive checks in which the thread was also
+	// blocked.
+	before, silent, blocked := uint64(0), 0, 0
 	for {
 		select {
 		case <-j.done:
@@ -290,7 +294,7 @@ func (h *Helpers) logStuck(s Subject) {
 		"device_minor", unix.Minor(s.Device), "waiting", devices)
 }
 
-// finish processes an answer that arrived late.
+// finish records the answer to a question that was given up.
 func (h *Helpers) finish(q *Question) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// silence is what unanswered questions wait for, in the kernel, as for a file system or a process.
+// silence blocks questions in the kernel until end is called, as a file system or a process that does not answer would.
 type silence struct {
 	t          *testing.T
-	ends       [2]int // of a pipe
+	ends       [2]int // descriptors of a pipe: its read end and its write end
 	unanswered bool
 }
 
@@ -26,7 +26,7 @@ func newSilence(t *testing.T) *silence {
 	return s
 }
 
-// wait returns once the silence has ended.
+// wait blocks until end is called.
 func (s *silence) wait() {
 	for {
 		if _, err := unix.Read(s.ends[0], make([]byte, 1)); err != unix.EINTR {
@@ -44,7 +44,8 @@ func (s *silence) end() {
 	}
 }
 
-// TestHelpersLeaveStuckQuestionBehind asks five questions, one of which is not answered in time.
+// TestHelpersLeaveStuckQuestionBehind asks five questions, one of which is answered late. The other questions are
+// answered in time.
 func TestHelpersLeaveStuckQuestionBehind(t *testing.T) {
 	t.Parallel()
 	h := NewHelpers(HelpersConfig{Patience: 50 * time.Millisecond})
@@ -80,7 +81,8 @@ func TestHelpersLeaveStuckQuestionBehind(t *testing.T) {
 	}
 }
 
-// TestHelpersWaitForProgress asks a question that takes longer than the patience but reports progress.
+// TestHelpersWaitForProgress asks a question that takes longer than the patience but reports progress. It is not given
+// up.
 func TestHelpersWaitForProgress(t *testing.T) {
 	t.Parallel()
 	h := NewHelpers(HelpersConfig{Patience: 200 * time.Millisecond})
@@ -120,7 +122,8 @@ func TestHelpersWaitForThreadsThatRun(t *testing.T) {
 	}
 }
 
-// ask asks questions that are answered after release has ended.
+// ask asks questions that are not answered before release has ended, or that are answered immediately if release is
+// nil.
 func ask(h *Helpers, release *silence, answered *[]Subject, subjects ...Subject) {
 	var questions []*Question
 	for _, s := range subjects {
@@ -137,12 +140,13 @@ func ask(h *Helpers, release *silence, answered *[]Subject, subjects ...Subject)
 	h.Ask(questions...)
 }
 
-// TestFileSystemsThatDoNotAnswer asks questions about file systems that do not answer.
+// TestFileSystemsThatDoNotAnswer asks about more and more file systems that do not answer. First only file systems that
+// have answered before and disks may still be asked, then only disks.
 func TestFileSystemsThatDoNotAnswer(t *testing.T) {
 	t.Parallel()
 	h := NewHelpers(HelpersConfig{Patience: 5 * time.Millisecond})
 	defer h.Close()
-	remote := func(i int) Subject { return Subject{Device: uint64(i)} } // major 0
+	remote := func(i int) Subject { return Subject{Device: uint64(i)} } // major number 0, so not a disk
 	disk := Subject{Device: 8 << 8}
 	release := newSilence(t)
 	var answered []Subject
@@ -155,12 +159,12 @@ func TestFileSystemsThatDoNotAnswer(t *testing.T) {
 	}
 	ask(h, nil, &answered, remote(1), remote(2))
 	expect(remote(1), remote(2))
-	for i := range maxStuckDevices / 2 { // each is asked only once
+	for i := range maxStuckDevices / 2 { // the second question about each is skipped
 		ask(h, release, &answered, remote(100+i), remote(100+i))
 	}
 	expect()
 	ask(h, nil, &answered, remote(100), remote(1), remote(50), disk)
-	expect(remote(1), disk) // the first has answered before, the second is on a block device
+	expect(remote(1), disk) // remote(1) has answered before
 	for i := range maxStuckDevices / 2 {
 		h.answered[remote(200+i)] = struct{}{}
 		ask(h, release, &answered, remote(200+i))
@@ -181,8 +185,8 @@ func TestFileSystemsThatDoNotAnswer(t *testing.T) {
 	expect(remote(100), remote(50))
 }
 
-// TestProcessesThatDoNotAnswer asks about silent processes of one owner. Questions about processes of other owners and
-// about file systems are still answered.
+// TestProcessesThatDoNotAnswer asks about processes of one owner, which do not answer. Questions about processes of
+// other owners and about file systems are still answered.
 func TestProcessesThatDoNotAnswer(t *testing.T) {
 	t.Parallel()
 	h := NewHelpers(HelpersConfig{Patience: 5 * time.Millisecond})
@@ -212,7 +216,7 @@ func TestProcessesThatDoNotAnswer(t *testing.T) {
 	}
 }
 
-// TestUrgentQuestionsDoNotComeLast checks the priority of the thread that asks.
+// TestUrgentQuestionsDoNotComeLast checks that only urgent questions are asked on threads of normal priority.
 func TestUrgentQuestionsDoNotComeLast(t *testing.T) {
 	t.Parallel()
 	h := NewHelpers(HelpersConfig{})
@@ -221,7 +225,7 @@ func TestUrgentQuestionsDoNotComeLast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // first with new threads, then with those that wait
+	for range 2 { // first with new threads, then with threads that wait for work
 		for _, urgent := range []bool{false, true} {
 			priority := 0 // as the system call returns it: 20 minus the niceness
 			h.Ask(&Question{Urgent: urgent, Ask: func() { priority, err = unix.Getpriority(unix.PRIO_PROCESS, 0) }})

@@ -17,14 +17,14 @@ import (
 // host's administrator allows more.
 const maxMaps = 32 << 20
 
-// MapID identifies a mapped file in the way /proc/PID/maps does. It can differ from the result of stat: on btrfs the
+// MapID identifies a mapped file by the numbers in /proc/PID/maps. They can differ from those of stat: on btrfs the
 // device differs, and on an overlay both numbers depend on the kernel.
 type MapID struct {
 	Device uint64 // in the format of unix.Mkdev
 	Inode  uint64
 }
 
-// Compare orders identifiers.
+// Compare orders identifiers by inode, then by device. It returns -1, 0 or 1.
 func (m MapID) Compare(o MapID) int {
 	switch {
 	case m.Inode < o.Inode || m.Inode == o.Inode && m.Device < o.Device:
@@ -35,13 +35,14 @@ func (m MapID) Compare(o MapID) int {
 	return 1
 }
 
-// Mapping is an executable mapping of a file. Its slices are valid only until the visit that passed it returns.
+// Mapping is a mapping of a file that is executable or Copied. Its slices are valid only until the call of visit that
+// received it returns.
 type Mapping struct {
 	ID MapID
 
-	// Copied is set if the process executes anonymous memory between this mapping, which need not be executable, and
-	// another mapping of the same file. The process has replaced the file's code with a copy, for example to use large
-	// pages.
+	// Copied is set if the process has executable anonymous memory between the previous mapping of the same file and this
+	// mapping, which need not be executable. The process has then replaced the file's code with a copy, for example to use
+	// large pages.
 	Copied bool
 
 	path []byte // as written in maps
@@ -55,7 +56,7 @@ func (m *Mapping) Path() string {
 	return path
 }
 
-// Link returns the path in /proc that leads to the mapped file, for a process or thread that maps it.
+// Link returns the path in /proc that leads to the mapped file. p is a process or thread that has the mapping.
 func (m *Mapping) Link(p Process) string {
 	link := make([]byte, 0, 64)
 	link = append(link, "/proc/"...)
@@ -66,15 +67,15 @@ func (m *Mapping) Link(p Process) string {
 	return string(append(link, m.end...))
 }
 
-// Mapped describes where a mapped file can be found.
+// Mapped says where a mapped file can be found.
 type Mapped struct {
-	ID   MapID  // zero for any file that Path leads to
+	ID   MapID  // identifier that the file must have; zero if any file at Path is meant
 	Path string // as the kernel shows it
-	Link string // in map_files; "" if there is only Path
+	Link string // path in /proc/PID/map_files; "" if the file can only be found by Path
 }
 
-// Find returns an O_PATH descriptor of the file: by its link or, if the link may not be used, by its path below the
-// root folder of the process. It does not open the file itself.
+// Find returns an O_PATH descriptor of the file. It uses Link or, without Link or the permission to use it, Path below
+// the root folder of the process. It does not open the file for reading.
 func (m Mapped) Find(root Root) (int, error) {
 	if m.Link != "" {
 		fd, err := Open(m.Link, unix.O_PATH)
@@ -86,7 +87,7 @@ func (m Mapped) Find(root Root) (int, error) {
 	if err != nil || m.ID.Inode == 0 {
 		return fd, err
 	}
-	// The inode's number is correct even where maps and stat disagree about the device.
+	// The devices are not compared, because maps and stat can disagree about them.
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		unix.Close(fd)
@@ -99,16 +100,15 @@ func (m Mapped) Find(root Root) (int, error) {
 	return fd, nil
 }
 
-// MapsReader reads /proc/PID/maps. It reuses its buffer in each call.
+// MapsReader reads /proc/PID/maps. It reuses its buffer for each call of Read, so it is not safe for concurrent use.
 type MapsReader struct {
 	data []byte
-	last []byte // device and inode of the last mapping of a file
-	copy bool   // it was followed by anonymous executable memory
+	last []byte // device and inode of the last mapping of a file, as written in maps
+	copy bool   // executable anonymous memory has followed the last mapping of a file
 }
 
-// Read calls visit with the executable mappings of files that a maps file lists, and with mappings that follow a copy
-// of code. Each call concerns one mapping; a file can occur several times. Read blocks while the process keeps its
-// memory map locked.
+// Read calls visit for each mapping in a maps file that is executable and has a file, or that is Copied. visit can
+// receive several mappings of one file. Read blocks while the process keeps its memory map locked.
 func (r *MapsReader) Read(path string, visit func(*Mapping)) error {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -141,14 +141,14 @@ func (r *MapsReader) Read(path string, visit func(*Mapping)) error {
 			data = data[end+1:]
 		}
 		rest = copy(r.data, data)
-		if rest == len(r.data) { // no line is that long: a path has at most 4095 bytes
+		if rest == len(r.data) { // cannot happen, because a path has at most 4095 bytes
 			rest = 0
 		}
 	}
 	return nil
 }
 
-// parse parses the next line of maps. ok is false for lines that Read does not visit.
+// parse parses the next line of maps. ok is false for a line that Read must not visit.
 func (r *MapsReader) parse(line []byte) (m Mapping, ok bool) {
 	addresses, line, _ := bytes.Cut(line, []byte{' '})
 	permissions, line, _ := bytes.Cut(line, []byte{' '})
@@ -178,13 +178,13 @@ func (r *MapsReader) parse(line []byte) (m Mapping, ok bool) {
 	low, ok2 := ParseUint(minor, 16)
 	m.ID.Device = unix.Mkdev(uint32(high), uint32(low))
 	start, end, ok3 := bytes.Cut(addresses, []byte{'-'})
-	// map_files names the same addresses without leading zeros.
+	// The names in map_files contain the same addresses without leading zeros.
 	m.start, m.end = bytes.TrimLeft(start, "0"), bytes.TrimLeft(end, "0")
 	return m, ok1 && ok2 && ok3
 }
 
-// isAnonymous reports whether a path in maps stands for memory that is in no file system: large pages (MAP_HUGETLB) and
-// shared memory.
+// isAnonymous reports whether a path in maps is not that of a file, but a name for anonymous memory: large pages
+// (MAP_HUGETLB) or shared memory.
 func isAnonymous(path []byte) bool {
 	return bytes.HasPrefix(path, []byte("/anon_hugepage")) || bytes.HasPrefix(path, []byte("/dev/zero (deleted)"))
 }
@@ -215,8 +215,8 @@ func ParseUint(digits []byte, base uint64) (value uint64, ok bool) {
 // deletedSuffix is what the kernel appends to the path of a deleted file.
 const deletedSuffix = " (deleted)"
 
-// plainPath reverses the changes that maps and links in /proc make to paths: line feeds are escaped, and deleted files
-// are marked.
+// plainPath reverses the changes that the kernel makes to paths in maps and in links of /proc: it escapes line feeds
+// and marks deleted files.
 func plainPath(path string) (plain string, deleted bool) {
 	path, deleted = strings.CutSuffix(path, deletedSuffix)
 	return strings.ReplaceAll(path, `\012`, "\n"), deleted

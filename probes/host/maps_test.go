@@ -15,7 +15,7 @@ import (
 
 func TestParseMapping(t *testing.T) {
 	t.Parallel()
-	for line, want := range map[string]string{ // "device:inode link path"
+	for line, want := range map[string]string{ // want: "major:minor inode addresses path"
 		"00400000-00452000 r-xp 00000000 08:02 173521      /usr/bin/dbus-daemon":                            "8:2 173521 400000-452000 /usr/bin/dbus-daemon",
 		"7f2c-7f2d --xs 00000000 103:1f 1 /a":                                                               "259:31 1 7f2c-7f2d /a",
 		"7f5e2c000000-7f5e2c021000 r-xp 00001000 fe:00 18446744073709551615                 /a b (deleted)": "254:0 18446744073709551615 7f5e2c000000-7f5e2c021000 /a b (deleted)",
@@ -56,7 +56,8 @@ func FuzzParseMapping(f *testing.F) {
 	})
 }
 
-// TestCopiedCode reads maps of processes that have copied a file's code to anonymous memory.
+// TestCopiedCode reads maps files. A mapping is Copied only if executable anonymous memory is between two mappings of
+// one file.
 func TestCopiedCode(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
@@ -96,7 +97,7 @@ func TestParseUint(t *testing.T) {
 	}
 }
 
-// TestReadMaps reads more lines than fit into the buffer, including the longest possible line.
+// TestReadMaps reads a maps file that is longer than the buffer, and includes the longest possible line.
 func TestReadMaps(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "maps")

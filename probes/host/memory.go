@@ -8,10 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Memory is how much memory a process has, in pages, from its statm file.
+// Memory is the size of a process's whole memory and of its code, in pages, according to its statm file.
 type Memory struct{ Total, Code uint64 }
 
-// Memory reads the process's statm file. It does not block: the kernel takes none of the process's locks for it.
+// Memory reads the process's statm file. buffer is scratch memory. Memory does not block, because the kernel takes none
+// of the process's locks to produce this file.
 func (p Process) Memory(buffer []byte) (Memory, error) {
 	fd, err := Open(p.Path("statm"), unix.O_RDONLY)
 	if err != nil {
@@ -21,7 +22,8 @@ func (p Process) Memory(buffer []byte) (Memory, error) {
 	return ReadMemory(fd, buffer)
 }
 
-// ReadMemory reads an open statm file. It fails once the process has ended, even if another process has got its number.
+// ReadMemory reads an open statm file. buffer is scratch memory. ReadMemory fails once the process has ended, even if
+// another process has got its number.
 func ReadMemory(statm int, buffer []byte) (Memory, error) {
 	n, err := ignoringEINTR(func() (int, error) { return unix.Pread(statm, buffer, 0) })
 	if err != nil {
@@ -37,10 +39,11 @@ func ReadMemory(statm int, buffer []byte) (Memory, error) {
 	return m, nil
 }
 
-// Code is how much memory a process can execute, in KiB, from its status file.
+// Code is the size of a process's code in its program and in its libraries, in KiB, according to its status file.
 type Code struct{ Program, Libraries uint64 }
 
-// Code reads the process's status file. It returns zero if that fails. It does not block.
+// Code reads the process's status file. buffer is scratch memory. Code returns zero if the file cannot be read. It does
+// not block.
 func (p Process) Code(buffer []byte) (c Code) {
 	text, err := readSmall(p.Path("status"), buffer)
 	if err != nil {

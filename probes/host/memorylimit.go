@@ -13,7 +13,7 @@ import (
 // noLimit is the smallest value that means "no limit" in cgroup version 1.
 const noLimit = 1 << 62
 
-// MemoryLimit returns how much memory the cgroups of this process allow, in bytes, and whether they limit it.
+// MemoryLimit returns how much memory the cgroups of this process allow, in bytes. ok is false if they set no limit.
 func MemoryLimit() (limit uint64, ok bool) {
 	groups, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -27,7 +27,7 @@ func MemoryLimit() (limit uint64, ok bool) {
 	return memoryLimit(string(groups), mounts)
 }
 
-// memoryLimit is [MemoryLimit] for the content of a /proc/PID/cgroup file and a mount table.
+// memoryLimit does what [MemoryLimit] does, for the content of a /proc/PID/cgroup file and a mount table.
 func memoryLimit(groups string, mounts []mount) (limit uint64, ok bool) {
 	for line := range strings.Lines(groups) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -44,7 +44,7 @@ func memoryLimit(groups string, mounts []mount) (limit uint64, ok bool) {
 			if m.kind != kind || kind == "cgroup" && !slices.Contains(strings.Split(m.options, ","), "memory") {
 				continue
 			}
-			// In a cgroup namespace, the path may lead out of the mount; the cgroups above are then not visible.
+			// In a cgroup namespace, the path may lead out of the mount. The limits of the cgroups outside cannot be read.
 			for group := path.Join("/", fields[2]); ; group = path.Dir(group) {
 				if n, limited := readLimit(path.Join(m.point, group, file)); limited && (!ok || n < limit) {
 					limit, ok = n, true
@@ -58,7 +58,7 @@ func memoryLimit(groups string, mounts []mount) (limit uint64, ok bool) {
 	return limit, ok
 }
 
-// readLimit reads a memory limit. "max" and missing files mean that there is none.
+// readLimit reads a memory limit. ok is false if the file is missing or contains "max": there is no limit then.
 func readLimit(file string) (limit uint64, ok bool) {
 	text, err := os.ReadFile(file)
 	if err != nil {

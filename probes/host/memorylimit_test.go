@@ -33,7 +33,7 @@ func TestMemoryLimit(t *testing.T) {
 		{point: two, kind: "cgroup", options: "rw,cpu"},
 	}
 	for groups, want := range map[string]uint64{
-		"0::/a.slice/b.service\n": 1000, // the outer limit counts too
+		"0::/a.slice/b.service\n": 1000, // the limit of a.slice is lower than that of b.service
 		"0::/a.slice/c.service\n": 500,
 		"0::/d\n":                 0,
 		"0::/\n":                  0,

@@ -15,13 +15,13 @@ import (
 // ownMounts is the mount table of this process.
 const ownMounts = "/proc/self/mountinfo"
 
-// mount is a line of mountinfo.
+// mount is a mount, described by a line of mountinfo.
 type mount struct {
 	id           uint64
 	device       uint64
-	point        string
-	kind, source string
-	options      string // of the file system
+	point        string // path of the mount point
+	kind, source string // type of the file system, and what is mounted
+	options      string // options of the file system
 }
 
 // eachMount calls visit for every mount in a mountinfo file, until visit returns false.
@@ -67,13 +67,13 @@ func parseMount(line string) (m mount, ok bool) {
 	return m, false
 }
 
-// unescape reverses the octal escapes of mountinfo: space, tab, line feed, \.
+// unescape replaces the octal escapes of mountinfo, which stand for space, tab, line feed and backslash.
 func unescape(text string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(text)
 }
 
-// isFUSE reports whether the file system is served by a program. A thread that waits for such a program cannot even be
-// killed.
+// isFUSE reports whether a user-space program serves the file system. A thread that waits for such a program cannot
+// even be killed.
 func (m mount) isFUSE() bool {
 	return m.kind == "fuse" || m.kind == "fuseblk" || strings.HasPrefix(m.kind, "fuse.")
 }
@@ -85,11 +85,11 @@ type MountKinds struct {
 	fuse map[uint64]bool
 }
 
-// NewMountKinds returns a MountKinds that knows nothing yet.
+// NewMountKinds returns an empty MountKinds.
 func NewMountKinds() *MountKinds { return &MountKinds{fuse: make(map[uint64]bool)} }
 
-// IsFUSE reports whether an open file is on FUSE, without asking the file system. It looks for the mount in the tables
-// of viewer and of this process, and answers no if it finds none.
+// IsFUSE reports whether an open file is on FUSE, without asking the file system. It looks for the mount of the file in
+// the mount tables of viewer (unless viewer is 0) and of this process, and returns false if neither lists it.
 func (k *MountKinds) IsFUSE(fd int, viewer Process) bool {
 	var st unix.Statx_t
 	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_MNT_ID, &st); err != nil {

@@ -14,19 +14,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Since Linux 6.6 an overlay returns the handle of the file that it shows: struct ovl_fh of fs/overlayfs/overlayfs.h.
+// Since Linux 6.6, the file handle of a file on an overlay contains the handle of the file beneath, in a struct ovl_fh
+// of fs/overlayfs/overlayfs.h.
 const (
 	atHandleFID   = 0x200 // AT_HANDLE_FID of <linux/fcntl.h>
 	overlayHandle = 0xf8  // OVL_FILEID_V1
 	overlayMagic  = 0xfb  // OVL_FH_MAGIC
-	handleFlags   = 6     // offset; before it: 3 bytes of padding, version, magic, length
-	handleType    = 7
-	handleData    = 24 // after the UUID of the file system
+	handleFlags   = 6     // offset of the flags, behind 3 bytes of padding, version, magic and length
+	handleType    = 7     // offset of the type of the handle beneath
+	handleData    = 24    // offset of the handle beneath, behind the UUID of its file system
 )
 
-// Underlying identifies the file that the kernel attaches uprobes to. That is the open file itself or, on an overlay,
-// the file beneath, which several overlays can show under different device numbers. mapped identifies the file in the
-// maps of a process, and is zero if it was not found there.
+// Underlying identifies the file that the kernel attaches uprobes to. This is the open file itself or, on an overlay,
+// the file beneath, which several overlays can show under different device numbers. mapped is the identifier of the
+// file in the maps of a process, or zero if it is unknown.
 func Underlying(fd int, st *unix.Stat_t, mapped MapID) Inode {
 	inode := Inode{st.Dev, st.Ino}
 	beneath, err := handleBeneath(fd)
@@ -36,7 +37,7 @@ func Underlying(fd int, st *unix.Stat_t, mapped MapID) Inode {
 	case errors.Is(err, errStacked):
 		return underStack(fd, st, mapped)
 	case err != nil && mapped.Inode != 0:
-		return Inode{mapped.Device, mapped.Inode} // on older kernels, maps shows the inode beneath
+		return Inode{mapped.Device, mapped.Inode} // on kernels without such handles, maps shows the inode beneath
 	case err != nil:
 		return inode
 	}
@@ -44,8 +45,9 @@ func Underlying(fd int, st *unix.Stat_t, mapped MapID) Inode {
 		unix.Close(open)
 		return found
 	}
-	// The file system beneath cannot be seen from here. Overlays that show the same file still share its handle. A copy
-	// that was made in one of them keeps the handle, but not the change time.
+	// The file beneath cannot be opened from here, so a hash takes the place of its device number. The handle beneath is
+	// the same on all overlays that show the file. If an overlay has made its own copy of the file, the copy keeps the
+	// handle; the change time distinguishes it.
 	hash := fnv.New64a()
 	hash.Write(beneath.identity)
 	hash.Write(binary.LittleEndian.AppendUint64(nil, uint64(st.Ctim.Nano())))
@@ -53,10 +55,10 @@ func Underlying(fd int, st *unix.Stat_t, mapped MapID) Inode {
 	return inode
 }
 
-// fileHandle is the handle of a file beneath an overlay.
+// fileHandle is the file handle of a file beneath an overlay.
 type fileHandle struct {
 	unix.FileHandle
-	identity []byte // the handle with the UUID of its file system
+	identity []byte // the handle, with the UUID of its file system
 }
 
 var (
@@ -64,7 +66,7 @@ var (
 	errStacked   = errors.New("on an overlay that another overlay is a layer of") // it has no handle of the file beneath
 )
 
-// underStack is Underlying for a file that one overlay has from another overlay.
+// underStack does what Underlying does, for a file on an overlay of which another overlay is a layer.
 func underStack(fd int, st *unix.Stat_t, mapped MapID) Inode {
 	lower, of, err := openLayer(fd, st)
 	if err != nil {
@@ -74,8 +76,9 @@ func underStack(fd int, st *unix.Stat_t, mapped MapID) Inode {
 	return Underlying(lower, &of, mapped)
 }
 
-// openLayer opens the file that a file on a stack of overlays shows, one overlay further down, and returns its status.
-// It maps the file: the kernel then maps the lower file too. It needs CAP_CHECKPOINT_RESTORE.
+// openLayer opens the file beneath a file on a stack of overlays, one overlay further down, and returns its status. To
+// find the file beneath, it maps the given file: the kernel maps the file beneath instead, so the mapping's link in
+// map_files leads there. Using this link needs CAP_CHECKPOINT_RESTORE.
 func openLayer(fd int, st *unix.Stat_t) (lower int, of unix.Stat_t, err error) {
 	page := os.Getpagesize()
 	memory, err := unix.Mmap(fd, 0, page, unix.PROT_READ, unix.MAP_PRIVATE)
@@ -98,7 +101,7 @@ func openLayer(fd int, st *unix.Stat_t) (lower int, of unix.Stat_t, err error) {
 	return lower, of, nil
 }
 
-// handleBeneath returns the handle of the file that an open file of an overlay shows.
+// handleBeneath returns the handle of the file beneath an open file on an overlay.
 func handleBeneath(fd int) (h fileHandle, err error) {
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(fd, &fs); err != nil || fs.Type != unix.OVERLAYFS_SUPER_MAGIC {
@@ -115,8 +118,9 @@ func handleBeneath(fd int) (h fileHandle, err error) {
 	return fileHandle{unix.NewFileHandle(int32(data[handleType]), data[handleData:]), data[handleFlags:]}, nil
 }
 
-// OpenBeneath opens the file that an open file of an overlay shows, for reading. Writes to either file go through the
-// one beneath. It fails for files that are not on an overlay, and where the file beneath cannot be seen.
+// OpenBeneath opens, for reading, the file beneath an open file on an overlay. Writing to the open file changes the
+// file beneath. OpenBeneath fails for files that are not on an overlay, and if the file beneath is on a file system
+// that cannot be opened from here.
 func OpenBeneath(fd int) (int, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
@@ -141,8 +145,8 @@ func OpenBeneath(fd int) (int, error) {
 	return Open(DescriptorPath(found), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
 }
 
-// openBeneath searches the mounted file systems for the file with the handle and the status that the overlay shows. It
-// returns an O_PATH descriptor.
+// openBeneath searches the mounted file systems for the file that has this handle, and the size and times in st, which
+// the overlay shows. It returns an O_PATH descriptor.
 func openBeneath(handle fileHandle, st *unix.Stat_t) (fd int, inode Inode, err error) {
 	tried := make(map[uint64]bool)
 	err = unix.ESTALE
@@ -156,7 +160,8 @@ func openBeneath(handle fileHandle, st *unix.Stat_t) (fd int, inode Inode, err e
 	return fd, inode, err
 }
 
-// open opens a file of the mounted file system by its handle.
+// open opens a file of the mounted file system by its handle. It fails if size or times of the file differ from those
+// in st.
 func (m mount) open(handle fileHandle, st *unix.Stat_t) (int, Inode, error) {
 	dir, err := Open(m.point, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK)
 	if err != nil {
@@ -169,7 +174,7 @@ func (m mount) open(handle fileHandle, st *unix.Stat_t) (int, Inode, error) {
 	}
 	var found unix.Stat_t
 	err = unix.Fstat(fd, &found)
-	// Each subvolume of a btrfs has a separate device number, which is not in the table of mounts.
+	// Each btrfs subvolume has a separate device number, which the mount table does not contain.
 	isElsewhere := found.Dev != m.device && m.kind != "btrfs"
 	if err == nil && (isElsewhere || found.Size != st.Size || found.Ctim != st.Ctim || found.Mtim != st.Mtim) {
 		err = unix.ESTALE
@@ -181,8 +186,8 @@ func (m mount) open(handle fileHandle, st *unix.Stat_t) (int, Inode, error) {
 	return fd, Inode{found.Dev, found.Ino}, nil
 }
 
-// holdsLayers reports whether the file system may hold a layer of an overlay and can be opened without waiting for a
-// server.
+// holdsLayers reports whether the file system may contain a layer of an overlay, and can be opened without waiting for
+// a server.
 func (m mount) holdsLayers() bool {
 	switch m.kind {
 	case "tmpfs", "zfs", "bcachefs":

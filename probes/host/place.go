@@ -11,27 +11,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Place is a cgroup, and the information in its path, divided by who could choose the names.
+// Place is a cgroup, with the information in its path divided by who could choose the names.
 type Place struct {
-	Path string // of the cgroup; "" if unknown
+	Path string // path of the cgroup; "" if unknown
 
-	// Owner is the path of the outermost container, unit or user's slice. Its processes could not choose this name, and
-	// share limits. It is the whole path if that contains none of these, and "/" for the root.
+	// Owner is the start of Path up to the outermost container, unit or user's slice. A container that root is known to
+	// have created within a unit takes precedence over the unit. The processes below Owner could not choose its name, and
+	// share limits. Without any of these names, Owner is the part of Path that root could choose, or "/" if that is empty.
 	Owner     string
 	User      uint32 // the user whose slice Owner is, if IsUser is set
 	IsUser    bool   // Owner is a user's slice
 	Container bool   // Owner is a container
 
 	Known  Cgroup // names that root chose
-	Nested Cgroup // names further below, chosen by the processes of the owner
+	Nested Cgroup // names further below, which processes of the owner could choose
 }
 
-// Locate divides the path of a cgroup by its names alone. The processes in a container, or in a unit of a user's slice,
-// are assumed to have chosen everything below it. [Cgroups.Locate] is more precise.
+// Locate divides the path of a cgroup. It only looks at the names: it assumes that the processes in a container, or in
+// a unit below a user's slice, have chosen everything below it. [Cgroups.Locate] is more precise.
 func Locate(path string) Place { return locate(path, len(path), false) }
 
-// locate divides a path. Users could choose all names after the first believed bytes. If certain is set, root is known
-// to have chosen the names before; a container within a unit, such as containerd's, is then a separate owner.
+// locate divides a path. Users could choose all names after its first believed bytes. certain says that root is known
+// to have chosen the names before. In this case, a container within a unit, such as one of containerd, is a separate
+// owner.
 func locate(path string, believed int, certain bool) Place {
 	p := Place{Path: path}
 	cut, owner, parent := believed, -1, ""
@@ -61,7 +63,7 @@ walk:
 		owner = believed
 	}
 	p.Known, p.Nested = ParseCgroup(path[:cut]), ParseCgroup(path[cut:])
-	if p.IsUser { // root does not name containers there
+	if p.IsUser { // root does not name the containers in a user's slice
 		p.Nested = ParseCgroup(path[owner:])
 		p.Known = Cgroup{Unit: p.Known.Unit}
 		if p.Nested.Unit == p.Known.Unit {
@@ -74,11 +76,13 @@ walk:
 	return p
 }
 
-// minNamespaced is the lowest id that is assigned to containers and their users: subuid(5), systemd's UIDS-GIDS.
+// minNamespaced is the lowest user id of the ranges that are assigned to containers and to users for their containers:
+// see subuid(5), and UIDS-GIDS in the documentation of systemd.
 const minNamespaced = 1 << 16
 
-// OwnerOf names the owner that a user's process counts against: its container or its user's slice, else its user in its
-// unit or cgroup. The user who runs the process cannot choose any of these names.
+// OwnerOf returns the name of the owner that a process of this user counts against: its container or, outside
+// containers, the user together with the slice, unit or cgroup. The user who runs the process cannot choose any of
+// these names.
 func (p Place) OwnerOf(user uint32) string {
 	if p.Container {
 		return p.Owner
@@ -90,14 +94,14 @@ func (p Place) OwnerOf(user uint32) string {
 	switch {
 	case user < minNamespaced:
 		return fmt.Sprint("user ", user, where)
-	case p.IsUser: // the owner of a user's slice may also use a range of user ids
+	case p.IsUser: // the ids of a range that the user of the slice may use count as that user
 		return fmt.Sprint("user ", p.User, where)
 	}
-	// Each user has a whole range of ids, and would otherwise have a share for each id.
+	// A user can have a whole range of ids, and would otherwise have a separate share of the limits for each id.
 	return fmt.Sprint("users from ", user/minNamespaced*minNamespaced, where)
 }
 
-// userSlice returns the user of a slice that systemd makes for each user.
+// userSlice returns the user in the name of a slice that systemd creates for a user, such as user-1000.slice.
 func userSlice(part string) (user uint32, ok bool) {
 	number, ok := strings.CutPrefix(part, "user-")
 	if !ok {
@@ -110,8 +114,8 @@ func userSlice(part string) (user uint32, ok bool) {
 	return uint32(n), err == nil
 }
 
-// Locate returns the place of a cgroup by its number. In contrast to the function Locate, it finds out who could choose
-// the path: a user who may create cgroups below another one owns its folder.
+// Locate returns the place of the cgroup with the number id. In contrast to the function [Locate], it finds out who
+// could choose the names in the path: a user who may create cgroups in a folder owns that folder or may write to it.
 func (c *Cgroups) Locate(id uint64) (Place, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -130,11 +134,11 @@ func (c *Cgroups) Locate(id uint64) (Place, bool) {
 	return p, true
 }
 
-// LocatePath is [Cgroups.Locate] for the path of a cgroup of version 2.
+// LocatePath does what [Cgroups.Locate] does, for the path of a cgroup of version 2.
 func (c *Cgroups) LocatePath(path string) Place { return locate(path, c.believed(path), true) }
 
-// believed returns the length of the part of a path whose names only root could choose. It ends at the first folder in
-// which somebody else may create others, or that no longer exists.
+// believed returns the length of the part of a path whose names only root could choose. That part ends at the first
+// folder in which a user other than root may create folders, or that no longer exists.
 func (c *Cgroups) believed(where string) int {
 	for end := 0; ; {
 		var st unix.Stat_t

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Process is the number of a process or thread, in the PID namespace that /proc shows. 0 is no process.
+// Process is the number of a process or thread, in the PID namespace that /proc shows. 0 means no process.
 type Process uint32
 
 // Path returns the path of a file or link in the process's folder of /proc.
@@ -95,15 +95,15 @@ func (p Process) Environment(names ...string) map[string]string {
 	return values
 }
 
-// StartTime returns when the process started, in ticks of 10 ms since boot. Together with its number it identifies a
-// process, because the kernel reuses numbers. It does not block.
+// StartTime returns when the process started, in ticks of 10 ms since boot. The kernel reuses process numbers, but
+// number and start time together identify a process. StartTime does not block.
 func (p Process) StartTime() (ticks uint64, err error) {
 	data, err := readSmall(p.Path("stat"), make([]byte, 4096))
 	if err != nil {
 		return 0, fmt.Errorf("read start time: %w", err)
 	}
-	// The second field is the name, which may contain spaces and parentheses. The start time is the 22nd field: see
-	// proc_pid_stat(5).
+	// The fields are described in proc_pid_stat(5). The second one is the name of the process, which may contain spaces
+	// and parentheses. The start time is the 22nd; fields begins with the third.
 	const start = 22 - 3
 	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
 	if len(fields) <= start {
@@ -129,7 +129,7 @@ func namespace(link string) uint64 {
 	return value
 }
 
-// RootUser returns the user id on the host of the user that is root in the process's user namespace.
+// RootUser returns the host's id of the user who is root in the user namespace of the process.
 func (p Process) RootUser() (uint64, error) {
 	data, err := os.ReadFile(p.Path("uid_map"))
 	if err != nil {
@@ -166,8 +166,8 @@ func (p Process) User() (uint32, error) {
 	return uint32(n), nil
 }
 
-// OtherThread returns a running thread of a process whose first thread has ended, or 0. The first thread of such a
-// process shows no maps.
+// OtherThread returns a thread of the process other than its first, or 0 if there is none. It is needed if the first
+// thread has ended and others still run: the first thread then shows no maps.
 func (p Process) OtherThread() Process {
 	fd, err := Open(p.Path("task"), unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
@@ -183,7 +183,8 @@ func (p Process) OtherThread() Process {
 	return other
 }
 
-// ListProcesses calls visit with the number of each process that an open /proc folder lists. buffer is scratch memory.
+// ListProcesses calls visit with the number of each process in proc, which is an open /proc folder. buffer is scratch
+// memory.
 func ListProcesses(proc *os.File, buffer []byte, visit func(Process)) error {
 	fd := int(proc.Fd())
 	if _, err := unix.Seek(fd, 0, 0); err != nil {
@@ -200,14 +201,14 @@ func ListProcesses(proc *os.File, buffer []byte, visit func(Process)) error {
 	}
 }
 
-// readNumbers reads one buffer of entries of an open folder and visits those whose names are numbers. more is false at
-// the end of the folder.
+// readNumbers reads entries of an open folder into buffer once, and calls visit for those whose names are numbers. more
+// is false at the end of the folder.
 func readNumbers(fd int, buffer []byte, visit func(Process)) (more bool, err error) {
 	n, err := ignoringEINTR(func() (int, error) { return unix.Getdents(fd, buffer) })
 	if err != nil || n == 0 {
 		return false, err
 	}
-	const sizeAt, nameAt = 16, 19 // in struct linux_dirent64
+	const sizeAt, nameAt = 16, 19 // offsets in struct linux_dirent64
 	for data := buffer[:n]; len(data) >= nameAt; {
 		size := int(binary.NativeEndian.Uint16(data[sizeAt:]))
 		name, _, _ := bytes.Cut(data[nameAt:size], []byte{0})

@@ -12,7 +12,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/needs"
 )
 
-// TestRootUser reads the user namespaces of processes.
+// TestRootUser reads which user of the host is root in the user namespaces of processes.
 func TestRootUser(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)

@@ -13,17 +13,17 @@ import (
 )
 
 // Root is the root folder of the host or of a process. Paths are resolved within it: no link and no ".." leads out of
-// it. Its methods may block for as long as any file system on the path does.
+// it. The methods of Root may block for as long as any file system on the path does.
 type Root struct {
-	Path string // leads to the folder, such as /proc/PID/root
-	Base string // prefix of the folder in the kernel's paths, without a slash at the end; "" for /
+	Path string // path that leads to the folder, such as /proc/PID/root
+	Base string // path of the folder as the kernel shows it, without a slash at the end; "" for /
 }
 
 // InitRoot leads to the root folder of the first process, which is the host's.
 const InitRoot = "/proc/1/root"
 
 // OpenHostRoot opens the host's root folder at path. If path is "", it uses the first of [InitRoot] and / that can be
-// opened. The root can be used until the folder is closed.
+// opened. The Root is valid until the returned file is closed.
 func OpenHostRoot(path string) (Root, *os.File, error) {
 	paths := []string{path}
 	if path == "" {
@@ -45,7 +45,7 @@ func OpenHostRoot(path string) (Root, *os.File, error) {
 	return Root{}, nil, errors.Join(errs...)
 }
 
-// Within converts a path that the kernel shows to one that processes with this root folder see.
+// Within converts a path as the kernel shows it to the path that processes with this root folder see.
 func (r Root) Within(path string) string {
 	if inner, ok := strings.CutPrefix(path, r.Base); ok && strings.HasPrefix(inner, "/") {
 		return inner
@@ -53,7 +53,7 @@ func (r Root) Within(path string) string {
 	return path
 }
 
-// Find resolves a path that the kernel shows, and returns an O_PATH descriptor.
+// Find resolves a path as the kernel shows it, and returns an O_PATH descriptor.
 func (r Root) Find(path string) (int, error) {
 	dir, err := Open(r.Path, unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
@@ -63,21 +63,21 @@ func (r Root) Find(path string) (int, error) {
 	return FindBeneath(dir, r.Within(path))
 }
 
-// maxDetours is how many links and ".." a path may contain; links(7) has the same limit for links.
+// maxDetours is the maximum number of links and ".." in a path; links(7) has the same limit for links.
 const maxDetours = 40
 
-// FindBeneath resolves a path with an open folder as the root folder, and returns an O_PATH descriptor. It does what
-// openat2(2) does with RESOLVE_IN_ROOT, which the agent's own sandbox refuses; package sandbox explains why. Links
-// below /proc are not followed.
+// FindBeneath resolves a path as if the open folder root were the root folder, and returns an O_PATH descriptor. It
+// does what openat2(2) does with RESOLVE_IN_ROOT. It does not use openat2, which the agent's own sandbox refuses;
+// package sandbox explains why. It does not follow links in procfs.
 func FindBeneath(root int, path string) (int, error) {
-	here := root // the file that the walk has reached
+	here := root // descriptor of the file that has been reached
 	leave := func(next int) {
 		if here != root {
 			unix.Close(here)
 		}
 		here = next
 	}
-	var walked []string // from root to here
+	var walked []string // names on the way from root to here
 	rest := strings.Split(path, "/")
 	for detours := 0; len(rest) > 0; {
 		name := rest[0]
@@ -85,7 +85,7 @@ func FindBeneath(root int, path string) (int, error) {
 		if name == "" || name == "." {
 			continue
 		}
-		var target string // of the link, if it is one
+		var target string // target of a link; for "..", the path of the parent folder
 		if name == ".." {
 			var st unix.Stat_t
 			if err := unix.Fstat(here, &st); err != nil {
@@ -124,7 +124,7 @@ func FindBeneath(root int, path string) (int, error) {
 	return ignoringEINTR(func() (int, error) { return unix.Openat(root, ".", unix.O_PATH|unix.O_CLOEXEC, 0) })
 }
 
-// step opens an entry of a folder or, if the entry is a symbolic link, returns its target.
+// step opens an entry of a folder or, if the entry is a symbolic link, returns the target of the link.
 func step(folder int, name string) (fd int, target string, err error) {
 	// Most entries are folders; for these, one call is enough.
 	fd, err = ignoringEINTR(func() (int, error) {
@@ -162,8 +162,8 @@ func step(folder int, name string) (fd int, target string, err error) {
 	return -1, string(buffer[:n]), nil
 }
 
-// PathOf is [PathOf] for a file with a known status. It also recognizes files whose names merely end like those of
-// deleted files.
+// PathOf does what the function [PathOf] does, for a file with the status st. In addition, it detects a file that is
+// not deleted although its name ends with " (deleted)".
 func (r Root) PathOf(fd int, st *unix.Stat_t) (path string, deleted bool, err error) {
 	path, deleted, err = PathOf(fd)
 	if deleted && st.Nlink > 0 && r.leadsTo(path+deletedSuffix, st, false) {
@@ -182,10 +182,11 @@ func (r Root) Reaches(fd int) bool {
 	return err == nil && !deleted && r.leadsTo(path, &st, false)
 }
 
-// LeadsTo reports whether a path that the kernel shows leads to the file that had the status.
+// LeadsTo reports whether a path as the kernel shows it leads to the file with the status st.
 func (r Root) LeadsTo(path string, st *unix.Stat_t) bool { return r.leadsTo(path, st, false) }
 
-// leadsTo reports whether a path leads to the file or, if the file was deleted, to the folder that contained it.
+// leadsTo reports whether a path leads to the file with the status st. For a deleted file, it reports whether the
+// folder in the path exists and is on the same device.
 func (r Root) leadsTo(where string, st *unix.Stat_t, deleted bool) bool {
 	if deleted {
 		where = path.Dir(where)

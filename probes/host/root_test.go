@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestFindBeneathIsOpenat2 compares FindBeneath with the kernel's own resolution below a root folder.
+// TestFindBeneathIsOpenat2 compares the results of FindBeneath with those of openat2(2), which resolves paths below a
+// root folder in the kernel.
 func TestFindBeneathIsOpenat2(t *testing.T) {
 	t.Parallel()
 	outer := t.TempDir()

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// threads holds one channel for each thread that waits for work.
+// threads holds a channel for each thread that waits for work.
 type threads []chan *job
 
 func (t *threads) close() {
@@ -23,7 +23,7 @@ func (t *threads) close() {
 	*t = nil
 }
 
-// threads returns the threads of that priority. h must be locked.
+// threads returns the threads with normal (urgent) or low priority that wait for work. h must be locked.
 func (h *Helpers) threads(urgent bool) *threads {
 	if urgent {
 		return &h.urgent
@@ -31,7 +31,7 @@ func (h *Helpers) threads(urgent bool) *threads {
 	return &h.idle
 }
 
-// thread returns the channel of a thread that waits for work.
+// thread returns the channel of a thread that waits for work. It starts a thread if none waits.
 func (h *Helpers) thread(urgent bool) chan *job {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -46,7 +46,7 @@ func (h *Helpers) thread(urgent bool) chan *job {
 	return jobs
 }
 
-// release makes a thread available again.
+// release makes a thread available again after a job.
 func (h *Helpers) release(jobs chan *job, urgent bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -62,15 +62,15 @@ func (h *Helpers) release(jobs chan *job, urgent bool) {
 type job struct {
 	helpers   *Helpers
 	questions []*Question
-	done      chan struct{}
-	thread    atomic.Int32 // the thread that asks the questions; 0 until it has begun
+	done      chan struct{} // closed when all questions have been answered
+	thread    atomic.Int32  // number of the thread that asks the questions; 0 until it has begun
 
-	mu        sync.Mutex // guards the fields below; taken before that of helpers
-	begun     int
-	abandoned bool
+	mu        sync.Mutex // guards the fields below; locked before Helpers.mu
+	begun     int        // number of questions that the thread has begun to ask
+	abandoned bool       // the last question begun was given up
 }
 
-// next returns the next question, or nil if there is none.
+// next returns the next question to ask. It returns nil if the job is abandoned or all questions have been answered.
 func (j *job) next() *Question {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -95,8 +95,8 @@ func (j *job) progress() uint64 {
 	return uint64(j.begun)<<32 | uint64(j.questions[j.begun-1].steps.Load())
 }
 
-// abandon gives up on the question that is being asked and returns its index. It fails if all questions have been
-// answered in the meantime.
+// abandon gives up the question that is being asked and returns its index. It fails if all questions have been answered
+// in the meantime, or if the thread has not begun.
 func (j *job) abandon() (int, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -115,12 +115,12 @@ func (j *job) abandon() (int, bool) {
 	return j.begun - 1, true
 }
 
-// work is the thread of a helper. It ends with jobs, or after a job that was abandoned.
+// work runs jobs on a thread. It returns when jobs is closed, or after a job that was abandoned.
 func work(jobs <-chan *job, urgent bool) {
-	// The goroutine never unlocks its thread, so that the thread and its priority end with it.
+	// The goroutine never unlocks its thread, so Go ends the thread, with its priority, when the goroutine ends.
 	runtime.LockOSThread()
 	if !urgent {
-		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 10) // of the thread
+		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 10) // applies to the calling thread only
 		lowerIOPriority()
 	}
 	thread := int32(unix.Gettid())
@@ -129,25 +129,26 @@ func work(jobs <-chan *job, urgent bool) {
 		for q := j.next(); q != nil; q = j.next() {
 			q.Ask()
 		}
-		if j.abandoned { // it never changes again
+		if j.abandoned { // needs no lock, because it does not change after the last question
 			j.helpers.finish(j.questions[j.begun-1])
 			return
 		}
 	}
 }
 
-// lowerIOPriority lets the thread's reads come last among those that are not idle. Idle reads might never be served.
+// lowerIOPriority gives the thread the lowest I/O priority that is not idle. Reads of idle priority might never be
+// served.
 func lowerIOPriority() {
 	const (
-		whoProcess = 1           // IOPRIO_WHO_PROCESS, which means a thread
+		whoProcess = 1           // IOPRIO_WHO_PROCESS; despite its name, it selects a single thread
 		lowest     = 2<<13 | 0x7 // IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 7)
 	)
 	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, whoProcess, 0, lowest)
 }
 
-// isBlocked reports whether a thread of this process waits in the kernel for anything other than a CPU. Threads that Go
-// suspends wait in futex(2), and continue when Go has a processor for them. If the kernel does not show the state, the
-// thread counts as blocked.
+// isBlocked reports whether a thread of this process waits in the kernel for anything other than a CPU. futex(2) does
+// not count: the Go runtime suspends threads in it until they get a processor. If the kernel does not show where the
+// thread waits, the thread counts as blocked.
 func isBlocked(thread int) bool {
 	where, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/syscall", thread))
 	if err != nil {

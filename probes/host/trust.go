@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// notAtPath is a reason not to trust a file.
+// notAtPath is a reason for not trusting a file.
 const notAtPath = "its path does not lead to it"
 
 // Distrust returns why others than the host's root can change the file at the path of an open file, or "" if they
-// cannot. where and deleted are results of [PathOf]. The file is looked for below hostRoot, then below the root folder
-// of viewer, a process that sees it; viewer is 0 for a file of the host. namespaced is set if only viewer's root folder
-// leads to it: the creator of that mount namespace, such as a container's root, put the file there. It may block like
-// the methods of [Root].
+// cannot. where and deleted are results of [PathOf], st is the status of the file. Distrust looks for the file below
+// hostRoot, then below viewerRoot, the root folder of viewer. viewer is a process that sees the file, or 0 for a file
+// of the host. namespaced is set if the file is not below hostRoot, but in the mount namespace of viewer: its creator,
+// such as a container's root, put the file there. Distrust may block as the methods of [Root] do.
 func Distrust(
 	hostRoot Root, viewer Process, viewerRoot Root, st *unix.Stat_t, where string, deleted bool,
 ) (reason string, namespaced bool) {
@@ -27,8 +27,8 @@ func Distrust(
 	if viewer == 0 {
 		return notAtPath, false
 	}
-	// The file is in a separate mount namespace. The root user of the process is the host's root only if the process is in
-	// the host's user namespace.
+	// The file is in a separate mount namespace, where the root user of viewer can change it. This user is the host's root
+	// only if viewer is in the host's user namespace.
 	if user, err := viewer.RootUser(); err != nil {
 		return err.Error(), true
 	} else if user != 0 {
@@ -40,7 +40,8 @@ func Distrust(
 	return viewerRoot.distrust(where, st, deleted), true
 }
 
-// distrust walks from the root folder to the file and judges every folder on the way.
+// distrust walks from the root folder to the file. It returns the first reason for not trusting one of the folders on
+// the way, the file or its mount.
 func (r Root) distrust(where string, st *unix.Stat_t, deleted bool) string {
 	where = path.Clean(r.Within(where))
 	folder, err := Open(r.Path, unix.O_PATH|unix.O_DIRECTORY)
@@ -58,7 +59,7 @@ func (r Root) distrust(where string, st *unix.Stat_t, deleted bool) string {
 		}
 		if name == where {
 			if here.Dev != st.Dev || here.Ino != st.Ino {
-				return notAtPath // its path no longer leads to it
+				return notAtPath
 			}
 			return distrustMount(folder)
 		}
@@ -79,22 +80,23 @@ func (r Root) distrust(where string, st *unix.Stat_t, deleted bool) string {
 	}
 }
 
-// distrustMount judges a mount by the flags of the host's mount, because a process can restrict its own.
+// distrustMount judges the mount that fd is on. distrust has reached fd from a root folder, because the process that
+// uses the file may have it on another mount, with flags that this process has chosen.
 func distrustMount(fd int) string {
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(fd, &fs); err != nil {
 		return fmt.Sprintf("stat its file system: %v", err)
 	}
 	if fs.Flags&unix.ST_NOSUID != 0 {
-		// On such a mount, others may have chosen the owners of files. The kernel ignores set-user-id bits for the same
-		// reason.
+		// On a file system mounted nosuid, others than root may have chosen the owners of files. This is also why the kernel
+		// ignores set-user-id bits there.
 		return "its file system is mounted nosuid"
 	}
 	return ""
 }
 
-// distrustOne judges a file or folder by its owner and mode. Rights that an access control list grants appear in the
-// mode as those of the group.
+// distrustOne judges a file or folder by its owner and mode. If an access control list grants rights, they appear in
+// the mode as the rights of the group.
 func distrustOne(name string, st *unix.Stat_t) string {
 	switch {
 	case st.Uid != 0:

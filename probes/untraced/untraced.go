@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package untraced lists the reasons why a file that contains probes, or may contain some, is not traced, or only in
-// part. Such a file is logged once, listed by crau-otel probes and counted by the metric crau_otel.files.untraced. All
-// three use this table, and so does docs/discovery.md.
+// Package untraced lists the reasons why a file that has or may have probes is not traced, or only in part. Such a file
+// is logged once, listed by crau-otel probes and counted by the metric crau_otel.files.untraced. All three use this
+// table, and so does docs/discovery.md.
 package untraced
 
 import "slices"
 
-// Reason is why a file is not traced.
+// Reason is the category of causes for which a file is not traced.
 type Reason string
 
 // The reasons.

@@ -21,17 +21,17 @@ import (
 )
 
 const (
-	root   = "../.." // of the repository
+	root   = "../.." // path of the repository
 	nobody = 65534
 
 	handshakes = 100
 	perSecond  = 25
 )
 
-// attacks are modes of testdata/attack.c.
+// attacks are the modes of testdata/attack.c.
 var attacks = []string{"contexts", "queue", "forks", "processes", "names", "keys", "nonsense", "flood"}
 
-// programs are built once.
+// programs are the paths of the built programs.
 type programs struct{ agent, sample, attack string }
 
 func build(t *testing.T) programs {
@@ -48,8 +48,8 @@ func build(t *testing.T) programs {
 	return p
 }
 
-// folder makes a folder that everybody may read. Only root may write to it and to all folders above it, so that files
-// in it are trusted.
+// folder makes a folder that everybody may read. Only root may write to it and to its parent folders, so that files in
+// it are trusted.
 func folder(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/opt", "crau-adversary")
@@ -63,7 +63,8 @@ func folder(t *testing.T) string {
 	return dir
 }
 
-// Not parallel, because the attacks use all the CPU time of the machine.
+// Hostile users do not make other programs lose handshakes or trust. The test is not parallel, because the attacks use
+// all the CPU time of the machine.
 func TestAttacksCostOthersNothing(t *testing.T) {
 	harness.RequireBPF(t)
 	p := build(t)
@@ -73,7 +74,7 @@ func TestAttacksCostOthersNothing(t *testing.T) {
 	t.Run("all at once", func(t *testing.T) { p.check(t, attacks...) })
 }
 
-// check runs the victim's handshakes alongside the attackers and checks the spans that arrive.
+// check lets the victim make handshakes while the attacks run, and checks the spans that arrive.
 func (p programs) check(t *testing.T, attacks ...string) {
 	dir := folder(t)
 	receiver := harness.Receive(t, harness.ReceiverConfig{})
@@ -88,7 +89,7 @@ func (p programs) check(t *testing.T, attacks ...string) {
 	for _, attack := range attacks {
 		attackers = append(attackers, p.startAttack(t, attack))
 	}
-	time.Sleep(2 * time.Second) // the attacks are at full strength
+	time.Sleep(2 * time.Second) // the attacks reach full strength
 	begin()
 	if err := program.Wait(); err != nil {
 		t.Errorf("victim: %v", err)
@@ -100,8 +101,8 @@ func (p programs) check(t *testing.T, attacks ...string) {
 	verify(t, agent, receiver, victim)
 }
 
-// verify stops the agent and checks that the victim's handshakes arrived whole and trusted, and that no others are
-// trusted.
+// verify stops the agent and checks that all of the victim's handshakes arrived whole and trusted, and that no other
+// program's spans are trusted.
 func verify(t *testing.T, agent *harness.TestAgent, receiver *harness.TestReceiver, victim string) {
 	t.Helper()
 	totals := agent.Stop()
@@ -136,7 +137,7 @@ func verify(t *testing.T, agent *harness.TestAgent, receiver *harness.TestReceiv
 		harness.Totals(totals).Lost(), totals["marked.evicted_trees"])
 }
 
-// verifyOwners checks that every hit that was lost because of an owner is counted under the owner's class, and that the
+// verifyOwners checks that each hit lost because of a limit per owner is counted under the owner's class, and that the
 // log names the attackers' user.
 func verifyOwners(t *testing.T, agent *harness.TestAgent, receiver *harness.TestReceiver, totals harness.Totals) {
 	t.Helper()

@@ -21,15 +21,16 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// lie describes what a deceiver does, and which of its reports may arrive.
+// lie is a deception by testdata/deceive.c, and how it may appear in spans.
 type lie struct {
 	start func(t *testing.T) *exec.Cmd
-	late  bool // the victim starts after the deceiver, while its file is being attached
-	// libraryTrusted is set if the lies are reported by a file that only root can write.
+	late  bool // set if the deceiver starts before the victim, and the victim's file is attached meanwhile
+	// libraryTrusted is set if the lies are reported by the probes of a file that only root can write.
 	libraryTrusted bool
 }
 
-// A program of nobody lies. No lie may look like a report of a program that can be believed, or of the victim.
+// A program of the user nobody reports cryptography that never took place. No lie may look like a report of a trusted
+// program or of the victim.
 func TestLiesDoNotLookTrusted(t *testing.T) {
 	harness.RequireBPF(t)
 	p := build(t)
@@ -60,7 +61,7 @@ var containerID = strings.Repeat("0123456789abcdef", 4)
 
 func victimName() string { return fmt.Sprintf("victim-%d", os.Getpid()) }
 
-// checkLie runs the victim's handshakes alongside a deceiver, and checks what arrives from both.
+// checkLie lets the victim make handshakes while a deceiver lies, and checks the spans from both.
 func (p programs) checkLie(t *testing.T, l lie) {
 	receiver := harness.Receive(t, harness.ReceiverConfig{})
 	victim := harness.Copy(t, p.sample, filepath.Join(folder(t), victimName()))
@@ -87,7 +88,7 @@ func (p programs) checkLie(t *testing.T, l lie) {
 	totals.CheckExact(t, totals["hits"])
 
 	var ofVictim []*harness.Span
-	instances := make(map[any]bool) // of the victim
+	instances := make(map[any]bool) // values of service.instance.id in the victim's spans
 	for _, s := range receiver.Spans() {
 		if s.Resource["service.name"] == filepath.Base(victim) {
 			ofVictim = append(ofVictim, s)
@@ -139,7 +140,7 @@ func (p programs) checkLie(t *testing.T, l lie) {
 	}
 }
 
-// functionOffset returns the file offset of a function.
+// functionOffset returns the offset of a function's code in its file.
 func functionOffset(t *testing.T, path, name string) uint64 {
 	t.Helper()
 	file, err := elf.Open(path)
@@ -165,7 +166,7 @@ func functionOffset(t *testing.T, path, name string) uint64 {
 	return 0
 }
 
-// delegated makes a cgroup with that name in the part of the tree that nobody may change.
+// delegated makes a cgroup with that name in the part of the hierarchy that the user nobody may change.
 func delegated(t *testing.T, name string) string {
 	t.Helper()
 	const service = "/user.slice/user-65534.slice/user@65534.service"
@@ -179,8 +180,8 @@ func delegated(t *testing.T, name string) string {
 	return cgroup
 }
 
-// startStrings starts a program that uses up the room for strings and makes attaching files fail, and waits until it
-// has done so.
+// startStrings starts a deceiver that fills the agent's memory for strings and makes attaching files fail, and waits
+// until it has done so.
 func startStrings(t *testing.T, deceiver string) *exec.Cmd {
 	t.Helper()
 	const fills, broken = 4, 24

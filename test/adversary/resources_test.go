@@ -17,22 +17,23 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// siege is an attack on the system resources that the agent needs.
+// siege is an attack on resources of the system that the agent needs.
 type siege struct {
-	prepare string   // shell commands that run in the agent's process before the agent
-	env     []string // of the agent
+	prepare string   // shell commands that run before the agent in the same process
+	env     []string // environment variables of the agent
 	attack  func(t *testing.T, agent *harness.TestAgent)
-	soon    time.Duration                                // how soon the victim must be attached
-	check   func(t *testing.T, agent *harness.TestAgent) // runs at the end
+	soon    time.Duration                                // time limit for attaching the victim
+	check   func(t *testing.T, agent *harness.TestAgent) // runs at the end; nil: no check
 }
 
-// many sets limits so high that they are not reached.
+// many are environment variables that set limits too high to be reached.
 var many = []string{
 	"CRAU_DISCOVERY_MAX_FILES=4096", "CRAU_DISCOVERY_MAX_FILES_PER_CONTAINER=4096",
 	"CRAU_DISCOVERY_MAX_SITES=16384", "CRAU_DISCOVERY_MAX_SITES_PER_CONTAINER=16384",
 }
 
-// besiege starts the victim in the middle of an attack. It must be attached soon, and its handshakes must arrive whole.
+// besiege starts the victim during an attack. The victim's file must be attached in time, and its handshakes must
+// arrive whole.
 func (p programs) besiege(t *testing.T, s siege) {
 	receiver := harness.Receive(t, harness.ReceiverConfig{})
 	path := filepath.Join(folder(t), "agent.sh")
@@ -68,7 +69,8 @@ func (p programs) besiege(t *testing.T, s siege) {
 	verify(t, agent, receiver, victim)
 }
 
-// mapMany makes nobody map files with probes. It returns their folder, and a function that ends the processes.
+// mapMany starts processes of the user nobody that map files with probes. It returns the folder of the files, and a
+// function that ends the processes.
 func (p programs) mapMany(t *testing.T, files, processes int) (dir string, end func()) {
 	t.Helper()
 	dir = folder(t)
@@ -106,13 +108,13 @@ func (p programs) mapMany(t *testing.T, files, processes int) (dir string, end f
 	}
 }
 
-// hang starts a program whose FUSE server never answers.
+// hang starts a program that waits in a page fault for its FUSE server, which never answers.
 func hang(t *testing.T, args ...string) {
 	t.Helper()
 	program := harness.Compile(t, root, filepath.Join(folder(t), "hang"), "-w", "../e2e/testdata/fusehang.c")
 	const longest = "60" // seconds
 	cmd := asNobody(t, session(t, "hang"), program, append([]string{t.TempDir(), longest}, args...)...)
-	cmd.SysProcAttr.Credential = nil // root, because it has to mount
+	cmd.SysProcAttr.Credential = nil // run as root, which may mount
 	cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNS
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -121,7 +123,7 @@ func hang(t *testing.T, args ...string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { // the server ends first, because the program waits for it
+	t.Cleanup(func() { // also ends the FUSE server, for which the program waits
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		_ = cmd.Wait()
 	})
@@ -135,7 +137,7 @@ func hang(t *testing.T, args ...string) {
 	}
 }
 
-// Scarce resources of the system are shared in the same way as the agent's own limits.
+// One user who exhausts a resource of the system does not delay the tracing of other users' programs.
 func TestScarceResourcesCostOthersNothing(t *testing.T) {
 	harness.RequireBPF(t)
 	p := build(t)
@@ -147,7 +149,7 @@ func TestScarceResourcesCostOthersNothing(t *testing.T) {
 	}
 }
 
-// The kernel takes 65 ms to detach each of 256 deleted files. New files do not wait for that.
+// The kernel takes 65 ms to detach a deleted file. Detaching 256 of them does not delay the attaching of new files.
 func deletedFiles(t *testing.T, p programs) {
 	const files = 256
 	p.besiege(t, siege{env: many, soon: 2 * time.Second, attack: func(t *testing.T, agent *harness.TestAgent) {
@@ -156,16 +158,16 @@ func deletedFiles(t *testing.T, p programs) {
 		agent.WaitLogs("msg=attached file="+dir, files)
 		t.Logf("%d files are attached after %v", files, time.Since(began))
 		end()
-		agent.WaitLogs("msg=detached file="+dir, 1) // detaching has begun
+		agent.WaitLogs("msg=detached file="+dir, 1) // wait until detaching has begun
 	}})
 }
 
-// A page fault at a probe that never ends delays nothing else.
+// A page fault that never ends, at a probe, does not delay the tracing of other programs.
 func silentServer(t *testing.T, p programs) {
 	p.besiege(t, siege{soon: 3 * time.Second, attack: func(t *testing.T, _ *harness.TestAgent) { hang(t) }})
 }
 
-// A process whose memory map cannot be read delays nothing else.
+// A process whose memory map stays locked does not delay the tracing of other programs.
 func lockedMap(t *testing.T, p programs) {
 	p.besiege(t, siege{
 		soon: 3 * time.Second, attack: func(t *testing.T, _ *harness.TestAgent) { hang(t, "lock") },
@@ -175,8 +177,8 @@ func lockedMap(t *testing.T, p programs) {
 	})
 }
 
-// With few descriptors, as many files are attached as fit. The rest is counted and logged once, and files of root are
-// attached.
+// If the agent may open few descriptors, it attaches as many files as possible and logs once that others are left out.
+// Files of root are still attached.
 func fewDescriptors(t *testing.T, p programs) {
 	p.besiege(t, siege{
 		prepare: "ulimit -n 256", env: many, soon: 3 * time.Second,
@@ -199,7 +201,7 @@ func fewDescriptors(t *testing.T, p programs) {
 	})
 }
 
-// With little memory, the agent lowers its limits and keeps running.
+// If little memory is available, the agent lowers its limits and keeps running.
 func littleMemory(t *testing.T, p programs) {
 	cgroup, outOfMemory := harness.MemoryCgroup(t, 64<<20)
 	p.besiege(t, siege{

@@ -14,34 +14,34 @@ import (
 
 // config selects what to measure and for how long.
 type config struct {
-	root   string // of the repository
-	dir    string // for programs, removed at the end
-	out    string // the JSON file
-	gnutls string // the cache of examples/gnutls/build.sh
+	root   string // path of the repository
+	dir    string // folder for programs, removed at the end
+	out    string // path of the JSON file for the results
+	gnutls string // cache folder of examples/gnutls/build.sh
 	agents []candidate
 	parts  string
 	strict bool
 	quick  bool
 
-	loads       string // names, separated by commas
+	loads       string // names of the loads to measure, separated by commas
 	soak        bool
-	outage      time.Duration // of the receiver, in a soak
-	sampleEvery time.Duration // in a soak
-	profiles    string        // a folder for CPU profiles of the loads; "" for none
+	outage      time.Duration // duration of each outage of the receiver in a soak; 0: no outages
+	sampleEvery time.Duration // time between two samples in a soak
+	profiles    string        // folder for CPU profiles of the agent under load; "" for none
 
 	hitRounds    int
 	loadRounds   int
 	loadTime     time.Duration
-	rate         float64 // events a second
+	rate         float64 // events per second of a load
 	gnutlsRounds int
-	handshakes   int // per round
+	handshakes   int // handshakes with GnuTLS per round
 	wireRounds   int
-	wireTime     time.Duration // duration of a load in such a round
+	wireTime     time.Duration // duration of a load in a round of traffic
 
-	wireLoads        string // part of the names of the loads to measure
-	connectionRounds int    // rounds with a second of connections each
-	connections      int    // connections in a flood
-	startRounds      int    // of programs that start
+	wireLoads        string // substring of the names of the traffic loads to measure
+	connectionRounds int    // number of rounds with a second of TLS connections each
+	connections      int    // number of connections in a flood
+	startRounds      int    // number of rounds of starting programs
 }
 
 func flags() (cfg config, err error) {
@@ -126,12 +126,12 @@ func flags() (cfg config, err error) {
 	return cfg, nil
 }
 
-// missingError says what a part needs that this machine does not have.
+// missingError is the error of a part that cannot be measured on this machine. It says what is missing.
 type missingError string
 
 func (e missingError) Error() string { return string(e) }
 
-// known returns an error if a name in a flag's list does not exist.
+// known returns an error if a flag's value, a list separated by commas, has an element that is not in names.
 func known(flag, list string, names []string) error {
 	for name := range strings.SplitSeq(list, ",") {
 		if !slices.Contains(names, name) {
@@ -141,12 +141,12 @@ func known(flag, list string, names []string) error {
 	return nil
 }
 
-// measures reports whether a part has to be measured.
+// measures reports whether a part was selected by the flag --parts.
 func (cfg *config) measures(part string) bool {
 	return slices.Contains(strings.Split(cfg.parts, ","), part)
 }
 
-// progress reports on standard error what is being measured.
+// progress prints what is being measured to standard error, or clears that line if what is empty.
 func (cfg *config) progress(what string, round, rounds int) {
 	if what == "" {
 		fmt.Fprint(os.Stderr, "\r\033[K")

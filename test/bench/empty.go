@@ -11,7 +11,8 @@ import (
 	"github.com/crau-otel/crau-otel/probes"
 )
 
-// attachEmpty attaches a program that returns immediately to every probe site of the files. No tracer can cost less.
+// attachEmpty attaches a BPF program that returns immediately to every site of the files. No tracer that uses uprobes
+// can cost less.
 func attachEmpty(files []string) (detach func(), err error) {
 	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name:         "empty",

@@ -14,7 +14,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// generator is a running load program; see testdata/load.c.
+// generator is a running load program, compiled from testdata/load.c.
 type generator struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
@@ -35,10 +35,10 @@ func startGenerator(path string) (*generator, error) {
 	return g, g.cmd.Start()
 }
 
-// fired is the result of a command of the load program.
+// fired is the result of one command of the load program.
 type fired struct {
 	hits      uint64
-	cpu, wall time.Duration // CPU time is summed over the threads
+	cpu, wall time.Duration // cpu is the sum over all threads
 }
 
 func (g *generator) do(format string, args ...any) (f fired, err error) {

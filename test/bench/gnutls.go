@@ -18,9 +18,10 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// handshakes is the part with GnuTLS, which makes TLS handshakes with itself, using one thread for both ends.
+// handshakes are the results for one kind of key in the part gnutls, which makes TLS handshakes with GnuTLS. One thread
+// of the traced program is both client and server.
 type handshakes struct {
-	Key       string                       `json:"key"` // of the server's certificate
+	Key       string                       `json:"key"` // kind of key in the server's certificate
 	Count     int                          `json:"handshakes_per_round"`
 	PerEvents float64                      `json:"events_per_handshake"`
 	PerSpans  float64                      `json:"spans_per_handshake"`
@@ -29,21 +30,23 @@ type handshakes struct {
 }
 
 type handshakeFigures struct {
-	Traced series `json:"traced_us_per_handshake"` // CPU time of the program
+	Traced series `json:"traced_us_per_handshake"` // CPU time of the traced program
 	Agent  series `json:"agent_us_per_handshake,omitzero"`
-	// Over is the CPU time of the program and the agent, in excess of that of the untraced program in the same round.
+	// Over is the additional CPU time of the traced program plus the agent's CPU time, relative to the CPU time of the
+	// untraced program in the same round.
 	Over       series `json:"overhead_percent,omitzero"`
 	TracedOver series `json:"traced_overhead_percent,omitzero"`
 }
 
 const gnutlsLibrary = "libgnutls.so.30"
 
-// keys are the kinds of keys of the server's certificate, as options of the program. The cost of a tracer does not
-// depend on the kind. ECDSA (P-256) makes the cheapest handshakes in common use, so a tracer costs most relative to
-// these; RSA (2048 bits) takes two and a half times as long.
+// keys are kinds of keys in the server's certificate, as values of the program's option --key. Tracing costs the same
+// for all kinds. ECDSA (P-256) has the cheapest handshakes in common use, so with it the relative cost of tracing is
+// highest. Handshakes with RSA (2048 bits) take two and a half times as long.
 var keys = []string{"ecdsa", "rsa"}
 
-// measureHandshakes needs a GnuTLS with probes.
+// measureHandshakes measures handshakes with each kind of key. It returns a missingError if there is no GnuTLS with
+// probes.
 func measureHandshakes(cfg config, r *harness.Receiver) (all []*handshakes, err error) {
 	library, err := filepath.EvalSymlinks(filepath.Join(cfg.gnutls, "lib", gnutlsLibrary))
 	if errors.Is(err, os.ErrNotExist) {
@@ -103,7 +106,7 @@ func (h *handshakes) rounds(cfg config, subjects []*subject) error {
 			spent, err := s.spent(200*time.Millisecond, func() (err error) {
 				cpu, err = shakeHands(cfg, h.Key, filepath.Dir(s.files[0]))
 				if s.agent != nil {
-					time.Sleep(500 * time.Millisecond) // until the last trees, which end with the program, are exported
+					time.Sleep(500 * time.Millisecond) // the last trees end with the program, and are exported
 				}
 				return err
 			})
@@ -132,7 +135,7 @@ func (h *handshakes) rounds(cfg config, subjects []*subject) error {
 	return nil
 }
 
-// shakeHands makes handshakes with the GnuTLS in dir and returns their CPU time, excluding that for the certificates.
+// shakeHands makes handshakes with the GnuTLS in dir. It returns their CPU time without that for making certificates.
 func shakeHands(cfg config, key, dir string) (time.Duration, error) {
 	cmd := exec.Command(filepath.Join(cfg.gnutls, "bin/handshakes"), "--wait", "--key", key,
 		"--count", strconv.Itoa(cfg.handshakes))

@@ -10,7 +10,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// shape describes a burst.
+// shape describes a burst of hits.
 type shape struct {
 	Kind    string `json:"kind"`
 	Site    int    `json:"site_bytes"`
@@ -35,7 +35,7 @@ func shapes() (all []shape) {
 	return all
 }
 
-// hitResult has the cost of bursts of a shape under each subject.
+// hitResult is the cost of bursts of one shape, by the name of the subject.
 type hitResult struct {
 	shape
 	Subjects map[string]*hitFigures `json:"subjects"`
@@ -45,16 +45,16 @@ type hitFigures struct {
 	NsPerHit  series `json:"ns_per_hit"`  // CPU time of the traced thread
 	WallNs    series `json:"wall_ns_hit"` // wall time of the traced thread
 	PerSecond series `json:"events_per_second"`
-	// ToEmpty is the cost of a hit relative to that under the empty program in the same round, after subtracting the cost
-	// without a tracer from both.
+	// ToEmpty is the cost of a hit divided by its cost with the empty BPF program in the same round. The cost without a
+	// tracer is subtracted from both before.
 	ToEmpty    series `json:"ratio_to_empty,omitzero"`
 	AgentNsPer series `json:"agent_ns_per_event,omitzero"`
 }
 
-// hits is the part with bursts of probes at full speed.
+// hits are the results of the part hits: bursts of hits at full speed.
 type hits struct {
 	Results []*hitResult              `json:"results"`
-	Lost    map[string]map[string]int `json:"lost"` // by agent and reason
+	Lost    map[string]map[string]int `json:"lost"` // by agent and loss reason
 }
 
 func measureHits(cfg config, r *harness.Receiver) (_ *hits, err error) {
@@ -107,7 +107,7 @@ func (h *hits) rounds(cfg config, subjects []*subject) error {
 		}
 		h.Results = append(h.Results, result)
 	}
-	for round := -1; round < cfg.hitRounds; round++ { // the first round warms up and is not counted
+	for round := -1; round < cfg.hitRounds; round++ { // round -1 warms up and is not counted
 		cfg.progress("hits", round, cfg.hitRounds)
 		for _, result := range h.Results {
 			if err := result.round(round, subjects, generators); err != nil {
@@ -118,7 +118,8 @@ func (h *hits) rounds(cfg config, subjects []*subject) error {
 	return nil
 }
 
-// round runs one burst of the shape for every subject, in an order that changes from round to round.
+// round makes one burst of the shape for every subject. The order of subjects changes from round to round. Figures of
+// negative rounds are dropped.
 func (r *hitResult) round(round int, subjects []*subject, generators map[string]*generator) error {
 	const quiet = 20 * time.Millisecond
 	cost := make(map[string]float64)

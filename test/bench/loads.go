@@ -2,15 +2,15 @@
 
 package main
 
-// load is a stream of events at a fixed rate from two threads.
+// load is a stream of events at a fixed rate, fired by two threads.
 type load struct {
 	name string
 	what string
-	// perTree is the number of events in a tree of the sample program. 0 means the load program, with one context per
-	// thread.
+	// perTree is the number of events in a tree of the sample program. 0 means that the load program fires the events,
+	// with one context per thread.
 	perTree int
-	args    []string // of the sample program
-	agent   []string // further arguments of crau-otel
+	args    []string // arguments of the sample program
+	agent   []string // additional arguments of crau-otel
 }
 
 func loads() []load {

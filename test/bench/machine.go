@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// machine describes the machine, without the host's name.
+// machine returns a description of the machine that does not contain the host's name.
 func machine() string {
 	model := runtime.GOARCH
 	if f, err := os.Open("/proc/cpuinfo"); err == nil {
@@ -32,23 +32,23 @@ func machine() string {
 	return fmt.Sprintf("%s, %d cores, Linux %s, %s", model, runtime.NumCPU(), release, runtime.Version())
 }
 
-// quietCores is how many cores other programs may use without disturbing a run.
+// quietCores is how many cores other programs may use on average without disturbing the measurement.
 const quietCores = 0.1
 
-// usage is the average load of the machine apart from the bench.
+// usage is the average CPU usage by other programs than the bench.
 type usage struct {
-	Cores  float64 `json:"cores"`        // used by other programs
-	Stolen float64 `json:"stolen_cores"` // withheld by the host of a virtual machine
+	Cores  float64 `json:"cores"`        // number of cores that other programs use
+	Stolen float64 `json:"stolen_cores"` // number of cores that the host of a virtual machine uses for other purposes
 
 	at           time.Time
-	busy, stolen time.Duration // of all cores, since the machine started
-	own          time.Duration // of the bench and its ended children
+	busy, stolen time.Duration // sum over all cores since the machine started
+	own          time.Duration // CPU time of the bench and of its ended children
 }
 
-// usedSince returns the usage since an earlier one. It is 0 if the kernel does not report it.
+// usedSince returns the usage since an earlier one. It is zero if the kernel does not report CPU usage.
 func usedSince(before usage) usage {
 	now := usage{at: time.Now()}
-	const tick = time.Second / 100 // USER_HZ
+	const tick = time.Second / 100 // 1 s / USER_HZ
 	var user, nice, system, idle, wait, interrupts, soft, steal time.Duration
 	if stat, err := os.ReadFile("/proc/stat"); err == nil {
 		_, _ = fmt.Fscanf(bytes.NewReader(stat), "cpu %d %d %d %d %d %d %d %d", &user, &nice, &system, &idle, &wait, &interrupts,

@@ -26,7 +26,7 @@ func run() (err error) {
 	if err != nil {
 		return err
 	}
-	debug.SetGCPercent(1000) // the receiver in this program shares the processors with the measured programs
+	debug.SetGCPercent(1000) // so that the receiver in this program takes little CPU time from the measured programs
 	if os.Geteuid() != 0 {
 		return errors.New("attaching probes needs root")
 	}
@@ -35,7 +35,7 @@ func run() (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(cfg.dir)) }()
 	if len(cfg.agents) == 0 {
-		path := filepath.Join(cfg.dir, "bin", "crau-otel") // a folder without traced files
+		path := filepath.Join(cfg.dir, "bin", "crau-otel") // in a folder without traced files
 		if err := harness.BuildAgent(cfg.root, path); err != nil {
 			return err
 		}
@@ -61,10 +61,10 @@ func run() (err error) {
 	return nil
 }
 
-// partNames are the parts that can be measured, in this order; the last only runs alone.
+// partNames are the names of the parts, in the order of measuring. The last one, soak, only runs alone.
 var partNames = []string{"hits", "loads", "gnutls", "wire", "exec", "soak"}
 
-// measure measures the parts. If one fails or cannot be measured, it continues with the others.
+// measure measures the selected parts. If a part fails or cannot be measured, measure continues with the next one.
 func (r *report) measure(cfg config, receiver *harness.Receiver) error {
 	measures := map[string]func() error{
 		"hits":   func() (err error) { r.Hits, err = measureHits(cfg, receiver); return err },
@@ -99,8 +99,8 @@ func write(file string, rep *report) error {
 	if err != nil {
 		return fmt.Errorf("write results: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // for anyone to read
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // anyone may read it
 		return err
 	}
-	return os.WriteFile(file, append(b, '\n'), 0o644) //nolint:gosec // for anyone to read
+	return os.WriteFile(file, append(b, '\n'), 0o644) //nolint:gosec // anyone may read it
 }

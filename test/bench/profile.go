@@ -17,7 +17,7 @@ import (
 
 var profilesField = regexp.MustCompile(`msg="serving profiles" address=(\S+)`)
 
-// profiles fetches a profile that the agent serves because of --pprof.
+// profiles fetches a profile from the pprof server of an agent that runs with --pprof.
 func (a *agent) profiles(what string, to io.Writer) error {
 	m := profilesField.FindStringSubmatch(a.Log())
 	if m == nil {
@@ -41,9 +41,9 @@ func (a *agent) profiles(what string, to io.Writer) error {
 	return err
 }
 
-// profile writes a CPU profile of the agent to a file in the folder. It measures for that many seconds.
+// profile measures a CPU profile of the agent for some seconds and writes it to a file in the folder.
 func (a *agent) profile(folder, name string, seconds int) (err error) {
-	if err := os.MkdirAll(folder, 0o755); err != nil { //nolint:gosec // for anyone to read
+	if err := os.MkdirAll(folder, 0o755); err != nil { //nolint:gosec // anyone may read it
 		return err
 	}
 	f, err := os.Create(filepath.Join(folder, name+".pprof"))

@@ -19,14 +19,14 @@ type report struct {
 	Wire    *wireCost     `json:"wire,omitempty"`
 	Starts  []*starts     `json:"starts,omitempty"`
 	Soak    *soak         `json:"soak,omitempty"`
-	Missing []string      `json:"not_measured,omitempty"` // parts, with the reason
-	Others  usage         `json:"other_programs"`         // on this machine during the measurement
+	Missing []string      `json:"not_measured,omitempty"` // parts that were not measured, each with the reason
+	Others  usage         `json:"other_programs"`         // usage during the measurement
 	Limits  []limit       `json:"limits"`
 
 	quick bool
 }
 
-// limit is a figure with its upper bound.
+// limit is a measured figure and its upper bound.
 type limit struct {
 	What  string  `json:"what"`
 	Agent string  `json:"agent"`
@@ -35,8 +35,8 @@ type limit struct {
 	Kept  bool    `json:"kept"`
 }
 
-// judge compares the figures with their limits, in the order in which they were measured. If a load has several rounds,
-// the worst one counts, because no round may lose anything.
+// judge compares the figures with their limits. The order of limits is the order of measuring. If a load has several
+// rounds, the worst round counts, because no round may lose events.
 func (r *report) judge(cfg config) {
 	add := func(what, agent string, got, most float64) {
 		i := slices.IndexFunc(r.Limits, func(l limit) bool { return l.What == what && l.Agent == agent })
@@ -115,7 +115,7 @@ func (r *report) print(to io.Writer, cfg config) {
 	r.printLimits(p)
 }
 
-// printLimits prints each limit and its figure, and a summary.
+// printLimits prints each limit with its figure, and a summary.
 func (r *report) printLimits(p printer) {
 	p("\nLimits\nlimit\tagent\tfigure\tat most\t\n")
 	missed := 0

@@ -9,12 +9,12 @@ import (
 	"slices"
 )
 
-// series is a figure of several rounds.
+// series contains one figure of each round.
 type series []float64
 
 func (s *series) add(v float64) { *s = append(*s, v) }
 
-// at returns the value below which a fraction q of the rounds lies.
+// at returns the q-quantile of the rounds, 0 <= q <= 1.
 func (s series) at(q float64) float64 {
 	if len(s) == 0 {
 		return math.NaN()
@@ -27,21 +27,21 @@ func (s series) at(q float64) float64 {
 
 func (s series) median() float64 { return s.at(0.5) }
 
-// interval returns a range that contains the median of infinitely many rounds with a probability of 95%, for any
-// distribution. It spans a number of ranks around the middle.
+// interval returns the 95% confidence interval of the median, which holds for any distribution of the rounds. Its ends
+// are the figures at a number of ranks below and above the middle.
 func (s series) interval() (low, high float64) {
 	n := float64(len(s))
 	half := 0.98 / math.Sqrt(max(n, 1))
 	return s.at(max(0, 0.5-half)), s.at(min(1, 0.5+half))
 }
 
-// estimate returns the median with its interval as text.
+// estimate formats the median with its confidence interval.
 func (s series) estimate() string {
 	low, high := s.interval()
 	return fmt.Sprintf("%.2f (%.2f-%.2f)", s.median(), low, high)
 }
 
-// MarshalJSON writes the median, its interval and the quartiles.
+// MarshalJSON encodes the median, its confidence interval and the quartiles.
 func (s series) MarshalJSON() ([]byte, error) {
 	if len(s) == 0 {
 		return []byte("null"), nil

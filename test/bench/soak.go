@@ -18,24 +18,24 @@ import (
 type soak struct {
 	sustained
 	Seconds float64  `json:"seconds"`
-	Outage  float64  `json:"outage_seconds,omitempty"` // of the receiver: at the start and again from the middle on
+	Outage  float64  `json:"outage_seconds,omitempty"` // duration of each of two outages of the receiver, see outages
 	Samples []sample `json:"samples"`
 }
 
 // sample is the state of crau-otel at one time.
 type sample struct {
-	Seconds    float64 `json:"seconds"` // since the load started
+	Seconds    float64 `json:"seconds"` // time since the start of the load
 	RSS        uint64  `json:"rss_bytes"`
 	Goroutines int     `json:"goroutines"`
-	Cores      float64 `json:"agent_cores"` // since the last sample
+	Cores      float64 `json:"agent_cores"` // average since the previous sample
 	Received   uint64  `json:"received_spans"`
 	Up         bool    `json:"receiver_up"`
 }
 
-// Limits of a soak. They apply to medians over a third of the time, because some samples are taken while the queue is
-// full.
+// Limits of a soak. They apply to medians of each third of the time, because a single sample may be taken while the
+// exporter's queue is full.
 const (
-	growthLimit    = 1.15 // of the resident set, from the second third of the time to the last
+	growthLimit    = 1.15 // ratio of the resident set in the last third to that in the second third
 	goroutineLimit = 5
 )
 
@@ -68,7 +68,7 @@ func measureSoak(cfg config) (*soak, error) {
 	return s, nil
 }
 
-// run runs the load, takes samples, and stops the receiver during the outages.
+// run runs the load, takes samples of the agent, and stops the receiver during the outages.
 func (s *soak) run(cfg config, l load, a *agent, r *harness.Receiver) error {
 	a.settle(200 * time.Millisecond)
 	var err error
@@ -128,7 +128,7 @@ func (s *soak) run(cfg config, l load, a *agent, r *harness.Receiver) error {
 	}
 	s.Seconds = time.Since(start).Seconds()
 	s.AgentCores = (a.cpu() - before).Seconds() / f.wall.Seconds()
-	time.Sleep(3 * time.Second) // trees end after being idle for two seconds
+	time.Sleep(3 * time.Second) // trees end after two seconds without events
 	a.settle(200 * time.Millisecond)
 	s.Fired, s.PerSecond = f.hits, float64(f.hits)/f.wall.Seconds()
 	s.spent = a.cpu() - before
@@ -136,8 +136,8 @@ func (s *soak) run(cfg config, l load, a *agent, r *harness.Receiver) error {
 	return err
 }
 
-// outages returns when the receiver starts and stops, relative to the start of the load. It is unavailable at the
-// start, and again from the middle of the remaining time.
+// outages returns when the receiver starts, stops and starts again, relative to the start of the load. The receiver is
+// unavailable from the start for cfg.outage, and a second time for cfg.outage after a third of the remaining time.
 func outages(cfg config) []time.Duration {
 	if cfg.outage == 0 {
 		return nil
@@ -160,7 +160,8 @@ func (a *agent) goroutines() (int, error) {
 	return strconv.Atoi(string(m[1]))
 }
 
-// thirds returns a figure's medians over the second and the last third of the samples, and its maximum.
+// thirds returns the medians of a figure in the second and in the last third of the samples, and its maximum in all
+// samples.
 func (s *soak) thirds(of func(sample) float64) (middle, last, most float64) {
 	var all series
 	for _, m := range s.Samples {
@@ -188,8 +189,8 @@ func (s *soak) judge(add func(what, agent string, got, most float64)) {
 	}
 }
 
-// exactlyReceived is like exact, but accepts spans that arrive twice if the receiver was stopped before it could
-// answer.
+// exactlyReceived does the same as exact, but accepts that spans arrived twice if there were outages: the receiver may
+// be stopped before it answers.
 func (s *soak) exactlyReceived() bool {
 	again := s.sustained
 	if s.Outage > 0 && s.Received > s.Spans {

@@ -16,30 +16,30 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// starts is the part that measures the time from the execution of a program with new files until its probes are
-// attached. The program itself watches the probe's semaphore, see testdata/start.c.
+// starts are the results of the part exec: the time from the execution of a program with new files until its probes are
+// attached. The program measures that time with the probe's semaphore, see testdata/start.c.
 type starts struct {
 	Kind   string `json:"kind"`
-	Loaded bool   `json:"loaded"` // two programs per processor that never wait ran at the same time
+	Loaded bool   `json:"loaded"` // two spinning programs per processor ran at the same time
 	Agent  string `json:"agent"`
 	Took   series `json:"ms"`
 	P95    float64
-	Missed int `json:"missed"` // not attached after five seconds
+	Missed int `json:"missed"` // number of programs whose probe was not attached within five seconds
 }
 
 // Kinds of programs.
 const (
 	staticProgram  = "static"
-	dynamicProgram = "dynamic"   // only a library has probes
-	containerised  = "container" // a dynamic one with a separate root folder, mount namespace and cgroup
+	dynamicProgram = "dynamic"   // only the program's library has probes
+	containerised  = "container" // a dynamic program with a separate root folder, mount namespace and cgroup
 )
 
-// Bounds of the medians, in ms.
+// Upper bounds of the medians in ms, on an idle machine and on a loaded one.
 const (
 	mostIdle, mostLoaded = 5, 20
 )
 
-// between is the time between two programs, so that they do not wait for each other.
+// between is the pause between two programs, so that attaching one does not delay the next.
 const between = 50 * time.Millisecond
 
 func measureStarts(cfg config) (all []*starts, err error) {
@@ -70,19 +70,19 @@ func measureStarts(cfg config) (all []*starts, err error) {
 	return all, nil
 }
 
-// startStage holds the programs.
+// startStage holds the programs to start and what they need.
 type startStage struct {
-	dir    string // contains start, start-static and libstart.so
-	root   string // where containers have their root folder
-	cgroup string // the folder of a container's cgroup
+	dir    string // folder that contains start, start-static and libstart.so
+	root   string // folder at which a container's root folder is mounted
+	cgroup string // folder of the container's cgroup
 	files  []string
-	count  int // of copies
+	count  int // number of programs started so far, for names of copies
 }
 
 func newStartStage(cfg config) (*startStage, error) {
 	s := &startStage{dir: filepath.Join(cfg.dir, "start"), root: filepath.Join(cfg.dir, "root")}
 	for _, dir := range []string{s.dir, s.root} {
-		if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // programs for anyone to run
+		if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // anyone may run programs in it
 			return nil, err
 		}
 	}
@@ -105,7 +105,7 @@ func newStartStage(cfg config) (*startStage, error) {
 	return s, err
 }
 
-// loaded returns the system's files that a dynamic program maps, as listed by the loader.
+// loaded returns the files of the system that a dynamic program maps, according to ldd.
 func loaded(program string) (files []string, err error) {
 	out, err := exec.Command("ldd", program).Output()
 	if err != nil {
@@ -119,7 +119,7 @@ func loaded(program string) (files []string, err error) {
 	return files, nil
 }
 
-// makeContainer makes a cgroup with a container's name and returns its folder.
+// makeContainer makes a cgroup whose name looks like that of a container and returns its folder.
 func makeContainer() (string, error) {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -129,7 +129,7 @@ func makeContainer() (string, error) {
 		before, kind, _ := strings.Cut(mount, " - ")
 		if strings.HasPrefix(kind, "cgroup2 ") {
 			folder := filepath.Join(strings.Fields(before)[4], "docker", strings.Repeat("0123456789abcdef", 4))
-			return folder, os.MkdirAll(folder, 0o755) //nolint:gosec // as container engines make them
+			return folder, os.MkdirAll(folder, 0o755) //nolint:gosec // mode that container engines use
 		}
 	}
 	return "", errors.New("no cgroups of version 2")
@@ -140,7 +140,7 @@ func (s *startStage) close() {
 	_ = os.Remove(filepath.Dir(s.cgroup))
 }
 
-// measure starts programs of all kinds in turn, each from separate files.
+// measure starts programs of all kinds in turn. Each program is a new copy.
 func (s *startStage) measure(cfg config, agent string, loaded bool) (all []*starts, err error) {
 	for _, kind := range []string{staticProgram, dynamicProgram, containerised} {
 		all = append(all, &starts{Kind: kind, Loaded: loaded, Agent: agent})
@@ -179,8 +179,8 @@ func (s *startStage) measure(cfg config, agent string, loaded bool) (all []*star
 	return all, nil
 }
 
-// start starts a program of a kind and returns how long it took to attach its probe. The result is negative if that did
-// not happen.
+// start starts a new copy of a kind of program and returns how long it took to attach its probe, or a negative time if
+// the probe was not attached.
 func (s *startStage) start(kind string) (time.Duration, error) {
 	s.count++
 	dir := filepath.Join(s.dir, strconv.Itoa(s.count))
@@ -190,7 +190,7 @@ func (s *startStage) start(kind string) (time.Duration, error) {
 	case staticProgram:
 		copies = map[string]string{"start-static": "start"}
 	case containerised:
-		copies["libstart.so"] = "lib/libstart.so" // where the loader looks: $ORIGIN is unknown without /proc
+		copies["libstart.so"] = "lib/libstart.so" // default path, because $ORIGIN needs /proc
 	}
 	for from, to := range copies {
 		if err := harness.CopyFile(filepath.Join(s.dir, from), filepath.Join(dir, to)); err != nil {
@@ -206,7 +206,7 @@ func (s *startStage) start(kind string) (time.Duration, error) {
 		}
 		cgroup, source, program = filepath.Join(s.cgroup, "cgroup.procs"), dir, "/start"
 	}
-	time.Sleep(between) // until the agent has determined that it need not read the copies
+	time.Sleep(between) // until the agent has noticed the copies and decided not to read them yet
 	launcher := filepath.Join(s.dir, "start-static")
 	out, err := exec.Command(launcher, "launch", cgroup, source, s.root, program).Output()
 	if err != nil {

@@ -10,30 +10,31 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// Names of the subjects without an agent.
+// Names of the subjects that have no agent.
 const (
 	noTracer = "none"
 	emptyBPF = "empty"
 )
 
-// candidate is a crau-otel to measure.
+// candidate is a version of crau-otel to measure.
 type candidate struct {
 	name, path string
 }
 
-// subject is one of the alternatives to compare. Each has separate copies of the traced files, because probes are
-// attached to files. All subjects therefore stay attached during a run, and rounds can be short.
+// subject is one of the alternatives to compare: no tracer, the empty BPF program, or a version of crau-otel. Each
+// subject has its own copies of the traced files, because probes are attached to files. So all subjects stay attached
+// during the whole run, and rounds can be short.
 type subject struct {
 	name  string
 	files []string
-	agent *agent // nil for none and empty
+	agent *agent // nil if the subject has no agent
 
 	detach func()
-	totals harness.Totals // of the agent, once closed
+	totals harness.Totals // totals that the agent logged; set by closeSubjects
 }
 
-// newSubjects returns the subjects none and empty, and one for each candidate, attached to copies of the files in
-// separate folders below dir.
+// newSubjects returns the subjects none and empty, and one subject for each candidate. Each is attached to copies of
+// the files in a separate folder below dir.
 func newSubjects(dir string, files []string, candidates []candidate, r *harness.Receiver) (_ []*subject, err error) {
 	all := []*subject{{name: noTracer}, {name: emptyBPF}}
 	defer func() {
@@ -66,7 +67,7 @@ func newSubjects(dir string, files []string, candidates []candidate, r *harness.
 	return all, nil
 }
 
-// closeSubjects detaches everything, ends the agents and stores their totals.
+// closeSubjects detaches the empty BPF program, ends the agents and stores their totals.
 func closeSubjects(all []*subject) error {
 	var errs []error
 	for _, s := range all {
@@ -82,7 +83,8 @@ func closeSubjects(all []*subject) error {
 	return errors.Join(errs...)
 }
 
-// spent returns the agent's CPU time while f runs and until the agent has settled; 0 without an agent.
+// spent calls f and returns the CPU time that the agent used from then on until it was idle again, or 0 if the subject
+// has no agent.
 func (s *subject) spent(quiet time.Duration, f func() error) (time.Duration, error) {
 	if s.agent == nil {
 		return 0, f()

@@ -15,36 +15,36 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// sustained is the result of a load of some seconds.
+// sustained is the result of one load.
 type sustained struct {
 	Load            string         `json:"load"`
 	What            string         `json:"what"`
 	Agent           string         `json:"agent"`
 	Wanted          float64        `json:"wanted_events_per_second"`
-	PerSecond       float64        `json:"events_per_second"` // fired, as counted by the traced program
+	PerSecond       float64        `json:"events_per_second"` // as fired by the traced program
 	Hits            uint64         `json:"hits"`
-	Fired           uint64         `json:"fired"` // by the program's own count
+	Fired           uint64         `json:"fired"` // number of hits that the traced program reports
 	Exported        uint64         `json:"exported_events"`
 	Spans           uint64         `json:"exported_spans"`
 	Received        uint64         `json:"received_spans"`
 	Lost            map[string]int `json:"lost"`
 	LostShare       float64        `json:"lost_share"`
-	AgentNsPerEvent float64        `json:"agent_ns_per_event"` // per exported event, until everything is exported
+	AgentNsPerEvent float64        `json:"agent_ns_per_event"` // until everything is exported
 	AgentNsPerSpan  float64        `json:"agent_ns_per_span"`
 	AgentCores      float64        `json:"agent_cores"`           // during the load
-	TracedNsPerHit  float64        `json:"traced_ns_per_event"`   // CPU of the traced program, with its own work
-	ReceiverNsPer   float64        `json:"receiver_ns_per_event"` // CPU of the harness, per exported event
+	TracedNsPerHit  float64        `json:"traced_ns_per_event"`   // CPU time of the traced program
+	ReceiverNsPer   float64        `json:"receiver_ns_per_event"` // CPU time of this program
 	BytesPerSpan    float64        `json:"otlp_bytes_per_span"`
 	RestBytes       uint64         `json:"rss_at_rest_bytes"`    // before the load
 	PeakBytes       uint64         `json:"peak_rss_bytes"`       // during the load
-	AfterBytes      uint64         `json:"rss_after_load_bytes"` // some seconds after it
+	AfterBytes      uint64         `json:"rss_after_load_bytes"` // some seconds after the load
 	RestCPU         float64        `json:"cpu_at_rest_percent"`
 
 	spent    time.Duration // CPU time of the agent
-	received time.Duration // CPU time of the harness
+	received time.Duration // CPU time of this program, which contains the receiver
 }
 
-// exact reports whether every hit was exported or counted.
+// exact reports whether every hit was exported or counted as lost, and every exported span was received.
 func (s *sustained) exact() bool {
 	sum := s.Exported
 	for _, n := range s.Lost {
@@ -110,7 +110,7 @@ func measureLoad(cfg config, l load, c candidate) (_ *sustained, err error) {
 	return s, nil
 }
 
-// account fills in the totals that crau-otel logged at its end, and what the receiver got.
+// account sets the figures that follow from the agent's totals and from what the receiver counted.
 func (s *sustained) account(totals harness.Totals, r *harness.Receiver) {
 	s.Hits, s.Exported, s.Spans = uint64(totals["hits"]), uint64(totals["events.exported"]), uint64(totals["spans"])
 	s.Lost, s.Received = totals.Lost(), r.Accepted.Load()
@@ -151,7 +151,7 @@ func (s *sustained) run(cfg config, l load, a *agent, program string) error {
 		return err
 	}
 	s.AgentCores = (a.cpu() - before).Seconds() / f.wall.Seconds()
-	// Trees end when they have been idle for two seconds, and are exported within a second.
+	// Trees end after two seconds without events, and are exported within one more second.
 	time.Sleep(3 * time.Second)
 	a.settle(200 * time.Millisecond)
 	s.Fired = f.hits

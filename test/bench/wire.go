@@ -14,29 +14,29 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// wireLoad is traffic over the loopback device. Both ends are on this machine, and the costs of both count.
+// wireLoad is traffic over the loopback device. Both ends are on this machine, and the CPU time of both is measured.
 type wireLoad struct {
 	Name  string  `json:"load"`
 	Where string  `json:"ends_on"`
-	Most  float64 `json:"at_most_percent"` // limit on the additional CPU time with crau-otel
+	Most  float64 `json:"at_most_percent"` // limit of the additional CPU time with crau-otel
 
-	Base     series                 `json:"ns_per_unit"`               // without programs at sockets
-	Runs     float64                `json:"runs_per_unit"`             // of programs at sockets
-	Empty    series                 `json:"empty_percent"`             // empty programs compared with none
-	Programs map[string]series      `json:"programs_percent"`          // by agent: its programs compared with none
-	ToEmpty  map[string]series      `json:"programs_to_empty_percent"` // by agent: its programs compared with empty ones
+	Base     series                 `json:"ns_per_unit"`               // CPU time without BPF programs at sockets
+	Runs     float64                `json:"runs_per_unit"`             // number of runs of the agent's BPF programs
+	Empty    series                 `json:"empty_percent"`             // additional CPU time with empty BPF programs
+	Programs map[string]series      `json:"programs_percent"`          // additional CPU time by agent
+	ToEmpty  map[string]series      `json:"programs_to_empty_percent"` // additional to empty BPF programs
 	Agent    map[string]*agentShare `json:"agent"`
 
 	run   func(s *wireStage, where placement, d time.Duration) (amount, error)
 	where placement
-	opens bool // a unit opens a connection
+	opens bool // each unit is a new connection
 }
 
-// agentShare is the average CPU time of an agent itself, relative to that of the traffic. Its wakeups are too rare for
-// a median.
+// agentShare is the average CPU time of an agent's process in percent of the CPU time of the traffic without BPF
+// programs. It is an average because the agent wakes up too rarely for a median.
 type agentShare struct {
-	With    float64 `json:"percent"`         // in the rounds with its programs
-	Without float64 `json:"percent_at_rest"` // in the rounds without programs, for other processes
+	With    float64 `json:"percent"`         // in rounds with the agent's BPF programs
+	Without float64 `json:"percent_at_rest"` // in rounds without BPF programs
 }
 
 func wireLoads() (loads []*wireLoad) {
@@ -64,16 +64,16 @@ func wireLoads() (loads []*wireLoad) {
 	return loads
 }
 
-// wireCost is the cost of reading connections.
+// wireCost are the results of the part wire: the cost of tracing connections.
 type wireCost struct {
 	Loads  []*wireLoad `json:"loads"`
 	Packet *packetCost `json:"packet"`
-	Floods []*flood    `json:"floods"` // with the last agent
+	Floods []*flood    `json:"floods"` // measured with the last agent
 }
 
-// measureWire alternates rounds of traffic without programs, with empty ones and with those of each agent. All agents
-// run all the time; only their programs are attached and detached, so that rounds can be short and follow each other
-// immediately.
+// measureWire alternates rounds of traffic without BPF programs at sockets, with empty ones and with those of each
+// agent. All agents run all the time. Only their BPF programs are attached and detached, so that rounds can be short
+// and follow each other immediately.
 func measureWire(cfg config, r *harness.Receiver) (_ *wireCost, err error) {
 	s, err := newWireStage(cfg)
 	if err != nil {
@@ -122,10 +122,10 @@ func measureWire(cfg config, r *harness.Receiver) (_ *wireCost, err error) {
 	return cost, nil
 }
 
-// wantedConnections is how many connections a second an agent must account for.
+// wantedConnections is the number of connections per second that an agent must account for.
 const wantedConnections = 5000
 
-// measure runs a load in rounds. In each round it runs once with each subject, in an order that rotates.
+// measure runs a load in rounds. In each round the load runs once with each subject, in an order that rotates.
 func (l *wireLoad) measure(cfg config, s *wireStage, subjects []wireSubject) error {
 	if err := s.place(l.where); err != nil {
 		return err
@@ -135,13 +135,13 @@ func (l *wireLoad) measure(cfg config, s *wireStage, subjects []wireSubject) err
 		rounds, length = cfg.connectionRounds, time.Second
 	}
 	var base amount
-	own := make(map[string]*[2]float64) // ns per unit of each agent, summed up: without programs, and with its own
+	own := make(map[string]*[2]float64) // by agent: sums of ns per unit, without BPF programs and with its own
 	for _, subject := range subjects {
 		if subject.running != nil {
 			own[subject.agent] = new([2]float64)
 		}
 	}
-	for round := -1; round < rounds; round++ { // the first round warms up
+	for round := -1; round < rounds; round++ { // round -1 warms up and is not counted
 		cfg.progress(l.Name+", "+l.Where, round, rounds)
 		took := make([]float64, len(subjects))
 		for i := range subjects {
@@ -181,7 +181,7 @@ func (l *wireLoad) measure(cfg config, s *wireStage, subjects []wireSubject) err
 	return l.countRuns(s, subjects[len(subjects)-1].programs)
 }
 
-// add adds the costs of a unit with each subject in one round.
+// add adds the costs of one round. took is the CPU time per unit with each subject.
 func (l *wireLoad) add(took []float64, subjects []wireSubject) {
 	l.Base.add(took[0])
 	l.Empty.add(100 * (took[1]/took[0] - 1))
@@ -193,7 +193,7 @@ func (l *wireLoad) add(took []float64, subjects []wireSubject) {
 	}
 }
 
-// countRuns counts how often programs run per unit.
+// countRuns measures how often BPF programs run per unit of traffic.
 func (l *wireLoad) countRuns(s *wireStage, programs *socketPrograms) error {
 	detach, err := programs.attach()
 	if err != nil {
@@ -218,11 +218,11 @@ func (l *wireLoad) countRuns(s *wireStage, programs *socketPrograms) error {
 	return err
 }
 
-// untilExported is longer than the agent waits before it reads the ring, plus the time until it sends a batch.
+// untilExported is longer than the time until the agent reads the ring buffer plus the time until it exports a batch.
 const untilExported = 700 * time.Millisecond
 
-// runWith runs a load while the subject's programs are attached. It returns the CPU time that each agent used during
-// that time.
+// runWith runs a load while the subject's BPF programs are attached. It returns the amount of traffic and the CPU time
+// that each agent used.
 func (l *wireLoad) runWith(s *wireStage, d time.Duration, all []wireSubject, subject wireSubject) (
 	_ amount, spent map[string]time.Duration, err error,
 ) {
@@ -252,7 +252,7 @@ func (l *wireLoad) runWith(s *wireStage, d time.Duration, all []wireSubject, sub
 	return a, spent, err
 }
 
-// over returns by how many percent a load takes more CPU time with an agent, including the agent itself.
+// over returns the additional CPU time with an agent in percent: that of its BPF programs and that of its process.
 func (l *wireLoad) over(agent string) float64 {
 	return l.Programs[agent].median() + l.Agent[agent].With
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// newWireAgent starts an agent that reads connections.
+// newWireAgent starts an agent that traces network connections.
 func newWireAgent(c candidate, r *harness.Receiver) (*agent, error) {
 	a, err := harness.NewAgent(harness.AgentConfig{
 		Path: c.path, Args: []string{"--exporter", "otlp"},
@@ -23,7 +23,8 @@ func newWireAgent(c candidate, r *harness.Receiver) (*agent, error) {
 	return &agent{a}, nil
 }
 
-// startWireAgent starts an agent and detaches its programs from the sockets.
+// startWireAgent starts an agent that traces connections, and takes over its BPF programs at sockets, which are
+// attached only in the agent's rounds.
 func startWireAgent(c candidate, r *harness.Receiver) (_ wireSubject, err error) {
 	older, err := linksNow()
 	if err != nil {
@@ -41,11 +42,11 @@ func startWireAgent(c candidate, r *harness.Receiver) (_ wireSubject, err error)
 	return subject, nil
 }
 
-// wireSubject is the set of programs that are attached at sockets in a round.
+// wireSubject is one of the alternatives to compare: a set of BPF programs that are attached at sockets in a round.
 type wireSubject struct {
-	agent    string          // "" without one
-	programs *socketPrograms // nil for none
-	running  *agent          // the agent that reads what the programs send
+	agent    string          // name of the agent; "" if there is none
+	programs *socketPrograms // nil for no BPF programs
+	running  *agent          // agent that reads what the BPF programs send; nil if there is none
 }
 
 func subjectOf(subjects []wireSubject, agent string) wireSubject {

@@ -13,17 +13,17 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// flood measures whether an agent accounts for many connections that open in a short time.
+// flood is the result of opening many connections in a short time while an agent traces connections.
 type flood struct {
-	Wanted      int            `json:"wanted_per_second"` // 0: as many as possible
+	Wanted      int            `json:"wanted_per_second"` // limit of the rate; 0: as many as possible
 	PerSecond   float64        `json:"per_second"`
 	Made        int            `json:"made"`
-	Connections harness.Totals `json:"connections"` // the agent's account of both sides, and of other programs
+	Connections harness.Totals `json:"connections"` // both sides count
 	AddsUp      bool           `json:"adds_up"`
-	AgentCores  float64        `json:"agent_cores"` // during the flood
+	AgentCores  float64        `json:"agent_cores"` // average during the flood
 }
 
-// measureFlood makes connections at a rate under an agent, which must account for each of them.
+// measureFlood opens count connections at a rate and checks that the agent accounts for each of them.
 func measureFlood(cfg config, c candidate, r *harness.Receiver, rate, count int) (_ *flood, err error) {
 	f, err := harness.NewFlood(cfg.root, cfg.dir)
 	if err != nil {
@@ -59,7 +59,7 @@ func measureFlood(cfg config, c candidate, r *harness.Receiver, rate, count int)
 	result.Connections, err = harness.ParseConnections(a.Log())
 	result.AddsUp = err == nil && result.Connections["seen"] >= 2*count
 	if result.Connections != nil {
-		err = nil // the report shows it
+		err = nil // AddsUp shows it in the report
 	}
 	return result, err
 }

@@ -10,16 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// packetCost is the time that the programs at sockets need for a packet of a connection that is done, according to the
-// kernel's statistics. The statistics themselves account for part of it. Both kinds of programs see the same packets.
+// packetCost is how long the BPF programs at sockets run for a packet of a connection whose handshake is already over,
+// according to the kernel's statistics. Part of that time is for the statistics themselves. Both the empty programs and
+// the agent's programs see the same packets.
 type packetCost struct {
 	Empty series `json:"empty_ns"`
 	Wire  series `json:"wire_ns"`
 	Over  series `json:"over_empty_ns"`
 }
 
-// measurePacket reads the kernel's statistics for both kinds of programs, which are attached at the same time, for the
-// same packets.
+// measurePacket attaches both kinds of BPF programs at the same time, so that they see the same packets, and reads the
+// kernel's statistics of each kind.
 func measurePacket(s *wireStage, empty, wire *socketPrograms) (_ *packetCost, err error) {
 	for _, p := range []*socketPrograms{empty, wire} {
 		detach, err := p.attach()
@@ -57,13 +58,13 @@ func measurePacket(s *wireStage, empty, wire *socketPrograms) (_ *packetCost, er
 	return cost, nil
 }
 
-// runTime is how often programs ran, and for how long.
+// runTime is how often BPF programs ran, and for how long in total.
 type runTime struct {
 	runs uint64
 	time time.Duration
 }
 
-// since returns the ns per run since an earlier moment.
+// since returns the average duration of a run since an earlier moment, in ns.
 func (r runTime) since(earlier runTime) float64 {
 	return float64(r.time-earlier.time) / float64(max(r.runs-earlier.runs, 1))
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/cilium/ebpf/link"
 )
 
-// socketPrograms are programs at sockets that the harness attaches for a round and then detaches.
+// socketPrograms are BPF programs at sockets. The bench attaches them for a round and detaches them afterwards.
 type socketPrograms struct {
-	root            string // of the version 2 hierarchy
+	root            string // mount point of the cgroup v2 hierarchy
 	egress, ingress *ebpf.Program
 }
 
@@ -28,7 +28,7 @@ func cgroupRoot() (string, error) {
 	return root, nil
 }
 
-// emptySocketPrograms returns programs that accept each packet immediately.
+// emptySocketPrograms returns BPF programs that accept each packet immediately.
 func emptySocketPrograms() (_ *socketPrograms, err error) {
 	s := &socketPrograms{}
 	if s.root, err = cgroupRoot(); err != nil {
@@ -53,7 +53,7 @@ func emptySocketPrograms() (_ *socketPrograms, err error) {
 	return s, nil
 }
 
-// linksNow returns the ids of all links.
+// linksNow returns the ids of all BPF links of the system.
 func linksNow() (map[link.ID]bool, error) {
 	ids := make(map[link.ID]bool)
 	it := new(link.Iterator)
@@ -64,8 +64,8 @@ func linksNow() (map[link.ID]bool, error) {
 	return ids, it.Err()
 }
 
-// takeSockets detaches the programs that an agent has attached at sockets and returns them. The agent continues to read
-// what they send. older contains the links that existed before the agent started.
+// takeSockets detaches the BPF programs that an agent has attached at sockets and returns them. When they are attached
+// again later, the agent still reads what they send. older contains the links that existed before the agent started.
 func takeSockets(older map[link.ID]bool) (_ *socketPrograms, err error) {
 	s := &socketPrograms{}
 	if s.root, err = cgroupRoot(); err != nil {
@@ -88,7 +88,7 @@ func takeSockets(older map[link.ID]bool) (_ *socketPrograms, err error) {
 		}
 		p, err := ebpf.NewProgramFromID(info.Program)
 		if err != nil {
-			continue // the link has been released
+			continue // the link was released meanwhile
 		}
 		to := &s.egress
 		switch name := p.String(); {
@@ -117,7 +117,7 @@ func takeSockets(older map[link.ID]bool) (_ *socketPrograms, err error) {
 	return s, nil
 }
 
-// attach attaches the programs for all processes. An empty set can be attached too.
+// attach attaches the BPF programs for all processes and returns a function that detaches them. A nil set does nothing.
 func (s *socketPrograms) attach() (detach func(), err error) {
 	var links []link.Link
 	detach = func() {
@@ -139,7 +139,7 @@ func (s *socketPrograms) attach() (detach func(), err error) {
 	return detach, nil
 }
 
-// runTime returns the kernel's statistics of both programs.
+// runTime returns the kernel's statistics of both BPF programs as a sum.
 func (s *socketPrograms) runTime() (sum runTime, err error) {
 	for _, p := range []*ebpf.Program{s.egress, s.ingress} {
 		stats, err := p.Stats()

@@ -22,8 +22,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// placement is the processors of the two ends of traffic. If the scheduler chose them, a unit would cost twice as much
-// in some rounds as in others.
+// placement is the processors on which the two ends of a connection run. If the scheduler chose the processors, a unit
+// could cost twice as much in one round as in another.
 type placement struct {
 	name        string
 	cpu, server int
@@ -34,15 +34,15 @@ var (
 	onEach = placement{"a processor each", 0, 1}
 )
 
-// wireStage holds the programs that make traffic.
+// wireStage holds the programs between which traffic is made.
 type wireStage struct {
-	sockets     string // testdata/sockets.c
+	sockets     string // path of the program compiled from testdata/sockets.c
 	nginx       *exec.Cmd
 	http, https string // ports of nginx
 	running     map[string]*trafficProgram
 }
 
-// trafficProgram is a process of testdata/sockets.c, which keeps its connections between rounds.
+// trafficProgram is a process of testdata/sockets.c. It keeps its connections open between rounds.
 type trafficProgram struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
@@ -117,16 +117,16 @@ func (s *wireStage) spent(f func() error) (time.Duration, error) {
 	return after - before, err
 }
 
-// amount is an amount of traffic, and the CPU time of both ends for it.
+// amount is an amount of traffic and the CPU time that both ends used for it.
 type amount struct {
 	units float64
 	cpu   time.Duration
 }
 
-// perUnit returns the ns of CPU time per unit.
+// perUnit returns the CPU time per unit in ns.
 func (a amount) perUnit() float64 { return float64(a.cpu) / a.units }
 
-// place moves nginx to its processor.
+// place moves nginx to the processor of the server.
 func (s *wireStage) place(where placement) error {
 	var set unix.CPUSet
 	set.Set(where.server)
@@ -136,7 +136,7 @@ func (s *wireStage) place(where placement) error {
 	return nil
 }
 
-// traffic makes traffic with the program sockets, which it starts when it is first needed.
+// traffic makes traffic with testdata/sockets.c for a duration. It starts the program when the program is first needed.
 func (s *wireStage) traffic(where placement, d time.Duration, args ...string) (amount, error) {
 	args = append([]string{strconv.Itoa(where.cpu), strconv.Itoa(where.server)}, args...)
 	name := strings.Join(args, " ")
@@ -174,7 +174,7 @@ func (s *wireStage) traffic(where placement, d time.Duration, args ...string) (a
 
 var timedConnections = regexp.MustCompile(`(?m)^(\d+) connections in \d+ real seconds`)
 
-// handshakes makes consecutive TLS connections with openssl.
+// handshakes makes TLS connections one after the other with `openssl s_time`.
 func (s *wireStage) handshakes(where placement, d time.Duration) (amount, error) {
 	seconds := max(1, int(d.Round(time.Second).Seconds()))
 	cmd := exec.Command("taskset", "-c", strconv.Itoa(where.cpu), "openssl", "s_time", "-connect", "127.0.0.1:"+s.https, "-new", "-time", strconv.Itoa(seconds))
@@ -197,7 +197,7 @@ func (s *wireStage) handshakes(where placement, d time.Duration) (amount, error)
 	return amount{float64(units), served + cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}, nil
 }
 
-// unusedPort returns a port that nobody listens on.
+// unusedPort returns a TCP port that is not in use.
 func unusedPort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -207,7 +207,7 @@ func unusedPort() (string, error) {
 	return port, errors.Join(err, l.Close())
 }
 
-// awaitPort returns when connections to a port are accepted.
+// awaitPort waits until connections to a port are accepted.
 func awaitPort(port string) error {
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		c, err := net.Dial("tcp", "127.0.0.1:"+port)

@@ -20,7 +20,7 @@ var (
 	seed     = flag.Uint64("seed", 0, "of what happens; 0: a new one")
 )
 
-// chaos is the state of the whole test.
+// chaos holds what all lives of the agent share.
 type chaos struct {
 	t        *testing.T
 	programs *programs
@@ -29,7 +29,8 @@ type chaos struct {
 	steady   *steady
 }
 
-// ends are the ways in which a life ends. In a series of as many lives, each occurs once.
+// ends are the ways in which a life of the agent can end. Each series of len(ends) lives has each of them once, in
+// random order.
 var ends = []struct {
 	name string
 	end  func(*life)
@@ -81,7 +82,7 @@ func TestChaos(t *testing.T) {
 	}
 }
 
-// live is one life of the agent, in which every event happens once.
+// live runs one life of the agent, in which every event happens once, in random order.
 func (c *chaos) live(number int, random *rand.Rand, name string, end func(*life)) {
 	l := c.begin(number)
 	wait := c.steady.handshakes(60 + random.IntN(60))
@@ -98,7 +99,7 @@ func (c *chaos) live(number int, random *rand.Rand, name string, end func(*life)
 	c.guests.quiet(func() { after = l.settle(&before) })
 	l.checkUsage(before, after)
 	wait()
-	time.Sleep(jitter(random, time.Second)) // guests are at work again
+	time.Sleep(jitter(random, time.Second)) // let guests run again before the life ends
 	end(l)
 	c.t.Logf("life %d: %s", number, name)
 }

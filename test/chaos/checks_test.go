@@ -11,12 +11,13 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// step is a tree of the steady program in the form of Text.
+// step is a tree of the steady program in the form of [harness.Span.Text]; %d is its number.
 const step = `app::step app.end=yes app.number=%d crypto.pqc.authentication.status=post_quantum
   pk::sign crypto.pqc.status=post_quantum pk.algorithm=ML-DSA-65 pk.bits=15616
 `
 
-// checkTotals checks that every hit of a life is exported or counted as lost, and every connection is counted.
+// checkTotals checks that in a life every hit was exported or counted as lost, and that every network connection was
+// counted.
 func (l *life) checkTotals(n harness.Totals) {
 	connections, err := harness.ParseConnections(l.agent.Log())
 	if err != nil {
@@ -32,7 +33,8 @@ func (l *life) checkTotals(n harness.Totals) {
 	}
 }
 
-// checkUsage checks that an agent without guests uses no more than before.
+// checkUsage checks that the agent uses no more resources after all guests have ended than it did when they had ended
+// earlier in the same life.
 func (l *life) checkUsage(before, after usage) {
 	l.t.Logf("life %d: without guests it had %v, later %v", l.number, before, after)
 	if after.exceeds(before) {
@@ -40,7 +42,7 @@ func (l *life) checkUsage(before, after usage) {
 	}
 }
 
-// check checks that the trees of the steady programs are whole.
+// check checks that the trees of the steady programs arrived whole.
 func (s *steady) check(spans []*harness.Span) {
 	s.t.Helper()
 	var steps, handshakes []*harness.Span
@@ -88,7 +90,7 @@ func (s *steady) inWindow(n int) bool {
 	return false
 }
 
-// number returns the number of a step, or 0 for any other span.
+// number returns the number of a step from its root span, or 0 for any other span.
 func number(span *harness.Span) int {
 	n, _ := span.Attributes["app.number"].(int64)
 	return int(n)

@@ -12,8 +12,7 @@ import (
 	"time"
 )
 
-// connections makes TLS connections of this process with itself. Some of them end before or in the middle of the
-// handshake.
+// connections makes TLS connections from this process to itself. Some of them end before or during the handshake.
 func connections(v *visit) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -42,9 +41,9 @@ func connections(v *visit) error {
 		}
 		_ = c.SetDeadline(time.Now().Add(deadline))
 		switch v.random.IntN(4) {
-		case 0: // nothing is sent
+		case 0: // send nothing
 		case 1:
-			_, err = c.Write([]byte{22, 3, 1, 2, 0, 1, 0, 1, 252}) // the beginning of a ClientHello
+			_, err = c.Write([]byte{22, 3, 1, 2, 0, 1, 0, 1, 252}) // send the beginning of a ClientHello
 		default:
 			err = echo(tls.Client(c, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}))
 		}
@@ -54,7 +53,7 @@ func connections(v *visit) error {
 	return errors.Join(errs...)
 }
 
-// echo sends data over a connection to a server that sends everything back.
+// echo sends data over a connection and checks that the server sends the same data back.
 func echo(c *tls.Conn) error {
 	if _, err := c.Write([]byte("hello")); err != nil {
 		return err

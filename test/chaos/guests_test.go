@@ -22,24 +22,25 @@ import (
 // kind is a kind of guest.
 type kind struct {
 	name string
-	// visit runs one guest in a separate folder from start to end, which takes at most a few seconds unless something
-	// hangs. It returns an error if a program did not end as it should.
+	// visit runs one guest from start to end. It takes at most a few seconds unless something hangs, and returns an
+	// error if a program does not end as it should.
 	visit func(v *visit) error
 	pause time.Duration // median time between two visits
-	// overwrites is set if the guest overwrites files in place. A killed agent's leases end before its breakpoints do, see
-	// docs/decisions/leases.md, so programs of such a guest may be harmed in that moment.
+	// overwrites is set if the guest overwrites files in place. When an agent is killed, its leases on files end before
+	// its breakpoints are removed (docs/decisions/leases.md), so overwriting at that moment may harm the guest's
+	// programs.
 	overwrites bool
 }
 
-// visit is the environment of one guest.
+// visit is the environment of one guest while it runs.
 type visit struct {
 	*programs
-	dir    string // empty at first, and removed afterwards
+	dir    string // separate folder, empty at first, removed at the end
 	random *rand.Rand
 }
 
-// deadline bounds one program of a guest. It is generous: a program that overwrites a file while the agent is frozen
-// waits until the agent continues.
+// deadline is how long one program of a guest may run. It is long, because a program that overwrites a file while the
+// agent is frozen waits until the agent continues.
 const deadline = 2 * time.Minute
 
 // run runs a program to its end and returns its output. Any exit code other than 0 is an error.
@@ -47,13 +48,14 @@ func (v *visit) run(path string, args ...string) (string, error) {
 	return v.finish(exec.Command(path, args...))
 }
 
-// ending allows a program to end in another way than with exit code 0.
+// ending is a way to end that a program of a guest is allowed in addition to exit code 0.
 type ending struct {
-	after time.Duration  // when it is killed, with its children
-	by    syscall.Signal // if not 0, the signal that may end it before
+	after time.Duration  // time after which the program and its children are killed
+	by    syscall.Signal // a signal that may end the program before; 0: none
 }
 
-// finish does the same as run, for a command that is not started yet. The program has a separate process group.
+// finish runs a command to its end, in a separate process group, and returns its output. It returns an error unless the
+// command ends with exit code 0 or in one of the other ways.
 func (v *visit) finish(cmd *exec.Cmd, other ...ending) (string, error) {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -95,10 +97,10 @@ type guests struct {
 	programs *programs
 	seed     uint64
 
-	gate    sync.RWMutex // held for reading during a visit
+	gate    sync.RWMutex // held for reading while a guest runs
 	visits  map[string]*atomic.Int64
-	kills   atomic.Int64 // how often the agent was killed
-	harmed  atomic.Int64 // guests that overwrote files while the agent was killed, and failed
+	kills   atomic.Int64 // number of times that the agent was killed
+	harmed  atomic.Int64 // number of guests that overwrote files while the agent was killed, and failed
 	failed  atomic.Int64
 	stopped context.CancelFunc
 	all     sync.WaitGroup
@@ -112,7 +114,7 @@ func newGuests(t *testing.T, p *programs, seed uint64) *guests {
 	return g
 }
 
-// rehearse runs each kind without an agent, to exclude kinds that fail in this environment.
+// rehearse runs guests of each kind without an agent. A kind that fails even then fails the test.
 func (g *guests) rehearse(times int) {
 	var all sync.WaitGroup
 	for _, k := range kinds {
@@ -131,7 +133,7 @@ func (g *guests) rehearse(times int) {
 	}
 }
 
-// open lets guests run, until close.
+// open starts running guests, until close is called.
 func (g *guests) open() {
 	ctx, cancel := context.WithCancel(context.Background())
 	g.stopped = cancel
@@ -158,13 +160,13 @@ func (g *guests) open() {
 	}
 }
 
-// close starts no more guests and waits until all have ended.
+// close stops starting guests and waits until the running ones have ended.
 func (g *guests) close() {
 	g.stopped()
 	g.all.Wait()
 }
 
-// quiet calls f while no guest is running.
+// quiet waits until no guest is running and calls f. No guest starts while f runs.
 func (g *guests) quiet(f func()) {
 	g.gate.Lock()
 	defer g.gate.Unlock()
@@ -180,19 +182,19 @@ func (g *guests) play(k kind, random *rand.Rand) error {
 	return k.visit(&visit{g.programs, dir, random})
 }
 
-// random returns a source of random numbers that depends on the name.
+// random returns a source of random numbers that depends on the seed and on the name.
 func (g *guests) random(name string) *rand.Rand {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(name))
 	return rand.New(rand.NewPCG(g.seed, h.Sum64()))
 }
 
-// jitter returns a random duration between half and one and a half times d.
+// jitter returns a random duration between 0.5 d and 1.5 d.
 func jitter(random *rand.Rand, d time.Duration) time.Duration {
 	return d/2 + time.Duration(random.Int64N(int64(d)))
 }
 
-// sleep sleeps, and reports whether ctx is still valid.
+// sleep waits for a duration or until ctx ends, and reports whether ctx is still valid.
 func sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():

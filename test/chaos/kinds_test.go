@@ -32,7 +32,7 @@ var kinds = []kind{
 	{name: "hostile", visit: hostile, pause: 2 * time.Second},
 }
 
-// shortLived runs new programs that end immediately, several at a time.
+// shortLived runs new programs that end soon, several at a time.
 func shortLived(v *visit) error {
 	sample := v.static
 	if v.random.IntN(2) == 0 {
@@ -51,7 +51,7 @@ func shortLived(v *visit) error {
 	return err
 }
 
-// replaced replaces a file repeatedly, while programs run the old one.
+// replaced replaces an executable file repeatedly, while programs run the old file.
 func replaced(v *visit) error {
 	path, next := filepath.Join(v.dir, "replaced"), filepath.Join(v.dir, "next")
 	if err := harness.CopyFile(v.sample, path); err != nil {
@@ -81,7 +81,7 @@ func replaced(v *visit) error {
 	return err
 }
 
-// forks runs a program that works in its children.
+// forks runs a program that forks and fires its probes in the children.
 func forks(v *visit) error {
 	path := filepath.Join(v.dir, "forks")
 	if err := harness.CopyFile(v.sample, path); err != nil {
@@ -91,8 +91,8 @@ func forks(v *visit) error {
 	return err
 }
 
-// overwritten overwrites a library in place between two runs of a program, as cp does. Each run must print the same as
-// untraced.
+// overwritten overwrites a library in place, as cp does, before each run of a program that uses it. Each run must print
+// the same as an untraced run.
 func overwritten(v *visit) error {
 	program, library := filepath.Join(v.dir, "mixes"), filepath.Join(v.dir, "libmix.so")
 	for from, to := range map[string]string{v.mixes: program, v.mixed[0].path: library} {
@@ -102,7 +102,7 @@ func overwritten(v *visit) error {
 	}
 	for range 2 + v.random.IntN(5) {
 		version := v.mixed[v.random.IntN(len(v.mixed))]
-		if err := harness.CopyFile(version.path, library); err != nil { // waits until nothing is attached
+		if err := harness.CopyFile(version.path, library); err != nil { // waits until the file is detached
 			return err
 		}
 		out, err := v.run(program, "20")
@@ -152,8 +152,8 @@ func cgroup(v *visit) error {
 	return err
 }
 
-// namespace runs a program from a file system that exists only in its mount namespace, half of the time beneath an
-// overlay.
+// namespace runs a program from a file system that exists only in a separate mount namespace. Half of the time, the
+// program runs through an overlay.
 func namespace(v *visit) error {
 	script := `set -e; mount -t tmpfs none "$1"; cp "$0" "$1/inside"; exec "$1/inside" --count "$2" --rate 40`
 	if v.random.IntN(2) == 0 {
@@ -166,12 +166,13 @@ func namespace(v *visit) error {
 	return err
 }
 
-// fuseHang runs a program that hits a probe whose data is in a file that its FUSE server does not deliver, until the
-// server or both die.
+// fuseHang runs a program that hits a probe whose data is in a file of a FUSE file system. The FUSE server does not
+// deliver the data until the server, or the server and the program, are killed.
 func fuseHang(v *visit) error { return v.fuse() }
 
-// mmapLock runs a program that keeps its memory map locked in a page fault, until its FUSE server or both die. If only
-// the server dies, the fault ends with SIGBUS.
+// mmapLock runs a program whose memory map stays locked, because one of its threads waits in a page fault for a FUSE
+// server, until the server, or the server and the program, are killed. If only the server is killed, the page fault
+// ends with SIGBUS.
 func mmapLock(v *visit) error { return v.fuse("lock") }
 
 func (v *visit) fuse(args ...string) error {
@@ -189,7 +190,7 @@ func (v *visit) fuse(args ...string) error {
 	return err
 }
 
-// hostile runs a program of the user nobody that reports what no library does, until it is killed.
+// hostile runs an attack of test/adversary, as the user nobody, until it is killed.
 func hostile(v *visit) error {
 	modes := []string{"nonsense", "keys", "forks"}
 	path := filepath.Join(v.dir, "hostile")

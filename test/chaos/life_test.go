@@ -21,23 +21,23 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// life is one life of the agent, from its start to its end.
+// life is one life of the agent: the time from its start to its end.
 type life struct {
 	t        *testing.T
 	number   int
 	agent    *harness.Agent
-	config   string // path of the configuration
+	config   string // path of the configuration file
 	receiver *harness.Receiver
 	steady   *steady
 	guests   *guests
 	random   *rand.Rand
 	reloads  int
 
-	pprof       string // address
-	heapProfile []byte // the last one
+	pprof       string // address of the agent's pprof server
+	heapProfile []byte // most recent heap profile
 }
 
-// event is one of the events during the life of an agent.
+// event is something that happens once in each life of the agent.
 type event struct {
 	name   string
 	happen func(l *life)
@@ -45,10 +45,10 @@ type event struct {
 
 var events = []event{{"reloaded", (*life).reload}, {"frozen", (*life).freeze}, {"receiver away", (*life).outage}}
 
-// frozen is how long an agent is stopped by SIGSTOP.
+// frozen is how long freeze stops the agent by SIGSTOP.
 const frozen = 10 * time.Second
 
-// begin starts an agent that finds the guests and traces the steady programs.
+// begin starts an agent that discovers the guests and traces the steady programs.
 func (c *chaos) begin(number int) *life {
 	c.t.Helper()
 	l := &life{
@@ -56,7 +56,7 @@ func (c *chaos) begin(number int) *life {
 		guests: c.guests, random: c.guests.random(fmt.Sprint("life ", number)), pprof: harness.UnusedAddress(c.t),
 	}
 	l.configure()
-	// The agent must not lose anything of the steady programs while it waits for the receiver.
+	// The queue is large enough for all trees of the steady programs while the receiver is unavailable.
 	agent, err := harness.NewAgent(harness.AgentConfig{Path: c.programs.agent, Args: []string{"--config", l.config, "--pprof", l.pprof}, Env: []string{
 		"CRAU_DISCOVERY_ENABLED=true", "CRAU_WIRE_ENABLED=true", "OTEL_EXPORTER_OTLP_ENDPOINT=" + c.receiver.Endpoint(),
 		"OTEL_BSP_MAX_QUEUE_SIZE=100000", "CRAU_SHUTDOWN_TIMEOUT=30s", "OTEL_METRIC_EXPORT_INTERVAL=1000",
@@ -75,7 +75,7 @@ func (c *chaos) begin(number int) *life {
 	return l
 }
 
-// configure writes the configuration, which differs from the last one.
+// configure writes a configuration file with a random idle timeout, so that it differs from the previous one.
 func (l *life) configure() {
 	text := fmt.Sprintf("libraries: [%q, %q]\ndiscovery: {allow: [%q]}\nspans: {idle_timeout: %dms}\n", l.steady.path, l.steady.sample,
 		"**/crau-chaos-*/**", 500+l.random.IntN(500))
@@ -94,19 +94,19 @@ func (l *life) reload() {
 	}
 }
 
-// freeze stops the agent for a while.
+// freeze stops the agent by SIGSTOP, and continues it after a while.
 func (l *life) freeze() {
 	l.signal(syscall.SIGSTOP)
 	time.Sleep(frozen)
 	l.signal(syscall.SIGCONT)
 }
 
-// outage makes the receiver unavailable for a while.
+// outage stops the receiver and starts it again after a while.
 func (l *life) outage() {
 	l.receiver.Close()
 	time.Sleep(time.Second + jitter(l.random, 4*time.Second))
 	var err error
-	for range 100 { // another program may have taken the port
+	for range 100 { // another program may use the port meanwhile
 		if err = l.receiver.Listen(); err == nil {
 			return
 		}
@@ -121,8 +121,8 @@ func (l *life) signal(s syscall.Signal) {
 	}
 }
 
-// arrive waits until everything reported so far has arrived. If it does not, arrive ends the agent, so that its totals
-// show what happened, and returns false.
+// arrive waits until everything that the steady programs have reported so far has arrived. If it does not arrive in
+// time, arrive stops the agent, so that its totals show what happened, and returns false.
 func (l *life) arrive() bool {
 	err := l.steady.arrived(l.receiver, l.steady.end())
 	if err != nil {
@@ -132,7 +132,7 @@ func (l *life) arrive() bool {
 	return err == nil
 }
 
-// kill waits until everything reported so far has arrived, and kills the agent.
+// kill waits until everything reported so far has arrived, and kills the agent with SIGKILL.
 func (l *life) kill() {
 	if !l.arrive() {
 		return
@@ -141,8 +141,8 @@ func (l *life) kill() {
 	l.agent.Kill()
 }
 
-// killFrozen kills an agent that has been stopped for a while. During that time, programs that want to overwrite files
-// have to wait.
+// killFrozen stops the agent by SIGSTOP, and kills it after a while. In between, programs that want to overwrite
+// attached files have to wait.
 func (l *life) killFrozen() {
 	if !l.arrive() {
 		return
@@ -153,7 +153,7 @@ func (l *life) killFrozen() {
 	l.agent.Kill()
 }
 
-// stop stops the agent and checks the equation.
+// stop stops the agent with a signal and checks its totals.
 func (l *life) stop(s syscall.Signal) {
 	l.steady.end()
 	totals, err := l.agent.StopBy(s)
@@ -164,29 +164,29 @@ func (l *life) stop(s syscall.Signal) {
 	l.checkTotals(totals)
 }
 
-// usage is the resources that an agent uses.
+// usage is what an agent uses of some resources.
 type usage struct {
 	descriptors int
-	heap        uint64 // bytes that are reachable
-	resident    uint64 // bytes
+	heap        uint64 // bytes of live objects on the Go heap
+	resident    uint64 // bytes of resident memory
 }
 
 func (u usage) String() string {
 	return fmt.Sprintf("%d descriptors, a heap of %d MiB, %d MiB resident", u.descriptors, u.heap>>20, u.resident>>20)
 }
 
-// How much more an agent may use after the guests are gone than the time before.
+// Limits of how much more an agent may use after the guests have ended than it did when they had ended before.
 const (
 	moreDescriptors = 0
-	moreHeap        = 8 << 20 // caches that fill with the guests' reports
+	moreHeap        = 8 << 20 // bytes, for caches of what guests reported
 )
 
-// exceeds reports whether u is more than what was used before.
+// exceeds reports whether u exceeds an earlier usage by more than the limits.
 func (u usage) exceeds(before usage) bool {
 	return u.descriptors > before.descriptors+moreDescriptors || u.heap > before.heap+moreHeap
 }
 
-// heapOf matches the line of a heap profile with the size of the heap, from runtime.MemStats.
+// heapOf matches the line of a textual heap profile that has the field HeapAlloc of runtime.MemStats.
 var heapOf = regexp.MustCompile(`(?m)^# HeapAlloc = (\d+)$`)
 
 func (l *life) usage() (u usage) {
@@ -200,8 +200,8 @@ func (l *life) usage() (u usage) {
 	return u
 }
 
-// heap asks the agent for the size of its heap after a garbage collection. The runtime returns memory to the system
-// minutes later, so the resident size is less informative.
+// heap returns the size of the agent's heap after a garbage collection. This says more than the resident size, because
+// the runtime returns memory to the system only minutes later.
 func (l *life) heap() (bytes uint64) {
 	profile, err := l.profile()
 	if err == nil {
@@ -228,7 +228,7 @@ func (l *life) profile() ([]byte, error) {
 	return io.ReadAll(got.Body)
 }
 
-// open returns the kinds of the agent's descriptors, with the number of each.
+// open returns how many descriptors the agent has open by their target in /proc/PID/fd.
 func (l *life) open() map[string]int {
 	of := make(map[string]int)
 	folder := fmt.Sprintf("/proc/%d/fd", l.agent.PID())
@@ -244,11 +244,11 @@ func (l *life) open() map[string]int {
 	return of
 }
 
-// settle waits until the agent's descriptors do not change any more, and returns its usage. If before is set, it waits
-// up to two minutes until the agent uses no more than that: the guests may have made the agent examine so much that
-// their owner's share is used up, in which case it continues a minute later.
+// settle waits until the number of the agent's descriptors is stable, and returns the agent's usage. If before is not
+// nil, settle waits up to two minutes until the usage does not exceed it. The wait is that long because the guests may
+// have used up their owner's share of discovery; the agent then continues to examine their files a minute later.
 func (l *life) settle(before *usage) usage {
-	const calm = 3 * time.Second // without a change
+	const calm = 3 * time.Second // time without a change of the number
 	last, since := l.usage(), time.Now()
 	for until := time.Now().Add(2 * time.Minute); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
 		now := l.usage()
@@ -268,7 +268,7 @@ func (l *life) settle(before *usage) usage {
 	return last
 }
 
-// keepLog writes the agent's log and last heap profile to files, because they are long.
+// keepLog writes the agent's log and last heap profile to files, because they are too long for the test's output.
 func (l *life) keepLog() {
 	base := filepath.Join(os.TempDir(), fmt.Sprintf("crau-chaos-%d-life-%d", os.Getpid(), l.number))
 	err := os.WriteFile(base+".log", []byte(l.agent.Log()), 0o600)

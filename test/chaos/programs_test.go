@@ -16,12 +16,12 @@ import (
 )
 
 const (
-	root   = "../.." // of the repository
+	root   = "../.." // path of the repository
 	e2e    = "../e2e/testdata/"
 	nobody = 65534
 )
 
-// programs are built once, into a folder that everybody may read.
+// programs are the paths of the built programs, in a folder that everybody may read.
 type programs struct {
 	dir, guests                   string
 	agent, steady, sample, static string
@@ -29,7 +29,7 @@ type programs struct {
 	library, reloads              string // a library that is loaded repeatedly, and the program that loads it
 	mixes                         string // a program that uses libmix.so, which has two versions
 	mixed                         [2]mixed
-	certificate                   tls.Certificate // of servers
+	certificate                   tls.Certificate // used by TLS servers
 }
 
 // mixed is a version of libmix.so, and the output of a program that uses it.
@@ -81,7 +81,7 @@ func build(t *testing.T) *programs {
 	return p
 }
 
-// folder makes a folder for a guest.
+// folder makes a folder for a guest and returns a function that removes it.
 func (p *programs) folder(name string) (dir string, remove func(), err error) {
 	if dir, err = os.MkdirTemp(p.guests, name+"-"); err != nil {
 		return "", nil, err

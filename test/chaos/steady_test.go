@@ -17,23 +17,23 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-const steadyRate = 5 // pairs of handshakes a second that the sample makes
+const steadyRate = 5 // pairs of handshakes per second that the sample program makes
 
-// steady is the program testdata/steady.c, which runs through all lives of the agent, and the sample, which makes its
-// handshakes once in each life.
+// steady consists of two programs. testdata/steady.c runs through all lives of the agent. The sample program runs once
+// in each life and makes handshakes at a steady rate.
 type steady struct {
 	t       *testing.T
 	cmd     *exec.Cmd
-	path    string // of the program
-	numbers string // path of its file with the last number
+	path    string // path of the steady program
+	numbers string // path of the file in which the steady program stores the number of its last step
 
 	sample string
-	pairs  int // of handshakes that the sample made in all lives
+	pairs  int // number of pairs of handshakes that the sample program made in all lives
 
 	windows []window
 }
 
-// window is the part of a life that must arrive whole: the steps from first to last.
+// window is a range of steps, from first to last, that must arrive whole in one life.
 type window struct{ life, first, last int }
 
 func startSteady(t *testing.T, p *programs) *steady {
@@ -52,7 +52,7 @@ func startSteady(t *testing.T, p *programs) *steady {
 	return s
 }
 
-// last returns the number of the last step that was reported whole, or 0 before the first.
+// last returns the number of the last step that was reported whole, or 0 if there is none yet.
 func (s *steady) last() int {
 	b, err := os.ReadFile(s.numbers)
 	if err != nil || len(b) < 8 {
@@ -61,19 +61,21 @@ func (s *steady) last() int {
 	return int(binary.NativeEndian.Uint64(b))
 }
 
-// begin marks that all files are attached, so that all steps must arrive from now on.
+// begin starts a window: all files are attached, so all steps from now on must arrive.
 func (s *steady) begin(life int) {
-	s.windows = append(s.windows, window{life: life, first: s.last() + 2}) // the next one may have begun
+	s.windows = append(s.windows, window{life: life, first: s.last() + 2}) // step last+1 may already have begun
 }
 
-// end marks that steps so far must arrive, and later ones need not. It returns the last number.
+// end ends the window of the current life with the last step so far, and returns its number. Later steps need not
+// arrive.
 func (s *steady) end() int {
 	w := &s.windows[len(s.windows)-1]
 	w.last = s.last()
 	return w.last
 }
 
-// handshakes makes pairs of handshakes with the sample. It returns a function that waits for its end.
+// handshakes starts the sample program, which makes pairs of handshakes. It returns a function that waits until the
+// program has ended.
 func (s *steady) handshakes(pairs int) (wait func()) {
 	s.t.Helper()
 	s.pairs += pairs
@@ -86,7 +88,7 @@ func (s *steady) handshakes(pairs int) (wait func()) {
 	}
 }
 
-// arrived waits until the trees of the steps up to a number, and of all handshakes, have arrived.
+// arrived waits until the trees of all steps up to step, and of all handshakes, have arrived.
 func (s *steady) arrived(r *harness.Receiver, step int) error {
 	const patience = time.Minute
 	var last, spans int

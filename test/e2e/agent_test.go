@@ -15,7 +15,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// asJSON makes an agent print its spans in the form that TestAgent.ConsoleSpans reads.
+// asJSON are arguments that make an agent print its spans in the form that TestAgent.ConsoleSpans parses.
 var asJSON = []string{"--exporter", "console", "--console-format", "json"}
 
 // startAgent starts `crau-otel run` with args and waits until it is ready.
@@ -24,34 +24,34 @@ func startAgent(t *testing.T, env []string, args ...string) *harness.TestAgent {
 	return harness.Start(t, harness.AgentConfig{Path: agentPath, Env: env, Args: args})
 }
 
-// trace starts an agent that traces one file and prints its spans as JSON.
+// trace starts an agent that traces the probes of one file and prints its spans as JSON.
 func trace(t *testing.T, file string, args ...string) *harness.TestAgent {
 	t.Helper()
 	return startAgent(t, nil, append(append([]string{"--library", file}, asJSON...), args...)...)
 }
 
-// ownSample returns a copy of the sample program that only this test runs.
+// ownSample returns a copy of the sample program that no other test runs.
 func ownSample(t *testing.T) string {
 	t.Helper()
 	return harness.Copy(t, samplePath, filepath.Join(t.TempDir(), "sample"))
 }
 
-// result is the outcome of a program.
+// result is the output and the exit code of a program that has ended.
 type result struct {
 	stdout, stderr string
 	code           int // -1 if a signal ended it
 }
 
-// crau runs crau-otel with a command that ends by itself.
+// crau runs a command of crau-otel that ends without a signal, and returns its result.
 func crau(t *testing.T, env []string, args ...string) result {
 	t.Helper()
 	return finish(t, harness.AgentConfig{Path: agentPath, Env: env, Args: args}.Command())
 }
 
-// finishTimeout bounds a program that ends by itself: emulated processors take a minute.
+// finishTimeout is how long a program that ends without a signal may run. Emulated processors take up to a minute.
 const finishTimeout = 3 * time.Minute
 
-// finish runs a program to its end.
+// finish runs a program to its end and returns its result.
 func finish(t *testing.T, cmd *exec.Cmd) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -68,7 +68,7 @@ func finish(t *testing.T, cmd *exec.Cmd) result {
 	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }
 
-// write writes a file in a folder of this test.
+// write writes a file into a new temporary folder of the test and returns the file's path.
 func write(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -78,7 +78,7 @@ func write(t *testing.T, name, text string) string {
 	return path
 }
 
-// line returns the only line of text that contains all parts.
+// line returns the only line of text that contains all parts. If there is not exactly one, the test fails.
 func line(t *testing.T, text string, parts ...string) string {
 	t.Helper()
 	var found []string

@@ -11,7 +11,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// A mistake is reported in one line that names it, and nothing else is printed.
+// A mistake of the user is reported in one line that names the mistake, and nothing else is printed.
 func TestMistakesAreNamedInOneLine(t *testing.T) {
 	t.Parallel()
 	unknownKey := write(t, "config.yaml", "exporter: none\nspans:\n  idle: 3s\n")
@@ -26,7 +26,7 @@ func TestMistakesAreNamedInOneLine(t *testing.T) {
 		name string
 		env  []string
 		args []string
-		want string // pattern for the whole output
+		want string // regular expression for the whole output
 	}{
 		{"unknown flag", nil, []string{"run", "--libraries", "x"}, `unknown flag: --libraries`},
 		{"unknown global flag", nil, []string{"--nonsense"}, `unknown flag: --nonsense`},
@@ -100,7 +100,8 @@ func TestMistakesAreNamedInOneLine(t *testing.T) {
 	}
 }
 
-// These variables are read after the programs are loaded, before anything is attached.
+// A mistake in an OTEL_* variable is reported in one line. These variables are read after the BPF programs are loaded
+// and before any file is attached.
 func TestMistakesInOTelVariablesAreNamed(t *testing.T) {
 	t.Parallel()
 	harness.RequireBPF(t)

@@ -11,7 +11,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// A program that runs a copy of its code dies at the breakpoints that it has copied. Once the agent notices the copy,
+// If a program runs a copy of its own code, the copied breakpoints kill the program. Once the agent notices the copy,
 // it detaches the program's file permanently.
 func TestProgramThatCopiesItsCodeIsLeftAlone(t *testing.T) {
 	t.Parallel()

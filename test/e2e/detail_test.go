@@ -9,8 +9,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// With spans.detail: handshake, the first tree of each kind is exported whole and the others as their root, which is
-// the same as in a whole tree. Every hit counts as exported.
+// With spans.detail: handshake, only the first tree of each shape is exported whole. Of every other tree only the root
+// is exported, with the same attributes as in a whole tree. Every hit counts as exported.
 func TestDetailHandshake(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)

@@ -17,14 +17,14 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// discover starts an agent with discovery that prints its spans as JSON.
+// discover starts an agent that discovers programs and prints its spans as JSON.
 func discover(t *testing.T, args ...string) *harness.TestAgent {
 	t.Helper()
 	return startAgent(t, []string{"CRAU_DISCOVERY_ENABLED=true"},
 		append(append(args, asJSON...), "--log-level", "debug")...)
 }
 
-// ofService returns the spans of one service. Discovery also finds the programs of other tests.
+// ofService returns the spans of one service. It removes the spans of other tests' programs, which discovery finds too.
 func ofService(spans []*harness.Span, service string) []*harness.Span {
 	var own []*harness.Span
 	for _, s := range spans {
@@ -35,13 +35,13 @@ func ofService(spans []*harness.Span, service string) []*harness.Span {
 	return own
 }
 
-// unique returns a name that no other program of this machine has.
+// unique returns a name that no other program on this machine has.
 func unique(t *testing.T, name string) string {
 	t.Helper()
 	return fmt.Sprintf("%s-%d-%d", name, os.Getpid(), time.Now().UnixNano()%1_000_000)
 }
 
-// startWaiting starts a sample program that fires nothing.
+// startWaiting starts a sample program that waits and does not fire its probes.
 func startWaiting(t *testing.T, path string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(path, "--wait")
@@ -51,7 +51,7 @@ func startWaiting(t *testing.T, path string) *exec.Cmd {
 	return harness.StartProgram(t, cmd)
 }
 
-// several is how many trees of a program must arrive before it is ended.
+// several is how many trees of a program must arrive before the test ends the program.
 const several = 10
 
 func TestProgramsStartedLaterAreFound(t *testing.T) {
@@ -101,7 +101,8 @@ func TestProgramsStartedLaterAreFound(t *testing.T) {
 					t.Errorf("crypto.library.name is %v", got)
 				}
 			}
-			// Some of the first handshakes may be missing, wholly or in part.
+			// The first handshakes may be missing or incomplete, because the program starts before its file is
+			// attached.
 			if whole < several || whole < len(roots)-2 {
 				t.Errorf("%d whole trees of %d", whole, len(roots))
 			}
@@ -132,7 +133,8 @@ func TestLibraryLoadedByDlopenIsFound(t *testing.T) {
 	}
 }
 
-// An upgrade renames the new file over the old one, which running processes still map.
+// When an upgrade replaces a file by renaming a new file, running processes still map the old file. The old file stays
+// attached beside the new one.
 func TestFileReplacedWhileItRunsStaysAttachedBesideTheNewOne(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -161,7 +163,7 @@ func TestFileReplacedWhileItRunsStaysAttachedBesideTheNewOne(t *testing.T) {
 		return n[was] >= several && n[is] >= several
 	})
 	harness.Finish(t, old)
-	a.WaitLog("msg=detached file=" + path) // no process maps the old file any more
+	a.WaitLog("msg=detached file=" + path) // happens when no process maps the old file any more
 	a.WaitPrinted(func(spans []*harness.Span) bool {
 		_, last := trees(spans)
 		return last[is].After(last[was])
@@ -192,7 +194,7 @@ func buildID(t *testing.T, path string) string {
 	return id
 }
 
-// The programs fork and have threads.
+// The trees of two programs that run simultaneously are not mixed, even if the programs fork and have several threads.
 func TestTwoProgramsAtOnceAreKeptApart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -201,7 +203,7 @@ func TestTwoProgramsAtOnceAreKeptApart(t *testing.T) {
 	a := discover(t)
 	for _, service := range services {
 		path := harness.Copy(t, samplePath, filepath.Join(dir, service))
-		startWaiting(t, path) // so that the file is found
+		startWaiting(t, path) // makes discovery find the file
 		a.WaitLog("/" + service)
 		programs = append(programs, exec.Command(path, "--count", "50", "--rate", "0", "--forks", "2", "--threads", "2"))
 	}
@@ -233,8 +235,8 @@ func TestTwoProgramsAtOnceAreKeptApart(t *testing.T) {
 	}
 }
 
-// With --user, the agent still finds programs that other users start. It must not log warnings. Not parallel, because
-// programs of other tests could cause some.
+// With --user, the agent still finds programs that other users start, and does not log warnings. The test is not
+// parallel, because programs of other tests could cause warnings.
 func TestUserFindsWhatOthersStart(t *testing.T) {
 	service := unique(t, "others")
 	a := discover(t, "--user", "nobody")
@@ -249,7 +251,7 @@ func TestUserFindsWhatOthersStart(t *testing.T) {
 	a.WaitTrees(service, several)
 	harness.Finish(t, program)
 	a.Stop()
-	if strings.Contains(a.Log(), "level=WARN") { // about operations that are no longer allowed
+	if strings.Contains(a.Log(), "level=WARN") { // an operation that is no longer allowed would cause one
 		t.Errorf("there are warnings")
 	}
 	roots := harness.Trees(t, ofService(a.ConsoleSpans(), service))
@@ -260,7 +262,7 @@ func TestUserFindsWhatOthersStart(t *testing.T) {
 		if got := root.Attributes["crypto.process.user_class"]; got != "root" {
 			t.Errorf("crypto.process.user_class is %v", got)
 		}
-		if got := root.Attributes["crypto.process.trust"]; got != "foreign_code" { // everybody can write to the folder
+		if got := root.Attributes["crypto.process.trust"]; got != "foreign_code" { // anyone may write to it
 			t.Errorf("crypto.process.trust is %v", got)
 		}
 	}
@@ -288,8 +290,8 @@ func TestDeniedFilesAreNotAttached(t *testing.T) {
 	}
 }
 
-// Without a path, the command probes lists the files on the host and whether they are attached. Not parallel, because
-// the agents of other tests of discovery would attach the program.
+// Without a path, the command probes lists the files with probes on the host and whether they are attached. The test is
+// not parallel, because agents with discovery of other tests would attach the file.
 func TestProbesListsTheFilesOnTheHost(t *testing.T) {
 	dir := t.TempDir()
 	service := unique(t, "listed")

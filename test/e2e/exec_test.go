@@ -21,8 +21,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// dialVariable makes the test binary a program that opens a TLS connection to its value and ends. If the value is
-// dialChild, it connects to a server that it runs as a child.
+// If the variable dialVariable is set, the test binary opens a TLS connection to the address in it and ends. If its
+// value is dialChild, the test binary instead serves one connection, to which it connects from a child process.
 const (
 	dialVariable = "E2E_DIAL"
 	dialChild    = "child"
@@ -41,7 +41,7 @@ func dial(address string) int {
 	return 0
 }
 
-// serveChild serves TLS to this program as a child, and ends after one connection.
+// serveChild starts a TLS server, runs this program as a child that connects to the server, and ends.
 func serveChild() int {
 	srv := httptest.NewTLSServer(http.NotFoundHandler())
 	defer srv.Close()
@@ -62,7 +62,8 @@ func tlsServer(t *testing.T) string {
 	return srv.Listener.Addr().String()
 }
 
-// execCommand returns `crau-otel exec` with the wire sensor and without discovery. Arguments are flags, -- and the command.
+// execCommand returns the command `crau-otel exec` with args, which are flags, -- and the command to run. Tracing of
+// connections is on, and discovery is off.
 func execCommand(t *testing.T, env []string, args ...string) *exec.Cmd {
 	t.Helper()
 	harness.RequireBPF(t)
@@ -70,7 +71,7 @@ func execCommand(t *testing.T, env []string, args ...string) *exec.Cmd {
 	return harness.AgentConfig{Path: agentPath, Env: env, Args: append([]string{"exec"}, args...)}.Command()
 }
 
-// dialer returns a copy of the test binary whose name distinguishes it from other programs of this host.
+// dialer returns a copy of the test binary with the given name, so that its trees differ from those of other programs.
 func dialer(t *testing.T, name string) string {
 	t.Helper()
 	self, err := os.Executable()
@@ -80,7 +81,7 @@ func dialer(t *testing.T, name string) string {
 	return harness.Copy(t, self, filepath.Join(t.TempDir(), name))
 }
 
-// names counts the trees in a file of JSON by role and executable.
+// names counts the trees in a file of JSON spans by role and executable.
 func names(t *testing.T, file string) map[string]int {
 	t.Helper()
 	content, err := os.ReadFile(file)
@@ -107,7 +108,7 @@ func TestExecReturnsTheExitCodeOfTheCommand(t *testing.T) {
 	for _, c := range []struct {
 		code int
 		args []string
-		want string // text in standard error
+		want string // text that standard error must contain
 	}{
 		{0, []string{"--", "true"}, "no TLS or SSH handshake of the command was seen"},
 		{0, []string{"--", "sh", "-c", "test -z $SET"}, ""},
@@ -133,8 +134,8 @@ func TestExecReturnsTheExitCodeOfTheCommand(t *testing.T) {
 	}
 }
 
-// The output shows the command, its children, and daemons that it leaves behind, from their first handshake on, each
-// once, and no other programs.
+// The output of exec shows the handshakes of the command, of its children, and of daemons that it leaves behind. It
+// shows each of them once, from the first one on, and no handshakes of other programs.
 func TestExecShowsTheCommandAndItsDescendants(t *testing.T) {
 	t.Parallel()
 	address := tlsServer(t)
@@ -167,7 +168,8 @@ func TestExecShowsTheCommandAndItsDescendants(t *testing.T) {
 	}
 }
 
-// This needs only the test binary, so that it runs on other kernels as well.
+// The command and its child are shown. This test needs no program but the test binary, so it also runs on other
+// kernels.
 func TestExecOfAProgramAndItsChild(t *testing.T) {
 	t.Parallel()
 	self, err := os.Executable()
@@ -232,7 +234,7 @@ func TestExecSaysWhyNothingWasSeen(t *testing.T) {
 	}
 }
 
-// So that nobody takes the silence for a command without handshakes, exec says that nothing is exported.
+// If nothing is exported, exec says so, because the user might believe that the command made no handshakes.
 func TestExecSaysThatNothingIsExported(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
@@ -243,7 +245,7 @@ func TestExecSaysThatNothingIsExported(t *testing.T) {
 	}
 }
 
-// With log.format: json, trees as JSON and a silent command, every line on standard error is JSON.
+// With log.format: json, trees as JSON and a command that prints nothing, every line on standard error is JSON.
 func TestExecWritesNothingButJSON(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
@@ -264,7 +266,7 @@ func TestExecWritesNothingButJSON(t *testing.T) {
 	}
 }
 
-// Only the command's own hits are reported, although the file is attached for all processes.
+// exec reports only the hits of the command and its descendants, although the file is attached for all processes.
 func TestExecShowsProbesOfTheCommandOnly(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
@@ -282,7 +284,7 @@ func TestExecShowsProbesOfTheCommandOnly(t *testing.T) {
 	}
 }
 
-// startExec starts `crau-otel exec` and waits until the command prints a line.
+// startExec starts `crau-otel exec` with a shell script as the command, and waits until the script prints a line.
 func startExec(t *testing.T, script string) (*exec.Cmd, *bufio.Reader) {
 	t.Helper()
 	cmd := execCommand(t, nil, "--", "sh", "-c", script)
@@ -327,7 +329,8 @@ func TestExecForwardsSignals(t *testing.T) {
 	}
 }
 
-// The command gets the same environment as from a shell, and is not affected by what crau-otel does to itself.
+// The command gets the same descriptors, limits, variables, process group and signal dispositions as without exec.
+// Capabilities, seccomp filters and limits that crau-otel sets for itself do not apply to the command.
 func TestExecHandsDownWhatItWasGiven(t *testing.T) {
 	t.Parallel()
 	file := write(t, "descriptor", "handed down\n")
@@ -349,7 +352,7 @@ func TestExecHandsDownWhatItWasGiven(t *testing.T) {
 		}
 		return strings.ReplaceAll(string(out), fmt.Sprint(cmd.Process.Pid), "GROUP")
 	}
-	// SIGHUP is ignored in one of the two runs, as under nohup.
+	// In the second iteration, SIGHUP is ignored, as it is under nohup.
 	for _, trap := range []string{"", "trap '' HUP; "} {
 		want := run(trap, "env")
 		if got := run(trap, agentPath, "exec", "--"); got != want || !strings.HasPrefix(got, "handed down\n777\nmarked /nowhere\nGROUP\n") {
@@ -369,7 +372,7 @@ func TestExecInPipelines(t *testing.T) {
 	for _, c := range []struct{ pipeline, want string }{
 		{`"$AGENT" exec -- yes 2>/dev/null | head -1; echo ${PIPESTATUS[0]}`, "y\n141\n"},
 		{`echo one two | "$AGENT" exec -- cat 2>/dev/null | wc -w; echo ${PIPESTATUS[1]}`, "2\n0\n"},
-		// Standard error is a pipe without a reader when the tree is written.
+		// When crau-otel writes the tree, its standard error is a pipe without a reader.
 		{`"$AGENT" exec -- sh -c '"$SELF"; sleep 1; exit 3' 2>&1 >/dev/null | true; echo ${PIPESTATUS[0]}`, "3\n"},
 	} {
 		cmd := exec.Command("bash", "-c", c.pipeline)
@@ -380,7 +383,7 @@ func TestExecInPipelines(t *testing.T) {
 	}
 }
 
-// An interactive shell on a terminal interrupts, stops and continues crau-otel and the command as one job.
+// In an interactive shell on a terminal, crau-otel and the command are interrupted, stopped and continued as one job.
 func TestExecOnATerminal(t *testing.T) {
 	t.Parallel()
 	harness.RequireBPF(t)
@@ -389,7 +392,7 @@ func TestExecOnATerminal(t *testing.T) {
 	shell.Env = append(execCommand(t, nil).Env, "AGENT="+agentPath, "PS1=", "PS2=", "HISTFILE=")
 	terminal.Start(t, shell)
 	steps := []struct{ input, want string }{
-		// Ctrl-C reaches the command, once: a second one would end the sleep.
+		// Ctrl-C reaches the command exactly once: a second SIGINT would change the exit code.
 		{`"$AGENT" exec -- sh -c 'trap "n=\$((n + 1))" INT; echo begin-$((1+1)); sleep 1; sleep 1; exit $((60 + n))'` + "\n", `begin-2\r`},
 		{"\x03", ""},
 		{`echo code-$?` + "\n", `code-61\r`},
@@ -397,7 +400,7 @@ func TestExecOnATerminal(t *testing.T) {
 		{"\x1a", `Stopped`},
 		{"fg >/dev/null; echo code-$?\n", ""},
 		{"\x03", `code-130\r`},
-		// The command is in the foreground: it can read from the terminal.
+		// The command is in the foreground process group, so it can read from the terminal.
 		{`"$AGENT" exec -- sh -c 'read line; echo "read-$line"' | cat` + "\n", ""},
 		{"typed\n", `read-typed\r`},
 		{"exit\n", ""},

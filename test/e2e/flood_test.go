@@ -13,8 +13,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// The tests in this file are not parallel, because they use all the CPU time of the machine, and deadlines of other
-// tests would fail.
+// The tests in this file are not parallel, because they use all the CPU time of the machine, so that other tests would
+// miss their deadlines.
 
 func TestFloodIsAccountedToTheEvent(t *testing.T) {
 	sample := ownSample(t)
@@ -56,11 +56,12 @@ func TestFloodDoesNotCostOthersTheirEvents(t *testing.T) {
 	harness.CheckPairs(t, "sample", handshakes, 100)
 }
 
-// An unprivileged user forks a child for every 250 hits, so that no limit on a process applies.
+// A user who forks a child for every 250 hits, to evade the limit on hits per process, does not make a program of
+// another user lose hits.
 func TestForkFloodCostsOthersNothing(t *testing.T) {
 	const attacker, victim = 4711, 4712
 	dir := t.TempDir()
-	for _, folder := range []string{dir, filepath.Dir(dir)} { // other users must be able to read it
+	for _, folder := range []string{dir, filepath.Dir(dir)} { // the other users must be able to read it
 		if err := os.Chmod(folder, 0o755); err != nil {
 			t.Fatal(err)
 		}

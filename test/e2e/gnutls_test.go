@@ -18,7 +18,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// gnutls returns a file of the GnuTLS with probes that examples/gnutls/build.sh has built in the folder GNUTLS_CACHE.
+// gnutls returns the path of a file in the folder GNUTLS_CACHE, in which examples/gnutls/build.sh has built a GnuTLS
+// with probes.
 func gnutls(t *testing.T, file string) string {
 	t.Helper()
 	dir := os.Getenv("GNUTLS_CACHE")
@@ -28,8 +29,8 @@ func gnutls(t *testing.T, file string) string {
 	return filepath.Join(dir, file)
 }
 
-// handshakes makes TLS handshakes in memory under crau-otel and returns the trees with a handshake at their root. The
-// program makes its certificates before crau-otel attaches.
+// handshakes traces examples/gnutls/handshakes.c and returns the trees whose root is a handshake. The program makes its
+// certificates before the agent attaches the library.
 func handshakes(t *testing.T, args ...string) []*harness.Span {
 	t.Helper()
 	program := exec.Command(gnutls(t, "bin/handshakes"), append(args, "--wait")...)
@@ -74,13 +75,14 @@ func handshakes(t *testing.T, args ...string) []*harness.Span {
 	return roots
 }
 
-// traceGnuTLS starts an agent that traces the GnuTLS with probes, and all connections.
+// traceGnuTLS starts an agent that traces the probes of GnuTLS, and all connections.
 func traceGnuTLS(t *testing.T) *harness.TestAgent {
 	t.Helper()
 	return startAgent(t, []string{"CRAU_WIRE_ENABLED=true"}, append([]string{"--library", gnutls(t, "lib/libgnutls.so.30")}, asJSON...)...)
 }
 
-// ownTrees returns the trees of the agent without those of other programs on this host.
+// ownTrees returns the trees of the given programs that the agent printed. It ignores trees of other programs on this
+// host.
 func ownTrees(t *testing.T, a *harness.TestAgent, programs ...string) []*harness.Span {
 	t.Helper()
 	return slices.DeleteFunc(harness.Trees(t, a.ConsoleSpans()), func(root *harness.Span) bool {
@@ -88,7 +90,7 @@ func ownTrees(t *testing.T, a *harness.TestAgent, programs ...string) []*harness
 	})
 }
 
-// namesBelow returns the names of the spans below s, each once.
+// namesBelow returns the names of all descendants of s, without repetitions.
 func namesBelow(s *harness.Span) []string {
 	var found []string
 	for _, c := range s.Children {
@@ -98,7 +100,7 @@ func namesBelow(s *harness.Span) []string {
 	return slices.Compact(found)
 }
 
-// byRole splits handshakes into those of clients and of servers.
+// byRole splits the roots of handshakes into those of clients and those of servers.
 func byRole(t *testing.T, roots []*harness.Span) (clients, servers []*harness.Span) {
 	t.Helper()
 	for _, r := range roots {
@@ -146,8 +148,9 @@ func TestGnuTLSNonBlocking(t *testing.T) {
 	}
 }
 
-// Ten handshakes alternate on sockets of one thread: each handshake becomes one tree per side, with the data that only
-// its connection shows. GnuTLS does not report the cipher suite, nor the group for TLS 1.2.
+// One thread makes ten handshakes alternately, each over a separate socket. Each handshake becomes one tree per side,
+// which also has data that only the connection shows: GnuTLS does not report the cipher suite, and with TLS 1.2 it does
+// not report the group.
 func TestGnuTLSOverSockets(t *testing.T) {
 	const pairs = 50
 	ciphers := map[string]string{"1.3": "TLS_AES_256_GCM_SHA384", "1.2": "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"}
@@ -176,7 +179,7 @@ func TestGnuTLSOverSockets(t *testing.T) {
 	}
 }
 
-// A resumed session, and handshakes that fail without a common group, also become one tree per side.
+// A resumed handshake, and a handshake that fails for lack of a common group, also become one tree per side.
 func TestGnuTLSOverSocketsResumedAndFailed(t *testing.T) {
 	resumed := 0
 	roots := handshakes(t, "--tcp", "--count", "3", "--resume")
@@ -250,7 +253,8 @@ func TestGnuTLSPostQuantumCertificate(t *testing.T) {
 	}
 }
 
-// Without a connection to look at, nothing says that a handshake is a resumption, which has no signature.
+// If handshakes use no network connection, a resumed handshake has no signature, and nothing says that it is a
+// resumption.
 func TestGnuTLSResumption(t *testing.T) {
 	roots := handshakes(t, "--count", "2", "--resume")
 	unsigned := 0
@@ -265,8 +269,8 @@ func TestGnuTLSResumption(t *testing.T) {
 	}
 }
 
-// GnuTLS forgets to pop contexts off its stack when a handshake fails, and when it decrypts an RSA key exchange. The
-// wrong parents that it then reports must not lose a handshake or mix two.
+// When a handshake fails, or when it uses RSA key exchange, GnuTLS leaves contexts on its stack and reports wrong
+// parents from then on. The agent still reports every handshake, and does not mix two of them.
 func TestGnuTLSLeakyStack(t *testing.T) {
 	for _, args := range [][]string{
 		{"--fail=share", "--count", "30"},
@@ -281,7 +285,8 @@ func TestGnuTLSLeakyStack(t *testing.T) {
 	}
 }
 
-// The client lives for milliseconds; the kernel's record still identifies it.
+// Each handshake of gnutls-serv and gnutls-cli is reported with the right program. This also holds for the client,
+// which lives only for milliseconds: what was recorded in the kernel identifies it.
 func TestGnuTLSServAndCli(t *testing.T) {
 	a := traceGnuTLS(t)
 	traffic := exec.Command("../../examples/gnutls/traffic.sh")
@@ -301,7 +306,7 @@ func TestGnuTLSServAndCli(t *testing.T) {
 	found := 0
 	for _, r := range ownTrees(t, a, "gnutls-cli", "gnutls-serv") {
 		if r.Name != "tls::handshake" {
-			continue // gnutls-serv checks its key pair at start
+			continue // not a handshake: gnutls-serv checks its key pair when it starts
 		}
 		found++
 		who := side{
@@ -328,7 +333,8 @@ func TestGnuTLSServAndCli(t *testing.T) {
 	}
 }
 
-// A server that proves who it is by a certificate or by a key from elsewhere: what has no signature is no resumption.
+// A handshake that is authenticated by a pre-shared key from outside TLS has no signature, but is not reported as
+// resumed.
 func TestGnuTLSExternalKey(t *testing.T) {
 	const script = `set -e
 ip link set lo up

@@ -15,12 +15,12 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// startHang starts a program that hits a probe whose data is in a file that its FUSE server never delivers. It returns
-// when the program hangs.
+// startHang starts a program that hits a probe whose data is in a file of a FUSE file system. The FUSE server does not
+// deliver the data. startHang returns when the program waits in the page fault.
 func startHang(t *testing.T, program string) {
 	t.Helper()
 	harness.ExpectNoOops(t)
-	const longest = "30" // seconds: meanwhile nobody on this host can detach a probe in the usual way
+	const longest = "30" // seconds, during which no program on this host can detach a probe in the usual way
 	cmd := exec.Command(program, t.TempDir(), longest)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Setpgid: true}
 	stderr, err := cmd.StderrPipe()
@@ -45,11 +45,12 @@ func startHang(t *testing.T, program string) {
 			t.Fatalf("%v: %s", err, &out)
 		}
 	}
-	time.Sleep(50 * time.Millisecond) // the read is in progress
+	time.Sleep(50 * time.Millisecond) // until the read is in progress
 }
 
-// A page fault that never ends blocks every detach on the host, in the kernel. The agent still attaches and detaches
-// other files, logs the program, and ends in time. Not parallel, because other tests wait for the kernel to detach.
+// A page fault that does not end makes the kernel block every program on the host that detaches a uprobe. The agent
+// still attaches and detaches other files, logs which program is the cause, and ends in time. The test is not parallel,
+// because other tests wait for the kernel to detach.
 func TestHangingPageFaultHoldsUpNothingElse(t *testing.T) {
 	dir := t.TempDir()
 	hang := harness.Compile(t, "../..", filepath.Join(dir, "hang"), "-w", "testdata/fusehang.c")
@@ -77,7 +78,8 @@ func TestHangingPageFaultHoldsUpNothingElse(t *testing.T) {
 	harness.CheckPairs(t, "sample", a.ConsoleSpans(), 2)
 }
 
-// An agent that switches to another user detaches without waiting too. Not parallel for the same reason.
+// An agent that switches to another user also detaches without waiting. The test is not parallel, because other tests
+// wait for the kernel to detach.
 func TestHangingPageFaultHoldsUpNothingElseAsAnotherUser(t *testing.T) {
 	dir := t.TempDir()
 	paths := copies(t, harness.Compile(t, "../..", filepath.Join(dir, "hang"), "-w", "testdata/fusehang.c"), samplePath)
@@ -97,7 +99,8 @@ func TestHangingPageFaultHoldsUpNothingElseAsAnotherUser(t *testing.T) {
 	}
 }
 
-// A killed agent ends without waiting too.
+// An agent that is killed also ends without waiting. The test is not parallel, because other tests wait for the kernel
+// to detach.
 func TestKilledAgentEndsDuringAHangingPageFault(t *testing.T) {
 	hang := harness.Compile(t, "../..", filepath.Join(t.TempDir(), "hang"), "-w", "testdata/fusehang.c")
 	a := trace(t, hang)

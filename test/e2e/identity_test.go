@@ -15,7 +15,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// runIn runs the sample program in a cgroup. It ends before its process can be examined.
+// runIn runs the sample program in a cgroup. The program ends before the agent can examine its process.
 func runIn(t *testing.T, cgroup, sample string) {
 	t.Helper()
 	script := `echo $$ > "$1/cgroup.procs" && exec "$2" --count 1 --rate 0`
@@ -36,7 +36,7 @@ func TestContainerPodAndUnitAreAttributes(t *testing.T) {
 		t.Fatal(err)
 	}
 	sample := ownSample(t)
-	// The name in the environment is the agent's own.
+	// These variables describe the agent. Of them, only host.id also applies to the traced programs.
 	a := startAgent(t, []string{"OTEL_RESOURCE_ATTRIBUTES=host.id=this-host,service.instance.id=x", "OTEL_SERVICE_NAME=renamed"},
 		append(asJSON, "--config", config, "--library", sample)...)
 	runIn(t, harness.Cgroup(t, "/docker/"+id), sample)
@@ -69,13 +69,15 @@ func TestContainerPodAndUnitAreAttributes(t *testing.T) {
 		}
 		instances[root.Resource["service.instance.id"]]++
 	}
-	// Two cgroups name the same container. One of them may be a forgery, so they are separate instances.
+	// Two of the cgroups name the same container. One of these may be forged, so they are reported as separate
+	// instances.
 	if len(instances) != 4 {
 		t.Errorf("service.instance.id has the values %v", instances)
 	}
 }
 
-// A user who may create cgroups gives them the names of somebody else's container and service.
+// A user who may create cgroups names them like another user's container and service. The programs in them are not
+// reported as that container or service.
 func TestForgedCgroupsAreTheUsersOwn(t *testing.T) {
 	t.Parallel()
 	const user = 1234567
@@ -118,7 +120,7 @@ func TestForgedCgroupsAreTheUsersOwn(t *testing.T) {
 			"crau.nested.container.id": id, "crau.nested.systemd.unit": "docker-" + id + ".scope",
 		},
 	}
-	classes := []string{"container", "root", "root", "root", "root"} // the programs run as root
+	classes := []string{"container", "root", "root", "root", "root"} // by cgroup; all programs run as root
 	roots := harness.Trees(t, a.ConsoleSpans())
 	if len(roots) != 2*len(want) {
 		t.Fatalf("%d trees, want %d", len(roots), 2*len(want))
@@ -142,8 +144,8 @@ func TestForgedCgroupsAreTheUsersOwn(t *testing.T) {
 	}
 }
 
-// The kernel records the loader as the executable of a program that the loader runs. The program's name follows from
-// the mapped files, not from the arguments.
+// If the dynamic loader is run with a program as its argument, the kernel records the loader as the executable.
+// crau-otel reports the program's name, which it finds in the mapped files and not in the arguments.
 func TestProgramRunByTheLoader(t *testing.T) {
 	t.Parallel()
 	name := unique(t, "loaded")
@@ -167,7 +169,7 @@ func TestProgramRunByTheLoader(t *testing.T) {
 	}
 }
 
-// interpreter returns the dynamic loader of a program.
+// interpreter returns the path of the dynamic loader that a program requests.
 func interpreter(t *testing.T, program string) string {
 	t.Helper()
 	f, err := elf.Open(program)

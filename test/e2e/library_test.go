@@ -15,7 +15,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// badFile is a path of a file without usable probes, and the reported reason.
+// badFile is the path of a file without usable probes, and the reason that crau-otel must report.
 type badFile struct{ path, want string }
 
 func badFiles(t *testing.T) []badFile {
@@ -26,7 +26,7 @@ func badFiles(t *testing.T) []badFile {
 	if err != nil {
 		t.Fatal(err)
 	}
-	self, err := os.Executable() // a test has no probes
+	self, err := os.Executable() // the test program has no probes
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,8 @@ func TestRunWithBadLibrariesAloneFails(t *testing.T) {
 	}
 }
 
-// A file that is attached twice, under different names, would report every event twice.
+// If two paths in the list of libraries are the same file, it is attached once. Otherwise, every event would be
+// reported twice.
 func TestLibraryThatIsListedTwiceIsAttachedOnce(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)

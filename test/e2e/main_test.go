@@ -15,12 +15,14 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-const root = "../.." // of the repository
+const root = "../.." // path of the repository
 
-// The programs under test, built by TestMain. Tests trace copies of the sample program; see ownSample.
+// Paths of crau-otel and of the sample program, linked dynamically and statically. TestMain builds them. Tests trace
+// copies of the sample program; see ownSample.
 var agentPath, samplePath, staticPath string
 
-// parallel is how many tests run at the same time: they mostly wait for timeouts of the agent.
+// parallel is how many tests run at the same time. It exceeds the number of processors, because tests mostly wait for
+// timeouts of the agent.
 const parallel = "6"
 
 func TestMain(m *testing.M) {
@@ -31,7 +33,7 @@ func TestMain(m *testing.M) {
 	if program := os.Getenv(refusedVariable); program != "" {
 		os.Exit(runRefused(program))
 	}
-	// Programs of the tests do not ignore SIGHUP, even if the tests run under nohup.
+	// Makes programs that tests start not ignore SIGHUP, even if the tests run under nohup.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	flag.Parse()
 	if !isSet("test.parallel") {
@@ -39,7 +41,7 @@ func TestMain(m *testing.M) {
 	}
 	agentPath, samplePath, staticPath = os.Getenv("E2E_AGENT"), os.Getenv("E2E_SAMPLE"), os.Getenv("E2E_SAMPLE")
 	if agentPath != "" && samplePath != "" {
-		os.Exit(m.Run()) // built elsewhere, as for the virtual machines of test/vm
+		os.Exit(m.Run()) // the programs were built elsewhere, for a virtual machine of test/vm
 	}
 	dir, err := os.MkdirTemp("", "crau-otel-e2e")
 	if err == nil {

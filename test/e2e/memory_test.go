@@ -10,10 +10,10 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// peakLimit is the resident set that the agent must stay below, in MiB: docs/performance.md.
+// peakLimit is the limit of the agent's resident set in MiB that docs/performance.md states.
 const peakLimit = 150
 
-// checkPeak checks the maximum of the agent's resident set so far.
+// checkPeak checks that the maximum of the agent's resident set so far is below peakLimit.
 func checkPeak(t *testing.T, a *harness.TestAgent) {
 	t.Helper()
 	_, peak, err := harness.Memory(a.PID())
@@ -30,7 +30,8 @@ func checkPeak(t *testing.T, a *harness.TestAgent) {
 // The tests in this file are not parallel, because they measure memory under loads that use all the CPU time of the
 // machine.
 
-// There are more processes than the agent keeps state for, each with one handshake, most of them short-lived.
+// The agent's memory stays bounded if there are more processes than it keeps state for. Most of the processes are
+// short-lived, and each makes one handshake.
 func TestMemoryStaysBoundedWithTenThousandProcesses(t *testing.T) {
 	const processes, each = 10_000, 500
 	r := harness.Receive(t, harness.ReceiverConfig{})
@@ -49,8 +50,9 @@ func TestMemoryStaysBoundedWithTenThousandProcesses(t *testing.T) {
 	t.Logf("of %d hits %d were exported: %v", hits, n["events.exported"], n)
 }
 
-// A program opens contexts endlessly, some of them below one that never ends, and fills them with long keys and values
-// that never repeat. Without a receiver, all spans wait.
+// The agent's memory stays bounded if a program opens contexts endlessly, some of them below a context that never ends,
+// and fills them with long keys and values that never repeat. It also stays bounded without a receiver, when all spans
+// wait.
 func TestMemoryStaysBoundedUnderHostility(t *testing.T) {
 	for name, away := range map[string]bool{"receiver": false, "no receiver": true} {
 		t.Run(name, func(t *testing.T) {
@@ -63,7 +65,7 @@ func TestMemoryStaysBoundedUnderHostility(t *testing.T) {
 				"OTEL_EXPORTER_OTLP_ENDPOINT=" + endpoint, "OTEL_METRICS_EXPORTER=none", "CRAU_SHUTDOWN_TIMEOUT=1s",
 			}, "--library", sample)
 			hits := harness.RunSample(t, sample, "--mode", "hostile", "--count", "60000")
-			time.Sleep(3 * time.Second) // idle trees end after two seconds
+			time.Sleep(3 * time.Second) // trees end after two seconds without events
 			checkPeak(t, a)
 			n := a.Stop()
 			n.CheckExact(t, hits)

@@ -10,10 +10,10 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// trustLabel matches a label that depends on who ran a program, or on how long it ran.
+// trustLabel matches labels whose value depends on the user who ran a program, or on how long the program ran.
 var trustLabel = regexp.MustCompile(`crypto\.(library\.trusted|owner\.class|process\.trust)=[a-z_]+,`)
 
-// withoutTrust merges series that differ only in such labels, and adds their values.
+// withoutTrust adds the values of series that differ only in labels that trustLabel matches.
 func withoutTrust(values map[string]float64) map[string]float64 {
 	sums := make(map[string]float64)
 	for key, value := range values {

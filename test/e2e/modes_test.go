@@ -18,8 +18,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// Modes of the sample program that one agent observes, with their arguments. They share an agent because starting one
-// takes seconds on an emulated processor.
+// values, shapes and nonsense each run several modes of the sample program, with arguments, under one agent. Modes
+// share an agent because starting an agent takes seconds on an emulated processor.
 var (
 	values = sync.OnceValues(func() (*modes, error) {
 		return runModes(map[string][]string{"array16": nil, "long": nil, "bytes": nil, "cold": {"--count", "200"}})
@@ -30,7 +30,7 @@ var (
 	nonsense = sync.OnceValues(func() (*modes, error) { return runModes(map[string][]string{"bad": nil}) })
 )
 
-// wide returns how many contexts are below one context.
+// wide returns the number of children in the tree of mode wide.
 func wide() int {
 	if testing.Short() {
 		return 1000
@@ -38,15 +38,16 @@ func wide() int {
 	return 10000
 }
 
-// modes is the result of running modes of the sample program.
+// modes is the result of running several modes of the sample program.
 type modes struct {
 	hits   int
 	totals harness.Totals
-	spans  []*harness.Span // the service is the mode
+	spans  []*harness.Span // spans of all modes; the service is the mode's name
 	log    string
 }
 
-// runModes runs modes of the sample program, each as a program with the mode's name.
+// runModes runs modes of the sample program under one agent. For each mode, it runs a copy of the program with the
+// mode's name.
 func runModes(args map[string][]string) (_ *modes, err error) {
 	dir, err := os.MkdirTemp("", "crau-otel-modes")
 	if err != nil {
@@ -86,7 +87,7 @@ func runModes(args map[string][]string) (_ *modes, err error) {
 	return m, err
 }
 
-// tree returns the only tree of a mode, and the totals of all modes that ran with it.
+// tree returns the only tree of a mode, and the totals of all modes that ran under the same agent.
 func tree(t *testing.T, run func() (*modes, error), mode string) (*harness.Span, harness.Totals) {
 	t.Helper()
 	harness.RequireBPF(t)
@@ -163,7 +164,7 @@ func TestLongStringsArriveCutAndMarked(t *testing.T) {
 		"test.string_256":          alphabet(256),
 		"test.string_257":          alphabet(256),
 		"test.string_5000":         alphabet(256),
-		key(62):                    json.Number("100"), // longer keys are equal after truncation, and the last value wins
+		key(62):                    json.Number("100"), // equal to longer keys after truncation; the last value is kept
 		"crypto.context.truncated": []any{"test.string_257", "test.string_5000", key(62)},
 	})
 	if most := 5 + 2 + 1; n["marked.truncated"] < most-1 || n["marked.truncated"] > most { // modes long, bytes, cold
@@ -205,7 +206,7 @@ func TestUntouchedPagesArrive(t *testing.T) {
 	for i := range 200 {
 		want[fmt.Sprintf("test.cold_%d", i)] = fmt.Sprintf("cold %d", i)
 	}
-	for k := range root.Attributes { // the SDK's limit of 128 attributes applies
+	for k := range root.Attributes { // some are missing, because of the SDK's limit of 128 attributes
 		if _, ok := want[k]; ok {
 			if got := root.Attributes[k]; !reflect.DeepEqual(got, want[k]) {
 				t.Errorf("%s is %#v, want %#v", k, got, want[k])

@@ -15,10 +15,10 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// spansPerPair is the number of spans of one client's and one server's handshake of the sample program.
+// spansPerPair is the number of spans of one client's and one server's handshake that the sample program reports.
 const spansPerPair = harness.SpansPerPair
 
-// startExporting starts an agent with small batches that traces a file and exports to an endpoint.
+// startExporting starts an agent that traces a file and exports to an endpoint in small batches.
 func startExporting(t *testing.T, file, endpoint string, env ...string) *harness.TestAgent {
 	t.Helper()
 	return startAgent(t, append([]string{
@@ -26,7 +26,7 @@ func startExporting(t *testing.T, file, endpoint string, env ...string) *harness
 	}, env...), "--library", file)
 }
 
-// The receiver is stopped under load and comes back before the queue is full.
+// If the receiver is stopped under load and comes back before the queue is full, it gets everything.
 func TestReceiverThatGoesAwayAndComesBackGetsEverything(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
@@ -57,7 +57,7 @@ func TestReceiverThatIsAwayTooLongGetsWhatFitsIntoTheQueue(t *testing.T) {
 	a := startExporting(t, sample, "http://"+address, "OTEL_BSP_MAX_QUEUE_SIZE=500")
 	hits := harness.RunSample(t, sample, "--count", "100", "--rate", "0")
 	a.WaitLog("cannot export spans yet; retrying")
-	time.Sleep(3 * time.Second) // the last trees end when they have been idle for two
+	time.Sleep(3 * time.Second) // the last trees end after two seconds without events
 	r := harness.Receive(t, harness.ReceiverConfig{Address: address})
 	a.WaitLog("spans are exported again")
 	n := a.Stop()
@@ -92,7 +92,8 @@ func TestErrorsOfAReceiverAreRetriedOrCounted(t *testing.T) {
 	line(t, a.Log(), "level=WARN", "spans are lost", "no such tenant")
 }
 
-// The first calls never end and are retried; the others are slow, and the agent waits for them.
+// If the first calls to a receiver never end, they are retried. The agent waits for slow calls. The receiver gets
+// everything.
 func TestSlowReceiverGetsEverything(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
@@ -108,7 +109,7 @@ func TestSlowReceiverGetsEverything(t *testing.T) {
 	checkAllArrives(t, a, r, hits, 40)
 }
 
-// The receiver's limit on messages is smaller than a batch.
+// If the receiver's limit on message sizes is smaller than a batch, the agent sends smaller batches.
 func TestReceiverThatRefusesTheSizeGetsSmallerBatches(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
@@ -118,7 +119,7 @@ func TestReceiverThatRefusesTheSizeGetsSmallerBatches(t *testing.T) {
 	checkAllArrives(t, a, r, hits, 20)
 }
 
-// A receiver that asks to wait for longer than the agent runs is asked again before it ends.
+// If a receiver asks to retry after an hour, the agent tries again when it shuts down.
 func TestWaitOfAReceiverEndsWithTheAgent(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
@@ -135,7 +136,7 @@ func TestWaitOfAReceiverEndsWithTheAgent(t *testing.T) {
 	}
 }
 
-// A program that makes more trees than a slow receiver accepts loses its own trees, not those of another program.
+// If a program makes more trees than a slow receiver accepts, only trees of that program are lost.
 func TestProgramThatFillsTheQueueCostsOthersNothing(t *testing.T) {
 	t.Parallel()
 	flood, victim := harness.Copy(t, samplePath, filepath.Join(t.TempDir(), "flood")), harness.Copy(t, samplePath, filepath.Join(t.TempDir(), "victim"))
@@ -156,7 +157,7 @@ func TestProgramThatFillsTheQueueCostsOthersNothing(t *testing.T) {
 	harness.CheckPairs(t, "victim", ofService(r.Spans(), "victim"), 100)
 }
 
-// checkAllArrives waits for that many pairs of handshakes, stops the agent and checks that nothing was lost.
+// checkAllArrives waits for the spans of pairs pairs of handshakes, stops the agent and checks that no hit was lost.
 func checkAllArrives(t *testing.T, a *harness.TestAgent, r *harness.TestReceiver, hits, pairs int) {
 	t.Helper()
 	r.WaitSpans(pairs*spansPerPair, 30*time.Second)
@@ -168,7 +169,7 @@ func checkAllArrives(t *testing.T, a *harness.TestAgent, r *harness.TestReceiver
 	harness.CheckPairs(t, "sample", r.Spans(), pairs)
 }
 
-// OTEL_SDK_DISABLED disables all exports, and the log mentions it.
+// OTEL_SDK_DISABLED disables all exports, and the log says so.
 func TestDisabledSDKExportsNothing(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)

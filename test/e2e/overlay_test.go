@@ -15,8 +15,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// startStacked starts a sample program from a folder through a stack of overlays, in a separate mount namespace. The
-// program waits for a line before it makes two pairs of handshakes.
+// startStacked starts a copy of the sample program through a stack of overlay file systems, in a separate mount
+// namespace. The program waits for a line of input and then makes two pairs of handshakes.
 func startStacked(t *testing.T, folder, name string, overlays int) (program *exec.Cmd, stdin io.Writer) {
 	t.Helper()
 	const script = `set -e; lower="$1"
@@ -38,22 +38,22 @@ exec "$lower/$2" --wait --count 2 --rate 0`
 		t.Fatal(err)
 	}
 	harness.StartProgram(t, cmd)
-	if _, err := stdout.Read(make([]byte, 1)); err != nil { // "ready"
+	if _, err := stdout.Read(make([]byte, 1)); err != nil { // the program prints "ready"
 		t.Fatalf("through %d overlays: %v", overlays, err)
 	}
 	return cmd, stdin
 }
 
-// The kernel attaches to the file beneath all overlays. Programs that run it directly, through one overlay and through
-// two are traced once, and the command probes lists the file. Not parallel, because discovery of other tests would
-// attach it too.
+// A file beneath overlays is attached once, and its programs are traced once, no matter whether they run the file
+// directly, through one overlay or through two. The command probes lists the file. The test is not parallel, because
+// agents with discovery of other tests would attach the file too.
 func TestOverlayOnOverlay(t *testing.T) {
 	harness.RequireBPF(t)
 	folder, name := t.TempDir(), unique(t, "stacked")
 	harness.Copy(t, samplePath, filepath.Join(folder, name))
 	for _, library := range []bool{false, true} {
 		var a *harness.TestAgent
-		if library { // attached from the start, by its path
+		if library { // the agent attaches the file at its start, by its path
 			a = startAgent(t, nil, append(asJSON, "--library", filepath.Join(folder, name))...)
 		} else {
 			a = discover(t)

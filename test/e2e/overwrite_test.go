@@ -12,8 +12,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// A library is overwritten in place while it is attached, as cp does. Programs that load it right afterwards run as if
-// they were not traced, and the new library is traced too.
+// A library can be overwritten in place, as cp does, while it is attached. Programs that load it immediately afterwards
+// run as without tracing, and the new library is traced too.
 func TestOverwrittenLibraryHarmsNoProgram(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -42,7 +42,7 @@ func TestOverwrittenLibraryHarmsNoProgram(t *testing.T) {
 	for i := range rounds {
 		version := versions[i%2]
 		start := time.Now()
-		harness.Copy(t, version, library) // waits until nothing is attached
+		harness.Copy(t, version, library) // waits until the agent has detached the file
 		longest = max(longest, time.Since(start))
 		if got := run(); got != want[version] {
 			t.Errorf("round %d: the program prints %q, untraced it is %q", i, got, want[version])
@@ -64,8 +64,8 @@ func TestOverwrittenLibraryHarmsNoProgram(t *testing.T) {
 	}
 }
 
-// A program opens an attached file for writing repeatedly, and writes nothing: it is the same file each time. Each time
-// it is detached as a whole, and no hit is reported twice.
+// A program repeatedly opens an attached file for writing, but writes nothing. Each time the whole file is detached,
+// and no hit is reported twice.
 func TestFileOpenedForWritingAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	program := ownSample(t)
@@ -86,7 +86,8 @@ func TestFileOpenedForWritingAgainAndAgain(t *testing.T) {
 	a.Stop().CheckExact(t, hits)
 }
 
-// The agent gets no lease while the file is open for writing, so it must not attach the file.
+// A file that is open for writing is attached later: the agent cannot get a lease on the file, and must not attach it
+// without one.
 func TestFileThatIsBeingWrittenIsAttachedLater(t *testing.T) {
 	t.Parallel()
 	library := harness.Compile(t, root, filepath.Join(t.TempDir(), "libmix.so"), "-shared", "-fPIC", "testdata/overwritten.c")

@@ -15,12 +15,12 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// preemptVariable is the kernel's preemption mode: none, voluntary or full, as test/vm boots it.
+// preemptVariable is set to the kernel's preemption mode by test/vm: none, voluntary or full.
 const preemptVariable = "E2E_PREEMPT"
 
 var preemptLine = regexp.MustCompile(`Dynamic Preempt: (\w+)`)
 
-// requirePreempt checks that the kernel uses the preemption mode in the variable.
+// requirePreempt checks that the kernel has the preemption mode in the variable, if the variable is set.
 func requirePreempt(t *testing.T) {
 	t.Helper()
 	want := os.Getenv(preemptVariable)
@@ -38,9 +38,9 @@ func requirePreempt(t *testing.T) {
 	}
 }
 
-// A kernel that preempts programs in the middle of a run can have many runs in progress on one CPU. Hits that find no
-// free run are counted, no program waits forever, and afterwards all runs are free again. Not parallel, because it
-// keeps a CPU busy.
+// On a kernel that preempts BPF programs while they run, many runs can be in progress on one CPU. Hits that find no
+// free run are counted as lost, no program waits forever, and afterwards all runs are free again. The test is not
+// parallel, because it keeps a CPU busy.
 func TestPreemptedProgramsStarveNobody(t *testing.T) {
 	requirePreempt(t)
 	const crowd = 150
@@ -50,7 +50,7 @@ func TestPreemptedProgramsStarveNobody(t *testing.T) {
 	onFirstCPU(t, func() {
 		outs := make([]bytes.Buffer, crowd)
 		var programs []*exec.Cmd
-		for i := range crowd { // with keys of an excluded scope, runs are long and the ring stays empty
+		for i := range crowd { // an excluded scope makes runs long and keeps the ring buffer empty
 			program := exec.Command(crowded, "--mode", "hostile", "--count", "100")
 			program.Stdout = &outs[i]
 			programs = append(programs, harness.StartProgram(t, program))

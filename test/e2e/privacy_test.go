@@ -69,7 +69,7 @@ func TestProcessIsPrivateUnlessConfigured(t *testing.T) {
 
 func TestLibraryThatReportedIsNamed(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir() // only root can write here, but anybody can write to the folder above
+	dir := t.TempDir() // only root can write to it, but anybody can write to its parent folder
 	copied := filepath.Join(dir, "libsample.so.1.2")
 	harness.Copy(t, samplePath, copied)
 	a := trace(t, copied)

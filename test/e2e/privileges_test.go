@@ -22,7 +22,7 @@ import (
 
 const nobody = 65534
 
-// The numbers of linux/capability.h.
+// Numbers of capabilities from linux/capability.h.
 const (
 	capNetAdmin = 12
 	capSysAdmin = 21
@@ -31,7 +31,7 @@ const (
 	capBPF      = 39
 )
 
-// copies copies programs into a folder that everybody may read.
+// copies copies programs into a folder that everybody may read, and returns their paths.
 func copies(t *testing.T, files ...string) []string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "crau-otel-e2e")
@@ -49,7 +49,7 @@ func copies(t *testing.T, files ...string) []string {
 	return paths
 }
 
-// asNobody configures crau-otel to run as the user nobody with only these capabilities.
+// asNobody returns the configuration of an agent that runs as the user nobody with only these capabilities.
 func asNobody(capabilities []uintptr, path string, args ...string) harness.AgentConfig {
 	return harness.AgentConfig{Path: path, Args: args, SysProcAttr: &syscall.SysProcAttr{
 		Credential: &syscall.Credential{Uid: nobody, Gid: nobody}, AmbientCaps: capabilities,
@@ -87,9 +87,9 @@ func TestProbesAndVersionNeedNoPrivileges(t *testing.T) {
 	}
 }
 
-// CAP_BPF and CAP_PERFMON are enough, except for single uprobes: since CVE-2025-38466, kernels with long-term support
-// require CAP_SYS_ADMIN for these. Without CAP_DAC_READ_SEARCH, unreadable files are not traced, and nothing else
-// changes.
+// CAP_BPF and CAP_PERFMON are enough to trace a library by uprobe_multi. Single uprobes also need CAP_SYS_ADMIN on
+// kernels with long-term support, since the fix of CVE-2025-38466. Without CAP_DAC_READ_SEARCH, the only difference is
+// that unreadable files are not traced.
 func TestTwoCapabilitiesAreEnough(t *testing.T) {
 	t.Parallel()
 	harness.RequireBPF(t)
@@ -104,7 +104,7 @@ func TestTwoCapabilitiesAreEnough(t *testing.T) {
 	}
 	cfg := asNobody(capabilities, paths[0], append(asJSON, "--library", secret, "--library", paths[1])...)
 	a := harness.Start(t, cfg)
-	out, err := exec.Command(paths[1], "--count", "2", "--rate", "0").CombinedOutput() // run by another user
+	out, err := exec.Command(paths[1], "--count", "2", "--rate", "0").CombinedOutput() // run by root
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -117,7 +117,8 @@ func TestTwoCapabilitiesAreEnough(t *testing.T) {
 	}
 }
 
-// The agent's threads are confined unless the sandbox is off, and one that stays root does not own root's files.
+// All threads of the agent are confined unless the sandbox is off. A sandboxed agent that stays root accesses files as
+// the user nobody (fsuid), so it cannot use root's permissions as the owner of files.
 func TestThreadsAreConfinedUnlessTheSandboxIsOff(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -145,8 +146,9 @@ func TestThreadsAreConfinedUnlessTheSandboxIsOff(t *testing.T) {
 	}
 }
 
-// Root in a container has only the capabilities that it was given. Those of docs/install.md are enough for the whole
-// sandbox. With fewer, root keeps access to its files, which a warning reports, and the rest of the sandbox works.
+// In a container, root has only the capabilities that the container was given. Those in docs/install.md are enough for
+// the whole sandbox. With fewer, the agent logs a warning: it still accesses files as root, and the rest of the sandbox
+// works.
 func TestSandboxOfRootInAContainer(t *testing.T) {
 	t.Parallel()
 	harness.RequireBPF(t)
@@ -185,15 +187,16 @@ func TestSandboxOfRootInAContainer(t *testing.T) {
 	}
 }
 
-// refusedVariable names a program that the test program runs with the same arguments and without seccomp(2).
+// refusedVariable makes the test binary execute the program that the variable names, with seccomp(2) disabled and the
+// same arguments.
 const refusedVariable = "E2E_WITHOUT_SECCOMP"
 
-// runRefused becomes a program for which the kernel refuses seccomp(2), as it does with a container's or a service's
-// filter.
+// runRefused executes a program for which the kernel refuses seccomp(2), as the filter of a container or service may
+// do.
 func runRefused(program string) int {
 	runtime.LockOSThread()
 	filter := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // number of the call
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // loads the number of the system call
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: unix.SYS_SECCOMP},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
@@ -210,7 +213,7 @@ func runRefused(program string) int {
 	return 1
 }
 
-// If the sandbox cannot be loaded, the agent runs without it and logs that.
+// If the kernel refuses the sandbox, the agent runs without it and logs that.
 func TestSandboxThatDoesNotLoad(t *testing.T) {
 	t.Parallel()
 	harness.RequireBPF(t)
@@ -232,7 +235,7 @@ func TestSandboxThatDoesNotLoad(t *testing.T) {
 	}
 }
 
-// checkThreads compares fields in the status of every thread of a process.
+// checkThreads checks fields in /proc/PID/task/*/status, that is of every thread of a process.
 func checkThreads(t *testing.T, pid int, want map[string]string) {
 	t.Helper()
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))

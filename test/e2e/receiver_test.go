@@ -23,17 +23,17 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// Tests the rules of OTLP for answers of a receiver with the whole agent: whatever the answer is, each hit is exported
-// or counted, and hits count as exported if the receiver accepted them.
+// The agent follows the rules of OTLP for each kind of answer. Each hit is exported or counted as lost; hits count as
+// exported if the receiver accepted their spans.
 func TestEveryAnswerOfAReceiverIsAccountedFor(t *testing.T) {
 	t.Parallel()
 	const pairs = 40
 	busy := harness.Fail(codes.ResourceExhausted, "rate limit exceeded")
 	for name, c := range map[string]struct {
 		answer harness.Answer
-		lost   int    // spans
-		log    string // text that is logged, at intervals
-		calls  uint64 // at most; 0: any number
+		lost   int    // number of spans
+		log    string // text that the agent logs, at most once per interval
+		calls  uint64 // maximum number of calls; 0: any number
 		after  time.Duration
 	}{
 		"accepted with a warning": {harness.Reject(0, "attribute x is deprecated"), 0, "attribute x is deprecated", 0, 0},
@@ -75,7 +75,7 @@ func TestEveryAnswerOfAReceiverIsAccountedFor(t *testing.T) {
 			if lost == 0 && n["events.exported"] != hits || lost > 0 && n["lost.export_failed"] != hits-n["events.exported"] {
 				t.Errorf("%d hits, %d exported, %d failed", hits, n["events.exported"], n["lost.export_failed"])
 			}
-			if times := strings.Count(a.Log(), c.log); c.log != "" && (times == 0 || times > 3) { // at most once in 10 s
+			if times := strings.Count(a.Log(), c.log); c.log != "" && (times == 0 || times > 3) { // once in 10 s
 				t.Errorf("%q is logged %d times", c.log, times)
 			}
 			if calls := r.Calls.Load(); c.calls > 0 && calls > c.calls {
@@ -85,7 +85,7 @@ func TestEveryAnswerOfAReceiverIsAccountedFor(t *testing.T) {
 	}
 }
 
-// sizeLimit refuses calls with more spans, in the way that gRPC servers refuse large messages.
+// sizeLimit returns an answer that refuses calls with more spans, as gRPC servers refuse messages that are too large.
 func sizeLimit(spans int) harness.Answer {
 	refuse := harness.Fail(codes.ResourceExhausted, "grpc: received message larger than max (50 vs. 20)")
 	return func(ctx context.Context, call harness.Call) harness.Reply {
@@ -108,14 +108,14 @@ func TestReceiverThatClosesConnectionsGetsEverything(t *testing.T) {
 	checkAllArrives(t, a, r, hits, 40)
 }
 
-// A receiver behind an HTTP proxy is reached through it, for spans and metrics.
+// If an HTTP proxy is configured, the agent connects to the receiver through the proxy, for spans and for metrics.
 func TestReceiverBehindAProxyGetsEverything(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
 	r := harness.Receive(t, harness.ReceiverConfig{})
 	proxy := harness.StartProxy(t, r.Address())
 	a := startExporting(t, sample, "HTTP://192.0.2.77:4317", "HTTPS_PROXY="+proxy.URL, "NO_PROXY=", "OTEL_METRICS_EXPORTER=otlp",
-		"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=http://metrics.invalid:4318") // the proxy resolves names
+		"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=http://metrics.invalid:4318") // only the proxy can resolve the names
 	hits := harness.RunSample(t, sample, "--count", "10", "--rate", "0")
 	r.WaitSpans(10*spansPerPair, 30*time.Second)
 	if host := proxy.Asked(); host != "192.0.2.77:4317" {
@@ -135,7 +135,8 @@ func environment(variables map[string]string) (env []string) {
 	return env
 }
 
-// TLS, mutual TLS and replaced certificates, for spans and metrics, need only the standard variables.
+// The standard OTEL_EXPORTER_OTLP_* variables are enough for TLS and mutual TLS, and for certificates that are replaced
+// while the agent runs. This holds for spans and metrics.
 func TestTLSByTheStandardVariables(t *testing.T) {
 	t.Parallel()
 	a, other := harness.NewAuthority(t, "ours"), harness.NewAuthority(t, "theirs")
@@ -146,7 +147,7 @@ func TestTLSByTheStandardVariables(t *testing.T) {
 	for name, c := range map[string]struct {
 		mutual  bool
 		env     []string
-		trouble string // text in the log; "": everything arrives
+		trouble string // text that is logged; "": everything arrives
 	}{
 		"TLS":              {false, []string{"OTEL_EXPORTER_OTLP_CERTIFICATE=" + mutual.Authorities}, ""},
 		"mutual TLS":       {true, environment(mutual.Environment()), ""},
@@ -187,7 +188,8 @@ func TestTLSByTheStandardVariables(t *testing.T) {
 	}
 }
 
-// SIGHUP makes the agent use replaced certificates although its connections are open, and nothing is lost.
+// After SIGHUP the agent uses replaced certificates: it opens new connections although the old ones are still open.
+// Nothing is lost.
 func TestReplacedCertificatesAreUsedAfterSIGHUP(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
@@ -230,8 +232,8 @@ func TestReplacedCertificatesAreUsedAfterSIGHUP(t *testing.T) {
 	}
 }
 
-// Certificate files that cannot be used are named once on SIGHUP, and the previous ones stay in use: for the open connection,
-// and for new ones.
+// If certificate files cannot be used on SIGHUP, the agent logs the reason once. The previous certificates stay in use,
+// for open connections and for new ones.
 func TestUnusableCertificatesLoseNothing(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
@@ -274,8 +276,8 @@ func TestUnusableCertificatesLoseNothing(t *testing.T) {
 	}
 }
 
-// A hostile name or user cannot make others lose their spans: each tree is encoded separately, and the text of
-// of resources is made valid, be it the name of a program, of its unit or an argument.
+// A program whose name, unit or arguments are invalid text does not make others lose spans: each tree is encoded
+// separately, and the text of resources is made valid.
 func TestOneBadResourceCostsOthersNothing(t *testing.T) {
 	t.Parallel()
 	bad, good := harness.Copy(t, samplePath, t.TempDir()+"/caf\xe9\x1b"), ownSample(t)

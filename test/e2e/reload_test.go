@@ -15,10 +15,11 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// mapped is longer than the mapping's ticks and the idle timeouts of the tests below.
+// mapped is a time after which the mapper has handled all earlier events: longer than its ticks and the idle timeouts
+// in these tests.
 const mapped = 300 * time.Millisecond
 
-// reload writes a configuration, makes the agent read it and waits for a line of its log.
+// reload writes a configuration, sends SIGHUP to the agent and waits until its log contains want.
 func reload(t *testing.T, a *harness.TestAgent, config, text, want string) {
 	t.Helper()
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
@@ -28,7 +29,8 @@ func reload(t *testing.T, a *harness.TestAgent, config, text, want string) {
 	a.WaitLog(want)
 }
 
-// One library is added and removed, an invalid configuration is refused, and everything else changes.
+// A reload adds a library, removes another and changes other settings. No event of libraries that stay attached is
+// lost. An invalid configuration is refused.
 func TestReloadLosesNoEventOfWhatStays(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -48,10 +50,10 @@ func TestReloadLosesNoEventOfWhatStays(t *testing.T) {
 		"services: [{name: renamed, executable: stays-*}]\npolicy: {name: pq-only}\nprivacy: {keys: {deny: [pk::bits]}}\n",
 		"keys=ring.size")
 	a.WaitLog("msg=detached file=" + goes)
-	if out, err := exec.Command(goes, "--count", "3", "--rate", "0").CombinedOutput(); err != nil { // unseen
+	if out, err := exec.Command(goes, "--count", "3", "--rate", "0").CombinedOutput(); err != nil { // detached
 		t.Fatalf("%v\n%s", err, out)
 	}
-	time.Sleep(2 * mapped) // the new idle timeout of 200 ms has passed
+	time.Sleep(2 * mapped) // longer than the new idle timeout of 200 ms
 	reload(t, a, config, both+"log: {level: debug}\n", "msg=attached file="+goes)
 	if out, err := exec.Command(goes, "--count", "2", "--rate", "0").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -100,13 +102,13 @@ func TestReloadLosesNoEventOfWhatStays(t *testing.T) {
 	}
 }
 
-// Scopes are filtered in the kernel too.
+// A change of scopes applies to all events after the reload. It also changes the filter in the kernel.
 func TestReloadOfScopesHoldsAtOnce(t *testing.T) {
 	t.Parallel()
 	config := filepath.Join(t.TempDir(), "crau.yaml")
 	stages := []struct {
 		scopes string
-		spans  int // of one pair of handshakes
+		spans  int // number of spans of one pair of handshakes
 	}{{"[]", spansPerPair}, {"[tls]", 7}, {"[pk]", 11}, {"[tls, pk]", spansPerPair}, {"[ssh]", 0}, {"[]", spansPerPair}}
 	if err := os.WriteFile(config, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -31,7 +31,8 @@ func TestAllStylesArriveWholeOverOTLP(t *testing.T) {
 	}
 }
 
-// named returns copies of the sample program with those names, and the arguments that attach to them.
+// named returns the paths of copies of the sample program with the given names, and the arguments that make an agent
+// attach them.
 func named(t *testing.T, names []string) (paths, libraries []string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -42,7 +43,8 @@ func named(t *testing.T, names []string) (paths, libraries []string) {
 	return paths, libraries
 }
 
-// The context value is a call site, which threads, processes and repeated handshakes share.
+// Concurrent handshakes are not mixed, although their contexts have equal values: a value is the address of a call
+// site, which threads, processes and repeated handshakes share.
 func TestConcurrentHandshakesDoNotMix(t *testing.T) {
 	t.Parallel()
 	count := 400
@@ -64,7 +66,7 @@ func TestConcurrentHandshakesDoNotMix(t *testing.T) {
 	}
 }
 
-// Not parallel, because it has a deadline.
+// A finished tree is exported soon. The test is not parallel, because it has a deadline.
 func TestFinishedTreeArrivesSoon(t *testing.T) {
 	r := harness.Receive(t, harness.ReceiverConfig{})
 	sample := ownSample(t)

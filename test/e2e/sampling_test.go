@@ -8,18 +8,18 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// Only trees that a rule keeps are exported. The metrics count all of them, and the hits of the others are counted as
-// lost.
+// With sampling, only the trees that a rule keeps are exported. The metrics count all trees, and the hits of trees that
+// are not kept are counted under the loss reason sampled_out.
 func TestSamplingKeepsByRule(t *testing.T) {
 	t.Parallel()
-	const fine, downgraded = 10, 4 // pairs of handshakes
+	const fine, downgraded = 10, 4 // numbers of pairs of handshakes
 	for _, c := range []struct {
 		keep  string
-		trees map[string]int // exported trees, by role
+		trees map[string]int // number of exported trees by role
 	}{
 		{"", map[string]int{}},
 		{"violations", map[string]int{"client": downgraded, "server": downgraded}},
-		{"downgrades", map[string]int{"client": downgraded}}, // a server does not report the client's offer
+		{"downgrades", map[string]int{"client": downgraded}}, // only the client reports which groups it offered
 		{"weak", map[string]int{}},
 		{"downgrades,violations", map[string]int{"client": downgraded, "server": downgraded}},
 	} {

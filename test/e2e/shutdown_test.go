@@ -23,18 +23,19 @@ func TestSIGTERMEndsAsSIGINTDoes(t *testing.T) {
 	harness.CheckPairs(t, "sample", a.ConsoleSpans(), 2)
 }
 
-// timeout(1) sends its signal to the program and to the program's process group.
+// A signal that arrives twice within milliseconds counts as one. timeout(1), for example, sends it to the program and
+// to the program's process group.
 func TestSignalSentTwiceAtOnceCountsOnce(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
 	a := trace(t, sample)
 	hits := harness.RunSample(t, sample, "--count", "2", "--rate", "0")
 	a.Signal(syscall.SIGTERM)
-	time.Sleep(2 * time.Millisecond) // pending signals of one kind are one signal
+	time.Sleep(2 * time.Millisecond) // the kernel merges signals of one kind while they are pending
 	a.StopBy(syscall.SIGTERM).CheckExact(t, hits)
 }
 
-// startStuck starts an agent that traces a file and whose output is never read.
+// startStuck starts an agent that traces a file and prints spans to a pipe that is never read.
 func startStuck(t *testing.T, file string, env ...string) *harness.TestAgent {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -53,16 +54,16 @@ func TestSecondSignalEndsAStuckShutdown(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
 	a := startStuck(t, sample, "CRAU_SHUTDOWN_TIMEOUT=5m")
-	harness.RunSample(t, sample, "--count", "200", "--rate", "0") // more than a pipe can hold
+	harness.RunSample(t, sample, "--count", "200", "--rate", "0") // output that is longer than a pipe can hold
 	a.Signal(syscall.SIGINT)
 	a.WaitLog("interrupt again to exit immediately")
-	again := time.NewTicker(50 * time.Millisecond) // the line is logged just before the signal gets that meaning
+	again := time.NewTicker(50 * time.Millisecond) // the line is logged just before a second signal has that effect
 	defer again.Stop()
 	timeout := time.After(time.Minute)
 	for ended := false; !ended; {
 		select {
 		case <-again.C:
-			_ = a.Agent.Signal(syscall.SIGINT) // it may have ended
+			_ = a.Agent.Signal(syscall.SIGINT) // the agent may have ended
 		case <-a.Ended():
 			ended = true
 		case <-timeout:
@@ -75,8 +76,8 @@ func TestSecondSignalEndsAStuckShutdown(t *testing.T) {
 	}
 }
 
-// Without a second signal the shutdown ends after shutdown.timeout, and spans that were not delivered are counted. Not
-// parallel, because it measures time.
+// Without a second signal, the shutdown ends after shutdown.timeout, and spans that were not delivered are counted. The
+// test is not parallel, because it measures time.
 func TestStuckShutdownEndsInTime(t *testing.T) {
 	sample := ownSample(t)
 	a := startStuck(t, sample, "CRAU_SHUTDOWN_TIMEOUT=500ms")
@@ -93,8 +94,8 @@ func TestStuckShutdownEndsInTime(t *testing.T) {
 	line(t, a.Log(), "level=WARN", "some spans were not exported")
 }
 
-// A receiver that floods the agent with HTTP/2 PING frames and reads nothing cannot delay its end: spans and metrics
-// share the time. Not parallel, because it measures time.
+// A receiver that sends endless HTTP/2 PING frames and reads nothing cannot delay the agent's end: exports of spans and
+// metrics share the time for the shutdown. The test is not parallel, because it measures time.
 func TestShutdownEndsInTimeDespiteAFloodOfPings(t *testing.T) {
 	sample := ownSample(t)
 	f := harness.FloodPings(t)
@@ -125,7 +126,7 @@ func TestEverythingFailsWithoutAReceiver(t *testing.T) {
 	}, "--library", sample)
 	hits := harness.RunSample(t, sample, "--count", "20", "--rate", "0")
 	a.WaitLog("connection refused")
-	hits += harness.RunSample(t, sample, "--count", "20", "--rate", "0") // it continues
+	hits += harness.RunSample(t, sample, "--count", "20", "--rate", "0") // the agent continues to trace
 	n := a.Stop()
 	n.CheckExact(t, hits)
 	if n["lost.export_failed"] != hits || n["spans"] != 0 || n["trees"] != 80 {

@@ -18,7 +18,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// onFirstCPU calls f on a thread that may only run on the first CPU. Programs that f starts inherit that.
+// onFirstCPU calls f on a thread that may only run on the first CPU. Programs that f starts inherit the restriction.
 func onFirstCPU(t *testing.T, f func()) {
 	t.Helper()
 	runtime.LockOSThread()
@@ -35,8 +35,8 @@ func onFirstCPU(t *testing.T, f func()) {
 	f()
 }
 
-// startHanging starts programs that hang in a page fault at a probe, like startHang, with additional attributes. It
-// returns one function that returns their output so far, and one that kills them.
+// startHanging starts n programs that hang in a page fault at a probe, as startHang does, with additional process
+// attributes. It returns a function that returns the programs' output so far, and a function that kills the programs.
 func startHanging(t *testing.T, program string, n int, attr syscall.SysProcAttr) (said func() string, stop func()) {
 	t.Helper()
 	harness.ExpectNoOops(t)
@@ -73,16 +73,16 @@ func startHanging(t *testing.T, program string, n int, attr syscall.SysProcAttr)
 	return said, stop
 }
 
-// Programs whose page faults hang occupy runs of the BPF program on a CPU, but never all of them. Not parallel, because
-// no other program can detach a probe in the usual way during the test.
+// Programs whose page faults hang occupy runs of the BPF program on a CPU, but never all of them. The test is not
+// parallel, because no other program can detach a probe in the usual way while it runs.
 func TestHangingPageFaultsLeaveRunsToOthers(t *testing.T) {
-	const runs = 8 // CRAU_RUNS
+	const runs = 8 // CRAU_RUNS in the BPF program
 	dir := t.TempDir()
 	sample, hang := ownSample(t), harness.Compile(t, "../..", filepath.Join(dir, "hang"), "-w", "testdata/fusehang.c")
 	a := trace(t, sample, "--library", hang)
 	onFirstCPU(t, func() {
 		said, stop := startHanging(t, hang, runs, syscall.SysProcAttr{})
-		time.Sleep(2 * time.Second) // they fire after one second
+		time.Sleep(2 * time.Second) // the programs fire after one second
 		if out, err := exec.Command(sample, "--count", "5", "--rate", "0").CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
@@ -99,10 +99,10 @@ func TestHangingPageFaultsLeaveRunsToOthers(t *testing.T) {
 	harness.CheckPairs(t, "sample", ofService(a.ConsoleSpans(), "sample"), 5)
 }
 
-// However many page faults of one owner hang on a CPU, there is a run that can wait for a page fault of another owner.
-// Not parallel for the same reason.
+// Even if many page faults of one owner hang on a CPU, a run is left that can wait for a page fault of another owner.
+// The test is not parallel, because no other program can detach a probe in the usual way while it runs.
 func TestSleepersLeaveRunsToOtherOwners(t *testing.T) {
-	const hanging, names, stride = 8, 20, 128 << 10 // stride as in pages.c
+	const hanging, names, stride = 8, 20, 128 << 10 // stride is STRIDE of testdata/pages.c
 	dir := t.TempDir()
 	pages := harness.Compile(t, "../..", filepath.Join(dir, "pages"), "testdata/pages.c")
 	hang := harness.Compile(t, "../..", filepath.Join(dir, "hang"), "-w", "testdata/fusehang.c")
@@ -132,7 +132,7 @@ func TestSleepersLeaveRunsToOtherOwners(t *testing.T) {
 				t.Fatalf("nothing hangs: %s", text)
 			}
 		}
-		time.Sleep(300 * time.Millisecond) // until the last of them waits, or cannot wait
+		time.Sleep(300 * time.Millisecond) // until the last program waits in a page fault or was refused a run
 		if out, err := exec.Command(pages, file, strconv.Itoa(names)).CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}

@@ -10,9 +10,9 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// While the data of one program's hit is not delivered, hits of others on the same CPU continue, and they do not change
-// the stack of the first program's run: it completes with its data. Not parallel, because no other program can detach a
-// probe in the usual way during the test.
+// While the data of one program's hit is not delivered, hits of other programs on the same CPU are still reported. They
+// do not overwrite the stack of the first program's run, which completes with its data. The test is not parallel,
+// because no other program can detach a probe in the usual way while it runs.
 func TestStalledPageFaultHoldsUpNoOtherProgram(t *testing.T) {
 	harness.ExpectNoOops(t)
 	paths, libraries := named(t, []string{"stalls", "others"})

@@ -21,8 +21,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// The reader of standard error disappears, as journald does when it is restarted. The agent continues, and the totals
-// are still available: on standard output, and as metrics.
+// If the reader of standard error disappears, as journald does when it is restarted, the agent continues. The totals
+// are then still available on standard output and as metrics.
 func TestAgentOutlivesTheReaderOfItsLog(t *testing.T) {
 	t.Parallel()
 	harness.RequireBPF(t)
@@ -49,7 +49,7 @@ func TestAgentOutlivesTheReaderOfItsLog(t *testing.T) {
 			}
 			hits := harness.RunSample(t, sample, "--count", "2", "--rate", "0")
 			_ = stderr.Close()
-			if err := cmd.Process.Signal(syscall.SIGHUP); err != nil { // a reload writes to the log
+			if err := cmd.Process.Signal(syscall.SIGHUP); err != nil { // the reload makes the agent write to the log
 				t.Fatal(err)
 			}
 			hits += harness.RunSample(t, sample, "--count", "2", "--rate", "0")
@@ -75,7 +75,8 @@ func TestAgentOutlivesTheReaderOfItsLog(t *testing.T) {
 	}
 }
 
-// crau-otel run --exporter console | head -1
+// When the reader of its standard output ends, as in `crau-otel run --exporter console | head -1`, the agent ends
+// without error messages.
 func TestConsoleEndsQuietlyWithItsReader(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"--exporter", "console"}, asJSON} {
@@ -94,13 +95,13 @@ func TestConsoleEndsQuietlyWithItsReader(t *testing.T) {
 		head.Stdout = &first
 		harness.StartProgram(t, head)
 		_ = out.Close()
-		// Only one tree per run; otherwise the agent could end before the second run.
+		// The program makes only one tree in each run. With more trees, the agent could end before the second run.
 		hits := harness.RunSample(t, sample, "--count", "1", "--rate", "0", "--role", "client")
 		if err := head.Wait(); err != nil || !strings.Contains(first.String(), "sample") {
 			t.Errorf("head -1 printed %q, error %v", first.String(), err)
 		}
 		hits += harness.RunSample(t, sample, "--count", "1", "--rate", "0", "--role", "client")
-		state, err := a.Wait() // it ends by itself
+		state, err := a.Wait() // the agent ends without a signal
 		if err != nil {
 			t.Fatalf("%v: %v\n%s", state, err, a.Log())
 		}
@@ -120,7 +121,8 @@ func TestConsoleEndsQuietlyWithItsReader(t *testing.T) {
 	}
 }
 
-// With log.format: json, every line on standard error is JSON, whatever writes it and whatever fails.
+// With log.format: json, every line on standard error is JSON, whichever part of the program writes it, and also when
+// something fails.
 func TestEveryLineOfTheLogIsJSON(t *testing.T) {
 	t.Parallel()
 	harness.RequireBPF(t)
@@ -128,7 +130,7 @@ func TestEveryLineOfTheLogIsJSON(t *testing.T) {
 	sample := ownSample(t)
 	for _, c := range []struct {
 		env, args []string
-		end       time.Duration // when to end an agent that does not end by itself
+		end       time.Duration // when to stop an agent that does not end before
 	}{
 		{nil, []string{"run", "--log-format", "json", "--exporter", "file"}, 0},
 		{nil, []string{"run", "--config", bad}, 0},
@@ -137,7 +139,7 @@ func TestEveryLineOfTheLogIsJSON(t *testing.T) {
 		{[]string{"CRAU_LOG_FORMAT=json", "OTEL_SPAN_EVENT_COUNT_LIMIT=x"}, []string{"run", "--nonsense"}, 0},
 		{[]string{"CRAU_LOG_FORMAT=json"}, []string{"probes", "/nonexistent"}, 0},
 		{[]string{"CRAU_LOG_FORMAT=json", "OTEL_EXPORTER_OTLP_ENDPOINT=host"}, []string{"run", "--library", sample}, 0},
-		{[]string{"CRAU_LOG_FORMAT=json"}, []string{"run"}, 0}, // nothing to trace
+		{[]string{"CRAU_LOG_FORMAT=json"}, []string{"run"}, 0}, // there is nothing to trace
 		{
 			[]string{
 				"CRAU_LOG_FORMAT=json", "CRAU_LOG_LEVEL=debug", "OTEL_EXPORTER_OTLP_ENDPOINT=http://" + harness.UnusedAddress(t),
@@ -170,7 +172,7 @@ func TestEveryLineOfTheLogIsJSON(t *testing.T) {
 	}
 }
 
-// On a terminal, colours are automatic; NO_COLOR and a terminal without colours turn them off.
+// On a terminal, the output has colours unless NO_COLOR is set or the terminal has no colours.
 func TestColoursOnATerminal(t *testing.T) {
 	t.Parallel()
 	for env, want := range map[string]bool{"TERM=xterm": true, "NO_COLOR=1": false, "TERM=dumb": false} {
@@ -183,14 +185,14 @@ func TestColoursOnATerminal(t *testing.T) {
 		harness.RunSample(t, sample, "--count", "1", "--rate", "0", "--role", "server")
 		a.Stop()
 		_ = terminal.Close()
-		out, _ := io.ReadAll(master) // ends with an error when nobody has the terminal open any more
+		out, _ := io.ReadAll(master) // returns an error when no process has the terminal open any more
 		if got := sgr.Match(out); got != want || !strings.Contains(string(out), "tls::key_exchange") {
 			t.Errorf("%s: coloured is %v:\n%q", env, got, out)
 		}
 	}
 }
 
-// openTerminal returns both sides of a pseudo-terminal.
+// openTerminal opens a pseudo-terminal and returns both of its sides.
 func openTerminal(t *testing.T) (master, terminal *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -211,7 +213,7 @@ func openTerminal(t *testing.T) (master, terminal *os.File) {
 	return master, terminal
 }
 
-// `crau-otel probes FILE` escapes names in the same way as the other commands.
+// `crau-otel probes FILE` escapes file names like all other output.
 func TestProbesOfAFileWithAHostileName(t *testing.T) {
 	t.Parallel()
 	name := harness.Copy(t, samplePath, filepath.Join(t.TempDir(), "sa\x1b[31mmple\n"))

@@ -14,8 +14,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// While a program makes handshakes, its file becomes writable for others, and finally is replaced by another file, as
-// in an upgrade of a package. No hit is reported twice, no handshake is cut, and trees show the trust at their end.
+// While a program makes handshakes, its file becomes writable for others, and is later replaced by another file, as in
+// an upgrade of a package. No hit is reported twice, no handshake is split, and each tree shows the trust at its end.
 func TestTrustThatChangesCutsNoHandshake(t *testing.T) {
 	t.Parallel()
 	dir, err := os.MkdirTemp("/opt", "crau-trust")
@@ -31,7 +31,7 @@ func TestTrustThatChangesCutsNoHandshake(t *testing.T) {
 	cmd := exec.Command(program, "--count", strconv.Itoa(pairs), "--rate", "500")
 	cmd.Stdout = &out
 	harness.StartProgram(t, cmd)
-	look := func() { _ = exec.Command(program, "--help").Run() } // makes discovery look at the file
+	look := func() { _ = exec.Command(program, "--help").Run() } // makes discovery examine the file
 	const changed = `msg="trust in an attached file has changed"`
 	for i, mode := range []os.FileMode{0o775, 0o755} {
 		if err := os.Chmod(program, mode); err != nil {
@@ -39,7 +39,7 @@ func TestTrustThatChangesCutsNoHandshake(t *testing.T) {
 		}
 		look()
 		a.WaitLogs(changed+" file="+program, i+1)
-		time.Sleep(300 * time.Millisecond) // some trees end
+		time.Sleep(300 * time.Millisecond) // some trees end meanwhile
 	}
 	harness.Copy(t, samplePath, program+".new")
 	if err := os.Rename(program+".new", program); err != nil {

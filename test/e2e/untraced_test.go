@@ -15,7 +15,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// listing is what the command probes prints about one file.
+// listing is what the command probes prints about one file with --output json.
 type listing struct {
 	Path     string `json:"path"`
 	Count    int    `json:"process_count"`
@@ -24,7 +24,7 @@ type listing struct {
 	Untraced string `json:"untraced"`
 }
 
-// listings returns the output of the command probes, by path.
+// listings runs the command probes and returns its output by path.
 func listings(t *testing.T, cfg harness.AgentConfig) map[string]listing {
 	t.Helper()
 	cfg.Args = append([]string{"probes", "--output", "json"}, cfg.Args...)
@@ -40,7 +40,8 @@ func listings(t *testing.T, cfg harness.AgentConfig) map[string]listing {
 	return byPath
 }
 
-// A program that the agent may not read may have probes: it is logged, listed and counted.
+// If the agent may not read a program, it does not know whether the program has probes. Such a program is logged,
+// listed and counted.
 func TestUnreadableFilesAreNamed(t *testing.T) {
 	t.Parallel()
 	harness.RequireBPF(t)
@@ -68,8 +69,8 @@ func TestUnreadableFilesAreNamed(t *testing.T) {
 	}
 }
 
-// Files that a configuration excludes are listed with the key that excludes them. Not parallel, because discovery of
-// other tests would attach them.
+// Files that the configuration excludes are listed with the key that excludes them. The test is not parallel, because
+// agents with discovery of other tests would attach them.
 func TestProbesListsWhatAConfigurationExcludes(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string) string {
@@ -103,7 +104,7 @@ func TestProbesListsWhatAConfigurationExcludes(t *testing.T) {
 		},
 		{"enabled: false", map[string]string{plain: "denied: discovery.enabled is false"}},
 	} {
-		enabled := "CRAU_DISCOVERY_ENABLED=" + fmt.Sprint(!strings.Contains(c.discovery, "false")) // tests set it to false
+		enabled := "CRAU_DISCOVERY_ENABLED=" + fmt.Sprint(!strings.Contains(c.discovery, "false")) // by default false in tests
 		list := listings(t, harness.AgentConfig{
 			Path: agentPath, Args: []string{"--config", config(c.discovery)}, Env: []string{enabled},
 		})

@@ -14,8 +14,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// With --user, no thread of the program keeps more than the three capabilities that it always needs, and it still
-// traces everything.
+// With --user, no thread of the agent keeps more than the three capabilities that it needs all the time, and everything
+// is still traced.
 func TestUserKeepsOnlyTheCapabilitiesItNeeds(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
@@ -31,11 +31,11 @@ func TestUserKeepsOnlyTheCapabilitiesItNeeds(t *testing.T) {
 	harness.CheckPairs(t, "sample", a.ConsoleSpans(), 2)
 }
 
-// Without discovery, libraries are attached before root is dropped. A library that the user cannot reach afterwards
-// does not count as gone.
+// Without discovery, libraries are attached before the agent stops being root. A library that the user cannot reach
+// afterwards stays attached.
 func TestUserKeepsLibrariesThatOnlyRootCanRead(t *testing.T) {
 	t.Parallel()
-	folder := t.TempDir() // in a folder that only root may search
+	folder := t.TempDir() // its parent folder can only be searched by root
 	unreachable := harness.Copy(t, samplePath, filepath.Join(folder, "unreachable"))
 	public := copies(t, samplePath)[0]
 	unreadable, late := filepath.Join(filepath.Dir(public), "unreadable"), filepath.Join(filepath.Dir(public), "late")
@@ -45,7 +45,7 @@ func TestUserKeepsLibrariesThatOnlyRootCanRead(t *testing.T) {
 	a := startAgent(t, nil, append(asJSON, "--library", unreachable, "--library", unreadable, "--library", late, "--user", "nobody")...)
 	line(t, a.Log(), "msg=ready", "files=2")
 
-	// Passes continue until the third library exists.
+	// The agent looks for the third library until it exists.
 	harness.Copy(t, samplePath, late)
 	a.WaitLog("msg=attached file=" + late)
 	for _, program := range []string{unreachable, unreadable} {

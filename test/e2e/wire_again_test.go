@@ -18,7 +18,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// rawConn is a blocking socket.
+// rawConn is a net.Conn of a blocking socket.
 type rawConn struct{ fd int }
 
 func (c rawConn) Write(b []byte) (int, error)      { return unix.Write(c.fd, b) }
@@ -37,7 +37,7 @@ func (c rawConn) Read(b []byte) (int, error) {
 	return max(n, 0), err
 }
 
-// connectAgain makes handshakes with a port, one after the other, over connections of the same socket.
+// connectAgain connects one socket to a port three times in turn and makes a TLS handshake over each connection.
 func connectAgain(args []string) error {
 	port, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -62,7 +62,7 @@ func connectAgain(args []string) error {
 		if _, err := client.Read(make([]byte, 100)); err != nil {
 			return err
 		}
-		var none [16]byte // of AF_UNSPEC
+		var none [16]byte // an address of family AF_UNSPEC disconnects the socket
 		if _, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&none)), 16); errno != 0 {
 			return fmt.Errorf("disconnect: %w", errno)
 		}
@@ -70,7 +70,7 @@ func connectAgain(args []string) error {
 	return nil
 }
 
-// If a socket is reused, each of its connections is separate.
+// If a program reuses a socket, each of the socket's connections is a separate handshake.
 func TestWireReusedSockets(t *testing.T) {
 	harness.RequireBPF(t)
 	(&stage{t: t}).perform([]couple{{

@@ -12,7 +12,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// Handshakes of programs in containers, which have separate networks and cgroups, appear with the container's id.
+// Handshakes of programs in containers, which have separate network namespaces and cgroups, have the container's id.
 func TestWireShowsContainers(t *testing.T) {
 	harness.RequireBPF(t)
 	for name, path := range map[string]string{

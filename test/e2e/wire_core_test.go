@@ -9,7 +9,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// Runs on other kernels too, in test/vm: both sides of handshakes, of processes that need only Go.
+// Handshakes are reported from connections, on both sides. The test needs no programs but the test binary, so that it
+// also runs on other kernels in test/vm.
 func TestWireCore(t *testing.T) {
 	harness.RequireBPF(t)
 	server := func(groups ...string) func(*stage, string) *exec.Cmd {

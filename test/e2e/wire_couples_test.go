@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// stage holds what stock programs need: a certificate with its key as files, in a folder that all users may read.
+// stage holds files that stock programs need: a certificate and its key, in a folder that all users may read.
 type stage struct {
 	t                      *testing.T
 	dir, cert, key, pkcs12 string
@@ -46,7 +46,7 @@ func newStage(t *testing.T) *stage {
 	return s
 }
 
-// run runs a command to its end.
+// run runs a command to its end and returns its output. The test fails if the command fails.
 func (s *stage) run(name string, args ...string) string {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
@@ -58,7 +58,7 @@ func (s *stage) run(name string, args ...string) string {
 	return string(out)
 }
 
-// write writes a file.
+// write writes a file into the stage's folder and returns its path.
 func (s *stage) write(name, text string) string {
 	s.t.Helper()
 	path := filepath.Join(s.dir, name)
@@ -68,23 +68,23 @@ func (s *stage) write(name, text string) string {
 	return path
 }
 
-// couple is a server and its client, with the handshake that they make.
+// couple is a server, a client, and the handshake that they make with each other.
 type couple struct {
 	name   string
 	server func(s *stage, port string) *exec.Cmd
 	client func(s *stage, port string) *exec.Cmd
-	// before, if set, runs to its end before the agent starts.
+	// before, if set, is a command that runs to its end before the agent starts.
 	before func(s *stage, port string) *exec.Cmd
-	// handshake describes the handshake as both sides show it, without the role.
+	// handshake is the result of describeHandshake on both sides, without the role.
 	handshake string
-	// times is how many handshakes the client makes; 0 means 1.
+	// times is the number of handshakes that the client makes; 0 means 1.
 	times int
-	// prints is set if the client prints the id of the server process that answered, because it is not the one that
-	// listens.
+	// prints is set if the client prints the id of the server process that answered, because that is not the process
+	// that listens.
 	prints bool
 }
 
-// perform lets all couples connect while an agent observes them, and checks what it reports.
+// perform starts all couples, traces their connections and checks the handshakes that the agent reports.
 func (s *stage) perform(couples []couple) {
 	s.t.Helper()
 	ports, names, want := make([]string, len(couples)), make(map[int]string), make(shakes)

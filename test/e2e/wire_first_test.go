@@ -17,7 +17,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// contextSite returns the address of the probe that a program fires to open contexts.
+// contextSite returns the address of the site at which a program opens contexts, in hexadecimal.
 func contextSite(t *testing.T, program string) string {
 	t.Helper()
 	listed := crau(t, nil, "probes", "--output", "json", program)
@@ -34,14 +34,15 @@ func contextSite(t *testing.T, program string) string {
 	return ""
 }
 
-// earlyProgram is a run of testdata/early.c.
+// earlyProgram is a running process of testdata/early.c.
 type earlyProgram struct {
 	path string
 	in   io.Writer
 	out  *bufio.Scanner
 }
 
-// startEarly starts a new copy of testdata/early.c, and returns it with its output about its first handshake.
+// startEarly starts a new copy of testdata/early.c. It returns the process and what it prints about its first
+// handshake: "missed" or "attached".
 func startEarly(t *testing.T, program, site, port string) (_ *earlyProgram, first string) {
 	t.Helper()
 	p := &earlyProgram{path: harness.Copy(t, program, filepath.Join(t.TempDir(), unique(t, "early")))}
@@ -70,8 +71,8 @@ func (p *earlyProgram) next(t *testing.T) string {
 	return p.out.Text()
 }
 
-// The handshake that a program makes immediately, before its probes are attached, comes from the wire. Each later one
-// comes from both. Each is one tree.
+// If a program makes a handshake before its probes are attached, that handshake is reported from its connection alone.
+// Later ones are reported from both probes and connection. Each handshake is one tree.
 func TestWireHasTheFirstHandshakeOfAProgram(t *testing.T) {
 	harness.RequireBPF(t)
 	program := harness.Compile(t, root, filepath.Join(t.TempDir(), "early"), "-DCRAU_NOP1", "-no-pie", "testdata/early.c")
@@ -87,7 +88,7 @@ func TestWireHasTheFirstHandshakeOfAProgram(t *testing.T) {
 	const later = 3
 	for attempt := 0; ; attempt++ {
 		p, first := startEarly(t, program, site, port)
-		if first != "missed" { // on this machine, the agent ran before the program
+		if first != "missed" { // the agent was faster than the program
 			if attempt == 20 {
 				t.Fatal("the probes were attached before the end of the first handshake in each of 20 attempts")
 			}
@@ -106,7 +107,8 @@ func TestWireHasTheFirstHandshakeOfAProgram(t *testing.T) {
 	}
 }
 
-// checkFirst checks that a service has one tree from the wire only, and then later trees from both probes and wire.
+// checkFirst checks the trees of a service: the first comes from the connection only, and each later one from both
+// probes and connection.
 func checkFirst(t *testing.T, a *harness.TestAgent, service string, later int) {
 	t.Helper()
 	roots := slices.DeleteFunc(harness.Trees(t, a.ConsoleSpans()), func(s *harness.Span) bool { return s.Resource["service.name"] != service })

@@ -17,7 +17,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// Every connection is reported correctly, or counted, at 5,000 a second and at the highest rate of this machine.
+// Every connection is reported correctly or counted, at 5,000 connections per second and at the highest rate of this
+// machine.
 func TestWireAccountsForEveryConnection(t *testing.T) {
 	harness.RequireBPF(t)
 	f, err := harness.NewFlood(root, t.TempDir())
@@ -51,7 +52,7 @@ func accountForFlood(t *testing.T, f *harness.Flood, rate int) {
 		case "client: client" + handshake, "server: server" + handshake:
 			reported += times
 		case "client: client", "server: server", "client: client [x25519]", "server: server [x25519]":
-			partial += times // its other packets did not fit into the ring
+			partial += times // some of its packets did not fit into the ring buffer
 		default:
 			t.Errorf("a wrong verdict, %d times: %s", times, line)
 		}
@@ -62,7 +63,7 @@ func accountForFlood(t *testing.T, f *harness.Flood, rate int) {
 	if expected := 2 * count * harness.FloodHandshakes / 10; reported > expected || reported+lost < expected {
 		t.Errorf("%d handshakes are reported, and %d connections lost, of %d", reported, lost, expected)
 	}
-	// Connections of other programs on this host count as well.
+	// The counters also include connections of other programs on this host.
 	for reason, least := range map[string]int{
 		"seen": 2 * count, "other": 2 * count / 10, "malformed": 2*count/10 - lost, "too_long": 2*count/10 - lost,
 	} {
@@ -76,7 +77,7 @@ func accountForFlood(t *testing.T, f *harness.Flood, rate int) {
 	}
 }
 
-// halfOpen makes connections that send a ClientHello, and keeps them open until its standard input ends.
+// halfOpen opens connections, sends a ClientHello on each, and keeps them open until its standard input ends.
 func halfOpen(args []string) error {
 	count, _ := strconv.Atoi(args[1])
 	if err := raiseFiles(); err != nil {
@@ -98,7 +99,7 @@ func halfOpen(args []string) error {
 	return nil
 }
 
-// serveSilence accepts connections, and sends nothing.
+// serveSilence accepts connections and never sends anything.
 func serveSilence(args []string) error {
 	if err := raiseFiles(); err != nil {
 		return err
@@ -121,7 +122,7 @@ func raiseFiles() error {
 	return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: files, Max: files})
 }
 
-// A user opens thousands of connections that nobody answers. No handshake of others is lost, and each of these
+// If a user opens thousands of connections that are never answered, no handshake of other users is lost. Each of the
 // connections is counted as open.
 func TestWireHalfOpenConnections(t *testing.T) {
 	harness.RequireBPF(t)

@@ -11,7 +11,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// opensslServer returns a server with additional arguments.
+// opensslServer returns a function that makes a command of `openssl s_server` with additional arguments. If sid is set,
+// the command runs the OpenSSL of Debian sid.
 func opensslServer(sid bool, args ...string) func(*stage, string) *exec.Cmd {
 	return func(s *stage, port string) *exec.Cmd {
 		cert, key := s.cert, s.key
@@ -22,8 +23,9 @@ func opensslServer(sid bool, args ...string) func(*stage, string) *exec.Cmd {
 	}
 }
 
-// opensslClient returns a client with additional arguments, in which SESSION is replaced by the path of a separate
-// file.
+// opensslClient returns a function that makes a command of `openssl s_client` with additional arguments. The argument
+// SESSION is replaced by the path of a file whose name contains session. If sid is set, the command runs the OpenSSL of
+// Debian sid.
 func opensslClient(sid bool, session string, args ...string) func(*stage, string) *exec.Cmd {
 	return func(s *stage, port string) *exec.Cmd {
 		dir := s.dir
@@ -51,7 +53,7 @@ func (s *stage) openssl(sid bool, args ...string) *exec.Cmd {
 	return exec.Command(find(s.t, "openssl"), args...)
 }
 
-// The outcome of each kind of handshake is reported, and each is one tree.
+// Each kind of handshake becomes one tree per side, with the right outcome.
 func TestWireKindsOfHandshakes(t *testing.T) {
 	harness.RequireBPF(t)
 	goServer := func(groups ...string) func(*stage, string) *exec.Cmd {
@@ -99,12 +101,12 @@ func TestWireKindsOfHandshakes(t *testing.T) {
 			client:    opensslClient(false, "number", "-groups", "X25519:P-256", "-sess_in", "SESSION"),
 			handshake: "1.2 TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 [x25519 secp256r1] resumed",
 		},
-		{ // looks like a resumption to the program that makes it
+		{ // OpenSSL treats a pre-shared key like a resumed session
 			name: "TLS 1.3 with a key from elsewhere", server: opensslServer(false, "-www", "-psk", "0a0b0c0d"),
 			client:    opensslClient(false, "", "-groups", "X25519", "-psk", "0a0b0c0d", "-ciphersuites", "TLS_AES_128_GCM_SHA256"),
 			handshake: "1.3 TLS_AES_128_GCM_SHA256 x25519 [x25519] classical",
 		},
-		{ // without any public key operation
+		{ // no public-key operation at all
 			name:      "TLS 1.2 with a key from elsewhere",
 			server:    opensslServer(false, "-www", "-tls1_2", "-psk", "0a0b0c0d", "-cipher", "PSK-AES128-GCM-SHA256"),
 			client:    opensslClient(false, "", "-groups", "X25519", "-psk", "0a0b0c0d", "-tls1_2", "-cipher", "PSK-AES128-GCM-SHA256"),
@@ -116,7 +118,7 @@ func TestWireKindsOfHandshakes(t *testing.T) {
 			client:    opensslClient(false, "", "-groups", "X25519", "-tls1_2", "-cipher", "AECDH-AES256-SHA:@SECLEVEL=0"),
 			handshake: "1.2 TLS_ECDH_anon_WITH_AES_256_CBC_SHA x25519 [x25519] classical",
 		},
-		{ // the second handshake is encrypted
+		{ // only the first handshake is visible, because the second one is encrypted
 			name: "renegotiation", server: opensslServer(false, "-rev", "-tls1_2", "-client_renegotiation"),
 			client: func(s *stage, port string) *exec.Cmd {
 				return speaking("R\n", find(s.t, "openssl"), "s_client", "-connect", "127.0.0.1:"+port, "-groups", "X25519:P-256")

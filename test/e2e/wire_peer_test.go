@@ -27,8 +27,8 @@ import (
 	"time"
 )
 
-// peers are programs that the test program can run as, in separate processes. They need only the test program, so that
-// they also run in the virtual machines of test/vm.
+// peers are functions that the test binary can run in a separate process instead of tests. They need no other program,
+// so that they also run in the virtual machines of test/vm.
 var peers = map[string]func(args []string) error{
 	"https": serveHTTPS, "get": getHTTPS, "smtp": serveSMTP, "load": loadTLS,
 	"silence": serveSilence, "half-open": halfOpen, "again": connectAgain,
@@ -36,7 +36,7 @@ var peers = map[string]func(args []string) error{
 
 const peerVariable = "E2E_PEER"
 
-// runPeer makes this process a peer, if it was started as one.
+// runPeer runs a peer and exits, if this process was started as a peer.
 func runPeer() {
 	peer, ok := peers[os.Getenv(peerVariable)]
 	if !ok {
@@ -49,7 +49,7 @@ func runPeer() {
 	os.Exit(0)
 }
 
-// peer returns a command that runs a peer.
+// peer returns a command that runs the test binary as a peer.
 func peer(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), peerVariable+"="+name)
@@ -70,7 +70,7 @@ func newCertificate() (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }
 
-// writePEM writes a certificate and its key as two files.
+// writePEM writes a certificate and its key to two files in PEM format.
 func writePEM(c tls.Certificate, certFile, keyFile string) error {
 	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
 	if err != nil {
@@ -83,7 +83,7 @@ func writePEM(c tls.Certificate, certFile, keyFile string) error {
 	return os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600)
 }
 
-// listen listens on a port of the loopback device, or on an address with its port.
+// listen listens on a port of the loopback interface, or on an address with a port.
 func listen(where string) (net.Listener, error) {
 	if !strings.Contains(where, ":") {
 		where = "127.0.0.1:" + where
@@ -91,7 +91,7 @@ func listen(where string) (net.Listener, error) {
 	return net.Listen("tcp", where)
 }
 
-// serveHTTPS serves TLS on a port until it is killed. Further arguments are the groups that it accepts.
+// serveHTTPS serves HTTPS on a port until it is killed. Further arguments are the groups that the server accepts.
 func serveHTTPS(args []string) error {
 	cert, err := newCertificate()
 	if err != nil {
@@ -120,7 +120,7 @@ func groups(names []string) (ids []tls.CurveID) {
 	return ids
 }
 
-// getHTTPS gets a page from a port. Further arguments are the groups that it offers.
+// getHTTPS gets a page from a port. Further arguments are the groups that the client offers.
 func getHTTPS(args []string) error {
 	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{
 		InsecureSkipVerify: true, CurvePreferences: groups(args[1:]),
@@ -134,8 +134,8 @@ func getHTTPS(args []string) error {
 	return err
 }
 
-// loadTLS makes connections to a port. Its arguments are their number, the rate per second (0: full speed) and the
-// number of threads. It prints the server's answers, one per line.
+// loadTLS makes TLS connections to a port. The arguments after the port are the number of connections, the rate per
+// second (0: full speed) and the number of threads. loadTLS prints the server's answers, one per line.
 func loadTLS(args []string) error {
 	var numbers [3]int
 	for i := range numbers {
@@ -184,7 +184,7 @@ func loadTLS(args []string) error {
 	}
 }
 
-// ask returns the last line of a server's answer.
+// ask connects to a port and returns the last line of the server's answer.
 func ask(port string) ([]byte, error) {
 	d := net.Dialer{Timeout: time.Minute}
 	c, err := tls.DialWithDialer(&d, "tcp", "127.0.0.1:"+port, &tls.Config{
@@ -208,7 +208,7 @@ func ask(port string) ([]byte, error) {
 	return append(answer[bytes.LastIndexByte(answer, '\n')+1:], '\n'), nil
 }
 
-// serveSMTP serves the part of SMTP that STARTTLS needs.
+// serveSMTP serves the part of SMTP that a client needs for STARTTLS.
 func serveSMTP(args []string) error {
 	cert, err := newCertificate()
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// For servers with many processes, each handshake belongs to the process that made it. The process sends its id to the
-// client.
+// If a server has several processes, each handshake is reported with the process that made it. The test knows that
+// process because the server sends its process id to the client.
 func TestWireNamesTheProcessThatMadeTheHandshake(t *testing.T) {
 	harness.RequireBPF(t)
 	s := newStage(t)

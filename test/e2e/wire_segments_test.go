@@ -19,13 +19,13 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// inNetwork runs f on a thread in a separate network namespace whose loopback device is up. Programs that f starts
-// share it.
+// inNetwork runs f on a thread in a separate network namespace whose loopback interface is up. Programs that f starts
+// are in the same namespace.
 func inNetwork(t *testing.T, f func()) {
 	t.Helper()
 	done := make(chan struct{})
 	go func() {
-		defer close(done) // the thread is never unlocked, so it ends with the goroutine
+		defer close(done) // the thread stays locked, so it ends with the goroutine
 		runtime.LockOSThread()
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			t.Errorf("unshare: %v", err)
@@ -40,13 +40,13 @@ func inNetwork(t *testing.T, f func()) {
 	<-done
 }
 
-// segment is a part of a stream, with its offset.
+// segment is a part of a stream and its offset in the stream.
 type segment struct {
 	at   int
 	data []byte
 }
 
-// cut cuts a stream into segments.
+// cut splits a stream into segments of at most size bytes.
 func cut(stream []byte, size int) (segments []segment) {
 	for at := 0; at < len(stream); at += size {
 		segments = append(segments, segment{at, stream[at:min(at+size, len(stream))]})
@@ -54,7 +54,8 @@ func cut(stream []byte, size int) (segments []segment) {
 	return segments
 }
 
-// network is the far end of a TUN device: a host at 10.9.9.2 that makes TCP connections to 10.9.9.1, segment by segment.
+// network is the far end of a TUN device. It acts as a host at 10.9.9.2 that makes TCP connections to 10.9.9.1 and
+// sends given segments.
 type network struct {
 	t       *testing.T
 	tun     *os.File
@@ -95,7 +96,7 @@ func newNetwork(t *testing.T, port uint16) *network {
 	return n
 }
 
-// checksum returns the Internet checksum.
+// checksum returns the Internet checksum (RFC 1071) of b.
 func checksum(b []byte) uint16 {
 	var sum uint32
 	for i := 0; i+1 < len(b); i += 2 {
@@ -133,8 +134,8 @@ func (n *network) send(flags byte, seq, acked uint32, data []byte) {
 	}
 }
 
-// receive returns the flags, the sequence number and the payload of the connection's next packet. ok is false if none
-// arrives within wait.
+// receive returns the TCP flags, the sequence number and the payload of the connection's next packet. ok is false if no
+// packet arrives within wait.
 func (n *network) receive(wait time.Duration) (flags byte, seq uint32, data []byte, ok bool) {
 	if err := n.tun.SetReadDeadline(time.Now().Add(wait)); err != nil {
 		n.t.Error(err)
@@ -153,8 +154,8 @@ func (n *network) receive(wait time.Duration) (flags byte, seq uint32, data []by
 	}
 }
 
-// connect makes a connection and sends the segments unchanged. It returns how many bytes the other side sends shortly
-// afterwards. The connection ends with a reset.
+// connect opens a connection, sends the segments in the given order, and returns how many bytes the other side has sent
+// by 300 ms after its last packet. The connection ends with a reset.
 func (n *network) connect(segments []segment) (answered int) {
 	n.t.Helper()
 	n.ownPort++
@@ -189,8 +190,8 @@ func (n *network) connect(segments []segment) (answered int) {
 	return answered
 }
 
-// Segments arrive in any order, repeated and overlapping, from a host with another TCP implementation. A handshake is
-// reported correctly, or counted.
+// Segments from a host with another TCP implementation may arrive in any order, repeatedly and overlapping. The
+// handshake is reported correctly, or the connection is counted.
 func TestWireSegmentsFromTheNetwork(t *testing.T) {
 	harness.RequireBPF(t)
 	hello := harness.ClientHello(t, &tls.Config{ServerName: "x", CurvePreferences: []tls.CurveID{tls.X25519MLKEM768, tls.X25519}})
@@ -208,7 +209,7 @@ func TestWireSegmentsFromTheNetwork(t *testing.T) {
 	for at := 0; at < len(hello); at += 100 {
 		overlapping = append(overlapping, segment{max(0, at-30), hello[max(0, at-30):min(len(hello), at+100)]})
 	}
-	// A copy with different content, of bytes that have already arrived.
+	// A repetition of bytes that have already arrived, with different content.
 	lie := segment{6, make([]byte, 600)}
 	whole := map[string][]segment{
 		"whole": cut(hello, 1400), "the second segment first": swapped, "a tenth each": cut(hello, len(hello)/10+1),
@@ -228,7 +229,8 @@ func TestWireSegmentsFromTheNetwork(t *testing.T) {
 			}
 			want["server: server 1.3 TLS_AES_128_GCM_SHA256 X25519MLKEM768 [X25519MLKEM768 x25519] hybrid"]++
 		}
-		// More than is examined: the server answers, and the connection is counted.
+		// There are more segments than the agent examines: the server answers, and the connection is counted as too
+		// long.
 		tooLong := [][]segment{cut(small, 1), shuffled(cut(small, 1), 1)}
 		for _, segments := range tooLong {
 			if n.connect(segments) == 0 {
@@ -242,7 +244,7 @@ func TestWireSegmentsFromTheNetwork(t *testing.T) {
 		totals := a.Stop()
 		got := handshakesOf(t, a, map[int]string{pid: "server"})
 		for line := range want {
-			if got[line] == want[line]+1 { // the unordered one may be reported too, by chance
+			if got[line] == want[line]+1 { // shuffled segments may by chance arrive in an order that is reported
 				want[line]++
 			}
 		}

@@ -22,7 +22,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// startWire starts an agent that reads connections and prints its spans as JSON, each with its process's id.
+// startWire starts an agent that traces connections and prints its spans as JSON, with process ids.
 func startWire(t *testing.T, args ...string) *harness.TestAgent {
 	t.Helper()
 	return startAgent(t, []string{"CRAU_WIRE_ENABLED=true", "CRAU_PRIVACY_PROCESS=full"}, append(slices.Clone(asJSON), args...)...)
@@ -38,8 +38,9 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// serve starts a server and waits until it listens on a port, without connecting to it. The server is asked to end with
-// the test, so that it ends its children, and killed if it does not.
+// serve starts a server and returns its process id when the server listens on a port. It does not connect to the port.
+// At the end of the test, it sends SIGTERM, so that the server ends its children, and kills the server if it does not
+// end.
 func serve(t *testing.T, cmd *exec.Cmd, port string) int {
 	t.Helper()
 	var output bytes.Buffer
@@ -85,7 +86,7 @@ func listening(t *testing.T, port string) bool {
 	for _, file := range []string{"/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"} {
 		b, err := os.ReadFile(file)
 		if err != nil {
-			continue // no IPv6
+			continue // the host has no IPv6
 		}
 		for line := range strings.Lines(string(b)) {
 			if f := strings.Fields(line); len(f) > 3 && f[3] == listen && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", n)) {
@@ -96,8 +97,8 @@ func listening(t *testing.T, port string) bool {
 	return false
 }
 
-// find returns the path of a program as installed by the system. It skips those of version managers, and the script
-// that starts Chromium as its child.
+// find returns the path of a program that the system has installed. It skips programs of version managers, and the
+// script that starts Chromium as its child.
 func find(t *testing.T, name string) string {
 	t.Helper()
 	candidates := []string{"/usr/lib/chromium/" + name, "/usr/bin/" + name, "/usr/sbin/" + name, "/usr/lib/postgresql/*/bin/" + name}
@@ -113,11 +114,11 @@ func find(t *testing.T, name string) string {
 	return ""
 }
 
-// shakes counts handshakes by description.
+// shakes is the number of handshakes by description.
 type shakes map[string]int
 
-// handshakesOf returns the handshakes of the processes in names, by description. Each starts with "process: " and the
-// name of the process.
+// handshakesOf returns the number of handshakes by description, of the processes in names. A description starts with
+// the process's name and a colon.
 func handshakesOf(t *testing.T, a *harness.TestAgent, names map[int]string) shakes {
 	t.Helper()
 	got := make(shakes)
@@ -133,8 +134,8 @@ func handshakesOf(t *testing.T, a *harness.TestAgent, names map[int]string) shak
 	return got
 }
 
-// describeHandshake describes a handshake seen on the wire: role, version, suite, group, the client's offer, the status
-// of the key exchange, and anything unusual.
+// describeHandshake describes a handshake that was reported from a connection: its role, version, cipher suite, group,
+// the groups that the client offered, the status of the key exchange, and everything unusual.
 func describeHandshake(root *harness.Span) string {
 	a := root.Attributes
 	var parts []string
@@ -179,7 +180,7 @@ func describeHandshake(root *harness.Span) string {
 	return strings.Join(parts, " ")
 }
 
-// check compares the counts of handshakes.
+// check compares the numbers of handshakes with those expected.
 func (got shakes) check(t *testing.T, want shakes) {
 	t.Helper()
 	lines := make(map[string]struct{})
@@ -204,7 +205,7 @@ func (got shakes) check(t *testing.T, want shakes) {
 	}
 }
 
-// connections returns the agent's account of connections, and checks that it adds up.
+// connections returns the agent's counters of connections, and checks that they add up.
 func connections(t *testing.T, a *harness.TestAgent) harness.Totals {
 	t.Helper()
 	n, err := harness.ParseConnections(a.Log())
@@ -214,7 +215,7 @@ func connections(t *testing.T, a *harness.TestAgent) harness.Totals {
 	return n
 }
 
-// want compares attributes of a span. If a value is nil, the attribute must be missing.
+// want compares attributes of a span with expected values. nil means that the attribute must be missing.
 func want(t *testing.T, s *harness.Span, attributes map[string]any) {
 	t.Helper()
 	for k, w := range attributes {

@@ -20,7 +20,7 @@ import (
 
 const request = "GET / HTTP/1.0\r\n\r\n"
 
-// speaking returns a command with standard input.
+// speaking returns a command whose standard input is the text input.
 func speaking(input, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Stdin = strings.NewReader(input)
@@ -33,7 +33,8 @@ const (
 	in12         = "1.2 TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 x25519 " + x25519and256 + " ecdsa_secp256r1_sha256"
 )
 
-// couples set their groups explicitly, because the defaults of programs change with their versions.
+// couples are stock programs. They set their groups explicitly, because a program's default groups change with its
+// version.
 var couples = []couple{
 	{
 		name: "openssl",
@@ -61,7 +62,7 @@ var couples = []couple{
 		name: "nginx and curl", server: nginx, prints: true,
 		client: func(s *stage, port string) *exec.Cmd {
 			url := "https://127.0.0.1:" + port
-			return exec.Command(find(s.t, "curl"), "-sk", "--curves", "X25519:P-256", url, url) // one connection
+			return exec.Command(find(s.t, "curl"), "-sk", "--curves", "X25519:P-256", url, url) // reuses the connection
 		},
 		handshake: in13,
 	},
@@ -128,7 +129,7 @@ require("https").get({port: process.argv[1], host: "127.0.0.1", rejectUnauthoriz
 		handshake: "1.3 TLS_AES_128_GCM_SHA256 X25519MLKEM768 [X25519MLKEM768 x25519 secp256r1] hybrid",
 	},
 	{
-		name:   "Chromium", // its network code runs in the browser's own process, not in a child
+		name:   "Chromium", // its network code runs in the browser process, not in a child
 		server: func(_ *stage, port string) *exec.Cmd { return peer("https", port) },
 		client: func(s *stage, port string) *exec.Cmd {
 			return exec.Command(find(s.t, "chromium-headless-shell"), "--no-sandbox", "--enable-features=NetworkServiceInProcess2",
@@ -191,14 +192,15 @@ require("https").get({port: process.argv[1], host: "127.0.0.1", rejectUnauthoriz
 	},
 }
 
-// inSid returns a command in a minimal Debian sid with a newer OpenSSL; the stage is mounted at /mnt.
+// inSid returns a command that runs in a minimal Debian sid, which has a newer OpenSSL. The stage's folder is mounted
+// at /mnt.
 func (s *stage) inSid(args ...string) *exec.Cmd {
 	s.t.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	sid := filepath.Join(cache, "crau-otel/chroots/sid") // the same folder as for make test-packages
+	sid := filepath.Join(cache, "crau-otel/chroots/sid") // folder that make test-packages also uses
 	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "../packages/chroot.sh", "sid", sid)
@@ -221,7 +223,8 @@ http {
 	return exec.Command(find(s.t, "nginx"), "-c", config, "-p", s.dir)
 }
 
-// postgres makes a database. Its curve is secp256r1, so a client whose first share is for another group has to retry.
+// postgres creates a database and returns a command that serves it. The server's only group is secp256r1, so a client
+// whose first key share is for another group has to retry.
 func postgres(s *stage, port string) *exec.Cmd {
 	s.t.Helper()
 	initdb := find(s.t, "initdb")
@@ -278,7 +281,7 @@ func sshd(s *stage, port string) *exec.Cmd {
 		"AuthorizedKeysFile="+filepath.Join(s.dir, "user.pub"))
 }
 
-// nss makes an empty database of NSS.
+// nss creates an empty NSS database and returns its folder.
 func (s *stage) nss(name string) string {
 	s.t.Helper()
 	dir := filepath.Join(s.dir, "nss-"+name)
@@ -289,8 +292,8 @@ func (s *stage) nss(name string) string {
 	return dir
 }
 
-// Stock programs, whose servers start before the agent, appear with each of their handshakes once per side, under the
-// process that made it.
+// Handshakes of stock programs, whose servers start before the agent, are reported exactly once per side, under the
+// process that made them.
 func TestWireShowsStockPrograms(t *testing.T) {
 	harness.RequireBPF(t)
 	newStage(t).perform(couples)

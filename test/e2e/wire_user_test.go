@@ -14,7 +14,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// With --user, CAP_NET_ADMIN is kept only if connections are examined.
+// With --user, the agent keeps CAP_NET_ADMIN only if it traces connections.
 func TestUserKeepsNetAdminForConnections(t *testing.T) {
 	t.Parallel()
 	harness.RequireBPF(t)
@@ -36,7 +36,7 @@ func TestUserKeepsNetAdminForConnections(t *testing.T) {
 	}
 }
 
-// The agent's own connections to a receiver appear like those of any other program.
+// The agent's own connections to a receiver are reported like those of any other program.
 func TestOwnConnectionsAppearUnderTheirName(t *testing.T) {
 	t.Parallel()
 	harness.RequireBPF(t)
@@ -62,7 +62,7 @@ func TestOwnConnectionsAppearUnderTheirName(t *testing.T) {
 	}()
 	name := fmt.Sprintf("crau-%d", os.Getpid())
 	agent := harness.Copy(t, agentPath, t.TempDir()+"/"+name)
-	// The traces are printed, and the metrics are sent to a receiver that refuses the handshake.
+	// The agent prints traces, and sends metrics to a receiver that refuses the TLS handshake.
 	a := harness.Start(t, harness.AgentConfig{
 		Path: agent, Args: asJSON,
 		Env: []string{

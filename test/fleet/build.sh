@@ -9,16 +9,16 @@ set -euo pipefail
 mkdir -p "$1"
 cache=$(realpath "$1") here=$(realpath "$(dirname "$0")")
 manifest=$here/../../examples/collector/builder.yaml
-collector=v0.160.0 # of the builder, and of nearly all of the manifest
+collector=v0.160.0 # version of the builder, and of nearly all modules in the manifest
 jaeger=v1.76.0
 export CGO_ENABLED=0 GOFLAGS=-mod=mod
 work=$(mktemp -d "$cache/build.XXXXXX")
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 
-# built NAME VERSION succeeds if NAME is in the cache in that VERSION.
+# built NAME VERSION succeeds if program NAME is in the cache in that VERSION.
 built() { [[ -x $cache/$1 && $(cat "$cache/$1.version" 2>/dev/null) == "$2" ]]; }
 
-# finish NAME VERSION moves $work/NAME into the cache.
+# finish NAME moves the program $work/NAME into the cache and records its version.
 finish() {
 	mv "$work/$1" "$cache/$1"
 	echo "$2" >"$cache/$1.version"
@@ -36,8 +36,8 @@ if ! built otelcol "$version"; then
 	finish otelcol "$version"
 fi
 
-# The module's own go.sum contains the versions that it was released with. The folder of a downloaded module is
-# read-only.
+# Jaeger is built in its module's folder, because that folder's go.sum has the versions of the release. A copy is
+# used, because the folder in the module cache is read-only.
 if ! built jaeger "$jaeger"; then
 	started=$SECONDS
 	dir=$(cd "$work" && go mod download -json "github.com/jaegertracing/jaeger@$jaeger" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')

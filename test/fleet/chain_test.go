@@ -24,10 +24,11 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// outage is how long each hop is down.
+// outage is how long each hop is stopped.
 const outage = 30 * time.Second
 
-// audit starts crau-otel, which traces a copy of the sample program named name and exports to endpoint.
+// audit starts crau-otel, which exports to an OTLP endpoint, and makes it trace a copy of the sample program with the
+// given name. It returns the agent and the path of the copy.
 func audit(t testing.TB, endpoint, name string, env ...string) (agent *harness.TestAgent, sample string) {
 	t.Helper()
 	sample = harness.Copy(t, harness.Sample(t, root), filepath.Join(t.TempDir(), name))
@@ -38,8 +39,8 @@ func audit(t testing.TB, endpoint, name string, env ...string) (agent *harness.T
 	}), sample
 }
 
-// Every hop is killed in turn, for as long as the queues before it are supposed to bridge, while a program keeps making
-// handshakes. Afterwards Jaeger has all trees, whole.
+// If one hop is killed, and started again within the time that the queues before it can bridge, no tree is lost: all
+// trees are in Jaeger, whole. This holds for each hop.
 func TestOutagesOfEachHopLoseNothing(t *testing.T) {
 	c := startChain(t, 100)
 	for _, h := range []struct {
@@ -88,7 +89,7 @@ func killUnderLoad(t *testing.T, c *chain, h *hop, service string) {
 	harness.CheckPairs(t, service, spans, pairs)
 }
 
-// The gateway keeps the trees that need attention and drops all others, while the metrics count all of them.
+// The gateway keeps the trees that need attention and drops all others. The metrics count all trees.
 func TestGatewayKeepsWhatSomebodyHasToLookAt(t *testing.T) {
 	c := startChain(t, 0)
 	judged, violator := audit(t, c.otlp, "violator", "CRAU_POLICY_NAME=hybrid-ok")
@@ -105,7 +106,7 @@ func TestGatewayKeepsWhatSomebodyHasToLookAt(t *testing.T) {
 	}})
 	send(t, c.otlp, "strong", &common.KeyValue{Key: "crypto.pqc.key_exchange.status", Value: text("hybrid")})
 
-	// A server does not know the client's other offers, so only the client's trees are downgrades.
+	// Only the client reports which groups it offered, so only clients' trees are downgrades.
 	for service, want := range map[string]int{"violator": 6, "downgraded": 3, "weak": 1} {
 		eventually(t, "the trees of "+service, func() bool { return countRoots(search(t, c.query, service)) >= want })
 		spans := search(t, c.query, service)
@@ -133,7 +134,7 @@ func TestGatewayKeepsWhatSomebodyHasToLookAt(t *testing.T) {
 	}
 }
 
-// send sends a span with an attribute to an OTLP endpoint.
+// send sends one span with an attribute to an OTLP endpoint.
 func send(t *testing.T, endpoint, service string, kv *common.KeyValue) {
 	t.Helper()
 	conn, err := grpc.NewClient(endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()))

@@ -30,7 +30,7 @@ type compose struct {
 	Volumes map[string]struct{}
 }
 
-// strictly reads a YAML file into a value, and fails if the file has a field that the value does not have.
+// strictly parses a YAML file into a value, and fails if the file has a field that the value's type does not have.
 func strictly(t *testing.T, path string, into any) {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -44,8 +44,8 @@ func strictly(t *testing.T, path string, into any) {
 	}
 }
 
-// The Compose file has pinned images, is reachable from this machine only, and mounts files that exist. The
-// configuration files only name services and ports that it contains.
+// The Compose file has images with a full version, publishes ports on the loopback interface only, and mounts files
+// that exist. The configuration files name only services and ports that the Compose file has.
 func TestComposeFile(t *testing.T) {
 	var c compose
 	strictly(t, root+"/examples/compose.yaml", &c)
@@ -95,7 +95,8 @@ func TestComposeFile(t *testing.T) {
 	}
 }
 
-// Grafana's provisioning files have only fields that Grafana knows, and the dashboards' folder is the mounted one.
+// Grafana's provisioning files have only fields that Grafana knows, and name the folder where the Compose file mounts
+// the dashboards.
 func TestGrafanaProvisioning(t *testing.T) {
 	dir := root + "/examples/compose/grafana/provisioning"
 	var sources struct {
@@ -130,7 +131,7 @@ func TestGrafanaProvisioning(t *testing.T) {
 	}
 }
 
-// Prometheus accepts its configuration, with the alerts that the Compose file mounts beside it.
+// Prometheus accepts its configuration together with the alerts that the Compose file mounts in the same folder.
 func TestPrometheusConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	for _, file := range []string{"compose/prometheus.yaml", "prometheus/alerts.yaml"} {

@@ -23,10 +23,10 @@ import (
 
 const root = "../.."
 
-// patience is the deadline for everything that takes only a moment on an idle machine.
+// patience is the deadline for operations that take only a moment on an idle machine.
 const patience = 60 * time.Second
 
-// program returns the path of a program: Debian's prometheus, or a program in the folder FLEET.
+// program returns the path of a program: prometheus as installed by Debian, and all others from the folder $FLEET.
 func program(t testing.TB, name string) string {
 	t.Helper()
 	if path, err := exec.LookPath(name); err == nil && name == "prometheus" {
@@ -39,7 +39,7 @@ func program(t testing.TB, name string) string {
 	return path
 }
 
-// hop is a program on the way from crau-otel to the backend. It can be killed and started again.
+// hop is a running program between crau-otel and the backend, or the backend. It can be killed and started again.
 type hop struct {
 	t     testing.TB
 	name  string
@@ -47,7 +47,7 @@ type hop struct {
 	env   []string
 	ready func() bool
 
-	// ending is the signal that kill sends instead of SIGKILL.
+	// ending is the signal that kill sends; 0 means SIGKILL.
 	ending syscall.Signal
 
 	cmd   *exec.Cmd
@@ -55,7 +55,7 @@ type hop struct {
 	log   output
 }
 
-// output collects what a hop prints, over all its starts.
+// output stores what a hop prints. It is kept when the hop is started again.
 type output struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -68,15 +68,15 @@ func (o *output) Write(b []byte) (int, error) {
 	return o.buf.Write(b)
 }
 
-// String returns what was printed so far.
+// String returns what the hop has printed so far.
 func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.buf.String()
 }
 
-// start starts a program and waits until it is ready. It is killed at the end of the test. If the test failed, the end
-// of its output is shown.
+// start starts a program and waits until ready returns true. The program is killed at the end of the test. If the test
+// fails, the end of the program's output is shown.
 func start(t testing.TB, name string, ready func() bool, env []string, args ...string) *hop {
 	t.Helper()
 	h := &hop{t: t, name: name, args: args, env: env, ready: ready}
@@ -114,7 +114,7 @@ func (h *hop) start() {
 	})
 }
 
-// kill ends the program immediately, as a crash would, unless it has to be ended more gently.
+// kill ends the program with the signal ending, or SIGKILL if that is 0, and waits until it has ended.
 func (h *hop) kill() {
 	if h.ended == nil {
 		return
@@ -142,7 +142,7 @@ func eventually(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-// listening returns a condition: all of these addresses accept connections.
+// listening returns a condition for eventually: all of the addresses accept connections.
 func listening(addresses ...string) func() bool {
 	return func() bool {
 		for _, a := range addresses {
@@ -156,18 +156,18 @@ func listening(addresses ...string) func() bool {
 	}
 }
 
-// chain is everything behind crau-otel: a host's collector, Kafka, a gateway and Jaeger.
+// chain is the path of traces from crau-otel to the backend: a host's collector, Kafka, a gateway and Jaeger.
 type chain struct {
 	collector, broker, gateway, jaeger *hop
 
-	otlp       string // where the host's collector listens
-	query      string // the URL of Jaeger's API
-	prometheus string // the URL of the gateway's metrics
-	topics     string // the folder of Kafka's data
+	otlp       string // OTLP address of the host's collector
+	query      string // URL of Jaeger's API
+	prometheus string // URL of the gateway's metrics
+	topics     string // folder of Kafka's data
 }
 
-// startChain starts a chain with the configuration files of examples/collector. The gateway keeps keepPercent of the
-// trees that need no attention.
+// startChain starts a chain with the configuration files of examples/collector. The gateway keeps keepPercent percent
+// of the trees that need no attention.
 func startChain(t testing.TB, keepPercent int) *chain {
 	t.Helper()
 	jaeger, query, traces := startJaeger(t, t.TempDir())
@@ -176,7 +176,7 @@ func startChain(t testing.TB, keepPercent int) *chain {
 	return c
 }
 
-// startCollectors starts a chain whose gateway sends the traces to an OTLP endpoint.
+// startCollectors starts a chain without Jaeger. Its gateway sends the traces to the OTLP endpoint traces.
 func startCollectors(t testing.TB, keepPercent int, traces string) *chain {
 	t.Helper()
 	dir := t.TempDir()
@@ -188,7 +188,7 @@ func startCollectors(t testing.TB, keepPercent int, traces string) *chain {
 	kafka, prometheus, otlp := harness.UnusedAddress(t), harness.UnusedAddress(t), harness.UnusedAddress(t)
 	c := &chain{otlp: otlp, prometheus: "http://" + prometheus + "/metrics", topics: filepath.Join(dir, "kafka")}
 	c.broker = start(t, "broker", listening(kafka), nil, kafka, c.topics)
-	c.broker.ending = syscall.SIGTERM // it writes its list of topics only when it ends
+	c.broker.ending = syscall.SIGTERM // the broker writes its list of topics only when it ends cleanly
 	c.gateway = start(t, "otelcol", listening(prometheus), []string{
 		"KAFKA_BROKERS=" + kafka, "TRACES_ENDPOINT=" + traces, "PROMETHEUS_ENDPOINT=" + prometheus,
 		"QUEUE_DIR=" + filepath.Join(dir, "gateway"), fmt.Sprintf("KEEP_PERCENT=%d", keepPercent),
@@ -199,8 +199,8 @@ func startCollectors(t testing.TB, keepPercent int, traces string) *chain {
 	return c
 }
 
-// startJaeger starts a Jaeger that keeps its data in a folder. It returns the URL of its API and the address where it
-// accepts OTLP.
+// startJaeger starts a Jaeger that stores its data in a folder. It returns the URL of Jaeger's API and the address
+// where Jaeger accepts OTLP.
 func startJaeger(t testing.TB, dir string) (jaeger *hop, query, otlp string) {
 	t.Helper()
 	http, grpc, otlp := harness.UnusedAddress(t), harness.UnusedAddress(t), harness.UnusedAddress(t)
@@ -210,7 +210,7 @@ func startJaeger(t testing.TB, dir string) (jaeger *hop, query, otlp string) {
 	return jaeger, "http://" + http, otlp
 }
 
-// scrape returns the series on a page in Prometheus's text format whose name and labels contain all of these texts.
+// scrape fetches a page in Prometheus's text format and returns the series whose name and labels contain all parts.
 func scrape(t testing.TB, url string, parts ...string) []string {
 	t.Helper()
 	client := http.Client{Timeout: patience}

@@ -22,14 +22,14 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// Jaeger's search finds the trees that crau-otel has sent, by the attributes that docs/queries.md uses: the services
-// are the traced programs, and trees are unchanged in shape and tags.
+// Jaeger's search finds crau-otel's trees by the attributes that docs/queries.md uses. Its services are the traced
+// programs, and the trees have their original shape and attributes.
 func TestJaegerShowsTheTrees(t *testing.T) {
 	_, api, otlp := startJaeger(t, t.TempDir())
 	hybrid, sample := audit(t, otlp, "hybrid")
 	harness.RunSample(t, sample, "--rate", "0", "--count", "2")
 	old, sampleOld := audit(t, otlp, "classical")
-	harness.RunSample(t, sampleOld, "--rate", "0", "--count", "60", "--version", "1.2") // more than Jaeger's default
+	harness.RunSample(t, sampleOld, "--rate", "0", "--count", "60", "--version", "1.2") // more than the default limit
 	hybrid.Stop()
 	old.Stop()
 	gnutls := os.Getenv("GNUTLS_CACHE")
@@ -67,8 +67,8 @@ func TestJaegerShowsTheTrees(t *testing.T) {
 	}
 }
 
-// ask queries Jaeger's API and returns the JSON texts of the answer. There are none if Jaeger found nothing; its answer
-// is then 404.
+// ask queries Jaeger's API and returns the elements of the answer as JSON. It returns none if the status is 404,
+// Jaeger's answer if nothing is found.
 func ask(t *testing.T, api, path string, query url.Values) []json.RawMessage {
 	t.Helper()
 	client := http.Client{Timeout: patience}
@@ -110,7 +110,7 @@ func services(t *testing.T, api string) []string {
 	return names.Services
 }
 
-// search returns the spans of a service's traces in Jaeger. A span that was delivered twice is returned once.
+// search returns the spans of a service's traces in Jaeger, without duplicates of spans that were delivered twice.
 func search(t *testing.T, api, service string) []*harness.Span {
 	t.Helper()
 	var spans []*harness.Span
@@ -120,7 +120,7 @@ func search(t *testing.T, api, service string) []*harness.Span {
 		"query.start_time_min": {time.Now().Add(-time.Hour).UTC().Format(time.RFC3339Nano)},
 		"query.start_time_max": {time.Now().Add(time.Minute).UTC().Format(time.RFC3339Nano)},
 		"query.search_depth":   {"10000"},
-		"query.num_traces":     {"10000"}, // its name in this version
+		"query.num_traces":     {"10000"}, // the parameter's name in this version of Jaeger
 	}) {
 		var answer struct{ Result json.RawMessage }
 		if err := json.Unmarshal(text, &answer); err != nil || answer.Result == nil {
@@ -140,7 +140,8 @@ func search(t *testing.T, api, service string) []*harness.Span {
 	return spans
 }
 
-// asSent undoes what this Jaeger changes in a span: lists become their JSON text, and no span is shorter than 1 ns.
+// asSent reverts what this version of Jaeger changes in a span: it replaces lists by their JSON text, and durations of
+// 0 by 1 ns.
 func asSent(s *harness.Span) *harness.Span {
 	for key, value := range s.Attributes {
 		var list []any
@@ -154,12 +155,14 @@ func asSent(s *harness.Span) *harness.Span {
 	return s
 }
 
-// having returns the trees whose root has the attribute with the value. This Jaeger's API ignores query.attributes.
+// having returns the trees whose root has an attribute with that value. It filters the result of a search, because the
+// API of this Jaeger version ignores query.attributes.
 func having(roots []*harness.Span, key, value string) []*harness.Span {
 	return slices.DeleteFunc(roots, func(s *harness.Span) bool { return s.Attributes[key] != value })
 }
 
-// countBySearch runs the script in docs/queries.md that counts the spans with a value for each service in Jaeger.
+// countBySearch runs the script in docs/queries.md that counts, for each service in Jaeger, the spans with a value. It
+// returns the counts by service.
 func countBySearch(t *testing.T, api string) map[string]string {
 	t.Helper()
 	page, err := os.ReadFile(root + "/docs/queries.md")

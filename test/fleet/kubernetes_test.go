@@ -19,10 +19,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// kubernetes is the module with the description of the API that the manifests are checked against.
+// kubernetes is the module version whose API description the manifests are checked against.
 const kubernetes = "k8s.io/kubernetes@v1.34.1"
 
-// tool runs a tool of the module in tools, which `make` builds into bin, and returns its output.
+// tool runs one of the programs that `make` builds from tools/ into bin, and returns its output.
 func tool(t *testing.T, stdin []byte, name string, args ...string) ([]byte, error) {
 	t.Helper()
 	cmd := exec.Command(root+"/bin/"+name, args...)
@@ -39,7 +39,7 @@ func mustTool(t *testing.T, name string, args ...string) []byte {
 	return out
 }
 
-// template renders the chart.
+// template renders the Helm chart with the given arguments.
 func template(t *testing.T, args ...string) []byte {
 	t.Helper()
 	return mustTool(t, "helm", append([]string{
@@ -47,8 +47,8 @@ func template(t *testing.T, args ...string) []byte {
 	}, args...)...)
 }
 
-// schemas writes JSON schemas of the kinds that the manifests use, from the API description of Kubernetes, and returns
-// their folder for kubeconform.
+// schemas writes JSON schemas for the kinds of objects that the manifests use. It derives them from the API description
+// of Kubernetes, and returns the schemas' location for kubeconform.
 func schemas(t *testing.T) string {
 	t.Helper()
 	download := exec.Command("go", "mod", "download", "-json", kubernetes)
@@ -106,8 +106,8 @@ func conform(t *testing.T, location string, manifests []byte) ([]byte, error) {
 	return tool(t, manifests, "kubeconform", "-strict", "-summary", "-schema-location", location, "-")
 }
 
-// The chart, in any configuration, and the kustomize base are valid objects of the Kubernetes API; a misspelled field
-// is not.
+// The chart, in several configurations, and the kustomize base contain valid objects of the Kubernetes API. A
+// misspelled field is an error.
 func TestKubernetesManifests(t *testing.T) {
 	location := schemas(t)
 	mustTool(t, "helm", "lint", "--strict", root+"/examples/kubernetes/chart")
@@ -129,7 +129,7 @@ func TestKubernetesManifests(t *testing.T) {
 	}
 }
 
-// The base is the output of the chart with its default values.
+// The kustomize base is equal to the output of the chart with default values.
 func TestKubernetesBaseIsTheChart(t *testing.T) {
 	base, err := os.ReadFile(root + "/examples/kubernetes/base/crau-otel.yaml")
 	if err != nil {
@@ -140,7 +140,7 @@ func TestKubernetesBaseIsTheChart(t *testing.T) {
 	}
 }
 
-// daemonSet is the part of the DaemonSet that the test of privileges reads.
+// daemonSet is the part of a DaemonSet that TestKubernetesPrivileges reads.
 type daemonSet struct {
 	Kind string
 	Spec struct {
@@ -166,7 +166,8 @@ type daemonSet struct {
 	}
 }
 
-// The agent has exactly the capabilities of docs/privileges.md, listed by name, and nothing is writable.
+// The agent's container has exactly the capabilities that docs/privileges.md lists. Its root file system and all its
+// volumes are read-only.
 func TestKubernetesPrivileges(t *testing.T) {
 	all := []string{"BPF", "PERFMON", "NET_ADMIN", "SYS_PTRACE", "CHECKPOINT_RESTORE", "SETUID", "SETGID", "DAC_READ_SEARCH"}
 	for _, c := range []struct {

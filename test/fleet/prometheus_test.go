@@ -23,7 +23,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// panels returns the queries of the panels of all dashboards, by dashboard and title, for a type of data source.
+// panels returns the queries of all dashboards for one type of data source, by dashboard and panel title.
 func panels(t *testing.T, source string) map[string][]string {
 	t.Helper()
 	files, err := filepath.Glob(root + "/examples/grafana/dashboards/*.json")
@@ -62,7 +62,7 @@ func panels(t *testing.T, source string) map[string][]string {
 	return found
 }
 
-// promQL evaluates a PromQL query now and returns the values of its series.
+// promQL evaluates a PromQL query at the current time and returns the values of the resulting series.
 func promQL(t *testing.T, api, query string) []string {
 	t.Helper()
 	client := http.Client{Timeout: patience}
@@ -89,8 +89,8 @@ func promQL(t *testing.T, api, query string) []string {
 	return values
 }
 
-// Every PromQL panel of the dashboards shows data after the sample has made handshakes of each kind, and a real
-// Prometheus has scraped them from the gateway.
+// Every PromQL panel of the dashboards shows data after the sample program has made handshakes of each kind and a real
+// Prometheus has scraped the gateway.
 func TestDashboardsShowData(t *testing.T) {
 	c := startChain(t, 100)
 	dir, listen := t.TempDir(), harness.UnusedAddress(t)
@@ -106,14 +106,13 @@ func TestDashboardsShowData(t *testing.T) {
 	policy := "CRAU_POLICY_NAME=hybrid-ok"
 	agent, sample := audit(t, c.otlp, "sample", policy)
 	end := time.Now().Add(20 * time.Second)
-	for time.Now().Before(end) { // increases need several samples
+	for time.Now().Before(end) { // increase() needs several samples
 		harness.RunSample(t, sample, "--rate", "0", "--count", "2")
 		harness.RunSample(t, sample, "--rate", "0", "--count", "2", "--version", "1.2")
 		harness.RunSample(t, sample, "--rate", "0", "--count", "2", "--offer", "4588,23", "--group", "23")
 		time.Sleep(500 * time.Millisecond)
 	}
 	variables := strings.NewReplacer("$__range", "1m", "$__rate_interval", "10s", "$host", ".*", "$program", ".*")
-	// A healthy run has no losses by reason, and no hybrid signatures.
 	for name, queries := range panels(t, "prometheus") {
 		for _, q := range queries {
 			values := promQL(t, "http://"+listen, variables.Replace(q))
@@ -130,7 +129,8 @@ func TestDashboardsShowData(t *testing.T) {
 	agent.Stop()
 }
 
-// TraceQL panels use attributes that exist. No Tempo runs here, so the names are compared with the registry.
+// TraceQL panels use only attributes that exist. The test compares their names with the registry of attributes, because
+// no Tempo is available.
 func TestDashboardsAskForKnownAttributes(t *testing.T) {
 	var registry struct {
 		Groups []struct {
@@ -144,7 +144,7 @@ func TestDashboardsAskForKnownAttributes(t *testing.T) {
 	if err := yaml.Unmarshal(text, &registry); err != nil {
 		t.Fatal(err)
 	}
-	known := map[string]bool{"host.name": true} // of the host's resource
+	known := map[string]bool{"host.name": true} // attribute of the host's resource
 	for _, g := range registry.Groups {
 		for _, a := range g.Attributes {
 			known[a.ID+a.Ref] = true
@@ -169,7 +169,7 @@ func TestDashboardsAskForKnownAttributes(t *testing.T) {
 	}
 }
 
-// The dashboards in the repository are the output of their generator.
+// The dashboards in the repository are equal to the output of their generator.
 func TestDashboardsAreUpToDate(t *testing.T) {
 	dir := t.TempDir()
 	generate := exec.Command("go", "run", "./dashboards", dir)
@@ -183,7 +183,7 @@ func TestDashboardsAreUpToDate(t *testing.T) {
 	}
 }
 
-// The alerts fire when they should, and not otherwise, according to examples/prometheus/alerts_test.yaml.
+// The alerts fire exactly when examples/prometheus/alerts_test.yaml says.
 func TestAlertsFireWhenTheyShould(t *testing.T) {
 	for _, args := range [][]string{{"check", "rules", "alerts.yaml"}, {"test", "rules", "alerts_test.yaml"}} {
 		promtool := exec.Command("promtool", args...)
@@ -194,7 +194,7 @@ func TestAlertsFireWhenTheyShould(t *testing.T) {
 	}
 }
 
-// A misspelled field in a configuration file is an error.
+// The collector configurations are valid. A misspelled field in them is an error.
 func TestCollectorConfigurations(t *testing.T) {
 	for _, file := range []string{"otel-collector.yaml", "examples/collector/host.yaml", "examples/collector/gateway.yaml", "examples/compose/collector.yaml", "examples/kubernetes/collector.yaml"} {
 		text, err := os.ReadFile(filepath.Join(root, file))

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package golden turns events into spans and compares these with files, without privileges. Some events are raw samples
-// of the ring buffer, recorded once from real programs by `go test -tags record -run Record ./test/golden` (which needs
-// root, and the GnuTLS of examples/gnutls/build.sh); others are written in the tests. `go test ./test/golden -update`
-// writes the results as the new expectation: read the difference.
+// Package golden feeds events to the mapper and compares the resulting spans with files. It needs no privileges. Some
+// of the events are raw samples of the ring buffer, recorded from real programs by `go test -tags record -run Record
+// ./test/golden` (which needs root, and the GnuTLS of examples/gnutls/build.sh); the other events are written by hand
+// in the tests. `go test ./test/golden -update` overwrites the expected spans with the current ones: review the
+// difference.
 package golden

@@ -8,7 +8,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// script collects the events of a process, one microsecond apart.
+// script builds the events of one process. Events are one microsecond apart.
 type script struct {
 	events []event.Event
 	tid    uint32
@@ -28,13 +28,13 @@ func (s *script) add(ev event.Event) {
 	s.events = append(s.events, ev)
 }
 
-// begin is new_context_with_data with the context as its own parent, as OpenSSL emits it.
+// begin adds a new_context_with_data event whose parent is the context itself, as OpenSSL emits it.
 func (s *script) begin(ctx uint64, name string, pairs ...event.Pair) {
 	pairs = append([]event.Pair{text("name", name)}, pairs...)
 	s.add(event.Event{Kind: event.NewContext, Context: ctx, Parent: ctx, Pairs: pairs})
 }
 
-// link is a new_context without data.
+// link adds a new_context event, which has no data.
 func (s *script) link(ctx, parent uint64) {
 	s.add(event.Event{Kind: event.NewContext, Context: ctx, Parent: parent})
 }
@@ -57,14 +57,14 @@ func text(key, value string) event.Pair {
 }
 
 const (
-	ssl   = 0x55d0_0000_1000 // an SSL object
+	ssl   = 0x55d0_0000_1000 // address of an SSL object
 	tls13 = 0x0304
 	mlkem = 4588 // X25519MLKEM768
 	p256  = 23
 	ecdsa = 0x0403 // ecdsa_secp256r1_sha256
 )
 
-// client makes a TLS 1.3 handshake that offers two groups and gets the first.
+// client adds a client's TLS 1.3 handshake that offers two groups; the server chooses the first.
 func (s *script) client(ctx uint64) {
 	s.begin(ctx, "tls::handshake", text("tls::role", "client"))
 	s.begin(ctx, "tls::key_exchange", word("tls::group", mlkem))
@@ -78,7 +78,7 @@ func (s *script) client(ctx uint64) {
 	s.begin(ctx, "pk::verify", text("pk::algorithm", "EC"), text("pk::group", "P-256"), word("pk::bits", 256), text("pk::hash", "SHA2-256"))
 }
 
-// server makes a TLS 1.3 handshake and gets P-256.
+// server adds a server's TLS 1.3 handshake that chooses P-256.
 func (s *script) server(ctx uint64) {
 	s.begin(ctx, "tls::handshake", text("tls::role", "server"), word("tls::protocol_version", tls13))
 	s.begin(ctx, "tls::key_exchange", word("tls::group", p256))
@@ -89,15 +89,15 @@ func (s *script) server(ctx uint64) {
 	s.data(ctx, word("tls::ciphersuite", 0x1302))
 }
 
-// scripts are sequences that OpenSSL's upstream work emits, or could emit.
+// scripts are sequences of events that OpenSSL's probes, which are in development upstream, emit or could emit.
 var scripts = map[string]func(s *script){
-	// One SSL object is the context of everything; the hierarchy follows from the names.
+	// All contexts have the address of one SSL object. The hierarchy follows from the names.
 	"openssl-self": func(s *script) {
 		s.client(ssl)
 		s.server(ssl + 0x1000)
 	},
 
-	// libcrypto uses separate objects, which a new_context without data links to the SSL object.
+	// libcrypto uses addresses of its own objects. A new_context without data links each of these to the SSL object.
 	"openssl-links": func(s *script) {
 		kx, evp := uint64(ssl+0x100), uint64(ssl+0x200)
 		s.begin(ssl, "tls::handshake", text("tls::role", "client"))
@@ -106,38 +106,39 @@ var scripts = map[string]func(s *script){
 		s.link(evp, kx)
 		s.begin(evp, "pk::generate", text("pk::algorithm", "X25519MLKEM768"))
 		s.data(ssl, word("tls::protocol_version", tls13), word("tls::ciphersuite", 0x1301))
-		s.link(kx, ssl) // the same addresses again
+		s.link(kx, ssl) // the same addresses are linked a second time
 		s.begin(kx, "tls::key_exchange", word("tls::group", mlkem))
 		s.link(evp, kx)
 		s.begin(evp, "pk::decapsulate", text("pk::algorithm", "X25519MLKEM768"))
-		s.begin(evp, "pk::derive", text("pk::algorithm", "X25519")) // a part of the hybrid, with a separate object
+		s.begin(evp, "pk::derive", text("pk::algorithm", "X25519")) // the classical part of the hybrid group
 		s.link(evp, ssl)
 		s.begin(evp, "tls::verify", word("tls::signature_algorithm", ecdsa))
 		s.begin(evp, "pk::verify", text("pk::algorithm", "EC"), word("pk::bits", 256), text("pk::hash", "SHA2-256"))
-		s.begin(evp+0x10, "pk::sign", text("pk::algorithm", "ML-DSA-65")) // not linked to anything
+		s.begin(evp+0x10, "pk::sign", text("pk::algorithm", "ML-DSA-65")) // this object is not linked to any other
 	},
 
-	// Sessions continue after the handshake, with tickets, key updates, and data that the library reports late.
+	// The library reports data after the handshake: tickets, key updates, and data of the handshake that come late.
 	"openssl-data-after-handshake": func(s *script) {
 		s.client(ssl)
 		s.data(ssl, text("tls::ticket", "new"))
-		s.data(ssl, word("tls::extended_master_secret", 1)) // belongs to the handshake, even while other contexts are open in it
+		s.data(ssl, word("tls::extended_master_secret", 1)) // belongs to the handshake, whose children are open
 		s.data(ssl, word("openssl::key_updates", 3), text("pk::hash", "SHA2-384"))
 	},
 
-	// SSL_clear and another connection; then the object is freed, and a server reuses its address.
+	// One SSL object is used for two connections with SSL_clear between them. Then the object is freed, and a server's
+	// object gets the same address.
 	"openssl-two-handshakes": func(s *script) {
 		s.client(ssl)
 		s.client(ssl)
 		s.server(ssl)
 	},
 
-	// Code without an object uses a constant, which is a different context on each thread.
+	// Code that has no object uses a constant as the context. On each thread, the constant is a different context.
 	"openssl-constant": func(s *script) {
 		s.client(1)
 		s.tid++
 		s.server(1)
-		s.begin(1, "pk::generate", text("pk::algorithm", "ML-KEM-768")) // still below the previous handshake
+		s.begin(1, "pk::generate", text("pk::algorithm", "ML-KEM-768")) // becomes a child of the preceding handshake
 		s.tid--
 		s.begin(1, "pk::verify", text("pk::algorithm", "RSA"), word("pk::bits", 1024), text("pk::hash", "SHA1"))
 		s.tid += 2
@@ -145,14 +146,14 @@ var scripts = map[string]func(s *script){
 		s.begin(1, "pk::sign", text("pk::algorithm", "ED25519"))
 	},
 
-	// OpenSSL only reports TLS 1.3 handshakes: with TLS 1.2, libcrypto's operation comes alone.
+	// OpenSSL reports only TLS 1.3 handshakes. With TLS 1.2, libcrypto's operations have no handshake as parent.
 	"openssl-tls12": func(s *script) {
 		s.begin(ssl, "pk::derive", text("pk::algorithm", "X25519"), word("pk::static", 0))
 		s.begin(ssl+0x1000, "pk::derive", text("pk::algorithm", "ECDH"), text("pk::group", "P-256"), word("pk::bits", 256))
 		s.begin(ssl+0x2000, "pk::derive", text("pk::algorithm", "DH"), word("pk::bits", 1024))
 	},
 
-	// The start of the handshake was not seen, as if crau-otel had been started in the middle of it.
+	// The start of the first handshake is missing, as if crau-otel had been started in the middle of it.
 	"openssl-late": func(s *script) {
 		s.data(ssl, word("tls::protocol_version", tls13))
 		s.begin(ssl, "tls::verify", word("tls::signature_algorithm", ecdsa))
@@ -160,12 +161,12 @@ var scripts = map[string]func(s *script){
 		s.client(ssl)
 	},
 
-	// Impossible parents.
+	// Parents are impossible: not open, in a cycle, or special values.
 	"openssl-nonsense": func(s *script) {
 		a, b := uint64(ssl), uint64(ssl+8)
-		s.link(a, b) // not open
+		s.link(a, b) // b is not open
 		s.link(b, a)
-		s.link(a, b) // a is above b
+		s.link(a, b) // would be a cycle: a is an ancestor of b
 		s.data(a, text("name", "app::a"))
 		s.data(b, text("name", "app::b"))
 		s.begin(0, "app::zero")
@@ -173,7 +174,7 @@ var scripts = map[string]func(s *script){
 		s.data(b+8, text("app::orphan", "data of a context that was never opened"))
 	},
 
-	// SSH, as reported by a patched OpenSSH.
+	// An SSH handshake as a patched OpenSSH reports it.
 	"openssh": func(s *script) {
 		s.begin(ssl, "ssh::handshake", text("ssh::role", "client"), text("ssh::ident_string", "SSH-2.0-OpenSSH_10.0"))
 		s.data(ssl, text("ssh::peer_ident_string", "SSH-2.0-OpenSSH_9.9"))

@@ -19,7 +19,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// quiet drops the events; only the samples are recorded.
+// quiet discards the decoded events; only the raw samples are recorded.
 type quiet struct{}
 
 func (quiet) Handle(*event.Event) {}
@@ -69,8 +69,8 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// record runs a program that prints a line when it is ready and waits for one. From then on, it records what the
-// program reports through the probes of a file.
+// record starts a program that prints a line when it is ready and then waits for a line of input. It attaches the
+// probes of the file, sends the line, and records what the program reports through the probes.
 func record(t *testing.T, name, file string, program *exec.Cmd) {
 	stdin, err := program.StdinPipe()
 	if err != nil {
@@ -95,7 +95,7 @@ func record(t *testing.T, name, file string, program *exec.Cmd) {
 		var ev event.Event
 		if err := tracer.Decode(sample, &ev); err != nil {
 			t.Error(err)
-		} else if int(ev.PID) == program.Process.Pid { // the file may be in use elsewhere
+		} else if int(ev.PID) == program.Process.Pid { // other processes may use the file too
 			recording = append(binary.LittleEndian.AppendUint32(recording, uint32(len(sample))), sample...)
 		}
 	}})

@@ -13,7 +13,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// A recording consists of the magic, the size of a record's head at the time of recording, and the records, each
+// magic starts a recording. After it come the size of a record's head at the time of recording, and the records, each
 // preceded by its length. All numbers are 32-bit little endian.
 const magic = "crau-otel ring\n\x01"
 
@@ -21,7 +21,7 @@ var headSize = uint32(binary.Size(bpf.AuditCrauRecord{}))
 
 func recordingPath(name string) string { return "testdata/" + name + ".rec" }
 
-// readRecording returns the events of a recording.
+// readRecording returns the decoded events of a recording.
 func readRecording(t *testing.T, name string) []event.Event {
 	t.Helper()
 	b, err := os.ReadFile(recordingPath(name))

@@ -12,8 +12,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// Every recording is replayed unchanged. Those of GnuTLS are also replayed without the events of its entry points, so
-// that the pieces of a handshake are joined by inference.
+// Every recording is replayed unchanged. Recordings of GnuTLS are also replayed without the events of entry points, so
+// that the pieces of a handshake must be joined by inference.
 func TestReplay(t *testing.T) {
 	paths, err := filepath.Glob(recordingPath("*"))
 	if err != nil || len(paths) < 10 {
@@ -37,7 +37,7 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// The tree is the same for all ways to report parents.
+// The three ways in which a program can report the parent of a context give the same trees.
 func TestStylesGiveTheSameTrees(t *testing.T) {
 	var want string
 	for _, style := range []string{"explicit", "self", "link"} {

@@ -21,8 +21,8 @@ import (
 
 var update = flag.Bool("update", false, "write what came out as the new expectation")
 
-// output holds the results in a form that is the same in every run: ids are numbered in order, and times are relative
-// to the first event.
+// output contains the trees in a form that is the same in every run: ids are replaced by consecutive numbers, and times
+// are relative to the first event.
 type output struct {
 	Trees  []outTree `json:"trees"`
 	Counts counts    `json:"counts"`
@@ -53,7 +53,7 @@ type outSpan struct {
 	Attributes map[string]any `json:"attributes"`
 }
 
-// numbers assigns a number to each key, in order of appearance from 1.
+// numbers assigns consecutive numbers to keys, from 1, in order of first use.
 type numbers map[string]int
 
 func (n numbers) of(key string) int {
@@ -63,7 +63,7 @@ func (n numbers) of(key string) int {
 	return n[key]
 }
 
-// replay feeds events to a mapper as crau-otel does, and returns the results.
+// replay feeds events to a mapper, as crau-otel does, and returns the resulting trees and counters.
 func replay(t *testing.T, events []event.Event) output {
 	t.Helper()
 	var trees []mapping.Tree
@@ -86,7 +86,8 @@ func replay(t *testing.T, events []event.Event) output {
 	return out
 }
 
-// stable returns trees sorted by their start, because trees that end at the same time end in random order.
+// stable converts trees to an output, sorted by start time, because trees that end at the same time are emitted in
+// random order.
 func stable(t *testing.T, trees []mapping.Tree, start time.Time) output {
 	t.Helper()
 	slices.SortStableFunc(trees, func(a, b mapping.Tree) int { return a.Spans[0].Start.Compare(b.Spans[0].Start) })
@@ -127,7 +128,8 @@ func stable(t *testing.T, trees []mapping.Tree, start time.Time) output {
 	return out
 }
 
-// check checks the invariants of trees.
+// check checks the invariants of trees: span ids are unique, parents precede their children and enclose them in time,
+// and every hit is accounted for.
 func check(t *testing.T, out output, events []event.Event) {
 	t.Helper()
 	hits, exported := uint64(0), uint64(0)
@@ -168,7 +170,7 @@ func object(attributes []attribute.KeyValue) map[string]any {
 	return o
 }
 
-// compare compares the output with testdata/name.json.
+// compare compares the output with the expected output in testdata/NAME.json.
 func compare(t *testing.T, name string, out output) {
 	t.Helper()
 	var got bytes.Buffer
@@ -203,7 +205,7 @@ func compare(t *testing.T, name string, out output) {
 	t.Errorf("%s differs from line %d on\ngot:\n%s\nwant:\n%s", path, first+1, around(gotLines), around(wantLines))
 }
 
-// shape formats a tree without ids, times and contexts, which depend on the way its events were reported.
+// shape formats a tree without ids, times and context attributes, which depend on how the program reports parents.
 func (o outTree) shape() string {
 	depth := make(map[int]int)
 	var b strings.Builder

@@ -25,20 +25,21 @@ const (
 
 // AgentConfig configures an Agent.
 type AgentConfig struct {
-	// Path of the program.
+	// Path is the path of the crau-otel program.
 	Path string
-	// Args follow `crau-otel run`.
+	// Args are the arguments after `crau-otel run`.
 	Args []string
-	// Env configures the agent by variables. It does not see the caller's variables for crau-otel or OpenTelemetry.
-	// Discovery is off unless CRAU_DISCOVERY_ENABLED is set, and the wire is off unless CRAU_WIRE_ENABLED is set.
+	// Env are environment variables for the agent. The agent does not inherit the caller's variables CRAU_* and OTEL_*.
+	// Discovery is off unless CRAU_DISCOVERY_ENABLED is set, and tracing of network connections is off unless
+	// CRAU_WIRE_ENABLED is set.
 	Env []string
-	// Stdout receives the agent's standard output. If it is nil, Output returns it.
+	// Stdout receives the agent's standard output. If it is nil, the output is stored and Output returns it.
 	Stdout *os.File
-	// SysProcAttr starts the agent as another user or in other namespaces.
+	// SysProcAttr can start the agent as another user or in other namespaces.
 	SysProcAttr *syscall.SysProcAttr
 }
 
-// Command returns a command that runs crau-otel with the arguments and the configuration of an Agent.
+// Command returns a command that runs the program with the arguments and environment of the configuration.
 func (cfg AgentConfig) Command() *exec.Cmd {
 	cmd := exec.Command(cfg.Path, cfg.Args...)
 	cmd.Env = append(privateEnvironment(), cfg.Env...)
@@ -46,7 +47,7 @@ func (cfg AgentConfig) Command() *exec.Cmd {
 	return cmd
 }
 
-// privateEnvironment returns the environment without the variables that configure crau-otel.
+// privateEnvironment returns this process's environment without the variables that configure crau-otel.
 func privateEnvironment() []string {
 	configures := func(variable string) bool {
 		return strings.HasPrefix(variable, "CRAU_") || strings.HasPrefix(variable, "OTEL_")
@@ -58,9 +59,9 @@ func privateEnvironment() []string {
 type Agent struct {
 	cmd    *exec.Cmd
 	output output
-	ready  chan struct{} // closed when the log reports it
-	eof    chan struct{} // closed when the log has been read to its end
-	grown  chan struct{} // has an element when the log has grown
+	ready  chan struct{} // closed when the log contains the line that says the agent is ready
+	eof    chan struct{} // closed at the end of the agent's standard error
+	grown  chan struct{} // receives an element when the log has grown
 
 	mu  sync.Mutex
 	log strings.Builder
@@ -100,7 +101,7 @@ func NewAgent(cfg AgentConfig) (*Agent, error) {
 	return nil, fmt.Errorf("start crau-otel: %w\n%s", err, a.Log())
 }
 
-// follow reads and stores the log.
+// follow reads the agent's log and stores it.
 func (a *Agent) follow(stderr io.Reader) {
 	defer close(a.eof)
 	var once sync.Once
@@ -158,11 +159,11 @@ func (a *Agent) Signal(signal syscall.Signal) error {
 	return nil
 }
 
-// Ended returns a channel that is closed when the agent has ended, or closed its standard error.
+// Ended returns a channel that is closed when the agent has ended or has closed its standard error.
 func (a *Agent) Ended() <-chan struct{} { return a.eof }
 
-// Wait waits until the agent has ended and returns its state. An agent that does not end in time is killed, which is an
-// error, as is an exit code other than 0.
+// Wait waits until the agent has ended and returns its state. Wait returns an error if the exit code is not 0, or if
+// the agent does not end in time; the agent is then killed.
 func (a *Agent) Wait() (*os.ProcessState, error) {
 	a.wait.Do(func() {
 		var late error
@@ -180,7 +181,7 @@ func (a *Agent) Wait() (*os.ProcessState, error) {
 	return a.cmd.ProcessState, a.waitErr
 }
 
-// Kill ends the agent immediately. It may have ended before.
+// Kill ends the agent immediately with SIGKILL. It does nothing if the agent has already ended.
 func (a *Agent) Kill() {
 	_ = a.cmd.Process.Kill()
 	_, _ = a.Wait()
@@ -200,5 +201,5 @@ func (a *Agent) StopBy(signal syscall.Signal) (Totals, error) {
 	return ParseTotals(a.Log())
 }
 
-// Output returns the agent's output, after it has ended.
+// Output returns the agent's standard output. It must only be called after the agent has ended.
 func (a *Agent) Output() []byte { return a.output.all() }

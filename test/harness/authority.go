@@ -22,13 +22,13 @@ import (
 
 // Authority is a certificate authority for tests.
 type Authority struct {
-	PEM []byte // its certificate
+	PEM []byte // certificate of the authority
 
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
 }
 
-// NewAuthority returns an authority.
+// NewAuthority returns a new certificate authority.
 func NewAuthority(t testing.TB, name string) Authority {
 	t.Helper()
 	a := Authority{}
@@ -37,7 +37,8 @@ func NewAuthority(t testing.TB, name string) Authority {
 	return a
 }
 
-// sign returns a signed certificate and its key. The first certificate that an authority signs is its own.
+// sign returns a certificate that the authority signed, with its key. If the authority has no certificate yet, the
+// certificate is signed by itself.
 func (a Authority) sign(t testing.TB, c *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey, []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -63,7 +64,7 @@ func (a Authority) sign(t testing.TB, c *x509.Certificate) (*x509.Certificate, *
 	return c, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
-// Issue returns a certificate for localhost and its key, in PEM format.
+// Issue returns a new certificate for localhost and its key, both in PEM format.
 func (a Authority) Issue(t testing.TB) (certificate, key []byte) {
 	t.Helper()
 	_, k, certificate := a.sign(t, &x509.Certificate{
@@ -77,8 +78,8 @@ func (a Authority) Issue(t testing.TB) (certificate, key []byte) {
 	return certificate, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-// Options returns options for a receiver with TLS. With mutual, clients must have a certificate of the authority. It is
-// passed to verify, if set, for each connection.
+// Options returns gRPC server options for a receiver that uses TLS. If mutual is set, clients must have a certificate
+// of this authority. If verify is not nil, it is called with the client's certificate for each connection.
 func (a Authority) Options(t testing.TB, mutual bool, verify func(*x509.Certificate)) []grpc.ServerOption {
 	t.Helper()
 	pair, err := tls.X509KeyPair(a.Issue(t))
@@ -99,10 +100,10 @@ func (a Authority) Options(t testing.TB, mutual bool, verify func(*x509.Certific
 	return []grpc.ServerOption{grpc.Creds(credentials.NewTLS(cfg))}
 }
 
-// CertificateFiles are the files that the OTEL_EXPORTER_OTLP_* variables name.
+// CertificateFiles are the paths of files that are passed to crau-otel in OTEL_EXPORTER_OTLP_* variables.
 type CertificateFiles struct{ Authorities, Certificate, Key string }
 
-// NewCertificateFiles returns files in a folder of the test, with certificates of an authority.
+// NewCertificateFiles writes new certificates of an authority to files in a temporary folder of the test.
 func NewCertificateFiles(t testing.TB, a Authority) CertificateFiles {
 	t.Helper()
 	dir := t.TempDir()
@@ -111,7 +112,7 @@ func NewCertificateFiles(t testing.TB, a Authority) CertificateFiles {
 	return f
 }
 
-// Environment returns the variables that name the files.
+// Environment returns the variables that contain the paths, by name.
 func (f CertificateFiles) Environment() map[string]string {
 	return map[string]string{
 		"OTEL_EXPORTER_OTLP_CERTIFICATE":        f.Authorities,
@@ -120,7 +121,7 @@ func (f CertificateFiles) Environment() map[string]string {
 	}
 }
 
-// Write replaces one of the files.
+// Write replaces the content of the file with the path name by renaming a new file.
 func (f CertificateFiles) Write(t testing.TB, name string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(name+".new", content, 0o600); err != nil {
@@ -131,7 +132,8 @@ func (f CertificateFiles) Write(t testing.TB, name string, content []byte) {
 	}
 }
 
-// Replace writes new certificates of an authority, like a tool that renews them: one file after the other.
+// Replace writes a new certificate and key of an authority, one file after the other, like a tool that renews
+// certificates.
 func (f CertificateFiles) Replace(t testing.TB, a Authority) {
 	t.Helper()
 	certificate, key := a.Issue(t)

@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// Cgroup makes a cgroup of version 2 with that path and returns its folder. The cgroup is removed at the end of the
-// test.
+// Cgroup creates a cgroup v2 with that path and returns its folder. The cgroup is removed at the end of the test.
 func Cgroup(t testing.TB, path string) string {
 	t.Helper()
 	folder, remove, err := MakeCgroup(path)
@@ -23,8 +22,8 @@ func Cgroup(t testing.TB, path string) string {
 	return folder
 }
 
-// MakeCgroup makes a cgroup of version 2 with that path and returns its folder. remove removes the parts of the path
-// that were created, if they are empty; it is never nil.
+// MakeCgroup creates a cgroup v2 with that path and returns its folder. remove removes those parts of the path that
+// MakeCgroup created, unless they are in use. It is never nil.
 func MakeCgroup(path string) (folder string, remove func(), err error) {
 	var made []string
 	remove = func() {
@@ -41,7 +40,8 @@ func MakeCgroup(path string) (folder string, remove func(), err error) {
 		if !strings.HasPrefix(kind, "cgroup2 ") {
 			continue
 		}
-		// Another test may remove the parts of the path that it has created, while they are empty.
+		// Tests in parallel may share parts of the path. Another test may remove a part that is empty before it is used
+		// here, so creating the path is tried again.
 		for range 100 {
 			if folder, err = makeCgroup(strings.Fields(before)[4], path, &made); !os.IsNotExist(err) {
 				break
@@ -52,12 +52,13 @@ func MakeCgroup(path string) (folder string, remove func(), err error) {
 	return "", remove, errors.New("make cgroup: no cgroups of version 2")
 }
 
-// makeCgroup makes a cgroup below the mount of the hierarchy, and appends the parts that did not exist to made.
+// makeCgroup creates a cgroup below the mount point of the hierarchy. It appends the folders that did not exist to
+// made.
 func makeCgroup(mount, path string, made *[]string) (folder string, err error) {
 	folder = mount
 	for part := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
 		folder = filepath.Join(folder, part)
-		if err := os.Mkdir(folder, 0o755); err == nil { //nolint:gosec // as systemd makes them
+		if err := os.Mkdir(folder, 0o755); err == nil { //nolint:gosec // mode that systemd uses
 			*made = append(*made, folder)
 		} else if !os.IsExist(err) {
 			return "", err

@@ -16,17 +16,17 @@ import (
 	"sync"
 )
 
-// RecordedHello is a ClientHello of TLS 1.3 that offers X25519, in a record.
+// RecordedHello returns a TLS record with a TLS 1.3 ClientHello that offers X25519.
 var RecordedHello = sync.OnceValue(func() []byte {
 	hello, err := clientHello(&tls.Config{ServerName: "x", CurvePreferences: []tls.CurveID{tls.X25519}})
 	if err != nil {
-		panic(err) // can only come from crypto/tls and net.Pipe
+		panic(err) // impossible: the error could only come from crypto/tls or net.Pipe
 	}
 	return hello
 })
 
-// RecordedAnswer returns a ServerHello of TLS 1.3 that chooses X25519 and TLS_AES_128_GCM_SHA256, and an encrypted
-// record.
+// RecordedAnswer returns two TLS records: a TLS 1.3 ServerHello that chooses X25519 and TLS_AES_128_GCM_SHA256, and an
+// encrypted record.
 func RecordedAnswer() []byte {
 	body := append([]byte{3, 3}, make([]byte, 32)...)
 	body = append(body, 0, 0x13, 1, 0, 0, 46, 0, 43, 0, 2, 3, 4, 0, 51, 0, 36, 0, 29, 0, 32)
@@ -51,18 +51,19 @@ func clientHello(config *tls.Config) ([]byte, error) {
 	return append(header, body...), err
 }
 
-// Flood makes thousands of connections, with testdata/flood.c. Of every ten, seven are handshakes with RecordedHello
-// and RecordedAnswer. The others are not TLS, something that only starts like a ClientHello, and a ClientHello of 64
-// KiB in 200 records.
+// Flood makes thousands of TCP connections with testdata/flood.c. Of every ten connections, seven are handshakes: the
+// client sends RecordedHello and the server RecordedAnswer. In the other three, the client sends text that is not TLS,
+// bytes that only start like a ClientHello, or a ClientHello of 64 KiB in 200 records.
 type Flood struct {
 	program, hello, answer string
 	others                 []string
 }
 
-// FloodHandshakes is how many of every ten connections of a Flood are handshakes.
+// FloodHandshakes is the number of handshakes in every ten connections of a Flood.
 const FloodHandshakes = 7
 
-// NewFlood builds the program and writes its files to a folder. Root is the repository.
+// NewFlood builds the program and writes the files that it sends to the folder dir. root is the path of the
+// repository's root.
 func NewFlood(root, dir string) (*Flood, error) {
 	f := &Flood{program: filepath.Join(dir, "flood"), hello: filepath.Join(dir, "hello"), answer: filepath.Join(dir, "answer")}
 	if err := CompileC(root, f.program, "-D_GNU_SOURCE", filepath.Join(root, "test/harness/testdata/flood.c"), "-pthread"); err != nil {
@@ -91,12 +92,12 @@ func NewFlood(root, dir string) (*Flood, error) {
 	return f, nil
 }
 
-// Server returns the server, which ends when it is killed.
+// Server returns a command that serves the connections. It runs until it is killed.
 func (f *Flood) Server(port string, threads int) *exec.Cmd {
 	return exec.Command(f.program, "serve", port, strconv.Itoa(threads), f.hello, f.answer)
 }
 
-// Client returns a client that makes count connections, at most rate a second unless that is 0. It prints how many it
+// Client returns a command that makes count connections, at most rate per second (0: no limit). It prints how many it
 // made per second.
 func (f *Flood) Client(port string, threads, count, rate int) *exec.Cmd {
 	args := []string{"connect", port, strconv.Itoa(threads), strconv.Itoa(count), strconv.Itoa(rate), f.hello, f.answer}

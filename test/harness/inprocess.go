@@ -9,7 +9,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
-// Strings returns the read-only strings of a file and their address, which a tracer accepts in addition to the sites.
+// Strings returns the content of a file's read-only strings and their address. Both are arguments of a tracer, in
+// addition to the file's sites.
 func Strings(t testing.TB, path string) (address uint64, content []byte) {
 	t.Helper()
 	file, err := probes.Open(path)
@@ -22,8 +23,8 @@ func Strings(t testing.TB, path string) (address uint64, content []byte) {
 	return file.Strings.Address, content
 }
 
-// File attaches every site of a file in this process and returns the cookies of the sites. The attachment ends with the
-// test.
+// File attaches every site of a file in the test's process, without an agent, and returns the cookies of the sites. The
+// file is detached at the end of the test.
 func File(t testing.TB, tr *tracer.Tracer, path string) (*probes.Attachment, []uint64) {
 	t.Helper()
 	file, err := probes.Open(path)

@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// MemoryCgroup makes a cgroup whose processes may use limit bytes of memory. It returns its folder, and a function that
-// returns how often memory ran out there. The cgroup is of the version that has the memory controller.
+// MemoryCgroup creates a cgroup whose processes may use limit bytes of memory, in the cgroup version (v1 or v2) that
+// has the memory controller. It returns the cgroup's folder and a function that returns how many processes were killed
+// because memory ran out.
 func MemoryCgroup(t testing.TB, limit int) (folder string, outOfMemory func() string) {
 	t.Helper()
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
@@ -33,12 +34,12 @@ func MemoryCgroup(t testing.TB, limit int) (folder string, outOfMemory func() st
 			continue
 		}
 		folder = filepath.Join(point, name)
-		if err := os.Mkdir(folder, 0o755); err != nil { //nolint:gosec // as systemd makes them
+		if err := os.Mkdir(folder, 0o755); err != nil { //nolint:gosec // mode that systemd uses
 			continue
 		}
 		t.Cleanup(func() { _ = os.Remove(folder) })
 		if err := os.WriteFile(filepath.Join(folder, file), fmt.Append(nil, limit), 0); err != nil {
-			continue // the controller is of the other version
+			continue // the memory controller belongs to the other cgroup version
 		}
 		return folder, func() string {
 			text, _ := os.ReadFile(filepath.Join(folder, events))

@@ -14,19 +14,19 @@ import (
 	metrics "go.opentelemetry.io/proto/otlp/metrics/v1"
 )
 
-// Metrics stores the newest value of every series that a Receiver got. For histograms it stores the count.
+// Metrics stores the newest value of every series that a Receiver got. For a histogram, the value is its count.
 type Metrics struct {
 	collector.UnimplementedMetricsServiceServer
 
-	answer Answer // nil: accept all
+	answer Answer // nil accepts all metrics
 
 	mu     sync.Mutex
 	calls  int
 	values map[string]float64
 }
 
-// Values returns the series' values by name and labels, as in "crau_otel.events.lost{owner.class=user,reason=fault}". Labels are sorted
-// by key and separated by commas.
+// Values returns the newest value of each series by its name and labels, for example
+// "crau_otel.events.lost{owner.class=user,reason=fault}". Labels are sorted by key and separated by commas.
 func (m *Metrics) Values() map[string]float64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// UnusedAddress returns an address of the loopback interface that is not in use.
+// UnusedAddress returns a loopback address and port that are not in use.
 func UnusedAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -23,16 +23,17 @@ func UnusedAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// Proxy is an HTTP proxy that supports the method CONNECT. It connects to the same address whatever is requested.
+// Proxy is an HTTP proxy that supports only the method CONNECT. It connects to one fixed address, whatever address the
+// client requests.
 type Proxy struct {
-	// URL of the proxy, for HTTPS_PROXY.
+	// URL is the URL of the proxy, for the variable HTTPS_PROXY.
 	URL string
 
 	target string
 	asked  atomic.Pointer[string]
 }
 
-// StartProxy starts a Proxy that connects to target. It ends with the test.
+// StartProxy starts a Proxy that connects to target. The proxy is stopped at the end of the test.
 func StartProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -41,12 +42,13 @@ func StartProxy(t testing.TB, target string) *Proxy {
 	}
 	p := &Proxy{URL: "http://" + l.Addr().String(), target: target}
 	server := &http.Server{Handler: p, ReadHeaderTimeout: time.Minute}
-	go server.Serve(l) //nolint:errcheck // ends by Close
+	go server.Serve(l) //nolint:errcheck // returns when Close is called
 	t.Cleanup(func() { _ = server.Close() })
 	return p
 }
 
-// Asked returns the host and port of the last request to the proxy, or "" if there was none since the last call.
+// Asked returns the host and port that the last client requested, or "" if there was no request since the last call of
+// Asked.
 func (p *Proxy) Asked() string {
 	if host := p.asked.Swap(nil); host != nil {
 		return *host
@@ -69,7 +71,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer client.Close()
 	_, _ = io.WriteString(client, "HTTP/1.1 200 OK\r\n\r\n")
-	go io.Copy(upstream, buffered) //nolint:errcheck // ends with the connections
+	go io.Copy(upstream, buffered) //nolint:errcheck // returns when the connections are closed
 	_, _ = io.Copy(client, upstream)
 }
 

@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// oops matches a line in the kernel's log. Its time is in seconds since boot.
+// oops matches a line of the kernel's log that reports an oops. The number in it is the time since boot in seconds.
 var oops = regexp.MustCompile(`\[ *([0-9.]+)\] Oops: .*`)
 
-// ExpectNoOops fails a test at its end if the kernel has oopsed during the test: an oops only kills the current
-// program.
+// ExpectNoOops fails a test at its end if the kernel oopsed during the test. Without this check, an oops may go
+// unnoticed, because it only kills the process that was running.
 func ExpectNoOops(t testing.TB) {
 	t.Helper()
 	var began unix.Timespec

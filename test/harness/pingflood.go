@@ -15,7 +15,7 @@ import (
 // PingFlood is a server that accepts HTTP/2 connections, sends PING frames as fast as it can, and reads nothing after
 // the first bytes. A client that answers every PING ends up with a connection that it cannot write to.
 type PingFlood struct {
-	// Address is host and port.
+	// Address is the server's host and port.
 	Address string
 	// Blocked is closed when the first connection accepts no more PING frames, because the client no longer reads them.
 	Blocked chan struct{}
@@ -53,7 +53,7 @@ func FloodPings(t testing.TB) *PingFlood {
 	return f
 }
 
-// flood sends PING frames until done.
+// flood sends PING frames until done is closed. When a frame cannot be written any more, it calls blocked.
 func flood(c net.Conn, done <-chan struct{}, blocked func()) {
 	if _, err := io.ReadFull(c, make([]byte, len(http2.ClientPreface))); err != nil {
 		return

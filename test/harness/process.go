@@ -14,12 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clockTick is the unit of the times in /proc/PID/stat: USER_HZ, 100 on every architecture that crau-otel runs on.
+// clockTick is the unit of the times in /proc/PID/stat: 1/USER_HZ seconds. USER_HZ is 100 on every architecture that
+// crau-otel runs on.
 const clockTick = 10 * time.Millisecond
 
-// CPUTime returns the CPU time that a process has used in user and kernel mode. The unit is nanoseconds, from the
-// schedstat files of the living threads. On kernels without these, it has a resolution of 10 ms, from the process's
-// stat file.
+// CPUTime returns the CPU time that a process has used in user and kernel mode. It is read from the schedstat files of
+// the living threads, in nanoseconds. On kernels without schedstat, it is read from the process's stat file, in units
+// of 10 ms.
 func CPUTime(pid int) (time.Duration, error) {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil || len(files) == 0 {
@@ -47,7 +48,8 @@ func cpuTicks(pid int) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	// The name is in parentheses and may contain anything; utime and stime are the 12th and 13th field behind it.
+	// The process name is in parentheses and may contain any character. utime and stime are the 12th and 13th field
+	// after it.
 	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
 	if len(fields) < 13 {
 		return 0, fmt.Errorf("read /proc/%d/stat: %d fields", pid, len(fields))
@@ -63,7 +65,7 @@ func cpuTicks(pid int) (time.Duration, error) {
 	return sum, nil
 }
 
-// OwnCPUTime returns the CPU time of this process, which includes receivers.
+// OwnCPUTime returns the CPU time of the current process, including the receivers that run in it.
 func OwnCPUTime() time.Duration {
 	var u unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {

@@ -15,7 +15,8 @@ import (
 	"syscall"
 )
 
-// BuildAgent builds crau-otel as for a release: without cgo. root is the path of the repository's root.
+// BuildAgent builds crau-otel without cgo, as for a release, and writes it to the path to. root is the path of the
+// repository's root.
 func BuildAgent(root, to string) error {
 	cmd := exec.Command("go", "build", "-trimpath", "-o", to, "./cmd/crau-otel")
 	cmd.Dir = root
@@ -23,12 +24,14 @@ func BuildAgent(root, to string) error {
 	return build(cmd, "crau-otel")
 }
 
-// BuildSample builds the sample program into the folder dir, as sample and, without shared libraries, sample-static.
+// BuildSample builds the sample program into the folder dir: as sample, linked dynamically, and as sample-static,
+// linked statically.
 func BuildSample(root, dir string) error {
 	return build(exec.Command("make", "-s", "-C", filepath.Join(root, "examples/sample"), "BIN="+dir), "sample program")
 }
 
-// CompileC compiles C files against examples/include with $CC or cc.
+// CompileC compiles C files against examples/include with the compiler $CC, or cc if it is unset, and writes the result
+// to the path to.
 func CompileC(root, to string, args ...string) error {
 	cc := os.Getenv("CC")
 	if cc == "" {
@@ -45,9 +48,10 @@ func build(cmd *exec.Cmd, name string) error {
 	return nil
 }
 
-// CopyFile makes an executable copy with a new inode: probes are attached to inodes. It creates missing folders.
+// CopyFile makes an executable copy of a file and creates missing folders. The copy has a new inode, so probes attached
+// to the original are not attached to the copy.
 func CopyFile(from, to string) error {
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil { //nolint:gosec // programs for anyone to run
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil { //nolint:gosec // anyone may run the programs in it
 		return err
 	}
 	in, err := os.Open(from)
@@ -55,11 +59,11 @@ func CopyFile(from, to string) error {
 		return err
 	}
 	defer in.Close()
-	// A program that is started during the copy would inherit the open file, and the copy could not be executed until that
-	// program closes it.
+	// A child that another goroutine forks during the copy would inherit the descriptor that is open for writing, and
+	// executing the copy would fail with ETXTBSY until the child closes it.
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o755) //nolint:gosec // a program
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o755) //nolint:gosec // an executable file
 	if err != nil {
 		return err
 	}
@@ -71,7 +75,7 @@ func CopyFile(from, to string) error {
 
 var firedField = regexp.MustCompile(`=(\d+)`)
 
-// ParseFired returns how many probes the sample program reports to have fired: its output ends with "fired
+// ParseFired returns how many probe hits the sample program reports. Its output ends with a line such as "fired
 // new_context=2 data=5 ...".
 func ParseFired(out string) (hits int, err error) {
 	_, fired, ok := strings.Cut(out, "fired ")

@@ -14,25 +14,25 @@ import (
 	metricscollector "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/grpc"
-	_ "google.golang.org/grpc/encoding/gzip" // clients may compress
+	_ "google.golang.org/grpc/encoding/gzip" // registers the decompressor for clients that compress
 )
 
-// ReceiverConfig configures a Receiver. The zero value listens on a free port of the loopback interface, stores
+// ReceiverConfig configures a Receiver. With the zero value, the receiver listens on a free loopback port, stores
 // everything it receives and accepts every call.
 type ReceiverConfig struct {
-	// Address to listen on, "127.0.0.1:0" if empty.
+	// Address is the address to listen on. If it is empty, the receiver listens on "127.0.0.1:0".
 	Address string
-	// Listener is used instead of a new one, if it is set, until the receiver is closed.
+	// Listener is used for the first start of the receiver instead of a new listener, if it is not nil.
 	Listener net.Listener
-	// Answer decides how calls that export spans are answered, AnswerMetrics how those that export metrics are, whose Call
-	// has no spans; nil accepts all of them. Metrics are kept if they are not refused as a whole.
+	// Answer decides how calls that export spans are answered, and AnswerMetrics how calls that export metrics are; the
+	// latter get a Call without spans. nil accepts all calls. Metrics are stored unless the answer is an error.
 	Answer, AnswerMetrics Answer
-	// Keep decides which accepted spans are stored; nil stores all of them. It may be called from several goroutines.
+	// Keep decides which accepted spans are stored; nil stores all of them. It must be safe for concurrent use.
 	Keep func(*Span) bool
-	// Options are passed to the gRPC server: credentials, limits on message sizes or connection ages.
+	// Options are passed to the gRPC server, for example credentials, or limits on message sizes or connection ages.
 	Options []grpc.ServerOption
-	// CountOnly stores numbers and no spans or metrics, so that the receiver takes little of the CPU time that a benchmark
-	// measures. Answer is not called.
+	// CountOnly makes the receiver count spans without storing any spans or metrics, so that it takes little of the CPU
+	// time that a benchmark measures. Answer is not called.
 	CountOnly bool
 }
 
@@ -41,17 +41,18 @@ type Receiver struct {
 	cfg     ReceiverConfig
 	address string
 
-	// Counts of exported spans: calls, their uncompressed sizes in bytes if CountOnly is set, and accepted spans.
+	// Counters of exported spans: calls, their uncompressed sizes in bytes (only if CountOnly is set), and accepted
+	// spans.
 	Calls, Bytes, Accepted atomic.Uint64
 
-	// Metrics stores the metrics that arrived.
+	// Metrics stores the metrics that were received.
 	Metrics Metrics
 
 	mu       sync.Mutex
 	server   *grpc.Server
 	listener net.Listener
 	spans    []*Span
-	arrivals []time.Time // of spans
+	arrivals []time.Time // time of arrival of each element of spans
 }
 
 // NewReceiver starts a receiver. Close stops it.
@@ -64,7 +65,7 @@ func NewReceiver(cfg ReceiverConfig) (*Receiver, error) {
 	return r, r.Listen()
 }
 
-// Listen starts a receiver again, on the same address, after Close.
+// Listen starts a receiver again on the same address, after Close has stopped it.
 func (r *Receiver) Listen() error {
 	listener := r.cfg.Listener
 	r.cfg.Listener = nil
@@ -86,17 +87,17 @@ func (r *Receiver) Listen() error {
 	defer r.mu.Unlock()
 	r.address = listener.Addr().String()
 	r.server, r.listener = server, listener
-	go server.Serve(listener) //nolint:errcheck // ends by Close
+	go server.Serve(listener) //nolint:errcheck // returns when Close is called
 	return nil
 }
 
-// Close closes the receiver's connections and stops listening. The spans and metrics that arrived remain available.
+// Close closes the receiver's connections and stops listening. The spans and metrics received so far remain available.
 func (r *Receiver) Close() {
 	r.mu.Lock()
 	server, listener := r.server, r.listener
 	r.mu.Unlock()
 	server.Stop()
-	_ = listener.Close() // a server that has not begun to serve does not close it
+	_ = listener.Close() // Stop does not close the listener if Serve has not been called yet
 }
 
 // Endpoint returns the receiver's URL, for OTEL_EXPORTER_OTLP_ENDPOINT.
@@ -109,14 +110,14 @@ func (r *Receiver) Endpoint() string {
 // Address returns the receiver's host and port.
 func (r *Receiver) Address() string { return strings.TrimPrefix(r.Endpoint(), "http://") }
 
-// Spans returns the spans that were accepted, in the order of their arrival.
+// Spans returns the spans that were accepted and stored, in the order of their arrival.
 func (r *Receiver) Spans() []*Span {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]*Span(nil), r.spans...)
 }
 
-// WaitSpans waits until n spans have been accepted and returns when the last of these arrived.
+// WaitSpans waits until n spans have been stored and returns the arrival time of the nth.
 func (r *Receiver) WaitSpans(n int, timeout time.Duration) (time.Time, error) {
 	for deadline := time.Now().Add(timeout); ; time.Sleep(10 * time.Millisecond) {
 		r.mu.Lock()
@@ -132,7 +133,7 @@ func (r *Receiver) WaitSpans(n int, timeout time.Duration) (time.Time, error) {
 	}
 }
 
-// WaitCalls waits until n calls have begun.
+// WaitCalls waits until n calls have been received; they need not have been answered.
 func (r *Receiver) WaitCalls(n uint64, timeout time.Duration) error {
 	for deadline := time.Now().Add(timeout); r.Calls.Load() < n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -148,7 +149,7 @@ type traceService struct {
 	receiver *Receiver
 }
 
-// Export answers one call as the receiver is configured to.
+// Export implements the OTLP trace service. It answers a call as the receiver's configuration says.
 func (s traceService) Export(ctx context.Context, req *collector.ExportTraceServiceRequest) (
 	*collector.ExportTraceServiceResponse, error,
 ) {

@@ -4,10 +4,10 @@ package harness
 
 import "testing"
 
-// SpansPerPair is the number of spans of one client's and one server's handshake of the sample program.
+// SpansPerPair is the number of spans of one client's and one server's handshake that the sample program reports.
 const SpansPerPair = 18
 
-// ClientTree is the tree of a client's handshake by the sample program, in the form of Text.
+// ClientTree is the tree of a client's handshake that the sample program reports, as [Span.Text] formats it.
 const ClientTree = `tls::handshake [client] crypto.pqc.authentication.status=classical crypto.pqc.key_exchange.status=hybrid tls.cipher=TLS_AES_256_GCM_SHA384 tls.cipher_suite.id=4866 tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.groups.offered=[X25519MLKEM768 secp256r1] tls.protocol.name=tls tls.protocol.version=1.3 tls.protocol.version_id=772 tls.role=client tls.signature_scheme.id=1027 tls.signature_scheme.name=ecdsa_secp256r1_sha256
   tls::key_exchange crypto.pqc.status=hybrid tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.key_exchange.negotiated=false
     pk::generate crypto.pqc.part=post_quantum crypto.pqc.status=hybrid pk.algorithm=ML-KEM-768
@@ -21,7 +21,7 @@ const ClientTree = `tls::handshake [client] crypto.pqc.authentication.status=cla
     pk::verify crypto.pqc.status=classical pk.algorithm=ECDSA pk.bits=256 pk.curve=SECP256R1 pk.hash=SHA256
 `
 
-// ServerTree is the tree of a server's handshake by the sample program, in the form of Text.
+// ServerTree is the tree of a server's handshake that the sample program reports, as [Span.Text] formats it.
 const ServerTree = `tls::handshake [server] crypto.pqc.authentication.status=classical crypto.pqc.key_exchange.status=hybrid tls.cipher=TLS_AES_256_GCM_SHA384 tls.cipher_suite.id=4866 tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.protocol.name=tls tls.protocol.version=1.3 tls.protocol.version_id=772 tls.role=server tls.signature_scheme.id=1027 tls.signature_scheme.name=ecdsa_secp256r1_sha256
   tls::key_exchange crypto.pqc.status=hybrid tls.group.id=4588 tls.group.name=X25519MLKEM768 tls.key_exchange.negotiated=true
     pk::generate crypto.pqc.part=classical crypto.pqc.status=hybrid pk.algorithm=ECDH pk.bits=255 pk.curve=X25519
@@ -31,8 +31,8 @@ const ServerTree = `tls::handshake [server] crypto.pqc.authentication.status=cla
     pk::sign crypto.pqc.status=classical pk.algorithm=ECDSA pk.bits=256 pk.curve=SECP256R1 pk.hash=SHA256
 `
 
-// CheckPairs checks that the spans are the trees of n client and n server handshakes of the sample program, or of a copy of
-// it with another name.
+// CheckPairs checks that the spans are the trees of n client and n server handshakes of the sample program. name is the
+// file name of the program, which may be a copy.
 func CheckPairs(t testing.TB, name string, spans []*Span, n int) {
 	t.Helper()
 	roots := Trees(t, spans)

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
-// Span is a span as a user receives it, from an OTLP receiver or from the console exporter's JSON.
+// Span is a span as a user receives it, from an OTLP receiver or in the JSON of the console exporter.
 type Span struct {
 	Trace      string         `json:"trace_id"`
 	ID         string         `json:"span_id"`
@@ -28,14 +28,14 @@ type Span struct {
 	Attributes map[string]any `json:"attributes"`
 	Resource   map[string]any `json:"resource"`
 
-	// Repeated lists the keys that occur more than once in the attributes of the span or its resource, which OTLP forbids.
-	// It is only set for spans from a receiver.
+	// Repeated lists the keys that occur more than once in the attributes of the span or of its resource, which OTLP
+	// forbids. It is only set for spans from a Receiver.
 	Repeated []string `json:"-"`
-	// Children are set by Trees.
+	// Children are the span's child spans. They are set by Trees.
 	Children []*Span `json:"-"`
 }
 
-// ParseConsole reads the JSON of the console exporter.
+// ParseConsole parses the JSON that the console exporter prints.
 func ParseConsole(out []byte) ([]*Span, error) {
 	var spans []*Span
 	lines := bufio.NewScanner(bytes.NewReader(out))
@@ -52,8 +52,8 @@ func ParseConsole(out []byte) ([]*Span, error) {
 	return spans, lines.Err()
 }
 
-// ParseOTLP reads resource spans in OTLP's JSON, as returned by Jaeger's API. Ids are in hexadecimal there, but the
-// JSON of protocol buffers has base64, so the ids of these spans can only be compared with each other.
+// ParseOTLP parses OTLP's JSON, as returned by Jaeger's API. OTLP's JSON has ids in hexadecimal, but the parser decodes
+// them as base64. So the ids of these spans can only be compared with each other.
 func ParseOTLP(text []byte) ([]*Span, error) {
 	var data trace.TracesData
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(text, &data); err != nil {
@@ -86,7 +86,7 @@ func parseSpans(all []*trace.ResourceSpans) (spans []*Span) {
 	return spans
 }
 
-// parseAttributes returns attributes by key, and the keys that came more than once.
+// parseAttributes returns attributes by key, and the keys that occur more than once.
 func parseAttributes(kvs []*common.KeyValue) (attributes map[string]any, repeated []string) {
 	attributes = make(map[string]any, len(kvs))
 	for _, kv := range kvs {

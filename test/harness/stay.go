@@ -11,12 +11,13 @@ import (
 	"time"
 )
 
-// stayTimeout is how long to wait for the trees of a program that keeps running. Emulated processors are slow.
+// stayTimeout is how long to wait for the trees of a program that keeps running. It is long because emulated processors
+// are slow.
 const stayTimeout = 3 * time.Minute
 
-// StaySample runs the sample program so that the agent can examine it while it is alive: after its last probe, the
-// program keeps running until arrived returns. arrived has to wait for the trees, and fail the test if they do not
-// come. It returns how many probes the program fired.
+// StaySample runs the sample program and keeps it alive after its last probe until arrived returns, so that the agent
+// can examine the living process. arrived must wait for the program's trees, and must fail the test if they do not
+// arrive. StaySample returns how many probe hits the program reports.
 func StaySample(t testing.TB, cmd *exec.Cmd, arrived func()) (hits int) {
 	t.Helper()
 	cmd.Args = append(cmd.Args, "--stay")
@@ -40,7 +41,7 @@ func StaySample(t testing.TB, cmd *exec.Cmd, arrived func()) (hits int) {
 	return hits
 }
 
-// WaitTrees waits until the agent has printed the roots of n trees of a service as JSON.
+// WaitTrees waits until the agent has printed n trees of a service as JSON. Trees are counted by their root spans.
 func (a *TestAgent) WaitTrees(service string, n int) {
 	a.t.Helper()
 	a.WaitPrinted(func(spans []*Span) bool {
@@ -54,7 +55,7 @@ func (a *TestAgent) WaitTrees(service string, n int) {
 	})
 }
 
-// WaitPrinted waits until enough returns true for the spans that the agent has printed as JSON.
+// WaitPrinted waits until enough returns true for the spans that the agent has printed as JSON so far.
 func (a *TestAgent) WaitPrinted(enough func([]*Span) bool) {
 	a.t.Helper()
 	timeout := time.After(stayTimeout)
@@ -76,11 +77,11 @@ func (a *TestAgent) WaitPrinted(enough func([]*Span) bool) {
 	}
 }
 
-// output is the output of an agent so far.
+// output is what an agent has printed to its standard output so far.
 type output struct {
 	mu    sync.Mutex
 	text  bytes.Buffer
-	grown chan struct{} // has an element when the text has grown
+	grown chan struct{} // receives an element when the text has grown
 }
 
 var _ io.Writer = (*output)(nil)
@@ -97,7 +98,7 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// lines returns a copy of the complete lines.
+// lines returns a copy of all complete lines of the text.
 func (o *output) lines() []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -105,7 +106,7 @@ func (o *output) lines() []byte {
 	return bytes.Clone(b[:bytes.LastIndexByte(b, '\n')+1])
 }
 
-// all returns a copy of the text.
+// all returns a copy of the whole text.
 func (o *output) all() []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()

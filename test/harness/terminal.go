@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminalTimeout is how long a program may take to print the awaited text.
+// terminalTimeout is how long a program may take to print the text that Await waits for.
 const terminalTimeout = 30 * time.Second
 
 // Terminal is a pseudo-terminal for a program.
@@ -25,10 +25,10 @@ type Terminal struct {
 
 	mu     sync.Mutex
 	output bytes.Buffer
-	seen   int // bytes of output that Await has passed
+	seen   int // number of bytes of output up to the end of the last match of Await
 }
 
-// OpenTerminal opens a terminal that closes with the test.
+// OpenTerminal opens a pseudo-terminal, which is closed at the end of the test.
 func OpenTerminal(t testing.TB) *Terminal {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -73,7 +73,7 @@ func (tm *Terminal) Start(t testing.TB, cmd *exec.Cmd) {
 	}()
 }
 
-// Send types text.
+// Send writes text to the terminal, as if it were typed.
 func (tm *Terminal) Send(t testing.TB, text string) {
 	t.Helper()
 	if _, err := tm.master.WriteString(text); err != nil {
@@ -81,7 +81,7 @@ func (tm *Terminal) Send(t testing.TB, text string) {
 	}
 }
 
-// Await waits until the program has printed something that matches, after the match of the previous Await.
+// Await waits until the program has printed something that matches pattern, behind the match of the previous Await.
 func (tm *Terminal) Await(t testing.TB, pattern *regexp.Regexp) {
 	t.Helper()
 	for deadline := time.Now().Add(terminalTimeout); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {

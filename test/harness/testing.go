@@ -13,19 +13,20 @@ import (
 	"github.com/crau-otel/crau-otel/test/needs"
 )
 
-// RequireBPF skips a test where BPF programs cannot be loaded.
+// RequireBPF skips a test, or fails it with CI=true, if BPF programs cannot be loaded.
 func RequireBPF(t testing.TB) {
 	t.Helper()
 	needs.Root(t)
 }
 
-// TestAgent is an Agent that ends with its test. It fails the test if an Agent would return an error.
+// TestAgent is an Agent that is stopped at the end of its test. Where a method of Agent returns an error, the same
+// method of TestAgent fails the test.
 type TestAgent struct {
 	*Agent
 	t testing.TB
 }
 
-// Start starts an agent for a test and waits until it is ready. If the test fails, it shows the agent's log.
+// Start starts an agent for a test and waits until it is ready. If the test fails, the agent's log is shown.
 func Start(t testing.TB, cfg AgentConfig) *TestAgent {
 	t.Helper()
 	RequireBPF(t)
@@ -80,7 +81,7 @@ func (a *TestAgent) StopBy(signal syscall.Signal) TestTotals {
 	return TestTotals(totals)
 }
 
-// ConsoleSpans returns the spans that the agent printed as JSON, once it has ended.
+// ConsoleSpans returns the spans that the agent printed as JSON. It must only be called after the agent has ended.
 func (a *TestAgent) ConsoleSpans() []*Span {
 	a.t.Helper()
 	spans, err := ParseConsole(a.Output())
@@ -90,10 +91,10 @@ func (a *TestAgent) ConsoleSpans() []*Span {
 	return spans
 }
 
-// TestTotals are the Totals of a TestAgent.
+// TestTotals are the Totals of a TestAgent, with a method that can fail the test.
 type TestTotals Totals
 
-// CheckExact checks that there were this many hits, and that every hit was exported or counted as lost.
+// CheckExact checks that the number of hits is hits, and that every hit was exported or counted as lost.
 func (n TestTotals) CheckExact(t testing.TB, hits int) {
 	t.Helper()
 	if err := Totals(n).Exact(hits); err != nil {
@@ -101,7 +102,8 @@ func (n TestTotals) CheckExact(t testing.TB, hits int) {
 	}
 }
 
-// TestReceiver is a Receiver that ends with its test. It fails the test if a Receiver would return an error.
+// TestReceiver is a Receiver that is closed at the end of its test. Where a method of Receiver returns an error, the
+// same method of TestReceiver fails the test.
 type TestReceiver struct {
 	*Receiver
 	t testing.TB
@@ -118,7 +120,7 @@ func Receive(t testing.TB, cfg ReceiverConfig) *TestReceiver {
 	return &TestReceiver{Receiver: r, t: t}
 }
 
-// WaitSpans waits until n spans have been accepted and returns when the last of these arrived.
+// WaitSpans waits until n spans have been stored and returns the arrival time of the nth.
 func (r *TestReceiver) WaitSpans(n int, timeout time.Duration) time.Time {
 	r.t.Helper()
 	arrival, err := r.Receiver.WaitSpans(n, timeout)
@@ -128,8 +130,8 @@ func (r *TestReceiver) WaitSpans(n int, timeout time.Duration) time.Time {
 	return arrival
 }
 
-// Sample builds the sample program of examples/sample into a folder of the test and returns its path. root is the path
-// of the repository's root.
+// Sample builds the sample program of examples/sample into a temporary folder of the test and returns its path. root is
+// the path of the repository's root.
 func Sample(t testing.TB, root string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -139,7 +141,7 @@ func Sample(t testing.TB, root string) string {
 	return filepath.Join(dir, "sample")
 }
 
-// Compile compiles C files as CompileC does and returns the result's path, which is to.
+// Compile compiles C files with CompileC and returns to, the path of the result. It fails the test on errors.
 func Compile(t testing.TB, root, to string, args ...string) string {
 	t.Helper()
 	if err := CompileC(root, to, args...); err != nil {
@@ -148,7 +150,7 @@ func Compile(t testing.TB, root, to string, args ...string) string {
 	return to
 }
 
-// Copy copies a program or library as CopyFile does and returns the path of the copy.
+// Copy copies a program or library with CopyFile and returns to, the path of the copy. It fails the test on errors.
 func Copy(t testing.TB, from, to string) string {
 	t.Helper()
 	if err := CopyFile(from, to); err != nil {
@@ -157,7 +159,7 @@ func Copy(t testing.TB, from, to string) string {
 	return to
 }
 
-// RunSample runs the sample program to its end and returns how many probes it fired.
+// RunSample runs the sample program to its end and returns how many probe hits it reports.
 func RunSample(t testing.TB, path string, args ...string) (hits int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -196,7 +198,7 @@ func Finish(t testing.TB, cmd *exec.Cmd) {
 	}
 }
 
-// WaitCalls waits until n calls have begun.
+// WaitCalls waits until n calls have been received; they need not have been answered.
 func (r *TestReceiver) WaitCalls(n uint64, timeout time.Duration) {
 	r.t.Helper()
 	if err := r.Receiver.WaitCalls(n, timeout); err != nil {

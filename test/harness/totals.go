@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// Totals contains the numbers of the log line "totals", by key. docs/accounting.md explains the keys.
+// Totals are the numbers in the agent's log line "totals", by key. docs/accounting.md explains the keys.
 type Totals map[string]int
 
 var numberField = regexp.MustCompile(`([a-z_.]+)=(\d+)\b`)
 
-// ParseTotals finds the line with the totals in a log in text format.
+// ParseTotals finds the log line "totals" in a log in text format.
 func ParseTotals(log string) (Totals, error) { return parseTotals(log, "totals") }
 
 func parseTotals(log, message string) (Totals, error) {
@@ -36,8 +36,9 @@ func parseTotals(log, message string) (Totals, error) {
 	return nil, fmt.Errorf("parse %s: none in the log", message)
 }
 
-// ParseConnections finds the account of connections in a log in text format. It returns an error if seen is not the sum
-// of the other connections. Counts of packets are not part of the sum.
+// ParseConnections finds the log line "connections", which counts network connections, in a log in text format. It
+// returns an error if the counter seen is not the sum of all other counters of connections. Counters of packets are not
+// part of the sum.
 func ParseConnections(log string) (Totals, error) {
 	n, err := parseTotals(log, "connections")
 	if err != nil {
@@ -55,7 +56,7 @@ func ParseConnections(log string) (Totals, error) {
 	return n, nil
 }
 
-// Lost returns the lost hits by loss reason, without reasons that lost nothing.
+// Lost returns the number of lost hits by loss reason. Reasons with no lost hits are omitted.
 func (n Totals) Lost() map[string]int {
 	lost := make(map[string]int)
 	for key, value := range n {
@@ -66,7 +67,8 @@ func (n Totals) Lost() map[string]int {
 	return lost
 }
 
-// Accounted returns how many hits were exported or counted as lost. It equals hits if the accounting is exact.
+// Accounted returns how many hits were exported, belonged to a session, or were counted as lost. If the accounting is
+// exact, it equals the number of hits.
 func (n Totals) Accounted() int {
 	sum := n["events.exported"] + n["events.session"]
 	for _, lost := range n.Lost() {
@@ -75,7 +77,7 @@ func (n Totals) Accounted() int {
 	return sum
 }
 
-// Exact returns an error unless there were this many hits, all of which were exported or counted as lost.
+// Exact returns an error unless the number of hits is hits, and every hit was exported or counted as lost.
 func (n Totals) Exact(hits int) error {
 	if n["hits"] != hits || n.Accounted() != hits {
 		return fmt.Errorf("hits %d, exported and counted %d, fired %d: %v", n["hits"], n.Accounted(), hits, n)

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Unique returns the spans without repetitions: a receiver that is being closed may have accepted spans without being
-// able to answer, and OTLP then sends them again.
+// Unique returns the spans without those that were delivered more than once. OTLP sends spans again if a receiver has
+// accepted them but was closed before it could answer.
 func Unique(spans []*Span) (once []*Span) {
 	seen := make(map[string]bool, len(spans))
 	for _, s := range spans {
@@ -22,8 +22,9 @@ func Unique(spans []*Span) (once []*Span) {
 	return once
 }
 
-// Trees sets the children of the spans and returns the roots, all sorted by start time. It fails the test if a span's
-// parent is missing, if a span is not within its parent's time, if an id occurs twice, or if a key is repeated.
+// Trees sets the children of the spans and returns the roots. Roots and children are sorted by start time. Trees fails
+// the test if a span's parent is missing, if a span is not within its parent's time, if an id occurs twice, or if an
+// attribute key occurs twice.
 func Trees(t testing.TB, spans []*Span) []*Span {
 	t.Helper()
 	byID := make(map[string]*Span)
@@ -62,14 +63,15 @@ func Trees(t testing.TB, spans []*Span) []*Span {
 	return roots
 }
 
-// DescribesRun reports whether an attribute depends on who ran a program and how, not on what the program did.
+// DescribesRun reports whether an attribute depends on the process, user or files of a run. All other attributes only
+// depend on what the program reports.
 func DescribesRun(key string) bool {
 	return key == "crypto.context.id" || key == "crypto.context.end" || key == "crypto.source" ||
 		key == "crypto.owner.class" || strings.HasPrefix(key, "crypto.process.") || strings.HasPrefix(key, "crypto.library.")
 }
 
-// Text draws a tree: one line per span, indented, with its attributes sorted by key. Attributes that describe the run
-// are omitted.
+// Text formats a tree as one indented line per span, with its attributes sorted by key. Attributes for which
+// DescribesRun returns true are omitted.
 func (s *Span) Text() string {
 	var b strings.Builder
 	s.write(&b, "")

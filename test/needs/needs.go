@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package needs says what a test needs of the machine. Without it the test is skipped, with the reason. With CI=true it
-// fails, so that nothing passes by being skipped. It imports nothing of this module, so that every test can use it.
+// Package needs lets tests declare what they need from the machine. If something is missing, the test is skipped with
+// the reason. With CI=true the test fails instead, so that no test of CI passes by being skipped. The package imports
+// nothing of this module, so that every test can use it.
 package needs
 
 import (
@@ -11,7 +12,7 @@ import (
 	"testing"
 )
 
-// Missing skips a test that lacks something, and fails it in CI.
+// Missing skips a test because something that it needs is missing. With CI=true it fails the test.
 func Missing(t testing.TB, format string, args ...any) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -20,7 +21,7 @@ func Missing(t testing.TB, format string, args ...any) {
 	t.Skipf(format, args...)
 }
 
-// Root is for tests that only root can run.
+// Root skips a test, or fails it with CI=true, unless it runs as root.
 func Root(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -28,7 +29,8 @@ func Root(t testing.TB) {
 	}
 }
 
-// Program returns the path of the first of these programs that is installed.
+// Program returns the path of the first of the named programs that is installed. If there is none, the test is skipped,
+// or fails with CI=true.
 func Program(t testing.TB, names ...string) string {
 	t.Helper()
 	for _, name := range names {

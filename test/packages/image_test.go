@@ -12,8 +12,9 @@ import (
 	"testing"
 )
 
-// TestImageHasAllThatRunNeeds builds the files of the container image as the Dockerfile does. It runs crau-otel with
-// nothing but these, /proc and /sys, like a container in the host's PID namespace.
+// TestImageHasAllThatRunNeeds builds the files of the container image with the script that the Dockerfile runs. It then
+// runs crau-otel in a root file system with nothing but these files, /proc and /sys, like a container in the host's PID
+// namespace.
 func TestImageHasAllThatRunNeeds(t *testing.T) {
 	s := system{filepath.Join(t.TempDir(), "image")}
 	run(t, nil, filepath.Join(root, "packaging/image.sh"), s.path, "v1.2.3")
@@ -32,7 +33,7 @@ func TestImageHasAllThatRunNeeds(t *testing.T) {
 	}
 }
 
-// mount makes a file system of the host visible in the system.
+// mount bind-mounts a folder of the host, such as proc, into the system.
 func (s system) mount(t *testing.T, dir string) {
 	t.Helper()
 	target := filepath.Join(s.path, dir)

@@ -2,8 +2,8 @@
 
 //go:build packages
 
-// Package packages installs the output of make dist into Debian systems in separate folders, and runs it there as its
-// systemd unit would.
+// Package packages installs the packages that `make dist` builds into Debian systems in chroots, and runs the agent
+// there as its systemd unit would.
 package packages
 
 import (
@@ -17,10 +17,10 @@ import (
 
 const root = "../.."
 
-// suites are the Debian releases that packages are installed into.
+// suites are the Debian releases in which the packages are tested.
 var suites = []string{"bookworm", "sid"}
 
-// variable returns the value of an environment variable that the Makefile sets.
+// variable returns the value of an environment variable that the Makefile sets. The test fails if it is not set.
 func variable(t *testing.T, name string) string {
 	t.Helper()
 	value := os.Getenv(name)
@@ -30,7 +30,7 @@ func variable(t *testing.T, name string) string {
 	return value
 }
 
-// run runs a command and returns its output. If the command fails, the test ends.
+// run runs a command and returns its output. If the command fails, so does the test.
 func run(t *testing.T, env []string, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)
@@ -42,10 +42,10 @@ func run(t *testing.T, env []string, name string, args ...string) string {
 	return string(out)
 }
 
-// system is a Debian system below a folder.
+// system is a Debian system in a folder, for chroot.
 type system struct{ path string }
 
-// newSystem returns a fresh minimal system of a suite.
+// newSystem returns a fresh minimal Debian system of a suite.
 func newSystem(t *testing.T, suite string) system {
 	t.Helper()
 	cache := filepath.Join(variable(t, "CHROOTS"), suite)
@@ -60,7 +60,7 @@ func newSystem(t *testing.T, suite string) system {
 	return s
 }
 
-// run runs a command inside the system.
+// run runs a command in the system, by chroot.
 func (s system) run(t *testing.T, command ...string) string {
 	t.Helper()
 	return run(t, []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"},
@@ -84,7 +84,7 @@ func (s system) exists(path string) bool {
 	return err == nil
 }
 
-// released returns the file of the release with a suffix.
+// released returns the path of the only file of the release whose name ends with suffix.
 func released(t *testing.T, suffix string) string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(variable(t, "DIST"), "*"+suffix))
@@ -94,7 +94,7 @@ func released(t *testing.T, suffix string) string {
 	return files[0]
 }
 
-// older returns a package with the same content and a lower version.
+// older builds a package with the same content as the released one and a lower version, and returns its path.
 func older(t *testing.T, packager string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -121,7 +121,7 @@ const (
 	ownLine    = "# a line of the administrator's own\n"
 )
 
-// edit appends a line to the configuration file.
+// edit appends a line to the configuration file, as an administrator would.
 func (s system) edit(t *testing.T) {
 	t.Helper()
 	f, err := os.OpenFile(s.path+configFile, os.O_APPEND|os.O_WRONLY, 0)
@@ -140,7 +140,7 @@ func (s system) edited(t *testing.T) bool {
 	return err == nil && bytes.HasSuffix(content, []byte(ownLine))
 }
 
-// expectInstalled checks the files that both kinds of package install.
+// expectInstalled checks that the files that both kinds of package install exist.
 func (s system) expectInstalled(t *testing.T) {
 	t.Helper()
 	for _, path := range []string{

@@ -21,7 +21,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// unit returns the settings of the unit's [Service] section.
+// unit returns the settings in the [Service] section of the systemd unit.
 func (s system) unit(t *testing.T) map[string]string {
 	t.Helper()
 	f, err := os.Open(s.path + "/usr/lib/systemd/system/crau-otel.service")
@@ -38,8 +38,8 @@ func (s system) unit(t *testing.T) map[string]string {
 	return settings
 }
 
-// runService runs the service's command with the user, the capabilities, the view of other processes and the
-// notifications of its unit. It must find, trace and report a program of the host.
+// runService runs the service's command with the user, capabilities, view of /proc and readiness notification that its
+// unit sets. The agent must find, trace and report a program of the host.
 func (s system) runService(t *testing.T) {
 	t.Helper()
 	unit := s.unit(t)
@@ -136,15 +136,16 @@ func (s system) runService(t *testing.T) {
 	}
 }
 
-// TestUnitIsConfined compares the exposure that systemd computes for the unit with the limit that docs/install.md states.
+// TestUnitIsConfined checks that the exposure level that systemd computes for the unit does not exceed the limit in
+// docs/install.md.
 func TestUnitIsConfined(t *testing.T) {
 	out := run(t, nil, "systemd-analyze", "security", "--offline=yes", "--threshold=22", "--no-pager",
 		filepath.Join(root, "packaging/crau-otel.service"))
 	t.Log(out[strings.LastIndex(strings.TrimSpace(out), "\n")+1:])
 }
 
-// TestUnitAllowsWhatTheAgentCalls applies the unit's filter of system calls as systemd does: line by line, where a line
-// that removes a group removes calls that earlier lines have added.
+// TestUnitAllowsWhatTheAgentCalls evaluates the unit's SystemCallFilter lines as systemd does: in order, where a line
+// with ~ removes system calls that earlier lines have added.
 func TestUnitAllowsWhatTheAgentCalls(t *testing.T) {
 	groups := make(map[string][]string)
 	group := ""

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs a command in a virtual machine with a separate kernel, as root, in a file system that has nothing but the files
-# given. Needs QEMU, cpio and a C compiler with a static libc for the machine's architecture; no network and no KVM. What the
-# command prints goes to standard output. Its exit status is this script's, or 124 after the time limit, 125 if the machine
-# failed.
+# Runs a command as root in a virtual machine with a separate kernel. The machine's file system contains nothing but the
+# given files. The script needs QEMU, cpio and a C compiler with a static libc for the machine's architecture, but no
+# network and no KVM. The command's output goes to standard output. The script's exit status is the command's; it is 124
+# after the time limit and 125 if the machine failed.
 set -euo pipefail
 
 usage() {
@@ -47,11 +47,11 @@ if [ -z "$kernel" ] || [ $# -eq 0 ]; then
 	usage 125 >&2
 fi
 
-# Detaching a uprobe waits for other processors, one tick each time unless that is expedited.
+# Detaching a uprobe waits for an RCU grace period, which takes each processor one tick unless it is expedited.
 quick=rcupdate.rcu_expedited=1
 
-# The first port is the console, the second one carries the command's output. arm64's board has only one port, so the
-# other is a PCI card.
+# The first serial port is the console, the second carries the command's output. arm64's board has only one serial port,
+# so the second is a PCI card.
 case $arch in
 amd64)
 	cc=${CC:-cc}

@@ -13,29 +13,29 @@ import (
 	"testing"
 )
 
-// dependOnKernel are the tests of test/e2e whose outcome depends on the kernel.
+// dependOnKernel is a pattern of the tests in test/e2e whose outcome depends on the kernel.
 const dependOnKernel = wholeTrees + "|TestConcurrent|TestNonsense|TestDeep|TestFloodIsAccounted|TestProcessRate|TestScopes|" +
 	"TestProcessIsPrivate|TestDenied|TestStalled"
 
-// wholeTrees are tests that all probes arrive with all their arguments. They are for processors on which the tests of
-// dependOnKernel take too long.
+// wholeTrees is a pattern of tests which check that all probes arrive with all their arguments. It is used on emulated
+// processors that would take too long for all tests of dependOnKernel.
 const wholeTrees = "TestAllStyles|TestArray|TestLong|TestBytes|TestUntouched|TestTwoPrograms|TestWireCore"
 
-// preempted is a test for kernels that preempt programs in the middle of a run.
+// preempted is a pattern of the test for kernels that preempt a BPF program while it runs.
 const preempted = "TestPreempted"
 
-// everywhere are tests that pass on every kernel that can run crau-otel.
+// everywhere is a pattern of tests that pass on every kernel that can run crau-otel. It is appended to another pattern.
 const everywhere = "|TestExecOfAProgram"
 
-// machine is one line of the matrix.
+// machine is one line of the matrix: a virtual machine and the tests to run in it.
 type machine struct {
-	suite string // Debian suite whose kernel it runs
+	suite string // Debian suite whose kernel the machine runs
 	arch  string
-	// tests is a pattern of tests in test/e2e. If it is empty, the kernel is too old, and crau-otel must refuse to run and
-	// name the reason.
+	// tests is a pattern of tests in test/e2e. An empty pattern means that the kernel is too old: crau-otel must refuse
+	// to run and name the reason.
 	tests   string
-	seconds int    // limit
-	preempt string // kernel parameter for preemption; "" for the kernel's default
+	seconds int    // time limit
+	preempt string // value of the kernel parameter preempt; "" for the kernel's default
 	why     string
 }
 
@@ -58,7 +58,7 @@ var matrix = []machine{
 	{suite: "trixie", arch: "arm64", tests: wholeTrees, seconds: 420, why: "6.12 on arm64: uprobe_multi"},
 }
 
-// name returns the name of the line's subtest.
+// name returns the name of the machine's subtest.
 func (m machine) name() string {
 	name := m.suite + " " + m.arch
 	if m.preempt != "" {
@@ -72,7 +72,7 @@ func TestMatrix(t *testing.T) {
 	if cache == "" {
 		t.Fatal("VM_CACHE, the folder for kernels, is not set: make test-vm sets it")
 	}
-	dir := t.TempDir() // not a subtest's folder, because machines of one architecture share programs
+	dir := t.TempDir() // outlives each subtest, because machines of one architecture share programs
 	programs := make(map[string][]string)
 	for _, m := range matrix {
 		t.Run(m.name(), func(t *testing.T) {
@@ -103,7 +103,8 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
-// refuses runs a command that must fail and name what the kernel lacks.
+// refuses runs a command in a machine whose kernel is too old. The command must fail and name the oldest kernel that
+// works.
 func refuses(t *testing.T, args []string) {
 	t.Helper()
 	out, err := exec.Command("./vm.sh", args...).CombinedOutput()
@@ -122,7 +123,7 @@ func run(t *testing.T, args []string) {
 	}
 }
 
-// build builds the agent, the tests and the sample program for an architecture.
+// build builds the agent, the tests and the sample program for an architecture and returns their paths.
 func build(t *testing.T, arch, dir string) []string {
 	t.Helper()
 	agent, tests, sample := filepath.Join(dir, "crau-otel"), filepath.Join(dir, "e2e.test"), filepath.Join(dir, "sample-static")
@@ -139,7 +140,7 @@ func build(t *testing.T, arch, dir string) []string {
 	return []string{agent, tests, sample}
 }
 
-// output runs a command and returns its standard output.
+// output runs a command and returns its standard output without surrounding white space.
 func output(t *testing.T, env []string, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(name, args...)

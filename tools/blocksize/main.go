@@ -64,7 +64,7 @@ func run(address, file string) error {
 	return nil
 }
 
-// receiver is a trace service that keeps everything.
+// receiver is an OTLP trace service that keeps all spans.
 type receiver struct {
 	collector.UnimplementedTraceServiceServer
 
@@ -73,7 +73,7 @@ type receiver struct {
 	spans int
 }
 
-// Export implements [collector.TraceServiceServer].
+// Export implements [collector.TraceServiceServer]: it adds the spans of a request to the rows.
 func (r *receiver) Export(
 	_ context.Context, request *collector.ExportTraceServiceRequest,
 ) (*collector.ExportTraceServiceResponse, error) {
@@ -85,7 +85,7 @@ func (r *receiver) Export(
 	return &collector.ExportTraceServiceResponse{}, nil
 }
 
-// write writes rows to a file and returns its size in bytes.
+// write writes rows to a Parquet file and returns the file's size in bytes.
 func write(file string, all []trace) (size int64, err error) {
 	f, err := os.Create(file)
 	if err != nil {

@@ -11,10 +11,11 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 )
 
-// rows contains the rows of a block by trace id.
+// rows are the rows of a block by trace id. A row is a trace.
 type rows map[string]*trace
 
-// add adds received spans. All spans of a trace of crau-otel have one resource and one scope.
+// add adds received spans and returns their number. It relies on crau-otel giving all spans of a trace one resource and
+// one scope.
 func (r rows) add(rs *tracepb.ResourceSpans) (spans int) {
 	for _, ss := range rs.GetScopeSpans() {
 		for _, s := range ss.GetSpans() {
@@ -30,7 +31,7 @@ func (r rows) add(rs *tracepb.ResourceSpans) (spans int) {
 	return spans
 }
 
-// sorted returns the rows in the order of their ids, as they are in a block.
+// sorted returns the rows in the order of their trace ids, as in a block.
 func (r rows) sorted() []trace {
 	all := make([]trace, 0, len(r))
 	for _, t := range r {
@@ -87,7 +88,7 @@ func (t *trace) add(s *tracepb.Span) {
 	t.ServiceStats[t.RootServiceName] = stats
 }
 
-// number numbers spans as nested sets, which express their place in the tree.
+// number assigns nested-set numbers to spans. These numbers express the spans' places in the tree.
 func (t *trace) number() {
 	spans, next := t.spans().Spans, int32(0)
 	var visit func(s *span, parent int32)

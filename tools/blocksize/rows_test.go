@@ -17,7 +17,7 @@ func text(key, value string) *commonpb.KeyValue {
 	return &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: value}}}
 }
 
-// Spans that arrive in any order become one row per trace in the file, with each span's place in the tree.
+// The spans of a trace may arrive in any order. They become one row in the file, with each span's place in the tree.
 func TestATraceIsOneRowWhateverTheOrder(t *testing.T) {
 	t.Parallel()
 	received := func(id byte, spans ...*tracepb.Span) *tracepb.ResourceSpans {

@@ -2,8 +2,8 @@
 
 package main
 
-// The columns of a block, as Tempo documents them (vParquet4, "Apache Parquet schema"). Names and order do not matter
-// for the size; nesting, encodings and compression do.
+// The types describe the columns of a block as Tempo documents them (vParquet4, "Apache Parquet schema"). The file's
+// size depends on their nesting, encodings and compression, but not on their names and order.
 
 type trace struct {
 	TraceID           []byte
@@ -58,7 +58,7 @@ type scope struct {
 type span struct {
 	SpanID                 []byte
 	ParentSpanID           []byte
-	ParentID               int32       `parquet:",delta"` // NestedSetLeft of the parent, -1 for the root
+	ParentID               int32       `parquet:",delta"` // NestedSetLeft of the parent; -1 for the root
 	NestedSetLeft          int32       `parquet:",delta"`
 	NestedSetRight         int32       `parquet:",delta"`
 	Name                   string      `parquet:",snappy,dict"`
@@ -90,7 +90,7 @@ type attribute struct {
 	Unsupported *string   `parquet:",snappy,optional"`
 }
 
-// dedicated contains the columns that an administrator can assign to attributes.
+// dedicated contains the columns that an administrator can assign to particular attributes.
 type dedicated struct {
 	String01 *string `parquet:",snappy,optional,dict"`
 	String02 *string `parquet:",snappy,optional,dict"`

@@ -4,7 +4,8 @@ package main
 
 import "github.com/grafana/grafana-foundation-sdk/go/dashboard"
 
-// Parts of queries. The histogram's count is the number of handshakes; its status is the key exchange's.
+// Parts of PromQL queries. The count of the histogram crypto_handshake_duration is the number of handshakes, and its
+// label crypto_pqc_status is the status of the key exchange.
 const (
 	handshakes = `crypto_handshake_duration_seconds_count{host_name=~"$host", process_executable_name=~"$program"`
 	signatures = `crypto_operations_total{host_name=~"$host", process_executable_name=~"$program", crypto_operation=~"tls::sign|tls::verify|ssh::sign|ssh::verify"`
@@ -14,7 +15,7 @@ const (
 
 	classicalShare = `sum(increase(` + handshakes + classical + `[$__range])) / sum(increase(` + handshakes + judged + `[$__range]))`
 
-	// Seconds since 1970 of the first moments of 2031 and 2036, and seconds in an average month.
+	// The starts of the years 2031 and 2036 in seconds since 1970, and the number of seconds in an average month.
 	after2030 = "1924992000"
 	after2035 = "2082758400"
 	month     = "2629746"
@@ -26,7 +27,7 @@ func selections(b *dashboard.DashboardBuilder) *dashboard.DashboardBuilder {
 		WithVariable(selection("program", "Program", "crypto_handshake_duration_seconds_count", "process_executable_name"))
 }
 
-// readiness shows how far a fleet has migrated to post-quantum cryptography.
+// readiness returns the dashboard that shows how far a fleet has migrated to post-quantum cryptography.
 func readiness() *dashboard.DashboardBuilder {
 	return selections(start("readiness", "post-quantum readiness",
 		"How much of the cryptography in use is post-quantum, what is not, and how fast that has to change.")).
@@ -66,7 +67,7 @@ func readiness() *dashboard.DashboardBuilder {
 			`{ span.crypto.weak != nil } | select(resource.service.name, resource.host.name, span.crypto.weak)`))
 }
 
-// program shows one host's or one program's use of cryptography.
+// program returns the dashboard that shows which cryptography the selected hosts and programs use.
 func program() *dashboard.DashboardBuilder {
 	return selections(start("program", "hosts and programs", "The cryptography that the selected programs use on the selected hosts.")).
 		WithPanel(graph("Handshakes a second", "By role and by the status of the key exchange.", "ops", size{12, 8},
@@ -87,7 +88,7 @@ func program() *dashboard.DashboardBuilder {
 				`span.crypto.pqc.key_exchange.status, span.crypto.pqc.authentication.status)`))
 }
 
-// health shows whether crau-otel itself loses data.
+// health returns the dashboard that shows whether crau-otel loses data.
 func health() *dashboard.DashboardBuilder {
 	const on = `{host_name=~"$host"}`
 	return start("health", "health of crau-otel", "Whether the audit is whole: what was lost, and why.").

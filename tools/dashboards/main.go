@@ -46,7 +46,7 @@ func write(dir string) error {
 		if err := encoder.Encode(built); err != nil {
 			return fmt.Errorf("encode %s: %w", name, err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), text.Bytes(), 0o644); err != nil { //nolint:gosec // for all to read
+		if err := os.WriteFile(filepath.Join(dir, name), text.Bytes(), 0o644); err != nil { //nolint:gosec // public
 			return fmt.Errorf("write dashboard: %w", err)
 		}
 	}

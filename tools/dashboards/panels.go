@@ -14,13 +14,13 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/timeseries"
 )
 
-// The data sources are variables of each dashboard, so that it can be imported anywhere.
+// The data sources are variables of each dashboard, so that dashboards can be imported into any Grafana.
 var (
 	metrics = common.DataSourceRef{Type: cog.ToPtr("prometheus"), Uid: cog.ToPtr("${prometheus}")}
 	traces  = common.DataSourceRef{Type: cog.ToPtr("tempo"), Uid: cog.ToPtr("${tempo}")}
 )
 
-// start begins a dashboard. Its variables hosts and programs select series; all are selected at first.
+// start returns a dashboard whose variables are its data sources.
 func start(uid, title, description string) *dashboard.DashboardBuilder {
 	return dashboard.NewDashboardBuilder("crau-otel: "+title).
 		Uid("crau-otel-"+uid).
@@ -33,7 +33,7 @@ func start(uid, title, description string) *dashboard.DashboardBuilder {
 		WithVariable(dashboard.NewDatasourceVariableBuilder("tempo").Label("Traces").Type("tempo"))
 }
 
-// selection adds a variable whose values are those of a label of a metric.
+// selection returns a variable whose values are the values of a label of a metric.
 func selection(name, label, metric, key string) *dashboard.QueryVariableBuilder {
 	return dashboard.NewQueryVariableBuilder(name).
 		Label(label).
@@ -46,14 +46,14 @@ func selection(name, label, metric, key string) *dashboard.QueryVariableBuilder 
 		AllValue(".*")
 }
 
-// size is a panel's width, in 24ths of the dashboard's width, and height.
+// size is a panel's size: its width, in 24ths of the dashboard's width, and its height.
 type size struct{ width, height uint32 }
 
 func query(expression, legend string) *prometheus.DataqueryBuilder {
 	return prometheus.NewDataqueryBuilder().Datasource(metrics).Expr(expression).LegendFormat(legend)
 }
 
-// number shows one number, computed over the dashboard's time range.
+// number returns a panel that shows one number, computed over the dashboard's time range.
 func number(title, description, unit string, s size, expression string) *stat.PanelBuilder {
 	return stat.NewPanelBuilder().
 		Title(title).Description(description).Unit(unit).Height(s.height).Span(s.width).
@@ -61,7 +61,7 @@ func number(title, description, unit string, s size, expression string) *stat.Pa
 		GraphMode(common.BigValueGraphModeNone)
 }
 
-// graph shows queries over time. Each query is followed by its legend.
+// graph returns a panel that shows queries over time. In queries, each query is followed by its legend.
 func graph(title, description, unit string, s size, queries ...string) *timeseries.PanelBuilder {
 	panel := timeseries.NewPanelBuilder().
 		Title(title).Description(description).Unit(unit).Height(s.height).Span(s.width).
@@ -72,13 +72,13 @@ func graph(title, description, unit string, s size, queries ...string) *timeseri
 	return panel
 }
 
-// shares shows queries over time, stacked to 100 percent.
+// shares returns a panel that shows queries over time, stacked to 100 percent.
 func shares(title, description string, s size, queries ...string) *timeseries.PanelBuilder {
 	return graph(title, description, "short", s, queries...).FillOpacity(60).
 		Stacking(common.NewStackingConfigBuilder().Mode(common.StackingModePercent))
 }
 
-// list shows one row per series, the largest first.
+// list returns a panel that shows one row per series, the largest value first.
 func list(title, description string, s size, expression string) *table.PanelBuilder {
 	return table.NewPanelBuilder().
 		Title(title).Description(description).Height(s.height).Span(s.width).
@@ -96,7 +96,7 @@ func list(title, description string, s size, expression string) *table.PanelBuil
 		})
 }
 
-// found shows the traces that a TraceQL query finds.
+// found returns a panel that shows the traces that a TraceQL query finds.
 func found(title, description string, s size, traceQL string) *table.PanelBuilder {
 	return table.NewPanelBuilder().
 		Title(title).Description(description).Height(s.height).Span(s.width).

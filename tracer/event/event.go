@@ -29,7 +29,7 @@ const (
 	ProcessStart
 	// ProcessExit reports that the process's last thread exits.
 	ProcessExit
-	// ContextEnd reports that Event.Context has ended. Only package wire can observe ends.
+	// ContextEnd reports that Event.Context has ended. Only package wire creates it: libraries do not report ends.
 	ContextEnd
 )
 
@@ -55,7 +55,8 @@ const (
 	Fault
 	// KeyCut marks a key that was truncated at the limit.
 	KeyCut
-	// Lost marks an event with missing pairs: their keys were unreadable, or they were beyond the sixteenth.
+	// Lost marks an event with missing pairs: their keys were unreadable, or they were behind the sixteenth element of an
+	// array.
 	Lost
 )
 

@@ -10,20 +10,20 @@ const (
 	Egress PacketFlags = 1 << iota
 	// StartsTLS marks the packet in which a ClientHello was recognized.
 	StartsTLS
-	// StartsSSH marks a packet that is the first of its connection and starts with an SSH version string.
+	// StartsSSH marks a packet that is the first of its direction and starts with an SSH version string.
 	StartsSSH
 	// Early marks a packet that arrived before its connection's first one. It may be neither TLS nor SSH.
 	Early
-	// Close marks a packet that ends the connection, or its direction.
+	// Close marks a packet that ends its direction (FIN) or the connection (RST).
 	Close
 	// Last marks the last packet of its direction that is sent to user space: the following ones are encrypted, or a limit
 	// was reached.
 	Last
 	// Owned marks a packet whose process and thread are known.
 	Owned
-	// Connected marks packets of sockets that connected to a peer; others were accepted.
+	// Connected marks a packet of a socket that connected to its peer. Other sockets accepted the connection.
 	Connected
-	// Reset marks a packet that ends both directions.
+	// Reset marks a packet that ends both directions (RST).
 	Reset
 )
 
@@ -31,8 +31,8 @@ const (
 type Packet struct {
 	Time     uint64 // CLOCK_BOOTTIME, ns
 	Socket   uint64 // the socket's cookie
-	CgroupID uint64 // of the socket, version 2 hierarchy
-	UID      uint32 // of the socket, in the initial user namespace
+	CgroupID uint64 // cgroup of the socket, in the version 2 hierarchy
+	UID      uint32 // user of the socket, in the initial user namespace
 	PID      uint32 // with Owned: process in the initial namespace
 	TID      uint32 // with Owned: thread in the initial namespace
 	Seq      uint32 // sequence number of the payload's first byte

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package execs reports processes whose mapped code may have changed. It reports those that execute a program
-// immediately, and those whose executable memory changed on request.
+// Package execs reports processes whose mapped code may have changed. A process that executes a program is reported
+// immediately. The processes whose executable memory has changed are reported on request.
 //
 //	w, err := execs.Start(func(e execs.Exec) { fmt.Println("exec", e.PID) }, log)
 //	...
 //	err = w.Changed(func(pid uint32) { fmt.Println("maps changed", pid) })
 //
-// It does not report which files are involved: package discover reads the maps of these processes.
+// The package does not report which files are mapped: package discover reads that from /proc.
 package execs
 
 import (
@@ -38,7 +38,7 @@ type Watch struct {
 	buffer []byte
 }
 
-// Exec is a process that executes a program, in the initial PID and user namespaces.
+// Exec is a process that executes a program. Its ids are those of the initial PID and user namespaces.
 type Exec struct {
 	PID    uint32
 	UID    uint32
@@ -89,9 +89,9 @@ func (w *Watch) read(notify func(Exec), log *slog.Logger) {
 	}
 }
 
-// Changed calls visit with the id, in the initial PID namespace, of each process whose amount of executable memory
-// changed since the last call. The first call reports all processes except kernel threads. It takes the kernel about a
-// microsecond per thread.
+// Changed calls visit with the id, in the initial PID namespace, of each process whose executable memory has changed
+// since the last call: the amount of this memory or, since Linux 6.7, the files that are mapped there. The first call
+// reports all processes except kernel threads. A call takes the kernel about a microsecond per thread.
 func (w *Watch) Changed(visit func(pid uint32)) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

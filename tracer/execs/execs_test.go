@@ -16,7 +16,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// reports collects notifications, by process.
+// reports counts the notifications about each process.
 type reports struct {
 	mu   sync.Mutex
 	pids map[uint32]int
@@ -64,7 +64,7 @@ func TestExecutedProgramsAreTold(t *testing.T) {
 	w, n := start(t)
 	program := copyOf(t, "/bin/true")
 	var pids []int
-	const runs = 20 // in quick succession, so that most are within the pause
+	const runs = 20 // in quick succession, so that most are within PAUSE of execs.bpf.c
 	for range runs {
 		cmd := exec.Command(program)
 		if err := cmd.Run(); err != nil {
@@ -155,7 +155,7 @@ func BenchmarkChanged(b *testing.B) {
 	}
 }
 
-// TestReplacedMappingOfEqualSizeIsReported unmaps a file and maps another one of equal size, as dlclose and dlopen do.
+// A process that unmaps a file and maps another one of equal size is reported. dlclose and dlopen do this.
 func TestReplacedMappingOfEqualSizeIsReported(t *testing.T) {
 	w, _ := start(t)
 	self := uint32(os.Getpid())
@@ -182,7 +182,7 @@ func TestReplacedMappingOfEqualSizeIsReported(t *testing.T) {
 	if !reported() {
 		t.Error("another file of equal size was not reported")
 	}
-	// Memory that is not executable changes the memory map, but is ignored.
+	// A mapping that is not executable changes the memory map, but is not reported.
 	data, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
 		t.Fatal(err)

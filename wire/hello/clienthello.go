@@ -6,23 +6,23 @@ import "golang.org/x/crypto/cryptobyte"
 
 // ClientHello is what a client offers. Lists are in the client's order, without GREASE (RFC 8701).
 type ClientHello struct {
-	Versions  []uint16 // in order of preference, if the extension was sent; else the version field
+	Versions  []uint16 // in order of preference, from the extension supported_versions; without it, the legacy version
 	Suites    []uint16 // IANA's TLS Cipher Suites registry
 	Groups    []uint16 // IANA's TLS Supported Groups registry
 	Shares    []uint16 // groups for which the client sent a key share
 	Schemes   []uint16 // IANA's TLS SignatureScheme registry
-	PSKs      []PSK    // keys known to both sides that the client offers to use (TLS 1.3)
-	Ticket    bool     // offers to resume a session with a ticket (TLS 1.2)
-	EarlyData bool     // sends data along with the hello
-	ECH       bool     // Encrypted ClientHello, or GREASE for it: this is the outer one
+	PSKs      []PSK    // pre-shared keys that the client offers to use (TLS 1.3)
+	Ticket    bool     // the client offers to resume a session with a ticket (TLS 1.2)
+	EarlyData bool     // the client sends data directly after the hello
+	ECH       bool     // Encrypted ClientHello, or GREASE for it, was sent; the fields are from the outer hello
 
 	sessionID []byte
 }
 
-// PSK is an offer to use a key that both sides know: RFC 8446, 4.2.11.
+// PSK is an offer to use a pre-shared key: RFC 8446, 4.2.11.
 type PSK struct {
-	// Session is whether the key is that of an earlier session. The age of a ticket is sent with a random number added; that
-	// of a key from elsewhere is 0.
+	// Session is whether the key is from an earlier session. It is inferred from the key's obfuscated age: clients send 0
+	// for an external key, and the sum of its age and a random number for the key of a session.
 	Session bool
 }
 
@@ -39,7 +39,7 @@ const (
 	extEncryptedClientHello = 0xfe0d
 )
 
-// Signalling values that are not cipher suites, although they are in that list: RFC 5746, RFC 7507.
+// Signalling values that are in the list of cipher suites although they are not cipher suites: RFC 5746, RFC 7507.
 const (
 	suiteRenegotiationInfo = 0x00ff
 	suiteFallback          = 0x5600

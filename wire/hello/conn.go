@@ -29,21 +29,21 @@ type State uint8
 const (
 	// StateOpen means that more messages may follow.
 	StateOpen State = iota
-	// StateComplete means that everything in the clear was seen: the rest is encrypted.
+	// StateComplete means that everything that is sent in the clear was seen. The rest is encrypted.
 	StateComplete
 	// StateFailed means that one side gave up with an alert.
 	StateFailed
 	// StateMalformed means that the connection violated the protocol.
 	StateMalformed
-	// StateTooLong means that the opening exceeds MaxBytes, or arrived in too many pieces.
+	// StateTooLong means that the opening exceeds MaxBytes, or arrived with too many gaps.
 	StateTooLong
 )
 
-// Conn decodes the opening of one connection. It is for use by one goroutine.
+// Conn decodes the opening of one connection. It is not safe for concurrent use.
 type Conn struct {
 	Protocol Protocol
-	TLS      TLS // of ProtocolTLS
-	SSH      SSH // of ProtocolSSH
+	TLS      TLS // set with ProtocolTLS
+	SSH      SSH // set with ProtocolSSH
 
 	state State
 	sides [2]side
@@ -52,29 +52,30 @@ type Conn struct {
 // side is one direction of a Conn.
 type side struct {
 	stream
-	read     int    // bytes of the stream that were decoded so far
+	read     int    // number of bytes of the stream that were decoded so far
 	messages []byte // TLS: bytes of handshake messages that are not decoded yet
-	sealed   bool   // TLS: everything that follows is encrypted
+	sealed   bool   // no further bytes are needed; with TLS, they are encrypted
 }
 
 // NewConn returns a connection of which nothing has been seen.
 func NewConn(p Protocol) *Conn { return &Conn{Protocol: p} }
 
-// State returns how far the connection has been decoded.
+// State returns the state of decoding the connection.
 func (c *Conn) State() State { return c.state }
 
-// Start sets the sequence number at which a direction's protocol begins. The default is that of the first segment.
+// Start sets the sequence number at which a direction's protocol begins. The default is the sequence number of the
+// first segment.
 func (c *Conn) Start(d Direction, seq uint32) { c.sides[d].start(seq) }
 
 // Encrypted reports whether everything that a direction sends in the clear was seen.
 func (c *Conn) Encrypted(d Direction) bool { return c.sides[d].sealed }
 
-// HasHello reports whether there is anything to report: a ClientHello, or both version strings of SSH.
+// HasHello reports whether enough was decoded to report the connection: a ClientHello, or both version strings of SSH.
 func (c *Conn) HasHello() bool {
 	return c.TLS.ClientHello != nil || c.SSH.ClientIdent != "" && c.SSH.ServerIdent != ""
 }
 
-// Size returns how many bytes of memory the connection uses for its data.
+// Size returns how many bytes of memory the connection uses to keep segments and messages.
 func (c *Conn) Size() int {
 	n := 0
 	for i := range c.sides {
@@ -83,7 +84,7 @@ func (c *Conn) Size() int {
 	return n
 }
 
-// Add adds the payload of a segment, and decodes all complete messages. It does not keep data.
+// Add adds the payload of a segment, and decodes all complete messages. The caller may reuse data after the call.
 func (c *Conn) Add(d Direction, seq uint32, data []byte) State {
 	if c.state != StateOpen {
 		return c.state
@@ -95,7 +96,7 @@ func (c *Conn) Add(d Direction, seq uint32, data []byte) State {
 	case ProtocolSSH:
 		c.decodeSSH()
 	}
-	// A stream that was cut can still be completed by the bytes that are there.
+	// Dropped bytes do not matter if the direction's messages are complete without them.
 	if s := &c.sides[d]; c.state == StateOpen && s.cut && !s.sealed {
 		c.state = StateTooLong
 	}

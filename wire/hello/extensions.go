@@ -23,7 +23,8 @@ func eachExtension(s cryptobyte.String, read func(typ uint16, data cryptobyte.St
 	return true
 }
 
-// psks reads the identities of keys that both sides know. Those behind a malformed one are left out.
+// psks parses the identities of the pre-shared keys that a client offers. It ignores a malformed identity and
+// everything after it.
 func psks(list cryptobyte.String) (offered []PSK) {
 	for !list.Empty() {
 		var identity cryptobyte.String
@@ -46,7 +47,7 @@ func without(ids []uint16, leave ...uint16) []uint16 {
 	return filtered
 }
 
-// codepoints parses a list of 16-bit numbers, and omits those of GREASE.
+// codepoints parses a list of 16-bit numbers, and omits GREASE values.
 func codepoints(s cryptobyte.String) ([]uint16, bool) {
 	var ids []uint16
 	for !s.Empty() {

@@ -18,7 +18,8 @@ import (
 
 var update = flag.Bool("update", false, "record the programs' connections again; needs openssl, gnutls-cli, ssh and sshd")
 
-// programs are recordings of stock programs. PORT, CERT, KEY and DIR are replaced by the recorder's own.
+// programs are the recorded connections of unmodified programs. When a connection is recorded, PORT, CERT, KEY and DIR
+// are replaced in the commands.
 var programs = []struct {
 	name           string
 	server, client []string
@@ -191,7 +192,7 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-// recordPrograms runs a server and a client with a proxy between them.
+// recordPrograms runs a server and a client, and returns what a proxy between them recorded.
 func recordPrograms(t *testing.T, server, client []string) []packet {
 	t.Helper()
 	dir := t.TempDir()
@@ -240,6 +241,6 @@ func recordPrograms(t *testing.T, server, client []string) []packet {
 	out, err := c.CombinedOutput()
 	t.Logf("%v: %.300s", err, out)
 	packets := done()
-	const most = 24 // everything after that is encrypted
+	const most = 24 // all packets after these are encrypted
 	return packets[:min(len(packets), most)]
 }

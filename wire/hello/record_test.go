@@ -75,7 +75,7 @@ func (t *tape) proxy(client, server net.Conn) {
 	wg.Wait()
 }
 
-// play feeds a tape to a connection and returns it.
+// play adds recorded packets to a new connection and returns the connection.
 func play(p Protocol, packets []packet) *Conn {
 	c := NewConn(p)
 	seq := [2]uint32{0xfffffff0, 12345}
@@ -89,7 +89,8 @@ func play(p Protocol, packets []packet) *Conn {
 	return c
 }
 
-// playBytes feeds a tape one byte at a time, the later half of each packet first.
+// playBytes adds recorded packets to a new connection one byte at a time. Of each packet, it first adds the later half,
+// and then the whole packet.
 func playBytes(p Protocol, packets []packet) *Conn {
 	c := NewConn(p)
 	seq := [2]uint32{0xfffffff0, 12345}
@@ -107,7 +108,8 @@ func playBytes(p Protocol, packets []packet) *Conn {
 	return c
 }
 
-// load reads a recording: one packet per line, > from the client and < from the server, in hexadecimal.
+// load reads a recording, which has one packet per line in hexadecimal, with > before a packet of the client and <
+// before one of the server.
 func load(t testing.TB, name string) []packet {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", name))
@@ -128,7 +130,7 @@ func load(t testing.TB, name string) []packet {
 	return packets
 }
 
-// save writes a recording.
+// save writes a recording in the format that load reads.
 func save(t *testing.T, name, comment string, packets []packet) {
 	t.Helper()
 	var b bytes.Buffer
@@ -146,7 +148,7 @@ func save(t *testing.T, name, comment string, packets []packet) {
 }
 
 // through starts a proxy to an address. It returns the proxy's address, and a function that waits for the end of one
-// connection and returns its recording.
+// connection and returns the recording of this connection.
 func through(t *testing.T, to string) (addr string, done func() []packet) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -173,7 +175,7 @@ func through(t *testing.T, to string) (addr string, done func() []packet) {
 		over <- io.EOF
 	}()
 	return l.Addr().String(), func() []packet {
-		if err := <-over; err != io.EOF { //nolint:errorlint // our own
+		if err := <-over; err != io.EOF { //nolint:errorlint // sent by the goroutine above
 			t.Fatal(err)
 		}
 		return tp.packets

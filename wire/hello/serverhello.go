@@ -10,13 +10,13 @@ import (
 
 // ServerHello is what a server chooses, or a HelloRetryRequest.
 type ServerHello struct {
-	Retry                bool   // it is a HelloRetryRequest
+	Retry                bool   // the message is a HelloRetryRequest
 	Version              uint16 // negotiated version
 	Suite                uint16
-	Group                uint16 // TLS 1.3: of the key exchange, or requested by a HelloRetryRequest
-	HasGroup             bool   // Group is set; false if only a key known to both sides is used
-	PSK                  bool   // TLS 1.3: uses a key known to both sides
-	SelectedPSK          uint16 // TLS 1.3: which of the client's, from 0
+	Group                uint16 // TLS 1.3: group of the key exchange, or the one that a HelloRetryRequest requests
+	HasGroup             bool   // Group is set; false if only a pre-shared key is used
+	PSK                  bool   // TLS 1.3: a pre-shared key is used
+	SelectedPSK          uint16 // TLS 1.3: index of this key among the client's PSKs, from 0
 	ExtendedMasterSecret bool   // TLS 1.2: RFC 7627
 }
 
@@ -63,15 +63,16 @@ func (h *ServerHello) extension(typ uint16, data cryptobyte.String) bool {
 
 // ServerKeyExchange describes the key exchange of TLS 1.2 and older, except for RSA.
 type ServerKeyExchange struct {
-	Group     uint16 // elliptic curve: IANA's TLS Supported Groups registry; 0: finite field or unknown
-	PrimeBits int    // finite field: size of the prime
-	Scheme    uint16 // TLS 1.2: of the server's signature; 0 if there is none
+	Group     uint16 // elliptic curve: value of IANA's TLS Supported Groups registry; 0 with a finite field
+	PrimeBits int    // finite field: size of the prime in bits; 0 with an elliptic curve
+	Scheme    uint16 // scheme of the server's signature, TLS 1.2 only; 0 if the server does not sign
 }
 
 const curveNamed = 3 // RFC 8422, 5.4
 
-// parseServerKeyExchange parses a message of either kind: the kind that fits its length. It returns nil if neither
-// does, as with a pre-shared key.
+// parseServerKeyExchange parses a key exchange with an elliptic curve or a finite field. The message does not say which
+// of the two it contains, so it is parsed as the one whose fields fill it exactly. parseServerKeyExchange returns nil
+// if neither fits, as for a key exchange with a pre-shared key.
 func parseServerKeyExchange(body []byte, hello *ServerHello) *ServerKeyExchange {
 	if hello == nil {
 		return nil
@@ -96,7 +97,8 @@ func parseServerKeyExchange(body []byte, hello *ServerHello) *ServerKeyExchange 
 	return nil
 }
 
-// signature parses the server's signature, which may be missing, up to the end of the message.
+// signature parses the server's signature, which may be missing. ok reports whether the message ends with the
+// signature.
 func signature(s cryptobyte.String, version uint16) (scheme uint16, ok bool) {
 	if s.Empty() {
 		return 0, true

@@ -9,15 +9,16 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// SSH contains what an SSH connection has sent in the clear.
+// SSH contains what the two sides of an SSH connection have sent in the clear. Fields are nil or empty until the
+// message is seen.
 type SSH struct {
 	ClientIdent string // the client's version string, without its end of line
-	ServerIdent string // the server's
+	ServerIdent string // the server's version string, without its end of line
 	Client      *KexInit
 	Server      *KexInit
 }
 
-// KexInit is one side's SSH_MSG_KEXINIT: RFC 4253, 7.1. Lists are in that side's order.
+// KexInit is the SSH_MSG_KEXINIT of one side (RFC 4253, 7.1). Lists are in the side's order of preference.
 type KexInit struct {
 	Kex, HostKey                   []string
 	CipherC2S, CipherS2C           []string
@@ -25,17 +26,18 @@ type KexInit struct {
 	CompressionC2S, CompressionS2C []string
 }
 
-// Negotiated is the result of both sides' lists. A field is empty if they have nothing in common.
+// Negotiated is the result of comparing the lists of both sides. A field is empty if the two lists have nothing in
+// common.
 type Negotiated struct {
 	Kex, HostKey                   string
 	CipherC2S, CipherS2C           string
-	MACC2S, MACS2C                 string // empty with ciphers that authenticate themselves
+	MACC2S, MACS2C                 string // empty if the cipher includes a MAC
 	CompressionC2S, CompressionS2C string
 }
 
 const (
-	maxIdent      = 255 // RFC 4253, 4.2
-	maxIdentLines = 64
+	maxIdent      = 255   // RFC 4253, 4.2
+	maxIdentLines = 64    // lines that a server may send before its version string
 	messageKex    = 20    // SSH_MSG_KEXINIT
 	maxPacket     = 35000 // RFC 4253, 6.1
 )
@@ -71,7 +73,7 @@ func common(client, server []string) string {
 	return ""
 }
 
-// authenticates reports whether a cipher includes a MAC, so that the negotiated one is not used.
+// authenticates reports whether a cipher includes a MAC, so that no separate MAC is negotiated.
 func authenticates(cipher string) bool {
 	name, _, _ := strings.Cut(cipher, "@")
 	return name == "chacha20-poly1305" || strings.HasSuffix(name, "-gcm") || strings.HasPrefix(name, "AEAD_")
@@ -87,7 +89,7 @@ func (c *Conn) decodeSSH() {
 	}
 }
 
-// decodeSSHSide decodes a side's version string and its first packet.
+// decodeSSHSide decodes a side's version string and its first packet, the SSH_MSG_KEXINIT.
 func (c *Conn) decodeSSHSide(d Direction, ident *string, kex **KexInit) {
 	s := &c.sides[d]
 	for lines := 0; *ident == "" && c.state == StateOpen; lines++ {
@@ -129,7 +131,7 @@ func (c *Conn) decodeSSHSide(d Direction, ident *string, kex **KexInit) {
 		return
 	}
 	s.read += 4 + int(length)
-	s.sealed = true // the following messages are not needed, even if they are cut
+	s.sealed = true // the following messages are not needed, so they may be cut off
 }
 
 // parseKexInit parses a packet without its length. It returns nil if the packet is malformed.

@@ -5,19 +5,19 @@ package hello
 import "slices"
 
 const (
-	// MaxBytes is how much of one direction is examined.
+	// MaxBytes is the number of bytes of one direction that are examined.
 	MaxBytes = 16 << 10
-	// maxRanges bounds how many separate pieces of a stream are kept while the gaps between them are unfilled.
+	// maxRanges is the largest number of separate ranges of a stream that are kept while there are gaps between them.
 	maxRanges = 64
 )
 
 // stream reassembles the segments of one direction.
 type stream struct {
 	base    uint32 // sequence number of the first byte
-	started bool
-	buf     []byte
-	ranges  []span // the filled parts of buf, in order, neither touching nor overlapping
-	cut     bool   // bytes past MaxBytes, or between too many gaps, were dropped
+	started bool   // base is set
+	buf     []byte // the bytes from base on
+	ranges  []span // filled parts of buf, in order, neither touching nor overlapping
+	cut     bool   // bytes were dropped, behind MaxBytes or because of too many gaps
 }
 
 // span is a range of bytes of a stream.
@@ -54,11 +54,11 @@ func (s *stream) add(seq uint32, data []byte) {
 	s.fill(from, data)
 }
 
-// fill copies the part of data that is new to its place.
+// fill copies data to buf from index from on, except bytes that buf already has.
 func (s *stream) fill(from int, data []byte) {
 	to := from + len(data)
 	first, _ := slices.BinarySearchFunc(s.ranges, from, func(r span, from int) int { return r.to - from })
-	last := first // index after the last range that touches or overlaps
+	last := first // index after the last range that touches or overlaps data
 	for last < len(s.ranges) && s.ranges[last].from <= to {
 		last++
 	}
@@ -84,7 +84,7 @@ func (s *stream) fill(from int, data []byte) {
 	s.ranges = slices.Replace(s.ranges, first, last, merged)
 }
 
-// bytes returns the bytes before the first gap.
+// bytes returns the bytes of the stream before the first gap.
 func (s *stream) bytes() []byte {
 	if len(s.ranges) == 0 || s.ranges[0].from > 0 {
 		return nil

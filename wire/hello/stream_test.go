@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestStreamAnyOrder splits a stream into overlapping segments in any order, some of them twice.
+// A stream is reassembled from overlapping segments that arrive in any order, some of them twice.
 func TestStreamAnyOrder(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 1))

@@ -2,17 +2,18 @@
 
 package hello
 
-// TLS contains what a TLS handshake has sent in the clear. Fields are nil or zero until they are seen.
+// TLS contains what the two sides of a TLS handshake have sent in the clear. Fields are nil or zero until the message
+// is seen.
 type TLS struct {
-	ClientHello *ClientHello // the latest one: the second one after a HelloRetryRequest
-	FirstHello  *ClientHello // the one before a HelloRetryRequest
-	Retry       *ServerHello // the HelloRetryRequest
+	ClientHello *ClientHello // the last ClientHello: after a HelloRetryRequest, the second one
+	FirstHello  *ClientHello // the ClientHello before a HelloRetryRequest; nil without one
+	Retry       *ServerHello // the HelloRetryRequest; nil without one
 	ServerHello *ServerHello
 	KeyExchange *ServerKeyExchange // TLS 1.2 and older
 
 	ServerCertificate bool // TLS 1.2 and older: the server sent a certificate
 	ClientCertificate bool // TLS 1.2 and older: the client sent a certificate
-	CertificateAsked  bool // TLS 1.2 and older: the server requested one
+	CertificateAsked  bool // TLS 1.2 and older: the server requested a certificate
 	ClientKeyExchange bool // TLS 1.2 and older: the client continued after the server's messages
 	Resumed           bool // the ServerHello resumes an earlier session
 
@@ -64,7 +65,7 @@ const (
 )
 
 // decodeTLS decodes the complete records of both sides. The server's records are decoded after the ClientHello, because
-// their meaning depends on it.
+// their meaning depends on the ClientHello.
 func (c *Conn) decodeTLS() {
 	for progress := true; progress && c.state == StateOpen; {
 		progress = c.decodeRecord(FromClient)
@@ -101,7 +102,7 @@ func (c *Conn) decodeRecord(d Direction) bool {
 		c.alert(d, body)
 	case recordHandshake:
 		if length == 0 {
-			c.state = StateMalformed // RFC 8446, 5.1
+			c.state = StateMalformed // RFC 8446, 5.1 forbids empty records of this type
 			return false
 		}
 		if s.sealed {
@@ -116,8 +117,9 @@ func (c *Conn) decodeRecord(d Direction) bool {
 	return true
 }
 
-// protectedRecord handles the start of a record of application data, which is encrypted. It reports whether the side
-// sends nothing more in the clear. Early data precedes the answer to the ClientHello and is skipped.
+// protectedRecord handles the start of a record of application data, which is encrypted. It reports whether the record
+// ends the decoding of the connection, else the record is skipped. Records of early data are skipped, because the
+// server's answer to the ClientHello is still missing.
 func (s *side) protectedRecord(c *Conn, d Direction, length int) bool {
 	t := &c.TLS
 	switch {
@@ -129,13 +131,13 @@ func (s *side) protectedRecord(c *Conn, d Direction, length int) bool {
 		return false
 	case d == FromServer:
 		s.sealed = true
-		return false // its encrypted records are skipped until the client has answered
+		return false // the server's encrypted records are skipped until the client has answered
 	case t.ServerHello.Version == version13 && isEncryptedAlert(t.ServerHello.Suite, length) && !t.ClientHello.EarlyData:
 		t.Alert = &Alert{From: FromClient, Encrypted: true}
 		c.state = StateFailed
 		return true
 	case t.ClientHello.EarlyData && t.ServerHello.Version == version13:
-		return false // rejected or late early data looks like the Finished message
+		return false // the record is early data or the Finished message, which look the same
 	}
 	c.state = StateComplete
 	return true
@@ -149,7 +151,8 @@ func isEncryptedAlert(suite uint16, length int) bool {
 	return length == encryptedAlert
 }
 
-// changeCipherSpec handles the message after which a side's records are encrypted. In TLS 1.3 it has no meaning.
+// changeCipherSpec handles the message after which a side's records are encrypted. In TLS 1.3 this message has no
+// meaning.
 func (c *Conn) changeCipherSpec(d Direction) {
 	t := &c.TLS
 	if t.ServerHello == nil || t.ServerHello.Version == version13 {
@@ -164,7 +167,7 @@ func (c *Conn) changeCipherSpec(d Direction) {
 	}
 }
 
-// alert handles an alert, which is encrypted unless it is two bytes long.
+// alert handles a record with an alert. An alert that is not two bytes long is encrypted, and is ignored.
 func (c *Conn) alert(d Direction, body []byte) {
 	if len(body) != 2 || c.sides[d].sealed || c.TLS.ClientHello == nil {
 		return
@@ -176,7 +179,7 @@ func (c *Conn) alert(d Direction, body []byte) {
 	c.state = StateFailed
 }
 
-// decodeMessages decodes the complete handshake messages, and returns the remaining bytes.
+// decodeMessages decodes the complete handshake messages, and returns the bytes after them.
 func (c *Conn) decodeMessages(d Direction, messages []byte) []byte {
 	for c.state == StateOpen && !c.sides[d].sealed && len(messages) >= messageHeader {
 		if !expected(d, messages[0]) {

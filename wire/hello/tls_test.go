@@ -248,7 +248,7 @@ func TestGoTLSResumption(t *testing.T) {
 	}
 }
 
-// Of the keys that a client offers, the one that the server selects decides whether it is a resumption.
+// A handshake is a resumption if the server selects a key of an earlier session among the keys that the client offers.
 func TestSelectedKey(t *testing.T) {
 	const external, session = "\x00\x02id\x00\x00\x00\x00", "\x00\x06ticket\x01\x02\x03\x04"
 	for _, test := range []struct {
@@ -260,9 +260,9 @@ func TestSelectedKey(t *testing.T) {
 		{external + session, "\x00\x00", false, false},
 		{external + session, "\x00\x01", true, false},
 		{session + external, "\x00\x01", false, false},
-		{session, "\x00\x01", false, false}, // the client offered no such key
+		{session, "\x00\x01", false, false}, // the client offered only one key
 		{session, "\xff\xff", false, false},
-		{session + external[:5], "\x00\x01", false, false}, // cut
+		{session + external[:5], "\x00\x01", false, false}, // the identity of the second key is cut off
 		{"", "\x00\x00", false, false},
 		{session, "\x00", false, true},
 		{session, "", false, true},
@@ -281,7 +281,7 @@ func TestSelectedKey(t *testing.T) {
 	}
 }
 
-// extensions returns a list of types and data as the end of a hello.
+// extensions returns the list of extensions at the end of a hello. pairs are the type and the data of each.
 func extensions(pairs ...string) string {
 	var list string
 	for i := 0; i < len(pairs); i += 2 {
@@ -290,13 +290,13 @@ func extensions(pairs ...string) string {
 	return string([]byte{0, byte(len(list))}) + list
 }
 
-// record returns a message in a record of its own.
+// record returns a record that contains one message.
 func record(typ byte, body string) []byte {
 	message := append([]byte{typ, 0, 0, byte(len(body))}, body...)
 	return append([]byte{recordHandshake, 3, 3, 0, byte(len(message))}, message...)
 }
 
-// TestManyRecords sends a ClientHello of 64 KiB in 200 records: more than is examined.
+// A ClientHello of 64 KiB in 200 records is more than is examined, so it is too long.
 func TestManyRecords(t *testing.T) {
 	c := NewConn(ProtocolTLS)
 	message := append([]byte{messageClientHello, 0, 0xff, 0xfc}, make([]byte, 0xfffc)...)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Inline functions and templates that both files of a program have: the linker keeps one of each, and its note.
+// An inline function and a template that two files of a program have in common. The linker keeps one copy of each, with
+// one note.
 
 #include "crau.h"
 

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Every probe, with arguments of every kind. Compiled as C and as C++, as a program and (with -shared) as a library. */
+/*
+ * Every probe, with all kinds of arguments. This file is compiled as C and as C++, as a program and (with -shared) as a
+ * library.
+ */
 
 #include "crau.h"
 
 static struct crau_data global[2];
 
-/* A leaf function with variables in the red zone around a site. If a tracer makes a call there, it must not
- * overwrite them. */
+/*
+ * A leaf function with variables in the red zone around a site. A call that a tracer makes at the site must not
+ * overwrite them.
+ */
 __attribute__((noinline)) unsigned long leaf(unsigned long seed)
 {
 	volatile unsigned long v[8];
@@ -23,7 +28,7 @@ __attribute__((noinline)) unsigned long leaf(unsigned long seed)
 
 static inline void called(const void *ctx, const char *key, int value) { CRAU_WORD_DATA(ctx, key, value); }
 
-/* No argument is in a register or known to the compiler. */
+/* Fires probes with arguments that are passed on the stack, and whose values the compiler does not know. */
 __attribute__((noinline)) void spilled(unsigned long a, unsigned long b, unsigned long c, unsigned long d,
 				       unsigned long e, unsigned long f, unsigned long g)
 {

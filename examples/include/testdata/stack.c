@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The context stack at its limits, over two files and two threads. Linked with itself, compiled with -DOTHER. */
+/*
+ * The context stack at its limits, used from two files and two threads. The second file is this one, compiled with
+ * -DOTHER.
+ */
 
 #include <pthread.h>
 #include <stdio.h>

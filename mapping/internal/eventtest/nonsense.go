@@ -8,8 +8,9 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// Nonsense emits 2000 random events with few different ids, so that every way of opening, joining, shedding and
-// evicting contexts meets every other. It calls tick at random times, and after once after each event.
+// Nonsense takes 2000 random steps, most of which emit an event, with so few different ids that all ways of opening,
+// joining, shedding and evicting contexts are combined. Some steps call tick instead. After each step, Nonsense calls
+// after.
 func Nonsense(seed uint64, src *Source, tick func(now uint64), after func()) {
 	names := []string{
 		"", "tls::handshake", "tls::handshake_client", "tls::handshake_server", "tls::key_exchange", "tls::verify",

@@ -11,16 +11,16 @@ const (
 	Second      = 1000 * Millisecond
 )
 
-// Source emits events a microsecond apart.
+// Source passes events that are a microsecond apart to Handle.
 type Source struct {
-	Now      uint64 // boot time of the newest event
+	Now      uint64 // boot time of the newest event, ns
 	PID, TID uint32
 	File     uint32
-	Hits     int // events that are probe hits
+	Hits     int // number of events so far that are probe hits
 	Handle   func(*event.Event)
 }
 
-// NewSource returns the source of a process named prog, and emits the event of its start.
+// NewSource returns a source for a process named prog, and emits the process's ProcessStart event.
 func NewSource(handle func(*event.Event)) *Source {
 	src := &Source{Now: Second, PID: 10, TID: 11, Handle: handle}
 	handle(&event.Event{
@@ -43,7 +43,7 @@ func String(key, value string) event.Pair {
 // Name returns the pair that names a context.
 func Name(value string) event.Pair { return String("name", value) }
 
-// Event emits an event on the source's thread.
+// Event emits an event. It sets the time, process, thread and file from s.
 func (s *Source) Event(ev event.Event) {
 	s.Now += Microsecond
 	ev.Time, ev.PID, ev.TID, ev.File = s.Now, s.PID, s.TID, s.File
@@ -53,7 +53,7 @@ func (s *Source) Event(ev event.Event) {
 	s.Handle(&ev)
 }
 
-// Open emits new_context, or new_context_with_data if there are pairs.
+// Open emits the event of new_context, or of new_context_with_data if there are pairs.
 func (s *Source) Open(ctx, parent uint64, pairs ...event.Pair) {
 	s.Event(event.Event{Kind: event.NewContext, Context: ctx, Parent: parent, Pairs: pairs})
 }

@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Limits on reading a loader's cache.
+// Limits on reading glibc's cache of libraries.
 const (
-	MaxFolders   = 256
-	MaxCacheSize = 16 << 20
+	MaxFolders   = 256      // folders that are returned
+	MaxCacheSize = 16 << 20 // bytes that are read
 
 	// CachePath is the path of glibc's cache of libraries.
 	CachePath = "/etc/ld.so.cache"
@@ -24,7 +24,7 @@ const (
 // Cache is glibc's cache of libraries.
 type Cache struct {
 	data    []byte
-	entries []byte
+	entries []byte // the part of data that lists the libraries
 }
 
 const cacheEntrySize = 24
@@ -51,14 +51,14 @@ func ParseCache(data []byte) (*Cache, error) {
 	return &Cache{data, data[headerSize : headerSize+count*cacheEntrySize]}, nil
 }
 
-// each calls visit with the name and path of every library. Either can be missing.
+// each calls visit with the name and path of every library. A missing name or path is nil.
 func (c *Cache) each(visit func(name, path []byte)) {
 	for entries := c.entries; len(entries) > 0; entries = entries[cacheEntrySize:] {
 		visit(c.text(entries[4:]), c.text(entries[8:]))
 	}
 }
 
-// text returns the string whose offset is at the start of field, or nil.
+// text returns the string whose offset is at the start of field, or nil if the offset is wrong.
 func (c *Cache) text(field []byte) []byte {
 	offset := uint64(binary.NativeEndian.Uint32(field))
 	if offset >= uint64(len(c.data)) {
@@ -71,7 +71,7 @@ func (c *Cache) text(field []byte) []byte {
 	return text
 }
 
-// Folders returns the folders of the libraries, at most MaxFolders.
+// Folders returns the folders of the libraries, each once and at most MaxFolders.
 func (c *Cache) Folders() (folders []string) {
 	seen := make(map[string]bool)
 	c.each(func(_, file []byte) {
@@ -84,7 +84,7 @@ func (c *Cache) Folders() (folders []string) {
 	return folders
 }
 
-// find returns the paths of a library. There are several if it was built for several kinds of processors.
+// find returns the paths of a library. There are several if the library was built for several kinds of processors.
 func (c *Cache) find(library string) (paths []string) {
 	c.each(func(name, file []byte) {
 		if string(name) == library && len(file) > 0 && file[0] == '/' && len(paths) < maxVariants {

@@ -18,7 +18,7 @@ const maxCaches = 16
 // Caches remembers glibc's caches of libraries for several root folders. It is safe for concurrent use.
 type Caches struct {
 	mu     sync.Mutex
-	caches map[cacheKey]*Cache // nil if it cannot be parsed
+	caches map[cacheKey]*Cache // nil for a cache that cannot be parsed
 }
 
 type cacheKey struct {
@@ -29,7 +29,7 @@ type cacheKey struct {
 // NewCaches returns an empty Caches.
 func NewCaches() *Caches { return &Caches{caches: make(map[cacheKey]*Cache)} }
 
-// of returns the cache of a root folder, or nil if it has none.
+// of returns the cache in a root folder, or nil if there is none that can be read. c may be nil.
 func (c *Caches) of(o opener) *Cache {
 	readable, st, err := o.open(CachePath)
 	if err != nil {
@@ -78,7 +78,7 @@ func (o opener) open(name string) (readable int, st unix.Stat_t, err error) {
 	return host.OpenRegular(fd, o.viewer, o.mounts)
 }
 
-// read reads the beginning of a file.
+// read returns the beginning of a file, at most limit bytes.
 func (o opener) read(name string, limit int64) ([]byte, error) {
 	readable, _, err := o.open(name)
 	if err != nil {

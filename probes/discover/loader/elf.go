@@ -13,26 +13,26 @@ import (
 )
 
 const (
-	maxSegments = 128
+	maxSegments = 128      // program headers of one file
 	maxDynamic  = 64 << 10 // bytes of the dynamic section
 	maxStrings  = 4 << 20  // bytes of the dynamic string table
-	maxNeeded   = 512      // libraries of one file
-	maxInterp   = 4096
+	maxNeeded   = 512      // libraries that one file needs
+	maxInterp   = 4096     // bytes of the path of the interpreter
 )
 
-// object is the information in a file that the dynamic loader uses.
+// object is the information in an ELF file that the dynamic loader uses.
 type object struct {
 	path    string // within the program's root folder
 	interp  string
 	needed  []string
 	rpath   []string // ignored by the loader if there is a runpath
 	runpath []string
-	loader  *object // the object that needs this one; nil for the program
+	loader  *object // object that needs this one; nil for the program
 }
 
 var errNotNative = errors.New("not a 64-bit ELF file for this machine")
 
-// machine returns the machine whose files are traced.
+// machine returns the machine for which files are traced, which is this one.
 func machine() elf.Machine {
 	if runtime.GOARCH == "arm64" {
 		return elf.EM_AARCH64
@@ -40,7 +40,7 @@ func machine() elf.Machine {
 	return elf.EM_X86_64
 }
 
-// readObject reads a file by its program headers, as the loader does: section headers may be missing.
+// readObject reads an ELF file by its program headers, as the loader does: section headers may be missing.
 func readObject(r io.ReaderAt) (*object, error) {
 	var header [64]byte
 	if _, err := r.ReadAt(header[:], 0); err != nil {
@@ -95,7 +95,7 @@ func readPart(r io.ReaderAt, offset, size uint64) ([]byte, error) {
 	return data, err
 }
 
-// readDynamic reads the entries that name other files.
+// readDynamic reads those entries of the dynamic section that name other files.
 func (o *object) readDynamic(r io.ReaderAt, segments []elf.ProgHeader, dynamic []byte) error {
 	var table, size uint64
 	var needed, rpath, runpath []uint64
@@ -113,7 +113,7 @@ func (o *object) readDynamic(r io.ReaderAt, segments []elf.ProgHeader, dynamic [
 		case elf.DT_RUNPATH:
 			runpath = append(runpath, value)
 		case elf.DT_NULL:
-			d = d[:16] // the terminating entry
+			d = d[:16] // ends the loop
 		}
 	}
 	for _, s := range segments {

@@ -16,26 +16,26 @@ import (
 )
 
 const (
-	maxFiles    = 512 // per program
-	maxVariants = 8   // per library
-	maxTries    = 8192
+	maxFiles    = 512  // files of one program
+	maxVariants = 8    // files of one library
+	maxTries    = 8192 // paths that are tried for one program
 )
 
 // Program describes the program whose files Resolve finds.
 type Program struct {
 	Root        int          // descriptor of the root folder in which paths start
-	Path        string       // of the program
+	Path        string       // path of the program, within the root folder
 	File        io.ReaderAt  // the program itself
 	LibraryPath []string     // folders of LD_LIBRARY_PATH
 	Preload     []string     // files of LD_PRELOAD
 	Caches      *Caches      // remembers glibc's caches of libraries; may be nil
-	Viewer      host.Process // a process that sees the program's file systems; 0 if none is left
+	Viewer      host.Process // process that sees the program's file systems; 0 if none is left
 }
 
-// Needed is a file that the program will map. FD is an O_PATH descriptor, which the caller closes.
+// Needed is a file that the program will map.
 type Needed struct {
 	Path string // within the program's root folder
-	FD   int
+	FD   int    // O_PATH descriptor, which the caller must close
 }
 
 // Resolve returns the interpreter and the libraries of a program. Files that cannot be found or read are omitted.
@@ -52,7 +52,7 @@ func Resolve(p Program, step func()) []Needed {
 	}
 	s.musl = strings.Contains(path.Base(program.interp), "ld-musl")
 	if program.interp == "" && len(program.needed) == 0 {
-		return nil // static
+		return nil // statically linked
 	}
 	if !s.musl {
 		s.cache = p.Caches.of(s.opener)
@@ -80,12 +80,13 @@ type resolver struct {
 	musl  bool
 	cache *Cache
 	found []Needed
-	seen  map[host.Inode]bool
-	names map[string]bool
-	tries int
+	seen  map[host.Inode]bool // files in found
+	names map[string]bool     // libraries that were looked for, by the names that objects use
+	tries int                 // paths that were tried
 }
 
-// find finds a library that an object needs. It returns the objects that it added: the variants of the library.
+// find finds a library that an object needs. It returns the objects that it added, which are variants of the library
+// for different processors.
 func (s *resolver) find(name string, by *object) (added []*object) {
 	if strings.Contains(name, "/") {
 		for _, file := range s.expand(name, by) {
@@ -96,7 +97,7 @@ func (s *resolver) find(name string, by *object) (added []*object) {
 	for _, folders := range s.folders(by) {
 		for _, folder := range folders {
 			if !path.IsAbs(folder) {
-				continue // the path is relative to the working folder
+				continue // the path is relative to the working folder, which is unknown
 			}
 			for _, variant := range s.variants() {
 				added = s.append(added, path.Join(folder, variant, name), by)
@@ -135,7 +136,7 @@ func (s *resolver) folders(by *object) (lists [][]string) {
 			if len(o.runpath) == 0 {
 				lists = append(lists, expandAll(o.rpath, o))
 			} else if s.musl {
-				lists = append(lists, expandAll(o.runpath, o)) // musl does not distinguish the two
+				lists = append(lists, expandAll(o.runpath, o)) // musl treats runpath like rpath
 			}
 		}
 	}
@@ -150,7 +151,7 @@ func (s *resolver) folders(by *object) (lists [][]string) {
 	return append(lists, s.LibraryPath, expandAll(by.runpath, by))
 }
 
-// expand replaces the loader's variables. $LIB has two common values.
+// expand replaces the loader's variables in a path. It returns a path for each of the two common values of $LIB.
 func (s *resolver) expand(text string, o *object) []string {
 	if !strings.Contains(text, "$") {
 		return []string{text}
@@ -174,7 +175,7 @@ func triplet() string {
 	return "x86_64-linux-gnu"
 }
 
-// variants returns the folders in which glibc looks first for libraries that are built for certain processors.
+// variants returns the subfolders in which glibc looks first, for libraries that are built for certain processors.
 func (s *resolver) variants() []string {
 	if s.musl || runtime.GOARCH != "amd64" {
 		return nil
@@ -196,14 +197,14 @@ func (s *resolver) defaultFolders() []string {
 	return []string{"/lib/" + triplet(), "/usr/lib/" + triplet(), "/lib64", "/usr/lib64", "/lib", "/usr/lib"}
 }
 
-// exists adds a file if the loader would accept it, and reports whether it did.
+// exists adds a file if the loader would accept it, and reports whether it was added.
 func (s *resolver) exists(file string, added *[]*object, by *object) bool {
 	before := len(*added)
 	*added = s.append(*added, file, by)
 	return len(*added) > before
 }
 
-// append adds a file and appends its object, if the loader would accept the file.
+// append adds a file, and appends its object, if the loader would accept the file.
 func (s *resolver) append(objects []*object, file string, by *object) []*object {
 	if o := s.add(file, by); o != nil {
 		return append(objects, o)
@@ -211,7 +212,7 @@ func (s *resolver) append(objects []*object, file string, by *object) []*object 
 	return objects
 }
 
-// add adds a file to the result. It returns nil if the loader would not accept the file.
+// add adds a file to the result and returns its object. It returns nil if the loader would not accept the file.
 func (s *resolver) add(file string, by *object) *object {
 	s.tries++
 	if !path.IsAbs(file) || len(s.found) >= maxFiles || s.tries > maxTries {
@@ -230,7 +231,7 @@ func (s *resolver) add(file string, by *object) *object {
 	inode := host.Inode{Device: st.Dev, Number: st.Ino}
 	if s.seen[inode] {
 		unix.Close(fd)
-		return &object{path: file, loader: by} // its libraries were already added
+		return &object{path: file, loader: by} // the libraries that it needs were already added
 	}
 	readable, _, err := host.OpenRegular(fd, s.viewer, s.mounts)
 	if err != nil {

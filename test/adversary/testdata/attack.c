@@ -3,8 +3,8 @@
 /*
  * attack MODE: fires probes as a hostile program would, without privileges, until it is killed.
  *
- * Each mode attacks one limit or one promise of crau-otel. Modes are paced if full speed would only take CPU time from
- * the victim, which no tracer can prevent.
+ * Each mode attacks one limit or one guarantee of crau-otel. A mode pauses between hits if full speed would do nothing
+ * but take CPU time from the victim, which no tracer can prevent.
  */
 
 #include <stdio.h>
@@ -18,7 +18,7 @@
 
 static void nap(long us) { nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL); }
 
-/* Opens contexts that never end, 40,000 a second: the limit of open contexts. */
+/* Opens contexts that never end, 40,000 per second, to reach the limit of open contexts. */
 static void contexts(void)
 {
 	for (unsigned long ctx = 1;; ctx++) {
@@ -28,7 +28,7 @@ static void contexts(void)
 	}
 }
 
-/* Fires trees with 16 pairs of 255 bytes that never repeat: the queue of the exporter. */
+/* Fires trees with 16 pairs of 255 bytes that never repeat, to fill the exporter's queue. */
 static void queue(void)
 {
 	static char key[16][8], value[16][256];
@@ -48,7 +48,7 @@ static void queue(void)
 	}
 }
 
-/* Forks a child for every 250 hits: the budget of a process. */
+/* Forks a child for every 250 hits, to evade the limit on hits per process. */
 static void forks(void)
 {
 	for (;;) {
@@ -64,7 +64,7 @@ static void forks(void)
 	}
 }
 
-/* Lets 300 processes fire in turn: the table of processes. */
+/* Lets 300 processes fire in turn, to fill the table of processes. */
 static void processes(void)
 {
 	for (int i = 1; i < 300; i++)
@@ -77,7 +77,7 @@ static void processes(void)
 	}
 }
 
-/* Invents algorithms and names: the series of metrics, the caches of texts and shapes. */
+/* Invents algorithms and names, to fill the caches of texts and shapes and to create many series of metrics. */
 static void names(void)
 {
 	char algorithm[32], name[32], key[32];
@@ -97,7 +97,7 @@ static void names(void)
 	}
 }
 
-/* Reports keys that would become attributes of crau-otel, keys that are equal after mapping, and broken text. */
+/* Reports keys that equal attribute keys of crau-otel, keys that are equal after mapping, and invalid text. */
 static void keys(void)
 {
 	static const char *const forged[] = {
@@ -129,7 +129,7 @@ static void nonsense(void)
 	}
 }
 
-/* Fires as fast as it can: the ring. */
+/* Fires as fast as possible, to fill the ring buffer. */
 static void flood(void)
 {
 	CRAU_NEW_CONTEXT(5, CRAU_NO_PARENT);
@@ -147,7 +147,7 @@ int main(int argc, char **argv)
 		{"names", names},	{"keys", keys},	  {"nonsense", nonsense}, {"flood", flood},
 	};
 
-	nap(300 * 1000); /* until it is attached */
+	nap(300 * 1000); /* until the probes are attached */
 	for (size_t i = 0; argc == 2 && i < sizeof modes / sizeof *modes; i++)
 		if (strcmp(argv[1], modes[i].name) == 0)
 			modes[i].run();

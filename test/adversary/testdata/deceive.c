@@ -3,12 +3,15 @@
 /*
  * deceive MODE ...: lies about cryptography that never took place, without privileges, until it is killed.
  *
- *   handshake                       fires probes of its own: a post-quantum handshake
- *   jump LIBRARY NEW STRING WORD    does so by the probes of a library of library.c, which it maps and jumps into; the numbers
- *                                   are the file offsets of its functions
+ *   handshake
+ *              fires its own probes, which report a post-quantum handshake
+ *   jump LIBRARY NEW STRING WORD
+ *              reports the same handshake with the probes of LIBRARY, compiled from library.c, which it maps and jumps
+ *              into; NEW, STRING and WORD are the file offsets of the library's functions
  *   strings OFFSETS FILL... - FILE...
- *                                   maps files that fill the room for strings, then files whose probe sites, at OFFSETS in the
- *                                   form 1,2,3, it overwrites while they are being attached
+ *              maps the files FILL, whose strings use up the agent's memory for strings. Then it maps each FILE and
+ *              overwrites its probe sites while the agent attaches it. OFFSETS are the file offsets of the sites,
+ *              such as 1,2,3
  */
 
 #include <fcntl.h>
@@ -69,7 +72,7 @@ static int strings(char *offsets, char **files)
 	for (; *files && strcmp(*files, "-") != 0; files++)
 		if (!map(*files))
 			return perror(*files), 1;
-	nap(1500 * 1000); /* until they are attached */
+	nap(1500 * 1000); /* until the files are attached */
 	for (; *files; files++) {
 		char event[4096];
 		char *next = offsets;
@@ -83,7 +86,7 @@ static int strings(char *offsets, char **files)
 		for (int i = 0; i < 20000 && read(watch, event, sizeof event) < 0; i++)
 			nap(100);
 		nap(seed++ % 8 * 300);
-		fd = open(*files, O_WRONLY); /* waits if the file is attached by now */
+		fd = open(*files, O_WRONLY); /* if the file is already attached, open waits until it is detached */
 		for (;; next++) {
 			if (pwrite(fd, "\xcc", 1, strtol(next, &next, 10)) != 1)
 				return perror(*files), 1;
@@ -101,7 +104,7 @@ static int strings(char *offsets, char **files)
 int main(int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "handshake") == 0) {
-		nap(300 * 1000); /* until it is attached */
+		nap(300 * 1000); /* until the probes are attached */
 		lie(own_new, own_string, own_word);
 	}
 	if (argc == 6 && strcmp(argv[1], "jump") == 0) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * A library that reports the arguments it is called with: anybody who maps it can make its probes report anything. With
- * -DROOM=BYTES it has that many bytes of read-only strings.
+ * A library whose functions report their arguments. Anybody who maps the library can make its probes report anything.
+ * With -DROOM=BYTES it contains that many bytes of read-only strings.
  */
 
 #include "crau.h"

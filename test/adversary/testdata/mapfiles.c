@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* mapfiles NAME FILE...: maps files as a loader does, prints their number, and waits. */
+/* mapfiles NAME FILE...: maps files as the dynamic loader does, prints their number, and waits. */
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -7,10 +7,10 @@
  * and CPU time summed over the threads, and the wall time of the slowest thread.
  *
  *   burst KIND THREADS HITS           HITS hits per thread, at full speed
- *   pace KIND THREADS RATE SECONDS    RATE hits a second over all threads, in batches every millisecond
+ *   pace KIND THREADS RATE SECONDS    RATE hits per second in total, in a batch every millisecond
  *
- * KIND is word, string or array4, an array of two words and two strings. Each thread fires on a separate context, which
- * is opened and named at the start of a command; these two hits are part of the result.
+ * KIND is word, string, or array4: an array of two words and two strings. Each thread fires on a separate context,
+ * which is opened and named at the start of a command; these two hits are part of the result.
  */
 
 #include <pthread.h>
@@ -31,8 +31,8 @@ enum kind { WORD, STRING, ARRAY4 };
 static struct {
 	enum kind kind;
 	unsigned int threads;
-	unsigned long hits; /* per thread */
-	double rate;        /* per thread and second; 0: full speed */
+	unsigned long hits; /* hits per thread */
+	double rate;        /* hits per thread and second; 0: full speed */
 } order;
 
 static struct result {
@@ -40,7 +40,7 @@ static struct result {
 	long cpu, wall;
 } results[MAX_THREADS];
 
-/* Each on separate cache lines; the address of a context is its value. */
+/* The address of an element is a context. Each element has its own cache lines. */
 static struct {
 	char place[128];
 } contexts[MAX_THREADS];
@@ -55,7 +55,7 @@ static long now(clockid_t clock)
 	return ts.tv_sec * NSEC + ts.tv_nsec;
 }
 
-/* One site each: inlining a function twice would make two sites. */
+/* Each of the following functions is one site. If the compiler inlined a function twice, there would be two sites. */
 static __attribute__((noinline)) void words(unsigned long ctx, unsigned long n)
 {
 	for (unsigned long i = 0; i < n; i++)

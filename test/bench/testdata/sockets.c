@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * sockets: makes TCP traffic over the loopback and says how much of it, and what CPU time that took this process.
+ * sockets: makes TCP traffic over the loopback interface and prints the amount and the CPU time of this process.
  *
- *	sockets CPU OTHER stream|pingpong	both ends are this process, a thread on each of two processors
- *	sockets CPU OTHER get PORT		four kept connections to a server of HTTP
+ *	sockets CPU OTHER stream|pingpong	one thread on each of the processors CPU and OTHER, connected to each other
+ *	sockets CPU OTHER get PORT		four persistent connections to an HTTP server
  *
- * For each line with a number of ms on its standard input it makes traffic for that long, on the connections that it has,
- * and prints units and ns. A unit is a MiB, a round trip, or a response.
+ * Each line on standard input is a duration in ms. For each, the program makes traffic for that long and prints the
+ * number of units and the CPU time in ns. It keeps its connections. A unit is a MiB with stream, a round trip with
+ * pingpong, and a response with get.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -26,7 +27,7 @@
 static double until;
 static char buffer[1 << 18];
 static int fds[4];
-static atomic_long received; /* bytes of a stream */
+static atomic_long received; /* bytes received in a stream */
 
 static double now(clockid_t clock)
 {
@@ -36,7 +37,7 @@ static double now(clockid_t clock)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-/* Keeps the calling thread on one processor, because a unit's cost depends on the processor. */
+/* Keeps the calling thread on one processor, because the cost of a unit depends on the processor. */
 static void stay_on(const char *cpu)
 {
 	cpu_set_t set;
@@ -64,7 +65,7 @@ static void pair(void)
 	socklen_t len = sizeof(a);
 	int l = socket(AF_INET, SOCK_STREAM, 0), one = 1, room = 1 << 18;
 
-	/* Growing buffers would spread the data of a stream over more and more of the processor's caches. */
+	/* A fixed buffer size: growing buffers would spread the data of a stream over more and more of the caches. */
 	setsockopt(l, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	if (bind(l, (struct sockaddr *)&a, sizeof(a)) || listen(l, 1) || getsockname(l, (struct sockaddr *)&a, &len))
 		err(1, "listen");
@@ -131,7 +132,7 @@ static double get(void)
 			if (write(fds[i], request, sizeof(request) - 1) < 0)
 				err(1, "write");
 		for (int i = 0; i < 4; i++, units++) {
-			/* The body follows the empty line: 1 KiB. */
+			/* The body has 1 KiB and follows the empty line. */
 			ssize_t have = 0, n;
 			char *end = NULL;
 

@@ -5,11 +5,11 @@
  *
  *   start launch CGROUP SOURCE ROOT PROGRAM
  *                   executes PROGRAM in a child. CGROUP is the file cgroup.procs of the child's cgroup. If SOURCE is a
- *                   folder, its content is copied into a file system that only the child sees, at ROOT, which becomes the
- *                   child's root folder. Each can be "-" for none.
- *   start spin      takes all the CPU time it can get
- *   start since NS  waits until a tracer has counted up the probe's semaphore, and prints the time since NS of
- *                   CLOCK_MONOTONIC in ns, or -1 after five seconds. This is what launch executes PROGRAM as.
+ *                   folder, its content is copied into a new tmpfs at ROOT, which only the child sees and which becomes
+ *                   the child's root folder. CGROUP and SOURCE can be "-" for none.
+ *   start spin      uses as much CPU time as it can get
+ *   start since NS  waits until a tracer has incremented the probe's semaphore, and prints the time in ns since NS, a
+ *                   value of CLOCK_MONOTONIC, or -1 after five seconds. launch executes PROGRAM with these arguments.
  *
  * With -DSHARED the probe is in a library, which is compiled from this file with -DLIBRARY.
  */
@@ -27,7 +27,7 @@
 #define NSEC 1000000000L
 #define PATIENCE (5 * NSEC)
 #define POLL_US 50
-#define SETTLE_US 100000 /* until the tracer has processed the programs that prepared the child's files */
+#define SETTLE_US 100000 /* time for the tracer to process the programs that prepared the child's files */
 
 #ifdef __x86_64__
 #define CONSTANTS "8@$1 8@$-1"
@@ -40,7 +40,10 @@ volatile unsigned short *semaphore(void);
 #ifndef SHARED
 static volatile unsigned short counter __attribute__((section(".probes"), used));
 
-/* A probe with a semaphore, which crau.h does not offer: the kernel increments it when a tracer attaches. */
+/*
+ * A probe with a semaphore, which crau.h does not offer. The kernel increments the semaphore when a tracer attaches to
+ * the probe.
+ */
 volatile unsigned short *semaphore(void)
 {
 	if (counter)
@@ -87,7 +90,7 @@ static void need(int failed, const char *what)
 	}
 }
 
-/* Moves this process into a separate root folder. */
+/* Moves this process into a separate mount namespace and root folder. */
 static void enter(const char *source, const char *root)
 {
 	char command[8192];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reloads N LIBRARY...: loads each library in turn, makes it report something and unloads it, N times. */
+/* reloads N LIBRARY...: loads each library in turn, makes it fire its probes and unloads it, N times. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>

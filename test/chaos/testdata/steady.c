@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * steady FILE: reports a numbered signature, 1, 2, 3 ..., every 20 ms until SIGTERM. FILE, of 8 bytes, always contains
- * the number of the last one that was reported whole.
+ * steady FILE: reports a signature with a number, 1, 2, 3 ..., every 20 ms until SIGTERM. FILE has 8 bytes and always
+ * contains the number of the last signature that was reported whole.
  */
 
 #include <fcntl.h>

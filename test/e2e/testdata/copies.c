@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Copies its code to anonymous memory, as programs do to use large pages. Then it waits for a line, or, without one,
- * fires its probe immediately. */
+/*
+ * Copies its code to anonymous memory and runs the copy, as programs do to use large pages. With an argument, it then
+ * waits for a line of input; without, it fires its probe immediately.
+ */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +11,7 @@
 
 #include "crau.h"
 
-/* copy_text replaces the pages of the code, which continues to run in the copy. */
+/* Replaces the pages of the code by a copy, in which the program continues to run. */
 static int copy_text(void)
 {
 	char line[512];

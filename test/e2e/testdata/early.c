@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * early: a program with probes whose first act is a TLS handshake.
+ * early: a program with probes that makes a TLS handshake as soon as it starts.
  *
  *	early SITE PORT HELLO
  *
- * It connects to a port of the loopback, sends the ClientHello (hexadecimal) inside a context tls::handshake, and reads the
- * answer. Then it prints "missed" if there was no probe at SITE, the address of the context's probe (hexadecimal), and
- * "attached" otherwise. For each line on standard input it makes another handshake and prints "done".
+ * It connects to PORT on the loopback interface, sends the ClientHello HELLO (hexadecimal) inside a context
+ * tls::handshake, and reads the answer. SITE is the address (hexadecimal) of a probe site that the context uses. If the
+ * site was not attached during the handshake, the program then prints "missed", otherwise "attached". For each line on
+ * standard input it makes another handshake and prints "done".
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -22,7 +23,7 @@
 #ifdef __x86_64__
 #define NOP 0x90
 #else
-#define NOP 0x1f /* the first byte of arm64's */
+#define NOP 0x1f /* first byte of arm64's nop */
 #endif
 
 static unsigned char hello[4096];

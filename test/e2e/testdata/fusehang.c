@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Mounts a tiny FUSE file system (own code, raw protocol) that does not answer READ for HOLD seconds. It maps the
- * only file, and fires a crypto_auditing probe whose array is in that mapping. With "lock", it fires none, but keeps
- * its memory map locked: READ fails once, then one thread waits in a page fault while another waits to map.
- * usage: fusehang DIR HOLD [lock] */
+/*
+ * fusehang DIR HOLD [lock]: mounts a small FUSE file system at DIR whose server does not answer READ for HOLD seconds.
+ * It maps the only file and fires a crypto_auditing probe whose array is in that mapping. With "lock" it fires no
+ * probe, but keeps its memory map locked: the first READ fails, then one thread waits in a page fault, and another
+ * thread waits for the memory map's lock in mmap.
+ */
 #define _GNU_SOURCE
 #include <linux/fuse.h>
 #include <sys/mount.h>
@@ -62,13 +64,13 @@ int main(int c, char **v)
 	if (mount("x", v[1], "fuse", MS_NODEV | MS_NOSUID, opt)) { perror("mount"); return 1; }
 	failing = c > 3;
 	pid_t s = fork();
-	alarm(300); /* in both processes: none outlives the tests for long */
+	alarm(300); /* ends both processes some minutes after they are needed */
 	if (!s) { serve(fd, atoi(v[2])); }
 	close(fd);
 	snprintf(path, sizeof path, "%s/f", v[1]);
 	int f = open(path, O_RDONLY);
 	if (f < 0) { perror("open"); kill(s, SIGKILL); return 1; }
-	if (failing) sleep(1); /* until it was looked at; the executable mapping makes the agent look again */
+	if (failing) sleep(1); /* until the agent has examined this process; the executable mapping makes it do so again */
 	void *m = mmap(0, 65536, failing ? PROT_READ | PROT_EXEC : PROT_READ, MAP_PRIVATE, f, 0);
 	if (failing) {
 		pthread_t one, two;
@@ -76,7 +78,7 @@ int main(int c, char **v)
 		pthread_create(&one, 0, fault, m);
 		for (;;) pause();
 	}
-	sleep(1); /* until it is attached */
+	sleep(1); /* until the probe is attached */
 	fprintf(stderr, "probe fires\n");
 	CRAU_DATA(1, (struct crau_data *)m, 1);
 	fprintf(stderr, "probe over\n");

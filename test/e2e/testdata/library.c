@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A library with probes, for programs that load it late. */
+/* A library with probes, for a program that loads the library at run time. */
 #include "crau.h"
 
 void speak(void);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loads the library in its first argument after the seconds in its second, and makes it fire its probes. */
+/*
+ * Waits for the seconds in its second argument, loads the library in its first argument, and makes the library fire its
+ * probes.
+ */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Calls the library overwritten.c and prints its result. */
+/* Calls a function of the library overwritten.c and prints its result. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

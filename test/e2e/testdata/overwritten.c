@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A library with a probe. Compiled with NEW, there is other code in the place of the probe. */
+/* A library with a probe. Compiled with -DNEW, it has other code where the probe's site is. */
 #include "crau.h"
 
 unsigned long mix(unsigned long n);

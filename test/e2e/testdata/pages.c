@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opens contexts whose names are in pages that are not resident, because the file was only just mapped.
- * usage: pages FILE COUNT, with a name every STRIDE bytes of FILE */
+/*
+ * pages FILE COUNT: opens COUNT contexts, whose names are in FILE, one every STRIDE bytes. The file was only just
+ * mapped, so the pages with the names are not resident.
+ */
 #include <sys/mman.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "crau.h"
 
-#define STRIDE (128 << 10) /* more than the kernel maps at once */
+#define STRIDE (128 << 10) /* more than the kernel maps on one page fault */
 
 int main(int argc, char **argv)
 {

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * flood: makes TCP connections over the loopback that open like TLS, and others.
+ * flood: makes TCP connections over the loopback interface. Some start like TLS, the others do not.
  *
  *	flood serve PORT THREADS HELLO ANSWER
  *	flood connect PORT THREADS COUNT RATE HELLO ANSWER OTHER...
  *
- * RATE is connections a second, 0 for as many as possible. HELLO, ANSWER and OTHER are files. Of ten connections, as many send what the files OTHER have, and the rest HELLO. The
- * server sends ANSWER to HELLO alone. Connections with HELLO end by RST from the client, which leaves no TIME_WAIT behind,
- * and the others by FIN from both sides. connect prints how many connections it made a second.
+ * RATE is in connections per second; 0 means as many as possible. HELLO, ANSWER and OTHER are files whose content is
+ * sent. With n files OTHER, n of every ten connections send one of these, and the rest send HELLO. The server answers
+ * HELLO with ANSWER and sends nothing in other connections. The client ends connections with HELLO by RST, which leaves
+ * no socket in TIME_WAIT; the others end by FIN from both sides. connect prints how many connections it made per
+ * second.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -45,7 +47,7 @@ static void load(struct text *t, const char *file)
 	fclose(f);
 }
 
-/* Returns 0 after as many bytes. */
+/* Reads len bytes and discards them. Returns 0, or -1 if the connection ended before. */
 static int read_all(int fd, size_t len)
 {
 	char to[4096];

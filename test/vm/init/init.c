@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The first process of the virtual machine. It runs the command in /vm/argv, whose output goes to the second serial port,
- * prints its exit status on the first, the console, and stops the machine. Each file in /vm is a list of strings that end
- * with a NUL byte.
+ * The first process of the virtual machine (PID 1). It runs the command in /vm/argv, whose output goes to the second
+ * serial port. It prints the command's exit status to the console, which is the first serial port, and stops the
+ * machine. Each file in /vm is a list of strings, each of which ends with a NUL byte.
  */
 
 #define _GNU_SOURCE
@@ -24,7 +24,7 @@
 
 #define MAX_STRINGS 256
 
-/* The second serial port of QEMU's machines. */
+/* Device of the second serial port in QEMU's machines. */
 #ifdef __aarch64__
 #define OUTPUT "/dev/ttyS0"
 #else
@@ -73,7 +73,7 @@ static void loopback_up(void)
 	close(fd);
 }
 
-/* Reads a list of strings. */
+/* Reads a list of NUL-terminated strings from a file. */
 static char **strings(const char *path)
 {
 	static char buffer[3][1 << 16], *lists[3][MAX_STRINGS];
@@ -129,7 +129,7 @@ int main(void)
 		fail("fork");
 	if (pid == 0)
 		run(argv, env, dir[0]);
-	while ((got = wait(&status)) != pid) /* orphans are reaped here too */
+	while ((got = wait(&status)) != pid) /* also reaps orphaned processes */
 		if (got < 0)
 			fail("wait");
 	stop("vm: exit status %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));

@@ -28,11 +28,11 @@ type Config struct {
 	Config config.Config
 	// Load reads the configuration again, for [Agent.Reload]. If it is nil, a reload changes nothing.
 	Load func() (config.Config, error)
-	// Version is the agent's own version, reported with its spans and metrics.
+	// Version is the version of crau-otel, reported with spans and metrics.
 	Version string
 	// Stdout is where the console exporter writes; nil means [os.Stdout].
 	Stdout *os.File
-	// Follow is the id of a process: only it and its descendants are observed. 0 means all processes.
+	// Follow is a process id. Only this process and its descendants are observed. 0 means that all processes are.
 	Follow int
 	// Ready, if set, is called once by Run when everything is attached.
 	Ready func()
@@ -44,30 +44,31 @@ type Config struct {
 
 // Agent traces the programs of this host. Its methods are safe for concurrent use. Run may be called only once.
 type Agent struct {
-	cfg      config.Config // in effect
+	cfg      config.Config // configuration in effect
 	load     func() (config.Config, error)
 	version  string
 	stdout   *os.File
 	log      *slog.Logger
 	level    *slog.LevelVar
-	refusals refusalHandler // handler of log
+	refusals refusalHandler // the handler of log
 	user     privileges.User
-	reloads  chan struct{} // holds at most one pending request
-	stop     func()        // ends Run
+	reloads  chan struct{} // requests to reload; capacity 1, because one pending request covers all
+	stop     func()        // makes Run stop
 	follow   int
 	ready    func()
-	outcome  Outcome // written by Run
+	outcome  Outcome // valid after Run has returned
 
 	fitted      resources.Fitted
 	limits      *limits.Monitor
 	tracer      *tracer.Tracer
 	attachments *attach.Files
-	code        *identity.Code // nil until Run has made it
+	code        *identity.Code // nil until Run creates it
 	discovery   *discovery
 	pipeline    *pipeline
 }
 
-// New returns an agent that has loaded its BPF program and attached nothing. [Agent.Run] releases its resources.
+// New returns an agent that has loaded its BPF program, but has not attached anything. [Agent.Run] releases the agent's
+// resources.
 func New(c Config) (*Agent, error) {
 	a := &Agent{
 		cfg: c.Config, load: c.Load, version: c.Version, stdout: c.Stdout, log: c.Log, level: c.Level,
@@ -120,8 +121,8 @@ func New(c Config) (*Agent, error) {
 	return a, nil
 }
 
-// Run traces until ctx is done or the console exporter's output has no reader any more. Then it detaches, drains the
-// ring, exports the remaining trees and logs the totals.
+// Run traces until ctx is done, or until the console exporter's output has no reader any more. Then it detaches all
+// sites, drains the ring, exports the remaining trees and logs the totals.
 func (a *Agent) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.release()) }()
 	ctx, a.stop = context.WithCancel(ctx)
@@ -134,8 +135,9 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	}
 	a.outcome.Wire = a.attachWire()
 	onWire := a.outcome.Wire == nil
-	// Changing the user needs all threads, and one that waits for a process or file system would block that. So it happens
-	// before discovery asks any of these. Without discovery, the libraries are opened first.
+	// The user has to change on all threads of the process, and a thread that is blocked by a process or a file system
+	// would block the change. So it happens before discovery starts, which may block threads. Without discovery, the
+	// configured libraries are opened first, because the new user may not be allowed to open them.
 	if a.cfg.Discovery.Enabled {
 		err = a.lower(onWire)
 	}
@@ -150,7 +152,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	}
 	files, sites := a.attachments.Count()
 	if sites == 0 && !a.cfg.Discovery.Enabled && !onWire {
-		a.attachments.Wait(ctx) // there is nothing else to do
+		a.attachments.Wait(ctx) // nothing else can be traced
 		if files, sites = a.attachments.Count(); sites == 0 && ctx.Err() == nil {
 			return errors.New("nothing attached: no file has a usable crypto_auditing probe")
 		}
@@ -176,7 +178,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		a.log.Info("no file with probes found yet; programs and libraries that appear later will be traced")
 	}
 	a.attachments.Announce()
-	debug.FreeOSMemory() // loading needed memory that is not needed any more
+	debug.FreeOSMemory() // returns memory to the system that was only needed for loading
 
 	stopDiscovery := a.discovery.start(a.log)
 	go a.serveReloads(ctx)

@@ -39,7 +39,7 @@ func (b *logBuffer) String() string {
 	return b.text.String()
 }
 
-// await waits until the log has a text.
+// await waits until the log contains a text.
 func (b *logBuffer) await(t *testing.T, text string) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(b.String(), text); time.Sleep(5 * time.Millisecond) {
@@ -58,16 +58,16 @@ type running struct {
 	ended chan error
 }
 
-// start starts an agent with discovery and wire off and the console exporter, as modified by change, and waits until it
-// is ready.
+// start starts an agent and waits until it is ready. Discovery and wire are off, and the console exporter is used,
+// unless change modifies that.
 func start(t *testing.T, change func(*Config)) *running {
 	t.Helper()
 	harness.RequireBPF(t)
 	c := Config{Config: config.Default(), Version: "v0.0.0-test", Level: new(slog.LevelVar)}
 	c.Config.Discovery.Enabled = false
-	c.Config.Wire.Enabled = false // connections of other programs are not part of a test
+	c.Config.Wire.Enabled = false // excludes connections of other programs
 	c.Config.Exporter = config.ExporterConsole
-	c.Config.Sandbox = false // because this process runs other tests too
+	c.Config.Sandbox = false // the sandbox would restrict other tests in this process
 	r := &running{spans: filepath.Join(t.TempDir(), "spans"), ended: make(chan error, 1)}
 	var err error
 	if c.Stdout, err = os.Create(r.spans); err != nil {

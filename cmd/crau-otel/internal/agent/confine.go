@@ -12,7 +12,8 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/sandbox"
 )
 
-// lower switches to the configured user. If none is configured, a process of root drops its power over root's files.
+// lower switches to the configured user. If none is configured and the sandbox is enabled, an agent that runs as root
+// gives up its ownership of root's files instead.
 func (a *Agent) lower(onWire bool) error {
 	switch {
 	case a.cfg.User != "":
@@ -22,7 +23,7 @@ func (a *Agent) lower(onWire bool) error {
 	case a.cfg.Sandbox && os.Geteuid() == 0:
 		var more privileges.Set
 		if a.follow != 0 {
-			more = privileges.Of(capability.CAP_KILL) // the command may run as another user
+			more = privileges.Of(capability.CAP_KILL) // for signals to the command, which may run as another user
 		}
 		if err := privileges.YieldFiles(more); err != nil {
 			a.warnUnconfined(err)
@@ -36,10 +37,12 @@ func (a *Agent) enterSandbox() bool {
 	if !a.cfg.Sandbox {
 		return false
 	}
-	a.tracer.TryNops() // loads a program, which the sandbox refuses
+	a.tracer.TryNops() // loads a BPF program, which may be impossible in the sandbox
 	if err := sandbox.Enter(sandbox.Config{
 		Pins: a.attachments.Pins(), Signals: a.follow != 0,
-		LoadPrograms: !a.tracer.Multi() || a.discovery.execs.Load() == nil, // notifications of executed programs are retried
+		// Two things load BPF programs: attaching without uprobe_multi, and retryExecs, which runs while exec notifications
+		// are unavailable.
+		LoadPrograms: !a.tracer.Multi() || a.discovery.execs.Load() == nil,
 	}); err != nil {
 		a.warnUnconfined(err)
 		return false

@@ -12,23 +12,23 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/memo"
 )
 
-// firstAgain is how long after a tree that was exported whole the next tree of the same kind is exported whole.
+// firstAgain is how long after the first tree of a kind another tree of that kind counts as the first again.
 const firstAgain = time.Hour
 
-// detail decides how much of each tree is exported, as configured by spans.detail and spans.whole. It is not safe for
-// concurrent use.
+// detail decides whether the whole of a tree is exported, or only its root, as configured by spans.detail and
+// spans.whole. It is not safe for concurrent use.
 type detail struct {
-	rootOnly bool
-	isKept   func(mapping.Tree) bool // violations, downgrades, weak
-	failed   bool
-	first    bool
+	rootOnly bool                    // spans.detail is handshake
+	isKept   func(mapping.Tree) bool // for the values violations, downgrades and weak of spans.whole
+	failed   bool                    // spans.whole contains failed
+	first    bool                    // spans.whole contains first
 	seed     maphash.Seed
-	last     memo.Table[treeKind, time.Time] // when the last tree of a kind that was exported whole began
+	last     memo.Table[treeKind, time.Time] // start of the last tree of a kind that isFirst selected
 
-	fingerprints memo.Table[uint64, uint64] // fingerprints of roots, by pattern
+	fingerprints memo.Table[uint64, uint64] // cache of fingerprint, by the pattern of the root
 }
 
-// treeKind is the same for trees that differ only in ids, times and the process.
+// treeKind identifies trees that differ only in ids, times and the process.
 type treeKind struct {
 	executable  string
 	fingerprint uint64 // fingerprint of the root
@@ -47,9 +47,9 @@ func newDetail(cfg config.Spans) *detail {
 	}
 }
 
-// isWhole reports whether the whole tree is exported, and not only its root, which summarizes the handshake. Trees that
-// are not handshakes, and later parts of a tree that was exported in parts, are exported whole. It looks only at the
-// tree's first span.
+// isWhole reports whether a whole tree is exported, and not only its root, which summarizes the handshake. Two sorts of
+// trees are always exported whole: those that contain no handshake, and the later parts of a tree that is exported in
+// parts. t.Spans need only contain the first span.
 func (d *detail) isWhole(t mapping.Tree) bool {
 	if !d.rootOnly || t.Spans[0].ParentID.IsValid() || d.isKept(t) || d.failed && t.Failed {
 		return true
@@ -62,8 +62,8 @@ func (d *detail) isWhole(t mapping.Tree) bool {
 	return true
 }
 
-// isFirst reports whether this is the first tree of its kind in an hour: no other that began in the hour before was
-// exported whole.
+// isFirst reports whether a tree is the first of its kind in an hour: isFirst has not returned true for any tree of
+// this kind that began within the hour before.
 func (d *detail) isFirst(root *mapping.Span, executable string) bool {
 	kind := treeKind{executable, d.fingerprint(root)}
 	hash := kind.fingerprint ^ memo.Sample(executable)
@@ -74,8 +74,8 @@ func (d *detail) isFirst(root *mapping.Span, executable string) bool {
 	return true
 }
 
-// fingerprint returns the root's fingerprint. It is computed once for each pattern, because that takes as long as
-// encoding a span.
+// fingerprint returns the fingerprint of a root. It caches fingerprints by pattern, because computing one takes as long
+// as encoding a span.
 func (d *detail) fingerprint(root *mapping.Span) uint64 {
 	pattern, _, _ := root.Pattern()
 	if pattern == 0 {
@@ -89,7 +89,7 @@ func (d *detail) fingerprint(root *mapping.Span) uint64 {
 	return fingerprint
 }
 
-// keep returns a function that reports whether a tree is of one of these kinds.
+// keep returns a function that reports whether any of these kinds applies to a tree.
 func keep(kinds []string) func(mapping.Tree) bool {
 	violations, downgrades, weak := slices.Contains(kinds, config.KeepViolations),
 		slices.Contains(kinds, config.KeepDowngrades), slices.Contains(kinds, config.KeepWeak)

@@ -12,7 +12,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
-// Some trees are exported whole, others as their root alone.
+// Depending on the configuration, a tree is exported whole, or only its root is.
 func TestWhichTreesAreExportedWhole(t *testing.T) {
 	t.Parallel()
 	handshake := []mapping.Operation{{Executable: "nginx", Handshake: true}, {}}
@@ -42,7 +42,7 @@ func TestWhichTreesAreExportedWhole(t *testing.T) {
 	}
 }
 
-// The first tree of a kind is exported whole, once in an hour, for each program.
+// For each program, the first tree of a kind within an hour is exported whole.
 func TestFirstOfAKind(t *testing.T) {
 	t.Parallel()
 	d := newDetail(config.Spans{Detail: "handshake", Whole: []string{"first"}})

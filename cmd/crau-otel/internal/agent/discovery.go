@@ -29,7 +29,8 @@ type discovery struct {
 	code  *identity.Code
 }
 
-// newDiscovery returns a discovery that has not searched yet, but is already notified of executed programs.
+// newDiscovery returns a discovery that has not searched for files yet, but already receives exec notifications if they
+// are available.
 func newDiscovery(
 	cfg config.Config, fitted resources.Fitted, attached *attach.Files, code *identity.Code, monitor *limits.Monitor, log *slog.Logger,
 ) (*discovery, error) {
@@ -63,7 +64,7 @@ func (d *discovery) watchExecs(log *slog.Logger) error {
 	return err
 }
 
-// changed returns the processes whose executable memory changed since the last call.
+// changed calls visit for each process whose executable memory has changed since the last call.
 func (d *discovery) changed(visit func(pid uint32)) error {
 	watch := d.execs.Load()
 	if watch == nil {
@@ -86,8 +87,8 @@ func DiscoveryRules(cfg config.Config) discover.Rules {
 	}
 }
 
-// start searches for files in the background until stop is called. stop returns when the search has ended, or
-// [errUnfinished] if that takes longer than the timeout.
+// start searches for files in the background until stop is called. stop waits until the search has ended. If that takes
+// longer than timeout, it returns [errUnfinished].
 func (d *discovery) start(log *slog.Logger) (stop func(timeout time.Duration) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -112,7 +113,7 @@ func (d *discovery) start(log *slog.Logger) (stop func(timeout time.Duration) er
 	}
 }
 
-// retryEvery is how often starting the notifications of executed programs is retried.
+// retryEvery is the interval at which retryExecs tries again.
 const retryEvery = time.Minute
 
 // retryExecs tries to start the notifications of executed programs until it succeeds or ctx is done.

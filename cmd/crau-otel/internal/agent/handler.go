@@ -15,34 +15,35 @@ import (
 	"github.com/crau-otel/crau-otel/wire"
 )
 
-// handler passes events to the mapper, keeps its clock synchronized, and publishes a copy of its counters.
+// handler passes events to the mapper and packets to the sensor, synchronizes their clock, and publishes copies of
+// their counters.
 type handler struct {
 	mapper *mapping.Mapper
 	clock  *tracer.Clock
-	synced uint64                        // boot time of the last synchronization
-	noted  uint64                        // boot time of the last copy of the counters
-	next   atomic.Pointer[mapping.Rules] // rules to apply at the next tick
+	synced uint64                        // boot-clock time of the last synchronization of clock, in ns
+	noted  uint64                        // boot-clock time of the last copy of the counters, in ns
+	next   atomic.Pointer[mapping.Rules] // rules to apply at the next tick; nil if they have not changed
 	sensor *wire.Sensor
 
-	libraries *attach.Libraries // that the mapper asks about files
+	libraries *attach.Libraries // descriptions of files, for the mapper
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards the fields below
 	stats    mapping.Stats
 	wire     wire.Stats
 	lastNote time.Time
 }
 
 const (
-	// syncEvery is how often the wall clock is compared with the boot clock, in ns.
+	// syncEvery is the interval at which the wall clock is compared with the boot clock, in ns.
 	syncEvery = uint64(10 * time.Second)
-	// noteEvery is how often the mapper's counters are copied, in ns.
+	// noteEvery is the interval at which the counters of the mapper and the sensor are copied, in ns.
 	noteEvery = uint64(time.Second)
 )
 
 // Handle implements [tracer.Handler].
 func (h *handler) Handle(ev *event.Event) { h.mapper.Handle(ev) }
 
-// packet passes a packet to the sensor, whose events go to the mapper.
+// packet passes a packet to the sensor, which passes events to the mapper.
 func (h *handler) packet(p *event.Packet) { h.sensor.Packet(p) }
 
 // Tick implements [tracer.Handler].
@@ -78,7 +79,8 @@ func (h *handler) note() {
 	h.stats, h.wire, h.lastNote = h.mapper.Stats(), h.sensor.Stats(), time.Now()
 }
 
-// stalled returns how long ago the counters were last copied, which happens every second while the reader runs.
+// stalled returns how long ago the counters were last copied. That is about a second at most, unless the reader of the
+// ring is blocked.
 func (h *handler) stalled() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
-// healthOf returns the agent's own metrics, except for the fill level of the ring.
+// healthOf returns the agent's metrics about itself, without the fill level of the ring.
 func healthOf(t *totals.Totals, lost map[string]map[limits.Class]uint64, found discover.Stats) metrics.Health {
 	health := metrics.Health{
 		Hits: t.Traced.Hits,

@@ -17,10 +17,10 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/contexts"
 )
 
-// observeEvery is how often the losses that are counted elsewhere are checked.
+// observeEvery is the interval at which the losses that the kernel and the mapper count are logged.
 const observeEvery = 10 * time.Second
 
-// totals returns the outcome of every hit so far.
+// totals returns what has happened to every hit so far.
 func (p *pipeline) totals() (totals.Totals, error) {
 	traced, err := p.tracer.Stats()
 	connections, wireErr := p.tracer.WireStats()
@@ -30,11 +30,11 @@ func (p *pipeline) totals() (totals.Totals, error) {
 	}, errors.Join(err, wireErr)
 }
 
-// observe records and logs losses that are counted elsewhere. It returns the totals, and the lost hits by reason and
-// class of owner.
+// observe records and logs the losses that the kernel and the mapper count. It returns the totals, and the lost hits by
+// loss reason and class of owner.
 func (p *pipeline) observe() (totals.Totals, map[string]map[limits.Class]uint64) {
 	total, err := p.totals()
-	owners, ownersErr := p.tracer.OwnerLosses() // after the totals, so that it contains at least their losses
+	owners, ownersErr := p.tracer.OwnerLosses() // read after the totals, so that it contains at least the losses in them
 	if err = errors.Join(err, ownersErr); err != nil {
 		p.log.Warn("health metrics are incomplete", "error", err)
 	}
@@ -45,7 +45,8 @@ func (p *pipeline) observe() (totals.Totals, map[string]map[limits.Class]uint64)
 	return total, p.losses.byClass(&total)
 }
 
-// noteLimit records that a limit cost an owner n events or parts of them, and logs it from time to time.
+// noteLimit records that an owner lost n events, or parts of events, because of a limit. It logs this, but not every
+// time.
 func noteLimit(m *limits.Monitor, limit limits.Limit, owner limits.Owner, n uint64, log *slog.Logger) {
 	if count, due := m.Reached(limit, owner, n); due {
 		log.Warn("limit reached; events or parts of them are lost", "limit", limit, "owner", owner.Name, "owner_class", owner.Class,
@@ -71,7 +72,8 @@ func observeMapper(m *limits.Monitor, t *mapping.Stats, log *slog.Logger) {
 	})
 }
 
-// fit lowers limits to what the memory of the cgroup allows, now and after each reload.
+// fit lowers the limits in the configuration so that the agent stays within the memory of its cgroup, in bytes; 0 means
+// no limit. It also does so after each reload.
 func (a *Agent) fit(memory uint64) {
 	load := a.load
 	a.load = func() (config.Config, error) {
@@ -86,7 +88,7 @@ func (a *Agent) fit(memory uint64) {
 	}
 }
 
-// watchLimits records and logs losses because of limits until ctx is done.
+// watchLimits calls observe regularly until ctx is done.
 func (a *Agent) watchLimits(ctx context.Context) {
 	tick := time.NewTicker(observeEvery)
 	defer tick.Stop()

@@ -12,10 +12,10 @@ import (
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
-// perOwner lists the loss reasons that the kernel counts by owner, and the limits that cause them, if any.
+// perOwner lists the losses that the kernel counts by owner, and the limits that cause them.
 var perOwner = []struct {
-	reason string // as in totals; "" for connections
-	limit  limits.Limit
+	reason string       // loss reason in package totals; "" if connections are lost, which are not hits
+	limit  limits.Limit // "" if the cause is not a limit
 	count  func(*tracer.OwnerLosses) uint64
 }{
 	{"ring_full", limits.Ring, func(l *tracer.OwnerLosses) uint64 { return l.RingFull }},
@@ -31,9 +31,9 @@ var perOwner = []struct {
 // losses attributes lost hits to owners. It is safe for concurrent use.
 type losses struct {
 	mu      sync.Mutex
-	before  map[tracer.Owner]tracer.OwnerLosses
-	lost    map[string]map[limits.Class]uint64 // hits that are attributed to an owner, by reason
-	unknown map[string]uint64                  // all other hits, by reason; never decreases
+	before  map[tracer.Owner]tracer.OwnerLosses // counts at the last call of add
+	lost    map[string]map[limits.Class]uint64  // lost hits of known owners, by loss reason and class of owner
+	unknown map[string]uint64                   // all other lost hits, by loss reason; never decreases
 }
 
 func newLosses() *losses {
@@ -43,14 +43,15 @@ func newLosses() *losses {
 	}
 }
 
-// add adds the losses of owners since the last call. It calls reached for each limit that cost an owner something.
+// add records the losses since the last call; now contains the counts since the start. It calls reached for each limit
+// because of which an owner has lost something since.
 func (l *losses) add(
 	now []tracer.OwnerLosses, name func(tracer.Owner) mapping.Owner, reached func(limits.Limit, limits.Owner, uint64),
 ) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	earlier := l.before
-	l.before = make(map[tracer.Owner]tracer.OwnerLosses, len(now)) // drops owners that the kernel has forgotten
+	l.before = make(map[tracer.Owner]tracer.OwnerLosses, len(now)) // without the owners that the kernel has forgotten
 	for i := range now {
 		before := earlier[now[i].Owner]
 		l.before[now[i].Owner] = now[i]
@@ -61,7 +62,7 @@ func (l *losses) add(
 		cost := make(map[limits.Limit]uint64)
 		for _, c := range perOwner {
 			n := c.count(&now[i])
-			if was := c.count(&before); n >= was { // otherwise the kernel has forgotten the owner in between
+			if was := c.count(&before); n >= was { // if not, the kernel had forgotten the owner and counts from 0
 				n -= was
 			}
 			if n == 0 {
@@ -87,7 +88,8 @@ func (l *losses) note(reason string, class limits.Class, n uint64) {
 	l.lost[reason][class] += n
 }
 
-// byClass returns the lost hits by reason and class of owner. t must have been read before the last call of add.
+// byClass returns the lost hits by loss reason and class of owner. The caller must have read t before its last call of
+// add.
 func (l *losses) byClass(t *totals.Totals) map[string]map[limits.Class]uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -113,7 +115,7 @@ func (l *losses) byClass(t *totals.Totals) map[string]map[limits.Class]uint64 {
 	return lost
 }
 
-// ownerInLimits converts an owner to the form that package limits uses.
+// ownerInLimits converts an owner from the mapper's form to that of package limits.
 func ownerInLimits(o mapping.Owner) limits.Owner {
 	return limits.Owner{Name: o.ID, Class: limits.Class(o.Class.String())}
 }

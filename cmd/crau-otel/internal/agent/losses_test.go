@@ -15,7 +15,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
-// Losses are attributed to the owners that the kernel or the queue names, and the sum over owners is the total.
+// Losses are attributed to the owners that the kernel or the queue names. The counts of all owners add up to the total.
 func TestLossesHaveOwners(t *testing.T) {
 	t.Parallel()
 	l, reached := newLosses(), make(map[string]uint64)
@@ -36,7 +36,7 @@ func TestLossesHaveOwners(t *testing.T) {
 		tracer.OwnerLosses{Owner: attacker, RateLimited: 9, OwnerLimited: 3, Fault: 2, ConnectionsRateLimited: 1},
 		tracer.OwnerLosses{Owner: victim, Busy: 1}, tracer.OwnerLosses{Owner: other, RingFull: 4},
 	)
-	add(tracer.OwnerLosses{Owner: other, RingFull: 4}) // the kernel has forgotten the others
+	add(tracer.OwnerLosses{Owner: other, RingFull: 4}) // the kernel has forgotten the owners attacker and victim
 	add(tracer.OwnerLosses{Owner: attacker, RateLimited: 2}, tracer.OwnerLosses{Owner: other, RingFull: 4})
 
 	n := totals.Totals{

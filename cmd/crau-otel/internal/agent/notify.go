@@ -10,20 +10,21 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// notify reports a state to the service manager that started the agent, if one did: sd_notify(3).
+// notify reports a state to the service manager, as in sd_notify(3). It does nothing if no service manager started the
+// agent.
 func notify(log *slog.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
 		log.Warn("service manager not notified", "state", state, "error", err)
 	}
 }
 
-// notifyReloading reports the start of a reload. The next READY=1 ends it.
+// notifyReloading reports that a reload begins. The state READY=1 reports its end.
 func notifyReloading(log *slog.Logger) {
 	notify(log, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
 }
 
-// feedWatchdog reports that the agent is alive, twice as often as the service manager requires, until ctx is done. It
-// stops while events are not handled; the manager then restarts the agent.
+// feedWatchdog reports that the agent is alive, twice as often as the service manager requires, until ctx is done.
+// While the handler is stalled, it reports nothing, so that the service manager restarts the agent.
 func feedWatchdog(ctx context.Context, h *handler, log *slog.Logger) {
 	limit, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// manager plays systemd: it receives the states that the agent reports.
+// manager takes the part of systemd: it receives the states that the agent reports.
 type manager struct{ *net.UnixConn }
 
 func listen(t *testing.T) manager {
@@ -28,7 +28,7 @@ func listen(t *testing.T) manager {
 	return manager{conn}
 }
 
-// expect waits for a state that matches. Only states of the watchdog may come before it.
+// expect waits for a state that matches pattern. Only states of the watchdog may precede it.
 func (m manager) expect(t *testing.T, pattern string) {
 	t.Helper()
 	if err := m.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {

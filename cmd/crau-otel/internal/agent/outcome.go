@@ -7,16 +7,16 @@ import "github.com/crau-otel/crau-otel/cmd/crau-otel/internal/totals"
 // Outcome is the result of a run.
 type Outcome struct {
 	Totals totals.Totals
-	// Files is how many files with probes were attached at the end.
+	// Files is the number of files with probes that were attached at the end.
 	Files int
-	// Disabled is whether nothing was exported, since OTEL_SDK_DISABLED is true.
+	// Disabled means that nothing was exported, because OTEL_SDK_DISABLED is true.
 	Disabled bool
-	// Wire is why connections were not examined; nil if they were.
+	// Wire is the reason why connections were not examined; nil if they were.
 	Wire error
 }
 
-// Outcome returns the result of the run, after Run has returned.
+// Outcome returns the result of Run. It must be called after Run has returned.
 func (a *Agent) Outcome() Outcome { return a.outcome }
 
-// Followed returns how many processes of the family of Config.Follow are alive.
+// Followed returns the number of live processes in the family that [Config].Follow starts.
 func (a *Agent) Followed() (int, error) { return a.tracer.Followed() }

@@ -32,36 +32,38 @@ import (
 
 // pipeline carries events from the ring to the exporters.
 type pipeline struct {
-	version   string // of the agent
+	version   string // version of crau-otel
 	tracer    *tracer.Tracer
 	handler   *handler
 	queue     *export.Queue
-	metrics   *metrics.Metrics // nil if they are off
+	metrics   *metrics.Metrics // nil if metrics are off
 	discovery *discovery
-	// resolver is nil until newPipeline has created it.
+	// resolver is nil until newPipeline creates it.
 	resolver *identity.Resolver
 	code     *identity.Code
-	keep     atomic.Pointer[func(mapping.Tree) bool]
+	keep     atomic.Pointer[func(mapping.Tree) bool] // reports whether a tree is exported even if the sampler drops it
 	detail   atomic.Pointer[detail]
-	senders  []reconnecter
+	senders  []reconnecter // exporters of spans and metrics that can reconnect
 	limits   *limits.Monitor
 	losses   *losses
 	log      *slog.Logger
 }
 
-// reconnecter reconnects with its certificate files as they are now, and returns their names.
+// reconnecter is an exporter that can reconnect, in order to use the current content of its certificate files.
+// Reconnect returns the names of these files.
 type reconnecter interface {
 	Reconnect() (files []string, err error)
 }
 
-// reconnect makes the exporters of spans and metrics use certificates that were replaced. It returns the files.
+// reconnect makes the exporters of spans and metrics use certificates that were replaced. It returns the names of the
+// certificate files.
 func (p *pipeline) reconnect() (files []string, err error) {
 	var errs []error
 	for _, sender := range p.senders {
 		with, err := sender.Reconnect()
 		if err == nil {
 			files = append(files, with...)
-		} else if !slices.ContainsFunc(errs, func(e error) bool { return e.Error() == err.Error() }) { // often the same file
+		} else if !slices.ContainsFunc(errs, func(e error) bool { return e.Error() == err.Error() }) { // often the same
 			errs = append(errs, err)
 		}
 	}
@@ -144,14 +146,15 @@ func (a *Agent) newPipeline(ctx context.Context) (_ *pipeline, err error) {
 	return p, err
 }
 
-// connectionEvicted records that there was no room for a connection.
+// connectionEvicted records that the sensor dropped a connection, because it had no room for it.
 func (p *pipeline) connectionEvicted(cgroup uint64, uid uint32) {
 	owner := p.resolver.Owner(0, event.Process{CgroupID: cgroup, UID: uid})
 	noteLimit(p.limits, limits.Connections, ownerInLimits(owner), 1, p.log)
 }
 
-// owner returns the owner that a process counts against. It is called with the first event of a process, which is the
-// best time to examine its code, because the process may end soon.
+// owner returns the owner that a process counts against. The mapper calls it with the first event of a process. This is
+// the best time to examine the process's code, because the process may end soon; code keeps the result until the mapper
+// asks for it.
 func (p *pipeline) owner(pid uint32, record event.Process) mapping.Owner {
 	owner := p.resolver.Owner(pid, record)
 	if owner.Class == contexts.ClassRoot || owner.Class == contexts.ClassSystem {
@@ -168,7 +171,7 @@ func isDisabled() bool {
 // userAgent returns the name by which the agent identifies itself to receivers.
 func userAgent(version string) string { return "crau-otel/" + version }
 
-// rules returns the part of the mapper's configuration that can change while it runs.
+// rules returns the part of the mapper's configuration that can change while the agent runs.
 func (p *pipeline) rules(cfg config.Config) (mapping.Rules, error) {
 	rules, err := policy.New(cfg.Policy)
 	if err != nil {
@@ -184,7 +187,8 @@ func (p *pipeline) rules(cfg config.Config) (mapping.Rules, error) {
 	}, nil
 }
 
-// reconfigure makes the handler apply the parts of a new configuration that can change, at its next tick.
+// reconfigure applies those parts of a new configuration that can change while the agent runs. The mapper's rules
+// change at the handler's next tick.
 func (p *pipeline) reconfigure(cfg config.Config) error {
 	rules, err := p.rules(cfg)
 	if err != nil {
@@ -202,7 +206,7 @@ func (p *pipeline) setKeep(cfg config.Config) {
 	p.detail.Store(newDetail(cfg.Spans))
 }
 
-// take records a finished tree in the metrics, even if it is not sampled, and queues it for export.
+// take records a finished tree in the metrics, even if the sampler will drop it, and queues it for export.
 func (p *pipeline) take(t mapping.Tree) {
 	if p.metrics != nil {
 		p.metrics.Record(t)
@@ -210,7 +214,7 @@ func (p *pipeline) take(t mapping.Tree) {
 	p.queue.Put(t)
 }
 
-// newMetrics returns nil if metrics are off. If the exporter is not OTLP, they are off unless OTEL_METRICS_EXPORTER
+// newMetrics returns nil if metrics are off. If the exporter is not OTLP, metrics are off unless OTEL_METRICS_EXPORTER
 // turns them on.
 func (p *pipeline) newMetrics(
 	ctx context.Context, cfg config.Config, host *sdkresource.Resource, monitor *limits.Monitor, log *slog.Logger,
@@ -248,11 +252,11 @@ func (p *pipeline) newMetrics(
 	return m, err
 }
 
-// lastMetrics is the deadline of the last export of metrics.
+// lastMetrics bounds the last export of metrics.
 const lastMetrics = 2 * time.Second
 
-// close exports the queued trees, until ctx is done. Spans that cannot be delivered are counted and logged; they are
-// not an error.
+// close exports the queued trees and the last metrics, until ctx is done. Spans that cannot be delivered are counted
+// and logged, and do not make Run fail.
 func (p *pipeline) close(ctx context.Context) {
 	if err := p.queue.Close(ctx); err != nil {
 		p.log.Warn("some spans were not exported", "error", err)

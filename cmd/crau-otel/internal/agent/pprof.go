@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// local only passes on requests whose host is a loopback address or localhost. Otherwise the owner of a web page could
-// make its name resolve to this host, and have a browser read the profiles; such a request has the page's name as its
-// host.
+// local only passes on requests whose Host header is a loopback address or localhost. Otherwise the owner of a website
+// could read the profiles through a local browser, by making the website's name resolve to a loopback address. The Host
+// header of such a request contains the website's name.
 func local(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := r.Host

@@ -40,7 +40,8 @@ func TestPprof(t *testing.T) {
 	}
 }
 
-// Browsers send the name that a page was loaded from, whatever address the name resolves to now.
+// Requests are rejected by their Host header. A browser sends the name there that a page was loaded from, whatever
+// address that name resolves to now.
 func TestPprofChecksTheHost(t *testing.T) {
 	var log bytes.Buffer
 	stop, err := servePprof("127.0.0.1:0", slog.New(slog.NewTextHandler(&log, nil)))

@@ -11,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refusalHandler handles log records. After the first record with an error that the sandbox may have caused, it logs a
-// hint how to find out.
+// refusalHandler passes on log records. After the first record with an error that the sandbox may have caused, it logs
+// a hint how to find out.
 type refusalHandler struct {
 	slog.Handler
 	state *refusalState
 }
 
-// refusalState is shared by a handler and those derived from it.
+// refusalState is shared by a handler and the handlers derived from it by WithAttrs and WithGroup.
 type refusalState struct{ sandboxed, hinted atomic.Bool }
 
 func newRefusalHandler(h slog.Handler) refusalHandler { return refusalHandler{h, new(refusalState)} }
@@ -34,7 +34,7 @@ func (h refusalHandler) Handle(ctx context.Context, r slog.Record) error {
 	return err
 }
 
-// refused reports whether a record contains the error of a system call that the sandbox refuses.
+// refused reports whether a record contains the error EPERM, with which the sandbox refuses system calls.
 func refused(r slog.Record) (found bool) {
 	r.Attrs(func(a slog.Attr) bool {
 		err, ok := a.Value.Any().(error)

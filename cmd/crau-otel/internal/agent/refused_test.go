@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A refused system call is explained once, and only if the sandbox may be its cause.
+// A refused system call is explained once, and only after the process has entered the sandbox.
 func TestRefusalsAreExplained(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

@@ -12,16 +12,16 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 )
 
-// Reload makes the agent read its configuration again, once Run has attached the files found at start. Keys that need
-// no restart take effect. An invalid configuration changes nothing. Reload does not block.
+// Reload makes the agent read its configuration again, as soon as Run has attached the files that it found at start.
+// Keys that need no restart take effect. An invalid configuration changes nothing. Reload does not block.
 func (a *Agent) Reload() {
 	select {
 	case a.reloads <- struct{}{}:
-	default: // a reload is already pending and will read the newest configuration
+	default: // the pending reload will read the newest configuration
 	}
 }
 
-// serveReloads serves requests to reload until ctx is done.
+// serveReloads reloads the configuration for each request, until ctx is done.
 func (a *Agent) serveReloads(ctx context.Context) {
 	for {
 		select {
@@ -33,7 +33,6 @@ func (a *Agent) serveReloads(ctx context.Context) {
 	}
 }
 
-// reload reads the configuration and applies it.
 func (a *Agent) reload() {
 	notifyReloading(a.log)
 	defer notify(a.log, daemon.SdNotifyReady)

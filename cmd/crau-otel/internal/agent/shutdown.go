@@ -14,17 +14,17 @@ import (
 )
 
 const (
-	// detachShare is a divisor: the part of shutdown.timeout that each step before exporting may take.
+	// detachShare is a divisor: each step before the export may take shutdown.timeout divided by it.
 	detachShare = 4
-	// No more hits are expected after quietPolls polls without any, at intervals of quietPoll.
+	// After quietPolls polls without a hit, at intervals of quietPoll, no more hits are expected.
 	quietPoll  = 10 * time.Millisecond
 	quietPolls = 3
-	// releaseTimeout bounds the release of the remaining resources after the totals.
+	// releaseTimeout bounds the time for releasing resources after the totals were logged.
 	releaseTimeout = time.Second
 )
 
-// trace reads the ring until ctx is done. Then it detaches the probes, reads the rest of the ring, exports it, and logs
-// the totals, all within shutdown.timeout.
+// trace reads the ring until ctx is done. Then it detaches the probes, reads the rest of the ring, exports the
+// remaining trees, and logs the totals, all within shutdown.timeout.
 func (a *Agent) trace(ctx context.Context, stopDiscovery func(time.Duration) error) error {
 	timeout := a.cfg.Shutdown.Timeout
 	reading, drained := context.WithCancel(context.Background())
@@ -43,7 +43,7 @@ func (a *Agent) trace(ctx context.Context, stopDiscovery func(time.Duration) err
 		drained()
 	})
 	err := a.tracer.Run(reading, a.pipeline.handler)
-	if stop() { // Run failed on its own
+	if stop() { // Run failed before ctx was done
 		deadline = time.Now().Add(timeout)
 	} else {
 		err = errors.Join(err, a.unlessSlow(<-detached))
@@ -54,13 +54,14 @@ func (a *Agent) trace(ctx context.Context, stopDiscovery func(time.Duration) err
 	defer cancel()
 	a.pipeline.close(exporting)
 	total, totalsErr := a.pipeline.totals()
-	total.Traced = traced // later hits were not read
+	total.Traced = traced // without hits after settle, which were not read
 	total.Log(a.log)
 	a.outcome.Totals = total
 	return errors.Join(err, statsErr, totalsErr)
 }
 
-// awaitQuiet waits until no more hits arrive, because the kernel detaches asynchronously.
+// awaitQuiet waits until no more hits arrive, at most for limit: the kernel detaches asynchronously, so hits can
+// follow.
 func (a *Agent) awaitQuiet(limit time.Duration) {
 	var hits uint64
 	for deadline, quiet := time.Now().Add(limit), 0; quiet < quietPolls && time.Now().Before(deadline); time.Sleep(quietPoll) {
@@ -76,8 +77,8 @@ func (a *Agent) awaitQuiet(limit time.Duration) {
 	}
 }
 
-// settle reads the ring until every record is read that the counters include, and returns these counters. Later hits
-// are neither counted nor exported.
+// settle reads the ring until it has read every record that the counters include, and returns these counters. Later
+// hits are neither counted nor exported.
 func (a *Agent) settle() (stats tracer.Stats, err error) {
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -93,7 +94,8 @@ func (a *Agent) settle() (stats tracer.Stats, err error) {
 	return stats, nil
 }
 
-// unlessSlow returns an error of the shutdown, unless it only means that a step takes too long: that is logged instead.
+// unlessSlow returns an error of the shutdown. If the error only means that a step takes too long, it logs the error
+// and returns nil.
 func (a *Agent) unlessSlow(err error) error {
 	if errors.Is(err, errUnfinished) || errors.Is(err, links.ErrStuck) {
 		a.log.Warn("shutdown stopped waiting; the kernel detaches the remaining probes after the agent has exited", "error", err)
@@ -102,7 +104,7 @@ func (a *Agent) unlessSlow(err error) error {
 	return err
 }
 
-// release frees the agent's resources. It does not wait for anything that hangs.
+// release frees the agent's resources. It waits at most releaseTimeout.
 func (a *Agent) release() error {
 	return a.unlessSlow(within(releaseTimeout, "release", func() error {
 		err := a.attachments.Close(releaseTimeout)

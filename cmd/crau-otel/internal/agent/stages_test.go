@@ -28,13 +28,14 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// sink is a connection to a receiver that accepts everything immediately.
+// sink is a connection to a receiver that accepts every export immediately.
 type sink struct{}
 
 func (sink) Invoke(context.Context, string, any, any, ...grpc.CallOption) error { return nil }
 func (sink) Close() error                                                       { return nil }
 
-// records returns the ring's records of one handshake of the sample program, without those of its process.
+// records returns the ring's records of one handshake of the sample program, without the records that describe its
+// process.
 func records(b *testing.B) (all [][]byte) {
 	b.Helper()
 	content, err := os.ReadFile("../../../../test/golden/testdata/sample-self.rec")
@@ -55,8 +56,9 @@ func records(b *testing.B) (all [][]byte) {
 	return all
 }
 
-// BenchmarkStages passes a handshake's records through an increasing number of the agent's stages, without the ring and
-// the network. The difference between two results is the cost of a stage per tree.
+// BenchmarkStages passes the records of a handshake through an increasing number of the agent's stages, without the
+// ring and the network. The difference between the results for two successive stages is the cost of the second, per
+// tree.
 func BenchmarkStages(b *testing.B) {
 	b.Run("decode", func(b *testing.B) { benchmarkStage(b, func(*event.Event) {}) })
 	for name, take := range map[string]func(*pipeline) func(mapping.Tree){
@@ -99,7 +101,7 @@ func benchmarkStage(b *testing.B, handle func(*event.Event)) {
 	b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/tree")
 }
 
-// cpuTime returns the CPU time of this thread, which depends less on other load of the machine than wall-clock time.
+// cpuTime returns the CPU time of this thread. It depends less on other load of the machine than wall-clock time does.
 func cpuTime(b *testing.B) time.Duration {
 	b.Helper()
 	var t unix.Timespec

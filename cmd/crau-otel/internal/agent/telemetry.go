@@ -16,8 +16,8 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/otlp"
 )
 
-// newExporter returns the exporter that the configuration names. The OTLP exporter is configured by
-// OTEL_EXPORTER_OTLP_*.
+// newExporter returns the exporter that the configuration names. The environment variables OTEL_EXPORTER_OTLP_*
+// configure the OTLP exporter.
 func newExporter(cfg config.Config, stdout *os.File, userAgent string) (export.Exporter, error) {
 	switch cfg.Exporter {
 	case config.ExporterConsole:
@@ -30,13 +30,13 @@ func newExporter(cfg config.Config, stdout *os.File, userAgent string) (export.E
 	return otlp.Open(userAgent)
 }
 
-// wantsColor reports whether the environment allows colours. It does not with NO_COLOR (https://no-color.org), or on a
-// terminal without colours.
+// wantsColor reports whether the environment allows colours. NO_COLOR (https://no-color.org) forbids them, and so does
+// a terminal type without colours.
 func wantsColor(lookup func(string) string) bool {
 	return lookup("NO_COLOR") == "" && lookup("TERM") != "dumb"
 }
 
-// noMetricsHint is logged if the receiver, like Jaeger, accepts no metrics.
+// noMetricsHint is logged if the receiver accepts no metrics, like Jaeger.
 const noMetricsHint = "the receiver takes no metrics; set OTEL_METRICS_EXPORTER=none"
 
 // logSDKErrors logs the errors that the OpenTelemetry SDK reports through its global handler.

@@ -12,11 +12,12 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// ErrWireOff is the reason why connections are not examined if the configuration disables it.
+// ErrWireOff is the reason why connections are not examined if the configuration disables that.
 var ErrWireOff = errors.New("wire.enabled is false, or scopes has neither tls nor ssh")
 
-// attachWire attaches the programs that read handshakes from connections. It returns why it did not, and logs that
-// unless it is configured. Libraries with probes are traced in any case.
+// attachWire attaches the BPF programs that read handshakes from connections. If they cannot be attached, it logs and
+// returns the reason; it does not log that the configuration disables them. Libraries with probes are traced in any
+// case.
 func (a *Agent) attachWire() error {
 	cfg := a.cfg.Wire
 	wanted := func(scope string) bool { return scope == "tls" || scope == "ssh" }

@@ -15,7 +15,7 @@ import (
 )
 
 // BenchmarkConnections passes one side of TLS 1.3 handshakes, in three packets each, through an increasing number of
-// the agent's stages, like BenchmarkStages for a library's events.
+// the agent's stages. It is the counterpart of BenchmarkStages for connections.
 func BenchmarkConnections(b *testing.B) {
 	b.Run("decode", func(b *testing.B) { benchmarkConnections(b, func(*event.Event) {}) })
 	for _, stage := range []struct {
@@ -46,7 +46,7 @@ func benchmarkConnections(b *testing.B, handle func(*event.Event)) {
 	}
 	const received, sent = event.Connected, event.Connected | event.Egress | event.Owned
 	hello, answer, finished := harness.RecordedHello(), harness.RecordedAnswer(), []byte{20, 3, 3, 0, 1, 1, 23, 3, 3, 0, 53}
-	answer = answer[:len(answer)-100] // the body of the encrypted record stays in the kernel
+	answer = answer[:len(answer)-100] // the kernel does not pass on the body of the encrypted record
 	p := event.Packet{Time: uint64(time.Minute), PID: 7, TID: 7, PeerSeq: 1}
 	b.ReportAllocs()
 	runtime.LockOSThread()

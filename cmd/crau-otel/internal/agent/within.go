@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// errUnfinished is returned by within.
+// errUnfinished is the error of within if the function takes too long.
 var errUnfinished = errors.New("not finished in time")
 
 // within calls f and returns its error, or errUnfinished if f does not return in time; f then continues in the

@@ -14,18 +14,18 @@ import (
 )
 
 const (
-	// retireAfter is how long the sites of a detached file stay registered, so that hits are still reported while the
-	// kernel detaches it, which takes about 50 ms. Later hits count as malformed.
+	// retireAfter is how long the sites of a detached file stay registered. The kernel takes about 50 ms to detach them,
+	// and hits in that time are still reported. Later hits count as malformed.
 	retireAfter = 500 * time.Millisecond
-	// stuckAfter is how long after a file was detached its breakpoints are checked.
+	// stuckAfter is the delay from detaching a file to the check whether the kernel has finished.
 	stuckAfter = 5 * time.Second
-	// stuckSearch bounds the search for the process that blocks detaching.
+	// stuckSearch bounds the search for processes that keep the kernel from detaching.
 	stuckSearch = time.Second
-	// maxNamed is how many files one log line names.
+	// maxNamed is the maximum number of files in one log line.
 	maxNamed = 8
 )
 
-// Remove detaches a file. If the file is still being attached, it is detached immediately afterwards.
+// Remove detaches a file. If the file is still being attached, it is detached as soon as that has ended.
 func (a *Files) Remove(key discover.Key) {
 	a.mu.Lock()
 	file := a.files[key]
@@ -42,7 +42,7 @@ func (a *Files) Remove(key discover.Key) {
 	}
 }
 
-// detach detaches an attached file without waiting.
+// detach starts to detach an attached file, and does not wait for the kernel.
 func (a *Files) detach(key discover.Key, file *attached) {
 	a.checkLater(file.path)
 	a.mu.Lock()
@@ -51,7 +51,7 @@ func (a *Files) detach(key discover.Key, file *attached) {
 	file.held.Detach(func(err error) {
 		if err != nil {
 			a.log.Warn("not all probes detached", "file", file.path, "error", err)
-			a.stopRetiring(key, file) // its sites may still fire
+			a.stopRetiring(key, file) // sites that are still attached may be hit, and stay registered
 			return
 		}
 		time.AfterFunc(retireAfter, func() { a.retire(key, file) })
@@ -59,7 +59,7 @@ func (a *Files) detach(key discover.Key, file *attached) {
 }
 
 // retire unregisters the sites of a detached file. The description of its library is kept for a while, because trees
-// with its spans may be open.
+// with spans of the file may still be open.
 func (a *Files) retire(key discover.Key, file *attached) {
 	if !a.stopRetiring(key, file) {
 		return
@@ -72,7 +72,7 @@ func (a *Files) retire(key discover.Key, file *attached) {
 	a.libraries.retire(file.number)
 }
 
-// release unregisters the sites of a file, and allows others to write to it.
+// release unregisters the sites of a file, and lets other processes write to the file.
 func (a *Files) release(file *attached) {
 	if file.lease != nil {
 		file.lease.Release()
@@ -82,7 +82,8 @@ func (a *Files) release(file *attached) {
 	}
 }
 
-// stopRetiring removes a file from those whose sites are still registered, and reports whether it was one of them.
+// stopRetiring removes a file from retiring, and reports whether it was there. After Close it does nothing and returns
+// false.
 func (a *Files) stopRetiring(key discover.Key, file *attached) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -96,7 +97,8 @@ func (a *Files) stopRetiring(key discover.Key, file *attached) bool {
 	return true
 }
 
-// checkLater schedules a check that logs a warning if the kernel cannot finish detaching a file.
+// checkLater schedules a check whether the kernel has detached a file. The check logs a warning if a program prevents
+// that.
 func (a *Files) checkLater(path string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -128,8 +130,8 @@ func (a *Files) warnStuck(paths []string) {
 		"processes", fmt.Sprint(stuck))
 }
 
-// Close detaches everything for good. It waits until everything is detached, at most for timeout. If links are pinned,
-// the kernel may finish later.
+// Close detaches all files, and waits until they are detached, at most for timeout. No file can be attached afterwards.
+// If links are pinned, the kernel may finish later.
 func (a *Files) Close(timeout time.Duration) error {
 	a.mu.Lock()
 	if a.closed {

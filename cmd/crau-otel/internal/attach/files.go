@@ -24,13 +24,13 @@ import (
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
-// attachPatience is how long discovery waits for one file to be attached. Reading the file takes as long as its file
-// system does. If some sites cannot be attached, the kernel detaches the others, and waits for the page faults of
-// traced programs.
+// attachPatience is how long discovery waits for one file to be attached. Attaching can hang in two ways: reading the
+// file takes as long as its file system needs, and if some sites cannot be attached, the kernel detaches the others,
+// for which it waits for page faults of traced programs.
 const attachPatience = 5 * time.Second
 
-// Files attaches and detaches the probe sites of files. Its methods are safe for concurrent use, and none of them
-// waits for the kernel to detach anything.
+// Files attaches and detaches the probe sites of files. Its methods are safe for concurrent use, and only Close waits
+// for the kernel to detach anything.
 type Files struct {
 	tracer    *tracer.Tracer
 	links     *links.Holder
@@ -39,14 +39,14 @@ type Files struct {
 	limits    *limits.Monitor
 	log       *slog.Logger
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards the fields below
 	level    slog.Level // level of log lines about attaching and detaching
 	closed   bool
 	files    map[discover.Key]*attached
-	next     uint32                       // number of the next file; numbers are never reused
-	retiring map[discover.Key][]*attached // files that are being, or were just, detached: their sites are still registered
-	detached []string                     // paths of detached files that will be checked
-	found    *discover.Discoverer         // source of the files; nil before there is one
+	next     uint32                       // file number of the next file; numbers are never reused
+	retiring map[discover.Key][]*attached // files being detached, or just detached, whose sites are still registered
+	detached []string                     // paths of detached files, for the next check of checkLater
+	found    *discover.Discoverer         // source of the files; nil until Use sets it
 }
 
 // attached is a file that is attached or being attached.
@@ -55,16 +55,16 @@ type attached struct {
 	number  uint32
 	cookies []uint64
 	sites   []probes.Site
-	lease   *leases.Lease // nil if the file system has no leases
-	ended   chan struct{} // closed once attaching has ended
+	lease   *leases.Lease // nil if there is none, for example because the file system does not support leases
+	ended   chan struct{} // closed once attaching has succeeded or failed
 
-	// The lock of the Files protects these.
+	// Files.mu guards the fields below.
 	held     *links.Held // nil until the file is attached
-	attached int         // number of sites
-	removed  bool
+	attached int         // number of attached sites
+	removed  bool        // detach the file once attaching has ended
 }
 
-// New returns Files without any, that pin their links where that is possible.
+// New returns a Files with no attached file. It pins links if the kernel and the privileges of the process allow that.
 func New(t *tracer.Tracer, monitor *limits.Monitor, log *slog.Logger) *Files {
 	a := &Files{
 		tracer: t, leases: leases.New(), libraries: NewLibraries(), limits: monitor, log: log, level: slog.LevelDebug,
@@ -78,7 +78,8 @@ func New(t *tracer.Tracer, monitor *limits.Monitor, log *slog.Logger) *Files {
 	return a
 }
 
-// Add attaches every site of a file. Sites that cannot be attached are logged and skipped.
+// Add attaches every site of a file, and waits for that at most attachPatience. Sites that cannot be attached are
+// logged and skipped.
 func (a *Files) Add(f *discover.File) {
 	for _, problem := range f.Probes.Problems {
 		a.log.Warn("probe site skipped", "file", f.Path, "error", problem)
@@ -95,10 +96,10 @@ func (a *Files) Add(f *discover.File) {
 	before := slices.Clone(a.retiring[f.Key])
 	a.mu.Unlock()
 	for _, old := range before {
-		a.retire(f.Key, old) // otherwise hits would be reported twice until the kernel has detached the file
+		a.retire(f.Key, old) // the old sites would report hits twice until the kernel has detached them
 	}
 
-	content, err := f.Dup() // attaching may take longer than discovery keeps the file open
+	content, err := f.Dup() // discovery may close f before attaching has ended
 	if err != nil {
 		a.log.Warn("file not attached", "file", f.Path, "error", err)
 		a.forget(f.Key, file)
@@ -132,7 +133,7 @@ func (a *Files) Wait(ctx context.Context) {
 	}
 }
 
-// attach attaches the sites of a file. Anybody who wants to write to the file has to wait until they are detached.
+// attach attaches the sites of a file. A process that wants to write to the file has to wait until they are detached.
 func (a *Files) attach(f *discover.File, file *attached, content *os.File) {
 	if !a.guard(f, file, content) {
 		a.forget(f.Key, file)
@@ -179,7 +180,8 @@ func (a *Files) attach(f *discover.File, file *attached, content *os.File) {
 	}
 }
 
-// Judge updates who can write an attached file. It affects trees that end from now on.
+// Judge records that discovery has judged again who can write an attached file. The judgement applies to trees that end
+// from now on.
 func (a *Files) Judge(f *discover.File) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -192,7 +194,8 @@ func (a *Files) Judge(f *discover.File) {
 		"namespaced", f.Namespaced)
 }
 
-// Costs returns how many descriptors an attached file needs: its lease, and its links unless they are pinned.
+// Costs returns how many descriptors an attached file needs: one for its lease and, if links are not pinned, one or
+// more for links.
 func (a *Files) Costs() discover.Costs {
 	costs := discover.Costs{PerFile: 1}
 	switch {
@@ -205,15 +208,16 @@ func (a *Files) Costs() discover.Costs {
 	return costs
 }
 
-// retryAfter is when attaching a file is retried after there were no descriptors for it.
+// retryAfter is the delay until attaching is retried for a file for which no descriptors were available.
 const retryAfter = 30 * time.Second
 
-// lacksDescriptors reports whether something failed because this process or the host has no file descriptor left.
+// lacksDescriptors reports whether err means that this process or the host has no file descriptor left.
 func lacksDescriptors(err error) bool {
 	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
 }
 
-// retryLater counts a file for which there were no descriptors, and attaches it again later.
+// retryLater schedules another attempt to attach a file, if err means that descriptors are missing. It counts the file
+// as lost to that limit.
 func (a *Files) retryLater(f *discover.File, err error) {
 	if !lacksDescriptors(err) {
 		return
@@ -223,7 +227,7 @@ func (a *Files) retryLater(f *discover.File, err error) {
 	time.AfterFunc(retryAfter, func() { a.readAgain(key) })
 }
 
-// forget drops a file that has no attached site.
+// forget drops a file of which no site was attached.
 func (a *Files) forget(key discover.Key, file *attached) {
 	a.release(file)
 	a.libraries.forget(file.number)
@@ -234,8 +238,8 @@ func (a *Files) forget(key discover.Key, file *attached) {
 	}
 }
 
-// addStrings copies a file's string constants, so that the BPF program does not have to read them on every hit. If that
-// fails, hits are only more expensive.
+// addStrings copies a file's string constants to the tracer, so that the BPF program does not have to read them from
+// the traced process on every hit. If that fails, hits take longer, but nothing is lost.
 func (a *Files) addStrings(f *discover.File, number uint32, file *os.File) {
 	strings := f.Probes.Strings
 	if strings.Size == 0 {
@@ -243,7 +247,7 @@ func (a *Files) addStrings(f *discover.File, number uint32, file *os.File) {
 	}
 	content, err := strings.Read(host.DescriptorPath(int(file.Fd())))
 	if err == nil {
-		owner := "" // part of the limit is reserved for files that only root can write
+		owner := "" // a part of the limit is reserved for files without an owner, which only root can write
 		if !f.RootOnly() {
 			owner = f.Owner
 		}
@@ -261,8 +265,8 @@ func (a *Files) addStrings(f *discover.File, number uint32, file *os.File) {
 	}
 }
 
-// Announce raises the level of later log lines about attaching and detaching, because those of the start have been
-// logged.
+// Announce raises the level of later log lines about attaching and detaching from debug to info. The files attached at
+// start have already been logged, as a count.
 func (a *Files) Announce() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -281,8 +285,8 @@ func (a *Files) Count() (files, sites int) {
 	return files, sites
 }
 
-// Pins returns the file system that links are pinned in, nil if they are not.
+// Pins returns the root folder of the BPF file system in which links are pinned; nil if links are not pinned.
 func (a *Files) Pins() *os.File { return a.links.Pins() }
 
-// Libraries returns the descriptions of the files.
+// Libraries returns the descriptions of the files that were added.
 func (a *Files) Libraries() *Libraries { return a.libraries }

@@ -31,14 +31,14 @@ func TestDescribeLibrary(t *testing.T) {
 	}
 }
 
-// A file that takes long to attach counts as attached once the kernel has attached it.
+// Wait waits for a file that takes long to attach, until the kernel has attached it or the context is done.
 func TestWaitForFilesThatAreBeingAttached(t *testing.T) {
 	t.Parallel()
 	file := &attached{ended: make(chan struct{})}
 	a := &Files{files: map[discover.Key]*attached{{}: file}}
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	a.Wait(ctx) // returns, though the file never ends
+	a.Wait(ctx) // returns because ctx is done, though attaching the file has not ended
 	waited := make(chan struct{})
 	go func() {
 		defer close(waited)

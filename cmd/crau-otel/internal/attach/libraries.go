@@ -14,22 +14,24 @@ import (
 	"github.com/crau-otel/crau-otel/probes/discover"
 )
 
-// maxRetired is how many detached files keep their description, because trees with their spans may be open.
+// maxRetired is the maximum number of detached files whose descriptions are kept, for spans of trees that are still
+// open.
 const maxRetired = 4096
 
-// Libraries holds the descriptions of files, by file number. Its methods are safe for concurrent use.
+// Libraries holds the descriptions of files as span attributes, by file number. Its methods are safe for concurrent
+// use.
 type Libraries struct {
 	mu         sync.RWMutex
 	attributes map[uint32][]attribute.KeyValue
-	retired    []uint32 // oldest first
+	retired    []uint32 // numbers of detached files, oldest first
 
-	changed atomic.Bool // a description was replaced
+	changed atomic.Bool // a description was replaced since the last call of Changed
 }
 
-// NewLibraries returns Libraries without any.
+// NewLibraries returns an empty Libraries.
 func NewLibraries() *Libraries { return &Libraries{attributes: make(map[uint32][]attribute.KeyValue)} }
 
-// Of returns the span attributes of a file.
+// Of returns the span attributes that describe a file; nil if there is no description.
 func (l *Libraries) Of(number uint32) []attribute.KeyValue {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -39,7 +41,7 @@ func (l *Libraries) Of(number uint32) []attribute.KeyValue {
 // Changed reports whether a description was replaced since the last call.
 func (l *Libraries) Changed() bool { return l.changed.Swap(false) }
 
-// describe sets the description of a file, or replaces one that open trees may use.
+// describe sets or replaces the description of a file. Open trees may use the description that is replaced.
 func (l *Libraries) describe(number uint32, attrs []attribute.KeyValue) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -56,7 +58,7 @@ func (l *Libraries) forget(number uint32) {
 	delete(l.attributes, number)
 }
 
-// retire drops the description of a file once [maxRetired] more are retired.
+// retire marks the description of a detached file, which is dropped once [maxRetired] further files are detached.
 func (l *Libraries) retire(number uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

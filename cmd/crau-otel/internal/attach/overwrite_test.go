@@ -13,10 +13,11 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// root is the repository.
+// root is the path of the repository.
 const root = "../../../.."
 
-// A file that is written again within the tick in which it was read keeps its change time.
+// The sites of a fresh file are compared again. The change time of such a file is not sufficient, because it stays the
+// same if the file is written within the clock tick in which it was read.
 func TestFreshFileIsComparedAgain(t *testing.T) {
 	t.Parallel()
 	content, err := os.Open(harness.Sample(t, root))

@@ -8,7 +8,8 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/privileges"
 )
 
-// WarnAboutBlindSpots logs what discovery cannot see from this process.
+// WarnAboutBlindSpots logs a warning if this process lacks something that discovery needs to see all processes and
+// their files.
 func WarnAboutBlindSpots(log *slog.Logger) {
 	if !HostPIDs() {
 		log.Warn("not in the host's PID namespace: discovery sees only the processes of this container; " +

@@ -21,28 +21,29 @@ import (
 type Facts struct {
 	Release  string // kernel release
 	Version  Version
-	BTF      error  // error of reading the kernel's type information
-	Lockdown string // none, integrity or confidentiality; empty if not built in, or securityfs is not mounted
+	BTF      error  // error of opening the kernel's type information; nil if it is readable
+	Lockdown string // none, integrity or confidentiality; "" if lockdown is not built in or securityfs is not mounted
 
-	HostUsers bool // the user namespace is the host's
-	HostPIDs  bool // the process id namespace is the host's
-	Held      privileges.Set
+	HostUsers bool           // this process is in the host's user namespace
+	HostPIDs  bool           // this process is in the host's PID namespace
+	Held      privileges.Set // effective capabilities
 
-	// BPF features: [ebpf.ErrNotSupported] if the kernel lacks a feature, another error if that could not be determined.
+	// Errors of probing for BPF features: nil if the kernel has the feature, [ebpf.ErrNotSupported] if it lacks it,
+	// another error if that could not be determined.
 	Programs, Ring, Tracepoints, Cookies, Multi error
 
-	// Load and Attach are the errors of a trial, which loads crau-otel's program and then attaches it to a function of
-	// this process and calls the function.
+	// Load and Attach are the errors of a trial: of loading crau-otel's programs, and then of attaching the one for probes
+	// to a function of this process, whose call must be recorded.
 	Load, Attach error
-	// Wire is why the programs that read handshakes from connections cannot be attached; nil if they can.
+	// Wire is the error of attaching the programs that read handshakes from connections; nil if that works.
 	Wire error
-	// Watch is why the kernel cannot report processes that execute programs or map libraries; nil if it can.
+	// Watch is the error of making the kernel report processes that execute programs or map libraries; nil if that works.
 	Watch error
 
-	Paranoid     string // kernel.perf_event_paranoid
-	Unprivileged string // kernel.unprivileged_bpf_disabled
-	Tracefs      bool   // mounted
-	Cgroup       int    // newest mounted version; 0 if none is mounted
+	Paranoid     string // value of the sysctl kernel.perf_event_paranoid
+	Unprivileged string // value of the sysctl kernel.unprivileged_bpf_disabled
+	Tracefs      bool   // tracefs is mounted
+	Cgroup       int    // newest version of cgroups that is mounted; 0 if none is
 }
 
 // Version is a kernel's major and minor version.
@@ -56,7 +57,8 @@ func (v Version) Less(o Version) bool {
 // code returns v in the encoding of KERNEL_VERSION in linux/version.h.
 func (v Version) code() uint32 { return uint32(v.Major)<<16 | uint32(v.Minor)<<8 }
 
-// Inode numbers of the initial namespaces, from the kernel's linux/proc_ns.h.
+// Targets of the links in /proc/PID/ns for a process in the initial namespaces. The inode numbers are constants in the
+// kernel's linux/proc_ns.h.
 const (
 	firstUsers = "user:[4026531837]"
 	firstPIDs  = "pid:[4026531836]"
@@ -65,7 +67,8 @@ const (
 // HostPIDs reports whether this process is in the host's PID namespace.
 func HostPIDs() bool { return isLink("/proc/self/ns/pid", firstPIDs) }
 
-// Gather collects the facts. It briefly loads crau-otel's program and attaches it to a function of this process.
+// Gather collects the facts about this host. It briefly loads crau-otel's programs, and attaches the one for probes to
+// a function of this process.
 func Gather() (Facts, error) {
 	var f Facts
 	var err error

@@ -16,7 +16,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer"
 )
 
-// Status says how well the host supports crau-otel in one respect.
+// Status is how well the host supports one feature that crau-otel uses.
 type Status string
 
 // The statuses.
@@ -35,9 +35,9 @@ type Result struct {
 	Remedy string `json:"remedy,omitempty"` // what to do, unless the status is OK
 }
 
-var oldest = Version{5, 15} // the first with cookies for single uprobes
+var oldest = Version{5, 15} // oldest supported kernel: the first with BPF cookies for single uprobes
 
-// Judge returns what the facts mean for crau-otel.
+// Judge judges what the facts mean for the command run.
 func Judge(f Facts) Report {
 	r := Report{f.kernel(), f.btf(), f.lockdown(), f.users(), f.pids()}
 	for _, need := range privileges.Needs() {
@@ -56,13 +56,14 @@ func Judge(f Facts) Report {
 		f.tracefs(), f.cgroup())
 }
 
-// single reports whether probes are attached by single uprobes.
+// single reports whether probes are attached as single uprobes, because the kernel lacks uprobe_multi.
 func (f *Facts) single() bool { return errors.Is(f.Multi, ebpf.ErrNotSupported) }
 
-// works reports whether the trial succeeded.
+// works reports whether the trial of loading and attaching succeeded.
 func (f *Facts) works() bool { return f.Load == nil && f.Attach == nil }
 
-// blocking returns the status of a missing requirement: Missing, or Degraded if the trial succeeded anyway.
+// blocking returns the status of a requirement that the host does not meet: Missing, or Degraded if the trial succeeded
+// nevertheless.
 func (f *Facts) blocking() Status {
 	if f.works() {
 		return Degraded
@@ -259,7 +260,7 @@ func (f *Facts) cgroup() Result {
 	return Result{"control groups", OK, fmt.Sprintf("version %d", f.Cgroup), ""}
 }
 
-// text returns an error on one line. For a permission error it returns only the cause.
+// text returns an error on one line. For a permission error, it returns only the innermost cause.
 func text(err error) string {
 	if errno := syscall.Errno(0); errors.Is(err, fs.ErrPermission) && errors.As(err, &errno) {
 		return "refused: " + errno.Error()

@@ -31,16 +31,16 @@ var (
 	errRefused     = fmt.Errorf("load program: %w (MEMLOCK may be too low)", syscall.EPERM)
 )
 
-// old changes facts to those of a kernel before 6.6.
+// old changes facts to those of a kernel before 6.6, which lacks uprobe_multi.
 func old(f *Facts) { f.Release, f.Version, f.Multi = "6.1.0", Version{6, 1}, errUnsupported }
 
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		change func(f *Facts)
-		want   map[string]Status // features that are not OK
+		want   map[string]Status // statuses of all features that are not OK
 		err    string
-		text   string // part of the report
+		text   string // a part of the report for people
 	}{
 		"everything": {func(*Facts) {}, nil, "", "\ncrau-otel runs here\n"},
 		"kernel 5.15": {

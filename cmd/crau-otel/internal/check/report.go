@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// Report contains the judgement of every feature, in the order in which to read it.
+// Report contains the results for all features, in the order in which they are printed.
 type Report []Result
 
-// Err returns an error that names everything that is missing for the command run, or nil if nothing is.
+// Err returns an error that names each feature that is missing for the command run, or nil if none is.
 func (r Report) Err() error {
 	var missing []string
 	for _, result := range r {
@@ -33,10 +33,10 @@ func (r Report) WriteJSON(w io.Writer) error {
 	return enc.Encode(r)
 }
 
-// lineWidth is the maximum length of lines, unless a word is longer.
+// lineWidth is the maximum number of columns in a line, unless a single word is longer.
 const lineWidth = 110
 
-// WriteText writes the report for people.
+// WriteText writes the report as a table for people.
 func (r Report) WriteText(w io.Writer) error {
 	width, degraded := 0, 0
 	for _, result := range r {
@@ -55,7 +55,7 @@ func (r Report) WriteText(w io.Writer) error {
 		}
 	}
 	switch {
-	case r.Err() != nil: // printed by the caller
+	case r.Err() != nil: // the caller prints the error
 	case degraded > 0:
 		fmt.Fprintf(&b, "\ncrau-otel runs here, with what is degraded: %d of %d\n", degraded, len(r))
 	default:
@@ -65,7 +65,8 @@ func (r Report) WriteText(w io.Writer) error {
 	return err
 }
 
-// wrap writes text after a head, with continuation lines indented to the head's width.
+// wrap writes head and then text, in lines of at most lineWidth columns. Lines after the first are indented by indent,
+// the width of head.
 func wrap(b *strings.Builder, head string, indent int, text string) {
 	b.WriteString(head)
 	column := indent

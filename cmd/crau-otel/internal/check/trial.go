@@ -14,8 +14,8 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/execs"
 )
 
-// try loads the programs. It attaches the one for probes to the function probed and calls that function, and it
-// attaches the ones for connections.
+// try makes the trial: it loads crau-otel's programs, attaches the one for probes to the function probed and calls that
+// function, and attaches the ones that read connections. If loading fails, it attaches nothing.
 func try() (load, attach, wire error) {
 	t, err := tracer.New(tracer.Config{})
 	if err != nil {
@@ -26,7 +26,7 @@ func try() (load, attach, wire error) {
 	return t.Close(), attach, wire
 }
 
-// tryWatch tries to start the notifications of executed programs and mapped libraries.
+// tryWatch starts the notifications of executed programs and mapped libraries, and stops them again.
 func tryWatch() error {
 	w, err := execs.Start(func(execs.Exec) {}, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -45,7 +45,7 @@ func hit(t *tracer.Tracer) error {
 	if err != nil {
 		return err
 	}
-	// Both arguments are the constant 0.
+	// The zero operands are constants, so both arguments of the probe are 0.
 	site := probes.Site{Probe: probes.NewContext, Offset: offset, Args: make([]probes.Operand, 2)}
 	cookie, err := t.Add(site, 0)
 	if err != nil {

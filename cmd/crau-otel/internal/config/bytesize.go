@@ -25,7 +25,7 @@ var units = []struct {
 	bytes ByteSize
 }{{"GiB", GiB}, {"MiB", MiB}, {"KiB", KiB}, {"B", 1}}
 
-// String returns s in the largest unit that it is a multiple of, in the form that [ByteSize.UnmarshalText] accepts.
+// String formats s in the largest unit of which s is a whole multiple. [ByteSize.UnmarshalText] accepts the result.
 func (s ByteSize) String() string {
 	for _, u := range units {
 		if s >= u.bytes && s%u.bytes == 0 {
@@ -35,7 +35,7 @@ func (s ByteSize) String() string {
 	return "0B"
 }
 
-// UnmarshalText sets s to a size such as 8MiB or 8388608.
+// UnmarshalText sets s to the size that text describes, such as 8MiB or 8388608.
 func (s *ByteSize) UnmarshalText(text []byte) error {
 	number, unit := string(text), ByteSize(1)
 	for _, u := range units {

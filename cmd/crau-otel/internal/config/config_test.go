@@ -109,7 +109,7 @@ func TestValidateRanges(t *testing.T) {
 	checkRange(t, "ring.size", func(c *Config) *ByteSize { return &c.Ring.Size }, 65536, 1<<30)
 }
 
-// checkRange sets the field of a valid configuration to and around its limits.
+// checkRange checks that a field may have the values low and high, but not 0, low-1 and high+1.
 func checkRange[T int | ByteSize | time.Duration](t *testing.T, key string, field func(*Config) *T, low, high T) {
 	t.Helper()
 	for _, test := range []struct {

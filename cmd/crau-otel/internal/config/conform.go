@@ -16,13 +16,13 @@ import (
 // sizeForm describes the form of a [ByteSize] in error messages.
 const sizeForm = "a size such as 65536 or 8MiB (units B, KiB, MiB, GiB)"
 
-// plainForm describes the form of an untyped value in error messages. A version such as 1.3 is the usual mistake,
-// because it is a number in YAML.
+// plainForm describes the form of an untyped value in error messages. It mentions 1.3 because the usual mistake is a
+// version without quotes, which is a number in YAML.
 const plainForm = `text (with quotes if it looks like a number, as "1.3"), a whole number, true or false`
 
-// conform converts v, the value that a source has for key, to one that a field of type t can hold: the same map or
-// list, with each leaf in its field's type. It drops unknown keys and values of other types, and adds a problem for
-// each. The only conversion is from text to types that YAML does not have.
+// conform returns v, the value that a source sets for key, in a form that a field of type t can hold: maps and lists
+// are kept, and each value in them gets the type of its field. Unknown keys and values of the wrong type are dropped,
+// and a problem is added for each. Text is parsed only for types that YAML does not have, such as durations and sizes.
 func (p *problems) conform(t reflect.Type, key string, v any) any {
 	if v == nil {
 		// A section or list whose lines are all commented out counts as empty.
@@ -86,7 +86,8 @@ func (p *problems) conformSection(t reflect.Type, key string, v any) any {
 	}, key, m)
 }
 
-// conformMap conforms the values of m to the types that typeOf returns for their names. It drops names without a type.
+// conformMap conforms the values of m to the types that typeOf returns for their names. It drops values for whose names
+// typeOf returns nil.
 func (p *problems) conformMap(typeOf func(name string) reflect.Type, key string, m map[string]any) any {
 	out := make(map[string]any, len(m))
 	for _, name := range slices.Sorted(maps.Keys(m)) {
@@ -147,7 +148,8 @@ func (p *problems) conformText(t reflect.Type, key, s string) any {
 	return out.Elem().Interface()
 }
 
-// setScalar sets out to v if that preserves the value and its kind. A whole number may also become a float.
+// setScalar sets out to v and reports true, unless that would change the value or its kind. Only a whole number may
+// change its kind, to a float.
 func setScalar(out, v reflect.Value) bool {
 	switch {
 	case out.Kind() == reflect.Bool && v.Kind() == reflect.Bool:
@@ -195,7 +197,7 @@ func (p *problems) refuse(t reflect.Type, key string, v any) {
 	p.add(key, "must be %s, got %s", want, show(v))
 }
 
-// show formats a source's value v for an error message.
+// show formats v, a value from a source, for an error message.
 func show(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -216,7 +218,8 @@ func show(v any) string {
 	}
 }
 
-// stringKeys returns the map v with text keys. The YAML decoder returns maps with other keys as map[any]any.
+// stringKeys returns the map v with text keys, and whether v is a map. The YAML decoder returns maps that have keys of
+// other types as map[any]any.
 func stringKeys(v any) (map[string]any, bool) {
 	switch m := v.(type) {
 	case map[string]any:

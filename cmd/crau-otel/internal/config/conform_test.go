@@ -64,8 +64,8 @@ func TestConformAny(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		yaml string
-		want any    // nil if rejected
-		err  string // without the description of the form
+		want any    // nil if the value is rejected
+		err  string // error text, with FORM instead of plainForm
 	}{
 		{`tls`, "tls", ""},
 		{`"1.3"`, "1.3", ""},

@@ -10,13 +10,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// decimal is the only accepted form of whole numbers. YAML has others, where 010 may mean 8 or 10; the other sources do
-// not.
+// decimal matches the only accepted form of whole numbers. YAML files could contain other forms, such as 010, which is
+// 8 or 10 depending on the version of YAML; variables and flags have no other forms.
 var decimal = regexp.MustCompile(`^[-+]?(0|[1-9][0-9]*)$`)
 
 const decimalForm = "a whole number in decimal, without leading zeros or underscores"
 
-// checkNumbers returns an error for every whole number of the document that is not decimal.
+// checkNumbers returns an error for every whole number in the document that does not match decimal.
 func (d *document) checkNumbers() error {
 	if d.root == nil {
 		return nil

@@ -13,9 +13,9 @@ import (
 
 const (
 	envPrefix = "CRAU_"
-	// envConfig names the YAML file, as --config does. It is not a key.
+	// envConfig is the variable that names the YAML file, as the flag --config does. It does not set a key.
 	envConfig = envPrefix + "CONFIG"
-	// envTracesExporter is OpenTelemetry's variable for the key exporter.
+	// envTracesExporter is the standard variable of OpenTelemetry that sets the key exporter.
 	envTracesExporter = "OTEL_TRACES_EXPORTER"
 )
 
@@ -34,20 +34,23 @@ func lookup(environ []string, name string) string {
 	return ""
 }
 
-// standardLayer returns the keys that OpenTelemetry's own variables set.
+// standardLayer returns the keys that are set by standard variables of OpenTelemetry.
 func standardLayer(environ []string) layer {
 	set, values := places{}, map[string]any{}
-	// According to the specification, an empty variable counts as not set, and case does not matter.
+	// According to OpenTelemetry's specification, an empty variable counts as not set, and the case of its value is
+	// ignored.
 	if exporter := strings.ToLower(strings.TrimSpace(lookup(environ, envTracesExporter))); exporter != "" {
 		set["exporter"], values["exporter"] = envTracesExporter, exporter
 	}
 	return layer{values, set.place}
 }
 
-// envLayer returns the keys that environ sets. An empty variable counts as not set, as for OTEL_*.
+// envLayer returns the keys that the CRAU_* variables in environ set. An empty variable counts as not set, as
+// OpenTelemetry specifies for OTEL_* variables.
 func envLayer(environ []string) (layer, error) {
 	types := keyTypes(configType)
-	// Keys contain underscores, so the position of the dots cannot be derived from a variable's name.
+	// Keys contain both dots and underscores, and a variable's name has an underscore for either. So a key cannot be
+	// derived from the name, and is looked up.
 	keys := make(map[string]string, len(types))
 	for key := range types {
 		keys[envName(key)] = key
@@ -76,8 +79,8 @@ func envLayer(environ []string) (layer, error) {
 
 func unknownVariable(name string) error {
 	if strings.HasPrefix(name, envPrefix+"OTEL_") {
-		// In every pod, Kubernetes sets variables that are named after the namespace's services. One of these may be called
-		// crau-otel.
+		// In every pod, Kubernetes sets variables whose names begin with the name of a service in the pod's namespace. For a
+		// service called crau-otel, the names begin with CRAU_OTEL_.
 		return fmt.Errorf("%s: unknown variable: if Kubernetes set it, set enableServiceLinks: false in the pod", name)
 	}
 	return fmt.Errorf("%s: unknown variable: the key limits.open_contexts, for example, is %s",

@@ -81,7 +81,8 @@ func lineOf(node *yaml.Node, key string) (line int, exact bool) {
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(node.Content); i += 2 {
 			name, value := node.Content[i], node.Content[i+1]
-			// Comparing with the names in the file also finds names that contain a dot.
+			// Comparing key with the names in the file, instead of splitting key at its dots, also finds names that contain a
+			// dot.
 			if rest, ok := strings.CutPrefix(key, name.Value); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
 				return lineBelow(value, strings.TrimPrefix(rest, "."), name.Line)
 			}
@@ -95,7 +96,8 @@ func lineOf(node *yaml.Node, key string) (line int, exact bool) {
 	return 0, false
 }
 
-// lineBelow returns the line of the path rest within node, which is at line.
+// lineBelow looks for rest, a key relative to node, in the same way as [document.line]. line is the line of node, which
+// is returned if rest is empty, or if node contains no part of rest.
 func lineBelow(node *yaml.Node, rest string, line int) (int, bool) {
 	if rest == "" {
 		return line, true

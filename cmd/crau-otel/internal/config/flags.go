@@ -12,12 +12,12 @@ import (
 const (
 	flagConfig    = "config"
 	flagLogFormat = "log-format"
-	// keyAnnotation holds the key that a flag sets.
+	// keyAnnotation is the annotation of a flag that holds the key that the flag sets.
 	keyAnnotation = "crau-otel-key"
 )
 
-// Flags adds the flags of the run command to fs, with defaults d. All of them are strings that [Load] parses, so that
-// an invalid value gives the same error from every source.
+// Flags adds the flags of the run command to fs, with defaults d. The values of all flags are text until [Load] parses
+// them, so that an invalid value causes the same error from every source.
 func Flags(fs *pflag.FlagSet, d Config) {
 	FileFlag(fs)
 	fs.StringArray("library", nil, "`file` of a library to attach to; may be repeated")
@@ -41,11 +41,11 @@ func Flags(fs *pflag.FlagSet, d Config) {
 	text("ring-size", "ring.size", d.Ring.Size.String(), "`size` of the buffer between kernel and agent")
 }
 
-// FileFlag adds the flag that names the configuration file. Commands that do not run an agent have no other flag of the
-// configuration.
+// FileFlag adds the flag --config, which names the configuration file. Commands that do not run an agent have only this
+// flag for the configuration.
 func FileFlag(fs *pflag.FlagSet) { fs.String(flagConfig, "", "YAML `file` to read ("+envConfig+")") }
 
-// tie connects a flag with the key that it sets.
+// tie records that the flag called name sets key.
 func tie(fs *pflag.FlagSet, name, key string) {
 	fs.Lookup(name).Annotations = map[string][]string{keyAnnotation: {key}}
 }

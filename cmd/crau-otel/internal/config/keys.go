@@ -26,7 +26,7 @@ func isText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textUn
 // isSection reports whether t is a struct with keys below it.
 func isSection(t reflect.Type) bool { return t.Kind() == reflect.Struct && !isText(t) }
 
-// fields returns the types of a section's keys.
+// fields returns the types of a section's keys, by the name of the key within the section.
 func fields(section reflect.Type) map[string]reflect.Type {
 	types := make(map[string]reflect.Type, section.NumField())
 	for f := range section.Fields() {
@@ -35,7 +35,7 @@ func fields(section reflect.Type) map[string]reflect.Type {
 	return types
 }
 
-// keyTypes returns the types of all keys that are not sections, such as limits.open_contexts.
+// keyTypes returns the types of all keys below section that are not sections, by key, such as limits.open_contexts.
 func keyTypes(section reflect.Type) map[string]reflect.Type {
 	types := make(map[string]reflect.Type)
 	for name, t := range fields(section) {

@@ -15,10 +15,10 @@ type layer struct {
 	place  func(key string) string // where the source sets key; "" if it does not
 }
 
-// Read returns the values.
+// Read implements koanf.Provider.
 func (l layer) Read() (map[string]any, error) { return l.values, nil }
 
-// ReadBytes is required by koanf.Provider and not used.
+// ReadBytes implements koanf.Provider. It is never called.
 func (layer) ReadBytes() ([]byte, error) { return nil, errors.ErrUnsupported }
 
 // places maps keys to the names of the variables or flags that set them.
@@ -30,11 +30,13 @@ func (p places) place(key string) string {
 	return p[list]
 }
 
-// booleans are the forms that YAML has. [strconv.ParseBool] has others.
+// booleans are the spellings of booleans in YAML. [strconv.ParseBool] is not used because it accepts others, such as 1
+// and t.
 var booleans = map[string]bool{"true": true, "True": true, "TRUE": true, "false": false, "False": false, "FALSE": false}
 
-// parse parses s as YAML would for a field of type t, with commas between the elements of a list. If that fails, it
-// returns s as a string, which conform rejects.
+// parse converts s, the text of a variable or flag, to what the YAML parser would return for a field of type t. The
+// elements of a list are separated by commas. If s cannot be converted, parse returns it unchanged, and conform rejects
+// it later.
 func parse(t reflect.Type, s string) any {
 	var v any
 	var err error

@@ -14,8 +14,8 @@ import (
 
 // Load returns a valid configuration, or an error that joins all problems. The sources, in order of increasing
 // precedence, are the defaults c, OTEL_TRACES_EXPORTER, the YAML file that --config or else CRAU_CONFIG names, the
-// CRAU_* variables in environ (in the form of os.Environ), and the flags in fs that are set. fs must contain [Flags],
-// already parsed.
+// CRAU_* variables in environ (in the form of os.Environ), and the flags in fs that are set. fs must contain the flags
+// that [Flags] adds, and must already be parsed.
 func Load(c Config, fs *pflag.FlagSet, environ []string) (Config, error) {
 	file, errFile := fileLayer(fs, environ)
 	variables, errEnv := envLayer(environ)
@@ -25,7 +25,8 @@ func Load(c Config, fs *pflag.FlagSet, environ []string) (Config, error) {
 	layers := []layer{standardLayer(environ), file, variables, flags}
 	merged := koanf.New(".")
 	for i := range layers {
-		// Each layer is checked on its own, because merging would let one layer's value hide another's wrong type.
+		// Each layer is checked separately before it is merged: a value of a later layer would hide a value of the wrong type
+		// in an earlier layer.
 		var p problems
 		layers[i].values, _ = p.conform(configType, "", layers[i].values).(map[string]any)
 		errs = append(errs, attribute(p, layers[i:i+1]), merged.Load(layers[i], nil))
@@ -43,7 +44,8 @@ func Load(c Config, fs *pflag.FlagSet, environ []string) (Config, error) {
 	return c, nil
 }
 
-// fileLayer returns the keys that the YAML file sets. It is empty if no file is named.
+// fileLayer returns the keys that the YAML file sets. The layer is empty if neither --config nor CRAU_CONFIG names a
+// file.
 func fileLayer(fs *pflag.FlagSet, environ []string) (layer, error) {
 	name, source := lookup(environ, envConfig), envConfig
 	if f := fs.Lookup(flagConfig); f != nil && f.Changed {
@@ -59,7 +61,8 @@ func fileLayer(fs *pflag.FlagSet, environ []string) (layer, error) {
 	return layer{doc.values, doc.place}, doc.checkNumbers()
 }
 
-// decode writes conformed values to c. It is strict, but does not fail for values that conform has accepted.
+// decode stores values in c. The values must have passed conform, which has removed everything that decode would
+// reject, such as unknown keys.
 func decode(values map[string]any, c *Config) error {
 	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
 		Result:      c,
@@ -77,8 +80,8 @@ func decode(values map[string]any, c *Config) error {
 	return nil
 }
 
-// attribute joins problems into one error. Each starts with the place where its key is set, in the last layer that sets
-// it.
+// attribute joins problems into one error. The text of each problem begins with the place that sets its key, such as a
+// line of the file. If several layers set the key, the place in the last of these layers is used.
 func attribute(p problems, layers []layer) error {
 	var errs []error
 	for _, problem := range p {

@@ -16,8 +16,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// load writes file, unless it is empty, to crau.yaml, and loads it with the environment and the arguments. The error is
-// returned without the file's folder.
+// load loads the configuration from crau.yaml, which it creates with the content file unless file is empty, from
+// environ, and from the flags args. The directory of crau.yaml is removed from the error text.
 func load(t *testing.T, file string, environ []string, args ...string) (Config, error) {
 	t.Helper()
 	dir := t.TempDir()
@@ -60,7 +60,7 @@ libraries: [/file/a, /file/b, /file/c]
 		"CRAU_LIBRARIES=/env/a, /env/b",
 		"CRAU_EXPORTER=console",
 		"CRAU_SPANS_IDLE_TIMEOUT=4s",
-		"CRAU_LOG_FORMAT=", // not set
+		"CRAU_LOG_FORMAT=", // an empty variable counts as not set
 	}
 	args := []string{"--ring-size=256KiB", "--library=/flag/a,b", "--log-level", "error"}
 
@@ -298,7 +298,7 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
-// If the configuration is invalid, its log format is used nevertheless, if it can be determined.
+// LogFormat returns the log format of an invalid configuration, if it can be determined.
 func TestLogFormat(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "crau.yaml")
@@ -338,7 +338,7 @@ func TestWholeNumbersAreDecimal(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		number string
-		want   int // 0: rejected
+		want   int // 0 if the number is rejected
 	}{
 		{"1000", 1000},
 		{"+1000", 1000},
@@ -393,7 +393,7 @@ func TestWholeNumbersAreDecimal(t *testing.T) {
 	}
 }
 
-// So does a boolean.
+// A boolean must have one of YAML's spellings, in a file, in a variable and in a flag.
 func TestBooleansAreThoseOfYAML(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

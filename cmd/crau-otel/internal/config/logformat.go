@@ -8,9 +8,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// FormatFlags returns the flags that [LogFormat] reads, from the arguments of a subcommand. It skips what it does not know,
-// and reads on where the command's own flags end with an error. Flags that follow an argument count if they are
-// interspersed.
+// FormatFlags parses args, the arguments of a subcommand, and returns the flags that [LogFormat] reads. It skips
+// unknown flags, so that it also finds flags behind an argument that the subcommand rejects. interspersed is whether
+// flags may follow positional arguments.
 func FormatFlags(args []string, interspersed bool) *pflag.FlagSet {
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 	fs.SetOutput(io.Discard)
@@ -18,12 +18,12 @@ func FormatFlags(args []string, interspersed bool) *pflag.FlagSet {
 	fs.ParseErrorsAllowlist.UnknownFlags = true
 	FileFlag(fs)
 	fs.String(flagLogFormat, FormatText, "")
-	_ = fs.Parse(args) // an incomplete flag is the last one
+	_ = fs.Parse(args) // on an error, the flags before it are set
 	return fs
 }
 
-// LogFormat returns the format for reporting that the configuration cannot be loaded: the value of log.format if its
-// sources can be read, else text.
+// LogFormat returns the format of the log line that reports that the configuration cannot be loaded: the value of
+// log.format if it can be determined nevertheless, else text.
 func LogFormat(fs *pflag.FlagSet, environ []string) string {
 	format := FormatText
 	use := func(value any) {

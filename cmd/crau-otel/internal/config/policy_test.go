@@ -60,7 +60,7 @@ metrics: {max_series: 100}
 	}
 }
 
-// The example of a rule in crau-otel.yaml is valid without its comment marks.
+// The example of a rule in crau-otel.yaml, which is commented out there, is valid.
 func TestSampleRule(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(sampleFile)
@@ -177,7 +177,7 @@ func TestLoadTracesExporter(t *testing.T) {
 		file    string
 		environ []string
 		args    []string
-		want    string // the exporter, or the error
+		want    string // value of the key exporter, or the error
 	}{
 		{environ: []string{"OTEL_TRACES_EXPORTER=none"}, want: "none"},
 		{environ: []string{"OTEL_TRACES_EXPORTER= Console "}, want: "console"},

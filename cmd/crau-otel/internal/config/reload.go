@@ -7,13 +7,14 @@ import (
 	"slices"
 )
 
-// Reloaded returns c with those values of next that can change while the agent runs. changed lists their keys if they
-// differ, and restart lists the other keys that differ, which need a restart.
+// Reloaded returns as now the running configuration c with those values of next that can change while the agent runs.
+// changed lists the keys whose values differ between c and now. restart lists the keys whose values differ between now
+// and next; these changes need a restart.
 func (c Config) Reloaded(next Config) (now Config, changed, restart []string) {
 	now = c
 	now.Libraries, now.Scopes, now.Services = next.Libraries, next.Scopes, next.Services
 	now.Discovery = next.Discovery
-	now.Discovery.Enabled = c.Discovery.Enabled // the capabilities for it may have been dropped
+	now.Discovery.Enabled = c.Discovery.Enabled // the agent may have dropped the capabilities for discovery
 	now.Spans, now.Policy, now.Privacy, now.Sampling = next.Spans, next.Policy, next.Privacy, next.Sampling
 	now.Log.Level = next.Log.Level
 	return now, differing(c, now), differing(now, next)

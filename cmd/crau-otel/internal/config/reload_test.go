@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Every changed key either takes effect or is named as needing a restart, never both.
+// A changed key either takes effect, or is listed as a key that needs a restart, never both.
 func TestReloadedChangesOrNamesEveryKey(t *testing.T) {
 	reloadable := []string{
 		"discovery.allow", "discovery.deny", "discovery.deny_cgroups", "discovery.deny_executables", "discovery.max_files",

@@ -10,14 +10,15 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Setting documents one key. The table in docs/configuration.md is generated from these.
+// Setting documents one key of the configuration. The table in docs/configuration.md is generated from the result of
+// [Settings].
 type Setting struct {
-	Key      string // such as limits.open_contexts
-	Variable string // the environment variable that sets it; empty if none can
-	Flag     string // the flag of the run command that sets it, with its dashes; empty if there is none
-	Default  string // as in YAML
-	Reloaded bool   // whether a reload applies a change
-	Meaning  string // a sentence or two, in Markdown with links relative to docs/
+	Key      string // name of the key, such as limits.open_contexts
+	Variable string // environment variable that sets the key; empty if there is none
+	Flag     string // flag of the run command that sets the key, such as --exporter; empty if there is none
+	Default  string // default value in YAML syntax
+	Reloaded bool   // whether a reload of the configuration applies a changed value
+	Meaning  string // one or two sentences in Markdown, with links relative to docs/
 }
 
 // meanings describes every key, in the order of the documentation.
@@ -110,7 +111,7 @@ func Settings() []Setting {
 	return settings
 }
 
-// collectValues adds the values of a section's keys to values.
+// collectValues stores the values of all keys of a section in values. v is the struct of the section.
 func collectValues(values map[string]reflect.Value, section string, v reflect.Value) {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
@@ -123,7 +124,7 @@ func collectValues(values map[string]reflect.Value, section string, v reflect.Va
 	}
 }
 
-// showDefault returns a default in the form of YAML.
+// showDefault returns a default value in YAML syntax.
 func showDefault(v reflect.Value) string {
 	if v.Kind() == reflect.String && v.Len() == 0 {
 		return `""`
@@ -134,7 +135,7 @@ func showDefault(v reflect.Value) string {
 	return fmt.Sprint(v.Interface())
 }
 
-// isReloaded reports whether a reload applies a change of a key.
+// isReloaded reports whether a reload of the configuration applies a changed value of the key.
 func isReloaded(key string) bool {
 	next := Default()
 	change(reflect.ValueOf(&next).Elem(), "", key)
@@ -142,7 +143,8 @@ func isReloaded(key string) bool {
 	return changed != nil
 }
 
-// change sets a key to another value.
+// change gives key another value. section is the struct of the section named at, or the whole configuration if at is
+// empty.
 func change(section reflect.Value, at, key string) {
 	for i := range section.NumField() {
 		f := section.Type().Field(i)

@@ -17,7 +17,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/policy"
 )
 
-// Validate returns all problems of c as joined errors, each of which starts with the key. It returns nil if c is valid.
+// Validate returns all problems of c as joined errors, each of which starts with its key. It returns nil if c is valid.
 func (c Config) Validate() error {
 	var errs []error
 	for _, p := range c.problems() {
@@ -116,7 +116,7 @@ func (w Wire) validate(p *problems) {
 	}
 }
 
-// maxScopes bounds the list of scopes.
+// maxScopes is the largest number of elements of the key scopes.
 const maxScopes = 16
 
 var scopeForm = regexp.MustCompile(`^[a-z0-9_]+$`)
@@ -178,7 +178,8 @@ func (l Log) validate(p *problems) {
 }
 
 func (r Ring) validate(p *problems) {
-	// A power of two from 64KiB on is a multiple of every page size of amd64 and arm64, as the kernel requires.
+	// The kernel requires a power of two that is a multiple of the page size. 64KiB is the largest page size of amd64 and
+	// arm64.
 	if inRange(p, "ring.size", r.Size, 64*KiB, GiB) && r.Size&(r.Size-1) != 0 {
 		below := 64 * KiB
 		for below*2 < r.Size {

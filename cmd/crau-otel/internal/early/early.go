@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package early keeps libraries from logging while the program is initialised, before it is known in which format and
-// where to: a library of OpenTelemetry reads variables then, which package export checks later.
+// Package early discards log lines that libraries write while the program is initialised, because their format and
+// destination are not configured yet. For example, a library of OpenTelemetry complains about environment variables in
+// that phase; package export checks these variables later.
 //
-// It imports only the standard library. Of packages that can be initialised next, Go takes the one whose path sorts first,
-// which is this one: before go.opentelemetry.io.
+// It must import only the standard library, in order to be initialised before these libraries: of all packages whose
+// imports are initialised, Go initialises the one whose path sorts first, and this path sorts before
+// go.opentelemetry.io.
 package early
 
 import "log/slog"

@@ -13,14 +13,14 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
-// Spans only wait while there is memory for them, however few they are. The last tree may exceed the limit.
+// The memory of waiting spans is limited by MaxBytes, even if there are few spans. The last tree may exceed the limit.
 func TestQueueBytes(t *testing.T) {
 	f := newFake()
 	f.spanBytes = 400
 	release := f.blocking()
 	q := newQueue(t, export.Config{Exporter: f, MaxBytes: 1000, MaxBatch: 1, Delay: time.Millisecond})
 	q.Put(wide(1))
-	f.called(t) // the exporter has the tree, which still counts
+	f.called(t) // the exporter is sending the tree, whose bytes still count
 	for range 5 {
 		q.Put(wide(1))
 	}
@@ -37,7 +37,7 @@ func TestQueueBytes(t *testing.T) {
 	}
 }
 
-// Only the tree that cannot be encoded is lost.
+// If a tree cannot be encoded, only this tree is lost.
 func TestEncodeFails(t *testing.T) {
 	f := newFake()
 	f.encode = func(t mapping.Tree) error {
@@ -58,7 +58,8 @@ func TestEncodeFails(t *testing.T) {
 	}
 }
 
-// A batch is released once, when the exporter no longer needs it: after it was accepted, refused, divided, or dropped.
+// A batch is released exactly once, when the exporter no longer needs it, whether it was accepted, refused, divided or
+// dropped.
 func TestABatchIsReleasedOnce(t *testing.T) {
 	f := newFake()
 	f.spanBytes = 32 << 10

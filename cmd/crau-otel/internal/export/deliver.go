@@ -13,25 +13,29 @@ import (
 )
 
 const (
-	// maxBackoff bounds the wait between two tries while a receiver is unavailable and does not say when to retry.
+	// maxBackoff is the longest interval, before it is randomized, between two tries of a call while a receiver is
+	// unavailable and does not say when to retry.
 	maxBackoff = 5 * time.Second
-	// maxFullRetryAfter bounds the wait that a receiver may ask for while spans are lost for lack of room in the queue.
+	// maxFullRetryAfter is the longest wait that a receiver may ask for while spans are lost because the queue is full.
 	maxFullRetryAfter = time.Minute
-	// lastTry is how long before the end of a shutdown a receiver is asked again that wants to be left alone for longer.
+	// lastTry is how long before the end of the time for shutting down a call is retried even if the receiver asked to
+	// wait longer.
 	lastTry = time.Second
-	// maxSlowTries bounds the tries of a call if the receiver does not give a reason to retry. If it was refused because
-	// of its size, retrying forever would block all other calls.
+	// maxSlowTries is the largest number of tries of a call that the receiver refuses with [Slow]. If the reason is the
+	// size of the call, retrying forever would block all other calls.
 	maxSlowTries = 6
-	// maxRateTries bounds them if the size cannot be the reason, because it was accepted before: two minutes or so.
+	// maxRateTries is used instead of maxSlowTries if the reason cannot be the size, because a call of this size was
+	// accepted before. The tries take about two minutes.
 	maxRateTries = 30
 	// minSplitBytes is the size below which a call is not divided even if the receiver refuses its size.
 	minSplitBytes = 1 << 10
 )
 
-// MaxRetryAfter bounds the wait that a receiver may ask for in any case: it may err.
+// MaxRetryAfter is the longest wait that a receiver may ask for. Longer waits are shortened, because they may be a
+// mistake.
 const MaxRetryAfter = time.Hour
 
-// part is an entry's batch, or a part of it.
+// part is the batch of an entry, or a part of that batch.
 type part struct {
 	*delivery
 
@@ -43,14 +47,14 @@ type part struct {
 type delivery struct {
 	entry
 
-	rejected Count // spans rejected by a receiver that accepted the others
-	err      error // why the whole entry is lost
+	rejected Count // spans that the receiver rejected although it accepted their call
+	err      error // reason why the whole entry is lost; nil if it is not
 }
 
 // call is the content of one call of the exporter: whole trees, or a part of one.
 type call struct {
 	parts  []part
-	halved bool // smaller than necessary, to test whether a smaller call is accepted
+	halved bool // a larger call was divided to test whether the receiver accepts a smaller one
 }
 
 // deliver sends trees and counts the outcome of each.
@@ -72,7 +76,7 @@ func (q *Queue) deliver(trees []entry) {
 	q.settle(deliveries)
 }
 
-// divide returns the calls for a tree, which may be too large for one call.
+// divide returns the calls for a tree: several calls if the tree is too large for one.
 func (q *Queue) divide(whole part) (calls []call) {
 	for rest := whole.batch; rest != nil; {
 		var first Batch
@@ -87,13 +91,14 @@ func newPart(d *delivery, b Batch) part {
 	return part{d, b, spans, bytes}
 }
 
-// send makes calls in order, and replaces calls that are refused for their size by smaller ones.
+// send makes the calls in order. If a call is refused because of its size, two smaller calls replace it.
 func (q *Queue) send(calls []call) {
-	tooLarge, refusal := math.MaxInt, error(nil) // the smallest size that was refused, in bytes, and the error
+	tooLarge, refusal := math.MaxInt, error(nil) // smallest refused size in bytes, and the error for it
 	for len(calls) > 0 {
 		c := calls[0]
 		calls = calls[1:]
-		c.parts = slices.DeleteFunc(c.parts, func(p part) bool { return p.err != nil }) // a tree is lost as a whole
+		// If a part of a tree is lost, its other parts are not sent.
+		c.parts = slices.DeleteFunc(c.parts, func(p part) bool { return p.err != nil })
 		if len(c.parts) == 0 {
 			continue
 		}
@@ -106,7 +111,7 @@ func (q *Queue) send(calls []call) {
 			tooLarge, refusal = min(tooLarge, c.bytes()), err
 		}
 		if action == Slow && c.bytes() <= q.accepted {
-			q.accepted = 0 // the receiver may have another limit than before
+			q.accepted = 0 // the receiver may have a lower limit than before
 		} else if action == Split || action == Slow && !c.halved {
 			if first, second, ok := c.halve(action == Slow); ok {
 				calls = slices.Concat([]call{first, second}, calls)
@@ -124,13 +129,13 @@ func (q *Queue) send(calls []call) {
 		}
 		if c.halved {
 			for i := range calls {
-				calls[i].halved = false // a smaller call helped, and may help again
+				calls[i].halved = false // the smaller call was accepted, so the next ones may be divided, too
 			}
 		}
 	}
 }
 
-// bytes returns the approximate size of the call.
+// bytes returns the approximate size of the call in bytes.
 func (c call) bytes() (n int) {
 	for _, p := range c.parts {
 		n += p.bytes
@@ -138,7 +143,8 @@ func (c call) bytes() (n int) {
 	return n
 }
 
-// halve returns two calls that replace one. Trees stay whole if possible.
+// halve divides a call into two. It divides a tree only if the call has no other tree. halved is stored in both calls.
+// ok is false if the call cannot be divided.
 func (c call) halve(halved bool) (first, second call, ok bool) {
 	if n := len(c.parts); n > 1 {
 		return call{c.parts[: n/2 : n/2], halved}, call{c.parts[n/2:], halved}, true
@@ -154,8 +160,8 @@ func (c call) halve(halved bool) (first, second call, ok bool) {
 	return call{[]part{newPart(p.delivery, head)}, halved}, call{[]part{newPart(p.delivery, tail)}, halved}, true
 }
 
-// reject records that the receiver rejected some spans of the call. It is unknown which, so the loss is divided among
-// the trees in proportion to their spans.
+// reject records that the receiver rejected some spans of the call. It is unknown which spans, so the loss is divided
+// among the trees in proportion to their numbers of spans.
 func (c call) reject(spans int) {
 	var all, before uint64
 	for _, p := range c.parts {
@@ -169,7 +175,7 @@ func (c call) reject(spans int) {
 	}
 }
 
-// settle counts the outcome of trees.
+// settle counts the outcome of trees, unless abandon has already counted them.
 func (q *Queue) settle(deliveries []delivery) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -199,16 +205,16 @@ func (q *Queue) settle(deliveries []delivery) {
 	}
 }
 
-// warnLost logs at intervals that spans are lost. The queue must be locked.
+// warnLost logs that spans are lost, at most once in logEvery. The queue must be locked.
 func (q *Queue) warnLost(err error) {
 	if q.lost.Due() {
 		q.cfg.Log.Warn("spans are lost: cannot export them", "error", err, "failed_spans", q.stats.Failed.Spans)
 	}
 }
 
-// try calls the exporter until it succeeds, fails permanently, or the time for shutting down is over. It returns how
-// many spans the receiver rejected, and after a failure, how many parts were delivered. Meanwhile new trees wait in the
-// queue, if there is room.
+// try calls the exporter until the call succeeds, fails permanently, or the time for shutting down is over. rejected is
+// the number of spans that the receiver rejected. After a failure, delivered is the number of parts that were delivered
+// nevertheless. While try waits, new trees are queued if there is room.
 func (q *Queue) try(c call) (delivered, rejected int, err error) {
 	batches, spans := make([]Batch, len(c.parts)), 0
 	for i, p := range c.parts {
@@ -219,7 +225,7 @@ func (q *Queue) try(c call) (delivered, rejected int, err error) {
 	if c.bytes() <= q.accepted {
 		slowTries = maxRateTries
 	} else if _, _, ok := c.halve(true); ok && !c.halved {
-		slowTries = 2 // then try a smaller call
+		slowTries = 2 // afterwards, send divides the call
 	}
 	wait := backoff.NewExponentialBackOff()
 	wait.MaxInterval = maxBackoff
@@ -266,14 +272,15 @@ func (q *Queue) try(c call) (delivered, rejected int, err error) {
 	}
 }
 
-// pause waits before the next try, and reports whether there is time for one. The wait ends early, but not before least,
-// when the queue can wait no longer: while it has no room, and at the end of a shutdown.
+// pause waits for delay before the next try, and reports whether there is time for a try. In two cases the wait is
+// shorter than delay, but never shorter than least: if a tree is dropped because the queue is full, the wait is at most
+// maxFullRetryAfter; during a shutdown, it ends lastTry before the time for shutting down is over.
 func (q *Queue) pause(delay, least time.Duration) bool {
 	began := time.Now()
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
-	case <-q.full: // before the wait
+	case <-q.full: // forgets that trees were dropped before the wait
 	default:
 	}
 	atMost := func(limit time.Duration) {
@@ -299,7 +306,7 @@ func (q *Queue) pause(delay, least time.Duration) bool {
 	}
 }
 
-// warnPartial logs once in a while what a receiver says about a call that it accepted.
+// warnPartial logs, at most once in logEvery, what a receiver says about a call that it accepted.
 func (q *Queue) warnPartial(rejected int, message string) {
 	if rejected > 0 {
 		if q.rejected.Due() {
@@ -320,7 +327,7 @@ func (q *Queue) call(batches []Batch) error {
 	return q.cfg.Exporter.Export(ctx, batches)
 }
 
-// actionAfter returns what to do after a call that failed.
+// actionAfter returns what to do after a call that failed with err.
 func actionAfter(err error) Action {
 	var refused *RefusedError
 	switch {

@@ -17,7 +17,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
 )
 
-// refused returns the error of a call that failed.
+// refused returns the error of a call that failed, with the action to take.
 func refused(action export.Action, text string) error {
 	return &export.RefusedError{Err: errors.New(text), Action: action}
 }
@@ -34,7 +34,7 @@ func TestRetry(t *testing.T) {
 		{context.DeadlineExceeded, true},
 		{refused(export.GiveUp, "give up"), false},
 		{refused(export.Retry, "retry"), true},
-		{refused(export.Split, "split"), false}, // there is nothing to divide
+		{refused(export.Split, "split"), false}, // a call with a single span cannot be divided
 		{refused(export.Slow, "slow"), true},
 		{fmt.Errorf("traces export: %w", refused(export.Retry, "retry")), true},
 		{fmt.Errorf("traces export: %w", refused(export.GiveUp, "give up")), false},
@@ -62,7 +62,8 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// While the receiver is unavailable, all spans wait. That is logged once, and so is its end.
+// While the receiver is unavailable, all spans wait. One log line reports that it is unavailable, and one that spans
+// are exported again.
 func TestReceiverThatComesBack(t *testing.T) {
 	var log bytes.Buffer
 	f := newFake()
@@ -126,7 +127,7 @@ func TestShutdownEndsTheRetries(t *testing.T) {
 	}
 }
 
-// Otherwise a receiver that refuses everything would fill the log.
+// Lost spans are logged at intervals only, so that a receiver that refuses everything does not fill the log.
 func TestLossesAreLoggedOnceInAWhile(t *testing.T) {
 	var log bytes.Buffer
 	f := newFake()
@@ -152,8 +153,8 @@ func TestLossesAreLoggedOnceInAWhile(t *testing.T) {
 func TestRefusedForItsSizeGoesInParts(t *testing.T) {
 	for _, c := range []struct {
 		put   []int
-		limit int   // limit of spans per call
-		calls []int // spans of the accepted calls
+		limit int   // largest number of spans in a call that the receiver accepts
+		calls []int // number of spans in each accepted call
 		stats export.Stats
 	}{
 		{[]int{2, 2, 2, 2}, 8, []int{8}, export.Stats{Exported: spans(8)}},
@@ -191,7 +192,7 @@ func TestRefusedForItsSizeGoesInParts(t *testing.T) {
 	}
 }
 
-// If a receiver refuses every size, not every span is tried separately.
+// If a receiver refuses calls of every size, calls are not divided down to single spans.
 func TestEverySizeIsTooLarge(t *testing.T) {
 	f := newFake()
 	calls := 0
@@ -211,9 +212,11 @@ func TestEverySizeIsTooLarge(t *testing.T) {
 	}
 }
 
-// Less than a KiB is not divided: no receiver's limit is that small.
+// A call of at most 1 KiB is not divided, because no receiver's limit is that small.
 func TestLittleIsNotDivided(t *testing.T) {
-	for spanBytes, want := range map[int]int{113: 1, 114: 2} { // 9 spans are 1017 and 1026 bytes; a tree is lost as a whole
+	// The tree of 9 spans has 1017 or 1026 bytes. If the tree is divided and its first half is refused, the second half is
+	// not sent.
+	for spanBytes, want := range map[int]int{113: 1, 114: 2} {
 		f := newFake()
 		f.spanBytes = spanBytes
 		calls := 0
@@ -229,8 +232,8 @@ func TestLittleIsNotDivided(t *testing.T) {
 	}
 }
 
-// If a receiver refuses the rate without asking to wait, calls are retried at growing intervals, and not divided into
-// single spans.
+// If a receiver refuses the rate of calls without asking to wait, calls are retried at growing intervals and not
+// divided into single spans.
 func TestRateThatIsTooHigh(t *testing.T) {
 	f := newFake()
 	calls := 0
@@ -252,27 +255,30 @@ func TestRateThatIsTooHigh(t *testing.T) {
 	}
 }
 
-// A receiver that refuses calls without a reason does not get one call for each span. Time is virtual.
+// If a receiver refuses calls without a reason, it does not get one call for each span. The test runs in virtual time.
 func TestRefusalsWithoutAReason(t *testing.T) {
 	for name, c := range map[string]struct {
 		refuses  func(since time.Duration, spans int) bool
-		batch    int // spans of a call that is not divided
-		calls    int // at most, for 1800 spans
+		batch    int // Config.MaxBatch
+		calls    int // largest number of calls for 1800 spans
 		exported uint64
 	}{
-		"everything":                {func(time.Duration, int) bool { return true }, 2048, 14, 0},
-		"everything for 2 s":        {func(since time.Duration, _ int) bool { return since < 2*time.Second }, 2048, 8, 1800},
-		"more than 1000 spans":      {func(_ time.Duration, spans int) bool { return spans > 1000 }, 2048, 4, 1800},
-		"more than 100 spans":       {func(_ time.Duration, spans int) bool { return spans > 100 }, 2048, 14, 0}, // half did not help
+		"everything":           {func(time.Duration, int) bool { return true }, 2048, 14, 0},
+		"everything for 2 s":   {func(since time.Duration, _ int) bool { return since < 2*time.Second }, 2048, 8, 1800},
+		"more than 1000 spans": {func(_ time.Duration, spans int) bool { return spans > 1000 }, 2048, 4, 1800},
+		// After a call was divided once without success, its spans are lost.
+		"more than 100 spans":       {func(_ time.Duration, spans int) bool { return spans > 100 }, 2048, 14, 0},
 		"more than one call in 1 s": {oneIn(time.Second), 90, 100, 1800},
 		"more than one call in 5 s": {oneIn(5 * time.Second), 90, 200, 1800},
-		"more than 50 spans, later": {moreThanLater(50), 90, 120, 1710}, // what was accepted once is tried long, once
+		// A call of a size that was accepted before is tried maxRateTries times. Only the first call that fails gets these
+		// tries, and its 90 spans are lost.
+		"more than 50 spans, later": {moreThanLater(50), 90, 120, 1710},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFake()
 				began, calls := time.Now(), 0
-				all := make(chan struct{}) // are put, so that calls are full
+				all := make(chan struct{}) // closed when all trees are put, so that calls are full
 				f.on = func(_ context.Context, batches []export.Batch) error {
 					<-all
 					if calls++; c.refuses(time.Since(began), len(namesOf(batches))) {
@@ -296,7 +302,7 @@ func TestRefusalsWithoutAReason(t *testing.T) {
 	}
 }
 
-// oneIn refuses what comes too soon after a call that it took.
+// oneIn refuses calls that come earlier than pause after the latest accepted call.
 func oneIn(pause time.Duration) func(time.Duration, int) bool {
 	last := -pause
 	return func(since time.Duration, _ int) bool {
@@ -308,7 +314,7 @@ func oneIn(pause time.Duration) func(time.Duration, int) bool {
 	}
 }
 
-// moreThanLater refuses calls with more spans, but for the first call.
+// moreThanLater refuses calls with more than limit spans, but accepts the first call.
 func moreThanLater(limit int) func(time.Duration, int) bool {
 	calls := 0
 	return func(_ time.Duration, spans int) bool {
@@ -317,7 +323,7 @@ func moreThanLater(limit int) func(time.Duration, int) bool {
 	}
 }
 
-// Batches that were delivered before a call failed are neither sent again nor lost.
+// If a call fails after some of its batches were delivered, these batches are neither sent again nor counted as lost.
 func TestCallThatFailsHalfWay(t *testing.T) {
 	f := newFake()
 	var calls []int

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package export delivers finished trees: a bounded queue, batches, retries, and an exact count of the outcome of every
-// tree.
+// Package export delivers finished trees to a receiver. It has a bounded queue, exports trees in batches, retries
+// failed calls, and counts the outcome of every tree exactly.
 //
-// [Queue.Put] is called on the goroutine that makes trees. It has an [Exporter] encode the tree immediately; only the
-// encoded form, a [Batch], waits in the queue. The queue's own goroutine takes batches out, joins them into calls of
-// the exporter, and retries calls that failed temporarily:
+// [Queue.Put] is called on the goroutine that makes trees. It encodes the tree immediately with the [Exporter]; only
+// the encoded form, a [Batch], waits in the queue. The goroutine of the queue takes batches out, exports several of
+// them in one call of the exporter, and retries calls that failed temporarily:
 //
 //	mapping.Tree ── Put ── Encode ──> Batch ... Batch ── Export ──> receiver
 //
-// The exporter reports the receiver's answer by the type of its error: [*RefusedError] or [*PartialError]. Package otlp
-// has the exporter for OTLP/gRPC, package console the one for terminals, and [None] discards everything.
+// The type of the error that [Exporter.Export] returns describes the receiver's answer: [*RefusedError] or
+// [*PartialError]. Package otlp contains the exporter for OTLP/gRPC, package console the exporter for terminals, and
+// [None] is an exporter that discards everything.
 //
-// The queue replaces the SDK's batch processor, which drops spans without counting them when it is full.
+// [Queue] is used instead of the SDK's batch processor, because a full batch processor drops spans without counting
+// them.
 package export

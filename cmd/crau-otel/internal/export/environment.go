@@ -15,8 +15,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// The variables are those of the OpenTelemetry specification, "Environment Variable Specification": batch span
-// processor and general SDK configuration.
+// These variables are defined by the OpenTelemetry specification, "Environment Variable Specification", in the sections
+// on the batch span processor and on general SDK configuration.
 const (
 	envDelay      = "OTEL_BSP_SCHEDULE_DELAY"
 	envTimeout    = "OTEL_BSP_EXPORT_TIMEOUT"
@@ -26,7 +26,7 @@ const (
 	envSamplerArg = "OTEL_TRACES_SAMPLER_ARG"
 )
 
-// fromEnvironment sets every unset field to the value of its variable, or to its default.
+// fromEnvironment sets the fields that are zero to the values of their variables, or else to their defaults.
 func (c *Config) fromEnvironment() error {
 	var errs []error
 	number := func(field *int, name string, otherwise int) {
@@ -77,8 +77,9 @@ func (c *Config) fromEnvironment() error {
 	return errors.Join(errs...)
 }
 
-// samplerFrom returns the sampler for a value of OTEL_TRACES_SAMPLER, or nil for one that keeps everything. Every tree
-// starts a trace, so samplers that follow a parent's decision always use their fallback.
+// samplerFrom returns the sampler for name, a value of OTEL_TRACES_SAMPLER, and its argument arg. It returns nil for a
+// sampler that keeps everything. The prefix parentbased_ is ignored: every tree starts a trace, and for a span without
+// a parent, a parent-based sampler uses the sampler that its name contains after the prefix.
 func samplerFrom(name, arg string) (sdktrace.Sampler, error) {
 	switch name = strings.ToLower(strings.TrimSpace(name)); strings.TrimPrefix(name, "parentbased_") {
 	case "", "always_on":

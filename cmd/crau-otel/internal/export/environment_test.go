@@ -27,7 +27,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	q := newQueue(t, export.Config{Exporter: f})
 	q.Put(wide(1))
-	f.called(t) // after the delay
+	f.called(t) // the call begins after OTEL_BSP_SCHEDULE_DELAY
 	q.Put(wide(20))
 	q.Put(wide(1))
 	release()
@@ -42,7 +42,7 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// A value that the program sets is not overridden by the user's environment.
+// A field of Config that is set takes precedence over its environment variable.
 func TestConfigBeforeEnvironment(t *testing.T) {
 	t.Setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "nonsense")
@@ -104,7 +104,7 @@ func TestSamplerFromEnvironment(t *testing.T) {
 	const all, some, none = 256, 128, 0
 	for _, c := range []struct {
 		name, arg string
-		want      uint64 // of 256 trees whose ids are spread evenly
+		want      uint64 // number of exported trees, of 256 with evenly spread ids
 		err       string
 	}{
 		{"", "", all, ""},

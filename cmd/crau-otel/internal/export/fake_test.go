@@ -22,17 +22,17 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// fake is an exporter that records what it accepts. Each call is reported to calls first; then on, if set, decides its
-// outcome.
+// fake is an exporter that records the spans that it accepts. Each call of Export first sends its number of spans to
+// the channel calls; then the function on, if set, decides about the outcome.
 type fake struct {
 	on        func(ctx context.Context, batches []export.Batch) error
-	encode    func(t mapping.Tree) error // if set, decides about each tree
-	calls     chan int                   // number of spans of each call, when it begins
+	encode    func(t mapping.Tree) error // returns the error of Encode for a tree; nil if all succeed
+	calls     chan int                   // gets the number of spans of each call when the call begins
 	err       error                      // result of Shutdown
-	spanBytes int                        // size of each batch, per span
+	spanBytes int                        // bytes of a span
 
 	mu        sync.Mutex
-	taken     [][]string // names of the spans, by call
+	taken     [][]string // names of the accepted spans, one list for each call
 	shutdowns int
 	released  map[*fakeBatch]int
 }
@@ -41,10 +41,10 @@ func newFake() *fake {
 	return &fake{calls: make(chan int, 10000), spanBytes: 600, released: make(map[*fakeBatch]int)}
 }
 
-// fakeBatch is a list of span names.
+// fakeBatch is a batch that consists of the names of its spans.
 type fakeBatch struct {
 	of    *fake
-	whole *fakeBatch // the batch that this is a part of
+	whole *fakeBatch // batch that Encode returned: this batch, or the one that this is a part of
 	names []string
 }
 
@@ -116,7 +116,7 @@ func (f *fake) Shutdown(context.Context) error {
 	return f.err
 }
 
-// names returns the names of all spans taken, in order.
+// names returns the names of all accepted spans, in order.
 func (f *fake) names() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -135,7 +135,7 @@ func (f *fake) called(t *testing.T) int {
 	}
 }
 
-// blocking makes calls wait until release is called; they ignore their context.
+// blocking makes calls of Export wait until release is called, even if their contexts end.
 func (f *fake) blocking() (release func()) {
 	released := make(chan struct{})
 	f.on = func(context.Context, []export.Batch) error {
@@ -145,7 +145,7 @@ func (f *fake) blocking() (release func()) {
 	return sync.OnceFunc(func() { close(released) })
 }
 
-// tree returns a tree of spans with these names, each from ten events.
+// tree returns a tree of spans with these names, with ten events for each span. id distinguishes trace ids.
 func tree(id byte, names ...string) mapping.Tree {
 	t := mapping.Tree{Events: 10 * len(names)}
 	for i, name := range names {
@@ -170,7 +170,7 @@ func newQueue(t *testing.T, cfg export.Config) *export.Queue {
 	return q
 }
 
-// closed closes the queue, which must succeed, and returns the counters.
+// closed closes the queue, checks that Close succeeds, and returns the counters.
 func closed(t *testing.T, q *export.Queue) export.Stats {
 	t.Helper()
 	if err := q.Close(t.Context()); err != nil {
@@ -182,7 +182,7 @@ func closed(t *testing.T, q *export.Queue) export.Stats {
 // spans returns the count for n spans of wide trees.
 func spans(n uint64) export.Count { return export.Count{Spans: n, Events: 10 * n} }
 
-// full returns the counters with n more spans of class user that were lost because the queue was full.
+// full returns the counters s with n spans that were lost because the queue was full, all of owners of class user.
 func full(s export.Stats, n uint64) export.Stats {
 	s.QueueFull, s.QueueFullOf = spans(n), mapping.ClassCounts{contexts.ClassUser: spans(n).Events}
 	return s

@@ -15,16 +15,17 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
 )
 
-// A receiver that asks to wait gets what it asks for, as far as the queue can wait. Time is virtual.
+// The wait that a receiver asks for is obeyed, up to MaxRetryAfter, but is shortened while the queue is full and during
+// a shutdown. The test runs in virtual time.
 func TestWaitThatAReceiverAsksFor(t *testing.T) {
 	const never = -1
 	for name, c := range map[string]struct {
 		asks    time.Duration
-		refuses int           // calls
-		flood   time.Duration // when trees come that there is no room for
-		closed  time.Duration // when the time to shut down begins, which is 10 s
+		refuses int           // number of calls that the receiver refuses
+		flood   time.Duration // when more trees are put than there is room for
+		closed  time.Duration // when Close is called, which may take 10 s
 		calls   []time.Duration
-		lost    uint64 // spans that were refused to the end
+		lost    uint64 // spans that are refused until the end
 	}{
 		"little":             {8 * time.Second, 1, never, never, []time.Duration{0, 8 * time.Second}, 0},
 		"twice":              {8 * time.Second, 2, never, never, []time.Duration{0, 8 * time.Second, 16 * time.Second}, 0},
@@ -62,7 +63,7 @@ func TestWaitThatAReceiverAsksFor(t *testing.T) {
 				for ctx := context.Context(nil); ctx == nil; {
 					select {
 					case <-flood:
-						for range 20 { // the queue takes 5 of them
+						for range 20 { // the queue has room for 5 of these
 							q.Put(wide(18))
 							flooded += 18
 						}
@@ -85,7 +86,7 @@ func TestWaitThatAReceiverAsksFor(t *testing.T) {
 				for i := range calls {
 					calls[i] = calls[i].Truncate(time.Millisecond)
 				}
-				if c.calls == nil { // the first, and some in the last second
+				if c.calls == nil { // the first call, and further ones in the last second of the shutdown
 					if n := len(calls); n < 2 || n > 5 || calls[1] != 10*time.Second {
 						t.Errorf("calls at %v", calls)
 					}
@@ -97,7 +98,8 @@ func TestWaitThatAReceiverAsksFor(t *testing.T) {
 	}
 }
 
-// What a receiver says about calls that it accepts hides no loss, and a loss is not more than it was sent.
+// A warning of the receiver about one call does not suppress the log line about spans that it rejects in another. No
+// more spans are reported as rejected than were sent.
 func TestWarningsHideNoRejection(t *testing.T) {
 	log := &logBuffer{}
 	f := newFake()

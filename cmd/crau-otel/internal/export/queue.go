@@ -18,20 +18,20 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
-// Config configures a Queue. The zero value of a field means its default, or the value of its OTEL_BSP_* variable, as
-// in the OpenTelemetry specification.
+// Config configures a Queue. If a field is zero, the value of the OTEL_BSP_* or OTEL_TRACES_SAMPLER variable that its
+// comment names applies, as in the OpenTelemetry specification, or else the default.
 type Config struct {
 	Exporter Exporter                // required
-	Sampler  sdktrace.Sampler        // decides by the root; default: every tree
-	Keep     func(mapping.Tree) bool // trees to export even if the sampler drops them; default: none
-	MaxQueue int                     // spans that may wait; OTEL_BSP_MAX_QUEUE_SIZE, default 131072
-	MaxBytes int                     // of waiting spans, which one more tree may exceed; default 32 MiB
+	Sampler  sdktrace.Sampler        // keeps or drops trees, by their first span; OTEL_TRACES_SAMPLER, default: keeps all
+	Keep     func(mapping.Tree) bool // whether to export a tree even if the sampler drops it; default: no tree
+	MaxQueue int                     // number of spans that may wait; OTEL_BSP_MAX_QUEUE_SIZE, default 131072
+	MaxBytes int                     // bytes of spans that wait or are being sent; one tree may exceed it; default 32 MiB
 	MaxBatch int                     // spans per call of the exporter; OTEL_BSP_MAX_EXPORT_BATCH_SIZE, default 2048
 	Delay    time.Duration           // longest wait for a batch to fill; OTEL_BSP_SCHEDULE_DELAY, default 200 ms
-	Timeout  time.Duration           // longest call of the exporter; OTEL_BSP_EXPORT_TIMEOUT, default 30 s
-	Closed   func()                  // called once, after the exporter returned ErrClosed
-	Limits   *limits.Monitor         // counts spans for which there is no room; default: a new Monitor
-	Log      *slog.Logger            // default: discards
+	Timeout  time.Duration           // longest duration of a call; OTEL_BSP_EXPORT_TIMEOUT, default 30 s
+	Closed   func()                  // called once, after Export has returned ErrClosed
+	Limits   *limits.Monitor         // counts spans that are dropped because the queue is full; default: a new Monitor
+	Log      *slog.Logger            // default: discards all lines
 }
 
 // Count is a number of spans and of the probe hits that they were made from.
@@ -51,59 +51,61 @@ func (c *Count) subtract(other Count) {
 
 func countOf(t *mapping.Tree) Count { return Count{uint64(len(t.Spans)), uint64(t.Events)} }
 
-// Stats counts trees by their outcome.
+// Stats counts spans and hits by the outcome of their trees.
 type Stats struct {
 	Exported   Count // accepted by the receiver
-	Failed     Count // lost: they could not be encoded, were refused, or the time to shut down was over
+	Failed     Count // lost: not encodable, refused, or not sent in the time for shutting down
 	QueueFull  Count // lost: there was no room in the queue
 	SampledOut Count // dropped by the sampler
 	Waiting    Count // in the queue now
 
-	QueueFullOf mapping.ClassCounts // events of QueueFull, by class of owner
+	QueueFullOf mapping.ClassCounts // QueueFull.Events by class of owner
 }
 
-// Queue passes trees to an exporter on its own goroutine. Methods are safe for concurrent use.
+// Queue holds encoded trees until its worker, a goroutine, has passed them to the exporter. Methods are safe for
+// concurrent use.
 type Queue struct {
 	cfg  Config
-	wake chan struct{} // a tree was put, or the queue was closed
-	done chan struct{} // the worker has ended
-	full chan struct{} // a tree was dropped
+	wake chan struct{} // signals the worker that trees wait, or that the queue was closed
+	done chan struct{} // closed when the worker has ended
+	full chan struct{} // signals the worker that a tree was dropped because the queue is full
 
-	closing chan struct{} // closed by Close, after end was set
-	end     time.Time     // of the time to shut down; zero: there is none
+	closing chan struct{} // closed by Close, after it has set end
+	end     time.Time     // end of the time for shutting down; zero if there is no limit
 
-	// stop cancels a call of the exporter when the time for shutting down is over.
+	// stop cancels ctx, and so a call of the exporter, when the time for shutting down is over.
 	ctx  context.Context
 	stop context.CancelFunc
 
 	mu        sync.Mutex
 	waiting   waiting
-	sending   []entry // taken by the worker and not counted yet
-	bytes     int     // of sending
-	stats     Stats   // without Waiting
+	sending   []entry // trees that the worker has taken, and whose outcome is not counted yet
+	bytes     int     // bytes of the trees in sending
+	stats     Stats   // counters; Waiting is not used
 	closed    bool
-	abandoned bool // everything was counted before the exporter returned
+	abandoned bool // abandon has counted all trees as failed
 
-	lost, rejected, warned Occasion // of log lines
+	lost, rejected, warned Occasion // times of the latest log lines about lost spans, rejected spans and warnings
 
-	// The worker's own.
-	failing  bool // the last call of the exporter failed and is tried again
-	accepted int  // bytes of the largest call that the receiver took: no size up to it is too large
+	// Only the worker uses the following two fields.
+	failing  bool // the latest call of the exporter failed and is being retried
+	accepted int  // bytes of the largest call that the receiver accepted; smaller calls are not too large
 
 	closeOnce sync.Once
 	closeErr  error
-	gone      sync.Once // Closed was called
+	gone      sync.Once // calls Config.Closed
 }
 
 const (
-	// maxBatchBytes bounds a call of the exporter in addition to MaxBatch; only a single span may be larger. Receivers
-	// accept 4 MiB by default, and there are several copies of a message in memory.
+	// maxBatchBytes is the largest size of a call of the exporter; MaxBatch limits its spans. A call may be larger only if
+	// its single batch cannot be divided. The limit is below the 4 MiB that receivers accept by default, because several
+	// copies of a message are in memory at the same time.
 	maxBatchBytes = 2 << 20
-	// grace is how long the exporter may take to notice that the time for shutting down is over.
+	// grace is how long Close waits for the exporter to return after the time for shutting down is over.
 	grace = 500 * time.Millisecond
 )
 
-// NewQueue starts a queue. It must be closed.
+// NewQueue starts a queue. The caller must close the queue.
 func NewQueue(cfg Config) (*Queue, error) {
 	if cfg.Exporter == nil {
 		return nil, errors.New("export: an exporter is required")
@@ -124,8 +126,8 @@ func NewQueue(cfg Config) (*Queue, error) {
 	return q, nil
 }
 
-// Put adds a finished tree, whose memory may be reused after the call. It never waits for the receiver: if there is no
-// room for a tree, it is counted and dropped.
+// Put adds a finished tree. The caller may reuse the memory of the tree after the call. Put never waits for the
+// receiver: if there is no room, this tree or another one is dropped and counted.
 func (q *Queue) Put(t mapping.Tree) {
 	count, from := countOf(&t), sourceOf(&t)
 	if !q.sampled(t) && (q.cfg.Keep == nil || !q.cfg.Keep(t)) {
@@ -137,7 +139,7 @@ func (q *Queue) Put(t mapping.Tree) {
 	q.mu.Lock()
 	admitted := !q.closed && (q.waiting.fits(count.Spans, q.bytes) || q.waiting.largest(from, count.Spans, 0) != nil)
 	q.mu.Unlock()
-	if !admitted { // avoids the cost of encoding
+	if !admitted { // the tree would be dropped after it was encoded
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		q.drop(from, t.Resource, count)
@@ -160,8 +162,8 @@ func (q *Queue) Put(t mapping.Tree) {
 	}
 }
 
-// admit queues a program's tree if there is room, or if it can evict a tree of an owner or program that uses more. The
-// queue must be locked.
+// admit queues an encoded tree of a program and reports true if there is room, or if it can make room by evicting trees
+// of an owner or program that uses more of the queue. The queue must be locked.
 func (q *Queue) admit(from source, program *sdkresource.Resource, e entry) bool {
 	if q.closed {
 		return false
@@ -183,7 +185,8 @@ func (q *Queue) admit(from source, program *sdkresource.Resource, e entry) bool 
 	return true
 }
 
-// drop counts a tree for which there is no room. The queue must be locked.
+// drop counts a tree that is dropped because there is no room, and logs such losses at intervals. The queue must be
+// locked.
 func (q *Queue) drop(from source, program *sdkresource.Resource, count Count) {
 	q.stats.QueueFull.add(count)
 	q.stats.QueueFullOf[from.owner.Class] += count.Events
@@ -202,7 +205,7 @@ func (q *Queue) drop(from source, program *sdkresource.Resource, count Count) {
 	}
 }
 
-// signal fills a channel that has room for one.
+// signal sends to c, which must have a buffer of one, unless the buffer is full: one pending signal is enough.
 func signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -219,8 +222,8 @@ func (q *Queue) Stats() Stats {
 	return stats
 }
 
-// Close exports the waiting trees and shuts the exporter down. If ctx ends first, the remaining trees are counted as
-// failed, which the error reports, and Close does not wait for an exporter that does not return. It is idempotent.
+// Close exports the waiting trees and shuts the exporter down. If ctx ends first, Close counts the remaining trees as
+// failed and returns an error, even if the exporter is stuck in a call. Further calls return the same result.
 func (q *Queue) Close(ctx context.Context) error {
 	q.closeOnce.Do(func() { q.closeErr = q.close(ctx) })
 	return q.closeErr
@@ -266,7 +269,7 @@ func (q *Queue) abandon() {
 	q.sending, q.bytes, q.waiting = nil, 0, newWaiting(q.cfg.MaxQueue, q.cfg.MaxBytes)
 }
 
-// work exports until the queue is closed and empty.
+// work is the worker: it exports trees until the queue is closed and empty.
 func (q *Queue) work() {
 	defer close(q.done)
 	for {
@@ -282,7 +285,7 @@ func (q *Queue) work() {
 	}
 }
 
-// fillUp waits until there is enough for a batch, the delay is over, or the queue is closed.
+// fillUp waits until enough trees for a full call wait, Config.Delay is over, or the queue is closed.
 func (q *Queue) fillUp() {
 	timer := time.NewTimer(q.cfg.Delay)
 	defer timer.Stop()
@@ -301,7 +304,7 @@ func (q *Queue) fillUp() {
 	}
 }
 
-// take removes enough trees for about one call.
+// take removes trees for about one call from the queue, and reports whether the queue is closed.
 func (q *Queue) take() (batch []entry, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -312,8 +315,8 @@ func (q *Queue) take() (batch []entry, closed bool) {
 	return q.sending, q.closed
 }
 
-// sampled reports whether the sampler keeps a tree. It decides by the tree's first span, which is its root or belongs
-// to the same trace.
+// sampled reports whether the sampler keeps a tree. The sampler decides by the first span of t, which is the root of
+// the tree or, if t is only a part of a tree, belongs to the same trace.
 func (q *Queue) sampled(t mapping.Tree) bool {
 	if q.cfg.Sampler == nil {
 		return true

@@ -137,7 +137,8 @@ func TestQueueBound(t *testing.T) {
 	}
 }
 
-// Many goroutines put trees, the exporter fails at random and the queue is small: each tree has exactly one outcome.
+// Each tree has exactly one outcome, even if many goroutines put trees, the exporter fails at random and the queue is
+// small.
 func TestEveryTreeIsCountedOnce(t *testing.T) {
 	f := newFake()
 	f.calls = make(chan int, 100000)
@@ -179,7 +180,7 @@ func TestEveryTreeIsCountedOnce(t *testing.T) {
 	if sum != put || st.Waiting != (export.Count{}) {
 		t.Errorf("%+v put, %+v counted: %+v", put, sum, st)
 	}
-	// If a tree was sent in several calls, some may have succeeded before one failed.
+	// If a failed tree was sent in several calls, the exporter may have accepted some of them.
 	if taken := uint64(len(f.names())); taken < st.Exported.Spans || taken > st.Exported.Spans+st.Failed.Spans {
 		t.Errorf("the exporter took %d spans: %+v", taken, st)
 	}
@@ -229,14 +230,14 @@ func TestCloseAgain(t *testing.T) {
 	}
 }
 
-// An exporter that respects its context, as the OTLP exporter does, returns when the time for shutting down is over.
+// Close returns when its context ends, if the exporter respects its context, as the OTLP exporter does.
 func TestCloseInTime(t *testing.T) {
 	for _, c := range []struct {
-		shutdown error // result of the exporter
+		shutdown error // result of the exporter's Shutdown
 		want     string
 	}{
 		{nil, "context deadline exceeded"},
-		{context.DeadlineExceeded, "context deadline exceeded"}, // the cause is not repeated
+		{context.DeadlineExceeded, "context deadline exceeded"}, // the error is not repeated
 		{errors.New("cannot hang up"), "context deadline exceeded\ncannot hang up"},
 	} {
 		f := newFake()
@@ -265,7 +266,8 @@ func TestCloseInTime(t *testing.T) {
 	}
 }
 
-// A write to a stopped terminal blocks forever and ignores the context.
+// Close returns when its context ends, even if the exporter ignores its context and blocks forever, as a write to a
+// stopped terminal does.
 func TestCloseInTimeWithAStuckExporter(t *testing.T) {
 	f := newFake()
 	release := f.blocking()
@@ -290,7 +292,7 @@ func TestCloseInTimeWithAStuckExporter(t *testing.T) {
 		t.Errorf("stats are %+v, want %+v", got, want)
 	}
 	release()
-	goleak.VerifyNone(t) // waits for the worker's end
+	goleak.VerifyNone(t) // waits until the worker has ended
 	if got := q.Stats(); got != want {
 		t.Errorf("stats are %+v after the exporter returned, want %+v", got, want)
 	}
@@ -352,7 +354,7 @@ func TestSamplers(t *testing.T) {
 			q := newQueue(t, export.Config{Exporter: f, Sampler: c.sampler})
 			for id := range 256 {
 				q.Put(tree(byte(id), fmt.Sprint(id)))
-				q.Put(tree(byte(id), fmt.Sprint(id))) // the second part of a tree that was too large
+				q.Put(tree(byte(id), fmt.Sprint(id))) // stands for the second part of a large tree
 			}
 			st := closed(t, q)
 			kept[i] = f.names()
@@ -372,7 +374,7 @@ func TestSamplers(t *testing.T) {
 	}
 }
 
-// Keep overrides the sampler.
+// Trees for which Keep returns true are exported even if the sampler drops them.
 func TestKeepOverrulesTheSampler(t *testing.T) {
 	f := newFake()
 	q := newQueue(t, export.Config{
@@ -387,7 +389,7 @@ func TestKeepOverrulesTheSampler(t *testing.T) {
 	}
 }
 
-// If the output has no reader, nothing can be exported: Closed is called once, and no warning is logged.
+// If nobody can read the output any more, Closed is called once, and no warning is logged.
 func TestExporterWithoutAReader(t *testing.T) {
 	f := newFake()
 	f.on = func(context.Context, []export.Batch) error { return fmt.Errorf("write: %w", export.ErrClosed) }

@@ -72,7 +72,7 @@ func (q overGRPC) check(t *testing.T, want export.Stats) {
 	}
 }
 
-// OTLP defines a partial success that rejects nothing as a warning.
+// A partial success that rejects no spans is only a warning, as OTLP specifies.
 func TestPartialSuccessWithoutRejectedSpansIsAWarning(t *testing.T) {
 	q := newOverGRPC(t, export.Config{}, harness.Reject(0, "attribute x is deprecated"))
 	for range 20 {
@@ -101,7 +101,8 @@ func TestPartialSuccessLosesTheRejectedSpansOnly(t *testing.T) {
 	}
 }
 
-// The rest of a tree that is sent in several calls is sent even if spans of an earlier call were rejected.
+// If a tree is sent in several calls, and the receiver rejects spans of one of them, the remaining calls are still
+// made.
 func TestPartialSuccessDoesNotEndATree(t *testing.T) {
 	q := newOverGRPC(t, export.Config{MaxBatch: 100, Delay: time.Hour}, harness.Script(nil, harness.Reject(1, "too old")))
 	q.Put(wide(360))
@@ -111,7 +112,8 @@ func TestPartialSuccessDoesNotEndATree(t *testing.T) {
 	}
 }
 
-// Whatever the numbers are, every event has one outcome.
+// If a receiver rejects some spans, every event counts as either exported or failed, whatever the numbers of events
+// are.
 func TestPartialSuccessKeepsTheEquation(t *testing.T) {
 	for _, events := range []int{0, 1, 7, 100, 1001} {
 		f := newFake()
@@ -132,7 +134,7 @@ func TestPartialSuccessKeepsTheEquation(t *testing.T) {
 	}
 }
 
-// A receiver's numbers are not trusted: it cannot reject more spans than it was sent.
+// The numbers in a receiver's answer are not trusted: it cannot reject more spans than it was sent, nor less than none.
 func TestPartialSuccessWithImpossibleNumbers(t *testing.T) {
 	for rejected, want := range map[int]export.Stats{
 		-1:      {Exported: spans(9)},
@@ -148,7 +150,7 @@ func TestPartialSuccessWithImpossibleNumbers(t *testing.T) {
 	}
 }
 
-// A receiver's RetryInfo is obeyed exactly.
+// A call is retried after the delay in the receiver's RetryInfo.
 func TestRetryInfoIsObeyed(t *testing.T) {
 	for _, code := range []codes.Code{codes.ResourceExhausted, codes.Unavailable} {
 		const delay = 3 * time.Second
@@ -191,7 +193,8 @@ func TestRetryInfoEndsWithTheShutdown(t *testing.T) {
 	}
 }
 
-// RESOURCE_EXHAUSTED without a reason does not mean that the size was refused: the rate may be too high.
+// A call that is refused with RESOURCE_EXHAUSTED without a reason is retried, because the rate of calls may be too
+// high.
 func TestRateLimitIsNotASize(t *testing.T) {
 	busy := harness.Fail(codes.ResourceExhausted, "rate limit exceeded")
 	q := newOverGRPC(t, export.Config{Delay: time.Hour}, harness.Script(busy, busy, busy))
@@ -204,7 +207,8 @@ func TestRateLimitIsNotASize(t *testing.T) {
 	}
 }
 
-// Some receivers refuse a size without giving that reason.
+// A call that is refused with RESOURCE_EXHAUSTED without a reason is divided if retrying does not help, because its
+// size may be too large.
 func TestSizeThatIsRefusedWithoutAReason(t *testing.T) {
 	full := harness.Reply{Err: harness.Fail(codes.ResourceExhausted, "exhausted")(t.Context(), harness.Call{}).Err}
 	q := newOverGRPC(t, export.Config{Delay: time.Hour}, func(_ context.Context, call harness.Call) harness.Reply {

@@ -7,33 +7,34 @@ import (
 	"slices"
 )
 
-// share is what one sharer uses of a common resource.
+// share is the part of the queue that one sharer uses, and the state of the sharer in [shares].
 type share struct {
-	use       int64 // see waiting.weight
-	index     int   // in shares.heap
-	changed   int   // index in shares.changed, plus 1; 0 if the place in shares.heap is right
-	allowance int   // bytes that may be taken before the next sharer's turn
+	use       int64 // used room, as waiting.weight returns it
+	index     int   // position in shares.heap
+	changed   int   // position in shares.changed plus 1; 0 if the sharer is not in shares.changed
+	allowance int   // bytes that may be taken before the next sharer has its turn
 }
 
 func (s *share) get() *share { return s }
 
-// sharer is anything with a share: a pointer to a struct that embeds one.
+// sharer is an owner or a program: a pointer to a struct that embeds share.
 type sharer interface {
 	comparable
 	get() *share
 }
 
-// shares finds the sharer that uses most, and lets all of them take turns.
+// shares is a set of sharers: all owners, or all programs of an owner. It finds the sharer that uses most of the queue,
+// and lets the sharers take turns.
 type shares[K comparable, S sharer] struct {
 	known   map[K]S
-	heap    byUse[S] // a heap; its first element uses most, once changed is empty
-	changed []S      // sharers whose place in the heap may be wrong: that only matters when there is no room
-	turns   []S      // the first is next
+	heap    byUse[S] // all sharers; the first uses most, if changed is empty
+	changed []S      // sharers whose position in heap may be wrong until largest corrects it
+	turns   []S      // all sharers, in the order of their turns
 }
 
 func newShares[K comparable, S sharer]() shares[K, S] { return shares[K, S]{known: make(map[K]S)} }
 
-// largest returns the sharer that uses most, if there is any.
+// largest returns the sharer that uses most. ok is false if there are no sharers.
 func (s *shares[K, S]) largest() (of S, ok bool) {
 	for _, changed := range s.changed {
 		changed.get().changed = 0
@@ -75,7 +76,7 @@ func (s *shares[K, S]) remove(key K, of S) {
 	s.turns = slices.Delete(s.turns, at, at+1)
 }
 
-// use changes how much a sharer uses.
+// use adds change to the room that a sharer uses.
 func (s *shares[K, S]) use(of S, change int64) {
 	share := of.get()
 	if share.use += change; share.changed == 0 {
@@ -84,7 +85,8 @@ func (s *shares[K, S]) use(of S, change int64) {
 	}
 }
 
-// spend reduces the allowance of the sharer whose turn it is. When it is used up, the turn passes to the next one.
+// spend reduces the allowance of the sharer whose turn it is. When the allowance is used up, it is renewed and the next
+// sharer has its turn.
 func (s *shares[K, S]) spend(of S, bytes int) {
 	if of.get().allowance -= bytes; of.get().allowance > 0 {
 		return
@@ -93,7 +95,7 @@ func (s *shares[K, S]) spend(of S, bytes int) {
 	s.turns = append(s.turns[1:], of)
 }
 
-// byUse is a heap of sharers, those that use most first.
+// byUse is a heap of sharers, whose first element uses most.
 type byUse[S sharer] []S
 
 func (h byUse[S]) Len() int           { return len(h) }

@@ -14,16 +14,19 @@ import (
 	"unicode/utf8"
 )
 
-// Variable is a variable of OpenTelemetry's SDK specification.
+// Variable is an environment variable that OpenTelemetry's specification defines, and how the agent treats it.
 type Variable struct {
 	Name string
-	// Refused is set if the agent does not start with the variable set. It says what to do instead.
+	// Refused says what to do instead of setting the variable. If Refused is not empty, the agent does not start when the
+	// variable is set.
 	Refused string
-	// Values lists the accepted values, in any letter case, if the variable is an enumeration that no other code checks.
+	// Values lists the accepted values, which are compared without regard to case. It is nil if the variable is not an
+	// enumeration, or if other code checks its value.
 	Values []string
-	// Check, if set, returns what is wrong with a value. It is set if no other code checks the value.
+	// Check returns what is wrong with a value. It is nil if there is nothing to check, or if other code checks the value.
 	Check func(value string) error
-	// Moot is set if the variable has no effect. It says why: the agent does nothing that it applies to.
+	// Moot says why the variable has no effect: the agent does nothing that the variable applies to. It is empty if the
+	// variable has an effect.
 	Moot string
 }
 
@@ -32,8 +35,8 @@ const (
 	noEvents = "spans have no events, and one link at most"
 )
 
-// variables are those of the specification, "Environment Variable Specification" and "OpenTelemetry Protocol Exporter".
-// %s is replaced by nothing and by each signal.
+// variables are those that the specification defines in "Environment Variable Specification" and "OpenTelemetry
+// Protocol Exporter". A name with %s stands for four variables: %s is replaced by nothing, _TRACES, _METRICS and _LOGS.
 var variables = []Variable{
 	{Name: "OTEL_SDK_DISABLED", Values: []string{"true", "false"}},
 	{Name: "OTEL_RESOURCE_ATTRIBUTES", Check: checkResource},
@@ -115,7 +118,8 @@ func Variables() (all []Variable) {
 }
 
 // CheckVariables returns an error that names every variable that is set although it is refused, or that has an invalid
-// value. An empty value counts as not set. So does a blank value, if the code that reads the variable trims it.
+// value. lookup returns the value of a variable. An empty value counts as not set. A blank value also counts as not
+// set, except for variables with a Check: the code that reads them may not trim values.
 func CheckVariables(lookup func(name string) string) error {
 	var errs []error
 	for _, v := range Variables() {
@@ -136,7 +140,8 @@ func CheckVariables(lookup func(name string) string) error {
 	return errors.Join(errs...)
 }
 
-// checkLimit accepts an integer; a negative one means no limit. The SDK would silently ignore other values.
+// checkLimit accepts integers; a negative integer means no limit. Other values are an error, because the SDK would
+// ignore them silently.
 func checkLimit(value string) error {
 	if _, err := strconv.Atoi(value); err != nil {
 		return fmt.Errorf("must be a whole number, got %q", value)
@@ -144,7 +149,8 @@ func checkLimit(value string) error {
 	return nil
 }
 
-// checkMilliseconds accepts the values that the SDK accepts. The SDK would silently ignore others.
+// checkMilliseconds accepts the values that the SDK accepts. Other values are an error, because the SDK would ignore
+// them silently.
 func checkMilliseconds(value string) error {
 	const most = math.MaxInt64 / int64(time.Millisecond)
 	if n, err := strconv.ParseInt(value, 10, 64); err != nil || n < 1 || n > most {
@@ -160,8 +166,8 @@ func checkText(value string) error {
 	return nil
 }
 
-// checkResource accepts name=value pairs with percent-encoded values, as the resource specification defines them.
-// Text that is not UTF-8 cannot be sent over OTLP: a receiver would get nothing at all.
+// checkResource accepts name=value pairs with percent-encoded values, as the resource specification defines them. Text
+// that is not UTF-8 is an error: OTLP messages with it cannot be encoded, so the receiver would get nothing.
 func checkResource(list string) error {
 	for i, pair := range strings.Split(list, ",") {
 		if strings.TrimSpace(pair) == "" {

@@ -13,8 +13,8 @@ import (
 )
 
 // specification returns the names in testdata/variables.txt, a list that was copied by hand from the tables of
-// OpenTelemetry's "Environment Variable Specification" and "OpenTelemetry Protocol Exporter". It also has older names
-// of variables.
+// OpenTelemetry's "Environment Variable Specification" and "OpenTelemetry Protocol Exporter". The list also has older
+// names of variables.
 func specification(t *testing.T) []string {
 	t.Helper()
 	b, err := os.ReadFile("testdata/variables.txt")
@@ -60,11 +60,11 @@ func TestVariablesThatAreRefused(t *testing.T) {
 			`OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: must be a whole number, got "1e3"`,
 		},
 		{
-			"OTEL_ATTRIBUTE_COUNT_LIMIT", " 5 ", // the SDK would ignore it
+			"OTEL_ATTRIBUTE_COUNT_LIMIT", " 5 ", // the SDK would ignore a value with blanks around it
 			`OTEL_ATTRIBUTE_COUNT_LIMIT: must be a whole number, got " 5 "`,
 		},
 		{"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "", ""},
-		{ // the SDK would not use the general limit either
+		{ // the SDK would not fall back on OTEL_ATTRIBUTE_COUNT_LIMIT
 			"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", " ",
 			`OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: must be a whole number, got " "`,
 		},

@@ -11,31 +11,32 @@ import (
 
 // entry is an encoded tree.
 type entry struct {
-	Count // of the tree
+	Count // spans and hits of the tree
 
 	batch Batch
-	bytes int // of the batch
+	bytes int // size of the batch
 }
 
-// waiting holds the queued trees, by owner, and for each owner by program. Owners share room and turns equally, and so
-// do the programs of an owner. When there is no room, the owner that uses most loses the newest tree of its program
-// that uses most. When trees are taken out, owners take turns. Otherwise one program that makes trees faster than they
-// are sent would cost all other programs their trees. Owners are the first level because a user can invent programs,
-// but not owners.
+// waiting holds the queued trees by owner, and the trees of each owner by program. Owners share the room of the queue
+// equally, and so do the programs of an owner: if there is no room, the program that uses most, among those of the
+// owner that uses most, loses its newest tree. When trees are taken out, owners take turns, and within the turns of an
+// owner its programs do. Without these rules, a program that makes trees faster than they are sent would displace the
+// trees of all other programs. Room and turns are first divided among owners, because a user can invent programs, but
+// not owners.
 type waiting struct {
 	maxSpans, maxBytes int
 
-	Count     // of all trees
-	bytes int // of all batches
+	Count     // spans and hits of all trees
+	bytes int // size of all batches
 
 	owners shares[mapping.Owner, *owner]
-	newest *program // whose tree was added last; nil if it has no trees any more
+	newest *program // program whose tree was added last; nil if it has no trees any more
 }
 
-// source identifies the program that a tree describes, and its owner.
+// source identifies the program that a tree describes, and the owner of the program.
 type source struct {
 	owner   mapping.Owner
-	program attribute.Distinct // identity of its resource
+	program attribute.Distinct // identity of the program's resource
 }
 
 func sourceOf(t *mapping.Tree) source { return source{t.Owner, t.Resource.Equivalent()} }
@@ -51,31 +52,33 @@ type program struct {
 	share
 	source   source
 	owner    *owner
-	resource *sdkresource.Resource // of the first tree, for the log
-	entries  []entry               // oldest first
+	resource *sdkresource.Resource // resource of the program's first tree, for log lines
+	entries  []entry               // trees, oldest first
 }
 
-// turnBytes is how much is taken from an owner, or a program, before the next one's turn. Trees of one program share a
-// resource, which is sent once for all trees in the same call.
+// turnBytes is how many bytes are taken from an owner, or from a program, in one turn. A turn has room for several
+// trees, because trees of one program share a resource, which is sent once per call.
 const turnBytes = 32 << 10
 
 func newWaiting(maxSpans, maxBytes int) waiting {
 	return waiting{maxSpans: maxSpans, maxBytes: maxBytes, owners: newShares[mapping.Owner, *owner]()}
 }
 
-// weight returns how much of the room spans and bytes use. Each of the two limits counts for half.
+// weight returns how much of the queue's room a number of spans and bytes uses, as a number without unit. Using all of
+// maxSpans weighs as much as using all of maxBytes.
 func (w *waiting) weight(spans uint64, bytes int) int64 {
 	return int64(spans)*int64(w.maxBytes) + int64(bytes)*int64(w.maxSpans)
 }
 
-// fits reports whether there is room for a tree in addition to the bytes that are being sent. The last tree may exceed
-// the limit on bytes.
+// fits reports whether there is room for a tree with this number of spans. sending is the size in bytes of the trees
+// that are being sent, which use room, too. The last tree that fits may exceed maxBytes.
 func (w *waiting) fits(spans uint64, sending int) bool {
 	return w.bytes+sending < w.maxBytes && w.Spans+spans <= uint64(w.maxSpans)
 }
 
-// largest returns the program to evict from in favour of a tree, or nil if none uses more than the tree's own source
-// would.
+// largest returns the program that loses a tree to make room for a new tree of the program from. It returns nil if the
+// tree has more spans than the queue may hold, or if with the new tree, no other owner would use more than the owner of
+// from, and no other program of that owner more than from.
 func (w *waiting) largest(from source, spans uint64, bytes int) *program {
 	top, ok := w.owners.largest()
 	if !ok || spans > uint64(w.maxSpans) {
@@ -105,7 +108,7 @@ func (w *waiting) largest(from source, spans uint64, bytes int) *program {
 	return nil
 }
 
-// put appends a tree to its program. resource is the program's.
+// put appends a tree to the trees of the program from, which has the given resource.
 func (w *waiting) put(from source, resource *sdkresource.Resource, e entry) {
 	p := w.newest
 	if p == nil || p.source != from {
@@ -116,7 +119,7 @@ func (w *waiting) put(from source, resource *sdkresource.Resource, e entry) {
 	w.account(p, e, 1)
 }
 
-// program returns a program, which is added if it is new.
+// program returns the program from. If the program or its owner is new, it is added.
 func (w *waiting) program(from source, resource *sdkresource.Resource) *program {
 	o, ok := w.owners.known[from.owner]
 	if !ok {
@@ -131,7 +134,7 @@ func (w *waiting) program(from source, resource *sdkresource.Resource) *program 
 	return p
 }
 
-// evict removes a program's newest tree.
+// evict removes the newest tree of a program and returns it.
 func (w *waiting) evict(p *program) entry {
 	last := len(p.entries) - 1
 	e := p.entries[last]
@@ -141,7 +144,8 @@ func (w *waiting) evict(p *program) entry {
 	return e
 }
 
-// take removes trees for about one call, owner by owner: as many as fit, but at least one.
+// take removes trees for about one call, in turns of owners and programs: as many trees as fit, but at least one if
+// there is any.
 func (w *waiting) take(maxSpans, maxBytes int) (batch []entry) {
 	var spans, bytes int
 	for len(w.owners.turns) > 0 {
@@ -169,7 +173,8 @@ func (w *waiting) take(maxSpans, maxBytes int) (batch []entry) {
 	return batch
 }
 
-// account adds a tree of a program, or removes it if sign is -1. Owners and programs without trees are forgotten.
+// account adds a tree of a program to the sums, or subtracts it if sign is -1. It removes the program, and its owner,
+// when they have no trees any more.
 func (w *waiting) account(p *program, e entry, sign int) {
 	w.Spans += uint64(sign) * e.Spans
 	w.Events += uint64(sign) * e.Events

@@ -18,7 +18,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
-// program returns a tree of n spans of a program. The spans have the program's name.
+// program returns a tree of n spans of the program called name. The spans have the same name.
 func program(name string, n int) mapping.Tree {
 	t := tree(0, slices.Repeat([]string{name}, n)...)
 	t.Resource = sdkresource.NewSchemaless(attribute.String("service.name", name))
@@ -35,7 +35,7 @@ func (f *fake) count(name string) (n int) {
 	return n
 }
 
-// A program that makes more trees than fit loses its own, newest first, and other programs lose none.
+// A program that makes more trees than the queue has room for loses its newest trees, and other programs lose none.
 func TestAFloodCostsOthersNothing(t *testing.T) {
 	for _, limit := range []struct {
 		name string
@@ -76,7 +76,8 @@ func TestAFloodCostsOthersNothing(t *testing.T) {
 	}
 }
 
-// Many programs that flood together get equal shares; one that uses less than its share loses nothing.
+// If many programs flood the queue together, they get equal shares, and a program that uses less than its share loses
+// nothing.
 func TestManyFloodsShareTheRest(t *testing.T) {
 	f := newFake()
 	release := f.blocking()
@@ -104,7 +105,8 @@ func TestManyFloodsShareTheRest(t *testing.T) {
 	}
 }
 
-// A user who invents any number of program names gets one share.
+// A user who invents many program names gets no more of the queue than another user: all these programs share one
+// owner's part.
 func TestMadeUpProgramsShareOneOwnersPart(t *testing.T) {
 	f := newFake()
 	release := f.blocking()
@@ -131,7 +133,7 @@ func TestMadeUpProgramsShareOneOwnersPart(t *testing.T) {
 	}
 }
 
-// Waiting trees of one program do not delay those of others: programs take turns.
+// Many waiting trees of one program do not delay the trees of other programs, because programs take turns.
 func TestOwnersTakeTurns(t *testing.T) {
 	f := newFake()
 	release := f.blocking()
@@ -149,7 +151,7 @@ func TestOwnersTakeTurns(t *testing.T) {
 	}
 }
 
-// A tree that could never fit does not evict others.
+// A tree that is larger than the whole queue does not evict other trees.
 func TestTooLargeATreeEvictsNothing(t *testing.T) {
 	f := newFake()
 	release := f.blocking()
@@ -168,7 +170,7 @@ func TestTooLargeATreeEvictsNothing(t *testing.T) {
 	closed(t, q)
 }
 
-// In any order of random trees, each tree has one outcome, and each batch is released once.
+// With random trees in random order, each tree has one outcome, and each batch is released once.
 func TestSharesAtRandom(t *testing.T) {
 	for seed := range uint64(20) {
 		random := rand.New(rand.NewPCG(seed, 0))

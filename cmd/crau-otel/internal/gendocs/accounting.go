@@ -4,7 +4,7 @@ package main
 
 import "github.com/crau-otel/crau-otel/cmd/crau-otel/internal/totals"
 
-// totalsTable lists the fields of the log line "totals".
+// totalsTable returns the table of the fields of the log line "totals".
 func totalsTable() string {
 	p := &page{}
 	var rows [][]string

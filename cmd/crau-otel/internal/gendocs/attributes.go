@@ -12,11 +12,11 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/schema"
 )
 
-// group is a section of the page. It contains the attributes whose keys start with one of the prefixes.
+// group is a section of docs/attributes.md. It lists the attributes whose keys start with one of the prefixes.
 type group struct {
 	title    string
 	prefixes []string
-	resource bool // attributes of the program instead of a span
+	resource bool // the section lists resource attributes, otherwise span attributes
 }
 
 var groups = []group{
@@ -30,7 +30,7 @@ var groups = []group{
 	{title: "Resource: the observed program", prefixes: []string{""}, resource: true},
 }
 
-// has reports whether an attribute belongs to the group.
+// has reports whether the section may list an attribute. If several sections may, the first of them does.
 func (g *group) has(a schema.Attribute) bool {
 	if g.resource != (a.On == onResource) {
 		return false
@@ -43,9 +43,10 @@ func (g *group) has(a schema.Attribute) bool {
 	return false
 }
 
+// onResource is the value of schema.Attribute.On for resource attributes.
 const onResource = "resource"
 
-// keyAttributes lists the event keys that become attributes with another name.
+// keyAttributes lists the event keys that become attributes with other names than their own.
 var keyAttributes = []struct {
 	key        string
 	attributes []string
@@ -103,7 +104,8 @@ func grouped(p *page) error {
 	return nil
 }
 
-// spans formats the names of spans as code and leaves words unchanged.
+// spans formats the value of schema.Attribute.On: it puts the names of spans into code marks and leaves other words,
+// such as roots, unchanged.
 func spans(on string) string {
 	names := strings.Split(on, ", ")
 	for i, name := range names {

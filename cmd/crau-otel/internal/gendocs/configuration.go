@@ -7,7 +7,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
 )
 
-// keysTable lists the keys of the configuration.
+// keysTable returns the table of the configuration's keys.
 func keysTable() string {
 	p := &page{}
 	var rows [][]string
@@ -22,7 +22,8 @@ func keysTable() string {
 	return p.String()
 }
 
-// variablesTable lists the variables of the specification that the agent refuses, or that have no effect.
+// variablesTable returns the table of the variables of the OpenTelemetry specification that the agent refuses or
+// ignores.
 func variablesTable() string {
 	p := &page{}
 	var rows [][]string

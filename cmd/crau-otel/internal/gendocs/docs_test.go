@@ -39,7 +39,7 @@ func TestGeneratedPagesAreUpToDate(t *testing.T) {
 	}
 }
 
-// documented returns the defined attributes by their keys.
+// documented returns the attributes that package schema defines, by key.
 func documented() map[string]schema.Attribute {
 	all := make(map[string]schema.Attribute)
 	for _, a := range schema.Attributes() {
@@ -62,7 +62,7 @@ func TestAttributesAreDefinedOnceAndWhole(t *testing.T) {
 	}
 }
 
-// blocks returns the fenced blocks of a language in a page.
+// blocks returns the contents of the fenced code blocks of a language in a page.
 func blocks(text, language string) []string {
 	var found []string
 	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(text, -1) {
@@ -71,7 +71,8 @@ func blocks(text, language string) []string {
 	return found
 }
 
-// rows returns the cells of the first table below a heading, without the table's head and code marks.
+// rows returns the rows of the first table below a heading, without the two header lines. Code marks are removed from
+// the cells.
 func rows(t *testing.T, text, title string) [][]string {
 	t.Helper()
 	_, below, found := strings.Cut(text, "\n"+title+"\n")

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// imports returns the packages of this module that each of its packages imports, by their paths below the module.
-// Tests, and packages that only tests use, are omitted.
+// imports returns, for each package of this module, the packages of this module that it imports. Packages are named by
+// their paths below the module. Tests, and packages that only tests use, are omitted.
 func imports(t *testing.T) map[string][]string {
 	t.Helper()
 	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "./...")
@@ -48,9 +48,10 @@ func imports(t *testing.T) map[string][]string {
 	return all
 }
 
+// inCode matches text in code marks.
 var inCode = regexp.MustCompile("`([^`]+)`")
 
-// matches reports whether a package matches one of the patterns. The pattern x/... means x and the packages below it.
+// matches reports whether a package matches one of the patterns. The pattern x/... matches x and all packages below x.
 func matches(name string, patterns []string) bool {
 	return slices.ContainsFunc(patterns, func(pattern string) bool {
 		folder, wild := strings.CutSuffix(pattern, "/...")

@@ -15,8 +15,9 @@ import (
 	"github.com/crau-otel/crau-otel/test/needs"
 )
 
-// fakeJaeger answers like the HTTP gateway of Jaeger's API v3, and fails the test on any other request. Service nginx
-// has two spans with the attribute and one with another value, service quiet has no traces.
+// fakeJaeger returns a server that answers like the HTTP gateway of Jaeger's API v3 and fails the test on a request or
+// parameter that is not part of this API. The service nginx has two spans whose attribute key has the value, and one
+// span with another value of the attribute; the service quiet has no traces.
 func fakeJaeger(t *testing.T, key, value string) *httptest.Server {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -37,7 +38,7 @@ func fakeJaeger(t *testing.T, key, value string) *httptest.Server {
 		for name := range query {
 			switch name {
 			case "query.service_name", "query.start_time_min", "query.start_time_max", "query.attributes", "query.search_depth",
-				"query.num_traces": // the name of the depth in 1.76
+				"query.num_traces": // name of search_depth in Jaeger 1.76
 			default:
 				t.Errorf("unknown parameter %s", name)
 			}
@@ -50,7 +51,7 @@ func fakeJaeger(t *testing.T, key, value string) *httptest.Server {
 		span := func(value string) string {
 			return fmt.Sprintf(`{"name":"tls::handshake","attributes":[{"key":%q,"value":{"stringValue":%q}}]}`, key, value)
 		}
-		// Newer versions stream one document per chunk.
+		// Newer versions of Jaeger answer with several JSON documents, one for each chunk of the result.
 		for _, spans := range []string{span(value) + "," + span("hybrid"), span(value)} {
 			fmt.Fprintf(w, `{"result":{"resourceSpans":[{"scopeSpans":[{"spans":[%s,{"name":"pk::sign"}]}]}]}}`+"\n", spans)
 		}

@@ -36,10 +36,10 @@ var dynamic = []string{"/mapping/meaning/attributes.go", "/mapping/policy/policy
 type makers struct {
 	t    *testing.T
 	src  *source
-	keys map[string]string // the place where each is created
+	keys map[string]string // keys, each with a place (file and line) where it is created
 }
 
-// made returns the keys that a package creates outside define, each with a place.
+// made returns the attribute keys that a package creates, except by calls of schema.define, each with its place.
 func made(t *testing.T, src *source, path string) map[string]string {
 	m := &makers{t: t, src: src, keys: make(map[string]string)}
 	src.packages[path].inspect(m.visit)
@@ -60,7 +60,8 @@ func (m *makers) visit(n ast.Node) bool {
 	return true
 }
 
-// constant records a constant of type attribute.Key, whether it is converted, declared or from package semconv.
+// constant records the key of a constant expression of type attribute.Key, such as a conversion or a constant of
+// package semconv.
 func (m *makers) constant(e ast.Expr) {
 	if v := m.src.info.Types[e]; v.Value != nil && isKey(v.Type) {
 		m.add(constant.StringVal(v.Value), e)
@@ -115,7 +116,7 @@ func (m *makers) callee(call *ast.CallExpr) types.Object {
 	return nil
 }
 
-// literal rejects literals without field names, because their keys would be missed.
+// literal fails the test for a composite literal without field names, in which the test cannot find the key.
 func (m *makers) literal(n *ast.CompositeLit) {
 	for _, e := range n.Elts {
 		if _, ok := e.(*ast.KeyValueExpr); !ok {
@@ -148,10 +149,10 @@ func isAttribute(t types.Type, name string) bool {
 	return ok && named.Obj().Pkg() != nil && named.Obj().Pkg().Path() == attributePath && named.Obj().Name() == name
 }
 
-// defined returns the keys that mapping defines, and whether each is used: whether the code refers to the variable that
+// defined returns the attribute keys that package schema defines. The value is true if the code uses the variable that
 // holds the result of define.
 func defined(src *source) map[string]bool {
-	used := make(map[string]bool) // by name, because each package that uses the variable has a separate object for it
+	used := make(map[string]bool) // by name, because each package that uses a variable has its own object for it
 	for _, object := range src.info.Uses {
 		if object.Pkg() != nil && object.Pkg().Path() == schemaPath {
 			used[object.Name()] = true
@@ -177,12 +178,12 @@ func defined(src *source) map[string]bool {
 	return keys
 }
 
-// resourceOptions are the resource detectors of the SDK that the agent uses, by the names of their functions.
+// resourceOptions contains the SDK's options for resources that the agent uses, by the names of their functions.
 var resourceOptions = map[string]sdkresource.Option{
 	"WithTelemetrySDK": sdkresource.WithTelemetrySDK(),
 	"WithHost":         sdkresource.WithHost(),
 	"WithOSType":       sdkresource.WithOSType(),
-	"WithFromEnv":      nil, // attributes that users add are not documented here
+	"WithFromEnv":      nil, // adds the user's own attributes, which are not documented
 }
 
 // detected returns the resource attributes that the SDK detects for the agent.
@@ -261,7 +262,7 @@ func TestEveryAttributeOfMetricsIsDocumentedAndTheOtherWayRound(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys := made(t, src, metricsPath)
-	delete(keys, "otel.metric.overflow") // represents other attributes; the text of the page documents it
+	delete(keys, "otel.metric.overflow") // the text of the page documents it, not a table
 	used := slices.Sorted(maps.Keys(keys))
 	var of, described []string
 	for _, i := range metrics.Instruments() {
@@ -278,12 +279,12 @@ func TestEveryAttributeOfMetricsIsDocumentedAndTheOtherWayRound(t *testing.T) {
 	}
 }
 
-// derived reports whether an attribute is computed for any context, and not from an event key.
+// derived reports whether an attribute is computed by crau-otel instead of being the value of an event key.
 func derived(key string) bool {
 	return strings.HasPrefix(key, "crypto.") || key == "tls.resumed" || key == "tls.key_exchange.negotiated"
 }
 
-// spanOf returns the attributes of the span that a context becomes.
+// spanOf returns the attribute keys of the span that a context with the pairs becomes, without derived attributes.
 func spanOf(t *testing.T, pairs ...event.Pair) []string {
 	t.Helper()
 	var keys []string
@@ -311,7 +312,7 @@ func TestEventKeysBecomeWhatIsDocumented(t *testing.T) {
 	for _, k := range keyAttributes {
 		other[k.key] = k.attributes
 	}
-	// Values for which every attribute exists: X25519 is a curve.
+	// With these values all documented attributes are set: group 29 is X25519, which has a curve.
 	values := map[string]uint64{"tls::group": 29, "tls::protocol_version": 0x0304}
 	for _, c := range schema.Contexts() {
 		name := event.Pair{Key: []byte("name"), Type: event.String, Value: []byte(c.Name)}

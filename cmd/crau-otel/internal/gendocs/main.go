@@ -22,7 +22,7 @@ func main() {
 	}
 }
 
-// write brings the generated pages of the repository at root up to date.
+// write generates the pages and registry files of the repository at root, and overwrites the existing ones.
 func write(root string) error {
 	pages, err := generate(root)
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// generated heads every page that this program writes.
+// generated is the first line of every page that this program writes as a whole.
 const generated = "<!-- Made by `make docs` from the code. Do not edit. -->\n\n"
 
-// maxColumns is the maximum length of lines, in prose as in code.
+// maxColumns is the maximum length of a line, both in pages and in code.
 const maxColumns = 120
 
 // page builds a Markdown text.
@@ -36,7 +36,7 @@ func (p *page) text(sentences ...string) {
 	p.WriteByte('\n')
 }
 
-// table adds a table with a row of names above it.
+// table adds a table; names are the headings of the columns.
 func (p *page) table(names []string, rows [][]string) {
 	p.WriteByte('\n')
 	p.row(names)
@@ -53,7 +53,7 @@ func (p *page) row(cells []string) {
 	p.WriteString("|\n")
 }
 
-// code formats words as code, separated by commas.
+// code puts words into code marks and separates them by commas. It omits empty words.
 func code(words ...string) string {
 	var set []string
 	for _, w := range words {

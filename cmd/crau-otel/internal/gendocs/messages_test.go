@@ -10,11 +10,12 @@ import (
 	"testing"
 )
 
-// logMethods are the methods of slog.Logger that log warnings and errors, with the index of the message among their
-// arguments. Log and LogAttrs only count if their level is not a constant below a warning.
+// logMethods lists the methods of slog.Logger that can log warnings and errors, each with the index of the message in
+// its arguments. Calls of Log and LogAttrs do not count if the level is a constant below slog.LevelWarn.
 var logMethods = map[string]int{"Warn": 0, "Error": 0, "WarnContext": 1, "ErrorContext": 1, "Log": 2, "LogAttrs": 2}
 
-// warnings returns the messages of all warnings and errors that the packages log, each with a place.
+// warnings returns the messages of all warnings and errors that the packages log, each with a file and line where it is
+// logged.
 func (src *source) warnings(t *testing.T) map[string]string {
 	messages := make(map[string]string)
 	visit := func(n ast.Node) bool {
@@ -74,7 +75,7 @@ func TestEveryWarningIsExplained(t *testing.T) {
 			t.Errorf("docs/troubleshooting.md explains %q, which is never logged", row[0])
 		}
 	}
-	// These are logged at level debug while crau-otel starts, and info later.
+	// The level of these messages is a variable: debug while crau-otel starts, and info later.
 	delete(logged, "attached")
 	delete(logged, "detached")
 	for message, place := range logged {

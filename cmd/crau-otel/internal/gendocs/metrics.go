@@ -8,7 +8,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/metrics"
 )
 
-// described are the attributes of instruments.
+// described documents the attributes of the instruments.
 var described = []struct{ key, meaning string }{
 	{"process.executable.name", "The observed program."},
 	{"crypto.operation", "The span's name: `tls::key_exchange`, `tls::sign`, `pk::verify` and so on; a handshake's in its duration."},
@@ -28,7 +28,7 @@ var described = []struct{ key, meaning string }{
 	{"outcome", "The outcome of spans, as above, or of connections: see [accounting](accounting.md)."},
 }
 
-// agentResource are the resource attributes of the metrics, in addition to those of the host.
+// agentResource documents the resource attributes of the metrics, except for those of the host.
 var agentResource = []struct{ key, meaning string }{
 	{"service.name", "`crau-otel`: the metrics belong to the agent, and the observed program is an attribute."},
 	{"service.version", "Its version."},
@@ -82,8 +82,9 @@ func attributesOf(i metrics.Instrument) []string {
 	return strings.Split(i.Attributes, ", ")
 }
 
-// prometheusName returns the name that an instrument has in Prometheus, according to "Prometheus and OpenMetrics
-// Compatibility" of the OpenTelemetry specification: units in braces are dropped, suffixes name unit and type.
+// prometheusName returns the name of an instrument in Prometheus, according to "Prometheus and OpenMetrics
+// Compatibility" of the OpenTelemetry specification: a suffix for the unit, unless the unit is in braces, and _total
+// for a counter.
 func prometheusName(i metrics.Instrument) string {
 	name := strings.ReplaceAll(i.Name, ".", "_")
 	switch {

@@ -24,14 +24,15 @@ import (
 )
 
 var (
-	// dotted is the name of a key, attribute, instrument or field of the totals; a pattern ends in a star.
+	// dotted matches names of keys, attributes, instruments and fields of the totals, and patterns of names ending in .*
 	dotted   = regexp.MustCompile(`^[a-z_0-9]+(\.[a-z_0-9]+)*(\.\*)?$`)
 	setTo    = regexp.MustCompile(`(: |=).*`)
 	makeLine = regexp.MustCompile(`(?m)^\s*(?:sudo |[A-Z]+=\S+ )*make ([a-z][a-z-]*)`)
 	target   = regexp.MustCompile(`(?m)^([a-z-]+):`)
 )
 
-// names are the keys, attributes, instruments and fields of the totals, all that pages write with dots.
+// names returns the names that pages write with dots: keys of the configuration, attributes, instruments, and fields of
+// the totals.
 func names() []string {
 	var all []string
 	for _, s := range config.Settings() {
@@ -57,12 +58,12 @@ func names() []string {
 	for _, a := range agentResource {
 		all = append(all, a.key)
 	}
-	return append(all, "span.name", "crypto.context") // a span's name in rules, and that of a context without one
+	return append(all, "span.name", "crypto.context") // attribute of rules; span name of a context without a name
 }
 
 var fence = regexp.MustCompile("(?ms)^```.*?^```$")
 
-// marked returns what a page writes in code marks.
+// marked returns the texts in code marks in a page, except in fenced blocks.
 func marked(t *testing.T, page string) []string {
 	t.Helper()
 	var all []string
@@ -72,8 +73,9 @@ func marked(t *testing.T, page string) []string {
 	return all
 }
 
-// TestNamesInCodeMarksExist looks up what pages write in code marks and has the form of a key, an attribute, an instrument
-// or a field of the totals, or of a name below one that exists, such as discovery.max_files without discovery.
+// TestNamesInCodeMarksExist checks that each text in code marks that looks like the name of a key, an attribute, an
+// instrument or a field of the totals is such a name. Only texts with a dot whose part before the first dot occurs in
+// an existing name are checked.
 func TestNamesInCodeMarksExist(t *testing.T) {
 	t.Parallel()
 	known, families, n := names(), make(map[string]bool), 0
@@ -100,7 +102,8 @@ func TestNamesInCodeMarksExist(t *testing.T) {
 	}
 }
 
-// TestVariablesInPagesExist looks up the variables of keys.
+// TestVariablesInPagesExist checks that each CRAU_ name in a page is the variable of a key, or a macro of the C
+// headers.
 func TestVariablesInPagesExist(t *testing.T) {
 	t.Parallel()
 	known := map[string]bool{"CRAU_CONFIG": true, "CRAU_A_B_C": true}
@@ -117,10 +120,10 @@ func TestVariablesInPagesExist(t *testing.T) {
 	}
 }
 
-// TestFlagsInPagesExist looks up the flags of crau-otel run and exec where a line names the command.
+// TestFlagsInPagesExist checks that the flags exist that pages write after a command of crau-otel on the same line.
 func TestFlagsInPagesExist(t *testing.T) {
 	t.Parallel()
-	known := map[string]bool{"output": true, "tree-file": true, "linger": true, "help": true} // of exec and probes
+	known := map[string]bool{"output": true, "tree-file": true, "linger": true, "help": true} // flags that run lacks
 	flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
 	config.Flags(flags, config.Default())
 	flags.VisitAll(func(f *pflag.Flag) { known[f.Name] = true })
@@ -142,7 +145,7 @@ func TestFlagsInPagesExist(t *testing.T) {
 	}
 }
 
-// TestMakeTargetsInPagesExist looks at pages and the CI for targets that the Makefile does not have.
+// TestMakeTargetsInPagesExist checks that the Makefile has all targets that pages and the CI use.
 func TestMakeTargetsInPagesExist(t *testing.T) {
 	t.Parallel()
 	targets := make(map[string]bool)
@@ -168,7 +171,7 @@ func TestMakeTargetsInPagesExist(t *testing.T) {
 	check(".github/workflows/ci.yml", strings.ReplaceAll(read(t, ".github/workflows/ci.yml"), "- run: ", ""))
 }
 
-// TestFilesInCodeMarksExist looks for the files of this repository that pages name by their paths.
+// TestFilesInCodeMarksExist checks that the files exist whose paths in this repository pages write in code marks.
 func TestFilesInCodeMarksExist(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command("git", "ls-files")
@@ -189,7 +192,7 @@ func TestFilesInCodeMarksExist(t *testing.T) {
 		for _, text := range marked(t, page) {
 			name := strings.TrimSuffix(text, "/...")
 			first, rest, below := strings.Cut(name, "/")
-			if first == "internal" { // short for the command's
+			if first == "internal" { // short for cmd/crau-otel/internal
 				first, name = "cmd", "cmd/crau-otel/"+name
 			}
 			if !below || rest == "" || strings.ContainsAny(name, " :=(") || !slices.Contains(top, first) {
@@ -209,7 +212,8 @@ func TestFilesInCodeMarksExist(t *testing.T) {
 	}
 }
 
-// TestFilesInPackageDocsExist looks for the files that the documentation of packages names, in the package's folder.
+// TestFilesInPackageDocsExist checks that the files exist that package comments name: in the package's folder, at the
+// top of the repository, or in docs.
 func TestFilesInPackageDocsExist(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command("git", "ls-files", "*.go")
@@ -242,7 +246,7 @@ func TestFilesInPackageDocsExist(t *testing.T) {
 	}
 }
 
-// TestContributingNamesEveryFolderOfTests keeps the table in CONTRIBUTING.md complete.
+// TestContributingNamesEveryFolderOfTests checks that CONTRIBUTING.md names every folder below test.
 func TestContributingNamesEveryFolderOfTests(t *testing.T) {
 	t.Parallel()
 	folders, err := os.ReadDir(filepath.Join(root, "test"))
@@ -256,7 +260,7 @@ func TestContributingNamesEveryFolderOfTests(t *testing.T) {
 	}
 }
 
-// TestDecisionsHaveTheirSections keeps the pages of docs/decisions alike.
+// TestDecisionsHaveTheirSections checks that all pages in docs/decisions have the same sections in the same order.
 func TestDecisionsHaveTheirSections(t *testing.T) {
 	t.Parallel()
 	for _, page := range pages {
@@ -273,8 +277,8 @@ func TestDecisionsHaveTheirSections(t *testing.T) {
 	}
 }
 
-// TestCommandsSayThatTheyNeedRoot looks at the examples of commands that load BPF: a reader who pastes one must not need to
-// know about capabilities.
+// TestCommandsSayThatTheyNeedRoot checks that examples of commands that load BPF begin with sudo, so that they work for
+// a reader who pastes them.
 func TestCommandsSayThatTheyNeedRoot(t *testing.T) {
 	t.Parallel()
 	command := regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*(?:bin/)?crau-otel (?:run|exec|check|probes)\b`)

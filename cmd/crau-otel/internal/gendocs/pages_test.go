@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// pages are the Markdown files of the repository that users and contributors read, by path.
+// pages contains the paths of the Markdown files that users and contributors read.
 var pages = findPages()
 
 func findPages() []string {
@@ -61,7 +61,7 @@ var (
 	notInLinks = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
 )
 
-// headings returns the anchors of a page's headings.
+// headings returns the anchors of the headings in a page, in the form that GitHub gives them.
 func headings(text string) map[string]bool {
 	anchors := make(map[string]bool)
 	for _, m := range heading.FindAllStringSubmatch(text, -1) {
@@ -70,7 +70,7 @@ func headings(text string) map[string]bool {
 	return anchors
 }
 
-// localLinks returns the files of the repository that a page links to, by path.
+// localLinks returns the paths of the files in the repository that a page links to.
 func localLinks(t *testing.T, page string) []string {
 	t.Helper()
 	var targets []string
@@ -94,7 +94,7 @@ func TestEveryPageIsReachableFromREADME(t *testing.T) {
 		}
 	}
 	for _, page := range pages {
-		if strings.HasPrefix(page, ".github/") { // GitHub shows these at other places
+		if strings.HasPrefix(page, ".github/") { // templates that GitHub shows by itself
 			continue
 		}
 		if !slices.Contains(reached, page) {

@@ -14,7 +14,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/needs"
 )
 
-// phrases are expressions that readers of this project stumbled over, with what to write instead.
+// phrases contains expressions that readers found hard to understand, each with what to write instead.
 var phrases = []struct {
 	pattern *regexp.Regexp
 	instead string
@@ -38,7 +38,7 @@ var phrases = []struct {
 	{phrase(`as (fast|long|often) as (it|they) (likes?|go)`), "at any rate, for any time"},
 }
 
-// codePhrases are further expressions that are rejected everywhere but in Markdown.
+// codePhrases contains further expressions, which are rejected in all files except Markdown.
 var codePhrases = []struct {
 	pattern *regexp.Regexp
 	instead string
@@ -63,7 +63,7 @@ func phrase(pattern string) *regexp.Regexp { return regexp.MustCompile(`(?i)\b(`
 // commentMarks match the start and the end of comments, in the languages of this repository.
 var commentMarks = regexp.MustCompile(`^(//|#+|/\*+|\*)? ?|\*/$`)
 
-// TestPlainEnglish looks for these phrases in all comments, messages and pages. A phrase may be wrapped over two lines.
+// TestPlainEnglish checks that no comment, message or page contains the phrases above, also not across a line break.
 func TestPlainEnglish(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command("git", "ls-files", "*.go", "*.c", "*.h", "*.sh", "*.md", "*.yaml", "*.yml", "*Makefile", ".ci/run")
@@ -84,7 +84,7 @@ func TestPlainEnglish(t *testing.T) {
 			t.Fatal(err)
 		}
 		var text strings.Builder
-		var starts []int // of each line within the text
+		var starts []int // index in text at which each line starts
 		for line := range strings.Lines(string(content)) {
 			starts = append(starts, text.Len())
 			text.WriteString(commentMarks.ReplaceAllString(strings.TrimSpace(line), "") + " ")

@@ -27,8 +27,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/needs"
 )
 
-// answers are what Prometheus answers to each query of docs/queries.md about the programs of observe, in their order: the
-// labels of the series.
+// answers contains what Prometheus answers to each query of docs/queries.md about the programs of observe, in the order
+// of the queries: the labels of the resulting series.
 var answers = [][]string{
 	{ // classical
 		`{crypto_role="client", process_executable_name="curl"}`, `{crypto_role="client", process_executable_name="old"}`,
@@ -36,9 +36,9 @@ var answers = [][]string{
 	},
 	{`{process_executable_name="nginx"}`},
 	{`{crypto_algorithm="rsa_pkcs1_sha1", process_executable_name="old"}`},
-	{`{process_executable_name="curl"}`}, // downgraded
+	{`{process_executable_name="curl"}`}, // downgraded handshakes
 	{`{process_executable_name="old", tls_protocol_version="1.2"}`},
-	{`{process_executable_name="old"}`}, // by a rule
+	{`{process_executable_name="old"}`}, // violations of a rule
 	{`{crypto_policy_rule="before-tls-1.3", crypto_process_trust="system", process_executable_name="old"}`},
 	{`{crypto_policy_rule="before-tls-1.3", process_executable_name="old"}`},
 	{`{crypto_process_trust="user", process_executable_name="game"}`},
@@ -51,7 +51,7 @@ var answers = [][]string{
 	},
 }
 
-// observe records what some programs did, as metrics do it.
+// observe records handshakes and operations of some programs with package metrics, and returns the collected metrics.
 func observe(t *testing.T) metricdata.ResourceMetrics {
 	t.Helper()
 	reader := sdkmetric.NewManualReader()
@@ -100,7 +100,8 @@ func observe(t *testing.T) metricdata.ResourceMetrics {
 	return collected
 }
 
-// prometheusSeries returns the series of metrics as Prometheus has them, with values that grow for an hour or stay.
+// prometheusSeries returns the collected metrics as input series for promtool, one value per minute for an hour.
+// Counters and histograms grow, gauges stay constant.
 func prometheusSeries(t *testing.T, collected metricdata.ResourceMetrics) string {
 	t.Helper()
 	names := make(map[string]string)
@@ -143,7 +144,7 @@ func prometheusSeries(t *testing.T, collected metricdata.ResourceMetrics) string
 	return series.String()
 }
 
-// Each query of docs/queries.md has the answer that its heading promises.
+// Prometheus's answers to the queries of docs/queries.md are those in answers.
 func TestPromQLAnswers(t *testing.T) {
 	t.Parallel()
 	queries := blocks(read(t, "docs/queries.md"), "promql")
@@ -154,7 +155,7 @@ func TestPromQLAnswers(t *testing.T) {
 	var test strings.Builder
 	test.WriteString("tests:\n- interval: 1m\n  input_series:\n" + prometheusSeries(t, observe(t)) + "  promql_expr_test:\n")
 	for i, query := range queries {
-		// Only the labels are compared: the values of rates are no round numbers.
+		// Only the labels are compared, because rates are not round numbers.
 		fmt.Fprintf(&test, "  - expr: |\n      (%s) > bool 0\n    eval_time: 60m\n    exp_samples:\n",
 			strings.ReplaceAll(strings.TrimSpace(query), "\n", "\n        "))
 		for _, labels := range answers[i] {

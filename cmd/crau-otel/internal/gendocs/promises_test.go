@@ -19,7 +19,8 @@ var (
 	testFunction = regexp.MustCompile(`(?m)^[^:]+:func ((?:Test|Fuzz|Benchmark)[A-Za-z0-9_]+)\(`)
 )
 
-// TestPromisesNameTests checks that every test that a page names exists, and that each row of the promises names one.
+// TestPromisesNameTests checks that every test that a page names exists, and that each row in the tables of
+// docs/reliability.md and docs/threats.md names a test.
 func TestPromisesNameTests(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command("git", "grep", "-E", `^func (Test|Fuzz|Benchmark)`, "--", "*_test.go")
@@ -78,7 +79,8 @@ func TestEveryLimitIsAmongThePromises(t *testing.T) {
 	}
 }
 
-// TestEveryLimitIsInTheTable checks that docs/limits.md lists every limit that is counted, with a test.
+// TestEveryLimitIsInTheTable checks that the table in docs/limits.md lists exactly the limits of package limits, and
+// that each row names a test.
 func TestEveryLimitIsInTheTable(t *testing.T) {
 	t.Parallel()
 	_, table, _ := strings.Cut(read(t, "docs/limits.md"), "\n## Limits\n")
@@ -99,7 +101,7 @@ func TestEveryLimitIsInTheTable(t *testing.T) {
 		}
 		delete(found, string(limit))
 	}
-	delete(found, "") // not counted, because it costs nothing
+	delete(found, "") // rows of limits that are not counted, because nothing is lost at them
 	for name := range found {
 		t.Errorf("docs/limits.md has %s, which is not counted", name)
 	}

@@ -22,7 +22,7 @@ var (
 	quoted           = regexp.MustCompile(`"[^"]*"`)
 )
 
-// vocabulary returns the possible values of attributes with a fixed set of words.
+// vocabulary returns the possible values of an attribute, or nil if it can have any value.
 func vocabulary(key string) []string {
 	switch {
 	case key == "crypto.weak":
@@ -46,7 +46,7 @@ func vocabulary(key string) []string {
 	return nil
 }
 
-// checkValue fails for a value that the attribute never has. Several values can be separated by |.
+// checkValue fails the test if an attribute never has the value. value may be several alternatives, separated by |.
 func checkValue(t *testing.T, query, key, value string) {
 	t.Helper()
 	words := vocabulary(key)
@@ -94,7 +94,7 @@ func TestJaegerSearchesNameAttributes(t *testing.T) {
 		t.Errorf("only %d searches: %q", len(found), found)
 	}
 	for _, m := range found {
-		if m[1] == "error" { // Jaeger's name for the status
+		if m[1] == "error" { // Jaeger's tag for spans with an error status
 			continue
 		}
 		a, ok := table[m[1]]

@@ -27,7 +27,7 @@ import (
 	"github.com/crau-otel/crau-otel/probes"
 )
 
-// setting is a row of the table of keys, without the meaning.
+// setting is a row of the table of keys in docs/configuration.md, without key, reload and meaning.
 type setting struct{ variable, flag, value string }
 
 func TestConfigurationTableIsComplete(t *testing.T) {
@@ -52,7 +52,7 @@ func TestConfigurationTableIsComplete(t *testing.T) {
 		s.flag = "--" + f.Name
 		want[keys[0]] = s
 	})
-	for _, key := range []string{"policy.rules", "services"} { // lists of sections, which a variable cannot hold
+	for _, key := range []string{"policy.rules", "services"} { // lists of objects, which a variable cannot contain
 		s := want[key]
 		s.variable = ""
 		want[key] = s
@@ -84,7 +84,7 @@ func TestConfigurationTableIsComplete(t *testing.T) {
 	}
 }
 
-// addSettings adds the keys of a section with their variables and defaults.
+// addSettings adds the keys of a section of the sample configuration to settings, with their variables and defaults.
 func addSettings(settings map[string]setting, prefix string, section *yaml.Node) {
 	for i := 0; i < len(section.Content); i += 2 {
 		key, value := prefix+section.Content[i].Value, section.Content[i+1]
@@ -130,8 +130,8 @@ func TestYAMLExamplesAreValid(t *testing.T) {
 	}
 }
 
-// TestRulesInExamplesNameAttributes checks something that a policy cannot: a rule about an attribute that does not
-// exist is valid.
+// TestRulesInExamplesNameAttributes checks that the rules in examples are about existing attributes. policy.New does
+// not check that.
 func TestRulesInExamplesNameAttributes(t *testing.T) {
 	t.Parallel()
 	table, n := documented(), 0
@@ -191,7 +191,7 @@ func TestStandardVariablesInTheCodeAreDocumented(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, m := range standardVariable.FindAllStringSubmatch(string(text), -1) {
-			// A variable whose name is assembled at run time is documented by its parts.
+			// A literal that ends in _ is the start of a name that is completed at run time.
 			seen[strings.TrimSuffix(m[1], "_")] = true
 		}
 	}
@@ -235,8 +235,8 @@ func TestDefaultsOfStandardVariablesAreThoseOfTheCode(t *testing.T) {
 	}
 }
 
-// numbers returns the defaults of the variables that a package reads, in their own units: the constants of its calls
-// number(_, name, otherwise) and milliseconds(_, name, otherwise).
+// numbers returns the defaults of the environment variables that a package reads, in the unit of the variable. These
+// are the constants otherwise in its calls of number(_, name, otherwise) and milliseconds(_, name, otherwise).
 func (src *source) numbers(path string) map[string]string {
 	numbers := make(map[string]string)
 	src.packages[path].inspect(func(n ast.Node) bool {

@@ -15,8 +15,8 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/schema"
 )
 
-// The files in semconv/ are a registry for OpenTelemetry Weaver. Their syntax is the one of
-// https://github.com/open-telemetry/weaver/blob/main/schemas/semconv-syntax.md.
+// These types describe the files in semconv/, which are a registry for OpenTelemetry Weaver. The syntax of the files is
+// defined in https://github.com/open-telemetry/weaver/blob/main/schemas/semconv-syntax.md.
 type (
 	registryManifest struct {
 		Description  string               `yaml:"description"`
@@ -52,9 +52,10 @@ type (
 	}
 )
 
+// yamlGenerated is the heading of every file in semconv/.
 const yamlGenerated = "# SPDX-License-Identifier: Apache-2.0\n# Made by `make docs` from the code. Do not edit.\n"
 
-// semconvFiles returns the text of each file in semconv/ by its name there.
+// semconvFiles returns the text of each file in semconv/, by file name.
 func semconvFiles() (map[string]string, error) {
 	attributes, err := registryAttributes()
 	if err != nil {
@@ -85,7 +86,8 @@ func semconvFiles() (map[string]string, error) {
 	return files, nil
 }
 
-// registryAttributes returns two groups of attributes: those that only crau-otel has, and those of OpenTelemetry.
+// registryAttributes returns two groups: the attributes that crau-otel defines, and references to those that
+// OpenTelemetry's semantic conventions define.
 func registryAttributes() (registryFile, error) {
 	own := registryGroup{
 		ID: "registry.crau_otel", Type: "attribute_group", DisplayName: "crau-otel",
@@ -128,11 +130,11 @@ func registryAttributes() (registryFile, error) {
 	return registryFile{[]registryGroup{own, conventional}}, nil
 }
 
-// registryExamples returns an attribute's example as values of its type.
+// registryExamples returns the example of an attribute, converted to the attribute's type.
 func registryExamples(a schema.Attribute) ([]any, error) {
 	switch a.Type {
 	case "boolean":
-		return nil, nil // both values of a boolean are obvious
+		return nil, nil // a boolean needs no example
 	case "int":
 		n, err := strconv.Atoi(a.Example)
 		return []any{n}, err

@@ -15,7 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// parseRegistry reads a file of the registry, which may have no other fields than Weaver's syntax.
+// parseRegistry decodes a file of the registry. It fails the test if the file has a field that Weaver's syntax lacks.
 func parseRegistry(t *testing.T, name string, into any) {
 	t.Helper()
 	decoder := yaml.NewDecoder(strings.NewReader(read(t, name)))
@@ -25,7 +25,8 @@ func parseRegistry(t *testing.T, name string, into any) {
 	}
 }
 
-// The registry follows the rules of Weaver's syntax, and describes attributes and metrics in the same way as the pages.
+// The registry in semconv/ follows the rules of Weaver's syntax, contains every documented attribute, and redefines no
+// attribute of OpenTelemetry's semantic conventions.
 func TestWeaverRegistry(t *testing.T) {
 	t.Parallel()
 	var manifest registryManifest
@@ -108,7 +109,7 @@ func exampleFits(typ string, example any) bool {
 	return false
 }
 
-// conventionalKeys returns the keys that the semantic conventions in OpenTelemetry's Go module define.
+// conventionalKeys returns the attribute keys of the semantic conventions, as OpenTelemetry's Go module defines them.
 func conventionalKeys(t *testing.T) map[string]bool {
 	t.Helper()
 	list := exec.Command("go", "list", "-f", "{{.Dir}}", "go.opentelemetry.io/otel/semconv/v1.43.0")

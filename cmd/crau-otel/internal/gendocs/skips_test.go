@@ -11,7 +11,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/needs"
 )
 
-// skips are the tests that may skip themselves even in CI, by file, and why that hides nothing.
+// skips lists the files with tests that may skip themselves even in CI, each with the reason why that hides nothing.
 var skips = map[string]string{
 	"cmd/crau-otel/check_test.go":                     "another test runs it in a process of its own",
 	"cmd/crau-otel/internal/privileges/child_test.go": "another test runs it in a process of its own",
@@ -21,7 +21,8 @@ var skips = map[string]string{
 	"test/needs/needs.go":                             "it fails in CI",
 }
 
-// Whatever a test lacks it asks package needs for, which fails in CI instead of skipping.
+// Tests do not skip themselves, except in the files in skips. A test that lacks a program or a privilege calls package
+// needs, which fails the test in CI and skips it elsewhere.
 func TestNothingIsSkippedSilently(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command("git", "grep", "--untracked", "-lE", `\b(t|b|tb|f)\.Skip(f|Now)?\(|Getenv\("CI"\)`, "--", "*.go")

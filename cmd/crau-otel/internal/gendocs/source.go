@@ -24,8 +24,8 @@ const modulePath = "github.com/crau-otel/crau-otel"
 type source struct {
 	fset     *token.FileSet
 	info     types.Info
-	packages map[string]*pkg // by import path
-	importer types.Importer  // of everything they import
+	packages map[string]*pkg // packages by import path
+	importer types.Importer  // imports the packages that these packages depend on
 }
 
 // pkg is one package.
@@ -34,16 +34,16 @@ type pkg struct {
 	files []*ast.File
 }
 
-// listed is the output of go list for a package.
+// listed is the output of `go list -json` for a package.
 type listed struct {
 	ImportPath string
 	Dir        string
 	GoFiles    []string
-	Export     string // file of the compiler's export data
-	DepOnly    bool
+	Export     string // file with the compiler's export data
+	DepOnly    bool   // no pattern matches the package, but a matching package depends on it
 }
 
-// load reads the packages that match patterns in the module at root.
+// load parses and type-checks the packages that match the patterns in the module at root.
 func load(root string, patterns ...string) (*source, error) {
 	args := append([]string{"list", "-export", "-deps", "-json=ImportPath,Dir,GoFiles,Export,DepOnly"}, patterns...)
 	cmd := exec.Command("go", args...)
@@ -103,14 +103,14 @@ func (src *source) check(l listed) error {
 	return err
 }
 
-// inspect calls visit for every node of a package.
+// inspect calls visit for the nodes of the package's syntax trees, as [ast.Inspect] does.
 func (p *pkg) inspect(visit func(ast.Node) bool) {
 	for _, file := range p.files {
 		ast.Inspect(file, visit)
 	}
 }
 
-// variable returns the value that a variable of the package is declared with.
+// variable returns the expression that initialises a variable of the package.
 func (p *pkg) variable(name string) (value ast.Expr, err error) {
 	err = fmt.Errorf("%s: no variable %s with a value", p.types.Path(), name)
 	p.inspect(func(n ast.Node) bool {

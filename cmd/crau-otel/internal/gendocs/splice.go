@@ -9,13 +9,13 @@ import (
 	"strings"
 )
 
-// These lines enclose a generated table in a page that is otherwise written by hand.
+// These lines mark the start and the end of a generated table in a page that is otherwise written by hand.
 const (
 	beginTable = "<!-- Made by `make docs` from the code: %s. Do not edit. -->\n"
 	endTable   = "<!-- End of %s. -->\n"
 )
 
-// splice returns the page docs/name with the content between the marks of each table replaced.
+// splice returns the text of the page docs/name with each of the tables, given by name, inserted between its marks.
 func splice(root, name string, tables map[string]string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(root, "docs", name)) //nolint:gosec // root is the argument of this program
 	if err != nil {

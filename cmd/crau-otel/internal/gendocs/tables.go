@@ -11,12 +11,13 @@ import (
 	"strings"
 )
 
-// This file reads unexported tables of other packages from their source.
+// This file extracts constants and unexported tables of other packages from their source code.
 
-// word is a constant of a string type, and the comment beside it.
+// word is a constant of a string type. meaning is the comment at the end of the constant's line.
 type word struct{ value, meaning string }
 
-// words returns the constants of a string type of a package in order, without the empty one.
+// words returns the constants of a string type in a package, in the order of their declarations. It omits an empty
+// constant.
 func (src *source) words(path, typeName string) ([]word, error) {
 	var words []word
 	src.packages[path].inspect(func(n ast.Node) bool {
@@ -41,7 +42,7 @@ func (src *source) words(path, typeName string) ([]word, error) {
 	return words, nil
 }
 
-// list returns the constants in a literal list, or a single constant.
+// list returns the values of the constants in a composite literal, or the value of a single constant.
 func (src *source) list(e ast.Expr) []string {
 	if text := src.text(e); text != "" {
 		return []string{text}
@@ -67,7 +68,7 @@ type policyRule struct {
 	values                          []string
 }
 
-// policies returns the built-in policies in their order.
+// policies returns the built-in policies, in the order of the variable sets in package policy.
 func (src *source) policies() ([]policySet, error) {
 	value, err := src.packages[modulePath+"/mapping/policy"].variable("sets")
 	if err != nil {
@@ -108,7 +109,7 @@ func field(literal *ast.CompositeLit, name string) ast.Expr {
 	return nil
 }
 
-// text returns the value of a constant; "" for anything else.
+// text returns the value of a constant expression as a string, or "" if e is not constant.
 func (src *source) text(e ast.Expr) string {
 	if v := src.info.Types[e].Value; v != nil && v.Kind() == constant.String {
 		return constant.StringVal(v)

@@ -4,7 +4,7 @@ package main
 
 import "github.com/crau-otel/crau-otel/probes/untraced"
 
-// untracedTable lists the reasons why files are not traced.
+// untracedTable returns the table of the reasons why files are not traced.
 func untracedTable() string {
 	p := &page{}
 	var rows [][]string

@@ -12,8 +12,9 @@ import (
 
 var anyVariable = regexp.MustCompile(`OTEL_[A-Z_]*[A-Z]`)
 
-// Every variable of the specification is in docs/configuration.md exactly once: with its meaning here, why it is
-// refused, or why it has no effect. Package export compares its list with the specification's.
+// Every variable of the OpenTelemetry specification is in docs/configuration.md exactly once: with its meaning in
+// crau-otel, why it is refused, or why it has no effect. The list of variables is the one of package export, whose
+// tests compare it with the specification.
 func TestEveryStandardVariableIsDocumented(t *testing.T) {
 	t.Parallel()
 	documented := make(map[string]int)

@@ -18,8 +18,9 @@ var (
 	either  = regexp.MustCompile(`, | or `)
 )
 
-// TestWordsAreListedEverywhere checks that the words which a key may have, such as the names of policies and exporters, are
-// all in the table of keys, in the usage of the flag and in the sample configuration. Validate names them.
+// TestWordsAreListedEverywhere checks that all words that a key allows as its value, such as the names of policies and
+// exporters, are in the table of keys, in the usage of the flag and in the sample configuration. The allowed words are
+// taken from the errors of Validate.
 func TestWordsAreListedEverywhere(t *testing.T) {
 	t.Parallel()
 	c := config.Default()
@@ -58,7 +59,7 @@ func TestWordsAreListedEverywhere(t *testing.T) {
 	}
 }
 
-// comment returns the lines above a key of the sample configuration, and the key's own.
+// comment returns the comment lines above a key of the sample configuration, and the line of the key.
 func comment(sample, key string) string {
 	section, name, below := strings.Cut(key, ".")
 	if !below {
@@ -81,7 +82,8 @@ func comment(sample, key string) string {
 	return strings.Join(lines, "")
 }
 
-// TestRulesOfBuiltInPoliciesNameAttributes checks what a policy cannot, as for the rules in pages.
+// TestRulesOfBuiltInPoliciesNameAttributes checks that the rules of the built-in policies are about existing
+// attributes. policy.New does not check that.
 func TestRulesOfBuiltInPoliciesNameAttributes(t *testing.T) {
 	t.Parallel()
 	src, err := load(root, modulePath+"/mapping/policy")

@@ -13,34 +13,35 @@ import (
 )
 
 const (
-	maxBuilds      = 4096
-	maxOwnerBuilds = maxBuilds / 8 // executables of one owner
+	maxBuilds      = 4096          // build ids in the cache
+	maxOwnerBuilds = maxBuilds / 8 // build ids of one owner in the cache
 )
 
-// executable identifies a file by the kernel's device and inode numbers.
+// executable identifies the file of a program by device and inode numbers in the kernel's form.
 type executable struct {
 	device uint32
 	inode  uint64
 }
 
-// subject returns the file system of the file.
+// subject returns the file's file system, as the subject of questions to [host.Helpers].
 func (e executable) subject() host.Subject {
 	return host.Subject{Device: unix.Mkdev(e.device>>20, e.device&(1<<20-1))} // MAJOR and MINOR of <linux/kdev_t.h>
 }
 
-// builds caches the build ids of executables.
+// builds caches the build ids of executables. It is safe for concurrent use.
 type builds struct {
 	helpers *host.Helpers
 	mu      *sync.Mutex
 	known   map[executable]string
-	owners  map[string][]executable // whose build ids are known, oldest first, by the owner of the first process
+	owners  map[string][]executable // keys of known, oldest first, by owner of the process for which the build id was read
 }
 
 func newBuilds(helpers *host.Helpers) builds {
 	return builds{helpers, new(sync.Mutex), make(map[executable]string), make(map[string][]executable)}
 }
 
-// of returns the build id of the executable of an owner's process, or "" if it has none or cannot be read immediately.
+// of returns the build id of the executable of a process. It returns "" if the executable has none, or if the file
+// system does not answer within the helpers' patience. owner is the owner of the process.
 func (b *builds) of(pid uint32, p event.Process, owner string) string {
 	file := executable{p.ExeDevice, p.ExeInode}
 	b.mu.Lock()
@@ -66,7 +67,8 @@ func (b *builds) of(pid uint32, p event.Process, owner string) string {
 	return read
 }
 
-// remember stores a build id. If the owner has used up its share, its oldest build id is removed.
+// remember stores the build id of a file. If the owner has used up its share of the cache, the owner's oldest entry is
+// removed.
 func (b *builds) remember(owner string, file executable, id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -18,46 +18,47 @@ import (
 )
 
 const (
-	maxExamined = 16384            // processes whose code is remembered
-	maxFiles    = 16384            // files that are remembered
-	codeExpires = 30 * time.Second // until a process is examined again, even if its maps are not known to have changed
-	codeRetry   = time.Second      // the same if it could not be examined
-	fileExpires = time.Minute
+	maxExamined = 16384            // processes whose result is remembered
+	maxFiles    = 16384            // files that are remembered because only root can write them
+	codeExpires = 30 * time.Second // time until a process is examined again, if its maps are not known to have changed
+	codeRetry   = time.Second      // time until a process that could not be examined is examined again
+	fileExpires = time.Minute      // time until a remembered file is judged again
 
-	// Services can start processes at any rate. For one owner, a burst of processes is examined, then so many per second.
+	// Processes of one owner that may be examined: codeBurst immediately, and then codeRate per second. The limit is
+	// necessary because services can start processes at any rate.
 	codeBurst, codeRate = 64, 16
-	maxBudgets          = 4096 // owners for which a budget is remembered
+	maxBudgets          = 4096 // owners whose budget is remembered
 )
 
-// Code determines whether others than the host's root can write the files whose code a process executes, according to
-// its maps. Its methods are safe for concurrent use. It misses files that a process has mapped and unmapped between two
-// looks, and code that a process has generated.
+// Code determines from a process's maps whether others than the host's root can write the files whose code the process
+// executes. Its methods are safe for concurrent use. It misses files that a process maps and unmaps between two
+// examinations, and code that a process generates.
 type Code struct {
 	root    host.Root
 	folder  *os.File
 	helpers *host.Helpers
 
-	mu      sync.Mutex // guards the fields below
-	known   map[uint32]*examined
-	budgets map[string]*budget       // by owner
-	trusted map[host.MapID]time.Time // when to judge a file again that only root can write
+	mu      sync.Mutex               // guards the fields below
+	known   map[uint32]*examined     // by process id
+	budgets map[string]*budget       // by the owner's id
+	trusted map[host.MapID]time.Time // files that only root can write, and when to judge them again
 }
 
 // examined is the result of examining a process.
 type examined struct {
 	process event.Process
 	code    mapping.Code
-	stale   bool // its maps have changed since
+	stale   bool // the process's maps have changed since
 	expires time.Time
 }
 
-// budget bounds how many processes are examined.
+// budget is a token bucket that bounds how many processes of an owner are examined.
 type budget struct {
-	remaining float64
+	remaining float64 // examinations that are allowed immediately
 	updated   time.Time
 }
 
-// NewCode returns a Code without any results. It must be closed.
+// NewCode returns a Code without results. The caller must close it.
 func NewCode(log *slog.Logger) (*Code, error) {
 	root, folder, err := host.OpenHostRoot("")
 	if err != nil {
@@ -84,9 +85,9 @@ func (c *Code) Changed(pid uint32) {
 	}
 }
 
-// Of returns the result for the maps of a process. Most calls find it in memory; others examine the process. Once a
-// process has executed code from a file that others can write, that remains its result until it executes another
-// program.
+// Of returns the result for the maps of a process. In most calls the result is in memory; otherwise Of examines the
+// process. Once a process has executed code from a file that others can write, that remains its result until it
+// executes another program.
 func (c *Code) Of(pid uint32, p event.Process, owner string) mapping.Code {
 	now := time.Now()
 	c.mu.Lock()
@@ -120,19 +121,20 @@ func (c *Code) Of(pid uint32, p event.Process, owner string) mapping.Code {
 	case alive(pid, p):
 		e.expires = now.Add(codeRetry)
 	default:
-		code = before // the last trees of the process end after the process
+		code = before // the earlier result remains valid for trees that end after the process
 	}
 	e.code = code
 	return code
 }
 
-// affordable reports whether another process of an owner may be examined, and counts it. c is locked.
+// affordable reports whether the budget of an owner allows another examination, and subtracts it from the budget. The
+// caller must hold c.mu.
 func (c *Code) affordable(owner string, now time.Time) bool {
 	b := c.budgets[owner]
 	if b == nil {
 		if len(c.budgets) >= maxBudgets {
 			maps.DeleteFunc(c.budgets, func(_ string, b *budget) bool {
-				return now.Sub(b.updated) > codeBurst/codeRate*time.Second // the budget is as good as new
+				return now.Sub(b.updated) > codeBurst/codeRate*time.Second // the budget is full again
 			})
 		}
 		if len(c.budgets) >= maxBudgets {
@@ -168,7 +170,7 @@ func (c *Code) examine(pid uint32, p event.Process, owner string) mapping.Code {
 	return code
 }
 
-// readMaps judges the files that a process maps as executable.
+// readMaps judges all files that a process maps as executable. It calls step before each file.
 func (c *Code) readMaps(process host.Process, step func()) mapping.Code {
 	task := process
 	var reader host.MapsReader
@@ -202,7 +204,7 @@ func (c *Code) readMaps(process host.Process, step func()) mapping.Code {
 	return code
 }
 
-// file judges a mapped file.
+// file judges a file that a process maps. It remembers files that only root can write.
 func (c *Code) file(process host.Process, root host.Root, file host.Mapped) mapping.Code {
 	now := time.Now()
 	c.mu.Lock()
@@ -213,7 +215,9 @@ func (c *Code) file(process host.Process, root host.Root, file host.Mapped) mapp
 	}
 	code := c.judge(process, root, file)
 	if code != mapping.CodeTrusted {
-		return code // not remembered: the process may be the cause, since it can mount a file where others can write
+		// Other results are not remembered for the file, because the process may be their cause: it can mount the file where
+		// others can write.
+		return code
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

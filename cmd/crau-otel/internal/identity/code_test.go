@@ -35,7 +35,7 @@ func newCode(t *testing.T) *Code {
 	return c
 }
 
-// sleeper starts a program, which is a copy of sleep, until the test ends.
+// sleeper starts path, a copy of sleep(1), in the namespaces that flags create. It runs until the test ends.
 func sleeper(t *testing.T, path string, flags uintptr) (uint32, event.Process) {
 	t.Helper()
 	cmd := exec.Command(path, "1000")
@@ -48,17 +48,17 @@ func sleeper(t *testing.T, path string, flags uintptr) (uint32, event.Process) {
 		_ = cmd.Wait()
 	})
 	pid := uint32(cmd.Process.Pid)
-	for { // until it has executed the program and is no longer a copy of this one
+	for { // until the child has executed the program, and is no longer a fork of this process
 		if exe, err := host.Process(pid).Executable(); err == nil && filepath.Base(exe) == filepath.Base(path) {
 			break
 		}
 		time.Sleep(time.Millisecond)
 	}
-	time.Sleep(50 * time.Millisecond) // time for the loader
+	time.Sleep(50 * time.Millisecond) // time for the dynamic loader to map libraries
 	return pid, event.Process{StartTime: started(t, pid), Executable: filepath.Base(path), ExeInode: 1}
 }
 
-// systemSleep returns the sleep that root installed.
+// systemSleep returns the path of sleep(1), which only root can write.
 func systemSleep(t *testing.T) string {
 	t.Helper()
 	path, err := filepath.EvalSymlinks("/bin/sleep")
@@ -110,7 +110,7 @@ func TestCodeOfProcesses(t *testing.T) {
 	}
 }
 
-// Root's files in a separate mount namespace are trusted if they are those of the host.
+// In a separate mount namespace, files that only root can write are trusted if they are files of the host.
 func TestCodeInMountNamespaces(t *testing.T) {
 	c := newCode(t)
 	pid, p := sleeper(t, systemSleep(t), syscall.CLONE_NEWNS)
@@ -141,7 +141,8 @@ func TestCodeInMountNamespaces(t *testing.T) {
 	}
 }
 
-// Code is examined again after the maps have changed, and foreign code is not forgotten after it was unmapped.
+// A process is examined again after its maps have changed. A process that has executed foreign code does not become
+// trusted again when it unmaps that code.
 func TestCodeIsExaminedAgain(t *testing.T) {
 	c := newCode(t)
 	pid, p := sleeper(t, systemSleep(t), 0)
@@ -168,8 +169,8 @@ func TestCodeIsExaminedAgain(t *testing.T) {
 	}
 }
 
-// Examinations are limited for each owner, so that an owner that starts many processes does not delay the events of
-// others.
+// The number of examinations is limited for each owner, so that an owner that starts many processes does not delay the
+// events of other owners.
 func TestExaminationsAreBounded(t *testing.T) {
 	c := newCode(t)
 	pid, p := sleeper(t, systemSleep(t), 0)
@@ -194,7 +195,8 @@ func TestExaminationsAreBounded(t *testing.T) {
 	}
 }
 
-// A process that could not be examined is examined again soon, and until then does not prevent other examinations.
+// A process that does not answer is examined again soon. Until then, it does not prevent examinations of other owners'
+// processes.
 func TestCodeIsExaminedOnceItAnswers(t *testing.T) {
 	c := newCode(t)
 	pid, p := sleeper(t, systemSleep(t), 0)
@@ -202,7 +204,7 @@ func TestCodeIsExaminedOnceItAnswers(t *testing.T) {
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
-	for _, silent := range []uint32{pid, 1, 2, 3} { // as many as one owner may leave unanswered
+	for _, silent := range []uint32{pid, 1, 2, 3} { // the maximum of unanswered questions about processes of one owner
 		c.helpers.Ask(&host.Question{
 			Subject: host.Subject{Process: host.Process(silent), Owner: "/a"},
 			Ask:     func() { _, _ = unix.Read(pipe[0], make([]byte, 1)) },
@@ -224,7 +226,7 @@ func TestCodeIsExaminedOnceItAnswers(t *testing.T) {
 	}
 }
 
-// For a process that has ended, the last result remains valid.
+// The last result for a process remains valid after the process has ended.
 func TestCodeOfAProcessThatHasEnded(t *testing.T) {
 	c := newCode(t)
 	cmd := exec.Command(systemSleep(t), "1000")

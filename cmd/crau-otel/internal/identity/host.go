@@ -15,8 +15,8 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// Host returns the resource attributes that all observed programs share: those of the host, and
-// OTEL_RESOURCE_ATTRIBUTES. root is the folder of the host's files, usually "/".
+// Host returns the resource attributes that all observed programs share: those of the host, and those in the
+// environment variable OTEL_RESOURCE_ATTRIBUTES. root is the folder of the host's files, usually "/".
 func Host(ctx context.Context, root string, log *slog.Logger) *sdkresource.Resource {
 	host := sdkresource.Empty()
 	if id := machineID(root); id != "" {
@@ -37,8 +37,8 @@ func Host(ctx context.Context, root string, log *slog.Logger) *sdkresource.Resou
 	return validText(merged)
 }
 
-// Agent returns the resource of the agent itself on a host that [Host] described. Without an id that differs between hosts,
-// receivers would take the metrics of several agents for those of one.
+// Agent returns the resource of the agent itself. host is the result of [Host] for the same root. The resource contains
+// a service.instance.id that differs between hosts; without it, receivers would mix up the metrics of several agents.
 func Agent(host *sdkresource.Resource, root, version string) (*sdkresource.Resource, error) {
 	const name = "crau-otel"
 	own := sdkresource.NewSchemaless(semconv.ServiceName(name), semconv.ServiceVersion(version),
@@ -46,7 +46,8 @@ func Agent(host *sdkresource.Resource, root, version string) (*sdkresource.Resou
 	return sdkresource.Merge(own, host)
 }
 
-// validText replaces text that is not UTF-8, which OTLP cannot carry: the kernel accepts any bytes as a host name.
+// validText replaces invalid UTF-8 in attributes, which OTLP cannot carry. For example, the kernel accepts any bytes as
+// a host name.
 func validText(r *sdkresource.Resource) *sdkresource.Resource {
 	attrs := r.Attributes()
 	for i, a := range attrs {
@@ -57,11 +58,11 @@ func validText(r *sdkresource.Resource) *sdkresource.Resource {
 	return sdkresource.NewWithAttributes(r.SchemaURL(), attrs...)
 }
 
-// validID is the form of machine-id(5). A file without an id is empty or contains "uninitialized".
+// validID matches a valid machine-id(5). A machine-id file without an id is empty or contains "uninitialized".
 var validID = regexp.MustCompile("^[0-9a-f]{32}$")
 
-// machineID returns the machine-id, or "" if there is no valid one. Images of virtual machines have none on purpose, so
-// that no two hosts share it.
+// machineID returns the machine-id of the host, or "" if it has no valid one. Images of virtual machines contain none
+// on purpose, so that hosts made from one image do not share it.
 func machineID(root string) string {
 	for _, name := range []string{"etc/machine-id", "var/lib/dbus/machine-id"} {
 		text, err := os.ReadFile(filepath.Join(root, name))
@@ -73,7 +74,7 @@ func machineID(root string) string {
 	return ""
 }
 
-// bootID returns an id of the host that is valid until it is rebooted, or "" if it cannot be read.
+// bootID returns an id that the host keeps until it is rebooted, or "" if the id cannot be read.
 func bootID(root string) string {
 	text, err := os.ReadFile(filepath.Join(root, "proc/sys/kernel/random/boot_id"))
 	if err != nil {

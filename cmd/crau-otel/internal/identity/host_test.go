@@ -14,7 +14,7 @@ import (
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 )
 
-// hostWith writes files of a host and returns the folder.
+// hostWith writes files of a host into a temporary folder, and returns the folder.
 func hostWith(t *testing.T, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -63,7 +63,7 @@ func TestHostID(t *testing.T) {
 	}
 }
 
-// Hosts with the same name and without a machine-id get different ids, because their boot ids differ.
+// Two hosts with the same name and without a machine-id get different ids, because their boot ids differ.
 func TestHostsWithoutAnIDDiffer(t *testing.T) {
 	t.Parallel()
 	named := sdkresource.NewSchemaless(attribute.String("host.name", "localhost"))
@@ -82,8 +82,8 @@ func TestHostsWithoutAnIDDiffer(t *testing.T) {
 	}
 }
 
-// Agents on hosts without a machine-id and with the same name are told apart by the receiver of their metrics, and an agent
-// that starts again is the same one.
+// The service.instance.id distinguishes agents on hosts that have the same name and no machine-id. An agent that is
+// restarted keeps its id.
 func TestAgentsDiffer(t *testing.T) {
 	t.Setenv("OTEL_SERVICE_NAME", "")
 	first := hostWith(t, map[string]string{etcID: "uninitialized\n", boot: "6f1d3b0e-1111-4a4b-8b8c-000000000001\n"})

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package identity describes observed programs as resources, and says who owns them and whether they can be believed.
+// Package identity describes observed processes as OpenTelemetry resources, and determines their owners and whether
+// their reports can be believed.
 //
-// A [Resolver] answers what package mapping asks about a process, from what its events say and from /proc:
+// A [Resolver] answers questions of package mapping about a process, from the kernel's record of the process and from
+// /proc:
 //
 //	r := identity.New(identity.Config{Host: host, Log: log}).With(cfg.Services, false)
 //	attributes := r.Describe(pid, process) // service.name, container.id, systemd.unit, ...
 //	owner := r.Owner(pid, process)         // whose share of the limits it uses
 //
-// [Code] examines which files a process executes, for crypto.process.trust, and gives up on a process that does not
-// answer. [Host] has the attributes of the host, which all resources share.
+// [Code] examines which files a process executes, for the attribute crypto.process.trust. It gives up on a process that
+// does not answer. [Host] returns the attributes of the host, which all resources share.
 //
-// Names that a process or an unprivileged user can make up are kept apart from those of the system: see docs/threats.md.
+// Names that a process or an unprivileged user can forge have other attributes than names that the system assigns: see
+// docs/threats.md.
 package identity
 
 import (
@@ -33,13 +36,13 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// patience is the longest time that events wait for one answer about a process or from a file system.
+// patience is how long events may wait for one answer about a process or from a file system.
 const patience = 100 * time.Millisecond
 
-// unitKey names the systemd unit of a process outside of containers.
+// unitKey is the attribute for the systemd unit of a process that is in no container.
 const unitKey = attribute.Key("systemd.unit")
 
-// Names that were chosen by the processes of the owner, in whose cgroups they are: see [host.Place].
+// Attributes for names in cgroups below the owner's. The owner's processes have chosen these names: see [host.Place].
 const (
 	nestedContainerKey = attribute.Key("crau.nested.container.id")
 	nestedPodKey       = attribute.Key("crau.nested.k8s.pod.uid")
@@ -52,18 +55,18 @@ type Config struct {
 	Log  *slog.Logger
 }
 
-// Resolver identifies processes. It is used from one goroutine.
+// Resolver identifies processes. It is not safe for concurrent use, except for OwnerOfUser and OwnerOfCgroup.
 type Resolver struct {
-	services []config.Service
-	full     bool
-	host     string // identifies the host
-	unified  bool   // no version 1 cgroups: the cgroup in the kernel's record is sufficient
-	cgroups  *host.Cgroups
-	helpers  *host.Helpers // for processes and file systems that may not answer
+	services []config.Service // rules for service.name
+	full     bool             // add the attributes of privacy.process: full
+	host     string           // id of the host, from identify
+	unified  bool             // the host has no version 1 cgroups, so the cgroup in the kernel's record is sufficient
+	cgroups  *host.Cgroups    // nil if cgroups cannot be watched
+	helpers  *host.Helpers    // for processes and file systems that may not answer
 	builds   builds
 }
 
-// New returns a Resolver. It must be closed.
+// New returns a Resolver. The caller must close it.
 func New(cfg Config) *Resolver {
 	helpers := host.NewHelpers(host.HelpersConfig{Log: cfg.Log, Patience: patience})
 	r := &Resolver{helpers: helpers, builds: newBuilds(helpers)}
@@ -76,8 +79,8 @@ func New(cfg Config) *Resolver {
 	return r
 }
 
-// identify returns an identifier of the host. It is host.id or, without that, host.name with the id of the boot,
-// because hosts that were never named share a name.
+// identify returns an identifier of the host: host.id or, without that, host.name and the boot id. The boot id is
+// necessary because hosts with a default name share that name.
 func identify(host *sdkresource.Resource, root string) string {
 	if id, ok := host.Set().Value(semconv.HostIDKey); ok && id.AsString() != "" {
 		return id.AsString()
@@ -86,15 +89,15 @@ func identify(host *sdkresource.Resource, root string) string {
 	return name.AsString() + bootID(root)
 }
 
-// With returns a Resolver with other rules that shares the state of r. The first service that matches names a program.
-// full adds the attributes of privacy.process: full.
+// With returns a Resolver that shares the state of r, but has these services and this value of full. The first service
+// that matches a program gives it its name. full adds the attributes of privacy.process: full.
 func (r *Resolver) With(services []config.Service, full bool) *Resolver {
 	with := *r
 	with.services, with.full = services, full
 	return &with
 }
 
-// Close releases the resources of the resolver.
+// Close releases the resources of r and of every Resolver that With derived from it.
 func (r *Resolver) Close() error {
 	r.helpers.Close()
 	if r.cgroups == nil {
@@ -103,8 +106,8 @@ func (r *Resolver) Close() error {
 	return r.cgroups.Close()
 }
 
-// Describe returns the resource attributes of a process. p is the kernel's record of it. Attributes that must be read
-// from the process are missing if it has ended.
+// Describe returns the resource attributes of a process. p is the kernel's record of the process. If the process has
+// ended, attributes are missing that have to be read from /proc.
 func (r *Resolver) Describe(pid uint32, p event.Process) []attribute.KeyValue {
 	return r.describe(pid, p, r.place(pid, p))
 }
@@ -152,7 +155,7 @@ func (r *Resolver) describe(pid uint32, p event.Process, place host.Place) []att
 	return append(attrs, semconv.ServiceInstanceID(instance(unique)))
 }
 
-// service returns the name that the configuration gives to a program, or "".
+// service returns the name that the configuration gives to a program, or "" if it gives none.
 func (r *Resolver) service(executable, unit string) string {
 	fits := func(pattern, text string) bool {
 		ok, err := path.Match(pattern, text)
@@ -166,7 +169,7 @@ func (r *Resolver) service(executable, unit string) string {
 	return ""
 }
 
-// place returns the cgroup of a process from the kernel's record, if that is sufficient, or from /proc.
+// place returns the cgroup of a process, from the kernel's record if that is sufficient, else from /proc.
 func (r *Resolver) place(pid uint32, p event.Process) (place host.Place) {
 	if r.cgroups != nil && p.CgroupID != 0 {
 		var ok bool
@@ -187,7 +190,7 @@ func (r *Resolver) place(pid uint32, p event.Process) (place host.Place) {
 	if located := host.Locate(path); place.Path == "" || names(located) {
 		return located
 	}
-	return place // the result depends on whether the process is still alive
+	return place // the same result as for a process that has ended
 }
 
 // names reports whether a cgroup's path names a container, unit, pod or user.
@@ -196,7 +199,7 @@ func names(p host.Place) bool { return p.Known != (host.Cgroup{}) || p.IsUser }
 // namespace is the UUID namespace that OpenTelemetry's conventions define for service.instance.id.
 var namespace = uuid.MustParse("4d63009a-8d0f-11ee-aad7-4c796ed8e320")
 
-// instance returns the service.instance.id for a list of parts.
+// instance returns the service.instance.id that identifies the list of parts.
 func instance(parts []string) string {
 	return uuid.NewSHA1(namespace, []byte(strings.Join(parts, "\x00"))).String()
 }

@@ -57,14 +57,16 @@ func TestServicesAreNamedByTheFirstRuleThatMatches(t *testing.T) {
 	}
 }
 
-// The instance id is stable between runs. It differs between hosts, between programs and, with full, between processes.
+// The instance id stays the same between runs. It differs between hosts, between programs and, with privacy.process:
+// full, between processes.
 func TestInstanceIsStable(t *testing.T) {
 	p := event.Process{Executable: "gone", StartTime: 1}
 	describe := func(full bool, pid uint32, p event.Process) string {
 		return value(resolver(t).With(nil, full).Describe(pid, p), "service.instance.id")
 	}
 	first := describe(false, 1<<30, p)
-	if first != "65588882-9183-5417-9fb0-481284b54c49" { // version 5 UUID of host.id, without container and unit, and the executable gone
+	// A version 5 UUID of host.id, the empty path of a cgroup, and the executable "gone".
+	if first != "65588882-9183-5417-9fb0-481284b54c49" {
 		t.Errorf("instance %s", first)
 	}
 	if other := describe(false, 1<<30-1, p); other != first {
@@ -84,7 +86,7 @@ func TestBuildIDIsRememberedByFile(t *testing.T) {
 	pid, path := wait(t, "program")
 	p := event.Process{StartTime: started(t, pid), Executable: filepath.Base(path), ExeInode: 7, ExeDevice: 8}
 	id := ""
-	for range 100 { // the first answer may be late
+	for range 100 { // the first answers may take longer than patience
 		if id = value(r.Describe(pid, p), "process.executable.build_id.gnu"); id != "" {
 			break
 		}

@@ -15,19 +15,20 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// loaderName matches the file names of dynamic loaders: ld-linux-x86-64.so.2, ld-2.31.so, ld.so, ld-musl-aarch64.so.1, and
-// musl's library, which is its loader.
+// loaderName matches the file names of dynamic loaders: ld-linux-x86-64.so.2, ld-2.31.so, ld.so, ld-musl-aarch64.so.1,
+// and musl's C library, which is also its loader.
 var loaderName = regexp.MustCompile(`^(ld(64)?[-.].*so.*|libc\.so|libc\.musl-.*)$`)
 
-// maxLoaded bounds how many mapped files of a process are examined to find its program.
+// maxLoaded is the maximum number of mapped files that are examined to find the program of a process.
 const maxLoaded = 1024
 
 // loaded is the program that a dynamic loader runs.
 type loaded struct{ name, buildID string }
 
-// loadedBy returns the program of a process whose executable is a dynamic loader, as for "ld.so PROGRAM". The kernel
-// only knows the loader, and a process can change its arguments, so the files that are mapped as executable decide. If
-// exactly one of them is a program, that is the result. As for any process, its owner has chosen it.
+// loadedBy returns the program of a process whose executable is a dynamic loader, as in "ld.so PROGRAM". The kernel
+// records the loader as the executable, and a process can change its arguments, so loadedBy examines the files that the
+// process maps as executable. If exactly one of them is a program, that is the result. The user who runs the process
+// can choose its name, as with any executable.
 func (r *Resolver) loadedBy(pid uint32, p event.Process, owner string) (loaded, bool) {
 	if !loaderName.MatchString(p.Executable) || !alive(pid, p) {
 		return loaded{}, false
@@ -46,14 +47,14 @@ func (r *Resolver) loadedBy(pid uint32, p event.Process, owner string) (loaded, 
 	return programs[0], true
 }
 
-// executes reports whether a process still runs the executable in its record.
+// executes reports whether a process still executes the file that its record names.
 func executes(pid uint32, p event.Process) bool {
 	file, err := host.Process(pid).Executable()
 	return err == nil && path.Base(strings.TrimSuffix(file, " (deleted)")) == p.Executable && alive(pid, p)
 }
 
-// programsOf returns the programs among the files that a process maps as executable. If it maps too many files, or some
-// that cannot be read, the result is empty.
+// programsOf returns the programs among the files that a process maps as executable. The result is empty if there are
+// too many files, or if a file cannot be read. step is called before each file.
 func programsOf(process host.Process, step func()) (programs []loaded) {
 	var reader host.MapsReader
 	files := make(map[host.MapID]host.Mapped)
@@ -76,7 +77,7 @@ func programsOf(process host.Process, step func()) (programs []loaded) {
 	return programs
 }
 
-// readProgram reads a mapped file. It returns nil if the file is not a program.
+// readProgram reads a mapped file, and returns nil if the file is not a program.
 func readProgram(process host.Process, root host.Root, file host.Mapped, mounts *host.MountKinds) (*loaded, error) {
 	fd, err := file.Find(root)
 	if err != nil {
@@ -91,7 +92,7 @@ func readProgram(process host.Process, root host.Root, file host.Mapped, mounts 
 	}
 	defer unix.Close(readable)
 	isProgram, buildID, err := probes.Program(host.Reader(readable), st.Size)
-	if err != nil || !isProgram { // files that are not ELF can be mapped too
+	if err != nil || !isProgram { // an error is ignored: files that are not ELF files can be mapped too
 		return nil, nil
 	}
 	where, _, err := root.PathOf(fd, &st)

@@ -14,8 +14,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// The program of a loader is the only program that the process maps. Libraries do not count, and with two programs
-// there is no result. This process itself only counts if it was built with cgo.
+// The program that a loader runs is the only program that the process maps; libraries do not count. If a process maps
+// two programs, there is no result. The test process itself only counts if it was built with cgo.
 func TestProgramsOf(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -47,7 +47,7 @@ func TestProgramsOf(t *testing.T) {
 		}
 		return to
 	}
-	libraries, _ := filepath.Glob("/lib/*-linux-gnu/libc.so.6") // has a PT_INTERP
+	libraries, _ := filepath.Glob("/lib/*-linux-gnu/libc.so.6") // libraries with a PT_INTERP, like programs
 	for _, library := range libraries {
 		harness.MapCode(t, library)
 	}

@@ -26,11 +26,11 @@ func ownerAt(place host.Place, uid uint32) mapping.Owner {
 	return owner
 }
 
-// OwnerOfUser returns the owner for a user, in whatever cgroups its processes are.
+// OwnerOfUser returns the owner for a user's processes in all cgroups. It is safe for concurrent use.
 func (r *Resolver) OwnerOfUser(uid uint32) mapping.Owner { return ownerAt(host.Place{}, uid) }
 
-// OwnerOfCgroup returns the owner of root's processes in a cgroup, or of the processes of system users. Unlike other
-// methods, it may be called on any goroutine.
+// OwnerOfCgroup returns the owner for processes in a cgroup: if root is set, for those of root, else for those of
+// system users. It is safe for concurrent use.
 func (r *Resolver) OwnerOfCgroup(cgroup uint64, root bool) mapping.Owner {
 	var place host.Place
 	if r.cgroups != nil {

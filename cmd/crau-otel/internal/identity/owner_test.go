@@ -12,7 +12,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// Cgroups and users that a process can choose do not give it another share.
+// A process does not get another share of the limits by choosing its cgroup or user.
 func TestNobodyGetsAnotherShareByChoosingCgroupOrUser(t *testing.T) {
 	const slice = "/user.slice/user-1000.slice"
 	container := "/docker/" + strings.Repeat("0123456789abcdef", 4)
@@ -32,7 +32,7 @@ func TestNobodyGetsAnotherShareByChoosingCgroupOrUser(t *testing.T) {
 		{slice + "/user@1000.service" + container, 1000, "user 1000 in " + slice, contexts.ClassUser},
 		{slice + "/user@1000.service/x", 100000, "user 1000 in " + slice, contexts.ClassUser},
 		{slice + "/user@1000.service/x", 165535, "user 1000 in " + slice, contexts.ClassUser},
-		{slice + "/session-1.scope", 0, "user 0 in " + slice, contexts.ClassRoot}, // sudo
+		{slice + "/session-1.scope", 0, "user 0 in " + slice, contexts.ClassRoot}, // as with sudo(8)
 		{container, 0, container, contexts.ClassContainer},
 		{container + "/a/nginx.service", 100033, container, contexts.ClassContainer},
 		{"/", 1000, "user 1000", contexts.ClassUser},
@@ -49,7 +49,7 @@ func TestNobodyGetsAnotherShareByChoosingCgroupOrUser(t *testing.T) {
 	}
 }
 
-// A forged name is reported as nested, matches no service, and results in another instance id.
+// A forged name is reported as nested. It matches no service, and results in another instance id.
 func TestForgedNames(t *testing.T) {
 	const user = "/user.slice/user-1000.slice/user@1000.service"
 	container := strings.Repeat("0123456789abcdef", 4)
@@ -84,7 +84,7 @@ func TestForgedNames(t *testing.T) {
 	}
 }
 
-// An owner that executes more files than can be remembered for it does not make others lose theirs.
+// If an owner executes more files than its share of the cache, the build ids of other owners stay in the cache.
 func TestBuildIDsHaveShares(t *testing.T) {
 	b := newBuilds(nil)
 	b.remember("victim", executable{1, 1}, "id")

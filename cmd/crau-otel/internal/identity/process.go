@@ -16,7 +16,7 @@ import (
 )
 
 // describeProcess returns the attributes of privacy.process: full. They come from the kernel's record and, while the
-// process still runs the same program, from /proc. owner is the process's.
+// process still executes the same program, from /proc. owner is the owner of the process.
 func describeProcess(helpers *host.Helpers, pid uint32, p event.Process, owner string) []attribute.KeyValue {
 	userName := strconv.FormatUint(uint64(p.UID), 10)
 	if u, err := user.LookupId(userName); err == nil {
@@ -47,10 +47,10 @@ func describeProcess(helpers *host.Helpers, pid uint32, p event.Process, owner s
 	return append(attrs, semconv.ProcessCommandArgs(args...))
 }
 
-// tick is the unit of times in /proc/PID/stat, in ns: USER_HZ is 100 on amd64 and arm64.
+// tick is the unit of times in /proc/PID/stat, in ns. It follows from USER_HZ, which is 100 on amd64 and arm64.
 const tick = 10_000_000
 
-// alive reports whether the recorded process is still running, and not another process with the same id.
+// alive reports whether the recorded process is still running; another process may have its id by now.
 func alive(pid uint32, p event.Process) bool {
 	ticks, err := host.Process(pid).StartTime()
 	return err == nil && ticks == p.StartTime/tick

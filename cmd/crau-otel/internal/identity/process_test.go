@@ -19,7 +19,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// described returns the result of describeProcess, by key.
+// described returns the attributes of describeProcess by key.
 func described(pid uint32, p event.Process) map[attribute.Key]any {
 	helpers := host.NewHelpers(host.HelpersConfig{Patience: patience})
 	defer helpers.Close()
@@ -30,7 +30,7 @@ func described(pid uint32, p event.Process) map[attribute.Key]any {
 	return got
 }
 
-// TestMain makes the test program usable as a program that waits.
+// TestMain lets the function wait run the test binary as a program that waits.
 func TestMain(m *testing.M) {
 	if os.Getenv("CRAU_OTEL_TEST_WAIT") != "" {
 		fmt.Println("waiting")
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// wait starts a program with these arguments that runs until the test ends.
+// wait starts the test binary with these arguments, as a program that runs until the test ends.
 func wait(t *testing.T, args ...string) (pid uint32, path string) {
 	t.Helper()
 	path, err := os.Executable()
@@ -65,13 +65,15 @@ func wait(t *testing.T, args ...string) (pid uint32, path string) {
 		_ = stdin.Close()
 		_ = cmd.Wait()
 	})
-	if _, err := bufio.NewReader(stdout).ReadString('\n'); err != nil { // from here on it has executed, and is no longer a fork of this program
+	// Once there is output, the child has executed the program, and is no longer a fork of this process.
+	if _, err := bufio.NewReader(stdout).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
 	return uint32(cmd.Process.Pid), path
 }
 
-// started returns the start time of a process as the kernel records it, rounded to hundredths of a second.
+// started returns a start time in ns, like that in the kernel's record, within the clock tick that /proc shows for a
+// process.
 func started(t *testing.T, pid uint32) uint64 {
 	t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -98,7 +100,8 @@ func TestDescribeProcess(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 
-	// If the id was reused or the process has ended, only the kernel's record is used.
+	// If the process has ended, or another process or program has its id, the attributes come from the kernel's record
+	// only.
 	for _, p := range []struct {
 		pid        uint32
 		started    uint64

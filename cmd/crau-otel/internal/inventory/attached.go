@@ -12,10 +12,10 @@ import (
 	"github.com/crau-otel/crau-otel/probes/discover"
 )
 
-// attachedSites holds the file offsets of each link of an agent.
+// attachedSites holds the file offsets of the sites of each uprobe_multi link on this host.
 type attachedSites [][]uint64
 
-// tracedFiles returns the sites that all agents on this host are attached to, as reported by the kernel.
+// tracedFiles returns the sites that the kernel reports as attached by any program, which include those of all agents.
 func tracedFiles() (attachedSites, error) {
 	var sites attachedSites
 	var links link.Iterator
@@ -40,8 +40,9 @@ func tracedFiles() (attachedSites, error) {
 	return sites, nil
 }
 
-// has reports whether all sites of a file are attached: a process that maps it gets breakpoints, and a link is on these
-// sites. The path of the link is not compared, because the agent may have reached the file by another path.
+// has reports whether all sites of a file are attached: the kernel inserts a breakpoint at each site when the file is
+// mapped, and the offsets of one link include all sites. The path of the link is not compared, because the agent may
+// have reached the file by another path.
 func (a attachedSites) has(f *discover.File) bool {
 	file, err := f.Dup()
 	if err != nil {

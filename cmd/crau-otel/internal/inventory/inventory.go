@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package inventory lists the files of this host that have crypto_auditing probes, with the processes that map them and
-// whether an agent is attached to them. It is what crau-otel probes does without a file:
+// whether an agent is attached to them. The command crau-otel probes uses it if its arguments name no file:
 //
 //	list, err := inventory.Take(ctx, log, rules)
 //	err = inventory.WriteText(os.Stdout, list)
 //
-// It makes one pass of package discover, in this process; a running agent is recognised by its links in the kernel.
+// [Take] makes one pass of package discover in this process. It recognises a running agent by its links in the kernel.
 package inventory
 
 import (
@@ -30,31 +30,31 @@ import (
 
 // File is a file with probes.
 type File struct {
-	Path      string   `json:"path"` // as seen by its processes
+	Path      string   `json:"path"` // as its processes see it
 	BuildID   string   `json:"build_id,omitempty"`
 	Soname    string   `json:"soname,omitempty"`
 	Sites     int      `json:"sites"`
 	Problems  []string `json:"problems,omitempty"`
-	Processes []uint32 `json:"processes"` // that map the file, at most 1024
-	Mappers   int      `json:"process_count"`
+	Processes []uint32 `json:"processes"`     // ids of processes that map the file, at most 1024
+	Mappers   int      `json:"process_count"` // number of processes that map the file
 	Container string   `json:"container_id,omitempty"`
 	Unit      string   `json:"systemd_unit,omitempty"`
 	Trusted   bool     `json:"trusted"`
 	Distrust  string   `json:"distrust,omitempty"`
-	Attached  *bool    `json:"attached"` // null if unknown
-	Reason    string   `json:"reason,omitempty"`
-	Untraced  string   `json:"untraced,omitempty"` // category of the reason, see package untraced
+	Attached  *bool    `json:"attached"`           // nil if unknown
+	Reason    string   `json:"reason,omitempty"`   // why the file is not attached, or why Attached is unknown
+	Untraced  string   `json:"untraced,omitempty"` // category of Reason, see package untraced
 }
 
-// found is a file that a search has found.
+// found is a file with probes that a search has found.
 type found struct {
 	discover.Entry
-	file     *discover.File // nil if it would not be attached
-	excluded string         // why the configuration excludes it; "" if it does not
+	file     *discover.File // nil if run would not attach the file
+	excluded string         // why the configuration excludes the file; "" if it does not
 }
 
-// Take searches for files with probes in the same way as the command run does with these rules, and for those that the
-// rules exclude.
+// Take searches for files with probes as the command run does with these rules. It adds the files that the rules
+// exclude.
 func Take(ctx context.Context, log *slog.Logger, rules discover.Rules) (_ []File, err error) {
 	check.WarnAboutBlindSpots(log)
 	all, d, err := search(ctx, log, rules)
@@ -80,7 +80,7 @@ func Take(ctx context.Context, log *slog.Logger, rules discover.Rules) (_ []File
 	return list, nil
 }
 
-// search searches for files with probes, which can be used until the Discoverer is closed.
+// search searches for files with probes. The caller must close the Discoverer, after it has used the files.
 func search(ctx context.Context, log *slog.Logger, rules discover.Rules) ([]found, *discover.Discoverer, error) {
 	files := make(map[discover.Key]*discover.File)
 	d, err := discover.New(discover.Config{Rules: rules, Log: log, Found: func(f *discover.File) { files[f.Key] = f }})
@@ -105,7 +105,7 @@ func release(d *discover.Discoverer) error {
 	return d.Close()
 }
 
-// merge returns the files that the rules find, and those of others that the rules exclude, sorted by path.
+// merge returns all, which were found with the rules, and those of others that the rules exclude, sorted by path.
 func merge(all, others []found, rules discover.Rules) []found {
 	known := make(map[discover.Key]int)
 	for i, f := range all {
@@ -116,14 +116,15 @@ func merge(all, others []found, rules discover.Rules) []found {
 			f.excluded = rules.Excludes(f.Path)
 			all = append(all, f)
 		} else if all[i].file == nil {
-			all[i].file = f.file // another agent may have attached it nevertheless
+			all[i].file = f.file // run would not attach the file, but an agent with other rules may have
 		}
 	}
 	slices.SortStableFunc(all, func(a, b found) int { return cmp.Compare(a.Path, b.Path) })
 	return all
 }
 
-// describe returns the file as it is listed. tracedErr is why the traced files are unknown; nil if they are known.
+// describe returns the entry of the list for a file. tracedErr is the reason why the attached sites are unknown; nil if
+// traced contains them.
 func (f *found) describe(traced attachedSites, tracedErr error) File {
 	group := host.Locate(f.Cgroup).Known
 	i := File{
@@ -153,7 +154,7 @@ func (f *found) describe(traced attachedSites, tracedErr error) File {
 	attached := f.file != nil && traced.has(f.file)
 	i.Attached = &attached
 	switch {
-	case attached && reason != "": // by an agent with another configuration
+	case attached && reason != "": // attached by an agent with another configuration
 		i.Reason, i.Untraced = "", ""
 	case attached:
 	case i.Reason == "":
@@ -194,7 +195,7 @@ func WriteText(w io.Writer, list []File) error {
 	return tw.Flush()
 }
 
-// pids returns the number of processes that map the file, and the ids of some.
+// pids returns the number of processes that map the file, and the ids of the first few, as text.
 func (f *File) pids() string {
 	if f.Mappers == 0 {
 		return "-"
@@ -207,7 +208,7 @@ func (f *File) pids() string {
 	return fmt.Sprintf("%d: %s", f.Mappers, text)
 }
 
-// unit returns the unit of a file that is in no container, or "-" if it has none either.
+// unit returns the unit of a file that is not in a container, or "-" if the file has no unit.
 func (f *File) unit() string {
 	switch {
 	case f.Container != "":
@@ -218,5 +219,5 @@ func (f *File) unit() string {
 	return "-"
 }
 
-// short returns the first characters of an identifier, enough to distinguish it.
+// short returns the first 12 characters of an identifier, which suffice to distinguish it.
 func short(id string) string { return id[:min(12, len(id))] }

@@ -16,17 +16,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Exit codes in addition to the command's own, as in env(1), nohup(1) and timeout(1).
+// Exit codes that are not the command's own, as in env(1), nohup(1) and timeout(1).
 const (
 	CodeFailed     = 125 // the command was not started
-	CodeCannotRun  = 126 // the command was found and cannot be executed
-	CodeNotFound   = 127
-	codeSignalBase = 128 // a signal ended the command; plus the signal's number
+	CodeCannotRun  = 126 // the command was found, but cannot be executed
+	CodeNotFound   = 127 // the command was not found
+	codeSignalBase = 128 // plus the number of the signal that ended the command
 )
 
-// Error is the reason why a command does not run.
+// Error is the reason why a command was not executed.
 type Error struct {
-	Code int // exit code
+	Code int // exit code for crau-otel
 	err  error
 }
 
@@ -48,7 +48,7 @@ func SignalCode(s os.Signal) int {
 	return codeSignalBase + int(n)
 }
 
-// newError returns the error of a command that could not be found or executed.
+// newError returns the error of a command that was not found or could not be executed.
 func newError(name string, err error) *Error {
 	code := CodeCannotRun
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, exec.ErrNotFound) {
@@ -61,21 +61,21 @@ func newError(name string, err error) *Error {
 type Command struct {
 	name    string
 	process *os.Process
-	hold    *os.File // a write to it lets the command run
-	report  *os.File // delivers the error if it could not be executed; EOF means success
+	hold    *os.File // pipe on which the process waits: a byte makes it execute the command, EOF makes it exit
+	report  *os.File // pipe for the error number of a failed execve(2); EOF means success
 }
 
-// lowestPipe is the lowest number of the descriptors that connect the waiting process with this one. Descriptors with
-// smaller numbers may have been passed on to the command, such as those of make's job server.
+// lowestPipe is the lowest descriptor number for the pipes in the waiting process. Smaller numbers may belong to
+// descriptors that the command inherits, such as those of make's job server.
 const lowestPipe = 100
 
-// Start starts a process that waits to execute a command. It returns an [Error] if the command cannot be found.
+// Start starts a process that waits to execute a command. It returns an [Error] if the command is not found.
 func Start(args []string) (_ *Command, err error) {
 	path, err := exec.LookPath(args[0])
 	if err != nil && !errors.Is(err, exec.ErrDot) {
 		var path *fs.PathError
 		if lookup := (*exec.Error)(nil); errors.As(err, &path) {
-			err = path.Err // the error already contains the name
+			err = path.Err // newError adds the name
 		} else if errors.As(err, &lookup) {
 			err = lookup.Err
 		}
@@ -87,7 +87,7 @@ func Start(args []string) (_ *Command, err error) {
 			c.close()
 		}
 	}()
-	var ends [2]int // of the waiting process
+	var ends [2]int // descriptors for the waiting process
 	if c.hold, ends[0], err = pipe(true); err != nil {
 		return nil, err
 	}
@@ -104,8 +104,8 @@ func Start(args []string) (_ *Command, err error) {
 	return c, nil
 }
 
-// pipe returns a pipe: an end for this process, which is the end for writing if writer is set, and the descriptor of
-// the other end, which a child inherits.
+// pipe creates a pipe. It returns the end for this process, which is the writing end if writer is set, and the
+// descriptor of the other end, which a child inherits.
 func pipe(writer bool) (own *os.File, child int, err error) {
 	var p [2]int
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
@@ -122,17 +122,17 @@ func pipe(writer bool) (own *os.File, child int, err error) {
 	return os.NewFile(uintptr(ours), "pipe"), child, nil
 }
 
-// PID returns the id of the process.
+// PID returns the id of the process, which stays the same when the process executes the command.
 func (c *Command) PID() int { return c.process.Pid }
 
-// Release makes the process execute the command. It returns an [Error] if that failed.
+// Release makes the process execute the command. It returns an [Error] if the command could not be executed.
 func (c *Command) Release() error {
 	if _, err := c.hold.Write([]byte{1}); err != nil {
 		return fmt.Errorf("release waiting process: %w", err)
 	}
 	var errno [4]byte
 	switch _, err := io.ReadFull(c.report, errno[:]); {
-	case errors.Is(err, io.EOF): // the descriptor was closed on exec
+	case errors.Is(err, io.EOF): // a successful exec has closed the descriptor
 		return nil
 	case err != nil:
 		return fmt.Errorf("read report of waiting process: %w", err)
@@ -140,13 +140,13 @@ func (c *Command) Release() error {
 	return newError(c.name, syscall.Errno(binary.NativeEndian.Uint32(errno[:])))
 }
 
-// Cancel ends a process that was not released, and waits for it.
+// Cancel ends a process that was not released, and waits until it has ended.
 func (c *Command) Cancel() {
 	c.close()
 	_, _ = c.process.Wait()
 }
 
-// Signal sends a signal to the process. The process may have ended.
+// Signal sends a signal to the process. If the process has ended, it does nothing.
 func (c *Command) Signal(s os.Signal) error {
 	if err := c.process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("forward %v: %w", s, err)
@@ -154,8 +154,8 @@ func (c *Command) Signal(s os.Signal) error {
 	return nil
 }
 
-// Wait waits until the process has ended and returns the exit code as a shell would: if a signal ended the process, 128
-// plus the signal's number.
+// Wait waits until the process has ended, and returns its exit code. If a signal ended the process, this is 128 plus
+// the signal's number, as in a shell.
 func (c *Command) Wait() (code int, err error) {
 	state, err := c.process.Wait()
 	c.close()

@@ -12,11 +12,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	Main() // Start starts the test binary
+	Main() // the process that Start starts also runs the test binary
 	os.Exit(m.Run())
 }
 
-// start starts a command that creates a file and then runs a shell script.
+// start starts a command that creates the file made and then runs a shell script.
 func start(t *testing.T, script string) (c *Command, made string) {
 	t.Helper()
 	made = filepath.Join(t.TempDir(), "made")

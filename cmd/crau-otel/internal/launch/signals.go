@@ -15,14 +15,14 @@ type Signals struct {
 	terminal *os.File // the controlling terminal; nil if there is none
 }
 
-// forwarded lists the signals that Signals receives. SIGPIPE is one of them so that this process does not end when the
-// reader of the trees is gone: its exit code must be the command's.
+// forwarded lists the signals that Signals receives. SIGPIPE is one of them so that it does not end this process when
+// nobody reads the trees any more: the exit code of this process must be the command's.
 var forwarded = []os.Signal{
 	unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE,
 }
 
-// Catch catches signals from now on. Signals that this process was started to ignore, such as SIGHUP under nohup,
-// remain ignored, and the command inherits that.
+// Catch starts catching signals. Signals that this process was started to ignore, such as SIGHUP under nohup(1), remain
+// ignored in this process and in the command.
 func Catch() *Signals {
 	s := &Signals{received: make(chan os.Signal, 16)}
 	s.terminal, _ = os.OpenFile("/dev/tty", os.O_RDONLY|unix.O_NOCTTY, 0)
@@ -42,11 +42,13 @@ func (s *Signals) Close() {
 	}
 }
 
-// Received returns the channel of signals. Each may already have reached the command: see Shared.
+// Received returns the channel of received signals. A signal for which Shared returns true must not be forwarded to the
+// command.
 func (s *Signals) Received() <-chan os.Signal { return s.received }
 
-// Shared reports whether the signal probably reached the whole process group: the terminal sends SIGINT and SIGQUIT to
-// every process in the foreground.
+// Shared reports whether a signal must not be forwarded to the command. That applies to SIGPIPE, which concerns only
+// this process. If this process is in the foreground, it also applies to SIGINT and SIGQUIT: they probably come from
+// the terminal, which sends them to all processes in the foreground, including the command.
 func (s *Signals) Shared(received os.Signal) bool {
 	if received == unix.SIGPIPE {
 		return true

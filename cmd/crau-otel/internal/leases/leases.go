@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package leases calls back before somebody writes to a file.
+// Package leases calls a function when a process wants to write to a file, and delays the writer.
 //
-// A breakpoint belongs to a place in a file. A program that overwrites an attached file in place moves other code
-// there, and the next program that maps the file crashes. A read lease (fcntl(2), F_SETLEASE) prevents that: the kernel
-// lets nobody open the file for writing, nor truncate it, until the lease is released. The writer waits for that, up to
-// /proc/sys/fs/lease-break-time (45 s), or fails with EWOULDBLOCK if it opens without blocking. Package managers rename
-// another file over it, which needs no lease.
+// A breakpoint belongs to an offset in a file. A program that overwrites an attached file in place moves other code to
+// that offset, and the next program that maps the file crashes. A read lease (fcntl(2), F_SETLEASE) prevents that:
+// until it is released, the kernel lets no process open the file for writing or truncate it. The writer waits for up to
+// /proc/sys/fs/lease-break-time (45 s), or fails with EWOULDBLOCK if it opens the file without blocking. Package
+// managers are not affected, because they replace files by renaming.
 //
 //	leases := leases.New()
 //	lease, err := leases.Take(file, func(l *leases.Lease) { detach(); l.Release() })
@@ -24,13 +24,13 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// ErrWritten is returned if there can be no lease because somebody has the file open for writing.
+// ErrWritten is returned if there can be no lease because a process has the file open for writing.
 var ErrWritten = errors.New("file is open for writing")
 
 // Holder holds leases. Its methods are safe for concurrent use.
 type Holder struct {
-	signals chan os.Signal // the kernel sends SIGIO when a lease has to be released
-	done    chan struct{}
+	signals chan os.Signal // receives SIGIO, which the kernel sends when a process waits for a lease
+	done    chan struct{}  // closed by Close
 
 	mu     sync.Mutex // guards the fields below
 	closed bool
@@ -41,10 +41,10 @@ type Holder struct {
 type Lease struct {
 	holder *Holder
 	file   *os.File
-	broken func(*Lease) // nil after it was called
+	broken func(*Lease) // called when a process wants to write; nil after that
 }
 
-// New returns a Holder without leases. It must be closed.
+// New returns a Holder without leases. The caller must close it.
 func New() *Holder {
 	h := &Holder{signals: make(chan os.Signal, 1), done: make(chan struct{}), leases: make(map[*Lease]struct{})}
 	signal.Notify(h.signals, unix.SIGIO)
@@ -52,9 +52,9 @@ func New() *Holder {
 	return h
 }
 
-// Take takes a lease on an open regular file, or on the file beneath it on an overlay. When somebody wants to write to
-// the file, broken is called on a new goroutine; the writer waits until the lease is released. Take needs CAP_LEASE for
-// files of other users, and a file system that supports leases.
+// Take takes a lease on an open regular file; if the file is on an overlay, on the file beneath it. When a process
+// wants to write to the file, broken is called on a new goroutine, and the process waits until the lease is released.
+// Take needs CAP_LEASE for files of other users, and a file system that supports leases.
 func (h *Holder) Take(file *os.File, broken func(*Lease)) (*Lease, error) {
 	fd, err := host.OpenBeneath(int(file.Fd()))
 	if err != nil {
@@ -90,10 +90,10 @@ func (l *Lease) Release() {
 	l.holder.mu.Lock()
 	defer l.holder.mu.Unlock()
 	delete(l.holder.leases, l)
-	_ = l.file.Close() // this ends the lease
+	_ = l.file.Close() // closing the file ends the lease
 }
 
-// run notices which leases are broken.
+// run calls check for each SIGIO, until the Holder is closed.
 func (h *Holder) run() {
 	for {
 		select {
@@ -105,7 +105,7 @@ func (h *Holder) run() {
 	}
 }
 
-// check calls back for the leases that somebody waits for.
+// check calls broken for each lease that a process waits for.
 func (h *Holder) check() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestWriterWaits opens a leased file for writing in the way that another process would: with a new description.
+// TestWriterWaits checks that a writer waits until the lease is released. The test process itself is the writer:
+// because it opens the file again, the kernel treats it like another process.
 func TestWriterWaits(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
@@ -64,8 +65,7 @@ func TestNoLeaseOfFileThatIsOpenForWriting(t *testing.T) {
 	}
 }
 
-// A lease on a file of an overlay is one on the file beneath, so that writers who do not use the overlay are noticed
-// too.
+// A lease on a file of an overlay applies to the file beneath, so that writers who bypass the overlay have to wait too.
 func TestLeaseBeneathOverlay(t *testing.T) {
 	dir := t.TempDir()
 	upper, merged := filepath.Join(dir, "upper"), filepath.Join(dir, "merged")

@@ -2,11 +2,12 @@
 
 // Package links holds BPF links, and detaches them without waiting for the kernel.
 //
-// A process that drops the last reference to a link waits until no program runs at any uprobe of the host. A program
-// that reads memory of the traced process sleeps while a page is fetched, for as long as the file system behind the
-// page takes: a FUSE server that does not answer blocks every detach on the host, and neither the blocked thread nor
-// its process can be killed. A [Holder] therefore pins links in a private BPF file system, which nobody else can see
-// and which ends with the process. Removing the pin detaches the link: the kernel then waits in one of its own workers.
+// A process that drops the last reference to a link waits until no BPF program runs at any uprobe of the host. A BPF
+// program that reads memory of the traced process sleeps while a page is fetched, for as long as the file system behind
+// the page needs. So a FUSE server that does not answer blocks every detach on the host, and neither the blocked thread
+// nor its process can be killed. A [Holder] therefore pins links in a private BPF file system, which no other process
+// can see and which disappears with this process. Removing the pin detaches the link, and only a worker thread of the
+// kernel waits.
 //
 // If no such file system can be created, which needs CAP_SYS_ADMIN, links are closed in the background.
 package links
@@ -25,21 +26,22 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// maxClosing is how many attachments are closed at the same time if links cannot be pinned; each may block a thread.
+// maxClosing is the maximum number of attachments that are closed at the same time if links cannot be pinned. Closing
+// one may block a thread.
 const maxClosing = 64
 
 // Holder holds attachments. Its methods are safe for concurrent use.
 type Holder struct {
-	pins    *os.File // root of the BPF file system; nil without one
-	closing chan struct{}
-	wait    sync.WaitGroup // for attachments that are closed in the background
+	pins    *os.File       // root folder of the BPF file system; nil if links cannot be pinned
+	closing chan struct{}  // semaphore of size maxClosing
+	wait    sync.WaitGroup // counts attachments that are being closed in the background
 
 	mu   sync.Mutex
-	next uint64 // name of the next pin
+	next uint64 // name of the next pin, guarded by mu
 }
 
-// New returns a Holder. If it cannot pin links, it also returns an error; the Holder can be used nevertheless. The
-// process may switch to another user afterwards.
+// New returns a Holder, which the caller must close. If the Holder cannot pin links, New also returns an error, and the
+// Holder can be used nevertheless. The process may switch to another user afterwards.
 func New() (*Holder, error) {
 	h := &Holder{closing: make(chan struct{}, maxClosing)}
 	var err error
@@ -62,8 +64,8 @@ func mountBPF() (*os.File, error) {
 		return nil, fmt.Errorf("make BPF file system: %w", err)
 	}
 	pins := os.NewFile(uintptr(mount), "bpf")
-	// The agent may have switched to another user when it removes pins. The kernel creates the folder with the sticky bit,
-	// which would not allow that.
+	// When the agent removes pins, it may have switched to another user. The kernel creates the folder with the sticky
+	// bit, which would not allow that user to remove them.
 	if err := unix.Chmod(host.DescriptorPath(mount), 0o777); err != nil {
 		return nil, errors.Join(fmt.Errorf("make BPF file system: %w", err), pins.Close())
 	}
@@ -76,13 +78,13 @@ func (h *Holder) Pins() *os.File { return h.pins }
 // Held is an attachment that a [Holder] holds. Its methods must not be called concurrently.
 type Held struct {
 	holder *Holder
-	pins   []string
-	// attachment has the links that are not pinned; nil if all are pinned.
+	pins   []string // names of pinned links
+	// attachment holds the links if they are not all pinned; nil if they are.
 	attachment *probes.Attachment
 }
 
-// Hold takes over an attachment, which the caller must not use any more. The error is the reason why its links are not
-// pinned.
+// Hold takes over an attachment, which the caller must not use any more. The result is valid even if there is an error,
+// which is the reason why not all links are pinned.
 func (h *Holder) Hold(a *probes.Attachment) (*Held, error) {
 	held := &Held{holder: h, attachment: a}
 	if h.pins == nil {
@@ -91,13 +93,14 @@ func (h *Holder) Hold(a *probes.Attachment) (*Held, error) {
 	for _, l := range a.Links() {
 		name, err := h.pin(l)
 		if err != nil {
-			// Links that are pinned already also stay attached by their pins, and are detached with the rest.
+			// Links that were pinned before the error have a pin and belong to the attachment. Detach removes the pins and
+			// closes the attachment.
 			return held, fmt.Errorf("pin link: %w", err)
 		}
 		held.pins = append(held.pins, name)
 	}
 	held.attachment = nil
-	if err := a.Close(); err != nil { // these are not the last references, so nothing is detached
+	if err := a.Close(); err != nil { // the pins keep the links attached
 		return held, fmt.Errorf("close pinned link: %w", err)
 	}
 	return held, nil
@@ -111,8 +114,8 @@ func (h *Holder) pin(l link.Link) (name string, err error) {
 	return name, l.Pin(host.DescriptorPath(int(h.pins.Fd())) + "/" + name)
 }
 
-// Detach detaches everything and then calls detached, on any goroutine. Detach does not wait. The kernel may finish
-// later, so a few more hits can follow.
+// Detach starts to detach everything, and does not wait. It calls detached on any goroutine: once unpinned links are
+// closed, or immediately if all links are pinned. The kernel may finish later, so a few more hits can follow.
 func (held *Held) Detach(detached func(error)) {
 	h := held.holder
 	var errs []error
@@ -136,7 +139,7 @@ func (held *Held) Detach(detached func(error)) {
 // ErrStuck is returned by Wait if links are not closed in time.
 var ErrStuck = errors.New("the kernel has not finished detaching: a traced program is stuck in a page fault at a probe")
 
-// Wait waits until everything that was detached is closed, at most for timeout.
+// Wait waits until all detached attachments with unpinned links are closed, at most for timeout.
 func (h *Holder) Wait(timeout time.Duration) error {
 	closed := make(chan struct{})
 	go func() {
@@ -151,7 +154,7 @@ func (h *Holder) Wait(timeout time.Duration) error {
 	}
 }
 
-// Close releases the file system with the pins, which detaches everything that is still attached.
+// Close releases the BPF file system. This removes all pins, and detaches the links that are still pinned.
 func (h *Holder) Close() error {
 	if h.pins == nil {
 		return nil

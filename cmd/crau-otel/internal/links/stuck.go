@@ -12,17 +12,16 @@ import (
 	"time"
 )
 
-// Process is a traced program.
+// Process is a process that runs a traced program.
 type Process struct {
 	PID        int
-	Executable string // name of the process, as in /proc/PID/comm
+	Executable string // content of /proc/PID/comm
 }
 
-// String returns the process for a log line.
 func (p Process) String() string { return fmt.Sprintf("%s (%d)", p.Executable, p.PID) }
 
-// Stuck returns the processes that have a thread sleeping inside a uprobe's program, as far as they can be inspected
-// within limit. Without CAP_SYS_ADMIN it returns none.
+// Stuck returns the processes with a thread that sleeps inside a BPF program at a uprobe. It returns those that it
+// finds within limit, and none without CAP_SYS_ADMIN.
 func Stuck(limit time.Duration) []Process {
 	deadline := time.Now().Add(limit)
 	var stuck []Process
@@ -52,7 +51,7 @@ func Stuck(limit time.Duration) []Process {
 	return stuck
 }
 
-// inProgram reports whether a kernel stack belongs to a thread whose uprobe waits for a page.
+// inProgram reports whether a kernel stack belongs to a thread that waits for a page inside a BPF program at a uprobe.
 func inProgram(stack []byte) bool {
 	return bytes.Contains(stack, []byte("uprobe_")) && bytes.Contains(stack, []byte("handle_mm_fault"))
 }

@@ -10,16 +10,17 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// counter counts by series and is read at each collection. An addition to one of the SDK's counters takes 150 ns,
-// mostly for processing attributes, and each handshake needs six.
+// counter counts by series and is read at each collection. It is used instead of the SDK's counters because an addition
+// to one of those takes 150 ns, mostly for processing attributes, and each handshake needs six additions.
 type counter struct {
 	mu       sync.Mutex
 	shares   shares
 	known    map[series]*count
-	all      []*count // in order of creation
-	overflow *count
+	all      []*count // the values of known, in order of creation
+	overflow *count   // count of the overflow series
 }
 
+// count is the value of a series.
 type count struct {
 	option metric.ObserveOption
 	n      int64
@@ -45,8 +46,8 @@ func (c *counter) observe(_ context.Context, o metric.Int64Observer) error {
 	return nil
 }
 
-// of returns the count for a series, and whether the series was admitted; else it is the overflow series. The caller
-// must hold the lock.
+// of returns the count for a series. If the owner may not add the series, admitted is false and n is the count of the
+// overflow series. The caller must hold c.mu.
 func (c *counter) of(owner string, s series) (n *count, admitted bool) {
 	if n, ok := c.known[s]; ok {
 		return n, true
@@ -60,8 +61,9 @@ func (c *counter) of(owner string, s series) (n *count, admitted bool) {
 	return n, true
 }
 
-// histogram is a histogram of the SDK whose series are limited by shares. The overflow series has a separate instrument
-// in a separate scope: once the SDK sees its attribute in an instrument, it adds every new series to it.
+// histogram is a histogram of the SDK whose series are limited by shares. The overflow series belongs to a separate
+// instrument in a separate scope: once the SDK has seen the attribute otel.metric.overflow in an instrument, it adds
+// all values of new series to the overflow series.
 type histogram struct {
 	admitted, overflowing metric.Float64Histogram
 
@@ -85,12 +87,13 @@ func (h *histogram) register(meter, overflowMeter metric.Meter, of Instrument, l
 
 // duration describes how to record the duration of a handshake.
 type duration struct {
-	operation int // index in Tree.Operations
+	operation int // index of the handshake in Tree.Operations
 	in        metric.Float64Histogram
-	options   []metric.RecordOption // kept as a slice, because creating one allocates
+	options   []metric.RecordOption // a slice, so that Record does not have to allocate one for its variadic argument
 }
 
-// of returns how to record durations of a series, and whether the series was admitted; else it is the overflow series.
+// of returns how to record a duration in a series. If the owner may not add the series, admitted is false and d records
+// in the overflow series.
 func (h *histogram) of(owner string, s series) (d duration, admitted bool) {
 	options, ok := h.known[s]
 	if !ok {

@@ -5,8 +5,7 @@
 // [Metrics.Record] is called with each finished tree. [Instruments] documents the instruments, and docs/metrics.md is
 // generated from it.
 //
-// The number of series of an instrument is limited. An owner of series, usually a user or a service, may add one only
-// while it has fewer than are still free, so that an owner who invents names cannot use up the series that others need.
-// Measurements over a limit are counted in one series with the attribute otel.metric.overflow.
-// is over a limit is counted in one series with the attribute otel.metric.overflow.
+// The number of series of an instrument is limited. An owner may add a series only while it has fewer series than are
+// still free, so that an owner who invents names cannot use up the series that other owners need. Measurements for
+// which no series is free are counted in one series with the attribute otel.metric.overflow.
 package metrics

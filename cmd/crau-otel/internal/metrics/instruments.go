@@ -11,15 +11,16 @@ import (
 	"github.com/crau-otel/crau-otel/probes/untraced"
 )
 
-// Instrument documents one instrument. docs/metrics.md is generated from these.
+// Instrument documents one instrument. Attributes lists keys, separated by commas. docs/metrics.md is generated from
+// the values of this type.
 type Instrument struct {
 	Name, Type, Unit, Attributes, Meaning string
 }
 
-// trusts are the attributes that say whether the reports behind a count can be believed.
+// trusts lists the attributes that say whether the reports that were counted can be believed.
 const trusts = "crypto.library.trusted, crypto.process.trust, crypto.owner.class"
 
-// The instruments, in the order of their documentation.
+// The instruments.
 var (
 	operations = Instrument{
 		"crypto.operations", "counter", "{operation}",
@@ -93,7 +94,7 @@ func lossReasons() string {
 	return oneOf(names)
 }
 
-// untracedReasons lists the reasons why files are not traced.
+// untracedReasons lists the reasons why files are not traced, for documentation.
 func untracedReasons() string {
 	var names []string
 	for _, r := range untraced.Reasons() {
@@ -102,13 +103,13 @@ func untracedReasons() string {
 	return oneOf(names)
 }
 
-// oneOf formats a list of alternatives.
+// oneOf formats names as "a, b or c".
 func oneOf(names []string) string {
 	last := len(names) - 1
 	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
-// Instruments returns every instrument.
+// Instruments returns every instrument, in the order of docs/metrics.md.
 func Instruments() []Instrument {
 	return []Instrument{
 		operations, violations, handshakes, hits, lost, connectionsSeen, connections, packetsLost, openContexts, spans, reached,

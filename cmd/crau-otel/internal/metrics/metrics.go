@@ -20,32 +20,32 @@ import (
 // Health is the state of crau-otel: totals since it started, and current values.
 type Health struct {
 	Hits  uint64
-	Lost  map[string]map[limits.Class]uint64 // events by reason and class of owner
-	Spans map[string]uint64                  // spans by outcome
-	// ConnectionsSeen is the number of connections, Connections counts them by outcome, and PacketsLost counts packets by
-	// reason. All are empty if connections are not examined.
+	Lost  map[string]map[limits.Class]uint64 // lost hits by loss reason and class of owner
+	Spans map[string]uint64                  // spans by outcome, such as exported
+	// ConnectionsSeen is the number of connections, Connections counts connections by outcome, and PacketsLost counts
+	// packets by reason. All three are 0 or nil if connections are not examined.
 	ConnectionsSeen uint64
 	Connections     map[string]uint64
 	PacketsLost     map[string]uint64
 	OpenContexts    int
-	// UntracedFiles counts known files that are not traced, by reason.
+	// UntracedFiles counts the known files that are not traced, by reason.
 	UntracedFiles   map[string]int
-	SilentProcesses int
-	RingFill        float64 // 0 to 1
+	SilentProcesses int     // processes that discovery has set aside because they do not answer
+	RingFill        float64 // part of the ring buffer that waits to be read, 0 to 1
 }
 
 // Config configures [Metrics].
 type Config struct {
 	Reader    sdkmetric.Reader   // required
-	Resource  *resource.Resource // of crau-otel itself
-	MaxSeries int                // series per instrument; further ones are counted in one overflow series
+	Resource  *resource.Resource // resource of crau-otel itself, not of the observed programs
+	MaxSeries int                // maximum series of an instrument, including the overflow series; 0 means no limit
 	Health    func() Health      // required; called at each collection
-	Version   string             // of the instrumentation scope
-	Limits    *limits.Monitor    // its counts are exported, and it counts series over the limit; default: none
-	Log       *slog.Logger       // default: nothing is logged
+	Version   string             // version of the instrumentation scope
+	Limits    *limits.Monitor    // its counts are exported, and operations without a series are reported to it; may be nil
+	Log       *slog.Logger       // nil means that nothing is logged
 }
 
-// Metrics records operations. Record is called from one goroutine.
+// Metrics records operations. Record must not be called concurrently.
 type Metrics struct {
 	provider   *sdkmetric.MeterProvider
 	limits     *limits.Monitor
@@ -56,10 +56,10 @@ type Metrics struct {
 	recipes    memo.Table[recipeKey, *recipe]
 }
 
-// New returns Metrics, which cfg.Reader collects until Shutdown.
+// New registers the instruments, from which cfg.Reader collects until [Metrics.Shutdown] is called.
 func New(cfg Config) (*Metrics, error) {
 	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(cfg.Reader), sdkmetric.WithResource(cfg.Resource),
-		sdkmetric.WithCardinalityLimit(0)) // no limit: shares limits the series
+		sdkmetric.WithCardinalityLimit(0)) // no limit in the SDK: type shares limits the series
 	meter := provider.Meter(mapping.ScopeName, metric.WithInstrumentationVersion(cfg.Version))
 	overflowMeter := provider.Meter(mapping.ScopeName, metric.WithInstrumentationVersion(cfg.Version),
 		metric.WithInstrumentationAttributes(overflow))
@@ -82,6 +82,7 @@ func New(cfg Config) (*Metrics, error) {
 	return m, nil
 }
 
+// observe registers the instruments that export Health and the counts of the monitor.
 func observe(meter metric.Meter, health func() Health, monitor *limits.Monitor) error {
 	var errs [11]error
 	counter := func(i int, of Instrument) (c metric.Int64ObservableCounter) {
@@ -162,7 +163,7 @@ func (m *Metrics) Record(t mapping.Tree) {
 	}
 }
 
-// recipe returns the counts that a tree adds to. The caller must hold the locks.
+// recipe returns a new recipe for a tree. The caller must hold the locks of m.operations and m.violations.
 func (m *Metrics) recipe(t *mapping.Tree, process process) *recipe {
 	r := &recipe{admitted: true}
 	for i := range t.Operations {
@@ -196,7 +197,8 @@ func (m *Metrics) recipe(t *mapping.Tree, process process) *recipe {
 	return r
 }
 
-// note counts an operation of an owner for which no series was admitted.
+// note reports to the limits that no series was admitted for an operation or violation of an owner. If admitted is
+// true, it does nothing.
 func (m *Metrics) note(owner, class string, admitted bool) {
 	if admitted {
 		return
@@ -211,7 +213,7 @@ func (m *Metrics) note(owner, class string, admitted bool) {
 	}
 }
 
-// Shutdown exports the current values and ends the collection.
+// Shutdown makes the reader collect and export the current values a last time.
 func (m *Metrics) Shutdown(ctx context.Context) error {
 	if err := m.provider.Shutdown(ctx); err != nil {
 		return fmt.Errorf("export metrics: %w", err)

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// meter is a Metrics with a reader that collects on demand.
+// meter is a Metrics with a reader that collects when the test asks for it.
 type meter struct {
 	*metrics.Metrics
 	reader *sdkmetric.ManualReader
@@ -109,7 +109,7 @@ func wantSeries(t *testing.T, got, want []string) {
 
 func tree(ops []mapping.Operation) mapping.Tree { return mapping.Tree{Operations: ops} }
 
-// handshake returns the operations of a client's tree.
+// handshake returns the operations of a tree with a client's TLS handshake.
 func handshake(executable string) []mapping.Operation {
 	return []mapping.Operation{
 		{
@@ -125,7 +125,7 @@ func handshake(executable string) []mapping.Operation {
 	}
 }
 
-// known returns a tree of a service whose file is trusted.
+// known returns a tree of a system service, reported by a trusted file.
 func known(ops []mapping.Operation) mapping.Tree {
 	for i := range ops {
 		ops[i].Library = meaning.FileTrusted
@@ -135,7 +135,8 @@ func known(ops []mapping.Operation) mapping.Tree {
 	}
 }
 
-// The series show whether a service or anybody else reported something, in the same words as spans.
+// Reports of a service and of other users are counted in different series, even with equal program names. The
+// attributes that tell them apart have the same values as in spans.
 func TestTrustIsPartOfTheSeries(t *testing.T) {
 	m := newMeter(t, 100, nil)
 	m.Record(known(handshake("nginx")))
@@ -171,7 +172,7 @@ func TestOperations(t *testing.T) {
 	m.Record(tree(handshake("nginx")))
 	m.Record(tree([]mapping.Operation{
 		{Executable: "gpg", Name: "pk::sign"},
-		{Executable: "gpg", Violations: []string{"own"}}, // a span that violates and is not an operation
+		{Executable: "gpg", Violations: []string{"own"}}, // a span that violates a rule but is not an operation
 	}))
 	m.Record(mapping.Tree{})
 	wantSeries(t, m.series(t, "crypto."), []string{
@@ -196,7 +197,8 @@ func TestOperations(t *testing.T) {
 	})
 }
 
-// What OpenSSL reports of TLS 1.2, a derivation alone, is classical and violates, but is no handshake.
+// A root pk::derive, which is all that OpenSSL reports about a TLS 1.2 handshake, counts as a classical operation and
+// as a violation, but not as a handshake.
 func TestDerivationAlone(t *testing.T) {
 	m := newMeter(t, 100, nil)
 	rules, err := policy.New(policy.Config{Name: "hybrid-ok"})
@@ -228,7 +230,7 @@ func TestDerivationAlone(t *testing.T) {
 	})
 }
 
-// The bounds of the histogram's buckets are inclusive upper bounds.
+// A duration that equals the upper bound of a bucket is counted in that bucket.
 func TestHandshakeDurations(t *testing.T) {
 	m := newMeter(t, 100, nil)
 	for _, d := range []time.Duration{0, 500 * time.Microsecond, 500*time.Microsecond + 1, 10 * time.Second, time.Minute} {
@@ -240,7 +242,8 @@ func TestHandshakeDurations(t *testing.T) {
 	})
 }
 
-// Invented names cannot exceed the limit on series; the rest is counted in the overflow series.
+// The number of series stays within the limit, however many names programs invent. Further operations are counted in
+// the overflow series.
 func TestMadeUpNamesCannotExceedTheLimitOfSeries(t *testing.T) {
 	const limit = 5
 	for _, programs := range []int{limit - 1, limit, limit + 1, 100} {
@@ -280,7 +283,7 @@ func TestMadeUpNamesCannotExceedTheLimitOfSeries(t *testing.T) {
 	}
 }
 
-// The cost of limits is exported, including series over the limit.
+// What owners lose because of limits is exported. That includes operations for which no series was free.
 func TestLimitsReached(t *testing.T) {
 	m := newMeter(t, 16, nil)
 	m.limits.Reached(limits.Files, limits.Owner{Name: "/a.service", Class: limits.ClassSystem}, 3)
@@ -339,7 +342,8 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// The documentation is generated from Instruments, so these must match the exported ones.
+// The exported instruments and attributes are exactly those that Instruments documents, because docs/metrics.md is
+// generated from Instruments.
 func TestInstrumentsAreAsDocumented(t *testing.T) {
 	m := newMeter(t, 100, func() metrics.Health {
 		one, lost := map[string]uint64{"one": 1}, map[string]map[limits.Class]uint64{"one": {limits.ClassUser: 1}}
@@ -422,7 +426,7 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// A user who invents names, of programs or of anything else, leaves series for later users.
+// An owner who invents names of programs, algorithms or rules cannot use up the series: later owners still get series.
 func TestMadeUpNamesLeaveSeriesForOthers(t *testing.T) {
 	const limit = 100
 	m := newMeter(t, limit, nil)
@@ -455,7 +459,8 @@ func TestMadeUpNamesLeaveSeriesForOthers(t *testing.T) {
 	}
 }
 
-// OTEL_METRICS_EXEMPLAR_FILTER is the SDK's. There are no spans in the context of what is recorded.
+// The SDK applies OTEL_METRICS_EXEMPLAR_FILTER. Only always_on has an effect: values are recorded without a span
+// context, so trace_based selects none of them.
 func TestExemplarFilterOfTheEnvironment(t *testing.T) {
 	for filter, want := range map[string]bool{"": false, "trace_based": false, "always_off": false, "Always_On": true} {
 		t.Setenv("OTEL_METRICS_EXEMPLAR_FILTER", filter)

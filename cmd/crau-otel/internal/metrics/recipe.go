@@ -8,24 +8,24 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
-// recipe lists the counts that a tree adds to. Trees of the same pattern share one, so that their series do not have to
-// be looked up, which takes longer than counting.
+// recipe lists the series that a tree adds to. Trees with equal recipeKeys share one recipe, so that their series are
+// not looked up again, which takes longer than counting.
 type recipe struct {
 	counts    []*count
 	durations []duration
-	admitted  bool // all of the series were admitted; otherwise more may be admitted the next time
+	admitted  bool // no series is an overflow series; otherwise the recipe is not cached: a series may be admitted later
 }
 
 // recipeKey is everything that a recipe depends on.
 type recipeKey struct {
-	pattern uint64 // of the root
+	pattern uint64 // pattern of the root span: see mapping.Span.Pattern
 	process
 }
 
-// rememberedRecipes is how many recipes are remembered.
+// rememberedRecipes is the number of recipes that are cached.
 const rememberedRecipes = 512
 
-// follow adds a tree's operations to the counts.
+// follow adds a tree's operations to the series of the recipe.
 func (r *recipe) follow(operations []mapping.Operation) {
 	for _, n := range r.counts {
 		n.n++

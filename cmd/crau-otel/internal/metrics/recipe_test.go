@@ -11,7 +11,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// Repeated trees are counted in the same way as the first ones, for which the series are looked up. That also holds
+// Trees that are counted by a cached recipe add to the same series as the first tree of their pattern, both below and
 // over the limit on series.
 func TestRepeatedTrees(t *testing.T) {
 	for _, c := range []struct {

@@ -16,12 +16,13 @@ type series struct {
 	process
 	file mapping.FileTrust
 
-	// The following two are set for handshakes.
+	// These fields are set for handshakes only.
 	protocol, version string
 	downgraded        bool
 }
 
-// process describes the process that reported an operation. Both fields have few values, whatever is reported.
+// process describes the process that reported an operation: the class of its owner and its trust. Both fields have a
+// fixed set of values, so that programs cannot create series with them.
 type process struct{ class, trust string }
 
 func processOf(t *mapping.Tree) process {
@@ -32,7 +33,7 @@ func processOf(t *mapping.Tree) process {
 	return p
 }
 
-// seriesOf returns the series of an operation that has a name.
+// seriesOf returns the series of an operation, which must have a name.
 func seriesOf(op *mapping.Operation, p process) series {
 	s := series{
 		executable: op.Executable, operation: op.Name, algorithm: op.Algorithm, role: op.Role, status: op.Status,
@@ -40,7 +41,7 @@ func seriesOf(op *mapping.Operation, p process) series {
 	}
 	if op.Handshake {
 		s.version, s.downgraded = op.ProtocolVersion, op.Downgraded
-		if op.ProtocolName != "ssh" { // for SSH, the operation's name contains the protocol
+		if op.ProtocolName != "ssh" { // the attribute is tls.protocol.name; SSH shows in the operation's name
 			s.protocol = op.ProtocolName
 		}
 	}
@@ -64,20 +65,21 @@ func (s *series) attributes() attribute.Set {
 	return attribute.NewSet(attrs...)
 }
 
-// overflow is the attribute of the overflow series: OpenTelemetry specification, "Cardinality limits".
+// overflow is the attribute of the series that counts whatever exceeds the limit: OpenTelemetry specification,
+// "Cardinality limits".
 var overflow = attribute.Bool("otel.metric.overflow", true)
 
 // shares limits the series of an instrument.
 type shares struct {
-	limit   int // number of series, including the overflow series; 0: no limit
-	total   int
-	byOwner map[string]int
+	limit   int            // maximum number of series, including the overflow series; 0 means no limit
+	total   int            // number of series, without the overflow series
+	byOwner map[string]int // number of series that each owner has added
 }
 
 func newShares(limit int) shares { return shares{limit: limit, byOwner: make(map[string]int)} }
 
-// admit reports whether an owner may have one more series, and counts it. The owner must have fewer series than are
-// free.
+// admit reports whether an owner may add a series, and counts the series if so. An owner may add a series while it has
+// fewer series than are free.
 func (s *shares) admit(owner string) bool {
 	if s.limit > 0 && s.byOwner[owner] >= s.limit-1-s.total {
 		return false

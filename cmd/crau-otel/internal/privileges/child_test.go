@@ -23,28 +23,29 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// childVariable holds a childConfig and makes TestChild run.
+// childVariable is the environment variable that makes TestChild run; its value is a childConfig in JSON.
 const childVariable = "PRIVILEGES_CHILD"
 
 // childConfig configures a run of TestChild.
 type childConfig struct {
 	Spec        string // user to switch to
-	Keep        Set
-	Early, Late string // to attach to before and after the drop; without Early, it reports before the drop
-	Stranger    int    // a process of another user
+	Keep        Set    // capabilities to keep
+	Early, Late string // files to attach to before and after the drop; without Early, TestChild reports before it drops
+	Stranger    int    // id of a process of another user
 }
 
-// lockedThreads is the minimum number of threads of a child, in addition to the one that drops.
+// lockedThreads is the number of threads that a child has in addition to the one that drops privileges. They exist
+// before the drop, and must be affected too.
 const lockedThreads = 8
 
-// counter counts events by process.
+// counter counts events by process id.
 type counter map[string]int
 
 func (c counter) Handle(ev *event.Event) { c[strconv.Itoa(int(ev.PID))]++ }
 func (c counter) Tick(uint64)            {}
 
-// TestChild is run by other tests in a separate process. It drops privileges and reports what it can still do. After it
-// is allowed to continue, it reports the events that it received.
+// TestChild is run by other tests in a separate process. It drops privileges and reports what it can still do. When the
+// parent lets it continue, it reports the events that it has received.
 func TestChild(t *testing.T) {
 	encoded := os.Getenv(childVariable)
 	if encoded == "" {
@@ -131,7 +132,7 @@ func attachByDescriptor(t *testing.T, tr *tracer.Tracer, path string) interface{
 	return a
 }
 
-// try attempts privileged operations and returns their errors without details, and the status of a child process.
+// try attempts privileged operations. It returns the error number of each, and the /proc/PID/status of a child process.
 func try(t *testing.T, cfg childConfig) map[string]string {
 	t.Helper()
 	proc := fmt.Sprintf("/proc/%d/", cfg.Stranger)
@@ -162,7 +163,7 @@ func try(t *testing.T, cfg childConfig) map[string]string {
 	return tried
 }
 
-// outcome returns the error number of err, or "" for success.
+// outcome returns the text of the error number in err, or "" for success.
 func outcome(err error) string {
 	if errno := syscall.Errno(0); errors.As(err, &errno) {
 		return errno.Error()
@@ -180,7 +181,7 @@ func load() error {
 	return tr.Close()
 }
 
-// attachSingle attaches to one site of a file by a single uprobe, as before Linux 6.6.
+// attachSingle attaches to one site of a file with a single uprobe, as on kernels before Linux 6.6.
 func attachSingle(path string) error {
 	tr, err := tracer.New(tracer.Config{SingleUprobe: true})
 	if err != nil {
@@ -216,7 +217,7 @@ func lease(path string) error {
 	return err
 }
 
-// openMapped opens a file by the map_files of a process.
+// openMapped opens a file that a process maps, through /proc/PID/map_files.
 func openMapped(proc string) error {
 	entries, err := os.ReadDir(filepath.Join(proc, "map_files"))
 	if err != nil {

@@ -2,12 +2,13 @@
 
 // Package privileges lists which capabilities crau-otel needs and why, and drops all others.
 //
-// [Needs] is the table: crau-otel check, the warnings about what is missing and [Keep] are made of it. Before the agent
-// loads anything, [Check] returns an error if it could not. Once that is done, it gives up the rest:
+// [Needs] returns the table of needed capabilities. The command check, the warnings about missing capabilities and
+// [Keep] use this table. Before the agent loads anything, it calls [Check], which returns an error if a capability is
+// missing without which nothing works. After loading, the agent gives up the privileges that it no longer needs:
 //
 //	err := privileges.Drop(user, privileges.Keep(tracer.Multi(), discovery, wire)) // become another user
 //	err := privileges.YieldFiles(0)                                                 // or stay root without root's files
 //
-// Both apply to all threads and cannot be undone. [YieldFiles] is for an agent that stays root: it accesses files as
-// nobody does, so that the sandbox, which cannot see paths, need not know root's files.
+// Both functions apply to all threads and cannot be undone. [YieldFiles] is for an agent that stays root. The agent
+// then accesses files as the user nobody: the sandbox cannot see paths, so it could not protect root's files.
 package privileges

@@ -12,18 +12,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Drop makes every thread of this process run as u, without supplementary groups, and with only those of its
-// capabilities that are in keep. Programs that it executes inherit none, and cannot gain any through setuid bits or
+// Drop makes every thread of this process run as u, without supplementary groups, and with those capabilities in keep
+// that the process has. Programs that it executes inherit no capabilities, and cannot gain any through setuid bits or
 // file capabilities. This cannot be undone. The process no longer dumps core, and only root can trace it or read its
 // files under /proc.
 //
-// If u is the zero value or the current user, users and groups do not change, and no capability is needed. To become
-// another user, CAP_SETUID and CAP_SETGID are needed. Without CAP_SETPCAP the bounding set stays, but has no effect.
+// If u is the zero value or the current user, the user and the groups do not change, and no capability is needed. To
+// become another user, CAP_SETUID and CAP_SETGID are needed. Without CAP_SETPCAP the bounding set stays, but has no
+// effect.
 //
-// After an error the process may be in an intermediate state and should end. In a binary that uses cgo, the error is
-// [errors.ErrUnsupported] and nothing has changed: Go can only change all threads in static binaries.
+// After an error, privileges may be dropped in part, and the process should end. In a binary that uses cgo, the error
+// is [errors.ErrUnsupported] and nothing has changed: Go can only change all threads if the binary does not use cgo.
 func Drop(u User, keep Set) error {
-	// This comes first because it needs no capability, so an error means that the binary uses cgo.
+	// This comes first, because it changes nothing in a binary that uses cgo, and otherwise needs no capability.
 	err := prctl(unix.PR_SET_NO_NEW_PRIVS, 1)
 	if errors.Is(err, errors.ErrUnsupported) {
 		return fmt.Errorf("drop privileges: this binary was built with cgo, not CGO_ENABLED=0: %w", err)
@@ -46,24 +47,26 @@ func Drop(u User, keep Set) error {
 	if err := limit(permitted.covering(keep)); err != nil {
 		return fmt.Errorf("drop capabilities: %w", err)
 	}
-	// The kernel does this when a process changes users, but not when it was started with ambient capabilities.
+	// The kernel does this itself when a process changes users, but not if the process was started with ambient
+	// capabilities and keeps its user.
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("forbid core dumps: %w", err)
 	}
 	return nil
 }
 
-// overflowID is the kernel's default for the user and group of files without an owner.
+// overflowID is the user and group id of nobody. The kernel shows it as the owner of files whose owner has no id in the
+// user namespace.
 const overflowID = 65534
 
-// yielding are the capabilities that [YieldFiles] needs: to become nobody, and to read the files of others as nobody.
+// yielding is the set of capabilities that [YieldFiles] needs: to become nobody, and to read the files of others as
+// nobody.
 var yielding = Of(capability.CAP_SETUID, capability.CAP_SETGID, capability.CAP_DAC_READ_SEARCH)
 
-// YieldFiles makes every thread of this process access files as nobody, except that it can read all of them. It also
-// limits the capabilities of the process to those that crau-otel uses and those in more. It is for a process that stays
-// root, which would otherwise own the files of the host. Programs that it executes are not affected. If the necessary
-// capabilities are missing, the process remains the owner of root's files, which the error reports, and only its
-// capabilities are limited.
+// YieldFiles makes every thread of this process access files as the user nobody, except that it can read all files. It
+// is for a process that stays root, which would otherwise own the files of the host. It also removes all capabilities
+// except those that crau-otel uses and those in more. Programs that the process executes access files as root. If a
+// necessary capability is missing, YieldFiles only removes capabilities, and returns an error.
 func YieldFiles(more Set) error {
 	keep := more
 	for _, n := range Needs() {
@@ -84,12 +87,13 @@ func YieldFiles(more Set) error {
 	return err
 }
 
-// becomeNobody makes every thread access files as nobody. All capabilities stay except for the effective ones.
+// becomeNobody makes every thread access files as nobody. The kernel thereby removes capabilities over files from the
+// effective set, but not from the permitted set (capabilities(7)).
 func becomeNobody() error {
 	if err := syscall.Setgroups(nil); err != nil {
 		return fmt.Errorf("leave groups: %w", err)
 	}
-	// These two calls return the previous id, and no error.
+	// These two calls return the previous id, even if they fail.
 	for _, call := range []uintptr{syscall.SYS_SETFSGID, syscall.SYS_SETFSUID} {
 		if _, _, errno := syscall.AllThreadsSyscall(call, overflowID, 0, 0); errno != 0 {
 			return fmt.Errorf("access files as nobody: %w", errno)
@@ -121,7 +125,7 @@ func emptyBounding() error {
 	return nil
 }
 
-// become changes users and groups. The permitted capabilities stay, but none is effective.
+// become changes the user and the groups. The permitted capabilities stay, but those of root are no longer effective.
 func become(u User) error {
 	if u.Spec == "" || u.current() {
 		return nil
@@ -129,7 +133,7 @@ func become(u User) error {
 	if err := prctl(unix.PR_SET_KEEPCAPS, 1); err != nil {
 		return err
 	}
-	// These act on every thread. Groups must change first, while the process may still change them.
+	// These calls act on every thread. The groups must change first, because the new user may not change them.
 	if err := syscall.Setgroups(nil); err != nil {
 		return fmt.Errorf("leave groups: %w", err)
 	}
@@ -142,15 +146,15 @@ func become(u User) error {
 	return prctl(unix.PR_SET_KEEPCAPS, 0)
 }
 
-// current reports whether the process already runs as u.
+// current reports whether the process already runs as u in every respect.
 func (u User) current() bool {
 	r, e, s := unix.Getresuid()
 	rg, eg, sg := unix.Getresgid()
 	return r == u.UID && e == u.UID && s == u.UID && rg == u.GID && eg == u.GID && sg == u.GID
 }
 
-// limit sets the effective and permitted capabilities of every thread to keep. It clears the inheritable set, and
-// thereby the ambient set.
+// limit sets the effective and permitted capabilities of every thread to keep. It empties the inheritable set, whereby
+// the kernel also empties the ambient set.
 func limit(keep Set) error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	low, high := uint32(keep), uint32(keep>>32)

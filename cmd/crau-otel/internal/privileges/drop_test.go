@@ -21,19 +21,20 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// nobody is a user and a group without an account, stranger is another one.
+// nobody and stranger are ids of two users and groups without accounts.
 const nobody, stranger = 4242, 4343
 
 const denied, refused, fine = "permission denied", "operation not permitted", ""
 
-// all are the operations that a process of user 4242 may never do.
+// all contains the operations whose outcome is the same for every child that runs as nobody, with the expected error,
+// which is fine if the operation must succeed.
 var all = map[string]string{
 	"write a file of root's": denied, "give a file away": refused, "become root": refused, "change groups": refused,
 	"regain capabilities": refused, "mount": refused, "signal root": refused,
 	"open own file by descriptor": fine, "read own maps": fine,
 }
 
-// with returns all, extended by more.
+// with adds the entries of all to more, and returns more.
 func with(more map[string]string) map[string]string {
 	for what, how := range all {
 		more[what] = how
@@ -59,7 +60,7 @@ func TestDropLeavesNoPrivilegeThatIsNotNeeded(t *testing.T) {
 		start   *syscall.SysProcAttr
 		spec    string
 		keep    Set
-		bounded bool // the bounding set is empty too
+		bounded bool // the bounding set must be empty too
 		may     map[string]string
 	}{
 		{"root", root(), "4242:4242", always, true, onlyOwn},
@@ -95,7 +96,7 @@ func TestDropLeavesNoPrivilegeThatIsNotNeeded(t *testing.T) {
 			if info, err := os.Stat(fmt.Sprintf("/proc/%d/environ", c.pid)); err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
 				t.Errorf("others of its user can look into it: %v, %v", info, err)
 			}
-			// Programs that it executes have no capabilities.
+			// Programs that the child executes have no capabilities.
 			want["CapPrm"], want["CapEff"] = none, none
 			compare(t, tried["status of a child"], want)
 
@@ -125,7 +126,7 @@ func TestDropWithoutTheRight(t *testing.T) {
 	}
 }
 
-// It removes each capability and checks that the operation in its reason no longer works.
+// Without one of the capabilities, the operation that is the reason for this capability fails.
 func TestEachCapabilityIsNeededForItsReason(t *testing.T) {
 	requireThreads(t)
 	sample := publish(t, harness.Sample(t, "../../../.."))
@@ -155,7 +156,7 @@ func TestEachCapabilityIsNeededForItsReason(t *testing.T) {
 	if got := able(Of(capability.CAP_BPF, capability.CAP_PERFMON))["load"]; got != fine {
 		t.Errorf("load with no more than is always needed: %s", got)
 	}
-	// Old kernels allow this.
+	// Old kernels allow single uprobes without CAP_SYS_ADMIN, so the outcome is only logged.
 	t.Logf("single uprobes without CAP_SYS_ADMIN: %q", wholeTried["attach single uprobes"])
 	if got := able(Keep(false, false, false))["attach single uprobes"]; got != fine {
 		t.Errorf("single uprobes: %s", got)
@@ -192,12 +193,12 @@ func TestDropWithCgo(t *testing.T) {
 	}
 }
 
-// root starts a child as root, in groups.
+// root returns the attributes of a child that runs as root, with supplementary groups.
 func root() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Groups: []uint32{0, stranger}}}
 }
 
-// plain starts a child as a plain user that has these capabilities.
+// plain returns the attributes of a child that runs as nobody with these capabilities.
 func plain(held Set) *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	for c := range capability.Cap(64) {
@@ -208,7 +209,7 @@ func plain(held Set) *syscall.SysProcAttr {
 	return attr
 }
 
-// publish copies a program to a place where every user can execute it.
+// publish copies a program to a folder where every user can execute it, and returns the path of the copy.
 func publish(t *testing.T, path string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "privileges")
@@ -240,7 +241,7 @@ func run(t *testing.T, path string) string {
 	return strconv.Itoa(cmd.Process.Pid)
 }
 
-// compare compares fields of a process's status, which is given as text or by path.
+// compare checks fields of a process's /proc/PID/status. status is the text or, if it begins with "/", the path.
 func compare(t *testing.T, status string, want map[string]string) {
 	t.Helper()
 	text := status
@@ -286,7 +287,8 @@ func startChild(t *testing.T, attr *syscall.SysProcAttr, cfg childConfig) *child
 		t.Fatal(err)
 	}
 	attr.Pdeathsig = syscall.SIGKILL
-	cmd := exec.Command("/proc/self/exe", "-test.run=^TestChild$") // the file may be in a folder of root's
+	// The test binary is executed by this link, because its path may lead through a folder that only root can enter.
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestChild$")
 	cmd.Env = append(os.Environ(), childVariable+"="+string(encoded))
 	cmd.SysProcAttr, cmd.ExtraFiles = attr, []*os.File{childResults, childOrders}
 	var output bytes.Buffer
@@ -321,7 +323,7 @@ func startStranger(t *testing.T) int {
 	return cmd.Process.Pid
 }
 
-// read reads the next report of the child.
+// read reads the next report of the child into v.
 func (c *child) read(t *testing.T, v any) {
 	t.Helper()
 	if err := c.results.Decode(v); err != nil {

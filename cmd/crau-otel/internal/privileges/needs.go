@@ -9,29 +9,30 @@ import (
 	"github.com/moby/sys/capability"
 )
 
-// Use is a situation in which capabilities are needed.
+// Use is what a capability is needed for.
 type Use string
 
-// The situations.
+// The uses.
 const (
-	Always        Use = "always"         // nothing works without it
-	SingleUprobes Use = "single uprobes" // to attach without uprobe_multi, on kernels that require it
+	Always        Use = "always"         // for everything
+	SingleUprobes Use = "single uprobes" // to attach probes without uprobe_multi, if the kernel requires it
 	Wire          Use = "wire"           // to read handshakes from connections
-	Overwriting   Use = "overwriting"    // to detach a file before it is overwritten; without it programs that load it may die
-	Discovery     Use = "discovery"      // to find programs and libraries; without it some are missed
+	Overwriting   Use = "overwriting"    // to detach a file before it is overwritten, or else programs may crash
+	Discovery     Use = "discovery"      // to find programs and libraries; otherwise some are missed
 )
 
 // Need is a capability that crau-otel uses.
 type Need struct {
 	Cap    capability.Cap
 	Use    Use
-	Reason string // for crau-otel check, without a subject, such as "loads the program"
+	Reason string // what the capability does, as a predicate such as "loads the program"
 }
 
-// Name returns the capability's name as of capabilities(7).
+// Name returns the name of the capability in capabilities(7).
 func (n Need) Name() string { return "CAP_" + strings.ToUpper(n.Cap.String()) }
 
-// Needs returns every capability that crau-otel uses. TestEachCapabilityIsNeededForItsReason removes them one by one.
+// Needs returns every capability that crau-otel uses. TestEachCapabilityIsNeededForItsReason removes each of them and
+// checks that something no longer works.
 func Needs() []Need {
 	return []Need{
 		{
@@ -73,8 +74,8 @@ func Needs() []Need {
 	}
 }
 
-// Keep returns the capabilities that a running agent keeps. multi is whether the tracer uses uprobe_multi, and
-// discovery and wire say whether these are enabled.
+// Keep returns the capabilities that a running agent keeps. multi is set if the tracer uses uprobe_multi; discovery and
+// wire are set if these features are enabled.
 func Keep(multi, discovery, wire bool) Set {
 	var keep Set
 	for _, n := range Needs() {
@@ -86,7 +87,7 @@ func Keep(multi, discovery, wire bool) Set {
 	return keep
 }
 
-// Missing returns the capabilities that a use needs and that held does not grant.
+// Missing returns the capabilities that a use needs, but held does not grant.
 func Missing(held Set, use Use) []Need {
 	var missing []Need
 	for _, n := range Needs() {
@@ -97,7 +98,7 @@ func Missing(held Set, use Use) []Need {
 	return missing
 }
 
-// Names returns the names of the capabilities on one line.
+// Names returns the names of capabilities, separated by commas.
 func Names(needs []Need) string {
 	names := make([]string, len(needs))
 	for i, n := range needs {
@@ -106,7 +107,8 @@ func Names(needs []Need) string {
 	return strings.Join(names, ", ")
 }
 
-// Check returns an error that names the missing capabilities that are always needed.
+// Check returns an error if the process lacks a capability that is always needed. The error names all of these that are
+// missing.
 func Check() error {
 	held, err := Held()
 	if err != nil {

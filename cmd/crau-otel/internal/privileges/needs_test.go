@@ -67,7 +67,7 @@ func TestCovering(t *testing.T) {
 	admin := Of(capability.CAP_SYS_ADMIN)
 	for _, test := range []struct{ held, wanted, want Set }{
 		{^Set(0), Keep(true, true, true), Keep(true, true, true)},
-		{admin, Keep(true, false, false), admin}, // it implies both
+		{admin, Keep(true, false, false), admin}, // CAP_SYS_ADMIN implies CAP_BPF and CAP_PERFMON
 		{admin | Of(capability.CAP_BPF), Of(capability.CAP_BPF), Of(capability.CAP_BPF)},
 		{admin, Of(capability.CAP_SYS_PTRACE), 0},
 		{Of(capability.CAP_BPF), Keep(true, true, true), Of(capability.CAP_BPF)},

@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Set is a set of capabilities. The bit 1<<c stands for the capability c.
+// Set is a set of capabilities. Bit 1<<c stands for the capability c.
 type Set uint64
 
-// Of returns the set of caps.
+// Of returns the set that contains caps.
 func Of(caps ...capability.Cap) Set {
 	var s Set
 	for _, c := range caps {
@@ -24,7 +24,7 @@ func Of(caps ...capability.Cap) Set {
 // Has reports whether c is in the set.
 func (s Set) Has(c capability.Cap) bool { return s&Of(c) != 0 }
 
-// names returns the names of the capabilities in the set on one line.
+// names returns the names of the capabilities in the set, separated by commas.
 func (s Set) names() string {
 	var needs []Need
 	for c := range capability.Cap(64) {
@@ -35,16 +35,17 @@ func (s Set) names() string {
 	return Names(needs)
 }
 
-// implied are the capabilities that were split off CAP_SYS_ADMIN. Only for these, the kernel accepts CAP_SYS_ADMIN as
-// well.
+// implied is the set of capabilities that were split off CAP_SYS_ADMIN. In place of each of these, the kernel accepts
+// CAP_SYS_ADMIN; in place of other capabilities, it does not.
 const implied = Set(1<<capability.CAP_BPF | 1<<capability.CAP_PERFMON | 1<<capability.CAP_CHECKPOINT_RESTORE)
 
-// Grants reports whether a process with these capabilities may do what c permits.
+// Grants reports whether a process with these effective capabilities may do what c permits.
 func (s Set) Grants(c capability.Cap) bool {
 	return s.Has(c) || implied.Has(c) && s.Has(capability.CAP_SYS_ADMIN)
 }
 
-// covering returns the part of the set that grants capabilities in wanted.
+// covering returns the part of the set that is necessary to grant the capabilities in wanted, as far as the set grants
+// them.
 func (s Set) covering(wanted Set) Set {
 	granting := s & wanted
 	if (wanted&^s)&implied != 0 {

@@ -11,14 +11,14 @@ import (
 	"strings"
 )
 
-// User is the user to run as. The zero value is the user who started the process.
+// User is the user to run as. The zero value means the user who started the process.
 type User struct {
 	Spec     string // as configured; empty in the zero value
 	UID, GID int
 }
 
-// Parse parses USER[:GROUP], each a name or a number. The default group is the user's own. An empty spec gives the zero
-// value.
+// Parse parses USER[:GROUP]. USER and GROUP are names or numbers. The default of GROUP is the user's primary group. An
+// empty spec results in the zero value.
 func Parse(spec string) (User, error) {
 	if spec == "" {
 		return User{}, nil
@@ -73,7 +73,7 @@ func parse(spec string) (User, error) {
 	return u, err
 }
 
-// id returns the id if text is a number, else the id of the user or group with that name.
+// id returns the number in text. If text is not a number, it is the name of a user or group, whose id lookup returns.
 func id(text string, lookup func() (string, error)) (int, error) {
 	if strings.Trim(text, "0123456789") == "" {
 		return number(text)

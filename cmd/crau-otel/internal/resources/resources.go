@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package resources keeps the agent within its limits from the system: the memory of its cgroup, and RLIMIT_NOFILE.
+// Package resources keeps the agent within the limits that the system imposes on it: the memory of its cgroup, and
+// RLIMIT_NOFILE.
 //
 //	resources.LimitHeap()
 //	cfg, more, lowered := resources.Fit(cfg, resources.Memory())
 //
-// It lowers limits of the configuration and never raises any.
+// It can lower limits of the configuration, and never raises one.
 package resources
 
 import (
@@ -19,18 +20,19 @@ import (
 )
 
 const (
-	// enough is the memory that suffices for the default limits under any load: docs/limits.md.
+	// enough is the memory, in bytes, that suffices for the default limits under any load (docs/limits.md).
 	enough = 256 << 20
-	// defaultHeap is the soft limit of the heap, in bytes.
+	// defaultHeap is the default of the garbage collector's soft memory limit, in bytes.
 	defaultHeap = 110 << 20
-	// ownDescriptors is how many descriptors the agent needs for everything except files with probes: programs and maps of
-	// BPF, connections to receivers, helper threads.
+	// ownDescriptors is the number of descriptors that the agent needs for everything except files with probes: BPF
+	// programs and maps, connections to receivers, helper threads.
 	ownDescriptors = 96
 )
 
-// LimitHeap configures the garbage collector. It runs less often than by default, which saves a fifth of the agent's
-// CPU time under load (docs/performance.md), and more often near a limit, which follows from the memory that the cgroup
-// allows. GOGC and GOMEMLIMIT override it.
+// LimitHeap configures the garbage collector. It makes collections rarer than by default, which saves a fifth of the
+// agent's CPU time under load (docs/performance.md). It also sets a soft memory limit that fits the cgroup's memory;
+// near this limit, collections become more frequent. The environment variables GOGC and GOMEMLIMIT override these two
+// settings.
 func LimitHeap() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)
@@ -40,14 +42,15 @@ func LimitHeap() {
 	}
 }
 
-// Memory returns how many bytes of memory the cgroup allows, or 0 if it does not limit them.
+// Memory returns the memory limit of the cgroup, in bytes, or 0 if there is no limit.
 func Memory() uint64 {
 	memory, _ := host.MemoryLimit()
 	return memory
 }
 
-// heap returns the limit of the heap. Half of the cgroup's memory is reserved for the kernel, which counts the ring
-// buffer and the maps there, and for the pages of the agent's own program.
+// heap returns the soft memory limit, in bytes, if the cgroup allows memory bytes. The other half of the cgroup's
+// memory is for what the kernel also charges to the cgroup, such as the ring buffer and BPF maps, and for the pages of
+// the agent's executable.
 func heap(memory uint64) int64 {
 	if memory == 0 || memory >= 2*defaultHeap {
 		return defaultHeap
@@ -55,14 +58,14 @@ func heap(memory uint64) int64 {
 	return int64(memory / 2)
 }
 
-// Fitted contains limits of the agent that are not in the configuration.
+// Fitted contains limits that depend on the memory, but are not part of the configuration.
 type Fitted struct {
-	Strings int // bytes of copies of files' strings; 0: default
-	Facts   int // files that discovery remembers; 0: default
+	Strings int // bytes of copies of files' string constants; 0 means the default
+	Facts   int // files without probes that discovery remembers; 0 means the default
 }
 
-// Fit lowers limits so that the agent stays within the memory that its cgroup allows; 0 means no limit. It returns the
-// keys that it lowered.
+// Fit lowers limits of c so that the agent stays within memory bytes; 0 means that the cgroup has no limit. It returns
+// the lowered configuration, further limits, and the names of the keys that it lowered.
 func Fit(c config.Config, memory uint64) (fit config.Config, more Fitted, lowered []string) {
 	if memory == 0 || memory >= enough {
 		return c, more, nil
@@ -92,7 +95,7 @@ func lower[T config.ByteSize | int](keys []string, key string, value *T, most T)
 	return append(keys, key)
 }
 
-// Descriptors returns how many descriptors are available for files with probes.
+// Descriptors returns the number of descriptors that are available for files with probes; 0 if it is unknown.
 func Descriptors() int {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {

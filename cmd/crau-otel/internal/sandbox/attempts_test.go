@@ -25,13 +25,13 @@ func raw(call uintptr, arguments ...uintptr) error {
 	return nil
 }
 
-// text returns the address of a string that ends with a NUL byte.
+// text returns the address of a copy of s that ends with a NUL byte.
 func text(s string) uintptr {
 	p, _ := unix.BytePtrFromString(s)
 	return uintptr(unsafe.Pointer(p))
 }
 
-// closing closes a descriptor that an attempt has opened.
+// closing closes the descriptor fd that an attempt has opened, unless err says that the attempt failed. It returns err.
 func closing(fd int, err error) error {
 	if err == nil {
 		unix.Close(fd)
@@ -39,13 +39,14 @@ func closing(fd int, err error) error {
 	return err
 }
 
-// victims returns the process ids of programs that sleep until the test ends.
+// victims starts n programs that sleep until the test ends, and returns their process ids.
 func victims(t *testing.T, n int) []int {
 	t.Helper()
 	var pids []int
 	for range n {
 		cmd := exec.Command("sleep", "60")
-		cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL} // the sandbox does not allow this process to send it
+		// The kernel has to send the signal, because the sandbox does not allow this process to send it.
+		cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -54,10 +55,10 @@ func victims(t *testing.T, n int) []int {
 	return pids
 }
 
-// attempts returns what to try outside and inside the sandbox. Each attempt is made once in both.
+// attempts returns the attempts by name. Each can be made twice: once outside and once inside the sandbox.
 func attempts(t *testing.T, dir string, pins *os.File) map[string]func() error {
 	t.Helper()
-	// If an attempt removes or changes something, there is another one for the second time.
+	// Attempts that remove or change something need a new object for the second time.
 	made := 0
 	file := func(folder string) func() string {
 		for i := range 2 {
@@ -110,12 +111,12 @@ func attempts(t *testing.T, dir string, pins *os.File) map[string]func() error {
 		t.Fatal(err)
 	}
 	info := new([128]byte)
-	*(*int32)(unsafe.Pointer(&info[8])) = -1 // SI_QUEUE
+	*(*int32)(unsafe.Pointer(&info[8])) = -1 // si_code of SI_QUEUE
 	vector := &unix.Iovec{Base: &page[0], Len: 8}
 	remote := unix.RemoteIovec{Base: 0, Len: 0}
 
 	return map[string]func() error{
-		// Executing programs.
+		// Programs and executable memory.
 		"run a program": func() error { return exec.Command("/bin/true").Run() },
 		"execve":        func() error { return unix.Exec("/no/such/program", nil, nil) },
 		"execveat":      func() error { return raw(unix.SYS_EXECVEAT, 0, text("/no/such/program"), 0, 0, 0) },
@@ -167,7 +168,7 @@ func attempts(t *testing.T, dir string, pins *os.File) map[string]func() error {
 			return err
 		},
 
-		// Mounts and namespaces. The process has a separate mount namespace.
+		// Mounts and namespaces. The test process has separate mount and UTS namespaces.
 		"mount":                  func() error { return unix.Mount("none", filepath.Join(dir, "mount"), "tmpfs", 0, "") },
 		"unmount":                func() error { return unix.Unmount(mounted, 0) },
 		"open a mount":           func() error { return closing(unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLOEXEC)) },
@@ -212,7 +213,7 @@ func attempts(t *testing.T, dir string, pins *os.File) map[string]func() error {
 			return nil
 		},
 
-		// The kernel. These calls are invalid on purpose, except for those that change nothing.
+		// The kernel. Calls that would change something are invalid on purpose.
 		"become another user": func() error { return raw(unix.SYS_SETFSUID, 0) },
 		"set capabilities":    func() error { return unix.Capset(&unix.CapUserHeader{}, &unix.CapUserData{}) },
 		"adjust the clock":    func() error { _, err := unix.Adjtimex(new(unix.Timex)); return err },
@@ -242,7 +243,8 @@ func attempts(t *testing.T, dir string, pins *os.File) map[string]func() error {
 	}
 }
 
-// mapAttr are the arguments for creating an array of one element, in the layout of union bpf_attr in <linux/bpf.h>.
+// mapAttr contains the arguments of bpf(2) for creating an array of one element, in the layout of union bpf_attr in
+// <linux/bpf.h>.
 var mapAttr = struct{ kind, keySize, valueSize, maxEntries uint32 }{2, 4, 4, 1}
 
 func listen() error {

@@ -9,16 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refusal refuses a system call, or some of its uses.
+// refusal describes a system call that is refused, always or for some arguments.
 type refusal struct {
-	call  uintptr
-	test  *test      // nil refuses every use
-	errno unix.Errno // 0 means EPERM
+	call  uintptr    // number of the system call
+	test  *test      // arguments for which the call is refused; nil means always
+	errno unix.Errno // error of the call; 0 means EPERM
 }
 
-// test compares the lower 32 bits of an argument.
+// test is a comparison with the lower 32 bits of an argument.
 type test struct {
-	argument   uint32 // 0 is the first
+	argument   uint32 // index of the argument; 0 is the first
 	comparison bpf.JumpTest
 	value      uint32
 }
@@ -30,8 +30,8 @@ func (r refusal) with() unix.Errno {
 	return r.errno
 }
 
-// writes are the flags of open(2) for changing anything: every such call has at least one of them. A temporary file
-// needs the first.
+// writes contains flags of open(2). Every call that can change a file or folder has at least one of them: even with
+// O_TMPFILE, the access mode must not be O_RDONLY.
 const writes = unix.O_ACCMODE | unix.O_CREAT | unix.O_TRUNC
 
 // Commands of bpf(2).
@@ -41,7 +41,7 @@ const (
 	bpfTokenCreate = 36
 )
 
-// refusals returns the refused calls. Each line is a way out of the sandbox, or harm to the host.
+// refusals returns the refused calls. Each of them would be a way out of the sandbox, or could harm the host.
 func refusals(cfg Config) []refusal {
 	var all []refusal
 	add := func(calls ...uintptr) {
@@ -53,15 +53,15 @@ func refusals(cfg Config) []refusal {
 		all = append(all, refusal{call: call, test: &test{argument, is, value}})
 	}
 
-	// Executing programs, and code that was written to memory.
+	// Executing programs, or code that was written to memory.
 	add(unix.SYS_EXECVE, unix.SYS_EXECVEAT, unix.SYS_MEMFD_CREATE)
 	addIf(unix.SYS_CLONE, 0, bpf.JumpBitsNotSet, unix.CLONE_THREAD)
 	addIf(unix.SYS_MMAP, 2, bpf.JumpBitsSet, unix.PROT_EXEC)
 	addIf(unix.SYS_MPROTECT, 2, bpf.JumpBitsSet, unix.PROT_EXEC)
 	addIf(unix.SYS_PKEY_MPROTECT, 2, bpf.JumpBitsSet, unix.PROT_EXEC)
-	add(unix.SYS_PERSONALITY) // READ_IMPLIES_EXEC
+	add(unix.SYS_PERSONALITY) // because of READ_IMPLIES_EXEC
 
-	// Writing files, and making, renaming or removing them, except the agent's own pins.
+	// Writing, creating, renaming or removing files, except for removing the agent's own pins.
 	addIf(unix.SYS_OPENAT, 2, bpf.JumpBitsSet, writes)
 	addIf(unix.SYS_OPEN_BY_HANDLE_AT, 2, bpf.JumpBitsSet, writes)
 	add(unix.SYS_RENAMEAT, unix.SYS_RENAMEAT2, unix.SYS_LINKAT, unix.SYS_SYMLINKAT, unix.SYS_MKDIRAT, unix.SYS_MKNODAT,
@@ -72,33 +72,35 @@ func refusals(cfg Config) []refusal {
 	if cfg.Pins == nil {
 		add(unix.SYS_UNLINKAT)
 	} else {
-		// An absolute path makes the kernel ignore the folder: privileges.YieldFiles protects these files.
+		// The test of the folder's descriptor is not sufficient, because the kernel ignores it if the path is absolute.
+		// Against that, privileges.YieldFiles protects root's files.
 		addIf(unix.SYS_UNLINKAT, 0, bpf.JumpNotEqual, uint32(cfg.Pins.Fd()))
 		addIf(unix.SYS_UNLINKAT, 2, bpf.JumpNotEqual, 0)
 	}
 
-	// Mounting, and other namespaces and root folders.
+	// Mounting, and changing namespaces or the root folder.
 	add(unix.SYS_MOUNT, unix.SYS_UMOUNT2, unix.SYS_MOVE_MOUNT, unix.SYS_OPEN_TREE, unix.SYS_MOUNT_SETATTR, unix.SYS_FSOPEN,
 		unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_FSPICK, unix.SYS_PIVOT_ROOT, unix.SYS_CHROOT, unix.SYS_SETNS,
 		unix.SYS_UNSHARE, unix.SYS_SWAPON, unix.SYS_SWAPOFF, unix.SYS_QUOTACTL, unix.SYS_QUOTACTL_FD, unix.SYS_ACCT)
 
-	// Other processes: tracing them, their memory and descriptors, signals. Go's runtime sends signals to its own process.
+	// Tracing other processes, accessing their memory and descriptors, and sending them signals. Signals to this process
+	// are allowed, because Go's runtime needs them.
 	add(unix.SYS_PTRACE, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_PROCESS_MADVISE,
 		unix.SYS_PROCESS_MRELEASE, unix.SYS_KCMP, unix.SYS_PIDFD_GETFD, unix.SYS_TKILL,
 		unix.SYS_RT_SIGQUEUEINFO, unix.SYS_RT_TGSIGQUEUEINFO, unix.SYS_MOVE_PAGES, unix.SYS_MIGRATE_PAGES)
 	self := uint32(os.Getpid())
 	addIf(unix.SYS_TGKILL, 0, bpf.JumpNotEqual, self)
-	addIf(unix.SYS_PROCESS_VM_READV, 0, bpf.JumpNotEqual, self) // probes.CountBreakpoints reads memory of this process
+	addIf(unix.SYS_PROCESS_VM_READV, 0, bpf.JumpNotEqual, self) // probes.CountBreakpoints reads its own process
 	if !cfg.Signals {
 		addIf(unix.SYS_KILL, 0, bpf.JumpNotEqual, self)
 		add(unix.SYS_PIDFD_SEND_SIGNAL)
 	}
 
-	// Users and capabilities.
+	// Changing users and capabilities.
 	add(unix.SYS_SETUID, unix.SYS_SETGID, unix.SYS_SETREUID, unix.SYS_SETREGID, unix.SYS_SETRESUID, unix.SYS_SETRESGID,
 		unix.SYS_SETFSUID, unix.SYS_SETFSGID, unix.SYS_SETGROUPS, unix.SYS_CAPSET)
 
-	// The kernel and the machine.
+	// Changing the kernel or the machine's state.
 	add(unix.SYS_KEXEC_LOAD, unix.SYS_KEXEC_FILE_LOAD, unix.SYS_INIT_MODULE, unix.SYS_FINIT_MODULE, unix.SYS_DELETE_MODULE,
 		unix.SYS_REBOOT, unix.SYS_SETTIMEOFDAY, unix.SYS_CLOCK_SETTIME, unix.SYS_CLOCK_ADJTIME, unix.SYS_ADJTIMEX,
 		unix.SYS_SETHOSTNAME, unix.SYS_SETDOMAINNAME, unix.SYS_SYSLOG, unix.SYS_VHANGUP, unix.SYS_ADD_KEY,
@@ -106,7 +108,7 @@ func refusals(cfg Config) []refusal {
 	addIf(unix.SYS_IOCTL, 1, bpf.JumpEqual, unix.TIOCSTI) // simulates typing on a terminal
 	addIf(unix.SYS_IOCTL, 1, bpf.JumpEqual, unix.TIOCLINUX)
 
-	// BPF programs that others wrote. They could write to the memory of any process.
+	// Loading BPF programs, which could write to the memory of any process.
 	addIf(unix.SYS_BPF, 0, bpf.JumpEqual, bpfBTFLoad)
 	addIf(unix.SYS_BPF, 0, bpf.JumpEqual, bpfTokenCreate)
 	if !cfg.LoadPrograms {
@@ -114,11 +116,12 @@ func refusals(cfg Config) []refusal {
 		add(unix.SYS_PERF_EVENT_OPEN)
 	}
 
-	// Calls that achieve the same as refused ones, or that exploits of the kernel commonly use.
-	addIf(unix.SYS_SOCKET, 0, bpf.JumpGreaterThan, unix.AF_NETLINK) // packets, cryptography, virtual machines
+	// Calls that can replace refused ones, or that exploits of the kernel commonly use.
+	addIf(unix.SYS_SOCKET, 0, bpf.JumpGreaterThan, unix.AF_NETLINK) // such as AF_PACKET, AF_ALG and AF_VSOCK
 	add(unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER, unix.SYS_USERFAULTFD, unix.SYS_LISTEN)
 
-	// The last two pass their flags in memory. On ENOSYS, programs use clone and openat instead.
+	// clone3 and openat2 pass their flags in memory, which the filter cannot see. On ENOSYS, programs use clone and openat
+	// instead.
 	all = append(all, legacy()...)
 	return append(all, refusal{call: unix.SYS_CLONE3, errno: unix.ENOSYS}, refusal{call: unix.SYS_OPENAT2, errno: unix.ENOSYS})
 }

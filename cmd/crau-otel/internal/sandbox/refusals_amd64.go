@@ -9,10 +9,10 @@ import (
 
 const (
 	auditArch        = unix.AUDIT_ARCH_X86_64
-	firstForeignCall = 0x40000000 // __X32_SYSCALL_BIT of <asm/unistd.h>
+	firstForeignCall = 0x40000000 // first number of the x32 ABI: __X32_SYSCALL_BIT of <asm/unistd.h>
 )
 
-// legacy returns refusals of calls that newer architectures do not have.
+// legacy returns refusals of calls that only older architectures have.
 func legacy() []refusal {
 	all := []refusal{{call: unix.SYS_OPEN, test: &test{1, bpf.JumpBitsSet, writes}}}
 	for _, call := range []uintptr{

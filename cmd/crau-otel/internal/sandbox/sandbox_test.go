@@ -16,14 +16,14 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// childVariable holds the path of a folder and makes TestChild run.
+// childVariable is the environment variable that makes TestChild run; its value is the path of a folder.
 const childVariable = "SANDBOX_CHILD"
 
-// outcomes contains the error of each attempt, "" for success, outside and inside the sandbox.
+// outcomes contains the name of the error of each attempt, outside and inside the sandbox; "" means success.
 type outcomes struct{ Outside, Inside map[string]string }
 
-// TestChild is run by TestWhatTheSandboxAllowsAndRefuses in a process of its own. All attempts are made on a thread that
-// exists before another thread enters the sandbox.
+// TestChild is run by TestWhatTheSandboxAllowsAndRefuses in a separate process. One thread makes all attempts, and
+// another enters the sandbox, in order to check that the sandbox applies to all threads.
 func TestChild(t *testing.T) {
 	dir := os.Getenv(childVariable)
 	if dir == "" {
@@ -64,7 +64,7 @@ func TestChild(t *testing.T) {
 	}
 }
 
-// outcome returns the error number of err, or "" for success.
+// outcome returns the name of the error number in err, or "" for success.
 func outcome(err error) string {
 	if errno := unix.Errno(0); errors.As(err, &errno) {
 		return unix.ErrnoName(errno)
@@ -74,7 +74,7 @@ func outcome(err error) string {
 	return ""
 }
 
-// refused are the attempts that succeed outside and fail inside.
+// refused lists the attempts that succeed outside the sandbox, and are refused inside.
 var refused = []string{
 	"run a program", "executable memory", "make memory executable", "file in memory", "write file", "update file", "make file",
 	"make temporary", "openat2", "write by handle", "truncate on open", "truncate", "rename", "link", "symlink", "make folder",
@@ -84,13 +84,13 @@ var refused = []string{
 	"steal a descriptor", "write to memory", "become another user", "adjust the clock", "listen", "packet socket",
 }
 
-// wrong are attempts that fail outside too, with a different error.
+// wrong lists the attempts that are refused inside the sandbox, and fail outside with another error than EPERM.
 var wrong = []string{
 	"execve", "execveat", "clone3", "set capabilities", "set the clock", "kexec", "kexec a file", "load a module", "reboot",
 	"type into terminal", "userfaultfd", "io_uring", "load a BPF program", "open a perf event", "foreign call",
 }
 
-// allowed are the attempts that succeed inside.
+// allowed lists the attempts that succeed outside and inside the sandbox.
 var allowed = []string{
 	"read file", "find file", "read by handle", "list folder", "remove pin", "watch file", "map file or memory",
 	"signal itself", "see executable", "see memory map", "see mapped files", "see root folder", "start a thread",

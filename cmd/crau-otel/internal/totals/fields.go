@@ -6,8 +6,8 @@ import "slices"
 
 // Field is one number of the totals.
 type Field struct {
-	Group   string // events, lost, marked, or empty
-	Name    string // within the group; for losses, the loss reason as in the metric crau_otel.events.lost
+	Group   string // events, lost, marked, connections, packets, or "" for a field outside any group
+	Name    string // name within the group; in group lost, the loss reason as in the metric crau_otel.events.lost
 	Meaning string // for documentation, in Markdown
 
 	value func(*Totals) uint64
@@ -26,11 +26,11 @@ const (
 	groupLost   = "lost"
 	groupMarked = "marked"
 
-	// groupConnections is the account of connections: seen is the sum of the other fields.
+	// groupConnections counts connections by outcome. Its field seen is the sum of its other fields.
 	groupConnections = "connections"
 	fieldSeen        = "seen"
 	fieldOther       = "other"
-	// groupPackets counts lost packets of connections.
+	// groupPackets counts the lost packets of connections.
 	groupPackets = "packets"
 )
 
@@ -170,14 +170,15 @@ var fields = []Field{
 	},
 }
 
-// otherConnections returns the connections that were not recognized. Open ones may still be recognized later.
+// otherConnections returns the number of connections that were not recognized as TLS or SSH. It includes open
+// connections that may still be recognized.
 func (t *Totals) otherConnections() uint64 {
 	c := &t.Connections
 	return c.Seen - c.Sent - c.Old - c.Excluded - c.RingFull - c.RateLimited
 }
 
-// Outcomes returns connections by outcome, under the names of the fields. Unlike the fields, it omits open connections
-// that may still be recognized.
+// Outcomes returns the number of connections by outcome. The keys are the names of the fields in group connections.
+// Unlike the field other, the outcome other does not count open connections that may still be recognized as TLS or SSH.
 func (t *Totals) Outcomes() map[string]uint64 {
 	outcomes := make(map[string]uint64)
 	for _, f := range outcomeFields() {
@@ -204,7 +205,7 @@ func OutcomeNames() []string {
 // Fields returns every number of the totals, in the order in which they are logged.
 func Fields() []Field { return slices.Clone(fields) }
 
-// LossReasons returns the fields that count lost hits.
+// LossReasons returns the fields that count lost hits, one for each loss reason.
 func LossReasons() []Field {
 	return slices.DeleteFunc(Fields(), func(f Field) bool { return f.Group != groupLost })
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package totals is the account of every probe hit: exported, used for a session, or lost for one reason.
+// Package totals accounts for every hit: each is exported, identifies a session, or is lost for exactly one loss
+// reason.
 //
-// [Fields] is the only table of these numbers. The log line "totals", the metric crau_otel.events.lost and
-// docs/accounting.md are generated from it, so that a loss reason is added in one place.
+// [Fields] is the only table of these numbers. The log line "totals", the metric crau_otel.events.lost and the table in
+// docs/accounting.md are generated from it, so that a new loss reason has to be added in one place only.
 package totals
 
 import (
@@ -24,15 +25,15 @@ type Totals struct {
 	Exported    export.Stats
 }
 
-// Lost returns the hits that no exported span contains, by loss reason.
+// Lost returns the number of lost hits by loss reason.
 func (t *Totals) Lost() map[string]uint64 {
 	return t.group(groupLost)
 }
 
-// LostPackets returns the packets of connections that could not be examined, by reason.
+// LostPackets returns the number of packets of connections that could not be examined, by reason.
 func (t *Totals) LostPackets() map[string]uint64 { return t.group(groupPackets) }
 
-// group returns the numbers of a group by their names.
+// group returns the values of the fields in a group, by name.
 func (t *Totals) group(name string) map[string]uint64 {
 	numbers := make(map[string]uint64)
 	for _, f := range fields {
@@ -43,8 +44,8 @@ func (t *Totals) group(name string) map[string]uint64 {
 	return numbers
 }
 
-// Log logs the totals on one line, including fields that are 0. If connections were examined, it logs their account on
-// another line.
+// Log logs all fields about hits, spans and trees on one line, including those that are 0. If connections were
+// examined, it logs the fields about connections and packets on another line.
 func (t *Totals) Log(log *slog.Logger) {
 	var args []any
 	connections := make([]any, 0, 2*len(fields))

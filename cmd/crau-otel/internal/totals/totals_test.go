@@ -18,7 +18,7 @@ import (
 	"github.com/crau-otel/crau-otel/wire"
 )
 
-// someTotals returns totals in which all numbers differ.
+// someTotals returns totals in which each counter has a different value, so that a mix-up of counters shows.
 func someTotals() Totals {
 	return Totals{
 		Traced: tracer.Stats{
@@ -34,7 +34,7 @@ func someTotals() Totals {
 	}
 }
 
-// Every hit is exported, identifies a session, or is lost for one reason.
+// Every hit is exported, identifies a session, or is lost for exactly one loss reason.
 func TestTotalsAddUp(t *testing.T) {
 	n := someTotals()
 	sum := n.Exported.Exported.Events + n.Mapped.Sessions
@@ -46,10 +46,10 @@ func TestTotalsAddUp(t *testing.T) {
 	}
 }
 
-// notLost are the counters of the tracer that count no lost hit.
+// notLost lists the counters of the tracer that do not count lost hits.
 var notLost = []string{"Hits", "Sent", "PairFaults", "Truncated", "ProcessLost", "FamilyFull", "Read"}
 
-// What the tracer counts as lost has one reason in the table.
+// Each counter of the tracer that counts lost hits is part of exactly one loss reason.
 func TestEveryLossOfTheTracerHasAReason(t *testing.T) {
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[tracer.Stats]()) {
 		var n Totals
@@ -97,7 +97,7 @@ func TestTotalsInLog(t *testing.T) {
 	}
 }
 
-// Users and tests search for this line, so it must not change.
+// The log line "totals" does not change, because users and tests search for it.
 func TestTotalsLine(t *testing.T) {
 	n := someTotals()
 	var line bytes.Buffer
@@ -111,13 +111,13 @@ func TestTotalsLine(t *testing.T) {
 	}
 }
 
-// Every connection is reported, neither TLS nor SSH, or counted under one reason. The outcomes are the same, without
-// the connections that may still be recognized.
+// Each connection is counted in exactly one field of group connections besides seen. Outcomes has the same numbers,
+// except that connections that may still be recognized as TLS or SSH are not counted.
 func TestConnectionsAddUp(t *testing.T) {
 	n := Totals{
 		Connections: tracer.WireStats{
 			Seen: 1 + 2 + 4 + 8 + 16 + 32 + 64 + 128 + 256 + 512 + 1024 + 2048, Other: 1, Old: 4, Excluded: 8, RingFull: 16, RateLimited: 32,
-			Sent: 64 + 128 + 256 + 512 + 1024 + 2048, RecordsLost: 3, NoStorage: 5, // and 2 that are undecided
+			Sent: 64 + 128 + 256 + 512 + 1024 + 2048, RecordsLost: 3, NoStorage: 5, // and 2 that may still be recognized
 		},
 		Handshakes: wire.Stats{Reported: 64, Unanswered: 128, Malformed: 256, TooLong: 512, Evicted: 1024, Foreign: 2048},
 	}

@@ -12,8 +12,9 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 )
 
-// word returns s unchanged if it is visibly one word, else in quotes, with control characters, bidirectional overrides,
-// odd blanks, invalid UTF-8 and the like as escapes. special lists additional characters that need quotes.
+// word returns s unchanged if a reader sees that it is one word, else in quotes. In quotes, control characters,
+// bidirectional overrides, unusual blanks, invalid UTF-8 and other characters that do not print are escaped. special
+// lists additional characters that need quotes.
 func word(s, special string) string {
 	if s == "" || !printable(s) || strings.ContainsAny(s, special+` "`) {
 		return strconv.Quote(s)
@@ -21,7 +22,7 @@ func word(s, special string) string {
 	return s
 }
 
-// Phrase returns s like [word], but without quotes for single blanks between words.
+// Phrase returns s unchanged or in quotes like word, but does not need quotes for single blanks between words.
 func Phrase(s string) string {
 	if s == "" || !printable(s) || strings.Contains(s, `"`) || strings.Join(strings.Fields(s), " ") != s {
 		return strconv.Quote(s)
@@ -54,7 +55,8 @@ func value(v attribute.Value) string {
 }
 
 // Escape returns text with an escape for each character that does not print, except for line feeds: a terminal may act
-// on such characters or hide them. JSON keeps its meaning, because it contains them only in strings.
+// on such characters or hide them. If text is JSON, its meaning does not change, because JSON contains such characters
+// only in strings.
 func Escape(text string) string {
 	var b strings.Builder
 	for _, r := range text {

@@ -23,14 +23,14 @@ const (
 
 const defaultWidth = 120
 
-// Config configures an Exporter. The zero value of a field means its default, but Writer is required.
+// Config configures an Exporter. Writer is required; other fields have defaults, which their zero values select.
 type Config struct {
 	Writer io.Writer
 	// Format is FormatText, the default, or FormatJSON.
 	Format string
 	// Color adds ANSI colours to text.
 	Color bool
-	// Width is the number of columns after which text wraps between attributes; default 120.
+	// Width is the number of columns after which text wraps between attributes; 120 by default.
 	Width int
 }
 
@@ -56,16 +56,17 @@ func New(cfg Config) *Exporter {
 // batch is a tree that waits to be written.
 type batch struct {
 	tree  mapping.Tree
-	bytes int // memory, approximately
+	bytes int // approximate size in memory
 }
 
-// The sizes in memory of a span and of one of its attributes, in bytes, without their text.
+// Approximate sizes in memory of a span and of one of its attributes, in bytes, without their text.
 const (
 	spanBytes      = 400
 	attributeBytes = 64
 )
 
-// Encode returns a copy of the tree. It is rendered when it is exported, so that rendering does not delay the caller.
+// Encode returns a copy of the tree. Export renders the copy later, so that rendering does not delay the caller of
+// Encode.
 func (e *Exporter) Encode(t mapping.Tree) (export.Batch, error) {
 	b := &batch{tree: t.Clone()}
 	for i := range b.tree.Spans {
@@ -86,8 +87,8 @@ func (b *batch) Split(int, int) (first, rest export.Batch) { return b, nil }
 // Release implements [export.Batch].
 func (b *batch) Release() {}
 
-// Export writes trees. A span whose parent is not among the spans before it becomes the root of a separate tree. Export
-// stops writing trees after an error of the writer, when ctx is done, and after Shutdown.
+// Export writes trees. A span whose parent is not among the earlier spans of its batch is drawn as the root of a
+// separate tree. Export stops after an error of the writer, when ctx is done, and after Shutdown.
 func (e *Exporter) Export(ctx context.Context, batches []export.Batch) error {
 	for i, b := range batches {
 		if err := ctx.Err(); err != nil {

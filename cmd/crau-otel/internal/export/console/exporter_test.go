@@ -20,7 +20,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
-// writes records each Write separately, and fails from the one numbered fail on.
+// writes records each Write separately. If err is not nil, Write fails with err after fail calls.
 type writes struct {
 	texts []string
 	fail  int
@@ -121,7 +121,8 @@ func TestExportConcurrently(t *testing.T) {
 	}
 }
 
-// Spans with broken parent links become additional roots; no span is lost or drawn twice.
+// Spans whose parent is missing, comes later or is the span itself become additional roots; no span is lost or drawn
+// twice.
 func TestForestBrokenLinks(t *testing.T) {
 	t.Parallel()
 	s := stub{}
@@ -146,7 +147,7 @@ func TestForestBrokenLinks(t *testing.T) {
 	}
 }
 
-// A tree that is one long chain costs memory in proportion to its spans.
+// The text of a tree that is one long chain grows only in proportion to the number of its spans.
 func TestDeepTreeStaysSmall(t *testing.T) {
 	t.Parallel()
 	const depth = 4096
@@ -186,8 +187,8 @@ func TestDuration(t *testing.T) {
 	}
 }
 
-// Whatever the strings contain, the output has only printing characters, our own line feeds and, if configured, our
-// colours.
+// Whatever the strings contain, the output has only printable characters, the line feeds of the exporter and, if
+// configured, its colours.
 func FuzzOutputIsHarmless(f *testing.F) {
 	f.Add("tls.handshake", "tls.group", "x25519")
 	f.Add("\x1b[2J", "a\u202eb", "\u009b\xff\r\n\U000e0041\u00ad")

@@ -27,19 +27,20 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// zone is a time zone that no machine uses that runs the tests.
+// zone is a time zone that no machine that runs the tests is likely to use.
 var zone = time.FixedZone("test", 5*3600+45*60)
 
 var begin = time.Date(2026, 3, 1, 8, 18, 22, 123_456_789, time.UTC)
 
-// A stub builds the spans of one trace in the order of their calls.
+// A stub builds the spans of one trace, in the order of calls of add.
 type stub struct {
 	mapping.Tree
 
 	trace byte
 }
 
-// add appends a span below parent, the index of an earlier one or -1, and returns its index. The times are offsets.
+// add appends a span and returns its index. parent is the index of an earlier span, or -1 for a root. from and to are
+// offsets from begin.
 func (s *stub) add(parent int, name string, from, to time.Duration, attributes ...attribute.KeyValue) int {
 	if s.Spans == nil {
 		s.Resource = resource.NewSchemaless(attribute.String("service.name", "nginx"), attribute.Int("process.pid", 4711))
@@ -77,7 +78,7 @@ func contextID(n int) attribute.KeyValue {
 	return str("crypto.context.id", fmt.Sprintf("9f86d081884c7d659a2feaa0c55ad0%02x", n))
 }
 
-// handshakes are two trees in one call, one of which failed.
+// handshakes returns the trees of two handshakes, the second of which failed.
 func handshakes() []mapping.Tree {
 	s := stub{trace: 1}
 	root := s.add(-1, "tls.handshake", 0, 12_345*us,
@@ -102,7 +103,7 @@ func handshakes() []mapping.Tree {
 	return []mapping.Tree{s.Tree, f.Tree}
 }
 
-// shapes are trees of unusual form.
+// shapes returns trees of unusual form: a deep one, a wide one, and one without its root.
 func shapes() []mapping.Tree {
 	deep := stub{trace: 1}
 	parent := -1
@@ -130,7 +131,7 @@ func shapes() []mapping.Tree {
 	return []mapping.Tree{deep.Tree, wide.Tree, orphan.Tree}
 }
 
-// oddValues are attributes of every type, some of them hostile.
+// oddValues returns a tree with attributes of every type, some of them hostile.
 func oddValues() []mapping.Tree {
 	s := stub{trace: 1}
 	root := s.add(-1, "types", 0, 0,

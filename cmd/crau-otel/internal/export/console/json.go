@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 )
 
-// record is a span in JSON. Fields that exist in OTLP have the same name as there.
+// record is a span in JSON. Fields that OTLP has, too, have the same name as in OTLP.
 type record struct {
 	TraceID      string         `json:"trace_id"`
 	SpanID       string         `json:"span_id"`

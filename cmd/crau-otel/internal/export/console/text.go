@@ -20,22 +20,24 @@ const (
 	bookkeeping = "crypto.context."
 	// library is the prefix of attributes about the file that reported a span.
 	library = "crypto.library."
-	// endKey is the reason why a span ended. The header shows it for the root. For children it is omitted: most were
-	// superseded by the next.
+	// endKey is the key of the end reason of a context. The header shows the end reason of the root. For other spans it is
+	// omitted, because most of them were superseded by the next span.
 	endKey = bookkeeping + "end"
-	// idKey distinguishes contexts for machines; a person sees the tree instead.
+	// idKey is the key of the id of a context. It is omitted, because a person sees from the tree how spans are related.
 	idKey = bookkeeping + "id"
-	// userKey is for queries that exclude programs of some users.
+	// userKey is the key of the class of the user. It is omitted, because it is only meant for queries that exclude
+	// programs of some users.
 	userKey = "crypto.process.user_class"
 
 	timeLayout = "2006-01-02 15:04:05.000"
 	gap        = "  "
 
-	// The name column of a tree is as wide as its longest name, within these bounds; longer names stick out.
+	// The column of names is as wide as the longest name of the tree, within these bounds; longer names stick out.
 	minNames, maxNames = 24, 52
-	// durationWidth is enough for -99.9 ms and 99999 s.
+	// durationWidth is the width of the column of durations, enough for -99.9 ms and 99999 s.
 	durationWidth = 8
-	// maxBars bounds the levels that are drawn, so that a hostile program's deep tree cannot produce lines of megabytes.
+	// maxBars is the largest number of levels that are drawn, so that a deep tree of a hostile program cannot produce
+	// lines of megabytes.
 	maxBars = 12
 )
 
@@ -77,7 +79,8 @@ func (p *painter) render(root *node) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// header writes the time, the program, how the tree ended and, for a part of a tree, the span that it belongs below.
+// header writes the first line of a tree: the start, the program, the end reason and, if the tree is only a part of a
+// tree, the id of the span that it belongs below.
 func (p *painter) header(b *bytes.Buffer, root *node) {
 	service := "(no service.name)"
 	if v, ok := root.resource.Set().Value("service.name"); ok {
@@ -100,8 +103,8 @@ func (p *painter) header(b *bytes.Buffer, root *node) {
 	b.WriteByte('\n')
 }
 
-// line writes a span: branches and name, duration, values. Values that do not fit continue on the next line, beside the
-// bars.
+// line writes a span: the branches, the name, the duration and the values. Values that do not fit continue on the next
+// line, beside the bars.
 func (p *painter) line(b *bytes.Buffer, n *node, last []bool, names int) {
 	style := plain
 	if len(last) == 0 {
@@ -119,7 +122,7 @@ func (p *painter) line(b *bytes.Buffer, n *node, last []bool, names int) {
 
 	start := names + len(gap) + durationWidth
 	at := max(used-names, 0) + start
-	room := true // always for one value, however long
+	room := true // the first value is never wrapped, however long it is
 	for _, v := range values(n.span) {
 		if !room && at+len(gap)+v.columns() > p.width {
 			b.WriteByte('\n')
@@ -145,8 +148,8 @@ type cell struct {
 
 func (c cell) columns() int { return columns(c.key) + columns(c.text) }
 
-// values returns what to show of a span: an error, the attributes, and bookkeeping last. Some attributes are only in
-// JSON.
+// values returns the cells to show for a span: an error first, then attributes, and attributes about bookkeeping and
+// the library last. Some attributes are omitted; they are only in JSON.
 func values(span *mapping.Span) []cell {
 	var first, last []cell
 	if s := span.Status; s.Code == codes.Error {
@@ -171,20 +174,21 @@ func values(span *mapping.Span) []cell {
 	return append(first, last...)
 }
 
-// isCodepoint reports whether the key has a number whose name is shown beside it.
+// isCodepoint reports whether key is the key of a TLS number, such as tls.group.id. Numbers are omitted, because
+// another attribute shows the name.
 func isCodepoint(key attribute.Key) bool {
 	return strings.HasPrefix(string(key), "tls.") &&
 		(strings.HasSuffix(string(key), ".id") || strings.HasSuffix(string(key), "_id"))
 }
 
-// isLibraryDetail reports whether the attribute is a detail of a library that is not shown to a person. Only its name,
-// and a mark if it is not trusted, are shown.
+// isLibraryDetail reports whether a is an attribute of a library that is omitted. Only two are shown: the name of the
+// library, and crypto.library.trusted if it is false.
 func isLibraryDetail(a attribute.KeyValue) bool {
 	detail, ok := strings.CutPrefix(string(a.Key), library)
 	return ok && detail != "name" && (detail != "trusted" || a.Value.AsBool())
 }
 
-// branch returns the bars and the branch before a name. For a deep tree only the innermost levels are drawn.
+// branch returns the bars and the branch before a name. In a deep tree, only the innermost levels are drawn.
 func branch(last []bool) string {
 	if len(last) == 0 {
 		return ""
@@ -196,7 +200,7 @@ func branch(last []bool) string {
 	return bars(last[:len(last)-1], maxBars-1) + own
 }
 
-// continuation returns the bars beside the continuation lines of n.
+// continuation returns the bars at the beginning of the continuation lines of n.
 func continuation(n *node, last []bool) string {
 	s := bars(last, maxBars)
 	if len(n.children) > 0 {
@@ -205,8 +209,8 @@ func continuation(n *node, last []bool) string {
 	return s
 }
 
-// bars returns a bar for each level that continues, for the innermost levels up to limit, after the number of omitted
-// levels.
+// bars returns a column for each of the innermost levels, up to limit: a bar if another child follows on the level,
+// else blanks. If outer levels are omitted, their number comes first.
 func bars(last []bool, limit int) string {
 	var b strings.Builder
 	if hidden := len(last) - limit; hidden > 0 {
@@ -223,7 +227,8 @@ func bars(last []bool, limit int) string {
 	return b.String()
 }
 
-// duration formats d with three digits in the unit that fits, or as whole nanoseconds in a fraction of a microsecond.
+// duration formats d with three significant digits in the largest unit that fits. Durations below a microsecond are
+// shown in microseconds with three decimals.
 func duration(d time.Duration) string {
 	sign := ""
 	if d < 0 {

@@ -17,7 +17,7 @@ type node struct {
 }
 
 // forest returns the roots of the trees that the spans form. Roots and children are in the order of the spans. Only an
-// earlier span can be a parent, so the links cannot form a cycle, whatever the ids are.
+// earlier span can be a parent, so spans cannot be their own ancestors, whatever their ids are.
 func forest(t *mapping.Tree) []*node {
 	type id struct {
 		trace trace.TraceID
@@ -38,9 +38,9 @@ func forest(t *mapping.Tree) []*node {
 	return roots
 }
 
-// walk calls visit for n and then for all nodes below it, depth first. last contains, for each level between n and the
-// visited node, whether the ancestor on that level (or the node itself) is the last child. It is empty for n, and valid
-// during the call.
+// walk calls visit for n and then for all nodes below it, depth first. last has one element for each level below n,
+// down to the visited node: whether the ancestor of the visited node on that level, or on the lowest level the node
+// itself, is the last child of its parent. last is empty for n. visit must not keep last after it returns.
 func (n *node) walk(visit func(n *node, last []bool)) {
 	var descend func(*node, []bool)
 	descend = func(n *node, last []bool) {

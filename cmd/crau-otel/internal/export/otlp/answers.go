@@ -15,14 +15,15 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
 )
 
-// answers does what the SDK leaves open when receivers answer calls that export metrics. It obeys a wait that a receiver
-// asks for also where it exceeds the time for a call, and explains calls that were accepted in part or with a warning: to
-// the SDK, all of these failed.
+// answers intercepts the calls that export metrics, because the SDK's exporter handles two kinds of answers badly. If a
+// receiver asks to wait, answers lets no call through until the wait is over, even if calls time out meanwhile. If a
+// receiver accepts metrics in part or with a warning, answers logs that, and the call succeeds; to the SDK, it would
+// have failed.
 type answers struct {
 	log *slog.Logger
 
 	mu               sync.Mutex
-	until            time.Time // no call before
+	until            time.Time // earliest time of the next call
 	rejected, warned export.Occasion
 }
 
@@ -49,7 +50,7 @@ func (a *answers) intercept(
 	return nil
 }
 
-// wait waits until the receiver may be called.
+// wait waits until the receiver may be called, or fails when ctx ends.
 func (a *answers) wait(ctx context.Context) error {
 	a.mu.Lock()
 	until := a.until
@@ -64,7 +65,7 @@ func (a *answers) wait(ctx context.Context) error {
 	}
 }
 
-// accepted logs once in a while what a receiver says about metrics that it accepted.
+// accepted logs, at intervals, what a receiver says about metrics that it accepted in part or with a warning.
 func (a *answers) accepted(partial *collector.ExportMetricsPartialSuccess) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

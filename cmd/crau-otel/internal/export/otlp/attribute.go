@@ -13,22 +13,22 @@ import (
 	"github.com/crau-otel/crau-otel/mapping/memo"
 )
 
-// encoder encodes spans. It remembers encoded attributes, because few of them are new.
+// encoder encodes spans. It remembers encoded attributes, because most attributes were encoded before.
 type encoder struct {
-	invalid    bool // a text of the span is not UTF-8
+	invalid    bool // a text of the current span is not UTF-8
 	attributes memo.Table[attribute.KeyValue, encodedAttribute]
 
-	offsets   offsets              // positions in the span that was encoded last
-	templates map[uint64]*template // by number of their pattern
-	size      int                  // of the templates, in bytes
+	offsets   offsets              // positions in the latest span that appendSpan encoded
+	templates map[uint64]*template // templates by the number of the pattern
+	size      int                  // bytes of all templates
 }
 
 const (
 	rememberedAttributes = 512
-	rememberedBytes      = 87 // of one encoded attribute; longer ones are not remembered
+	rememberedBytes      = 87 // bytes of the longest encoded attribute that is remembered
 )
 
-// encodedAttribute is an element of Span.attributes.
+// encodedAttribute is one attribute, encoded as an element of Span.attributes.
 type encodedAttribute struct {
 	size  uint8
 	bytes [rememberedBytes]byte
@@ -54,8 +54,8 @@ func (e *encoder) appendAttribute(b []byte, kv *attribute.KeyValue) []byte {
 	return b
 }
 
-// hashOf returns a hash of the memory addresses of an attribute's strings, which costs less than hashing their bytes.
-// An equal attribute elsewhere in memory has another hash, and is remembered separately.
+// hashOf returns a hash of the memory addresses of an attribute's strings, which is faster than a hash of their bytes.
+// An equal attribute with strings at other addresses has another hash, and is remembered separately.
 func hashOf(kv *attribute.KeyValue) uint64 {
 	value := kv.Value.AsString()
 	h := address(string(kv.Key))*3 + address(value) + uint64(len(value))
@@ -79,7 +79,7 @@ func address(s string) uint64 {
 // appendNew is appendAttribute for an attribute that is not remembered.
 func (e *encoder) appendNew(b []byte, kv *attribute.KeyValue) []byte {
 	key := string(kv.Key)
-	size := 0 // of the AnyValue
+	size := 0 // bytes of the AnyValue message
 	var list []string
 	array := 0
 	switch kv.Value.Type() {

@@ -12,12 +12,12 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
 )
 
-// batch is the encoded spans of a tree, or of a part of one.
+// batch holds the encoded spans of a tree, or of a part of a tree.
 type batch struct {
 	origin *origin
 	spans  int
 	bytes  []byte // elements of ScopeSpans.spans, one after the other
-	chunk  *chunk // that contains the bytes; nil if the batch owns them
+	chunk  *chunk // chunk that contains bytes; nil if bytes was allocated separately
 }
 
 // Size implements [export.Batch].
@@ -47,11 +47,11 @@ func (b *batch) Release() {
 	}
 }
 
-// chunkBytes is the size of the pieces in which memory for batches is allocated.
+// chunkBytes is the size of a chunk.
 const chunkBytes = 32 << 10
 
-// chunk is memory for batches. It is reused when all of them were released, because getting memory from the kernel
-// costs about as much as encoding the spans.
+// chunk is memory for the bytes of several batches. It is reused when all these batches were released, because getting
+// memory from the kernel takes about as much time as encoding the spans.
 type chunk struct {
 	pool  *sync.Pool
 	bytes []byte
@@ -68,10 +68,11 @@ func (c *chunk) release() {
 // allocator copies bytes into chunks.
 type allocator struct {
 	pool    sync.Pool // of *chunk
-	current *chunk    // has room, may be nil
+	current *chunk    // chunk that is being filled; nil if there is none
 }
 
-// copy returns a copy of b and the chunk that contains it, or a nil chunk if b is too large for one.
+// copy returns a copy of b and the chunk that contains the copy. If b is large, the copy is allocated separately and
+// the chunk is nil.
 func (a *allocator) copy(b []byte) ([]byte, *chunk) {
 	if len(b) > chunkBytes/8 {
 		return append([]byte(nil), b...), nil

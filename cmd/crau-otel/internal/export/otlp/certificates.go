@@ -16,12 +16,12 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// certificateFiles are the files for a TLS connection. Each may be unset.
+// certificateFiles are the variables that name the files for TLS connections. Each of them may be unset.
 type certificateFiles struct {
 	authorities, certificate, key variable
 }
 
-// readFiles sets the names of the files, and fails if a file is not usable.
+// readFiles reads the variables that name the files, and fails if a file is not usable.
 func (s *settings) readFiles(signal string) error {
 	s.files = certificateFiles{
 		authorities: lookup(signal, "CERTIFICATE"),
@@ -32,7 +32,7 @@ func (s *settings) readFiles(signal string) error {
 	return err
 }
 
-// names returns the names of the files that are set.
+// names returns the names of the files whose variables are set.
 func (f *certificateFiles) names() (names []string) {
 	for _, v := range []variable{f.authorities, f.certificate, f.key} {
 		if v.value != "" {
@@ -42,7 +42,7 @@ func (f *certificateFiles) names() (names []string) {
 	return names
 }
 
-// load returns a configuration with the files as they are now.
+// load reads the files and returns a TLS configuration that uses their current content.
 func (f *certificateFiles) load() (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
 	if v := f.authorities; v.value != "" {
@@ -67,20 +67,20 @@ func (f *certificateFiles) load() (*tls.Config, error) {
 	if err != nil {
 		return nil, f.certificate.errorf("cannot be used with %s: %v", f.key.name, err)
 	}
-	// The certificate is sent whichever authorities the receiver asks for: an error about a wrong certificate is clearer
-	// than one about none.
+	// The certificate is sent even if it is not from an authority that the receiver asks for: an error about a wrong
+	// certificate is clearer than an error about a missing certificate.
 	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	return cfg, nil
 }
 
-// fileCredentials are transport credentials from files that may be replaced: each connection reads the files when it is
-// made. If they cannot be used, such as a certificate whose key has not been replaced yet, the previous ones remain in
-// use.
+// fileCredentials are transport credentials from files that may be replaced: the files are read again for each new
+// connection. If the files cannot be used, for example because a certificate was replaced but not yet its key, the
+// previous content is used.
 type fileCredentials struct {
-	credentials.TransportCredentials // from the files at the start of the agent
+	credentials.TransportCredentials // credentials from the files at the start of the agent
 
 	files *certificateFiles
-	used  *atomic.Pointer[tls.Config] // the newest that could be used
+	used  *atomic.Pointer[tls.Config] // configuration from the newest content that could be used
 }
 
 func newFileCredentials(files certificateFiles) (credentials.TransportCredentials, error) {
@@ -111,11 +111,11 @@ func (c *fileCredentials) ClientHandshake(ctx context.Context, authority string,
 	return alertConn{secured}, info, nil
 }
 
-// alertConn replaces the error of a failed write by the receiver's reason to end the connection. In TLS 1.3, a receiver
-// may reject a client's certificate after the client has started to write.
+// alertConn makes a failed write return the TLS alert with which the receiver ended the connection, if there is one. In
+// TLS 1.3, a receiver may reject a client's certificate after the client has started to write.
 type alertConn struct{ net.Conn }
 
-// alertPatience bounds the wait for the reason, which arrives before the connection ends.
+// alertPatience is the longest time that a failed write waits for the alert, which arrives before the connection ends.
 const alertPatience = 100 * time.Millisecond
 
 // Write implements [net.Conn].
@@ -125,9 +125,9 @@ func (c alertConn) Write(b []byte) (int, error) {
 		return n, nil
 	}
 	_ = c.SetReadDeadline(time.Now().Add(alertPatience))
-	_, reason := c.Read(make([]byte, 1)) // the connection has ended, so nothing useful is lost
+	_, reason := c.Read(make([]byte, 1)) // a byte read here is not needed, because the connection has ended
 	var alert *net.OpError
-	if errors.As(reason, &alert) && alert.Op == "remote error" { // the name that crypto/tls uses
+	if errors.As(reason, &alert) && alert.Op == "remote error" { // crypto/tls uses this name for alerts
 		return n, reason
 	}
 	return n, err

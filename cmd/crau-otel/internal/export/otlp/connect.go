@@ -19,20 +19,23 @@ import (
 )
 
 const (
-	// maxReconnect bounds the wait between two tries to connect, so that spans are delivered soon after a receiver is
-	// back. The default of gRPC is two minutes.
+	// maxReconnect is the longest wait between two tries to connect. It is short, so that spans are delivered soon after a
+	// receiver is back; gRPC's default is two minutes.
 	maxReconnect = 5 * time.Second
-	// silence and patience detect a receiver whose host is gone, so that it closes no connection. After silence without an
-	// answer, a ping is sent; without an answer to that within patience, the connection is given up. Pings are only sent
-	// during calls, which are shorter by default, because servers disconnect clients that send many.
+	// silence and patience are gRPC's keepalive settings. They detect a receiver whose host is gone, and so does not close
+	// its connections. If nothing is received for the time silence, a ping is sent; if the ping is not answered within
+	// patience, the connection is closed. gRPC also sets TCP_USER_TIMEOUT to patience, which detects unacknowledged data
+	// sooner. Pings are only sent during calls, which are shorter than silence by default, because servers disconnect
+	// clients that send many pings.
 	silence  = 20 * time.Second
 	patience = 10 * time.Second
-	// writeBuffer is how many bytes gRPC passes to one system call; its default is 32 KiB, a tenth of what many batches
-	// have.
+	// writeBuffer is how many bytes gRPC passes to one system call. gRPC's default is 32 KiB, a tenth of the size of many
+	// calls.
 	writeBuffer = 256 << 10
 )
 
-// Open returns an exporter that is configured by the OTEL_EXPORTER_OTLP_* variables. It connects when it is first used.
+// Open returns an exporter that is configured by the OTEL_EXPORTER_OTLP_* variables. The exporter connects when it is
+// first used.
 func Open(userAgent string) (*Exporter, error) {
 	s, err := readSettings(signalTraces)
 	if err != nil {
@@ -46,11 +49,11 @@ func Open(userAgent string) (*Exporter, error) {
 	return New(Config{Connection: &connection{current, s.files.names()}, Headers: s.headers, Timeout: s.timeout})
 }
 
-// connection is a Connection that can be replaced.
+// connection is a [Connection] whose gRPC connection can be replaced.
 type connection struct {
 	*renewable[*grpc.ClientConn]
 
-	files []string // certificate files that it uses
+	files []string // names of the certificate files; empty if there are none
 }
 
 // Invoke implements [Connection].
@@ -87,7 +90,7 @@ func (s settings) connect(userAgent string, opts ...grpc.DialOption) (*grpc.Clie
 			return nil, err
 		}
 	}
-	// With the scheme, a host is not taken for one: http://unix:4317 would be a file.
+	// Without the scheme dns, gRPC would take some hosts for a scheme: for http://unix:4317 it would open a socket file.
 	target := &url.URL{Scheme: "dns", Path: "/" + s.target}
 	connection, err := grpc.NewClient(target.String(), append(opts, grpc.WithTransportCredentials(transport))...)
 	if err != nil {
@@ -96,8 +99,8 @@ func (s settings) connect(userAgent string, opts ...grpc.DialOption) (*grpc.Clie
 	return connection, nil
 }
 
-// TakesNoMetrics reports whether an export of metrics failed because the receiver, like Jaeger, has no such service. A
-// receiver that cannot decompress answers with the same code.
+// TakesNoMetrics reports whether err, from an export of metrics, means that the receiver has no service for metrics.
+// Jaeger, for example, has none. A receiver that cannot decompress calls returns the same code, but another text.
 func TakesNoMetrics(err error) bool {
 	return status.Code(err) == codes.Unimplemented && !strings.Contains(strings.ToLower(err.Error()), "decompressor")
 }

@@ -17,11 +17,11 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// remoteHost plays another host: a network namespace with a link to this one.
+// remoteHost is a network namespace with a link to the test's namespace. It stands for another host.
 type remoteHost struct {
 	namespace string
 	address   string
-	us        string // our side's address
+	us        string // address of the test's side of the link
 }
 
 func newRemoteHost(t *testing.T) remoteHost {
@@ -31,7 +31,7 @@ func newRemoteHost(t *testing.T) remoteHost {
 	h := remoteHost{name, "203.0.113.2", "203.0.113.1"}
 	h.ip(t, "netns add "+name)
 	t.Cleanup(func() { h.ip(t, "netns del "+name) })
-	t.Cleanup(func() { h.ip(t, "link del "+name) }) // immediately, not when the kernel frees the namespace
+	t.Cleanup(func() { h.ip(t, "link del "+name) }) // deletes the link before the kernel frees the namespace
 	for _, command := range []string{
 		"link add " + name + " type veth peer name eth0 netns " + name,
 		"address add " + h.us + "/30 dev " + name,
@@ -80,15 +80,15 @@ func (h remoteHost) listen(t *testing.T) net.Listener {
 	return r.listener
 }
 
-// die silences the host, as if it had lost power: it closes no connection and answers nothing.
+// die cuts the host off, as if it had lost power: the host closes no connection and answers nothing.
 func (h remoteHost) die(t *testing.T) {
 	t.Helper()
 	h.ip(t, "-n "+h.namespace+" route add blackhole "+h.us)
 	h.ip(t, "-n "+h.namespace+" route flush cache")
 }
 
-// A receiver's host dies without closing connections, and another host takes over its name. That is noticed after 10 s;
-// the kernel alone would retransmit for a quarter of an hour.
+// If a receiver's host dies without closing connections, and another host takes over its name, spans are sent to the
+// new host after about 10 s. With the kernel's defaults, TCP would retransmit to the old host for a quarter of an hour.
 func TestDeadReceiverIsNoticed(t *testing.T) {
 	remote := newRemoteHost(t)
 	s := useNameServer(t)

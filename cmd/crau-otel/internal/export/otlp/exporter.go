@@ -22,7 +22,7 @@ import (
 type Config struct {
 	Connection Connection    // required
 	Headers    metadata.MD   // sent with every call
-	Timeout    time.Duration // for each call; 0: none
+	Timeout    time.Duration // limit for each call; 0 if there is none
 }
 
 // Connection is the part of [grpc.ClientConn] that an Exporter needs.
@@ -42,7 +42,7 @@ type Exporter struct {
 	allocator allocator
 }
 
-// New returns an exporter. Shutdown closes its connection.
+// New returns an exporter. The exporter's Shutdown closes the connection.
 func New(cfg Config) (*Exporter, error) {
 	if cfg.Connection == nil {
 		return nil, errors.New("otlp: a connection is required")
@@ -54,11 +54,11 @@ func New(cfg Config) (*Exporter, error) {
 	}, nil
 }
 
-// maxScratch bounds the memory that is reused for the next tree, in bytes.
+// maxScratch is the largest buffer, in bytes, that Encode keeps for the next tree.
 const maxScratch = 1 << 20
 
-// Encode returns the spans of a tree in the form in which they are sent. It fails if any text is not UTF-8, which
-// protobuf cannot carry.
+// Encode returns the spans of a tree in the form in which they are sent. It fails if any text is not UTF-8, because
+// protobuf cannot carry such text.
 func (e *Exporter) Encode(t mapping.Tree) (export.Batch, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -102,8 +102,8 @@ func (e *Exporter) Export(ctx context.Context, batches []export.Batch) error {
 	return nil
 }
 
-// Reconnect makes later calls use a new connection, which reads the certificate files again, and returns their names.
-// If there are no files or they cannot be used, it changes nothing.
+// Reconnect replaces the connection, so that later calls use the current certificate files, and returns the names of
+// the files. If there are no files, or if they cannot be used, the connection is not replaced.
 func (e *Exporter) Reconnect() (files []string, err error) {
 	c, ok := e.cfg.Connection.(*connection)
 	if !ok || len(c.files) == 0 {
@@ -112,8 +112,8 @@ func (e *Exporter) Reconnect() (files []string, err error) {
 	return c.files, c.renew()
 }
 
-// Shutdown closes the connection. That takes gRPC several seconds if the receiver does not read; Shutdown waits until
-// ctx ends.
+// Shutdown closes the connection. gRPC takes several seconds for that if the receiver does not read; Shutdown returns
+// when ctx ends, even if closing takes longer.
 func (e *Exporter) Shutdown(ctx context.Context) error { return closeWithin(ctx, e.cfg.Connection) }
 
 func closeWithin(ctx context.Context, connection Connection) error {

@@ -30,7 +30,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// wire is a connection, and a client of the SDK's, that records the sent bytes.
+// wire records the sent bytes. It is the connection of an [otlp.Exporter], or the client of the SDK's exporter.
 type wire struct {
 	sent   []byte
 	err    error
@@ -85,7 +85,6 @@ func newExporter(t testing.TB, connection otlp.Connection) *otlp.Exporter {
 	return e
 }
 
-// encode encodes trees.
 func encode(e *otlp.Exporter, trees []mapping.Tree) (batches []export.Batch, err error) {
 	for _, t := range trees {
 		b, err := e.Encode(t)
@@ -111,7 +110,8 @@ func exportTrees(ctx context.Context, e *otlp.Exporter, trees ...mapping.Tree) e
 	return e.Export(ctx, batches)
 }
 
-// received returns the message as a receiver decodes it. The SDK orders resources at random.
+// received returns the sent message as a receiver decodes it, with sorted resources, because the SDK sends them in
+// random order.
 func received(t *testing.T, w *wire) *collector.ExportTraceServiceRequest {
 	t.Helper()
 	var request collector.ExportTraceServiceRequest
@@ -127,7 +127,7 @@ func received(t *testing.T, w *wire) *collector.ExportTraceServiceRequest {
 	return &request
 }
 
-// checkSame compares the output with that of the SDK's exporter.
+// checkSame checks that the exporter sends the same message as the SDK's exporter.
 func checkSame(t *testing.T, trees ...mapping.Tree) {
 	t.Helper()
 	var ours wire
@@ -187,7 +187,7 @@ func FuzzSameAsTheSDK(f *testing.F) {
 	})
 }
 
-// The length of a span takes one byte up to 127, two up to 16383, three up to 2097151.
+// Spans are encoded correctly around the sizes at which their length takes another byte: 128, 16384 and 2097152.
 func TestLengthsOfSpansAtEachByte(t *testing.T) {
 	for _, around := range []int{0, 127, 128, 1 << 14, 1 << 21} {
 		for n := max(0, around-150); n < around+10; n++ {
@@ -207,7 +207,7 @@ func TestLengthsOfSpansAtEachByte(t *testing.T) {
 
 func TestHandshakesAreTheSame(t *testing.T) {
 	checkSame(t, handshake(2048))
-	checkSame(t, handshake(3), handshake(2)) // two resources that are equal
+	checkSame(t, handshake(3), handshake(2)) // the two resources are equal, but not the same in memory
 }
 
 func TestErrors(t *testing.T) {
@@ -224,7 +224,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// Text that is not UTF-8 is rejected, in fields that are encoded here and in fields that protobuf encodes.
+// Text that is not UTF-8 is rejected, both in fields that package otlp encodes and in fields that protobuf encodes.
 func TestInvalidUTF8(t *testing.T) {
 	const bad = "\xff"
 	with := func(attrs ...attribute.KeyValue) mapping.Tree {
@@ -250,8 +250,8 @@ func TestInvalidUTF8(t *testing.T) {
 	}
 }
 
-// BenchmarkExport encodes batches of the spans of handshakes, in comparison with the SDK's exporter. Both produce the
-// bytes of one message with 293 trees of 7 spans, as the mapper makes them.
+// BenchmarkExport measures encoding and sending, in comparison with the SDK's exporter. Both send one message with 293
+// trees of 7 spans, as the mapper makes them for handshakes.
 func BenchmarkExport(b *testing.B) {
 	const trees = 293
 	mapped(b, 3, func(i int, tree mapping.Tree) {
@@ -279,7 +279,8 @@ func BenchmarkExport(b *testing.B) {
 	})
 }
 
-// mapped calls f with trees of TLS 1.3 clients, as the mapper makes them. One in nine differs from the others.
+// mapped calls f with trees of TLS 1.3 clients, as the mapper makes them. Every ninth tree has spans that differ from
+// those of the other trees.
 func mapped(t testing.TB, handshakes int, f func(i int, tree mapping.Tree)) {
 	t.Helper()
 	trees := 0
@@ -304,7 +305,7 @@ func mapped(t testing.TB, handshakes int, f func(i int, tree mapping.Tree)) {
 		tid = uint32(i + 1)
 		group := uint64(29)
 		if i%9 == 8 {
-			group += uint64(i) << 16 // spans of this group have other lengths
+			group += uint64(i) << 16 // makes the names of the group, and so the encoded spans, longer
 		}
 		open("tls::handshake_client", word("tls::protocol_version", 0x304), word("tls::ciphersuite", 0x1302))
 		open("tls::key_exchange", word("tls::group", group))
@@ -321,7 +322,7 @@ func mapped(t testing.TB, handshakes int, f func(i int, tree mapping.Tree)) {
 func TestMappedSpansAreTheSame(t *testing.T) {
 	var ours wire
 	e := newExporter(t, &ours)
-	of := make(map[uint64]int) // spans by pattern
+	of := make(map[uint64]int) // number of spans by pattern
 	mapped(t, 50, func(_ int, tree mapping.Tree) {
 		for i := range tree.Spans {
 			number, _, _ := tree.Spans[i].Pattern()
@@ -340,7 +341,7 @@ func TestMappedSpansAreTheSame(t *testing.T) {
 	}
 }
 
-// Memory of released batches is reused, while waiting batches do not change, even those that are sent twice.
+// When the memory of released batches is reused, batches that still wait do not change, even if they are sent twice.
 func TestReleasedMemoryIsUsedAgain(t *testing.T) {
 	var ours, theirs wire
 	e := newExporter(t, &ours)
@@ -368,7 +369,7 @@ func TestReleasedMemoryIsUsedAgain(t *testing.T) {
 		}
 		waiting = append(waiting, tree{batch, received(t, &theirs)})
 		for len(waiting) > 0 && random.IntN(300) < len(waiting) {
-			i := random.IntN(min(len(waiting), 100)) // some batches stay for a long time
+			i := random.IntN(min(len(waiting), 100)) // batches after the first 100 wait for a long time
 			deliver(i)
 			if random.IntN(4) > 0 {
 				waiting[i].batch.Release()
@@ -381,7 +382,7 @@ func TestReleasedMemoryIsUsedAgain(t *testing.T) {
 	}
 }
 
-// The parts of a batch are sent exactly as the whole would be.
+// When a batch is divided, each part is sent in the same form as a whole batch with its spans.
 func TestPartsOfABatchAreSentAsTheWhole(t *testing.T) {
 	var ours, theirs wire
 	e := newExporter(t, &ours)

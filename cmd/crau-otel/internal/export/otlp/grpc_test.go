@@ -12,7 +12,7 @@ import (
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	_ "google.golang.org/grpc/encoding/gzip" // for the receiver
+	_ "google.golang.org/grpc/encoding/gzip" // registers gzip for the receiver
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
@@ -46,7 +46,7 @@ func (s *server) HandleRPC(_ context.Context, of stats.RPCStats) {
 	}
 }
 
-// The environment configures the connection, and the receiver's answers are passed on.
+// The environment configures the connection, and Export returns the receiver's answers.
 func TestOverGRPC(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -22,8 +22,8 @@ type MetricReader struct {
 	files    []string
 }
 
-// OpenMetrics returns a reader that is configured by the OTEL_EXPORTER_OTLP_* variables. What receivers say about metrics
-// that they accept is logged.
+// OpenMetrics returns a reader that is configured by the OTEL_EXPORTER_OTLP_* variables. If a receiver accepts metrics
+// in part or with a warning, that is logged to log.
 func OpenMetrics(ctx context.Context, userAgent string, log *slog.Logger) (*MetricReader, error) {
 	s, err := readSettings(signalMetrics)
 	if err != nil {
@@ -38,7 +38,7 @@ func OpenMetrics(ctx context.Context, userAgent string, log *slog.Logger) (*Metr
 	return &MetricReader{sdkmetric.NewPeriodicReader(exporter), exporter, s.files.names()}, nil
 }
 
-// Reconnect is like [Exporter.Reconnect].
+// Reconnect does for metrics what [Exporter.Reconnect] does for traces.
 func (r *MetricReader) Reconnect() (files []string, err error) {
 	if len(r.files) == 0 {
 		return nil, nil
@@ -46,7 +46,8 @@ func (r *MetricReader) Reconnect() (files []string, err error) {
 	return r.files, r.exporter.renew()
 }
 
-// metricClient is the SDK's exporter with its connection. The exporter does not close a connection that it was given.
+// metricClient is the SDK's exporter and its connection. The connection must be closed separately: the SDK's exporter
+// does not close a connection that was passed to it.
 type metricClient struct {
 	*otlpmetricgrpc.Exporter
 

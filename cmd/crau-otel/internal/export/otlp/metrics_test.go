@@ -38,8 +38,8 @@ func (l *lines) String() string {
 	return l.all
 }
 
-// exportMetrics exports a counter every 50 ms, until the receiver was called so often. It returns when calls came, the log,
-// and the errors of the SDK, and of the shutdown, which exports once more.
+// exportMetrics exports a counter every 50 ms, until the receiver has got this number of calls. It returns the times of
+// the calls, the log, and the errors of the SDK and of the shutdown, which exports once more.
 func exportMetrics(t *testing.T, calls int, answer harness.Answer) (at []time.Time, log, errs string) {
 	t.Helper()
 	came := make(chan time.Time, 1000)
@@ -70,7 +70,7 @@ func exportMetrics(t *testing.T, calls int, answer harness.Answer) (at []time.Ti
 			t.Fatalf("%d calls, want %d", len(at), calls)
 		}
 	}
-	errs = failures.String() // the shutdown cancels a call that is under way
+	errs = failures.String() // without the error of a call that the shutdown cancels
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	if err := provider.Shutdown(ctx); err != nil {
@@ -79,7 +79,7 @@ func exportMetrics(t *testing.T, calls int, answer harness.Answer) (at []time.Ti
 	return at, logged.String(), errs
 }
 
-// A partial success that rejects nothing is a warning, which is no failure, and is logged once in a while.
+// A partial success that rejects no metrics does not count as a failure. Its warning is logged at intervals.
 func TestMetricsAcceptedWithAWarning(t *testing.T) {
 	_, log, errs := exportMetrics(t, 4, harness.Reject(0, "unit is deprecated"))
 	want := `level=WARN msg="the receiver accepted all metrics with a warning" message="unit is deprecated"`
@@ -88,7 +88,8 @@ func TestMetricsAcceptedWithAWarning(t *testing.T) {
 	}
 }
 
-// Metrics that were rejected in part are not sent again.
+// If a receiver rejects a part of the metrics, the export does not count as failed, and the loss is logged at
+// intervals.
 func TestMetricsRejectedInPart(t *testing.T) {
 	_, log, errs := exportMetrics(t, 4, func(context.Context, harness.Call) harness.Reply {
 		return harness.Reply{Rejected: 2, Message: "too old"}
@@ -99,7 +100,8 @@ func TestMetricsRejectedInPart(t *testing.T) {
 	}
 }
 
-// A wait that a receiver asks for is obeyed although calls have less time, and the interval is shorter.
+// The wait that a receiver asks for is obeyed, even if it is longer than the timeout of calls and the interval of
+// exports.
 func TestMetricsWaitAsLongAsTheReceiverAsks(t *testing.T) {
 	for _, code := range []codes.Code{codes.Unavailable, codes.ResourceExhausted} {
 		const delay = 2 * time.Second

@@ -24,10 +24,10 @@ import (
 type call struct {
 	request *collector.ExportMetricsServiceRequest
 	headers metadata.MD
-	left    time.Duration // until the deadline
+	left    time.Duration // time until the deadline of the call
 }
 
-// metricsService passes calls on.
+// metricsService is a receiver of metrics that sends each call to the channel calls.
 type metricsService struct {
 	collector.UnimplementedMetricsServiceServer
 
@@ -43,7 +43,8 @@ func (s metricsService) Export(ctx context.Context, request *collector.ExportMet
 	return &collector.ExportMetricsServiceResponse{}, nil
 }
 
-// exportOnce exports the metrics of one handshake in an environment and returns what the receiver got.
+// exportOnce exports the metrics of one handshake with the variables in environ set, and returns the call that the
+// receiver got.
 func exportOnce(t *testing.T, environ map[string]string) call {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -79,7 +80,7 @@ func exportOnce(t *testing.T, environ map[string]string) call {
 	return <-service.calls
 }
 
-// metric returns the metric of that name.
+// metric returns the metric called name.
 func (c call) metric(t *testing.T, name string) *metricspb.Metric {
 	t.Helper()
 	for _, resource := range c.request.ResourceMetrics {
@@ -111,7 +112,7 @@ func TestTemporalityAndAggregationOfTheEnvironment(t *testing.T) {
 		{"", "", cumulative, cumulative, false},
 		{"Cumulative", "explicit_bucket_histogram", cumulative, cumulative, false},
 		{"delta", "", delta, delta, false},
-		{" LowMemory ", "", delta, cumulative, false}, // the counters are asynchronous
+		{" LowMemory ", "", delta, cumulative, false}, // lowmemory makes histograms delta, but not asynchronous counters
 		{"DELTA", "Base2_Exponential_Bucket_Histogram", delta, delta, true},
 	} {
 		got := exportOnce(t, map[string]string{envTemporality: c.temporality, envAggregation: c.aggregation})
@@ -127,7 +128,7 @@ func TestTemporalityAndAggregationOfTheEnvironment(t *testing.T) {
 	}
 }
 
-// The variables of metrics come before those of all signals, and an empty one counts as not set.
+// A variable for metrics takes precedence over the variable for all signals, unless it is empty.
 func TestHeadersAndTimeoutsOfMetrics(t *testing.T) {
 	for _, c := range []struct {
 		environ map[string]string
@@ -149,7 +150,7 @@ func TestHeadersAndTimeoutsOfMetrics(t *testing.T) {
 			},
 			"a", 10 * time.Minute,
 		},
-		{ // 0 is no timeout
+		{ // 0 means no timeout, so that OTEL_METRIC_EXPORT_TIMEOUT applies
 			map[string]string{
 				"OTEL_EXPORTER_OTLP_HEADERS": "tenant=a", "OTEL_EXPORTER_OTLP_METRICS_HEADERS": " ",
 				"OTEL_EXPORTER_OTLP_METRICS_TIMEOUT": "0", "OTEL_METRIC_EXPORT_TIMEOUT": "1800000",

@@ -33,16 +33,16 @@ func splitHostPort(t *testing.T, address string) (host, port string) {
 	return host, port
 }
 
-// nameServer answers every question for an IPv4 address with the ones that are set, in their order.
+// nameServer answers every DNS question for an IPv4 address with addresses, in this order.
 type nameServer struct {
 	conn      net.PacketConn
 	addresses atomic.Pointer[[][4]byte]
 }
 
-// set sets the addresses.
+// set sets the addresses of the answers.
 func (s *nameServer) set(addresses ...[4]byte) { s.addresses.Store(&addresses) }
 
-// useNameServer makes the process use a name server of this test.
+// useNameServer starts a name server, and makes Go's resolver use it during the test.
 func useNameServer(t *testing.T) *nameServer {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -99,7 +99,7 @@ func open(t *testing.T, endpoint string) *otlp.Exporter {
 	return e
 }
 
-// If a receiver gets another address, its name is resolved again.
+// If the address of a receiver changes, its name is resolved again.
 func TestReceiverThatMoves(t *testing.T) {
 	s := useNameServer(t)
 	s.set([4]byte{127, 0, 0, 1})
@@ -117,10 +117,11 @@ func TestReceiverThatMoves(t *testing.T) {
 	}
 }
 
-// A name has several addresses. Those where nobody answers, or nobody listens, hold up nothing for long.
+// If a name has several addresses, the exporter soon connects to one that works, even if nobody listens at other
+// addresses, or listens but does not answer.
 func TestReceiverWithDeadAddresses(t *testing.T) {
 	s := useNameServer(t)
-	l, err := net.Listen("tcp", "127.0.0.4:0") // accepts, and says nothing
+	l, err := net.Listen("tcp", "127.0.0.4:0") // accepts connections, but sends nothing
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +135,7 @@ func TestReceiverWithDeadAddresses(t *testing.T) {
 	}
 }
 
-// A host may have the name of one of gRPC's schemes, and an address a zone.
+// The name of a host may be the same as a URL scheme of gRPC, and an IPv6 address may have a zone.
 func TestHostsThatLookLikeSomethingElse(t *testing.T) {
 	useNameServer(t).set([4]byte{127, 0, 0, 1})
 	four, six := harness.Receive(t, harness.ReceiverConfig{}), harness.Receive(t, harness.ReceiverConfig{Address: "[::1]:0"})
@@ -154,7 +155,8 @@ func TestHostsThatLookLikeSomethingElse(t *testing.T) {
 	}
 }
 
-// A receiver, or a load balancer before it, closes connections that are idle or old. No call fails because of that.
+// If a receiver, or a load balancer in front of it, closes connections that are idle or old, no call fails because of
+// that.
 func TestReceiverThatClosesConnections(t *testing.T) {
 	r := harness.Receive(t, harness.ReceiverConfig{Options: []grpc.ServerOption{grpc.KeepaliveParams(keepalive.ServerParameters{
 		MaxConnectionIdle: 50 * time.Millisecond, MaxConnectionAge: 200 * time.Millisecond, MaxConnectionAgeGrace: time.Second,
@@ -171,7 +173,8 @@ func TestReceiverThatClosesConnections(t *testing.T) {
 	}
 }
 
-// A reverse proxy before the receiver, such as nginx with its limit of 1 MiB, refuses sizes in HTTP's way: smaller calls help.
+// If a reverse proxy in front of the receiver refuses the size of a call with HTTP status 413, as nginx does above 1
+// MiB, the error asks for smaller calls.
 func TestReverseProxyThatRefusesTheSize(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

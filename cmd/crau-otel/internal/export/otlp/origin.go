@@ -16,11 +16,11 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// origin is the encoded part that all spans of one ScopeSpans share.
+// origin is the encoded resource and scope, which all spans of one ScopeSpans message share.
 type origin struct {
 	key      originKey
-	resource []byte // a ResourceSpans without scopes
-	scope    []byte // a ScopeSpans without spans
+	resource []byte // ResourceSpans message without scopes
+	scope    []byte // ScopeSpans message without spans
 }
 
 // originKey identifies an origin by its content.
@@ -29,7 +29,8 @@ type originKey struct {
 	scope    instrumentation.Scope
 }
 
-// originPointer identifies an origin by memory addresses: a mapper has one resource for each program.
+// originPointer identifies an origin by the address of its resource, which is faster than by content. It suffices
+// because a mapper has one resource for each program.
 type originPointer struct {
 	resource *sdkresource.Resource
 	scope    instrumentation.Scope
@@ -40,7 +41,7 @@ func (p originPointer) hash() uint64 { return uint64(uintptr(unsafe.Pointer(p.re
 // rememberedOrigins is how many encoded origins are remembered.
 const rememberedOrigins = 256
 
-// origin returns the origin of spans of a resource and scope. It fails if their text is not UTF-8.
+// origin returns the origin for a resource and a scope. It fails if a text in them is not UTF-8.
 func (e *Exporter) origin(resource *sdkresource.Resource, scope instrumentation.Scope) (*origin, error) {
 	p := originPointer{resource, scope}
 	if known := e.origins.Get(p.hash(), p); known != nil {
@@ -61,15 +62,15 @@ func (e *Exporter) origin(resource *sdkresource.Resource, scope instrumentation.
 	return o, nil
 }
 
-// transform returns the SDK's message for a span.
+// transform returns the protobuf message that the SDK makes for a span.
 func transform(s tracetest.SpanStub) *tracepb.ResourceSpans {
 	var c capture
-	// It calls UploadTraces with the message and fails only if that does.
+	// ExportSpans calls UploadTraces with the message, and fails only if UploadTraces does.
 	_ = otlptrace.NewUnstarted(&c).ExportSpans(context.Background(), []sdktrace.ReadOnlySpan{s.Snapshot()})
 	return c.spans[0]
 }
 
-// capture is a client that stores the message instead of sending it.
+// capture is an [otlptrace.Client] that stores the message instead of sending it.
 type capture struct {
 	otlptrace.Client
 	spans []*tracepb.ResourceSpans

@@ -4,10 +4,11 @@ package otlp
 
 import "sync"
 
-// renewable is a value that can be replaced while it is in use. The old value is closed once nobody uses it any more.
+// renewable is a value that can be replaced while it is in use. An old value is closed as soon as it has no users any
+// more.
 type renewable[T any] struct {
 	open  func() (T, error)
-	close func(T) // may take long
+	close func(T) // closes a value that was replaced; may take long
 
 	mu  sync.Mutex
 	now *lease[T]

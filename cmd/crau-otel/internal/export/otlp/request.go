@@ -25,21 +25,21 @@ type request struct {
 	size      int
 }
 
-// resourceSpans is a ResourceSpans message: the encoded head, and scopes.
+// resourceSpans is a ResourceSpans message of size bytes: head is the encoded resource, and the scopes follow.
 type resourceSpans struct {
 	head   []byte
 	scopes []*scopeSpans
 	size   int
 }
 
-// scopeSpans is a ScopeSpans message: the encoded head, and spans.
+// scopeSpans is a ScopeSpans message of size bytes: head is the encoded scope, and the spans of the batches follow.
 type scopeSpans struct {
 	head    []byte
 	batches []*batch
 	size    int
 }
 
-// newRequest groups batches by resource and scope, each in the order of the batches.
+// newRequest groups batches by resource and scope. Within each group, batches keep their order.
 func newRequest(batches []export.Batch) *request {
 	r := &request{}
 	scopes := make(map[originKey]*scopeSpans)
@@ -75,7 +75,7 @@ func newRequest(batches []export.Batch) *request {
 	return r
 }
 
-// append appends the encoded request.
+// append appends the encoded request to b.
 func (r *request) append(b []byte) []byte {
 	for _, of := range r.resources {
 		b = protowire.AppendVarint(append(b, tagResourceSpans), uint64(of.size))
@@ -91,7 +91,8 @@ func (r *request) append(b []byte) []byte {
 	return b
 }
 
-// codec passes a request's bytes to gRPC. Its name is empty so that the content type remains that of the default codec.
+// codec passes the bytes of a request to gRPC. The name of the codec is empty so that the content type remains that of
+// the default codec.
 type codec struct{}
 
 func (codec) Name() string { return "" }

@@ -15,15 +15,16 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// settings is the configuration of the connection for one signal, from the environment: OpenTelemetry specification,
-// "OpenTelemetry Protocol Exporter". A variable for the signal overrides the one for all signals.
+// settings is the configuration of the connection for one signal. It is read from the environment variables that the
+// OpenTelemetry specification defines in "OpenTelemetry Protocol Exporter". A variable for the signal overrides the
+// variable for all signals.
 type settings struct {
 	target   string // host and port
 	tls      bool
 	files    certificateFiles
 	headers  metadata.MD
 	compress bool
-	timeout  time.Duration // 0: none
+	timeout  time.Duration // limit for each call; 0 if there is none
 }
 
 const (
@@ -37,7 +38,7 @@ const (
 	defaultTimeout = 10 * time.Second
 )
 
-// variable is the variable that is set: the signal's own, else the one for all signals.
+// variable is an environment variable. Its value is empty if it is not set.
 type variable struct {
 	name, value string
 }
@@ -47,7 +48,8 @@ func (v variable) errorf(format string, args ...any) error {
 	return fmt.Errorf("%s: %s", v.name, fmt.Sprintf(format, args...))
 }
 
-// lookup returns the variable that applies to a signal.
+// lookup returns the variable that applies to a signal: the signal's own variable if it is set, else the variable for
+// all signals.
 func lookup(signal, name string) variable {
 	for _, full := range []string{prefix + signal + "_" + name, prefix + name} {
 		if value := strings.TrimSpace(os.Getenv(full)); value != "" {
@@ -95,8 +97,8 @@ func readSettings(signal string) (s settings, err error) {
 	return s, errors.Join(errs...)
 }
 
-// readEndpoint sets the target, and whether to use TLS. Without an endpoint, TLS is off unless the variable INSECURE
-// turns it on: the specification's default is http://localhost:4317.
+// readEndpoint sets the target and whether to use TLS, by the scheme of the endpoint. Without an endpoint, the target
+// is the specification's default http://localhost:4317, and TLS is used only if the variable INSECURE is false.
 func (s *settings) readEndpoint(signal string) error {
 	insecure := lookup(signal, "INSECURE")
 	switch strings.ToLower(insecure.value) {
@@ -121,7 +123,7 @@ func (s *settings) readEndpoint(signal string) error {
 	u, err := url.Parse(v.value)
 	var reason *url.Error
 	switch {
-	case err != nil && strings.Contains(v.value, "@"): // the reason may repeat a part of a password
+	case err != nil && strings.Contains(v.value, "@"): // the text of err may contain a part of a password
 		return v.errorf("is no URL, got %q", redacted(v.value))
 	case errors.As(err, &reason):
 		return v.errorf("%v, got %q", reason.Err, redacted(v.value))
@@ -142,8 +144,8 @@ func (s *settings) readEndpoint(signal string) error {
 	return nil
 }
 
-// checkProxy refuses a proxy that the target is to be reached through and that cannot be used: gRPC would ignore a URL that
-// is none, and connect without the proxy.
+// checkProxy returns an error if a proxy is configured for the target, but its URL is invalid. gRPC would ignore such a
+// URL, and connect without the proxy.
 func (s *settings) checkProxy() error {
 	target := &url.URL{Scheme: "https", Host: s.target}
 	cfg := httpproxy.FromEnvironment()
@@ -156,7 +158,7 @@ func (s *settings) checkProxy() error {
 	}
 	cfg.HTTPSProxy = "http://any"
 	if proxy, _ := cfg.ProxyFunc()(target); proxy == nil {
-		return nil // it is not used for the target
+		return nil // no proxy is configured for the target
 	}
 	name := "HTTPS_PROXY"
 	if os.Getenv(name) == "" {
@@ -165,7 +167,8 @@ func (s *settings) checkProxy() error {
 	return fmt.Errorf("%s: must be a URL such as http://proxy:3128", name)
 }
 
-// redacted returns an endpoint without what may be secret: a user and password, and what follows the path.
+// redacted returns an endpoint without the parts that may be secret: the user and password, the query, and the
+// fragment.
 func redacted(endpoint string) string {
 	start, rest := "", endpoint
 	if i := strings.LastIndex(endpoint, "@"); i >= 0 {
@@ -181,8 +184,8 @@ func redacted(endpoint string) string {
 	return start + rest
 }
 
-// readHeaders sets the headers: name=value pairs separated by commas, with percent-encoded values. Errors do not repeat
-// values, which may be secret.
+// readHeaders reads the headers: name=value pairs separated by commas, with percent-encoded values. Error texts do not
+// contain the values, which may be secret.
 func (s *settings) readHeaders(signal string) error {
 	v := lookup(signal, "HEADERS")
 	s.headers = metadata.MD{}
@@ -204,13 +207,13 @@ func (s *settings) readHeaders(signal string) error {
 	return nil
 }
 
-// isHeaderName reports whether gRPC sends a header of that name: letters, digits and "-_.". With another one in it, each
-// call would fail.
+// isHeaderName reports whether gRPC accepts name as the name of a header: only letters, digits, "-", "_" and ".". With
+// any other character in a name, each call would fail.
 func isHeaderName(name string) bool {
 	return name != "" && strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789-_.") == ""
 }
 
-// isHeaderValue reports whether gRPC sends the value: printable ASCII.
+// isHeaderValue reports whether gRPC accepts value as the value of a header: only printable ASCII characters.
 func isHeaderValue(value string) bool {
 	for i := range len(value) {
 		if value[i] < ' ' || value[i] > '~' {

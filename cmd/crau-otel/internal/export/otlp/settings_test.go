@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// setenv sets the variables, and unsets all others of the exporter's.
+// setenv sets the variables in env, and unsets all other variables of the exporter.
 func setenv(t *testing.T, env map[string]string) {
 	t.Helper()
 	for _, kv := range os.Environ() {
@@ -73,7 +73,7 @@ func TestEndpoints(t *testing.T) {
 	for _, c := range []struct {
 		endpoint, target string
 		tls              bool
-		err              string // the text after the name
+		err              string // error text after the name of the variable
 	}{
 		{"HTTPS://Collector:4317", "Collector:4317", true, ""},
 		{"Http://127.0.0.1:1/", "127.0.0.1:1", false, ""},
@@ -155,7 +155,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// The variable for a signal applies to that signal only.
+// A variable for one signal applies to that signal only, and takes precedence over the variable for all signals.
 func TestVariableOfASignalDecidesForThatSignalOnly(t *testing.T) {
 	setenv(t, map[string]string{
 		prefix + "TIMEOUT": "1", prefix + "TRACES_TIMEOUT": "2", prefix + "METRICS_TIMEOUT": "3", prefix + "COMPRESSION": "gzip",
@@ -171,7 +171,8 @@ func TestVariableOfASignalDecidesForThatSignalOnly(t *testing.T) {
 	}
 }
 
-// A proxy that cannot be used is refused, instead of doing without, if it were used: not for this host, or those in NO_PROXY.
+// A proxy whose URL is invalid is an error, unless no proxy would be used for the target, because the target is on this
+// host or in NO_PROXY.
 func TestProxiesThatCannotBeUsed(t *testing.T) {
 	const bad = "%s: must be a URL such as http://proxy:3128"
 	for _, c := range []struct{ name, value, no, endpoint, err string }{

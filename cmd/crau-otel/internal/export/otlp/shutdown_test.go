@@ -11,8 +11,8 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// Before gRPC closes a connection, it waits 5 s for a receiver that does not read. The exporter does not wait longer
-// than allowed.
+// Shutdown returns when its context ends, even if a receiver does not read. gRPC itself waits 5 s for such a receiver
+// before it closes the connection.
 func TestShutdownWithAReceiverThatFloodsPings(t *testing.T) {
 	f := harness.FloodPings(t)
 	e := open(t, "http://"+f.Address)

@@ -17,8 +17,8 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
-// Tags of opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto: the field's number and wire type. All
-// numbers are below 16, so that a tag is one byte, except that of Span.flags.
+// Tags of the fields in opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto. A tag is a field's number
+// and wire type. It is encoded in one byte if the number is below 16; only the number of Span.flags is not.
 const (
 	bytesType   = byte(protowire.BytesType)
 	varintType  = byte(protowire.VarintType)
@@ -57,18 +57,18 @@ const (
 	tagElement = 1<<3 | bytesType // ArrayValue.values
 )
 
-// spanFlags is the value of Span.flags: every span is sampled, and no parent is remote.
+// spanFlags is the value of Span.flags. Every span is sampled, and has no remote parent.
 const spanFlags = uint32(trace.FlagsSampled) | uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK)
 
 var errUTF8 = errors.New("string field contains invalid UTF-8")
 
 // appendSpan appends a span as one element of ScopeSpans.spans, in the encoding of the SDK's exporter. It stores the
-// positions of the parts that differ among spans of one pattern in e.offsets. variable is the index of the attribute
-// that differs, or -1.
+// positions of the parts that differ between spans of one pattern in e.offsets. variable is the index of the attribute
+// that differs, or -1 if the span has no pattern.
 func (e *encoder) appendSpan(b []byte, s *mapping.Span, variable int) ([]byte, error) {
 	e.offsets = offsets{}
 	e.invalid = false
-	// For nearly every span, the length takes two bytes.
+	// Two bytes are reserved for the length, which is enough for nearly every span.
 	b = append(b, tagScopeSpans, 0, 0)
 	start := len(b)
 	b = append(append(b, tagTraceID, byte(len(s.TraceID))), s.TraceID[:]...)
@@ -111,8 +111,8 @@ func (e *encoder) appendSpan(b []byte, s *mapping.Span, variable int) ([]byte, e
 	return putLength(b, start), nil
 }
 
-// putLength writes the length of b, counted from start, into the two bytes before start. It moves the content if the
-// length needs more bytes.
+// putLength writes the length of b, counted from start, into the two bytes before start. If the length needs more or
+// fewer bytes, the content is moved.
 func putLength(b []byte, start int) []byte {
 	n := len(b) - start
 	size := protowire.SizeVarint(uint64(n))
@@ -130,7 +130,7 @@ func appendSpanID(b []byte, tag byte, id trace.SpanID) []byte {
 	return append(append(b, tag, byte(len(id))), id[:]...)
 }
 
-// linkSize is the size of a Span.Link.
+// linkSize is the size of an encoded Span.Link in bytes.
 const linkSize = 2 + len(trace.TraceID{}) + 2 + len(trace.SpanID{}) + 5
 
 // appendLink appends an element of Span.links.
@@ -141,7 +141,7 @@ func appendLink(b []byte, l mapping.Link) []byte {
 	return protowire.AppendFixed32(protowire.AppendTag(b, fieldLinkFlags, protowire.Fixed32Type), spanFlags)
 }
 
-// spanKind returns the value of Span.SpanKind.
+// spanKind returns the number of kind in the protobuf enumeration Span.SpanKind.
 func spanKind(kind trace.SpanKind) byte {
 	switch kind {
 	case trace.SpanKindInternal:
@@ -164,10 +164,10 @@ func (e *encoder) appendText(b []byte, tag byte, s string) []byte {
 	return append(protowire.AppendVarint(append(b, tag), uint64(len(s))), s...)
 }
 
-// sizeText returns the size of a string field.
+// sizeText returns the size of an encoded string field in bytes, including its tag and length.
 func sizeText(s string) int { return 1 + protowire.SizeBytes(len(s)) }
 
-// appendStatus appends the status, which the SDK always sets.
+// appendStatus appends Span.status, even if the status is empty, because the SDK always sets it.
 func (e *encoder) appendStatus(b []byte, s sdktrace.Status) []byte {
 	var code tracepb.Status_StatusCode
 	switch s.Code {

@@ -19,8 +19,8 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
-// source makes spans from arbitrary bytes: the same bytes make the same spans. When they are used up, it continues with
-// zeros.
+// source makes spans from arbitrary bytes; the same bytes always make the same spans. When the bytes are used up, zeros
+// follow.
 type source struct{ b []byte }
 
 func (s *source) byte() byte {
@@ -42,7 +42,8 @@ func (s *source) uint64() uint64 {
 // number returns numbers of all sizes, including negative ones.
 func (s *source) number() int { return int(s.uint64() >> (s.byte() % 64)) }
 
-// text returns up to 255 bytes, sometimes 300 times as many. It is valid UTF-8, except for one time in 64.
+// text returns a text of up to 255 bytes, which is sometimes repeated 300 times. In one case of 64, the text may be
+// invalid UTF-8.
 func (s *source) text() string {
 	n := min(int(s.byte()), len(s.b))
 	v := string(s.b[:n])

@@ -13,9 +13,9 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
 )
 
-// refusal interprets a failed call. The codes are those of the OTLP specification, "OTLP/gRPC Response", "Failures".
-// According to it, RESOURCE_EXHAUSTED without RetryInfo must not be retried, but many receivers use that for a rate
-// that is too high, and some for a message that is too large.
+// refusal returns how to proceed after a failed call. The OTLP specification defines which status codes may be retried,
+// in "OTLP/gRPC Response", "Failures". It says that RESOURCE_EXHAUSTED without RetryInfo must not be retried, but many
+// receivers return that code if the rate of calls is too high, and some if a message is too large.
 func refusal(err error) *export.RefusedError {
 	s := status.Convert(err)
 	after, hasDelay := retryDelay(s)
@@ -29,7 +29,7 @@ func refusal(err error) *export.RefusedError {
 			refused.Action = export.Retry
 		}
 	case codes.Unknown:
-		// unless the size is refused
+		// Give up, unless refusesSize below finds that the size was refused.
 	default:
 		return refused
 	}
@@ -39,7 +39,7 @@ func refusal(err error) *export.RefusedError {
 	return refused
 }
 
-// retryDelay returns how long the receiver asks to wait, if it does.
+// retryDelay returns how long the receiver asks to wait. ok is false if the receiver does not ask.
 func retryDelay(s *status.Status) (delay time.Duration, ok bool) {
 	for _, detail := range s.Details() {
 		if info, ok := detail.(*errdetails.RetryInfo); ok {
@@ -49,7 +49,8 @@ func retryDelay(s *status.Status) (delay time.Duration, ok bool) {
 	return 0, false
 }
 
-// refusesSize reports whether the message says that the size was refused, for which gRPC has no code.
+// refusesSize reports whether the text of a status says that the receiver refused the size of the call. gRPC has no
+// status code for that.
 func refusesSize(s *status.Status) bool {
 	text := strings.ToLower(s.Message())
 	for _, phrase := range refusedSizes[s.Code()] {
@@ -60,7 +61,8 @@ func refusesSize(s *status.Status) bool {
 	return false
 }
 
-// refusedSizes are the texts, in lower case, of the gRPC libraries that refuse a size.
+// refusedSizes are parts of the texts, in lower case, with which gRPC libraries refuse the size of a message, by status
+// code.
 var refusedSizes = map[codes.Code][]string{
 	codes.ResourceExhausted: {
 		"larger than max",                             // Go, C++, Node
@@ -69,6 +71,6 @@ var refusedSizes = map[codes.Code][]string{
 		"message length too large",                    // Rust
 	},
 	codes.OutOfRange: {"message length too large"}, // Rust
-	// A proxy, as grpc-go puts the answer into words.
+	// The text of grpc-go if an HTTP proxy refuses the size.
 	codes.Unknown: {"unexpected http status code received from server: 413 "},
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export/otlp"
 )
 
-// retryAfter returns a status that asks to wait.
+// retryAfter returns the error of a receiver that asks to wait.
 func retryAfter(code codes.Code, text string, after time.Duration) error {
 	s, err := status.New(code, text).WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(after)})
 	if err != nil {
@@ -26,7 +26,8 @@ func retryAfter(code codes.Code, text string, after time.Duration) error {
 	return s.Err()
 }
 
-// The OTLP specification says for each code whether to try again.
+// For each status code, the action is what the OTLP specification requires, except if the receiver refuses the size or
+// the rate of calls.
 func TestMeaningOfStatuses(t *testing.T) {
 	for _, c := range []struct {
 		err    error

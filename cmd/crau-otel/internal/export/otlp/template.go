@@ -11,19 +11,22 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
-// template is an encoded span of a pattern. Other spans of the pattern differ from it in a few bytes.
+// template is the encoding of one span with a pattern. Encodings of other spans with this pattern differ in a few
+// bytes, at the positions in offsets.
 type template struct {
 	bytes   []byte
 	offsets offsets
 }
 
-// offsets are the positions of the parts that differ between spans; 0 means that the span has no such part. body is
-// where Span begins in the element; the others are relative to it. The ids come first, each after a tag and a length.
+// offsets are the positions of the parts that differ between spans of a pattern; 0 means that the span has no such
+// part. body is the position of the Span message within its element of ScopeSpans.spans. The other positions are
+// relative to body.
 type offsets struct {
 	body, start, end, text int
 }
 
 const (
+	// The positions of the ids within a Span message. The ids come first, each after a tag and a length of one byte each.
 	traceIDOffset = 2
 	spanIDOffset  = traceIDOffset + 16 + 2
 	parentOffset  = spanIDOffset + 8 + 2
@@ -32,7 +35,8 @@ const (
 // maxTemplates bounds the memory of all templates, in bytes.
 const maxTemplates = 2 << 20
 
-// append does the same as appendSpan. It uses the template of the span's pattern, and creates one if there is none.
+// append does the same as appendSpan, but uses the template of the span's pattern. If there is no such template yet, it
+// creates one.
 func (e *encoder) append(b []byte, s *mapping.Span) ([]byte, error) {
 	number, own, text := s.Pattern()
 	if number == 0 {
@@ -63,8 +67,8 @@ func (e *encoder) learn(number uint64, element []byte) {
 	e.size += len(element)
 }
 
-// fill replaces the parts that differ in a copy of the template. Times are Unix nanoseconds, text is the value of the
-// pattern's attribute.
+// fill replaces the parts that differ in b, a copy of the template. start and end are Unix times in nanoseconds, and
+// text is the value of the one attribute that differs.
 func (t *template) fill(b []byte, s *mapping.Span, start, end int64, text string) {
 	body := b[t.offsets.body:]
 	copy(body[traceIDOffset:], s.TraceID[:])

@@ -13,7 +13,7 @@ import (
 	"github.com/crau-otel/crau-otel/test/harness"
 )
 
-// eventually exports until it succeeds.
+// eventually exports a tree again and again until that succeeds.
 func eventually(t *testing.T, e *otlp.Exporter) {
 	t.Helper()
 	var err error
@@ -25,7 +25,7 @@ func eventually(t *testing.T, e *otlp.Exporter) {
 	t.Fatalf("still after 20 s: %v", err)
 }
 
-// openWith returns an exporter for a port of localhost that uses the files.
+// openWith returns an exporter that connects to r, under the name localhost, with the certificate files f.
 func openWith(t *testing.T, f harness.CertificateFiles, r *harness.TestReceiver) *otlp.Exporter {
 	t.Helper()
 	for name, value := range f.Environment() {
@@ -43,7 +43,7 @@ func TestRenewedCertificatesAreUsed(t *testing.T) {
 	e := openWith(t, f, r)
 	eventually(t, e)
 
-	// A certificate that was replaced before its key is not usable: the old pair is used.
+	// If only the certificate was replaced, and not yet its key, the previous pair is used.
 	certificate, _ := first.Issue(t)
 	f.Write(t, f.Certificate, certificate)
 	r.Close()
@@ -61,7 +61,8 @@ func TestRenewedCertificatesAreUsed(t *testing.T) {
 	}
 }
 
-// If the files cannot be used any more and the previous certificates do not help, the error says both.
+// If the certificate files cannot be used, and connecting with the previous certificates fails, the error gives both
+// reasons.
 func TestUnusableCertificatesAreNamed(t *testing.T) {
 	first, second := harness.NewAuthority(t, "first"), harness.NewAuthority(t, "second")
 	f := harness.NewCertificateFiles(t, first)
@@ -80,7 +81,7 @@ func TestUnusableCertificatesAreNamed(t *testing.T) {
 		if err := r.Listen(); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, e) // with those of before
+		eventually(t, e) // with the previous certificates
 
 		r.Close()
 		r = harness.Receive(t, harness.ReceiverConfig{Options: second.Options(t, true, nil), Address: r.Address()})
@@ -101,13 +102,13 @@ func TestUnusableCertificatesAreNamed(t *testing.T) {
 	eventually(t, e)
 }
 
-// Certificates are replaced while a connection stays open: Reconnect makes a new connection with them, and no call
-// fails because of that.
+// If certificates are replaced while a connection stays open, Reconnect makes a new connection with the new
+// certificates, and no call fails because of that.
 func TestReconnectUsesNewCertificates(t *testing.T) {
 	a := harness.NewAuthority(t, "first")
 	f := harness.NewCertificateFiles(t, a)
 	var mu sync.Mutex
-	var serials []string // of the certificates that clients sent
+	var serials []string // serial numbers of the client certificates, one for each connection
 	r := harness.Receive(t, harness.ReceiverConfig{Options: a.Options(t, true, func(c *x509.Certificate) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -149,7 +150,7 @@ func TestReconnectWithoutFiles(t *testing.T) {
 	}
 }
 
-// The first error already says what is wrong with the certificates.
+// The error of the first call already says what is wrong with the certificates.
 func TestTLSErrorsAreClear(t *testing.T) {
 	ours, theirs := harness.NewAuthority(t, "ours"), harness.NewAuthority(t, "theirs")
 	wrong, foreign, none := harness.NewCertificateFiles(t, ours), harness.NewCertificateFiles(t, theirs), harness.NewCertificateFiles(t, ours)
@@ -164,7 +165,8 @@ func TestTLSErrorsAreClear(t *testing.T) {
 		{none, false, ""},
 		{harness.NewCertificateFiles(t, ours), true, ""},
 		{wrong, true, "x509: certificate signed by unknown authority"},
-		{harness.CertificateFiles{}, false, "x509: certificate signed by unknown authority"}, // system authorities only
+		// Without files, the exporter trusts only the authorities of the system.
+		{harness.CertificateFiles{}, false, "x509: certificate signed by unknown authority"},
 		{none, true, "tls: certificate required"},
 		{foreign, true, "tls: unknown certificate authority"},
 	} {

@@ -203,7 +203,7 @@ func (p player) step() {
 }
 
 // For any events, mapping and the model build the same trees with the same statuses, weak reasons and operations.
-func TestDifferential(t *testing.T) {
+func TestMappingAndTheModelAgree(t *testing.T) {
 	t.Parallel()
 	trees, different := 0, 0
 	for seed := range uint64(*differentialRuns) {

@@ -97,7 +97,7 @@ func TestLimitsOfAttributesInTheEnvironment(t *testing.T) {
 
 // If Config.Whole returns false, the sink gets only a tree's root. The root's attributes are the same as in the whole
 // tree.
-func TestRootAlone(t *testing.T) {
+func TestWholeDecidesWhetherOnlyTheRootIsExported(t *testing.T) {
 	t.Parallel()
 	events := handshakeEvents()
 	var asked []Tree

@@ -105,7 +105,7 @@ func TestStylesGiveTheSameTree(t *testing.T) {
 	}
 }
 
-func TestStylesRepeat(t *testing.T) {
+func TestEveryStyleGivesTheSameTreesAgain(t *testing.T) {
 	for style, emit := range styles {
 		t.Run(style, func(t *testing.T) {
 			f := newFeed(t, Config{})

@@ -300,7 +300,7 @@ func TestResumptionIsNotGuessed(t *testing.T) {
 
 // Only known versions have a protocol name. The key exchange of a known version before TLS 1.3 is classical, regardless
 // of the group and algorithm that are reported.
-func TestVersions(t *testing.T) {
+func TestOnlyKnownVersionsHaveAProtocol(t *testing.T) {
 	for id, want := range map[uint64]struct{ protocol, version, keyExchange, weak string }{
 		0x0002:  {"ssl", "2", "classical", `["tls_below_1_2"]`},
 		0x0300:  {"ssl", "3", "classical", `["tls_below_1_2"]`},
@@ -445,7 +445,7 @@ func TestOperationsLeaveOutOffers(t *testing.T) {
 	}
 }
 
-func TestUserClasses(t *testing.T) {
+func TestUserClassesFollowFromUIDs(t *testing.T) {
 	for uid, want := range map[uint32]string{
 		0: "root", 1: "system", 999: "system", 1000: "regular", 60000: "regular", 61184: "system", 65519: "system", 65534: "nobody",
 		65535: "regular", 65536: "namespaced", 100000: "namespaced", 1<<32 - 1: "namespaced",

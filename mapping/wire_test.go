@@ -100,7 +100,7 @@ func checkRoot(t *testing.T, tree *Tree, want map[string]string) {
 	}
 }
 
-func TestWireAlone(t *testing.T) {
+func TestHandshakeFromTheWireAloneIsJudged(t *testing.T) {
 	t.Parallel()
 	for group, want := range map[uint64]map[string]string{
 		0x11ec: {
@@ -118,7 +118,7 @@ func TestWireAlone(t *testing.T) {
 	}
 }
 
-func TestWireResumption(t *testing.T) {
+func TestResumptionSeenOnTheWire(t *testing.T) {
 	t.Parallel()
 	trees, _ := mapAll(
 		t,
@@ -181,7 +181,7 @@ func TestWireWithExternalKey(t *testing.T) {
 	}
 }
 
-func TestWireFailure(t *testing.T) {
+func TestAlertOnTheWireIsAFailure(t *testing.T) {
 	t.Parallel()
 	trees, _ := mapAll(
 		t,

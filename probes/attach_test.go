@@ -156,7 +156,7 @@ func eachMode(t *testing.T, run func(t *testing.T, multi bool)) {
 	}
 }
 
-func TestAttach(t *testing.T) {
+func TestAttachedSitesAreHit(t *testing.T) {
 	eachMode(t, func(t *testing.T, multi bool) {
 		// With semaphores, the program skips its probes unless the kernel has incremented the semaphores.
 		for _, flag := range []string{"-UNDEFINED", "-DSEMAPHORES"} {

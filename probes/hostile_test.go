@@ -108,8 +108,8 @@ func TestReadTruncated(t *testing.T) {
 	}
 }
 
-// TestReadFlipped sets each byte in turn to several extreme values.
-func TestReadFlipped(t *testing.T) {
+// TestExtremeBytesInAnyPlaceAreHandled sets each byte in turn to several extreme values.
+func TestExtremeBytesInAnyPlaceAreHandled(t *testing.T) {
 	t.Parallel()
 	data := hostileSeed(elf.EM_X86_64).build(t).data
 	for i, old := range data {
@@ -192,8 +192,8 @@ func TestReadManyNotes(t *testing.T) {
 			e.notes = append(e.notes, ours("new_context", sitePC, "8@%rdi 8@%rsi"))
 		}
 		b := e.build(t)
-		// Each note gets a separate site: the text segment is moved and enlarged, so that it ends with one more nop for each
-		// note.
+		// Each note gets a separate site: the text segment is moved and enlarged, so that it ends with one more nop for
+		// each note.
 		b.patch(64+8, uint64(len(b.data)-siteOff+textOff))
 		b.patch(64+32, uint64(1<<20))
 		b.data = append(b.data, bytes.Repeat(nop1, n)...)

@@ -9,7 +9,7 @@ import (
 
 // The known probes of both providers are read. Other probes of provider openssl are ignored; unknown probes of
 // crypto_auditing are reported.
-func TestProviders(t *testing.T) {
+func TestProbesOfEachProviderAreRead(t *testing.T) {
 	t.Parallel()
 	note := func(provider, name string, pc uint64) noteSpec {
 		return noteSpec{provider: provider, name: name, args: "8@%rdi 8@%rsi", pc: pc, base: baseAddr}

@@ -69,7 +69,7 @@ func TestReadUnsupportedKinds(t *testing.T) {
 	}
 }
 
-func TestForeignMachine(t *testing.T) {
+func TestProgramForAnotherMachineIsNotAttached(t *testing.T) {
 	requireBPF(t)
 	foreign := map[string]string{"amd64": "aarch64-linux-gnu-gcc", "arm64": "x86_64-linux-gnu-gcc"}[runtime.GOARCH]
 	// <sys/sdt.h> is the same for every machine, but Debian installs it where only the native compiler looks.

@@ -4,7 +4,7 @@ package tracer
 
 import "testing"
 
-func TestMaySleep(t *testing.T) {
+func TestProgramSleepsOnlyWhereTheKernelAllowsIt(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		major, minor  uint32

@@ -42,7 +42,7 @@ func TestRoom(t *testing.T) {
 	}
 }
 
-func TestStringTable(t *testing.T) {
+func TestStringsAreFoundByOffset(t *testing.T) {
 	t.Parallel()
 	s := newStringTable()
 	if err := s.add(1, "", 0x1000, []byte("one\x00")); err != nil {

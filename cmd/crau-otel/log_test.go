@@ -22,7 +22,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/config"
 )
 
-func TestLogger(t *testing.T) {
+func TestLoggerHasTheConfiguredFormatAndLevel(t *testing.T) {
 	for _, c := range []struct {
 		cfg  config.Log
 		want string

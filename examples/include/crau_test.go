@@ -212,8 +212,8 @@ func TestCompilerRefusesWrongUses(t *testing.T) {
 	}
 }
 
-// TestReadelf checks that readelf, a program independent of this project, can read the notes.
-func TestReadelf(t *testing.T) {
+// TestReadelfReadsTheSameNotes checks that readelf, a program independent of this project, can read the notes.
+func TestReadelfReadsTheSameNotes(t *testing.T) {
 	program := compile(t, needs.Program(t, "gcc"), "-O2", "testdata/probes.c")
 	b, err := exec.Command(needs.Program(t, "readelf"), "--notes", "--wide", program).Output()
 	if err != nil {

@@ -116,8 +116,9 @@ func TestSampleBad(t *testing.T) {
 	checkFired(t, stdout, hits)
 }
 
-// TestSampleWorkers checks that the numbers of hits are the same with many threads and processes as with one.
-func TestSampleWorkers(t *testing.T) {
+// TestManyWorkersFireWhatOneFires checks that the numbers of hits are the same with many threads and processes as with
+// one.
+func TestManyWorkersFireWhatOneFires(t *testing.T) {
 	sample := buildSample(t, "sample-static")
 	var want string
 	for _, args := range []string{"", "--threads 4", "--forks 3", "--threads 2 --forks 2", "--wait"} {

@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 )
 
-func TestBuiltinSets(t *testing.T) {
+func TestBuiltinRulesAreValid(t *testing.T) {
 	t.Parallel()
 	for _, s := range sets {
 		newPolicy(t, Config{Name: s.name})
@@ -23,7 +23,7 @@ func TestBuiltinSets(t *testing.T) {
 	}
 }
 
-func TestBuiltinStatus(t *testing.T) {
+func TestStatusesThatViolateBuiltinSets(t *testing.T) {
 	t.Parallel()
 	statuses := []string{"post_quantum", "hybrid", "classical", "unknown", ""} // "": the attribute is missing
 	violates := map[string]map[string]string{                                  // violating statuses by set and attribute

@@ -226,7 +226,7 @@ rules[2].operator: must be equals, not_equals, in, not_in, matches, not_matches,
 	}
 }
 
-func TestEmpty(t *testing.T) {
+func TestEmptyPolicyFindsNothing(t *testing.T) {
 	t.Parallel()
 	for _, p := range []*Policy{nil, {}, newPolicy(t, Config{}), newPolicy(t, Config{Name: "none"})} {
 		if !p.Empty() || p.Check("nginx", "tls::handshake", []attribute.KeyValue{attribute.Int("a", 1)}) != nil {

@@ -11,10 +11,10 @@ import (
 	"github.com/crau-otel/crau-otel/test/needs"
 )
 
-// TestSubvolume checks that a file of a btrfs subvolume is recognized as one file if it is mapped directly and through
-// overlays. Each subvolume has a separate device number, which is neither in the maps of processes nor in the table of
-// mounts.
-func TestSubvolume(t *testing.T) {
+// TestFileOfASubvolumeIsReportedOnce checks that a file of a btrfs subvolume is recognized as one file if it is mapped
+// directly and through overlays. Each subvolume has a separate device number, which is neither in the maps of processes
+// nor in the table of mounts.
+func TestFileOfASubvolumeIsReportedOnce(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
 	dir := t.TempDir()

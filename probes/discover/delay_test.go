@@ -40,9 +40,9 @@ const library = `
 void fire(void) { CRAU_NEW_CONTEXT(1, -1); }
 `
 
-// TestLoadedLater checks that Run finds a library that a running process loads, and a program that is started, both by
-// polling and after a notification.
-func TestLoadedLater(t *testing.T) {
+// TestLibraryLoadedLaterIsFound checks that Run finds a library that a running process loads, and a program that is
+// started, both by polling and after a notification.
+func TestLibraryLoadedLaterIsFound(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
 	tools := t.TempDir()

@@ -124,7 +124,8 @@ func (f *fuse) reply(request []byte) {
 		if node == 2 {
 			mode, size = unix.S_IFREG|0o755, uint32(len(f.data))
 		}
-		// struct fuse_attr: ino, size, blocks, three times, their nanoseconds, mode, nlink, uid, gid, rdev, blksize, flags
+		// struct fuse_attr: ino, size, blocks, three times, their nanoseconds, mode, nlink, uid, gid, rdev, blksize,
+		// flags
 		return words(uint32(node), 0, size, 0, 0, 0, 1, 0, 1, 0, 1, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
 	}
 	node := binary.NativeEndian.Uint64(request[16:])
@@ -194,9 +195,9 @@ func TestSilentFileSystem(t *testing.T) {
 	}
 }
 
-// TestSilentLibraries checks that libraries of Rules.Libraries and library folders on file systems that do not answer
-// are logged, and that everything else is found.
-func TestSilentLibraries(t *testing.T) {
+// TestLibrariesOnSilentFileSystemsHoldUpNothing checks that libraries of Rules.Libraries and library folders on file
+// systems that do not answer are logged, and that everything else is found.
+func TestLibrariesOnSilentFileSystemsHoldUpNothing(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
 	for name, silent := range map[string][]uint32{

@@ -18,8 +18,9 @@ import (
 	"github.com/crau-otel/crau-otel/probes/host"
 )
 
-// TestFuzzedFiles checks that a valid file of one process is found although another process maps 1,000 damaged files.
-func TestFuzzedFiles(t *testing.T) {
+// TestDamagedFilesHideNoValidOne checks that a valid file of one process is found although another process maps 1,000
+// damaged files.
+func TestDamagedFilesHideNoValidOne(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
 	dir := t.TempDir()
@@ -69,9 +70,9 @@ func TestFuzzedFiles(t *testing.T) {
 	}
 }
 
-// TestNotRegular checks that everything but regular files is ignored in library folders, in Rules.Libraries and in
-// maps.
-func TestNotRegular(t *testing.T) {
+// TestOnlyRegularFilesAreRead checks that everything but regular files is ignored in library folders, in
+// Rules.Libraries and in maps.
+func TestOnlyRegularFilesAreRead(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
 	host := t.TempDir()
@@ -184,7 +185,7 @@ func (c *child) move(t *testing.T, cgroup string) {
 	}
 }
 
-func TestLimits(t *testing.T) {
+func TestFilesOverALimitAreNotReported(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
 	dir := t.TempDir()

@@ -31,9 +31,9 @@ func overlay(t *testing.T, dir, name, lower string) string {
 	return merged
 }
 
-// TestOverlays checks that a file that several containers of an image map is reported once. For stat, these are
-// different files, but the kernel attaches to the file beneath the overlays.
-func TestOverlays(t *testing.T) {
+// TestFileOfSeveralOverlaysIsReportedOnce checks that a file that several containers of an image map is reported once.
+// For stat, these are different files, but the kernel attaches to the file beneath the overlays.
+func TestFileOfSeveralOverlaysIsReportedOnce(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
 	dir := t.TempDir()

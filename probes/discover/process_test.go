@@ -24,8 +24,9 @@ import (
 // actual delays.
 const soon = time.Minute
 
-// TestChroot checks that a program in another root folder is found under its path within that folder.
-func TestChroot(t *testing.T) {
+// TestProgramInAnotherRootFolderIsFound checks that a program in another root folder is found under its path within
+// that folder.
+func TestProgramInAnotherRootFolderIsFound(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
 	dir := t.TempDir()
@@ -54,9 +55,9 @@ func TestChroot(t *testing.T) {
 	}
 }
 
-// TestMountNamespace checks that a program is found on a file system that only its own mount namespace contains, and
-// that it is distrusted.
-func TestMountNamespace(t *testing.T) {
+// TestFilesOfAnotherMountNamespaceAreFound checks that a program is found on a file system that only its own mount
+// namespace contains, and that it is distrusted.
+func TestFilesOfAnotherMountNamespaceAreFound(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
 	for name, test := range map[string]struct {
@@ -180,9 +181,9 @@ func TestChangedFileIsExaminedAgain(t *testing.T) {
 	w.expect(t, "+"+path, "-"+path)
 }
 
-// TestNamedDeleted checks that a file whose name ends in " (deleted)", which the kernel adds to the paths of deleted
-// files, is not mistaken for a deleted file.
-func TestNamedDeleted(t *testing.T) {
+// TestFileNamedLikeADeletedOneIsFound checks that a file whose name ends in " (deleted)", which the kernel adds to the
+// paths of deleted files, is not mistaken for a deleted file.
+func TestFileNamedLikeADeletedOneIsFound(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
 	dir := t.TempDir()
@@ -280,8 +281,9 @@ func compile(t testing.TB, dir, name, source string, flags ...string) string {
 	return program
 }
 
-// TestLeastPrivilege checks which files a scan finds as an ordinary user with few or no capabilities.
-func TestLeastPrivilege(t *testing.T) {
+// TestOrdinaryUserWithCapabilitiesFindsFiles checks which files a scan finds as an ordinary user with few or no
+// capabilities.
+func TestOrdinaryUserWithCapabilitiesFindsFiles(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
 	dir := t.TempDir()

@@ -123,9 +123,9 @@ func TestProgramOfASilentProcess(t *testing.T) {
 	}
 }
 
-// TestHeldPrograms checks that if one owner executes programs faster than they are examined, programs of other owners
-// are still held, and that programs that end without being held are counted.
-func TestHeldPrograms(t *testing.T) {
+// TestExecutedProgramsOfOthersAreHeldBesideAFlood checks that if one owner executes programs faster than they are
+// examined, programs of other owners are still held, and that programs that end without being held are counted.
+func TestExecutedProgramsOfOthersAreHeldBesideAFlood(t *testing.T) {
 	t.Parallel()
 	w := discover(t, Config{Rules: Rules{Enabled: true}, Interval: time.Hour})
 	s := w.search
@@ -167,8 +167,8 @@ func TestHeldPrograms(t *testing.T) {
 	}
 }
 
-// TestMissedPrograms checks the count of programs that ended before they could be examined.
-func TestMissedPrograms(t *testing.T) {
+// TestProgramsThatEndTooEarlyAreCounted checks the count of programs that ended before they could be examined.
+func TestProgramsThatEndTooEarlyAreCounted(t *testing.T) {
 	t.Parallel()
 	monitor := limits.New(limits.Config{})
 	w := discover(t, Config{Limits: monitor, Rules: Rules{Enabled: true}})

@@ -143,7 +143,7 @@ func TestPathsTakeNoTrustAway(t *testing.T) {
 
 // A file whose permissions change stays attached. A file that is also written to is reported as gone, and found as
 // another file.
-func TestTrustChanges(t *testing.T) {
+func TestFileWhosePermissionsChangeStaysAttached(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
 	host := t.TempDir()

@@ -39,7 +39,8 @@ func TestParseCgroup(t *testing.T) {
 		"/actions_job/" + id1:                    {ContainerID: id1},
 		"/system.slice/docker-" + id1 + ".mount": {Unit: "docker-" + id1 + ".mount"},
 
-		// Kubernetes: both cgroup drivers, all classes, dockershim, a colon that systemd did not interpret, static pods.
+		// Kubernetes: both cgroup drivers, all classes, dockershim, a colon that systemd did not interpret, static
+		// pods.
 		"/kubepods/besteffort/pod" + pod + "/" + id2:                                                                  {ContainerID: id2, PodUID: pod},
 		"/kubepods/pod" + pod + "/" + id2:                                                                             {ContainerID: id2, PodUID: pod},
 		"/kubepods.slice/kubepods-pod" + slice + ".slice/cri-containerd-" + id2 + ".scope":                            {ContainerID: id2, Runtime: "containerd", PodUID: pod, Unit: "cri-containerd-" + id2 + ".scope"},
@@ -100,7 +101,7 @@ func TestParseCgroup(t *testing.T) {
 	}
 }
 
-func TestOwnerPath(t *testing.T) {
+func TestOwnerFollowsFromTheCgroupPath(t *testing.T) {
 	t.Parallel()
 	user := "/user.slice/user-1000.slice"
 	for path, want := range map[string]string{
@@ -153,7 +154,7 @@ func TestNamesBelowAContainerAreThoseOfWhoRunsThere(t *testing.T) {
 		},
 		"/": {}, "": {}, "//": {}, ":": {},
 	} {
-		want.Path, want.Owner = path, Locate(path).Owner // TestOwnerPath checks the owner
+		want.Path, want.Owner = path, Locate(path).Owner // TestOwnerFollowsFromTheCgroupPath checks the owner
 		if got := Locate(path); got != want {
 			t.Errorf("%s:\n got %+v\nwant %+v", path, got, want)
 		}
@@ -161,7 +162,7 @@ func TestNamesBelowAContainerAreThoseOfWhoRunsThere(t *testing.T) {
 }
 
 // The part of a path whose names count as chosen by root ends at a folder that users other than root can change.
-func TestDelegatedCgroups(t *testing.T) {
+func TestBelievedPartOfAPathEndsWhereOthersCanWrite(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)
 	c, err := NewCgroups()

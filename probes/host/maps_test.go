@@ -56,9 +56,9 @@ func FuzzParseMapping(f *testing.F) {
 	})
 }
 
-// TestCopiedCode reads maps files. A mapping is Copied only if executable anonymous memory is between two mappings of
-// one file.
-func TestCopiedCode(t *testing.T) {
+// TestCopiesOfCodeAreFoundInMaps reads maps files. A mapping is Copied only if executable anonymous memory is between
+// two mappings of one file.
+func TestCopiesOfCodeAreFoundInMaps(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
 		"1000-2000 r--p 0 08:02 7 /a\n2000-3000 r-xp 0 00:00 0 \n3000-4000 r--p 0 08:02 7 /a\n":                         true,

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestMemoryLimit(t *testing.T) {
+func TestSmallestMemoryLimitOfTheCgroupsCounts(t *testing.T) {
 	t.Parallel()
 	two, one := t.TempDir(), t.TempDir()
 	for file, text := range map[string]string{

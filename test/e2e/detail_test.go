@@ -11,7 +11,7 @@ import (
 
 // With spans.detail: handshake, only the first tree of each shape is exported whole. Of every other tree only the root
 // is exported, with the same attributes as in a whole tree. Every hit counts as exported.
-func TestDetailHandshake(t *testing.T) {
+func TestDetailHandshakeExportsRootsAndFirstTrees(t *testing.T) {
 	t.Parallel()
 	sample := ownSample(t)
 	a := trace(t, sample, "--detail", "handshake")

@@ -11,7 +11,7 @@ import (
 
 // Handshakes are reported from connections, on both sides. The test needs no programs but the test binary, so that it
 // also runs on other kernels in test/vm.
-func TestWireCore(t *testing.T) {
+func TestWireShowsBothSidesOfHandshakes(t *testing.T) {
 	harness.RequireBPF(t)
 	server := func(groups ...string) func(*stage, string) *exec.Cmd {
 		return func(_ *stage, port string) *exec.Cmd { return peer("https", append([]string{port}, groups...)...) }

@@ -46,7 +46,7 @@ func strictly(t *testing.T, path string, into any) {
 
 // The Compose file has images with a full version, publishes ports on the loopback interface only, and mounts files
 // that exist. The configuration files name only services and ports that the Compose file has.
-func TestComposeFile(t *testing.T) {
+func TestComposeFileIsPinnedAndLocal(t *testing.T) {
 	var c compose
 	strictly(t, root+"/examples/compose.yaml", &c)
 	pinned, local := regexp.MustCompile(`^[a-z/-]+:v?[0-9]+\.[0-9]+\.[0-9]+$`), regexp.MustCompile(`^127\.0\.0\.1:\d+:\d+$`)
@@ -97,7 +97,7 @@ func TestComposeFile(t *testing.T) {
 
 // Grafana's provisioning files have only fields that Grafana knows, and name the folder where the Compose file mounts
 // the dashboards.
-func TestGrafanaProvisioning(t *testing.T) {
+func TestGrafanaProvisioningIsValid(t *testing.T) {
 	dir := root + "/examples/compose/grafana/provisioning"
 	var sources struct {
 		APIVersion  int `yaml:"apiVersion"`
@@ -132,7 +132,7 @@ func TestGrafanaProvisioning(t *testing.T) {
 }
 
 // Prometheus accepts its configuration together with the alerts that the Compose file mounts in the same folder.
-func TestPrometheusConfiguration(t *testing.T) {
+func TestPrometheusAcceptsItsConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	for _, file := range []string{"compose/prometheus.yaml", "prometheus/alerts.yaml"} {
 		text, err := os.ReadFile(filepath.Join(root, "examples", file))

@@ -108,7 +108,7 @@ func conform(t *testing.T, location string, manifests []byte) ([]byte, error) {
 
 // The chart, in several configurations, and the kustomize base contain valid objects of the Kubernetes API. A
 // misspelled field is an error.
-func TestKubernetesManifests(t *testing.T) {
+func TestKubernetesManifestsAreValid(t *testing.T) {
 	location := schemas(t)
 	mustTool(t, "helm", "lint", "--strict", root+"/examples/kubernetes/chart")
 	base := mustTool(t, "kustomize", "build", root+"/examples/kubernetes/base")
@@ -140,7 +140,7 @@ func TestKubernetesBaseIsTheChart(t *testing.T) {
 	}
 }
 
-// daemonSet is the part of a DaemonSet that TestKubernetesPrivileges reads.
+// daemonSet is the part of a DaemonSet that TestKubernetesGivesNoMoreThanTheDocumentedPrivileges reads.
 type daemonSet struct {
 	Kind string
 	Spec struct {
@@ -168,7 +168,7 @@ type daemonSet struct {
 
 // The agent's container has exactly the capabilities that docs/privileges.md lists. Its root file system and all its
 // volumes are read-only.
-func TestKubernetesPrivileges(t *testing.T) {
+func TestKubernetesGivesNoMoreThanTheDocumentedPrivileges(t *testing.T) {
 	all := []string{"BPF", "PERFMON", "NET_ADMIN", "SYS_PTRACE", "CHECKPOINT_RESTORE", "SETUID", "SETGID", "DAC_READ_SEARCH"}
 	for _, c := range []struct {
 		values string

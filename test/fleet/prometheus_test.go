@@ -195,7 +195,7 @@ func TestAlertsFireWhenTheyShould(t *testing.T) {
 }
 
 // The collector configurations are valid. A misspelled field in them is an error.
-func TestCollectorConfigurations(t *testing.T) {
+func TestCollectorAcceptsItsConfigurations(t *testing.T) {
 	for _, file := range []string{"otel-collector.yaml", "examples/collector/host.yaml", "examples/collector/gateway.yaml", "examples/compose/collector.yaml", "examples/kubernetes/collector.yaml"} {
 		text, err := os.ReadFile(filepath.Join(root, file))
 		if err != nil {

@@ -187,7 +187,7 @@ var scripts = map[string]func(s *script){
 	},
 }
 
-func TestScripts(t *testing.T) {
+func TestOpenSSLScriptsGiveTheGoldenTrees(t *testing.T) {
 	for name, write := range scripts {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

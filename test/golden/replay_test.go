@@ -14,7 +14,7 @@ import (
 
 // Every recording is replayed unchanged. Recordings of GnuTLS are also replayed without the events of entry points, so
 // that the pieces of a handshake must be joined by inference.
-func TestReplay(t *testing.T) {
+func TestRecordingsReplayToTheGoldenTrees(t *testing.T) {
 	paths, err := filepath.Glob(recordingPath("*"))
 	if err != nil || len(paths) < 10 {
 		t.Fatalf("recordings are %v, %v", paths, err)

@@ -81,7 +81,7 @@ func TestReceiverKeepsWhatItAccepts(t *testing.T) {
 	}
 }
 
-func TestReceiverCounts(t *testing.T) {
+func TestReceiverCountsWithoutDecoding(t *testing.T) {
 	r := Receive(t, ReceiverConfig{CountOnly: true})
 	c := client(t, r.Receiver)
 	for range 2 {

@@ -19,7 +19,7 @@ const dependOnKernel = wholeTrees + "|TestConcurrent|TestNonsense|TestDeep|TestF
 
 // wholeTrees is a pattern of tests which check that all probes arrive with all their arguments. It is used on emulated
 // processors that would take too long for all tests of dependOnKernel.
-const wholeTrees = "TestAllStyles|TestArray|TestLong|TestBytes|TestUntouched|TestTwoPrograms|TestWireCore"
+const wholeTrees = "TestAllStyles|TestArray|TestLong|TestBytes|TestUntouched|TestTwoPrograms|TestWireShowsBothSidesOfHandshakes"
 
 // preempted is a pattern of the test for kernels that preempt a BPF program while it runs.
 const preempted = "TestPreempted"
@@ -67,7 +67,7 @@ func (m machine) name() string {
 	return name
 }
 
-func TestMatrix(t *testing.T) {
+func TestTreesOnEveryKernel(t *testing.T) {
 	cache := os.Getenv("VM_CACHE")
 	if cache == "" {
 		t.Fatal("VM_CACHE, the folder for kernels, is not set: make test-vm sets it")

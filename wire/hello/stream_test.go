@@ -52,7 +52,7 @@ func TestStreamFirstCopyCounts(t *testing.T) {
 	}
 }
 
-func TestStreamLimits(t *testing.T) {
+func TestStreamKeepsAtMostMaxBytes(t *testing.T) {
 	for _, n := range []int{0, MaxBytes - 1, MaxBytes, MaxBytes + 1} {
 		var s stream
 		s.start(7)

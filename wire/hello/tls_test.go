@@ -249,7 +249,7 @@ func TestGoTLSResumption(t *testing.T) {
 }
 
 // A handshake is a resumption if the server selects a key of an earlier session among the keys that the client offers.
-func TestSelectedKey(t *testing.T) {
+func TestSelectedKeyDecidesAboutResumption(t *testing.T) {
 	const external, session = "\x00\x02id\x00\x00\x00\x00", "\x00\x06ticket\x01\x02\x03\x04"
 	for _, test := range []struct {
 		identities, selected string
@@ -313,7 +313,7 @@ func TestManyRecords(t *testing.T) {
 	}
 }
 
-func TestGarbage(t *testing.T) {
+func TestGarbageIsNoHandshake(t *testing.T) {
 	for name, data := range map[string]string{
 		"after the header":   "\x16\x03\x01\x00\x10garbage garbage!",
 		"an empty record":    "\x16\x03\x01\x00\x00",

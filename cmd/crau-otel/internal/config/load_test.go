@@ -299,7 +299,7 @@ func TestLoadRefuses(t *testing.T) {
 }
 
 // LogFormat returns the log format of an invalid configuration, if it can be determined.
-func TestLogFormat(t *testing.T) {
+func TestLogFormatHoldsEvenIfTheConfigurationIsInvalid(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "crau.yaml")
 	if err := os.WriteFile(name, []byte("exporter: 7\nlog:\n  format: json\n"), 0o600); err != nil {

@@ -61,7 +61,7 @@ metrics: {max_series: 100}
 }
 
 // The example of a rule in crau-otel.yaml, which is commented out there, is valid.
-func TestSampleRule(t *testing.T) {
+func TestExampleRuleOfTheSampleConfigurationIsValid(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(sampleFile)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 // The memory of waiting spans is limited by MaxBytes, even if there are few spans. The last tree may exceed the limit.
-func TestQueueBytes(t *testing.T) {
+func TestSpansWaitOnlyWhileThereIsMemory(t *testing.T) {
 	f := newFake()
 	f.spanBytes = 400
 	release := f.blocking()
@@ -38,7 +38,7 @@ func TestQueueBytes(t *testing.T) {
 }
 
 // If a tree cannot be encoded, only this tree is lost.
-func TestEncodeFails(t *testing.T) {
+func TestTreeThatCannotBeEncodedIsLostAlone(t *testing.T) {
 	f := newFake()
 	f.encode = func(t mapping.Tree) error {
 		if t.Spans[0].Name == "bad" {

@@ -25,7 +25,7 @@ func refused(action export.Action, text string) error {
 // errAway is the error of a receiver that cannot be reached.
 var errAway = refused(export.Retry, "connection refused")
 
-func TestRetry(t *testing.T) {
+func TestWhichErrorsAreRetried(t *testing.T) {
 	for _, c := range []struct {
 		err   error
 		again bool
@@ -214,8 +214,8 @@ func TestEverySizeIsTooLarge(t *testing.T) {
 
 // A call of at most 1 KiB is not divided, because no receiver's limit is that small.
 func TestLittleIsNotDivided(t *testing.T) {
-	// The tree of 9 spans has 1017 or 1026 bytes. If the tree is divided and its first half is refused, the second half is
-	// not sent.
+	// The tree of 9 spans has 1017 or 1026 bytes. If the tree is divided and its first half is refused, the second half
+	// is not sent.
 	for spanBytes, want := range map[int]int{113: 1, 114: 2} {
 		f := newFake()
 		f.spanBytes = spanBytes
@@ -270,8 +270,8 @@ func TestRefusalsWithoutAReason(t *testing.T) {
 		"more than 100 spans":       {func(_ time.Duration, spans int) bool { return spans > 100 }, 2048, 14, 0},
 		"more than one call in 1 s": {oneIn(time.Second), 90, 100, 1800},
 		"more than one call in 5 s": {oneIn(5 * time.Second), 90, 200, 1800},
-		// A call of a size that was accepted before is tried maxRateTries times. Only the first call that fails gets these
-		// tries, and its 90 spans are lost.
+		// A call of a size that was accepted before is tried maxRateTries times. Only the first call that fails gets
+		// these tries, and its 90 spans are lost.
 		"more than 50 spans, later": {moreThanLater(50), 90, 120, 1710},
 	} {
 		t.Run(name, func(t *testing.T) {

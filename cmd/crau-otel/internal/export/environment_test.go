@@ -10,7 +10,7 @@ import (
 	"github.com/crau-otel/crau-otel/cmd/crau-otel/internal/export"
 )
 
-func TestEnvironment(t *testing.T) {
+func TestQueueTakesItsLimitsFromTheEnvironment(t *testing.T) {
 	t.Setenv("OTEL_BSP_MAX_QUEUE_SIZE", " 20 ")
 	t.Setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
@@ -55,7 +55,7 @@ func TestConfigBeforeEnvironment(t *testing.T) {
 	closed(t, q)
 }
 
-func TestEnvironmentErrors(t *testing.T) {
+func TestInvalidQueueVariablesAreNamed(t *testing.T) {
 	for _, c := range []struct{ name, value, want string }{
 		{"OTEL_BSP_MAX_QUEUE_SIZE", "0", `OTEL_BSP_MAX_QUEUE_SIZE: must be a positive integer, got "0"`},
 		{"OTEL_BSP_MAX_QUEUE_SIZE", "-1", `OTEL_BSP_MAX_QUEUE_SIZE: must be a positive integer, got "-1"`},

@@ -21,7 +21,7 @@ import (
 	"github.com/crau-otel/crau-otel/mapping"
 )
 
-func TestWithoutExporter(t *testing.T) {
+func TestQueueNeedsAnExporter(t *testing.T) {
 	if _, err := export.NewQueue(export.Config{}); err == nil || err.Error() != "export: an exporter is required" {
 		t.Errorf("error is %v", err)
 	}
@@ -101,7 +101,7 @@ func TestBatchesHoldWholeTrees(t *testing.T) {
 	}
 }
 
-func TestQueueBound(t *testing.T) {
+func TestQueueHoldsAtMostItsLimitOfSpans(t *testing.T) {
 	const limit = 10
 	for _, c := range []struct {
 		put           []int
@@ -216,7 +216,7 @@ func TestPutAfterClose(t *testing.T) {
 	}
 }
 
-func TestCloseAgain(t *testing.T) {
+func TestCloseReturnsTheSameErrorAgain(t *testing.T) {
 	f := newFake()
 	f.err = errors.New("cannot hang up")
 	q := newQueue(t, export.Config{Exporter: f})
@@ -338,7 +338,7 @@ func TestCallsHaveADeadline(t *testing.T) {
 	}
 }
 
-func TestSamplers(t *testing.T) {
+func TestSamplersDecideByTraceID(t *testing.T) {
 	for _, c := range []struct {
 		sampler  sdktrace.Sampler
 		low, top int

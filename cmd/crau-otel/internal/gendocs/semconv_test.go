@@ -27,7 +27,7 @@ func parseRegistry(t *testing.T, name string, into any) {
 
 // The registry in semconv/ follows the rules of Weaver's syntax, contains every documented attribute, and redefines no
 // attribute of OpenTelemetry's semantic conventions.
-func TestWeaverRegistry(t *testing.T) {
+func TestWeaverRegistryMatchesThePages(t *testing.T) {
 	t.Parallel()
 	var manifest registryManifest
 	parseRegistry(t, "semconv/manifest.yaml", &manifest)

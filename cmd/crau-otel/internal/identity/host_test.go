@@ -84,7 +84,7 @@ func TestHostsWithoutAnIDDiffer(t *testing.T) {
 
 // The service.instance.id distinguishes agents on hosts that have the same name and no machine-id. An agent that is
 // restarted keeps its id.
-func TestAgentsDiffer(t *testing.T) {
+func TestAgentsOnHostsWithoutAnIDDiffer(t *testing.T) {
 	t.Setenv("OTEL_SERVICE_NAME", "")
 	first := hostWith(t, map[string]string{etcID: "uninitialized\n", boot: "6f1d3b0e-1111-4a4b-8b8c-000000000001\n"})
 	second := hostWith(t, map[string]string{etcID: "", boot: "6f1d3b0e-1111-4a4b-8b8c-000000000002\n"})

@@ -50,7 +50,7 @@ func TestNobodyGetsAnotherShareByChoosingCgroupOrUser(t *testing.T) {
 }
 
 // A forged name is reported as nested. It matches no service, and results in another instance id.
-func TestForgedNames(t *testing.T) {
+func TestForgedNamesMatchNothing(t *testing.T) {
 	const user = "/user.slice/user-1000.slice/user@1000.service"
 	container := strings.Repeat("0123456789abcdef", 4)
 	p := event.Process{Executable: "gone"}

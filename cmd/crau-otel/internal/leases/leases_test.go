@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestWriterWaits checks that a writer waits until the lease is released. The test process itself is the writer:
-// because it opens the file again, the kernel treats it like another process.
-func TestWriterWaits(t *testing.T) {
+// TestWriterWaitsUntilTheLeaseIsReleased checks that a writer waits until the lease is released. The test process
+// itself is the writer: because it opens the file again, the kernel treats it like another process.
+func TestWriterWaitsUntilTheLeaseIsReleased(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
 		t.Fatal(err)

@@ -165,7 +165,7 @@ func TestTrustIsPartOfTheSeries(t *testing.T) {
 	}
 }
 
-func TestOperations(t *testing.T) {
+func TestOperationsAreCounted(t *testing.T) {
 	m := newMeter(t, 100, nil)
 	m.Record(tree(handshake("curl")))
 	m.Record(tree(handshake("curl")))
@@ -199,7 +199,7 @@ func TestOperations(t *testing.T) {
 
 // A root pk::derive, which is all that OpenSSL reports about a TLS 1.2 handshake, counts as a classical operation and
 // as a violation, but not as a handshake.
-func TestDerivationAlone(t *testing.T) {
+func TestDerivationAloneIsNoHandshake(t *testing.T) {
 	m := newMeter(t, 100, nil)
 	rules, err := policy.New(policy.Config{Name: "hybrid-ok"})
 	if err != nil {
@@ -231,7 +231,7 @@ func TestDerivationAlone(t *testing.T) {
 }
 
 // A duration that equals the upper bound of a bucket is counted in that bucket.
-func TestHandshakeDurations(t *testing.T) {
+func TestBucketBoundsAreInclusive(t *testing.T) {
 	m := newMeter(t, 100, nil)
 	for _, d := range []time.Duration{0, 500 * time.Microsecond, 500*time.Microsecond + 1, 10 * time.Second, time.Minute} {
 		m.Record(tree([]mapping.Operation{{Executable: "x", Name: "tls::handshake", Handshake: true, Duration: d}}))
@@ -284,7 +284,7 @@ func TestMadeUpNamesCannotExceedTheLimitOfSeries(t *testing.T) {
 }
 
 // What owners lose because of limits is exported. That includes operations for which no series was free.
-func TestLimitsReached(t *testing.T) {
+func TestLossesToLimitsAreExported(t *testing.T) {
 	m := newMeter(t, 16, nil)
 	m.limits.Reached(limits.Files, limits.Owner{Name: "/a.service", Class: limits.ClassSystem}, 3)
 	m.limits.Reached(limits.Files, limits.Owner{Name: "/b.service", Class: limits.ClassSystem}, 4)
@@ -299,7 +299,7 @@ func TestLimitsReached(t *testing.T) {
 	})
 }
 
-func TestHealth(t *testing.T) {
+func TestHealthIsReadAtEachExport(t *testing.T) {
 	asked := uint64(0)
 	m := newMeter(t, 100, func() metrics.Health {
 		asked++

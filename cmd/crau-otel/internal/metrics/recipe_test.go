@@ -13,7 +13,7 @@ import (
 
 // Trees that are counted by a cached recipe add to the same series as the first tree of their pattern, both below and
 // over the limit on series.
-func TestRepeatedTrees(t *testing.T) {
+func TestRepeatedTreesAreCountedLikeTheFirst(t *testing.T) {
 	for _, c := range []struct {
 		maxSeries int
 		want      []string

@@ -40,7 +40,7 @@ func TestMissing(t *testing.T) {
 	}
 }
 
-func TestKeep(t *testing.T) {
+func TestKeptCapabilitiesFollowFromWhatRuns(t *testing.T) {
 	t.Parallel()
 	always := Of(capability.CAP_BPF, capability.CAP_PERFMON, capability.CAP_LEASE)
 	discovery := Of(capability.CAP_SYS_PTRACE, capability.CAP_DAC_READ_SEARCH, capability.CAP_CHECKPOINT_RESTORE)
@@ -62,7 +62,7 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-func TestCovering(t *testing.T) {
+func TestSysAdminCoversOtherCapabilities(t *testing.T) {
 	t.Parallel()
 	admin := Of(capability.CAP_SYS_ADMIN)
 	for _, test := range []struct{ held, wanted, want Set }{

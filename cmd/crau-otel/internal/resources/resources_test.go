@@ -36,7 +36,7 @@ func TestLimitsAreLoweredToTheMemory(t *testing.T) {
 	}
 }
 
-func TestHeapLimit(t *testing.T) {
+func TestHeapLimitFollowsFromTheMemory(t *testing.T) {
 	t.Parallel()
 	for memory, want := range map[uint64]int64{0: defaultHeap, 1 << 40: defaultHeap, 64 << 20: 32 << 20} {
 		if got := heap(memory); got != want {
@@ -45,7 +45,7 @@ func TestHeapLimit(t *testing.T) {
 	}
 }
 
-func TestDescriptors(t *testing.T) {
+func TestDescriptorsForFilesFollowFromTheLimit(t *testing.T) {
 	t.Parallel()
 	for limit, want := range map[uint64]int{64: 32, 191: 95, 256: 160, 1024: 928, 1 << 62: 1<<20 - 96} {
 		if got := descriptors(limit); got != want {

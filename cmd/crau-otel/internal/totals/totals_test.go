@@ -98,7 +98,7 @@ func TestTotalsInLog(t *testing.T) {
 }
 
 // The log line "totals" does not change, because users and tests search for it.
-func TestTotalsLine(t *testing.T) {
+func TestTotalsLineDoesNotChange(t *testing.T) {
 	n := someTotals()
 	var line bytes.Buffer
 	n.Log(slog.New(slog.NewTextHandler(&line, nil)))

@@ -156,7 +156,7 @@ func oddValues() []mapping.Tree {
 	return []mapping.Tree{s.Tree}
 }
 
-func TestGolden(t *testing.T) {
+func TestDrawnTreesAreTheGoldenOnes(t *testing.T) {
 	t.Parallel()
 	for name, trees := range map[string][]mapping.Tree{
 		"handshakes": handshakes(), "shapes": shapes(), "values": oddValues(),

@@ -199,7 +199,7 @@ const proxyTarget = "CRAU_TEST_PROXY_TARGET"
 
 // HTTPS_PROXY selects a proxy for the receiver, and NO_PROXY excludes receivers from it. A process reads the variables
 // once, so each case is a separate process.
-func TestProxy(t *testing.T) {
+func TestProxyVariablesAreObeyed(t *testing.T) {
 	if endpoint := os.Getenv(proxyTarget); endpoint != "" {
 		s := useNameServer(t)
 		s.set([4]byte{127, 0, 0, 1})
@@ -215,7 +215,7 @@ func TestProxy(t *testing.T) {
 		{"localhost", "", ""}, // loopback never uses a proxy
 	} {
 		before := r.Accepted.Load()
-		cmd := exec.Command(os.Args[0], "-test.run=^TestProxy$")
+		cmd := exec.Command(os.Args[0], "-test.run=^TestProxyVariablesAreObeyed$")
 		cmd.Env = append(os.Environ(), proxyTarget+"=http://"+c.host+":"+port, "HTTPS_PROXY="+proxy.URL,
 			"NO_PROXY="+c.noProxy)
 		if out, err := cmd.CombinedOutput(); err != nil {

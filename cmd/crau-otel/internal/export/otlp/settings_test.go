@@ -24,7 +24,7 @@ func setenv(t *testing.T, env map[string]string) {
 	}
 }
 
-func TestEndpoints(t *testing.T) {
+func TestEndpointsAreParsedOrRefusedByName(t *testing.T) {
 	for _, c := range []struct {
 		env    map[string]string
 		target string
@@ -114,7 +114,7 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-func TestSettings(t *testing.T) {
+func TestVariablesOfTheConnectionAreParsedOrRefusedByName(t *testing.T) {
 	const name = "OTEL_EXPORTER_OTLP_"
 	for _, c := range []struct {
 		name, value string

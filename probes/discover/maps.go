@@ -101,7 +101,9 @@ func (r *mapsRequest) files(task host.Process) (files []mapsFile, err error) {
 	seen := make(map[host.MapID]int, len(r.known)) // index in files
 	err = reader.Read(task.Path("maps"), func(m *host.Mapping) {
 		if i, twice := seen[m.ID]; twice {
-			files[i].copied = files[i].copied || m.Copied
+			if m.Copied {
+				files[i].copied, files[i].link = true, m.Link(task)
+			}
 			return
 		}
 		seen[m.ID] = len(files)

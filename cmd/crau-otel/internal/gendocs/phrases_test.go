@@ -36,13 +36,6 @@ var phrases = []struct {
 	{phrase(`(is|are|be) not asked|goes before|hands down|takes in\b|has \w+ looked at`), "say it plainly"},
 	{phrase(`is to be (called|read|kept|ended|sent|shed|changed|caught)`), "has to be, must be"},
 	{phrase(`as (fast|long|often) as (it|they) (likes?|go)`), "at any rate, for any time"},
-}
-
-// codePhrases contains further expressions, which are rejected in all files except Markdown.
-var codePhrases = []struct {
-	pattern *regexp.Regexp
-	instead string
-}{
 	{phrase(`(ends?|waits?|asked|begins?|attached|returns) at once`), "immediately"},
 	{phrase(`whoever|whatever else|whose it (is|was)`), "name who or what is meant"},
 	{phrase(`what (becomes|became) of|what comes? of|come to nothing`), "the outcome of"},
@@ -89,11 +82,7 @@ func TestPlainEnglish(t *testing.T) {
 			starts = append(starts, text.Len())
 			text.WriteString(commentMarks.ReplaceAllString(strings.TrimSpace(line), "") + " ")
 		}
-		rejected := phrases
-		if !strings.HasSuffix(name, ".md") {
-			rejected = slices.Concat(phrases, codePhrases)
-		}
-		for _, p := range rejected {
+		for _, p := range phrases {
 			for _, at := range p.pattern.FindAllStringIndex(text.String(), -1) {
 				if rest := text.String()[at[1]:]; strings.HasPrefix(rest, " from ") || strings.HasPrefix(rest, " apart") {
 					continue // "to tell one thing from another" is plain English

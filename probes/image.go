@@ -66,7 +66,7 @@ func newImage(r io.ReaderAt, size int64) (*image, error) {
 	return im, nil
 }
 
-// read returns length bytes at offset. It allocates as much memory, so the caller must limit length.
+// read returns length bytes at offset. It allocates length bytes, so the caller must limit length.
 func (im *image) read(offset, length uint64) ([]byte, error) {
 	if offset > im.size || length > im.size-offset { // checked before memory is allocated
 		return nil, fmt.Errorf("%d bytes at offset %#x: %w", length, offset, errOutside)

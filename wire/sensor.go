@@ -32,9 +32,9 @@ type Config struct {
 type Stats struct {
 	Connections uint64 // connections that opened with TLS or SSH
 	Reported    uint64 // no longer followed, and events of them were emitted
-	Unanswered  uint64 // closed or timed out before the process sent anything or the hello was complete
+	Unanswered  uint64 // closed or timed out before the process sent anything, or before the hello was complete
 	Malformed   uint64 // neither TLS nor SSH, as later packets showed
-	TooLong     uint64 // the hello exceeds the part that is examined
+	TooLong     uint64 // the hello is longer than the part that the sensor examines
 	Evicted     uint64 // dropped because a limit of the sensor was reached
 	Foreign     uint64 // opened by processes that are not observed: see event.Packet
 	Open        uint64 // still followed, and no events of them were emitted yet

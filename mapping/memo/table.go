@@ -7,7 +7,7 @@ import "math/bits"
 // Table stores values with their keys, two for each hash. A Table must be created with [New].
 type Table[K comparable, V any] struct {
 	slots []slot[K, V]
-	shift uint8 // number of bits by which set shifts the multiplied hash to get an index in slots
+	shift uint8 // how far the method set shifts the multiplied hash right to get an index into slots
 }
 
 type slot[K comparable, V any] struct {

@@ -39,8 +39,8 @@ type Rule struct {
 	Value any `yaml:"value"`
 	// Executable is a [path.Match] pattern for the names of the programs that the rule applies to; "" means all programs.
 	Executable string `yaml:"executable"`
-	// Span is the name of the spans that the rule applies to, such as tls::handshake; "" means all spans. It must be set
-	// with the operator absent, because most attributes are absent from spans of other names.
+	// Span is the name of the spans that the rule applies to, such as tls::handshake; "" means all spans. It is
+	// required if Operator is "absent", because most attributes are absent from spans of other names.
 	Span string `yaml:"span"`
 }
 

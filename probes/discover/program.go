@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	maxPrograms    = 128  // programs in the inbox, and programs that wait to be resolved; each uses two descriptors
+	maxPrograms    = 128  // limit on programs in the inbox, and on those to be resolved; each uses 2 descriptors
 	maxEnvironment = 4096 // bytes of LD_LIBRARY_PATH and LD_PRELOAD that are considered
 )
 

@@ -161,7 +161,8 @@ func TestNamesBelowAContainerAreThoseOfWhoRunsThere(t *testing.T) {
 	}
 }
 
-// The part of a path whose names count as chosen by root ends at a folder that users other than root can change.
+// Names in a cgroup path count as chosen by root only down to the first directory that a user other than root can
+// change.
 func TestBelievedPartOfAPathEndsWhereOthersCanWrite(t *testing.T) {
 	t.Parallel()
 	needs.Root(t)

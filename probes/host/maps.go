@@ -104,7 +104,7 @@ func (m Mapped) Find(root Root) (int, error) {
 type MapsReader struct {
 	data []byte
 	last []byte // device and inode of the last mapping of a file, as written in maps
-	copy bool   // executable anonymous memory has followed the last mapping of a file
+	copy bool   // executable anonymous memory was seen after the last mapping of a file: see Mapping.Copied
 }
 
 // Read calls visit for each mapping in a maps file that is executable and has a file, or that is Copied. visit can

@@ -23,7 +23,7 @@ func (p Process) Memory(buffer []byte) (Memory, error) {
 }
 
 // ReadMemory reads an open statm file. buffer is scratch memory. ReadMemory fails once the process has ended, even if
-// another process has got its number.
+// its PID has been reused.
 func ReadMemory(statm int, buffer []byte) (Memory, error) {
 	n, err := ignoringEINTR(func() (int, error) { return unix.Pread(statm, buffer, 0) })
 	if err != nil {

@@ -180,8 +180,8 @@ func delegated(t *testing.T, name string) string {
 	return cgroup
 }
 
-// startStrings starts a deceiver that fills the agent's memory for strings and makes attaching files fail, and waits
-// until it has done so.
+// startStrings starts a deceiver and waits until it is done. The deceiver exhausts the memory that the agent reserves
+// for strings, and makes the agent fail to attach to files.
 func startStrings(t *testing.T, deceiver string) *exec.Cmd {
 	t.Helper()
 	const fills, broken = 4, 24

@@ -162,7 +162,7 @@ func deletedFiles(t *testing.T, p programs) {
 	}})
 }
 
-// A page fault that never ends, at a probe, does not delay the tracing of other programs.
+// A program that hangs in a page fault at a probe does not delay the tracing of other programs.
 func silentServer(t *testing.T, p programs) {
 	p.besiege(t, siege{soon: 3 * time.Second, attack: func(t *testing.T, _ *harness.TestAgent) { hang(t) }})
 }

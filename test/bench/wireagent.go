@@ -23,8 +23,8 @@ func newWireAgent(c candidate, r *harness.Receiver) (*agent, error) {
 	return &agent{a}, nil
 }
 
-// startWireAgent starts an agent that traces connections, and takes over its BPF programs at sockets, which are
-// attached only in the agent's rounds.
+// startWireAgent starts an agent that traces connections. It detaches the agent's BPF programs from the sockets and
+// keeps them, so that they can be attached only in the rounds that measure this agent.
 func startWireAgent(c candidate, r *harness.Receiver) (_ wireSubject, err error) {
 	older, err := linksNow()
 	if err != nil {

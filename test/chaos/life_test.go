@@ -178,7 +178,7 @@ func (u usage) String() string {
 // Limits of how much more an agent may use after the guests have ended than it did when they had ended before.
 const (
 	moreDescriptors = 0
-	moreHeap        = 8 << 20 // bytes, for caches of what guests reported
+	moreHeap        = 8 << 20 // bytes; room for what the agent caches about guests' reports
 )
 
 // exceeds reports whether u exceeds an earlier usage by more than the limits.

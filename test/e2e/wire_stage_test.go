@@ -97,8 +97,8 @@ func listening(t *testing.T, port string) bool {
 	return false
 }
 
-// find returns the path of a program that the system has installed. It skips programs of version managers, and the
-// script that starts Chromium as its child.
+// find returns the path of an installed program. It prefers the system's directories to $PATH, to avoid the programs of
+// version managers and the script that runs Chromium as its child.
 func find(t *testing.T, name string) string {
 	t.Helper()
 	candidates := []string{"/usr/lib/chromium/" + name, "/usr/bin/" + name, "/usr/sbin/" + name, "/usr/lib/postgresql/*/bin/" + name}

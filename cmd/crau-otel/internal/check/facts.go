@@ -32,8 +32,8 @@ type Facts struct {
 	// another error if that could not be determined.
 	Programs, Ring, Tracepoints, Cookies, Multi error
 
-	// Load and Attach are the errors of a trial: of loading crau-otel's programs, and then of attaching the one for probes
-	// to a function of this process, whose call must be recorded.
+	// Load and Attach are the errors of a trial. Load: loading crau-otel's BPF programs failed. Attach: the probe
+	// program could not be attached to a function of this process, or a call of that function was not recorded.
 	Load, Attach error
 	// Wire is the error of attaching the programs that read handshakes from connections; nil if that works.
 	Wire error

@@ -88,7 +88,7 @@ type Queue struct {
 	lost, rejected, warned Occasion // times of the latest log lines about lost spans, rejected spans and warnings
 
 	// Only the worker uses the following two fields.
-	failing  bool // the latest call of the exporter failed and is being retried
+	failing  bool // the latest call to the exporter failed and is being retried
 	accepted int  // bytes of the largest call that the receiver accepted; smaller calls are not too large
 
 	closeOnce sync.Once

@@ -76,7 +76,7 @@ func (s *shares[K, S]) remove(key K, of S) {
 	s.turns = slices.Delete(s.turns, at, at+1)
 }
 
-// use adds change to the room that a sharer uses.
+// use adds change, which may be negative, to the bytes of the queue that a sharer uses.
 func (s *shares[K, S]) use(of S, change int64) {
 	share := of.get()
 	if share.use += change; share.changed == 0 {

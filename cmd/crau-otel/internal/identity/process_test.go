@@ -19,7 +19,7 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// described returns the attributes of describeProcess by key.
+// described returns the attributes that describeProcess returns, as a map by key.
 func described(pid uint32, p event.Process) map[attribute.Key]any {
 	helpers := host.NewHelpers(host.HelpersConfig{Patience: patience})
 	defer helpers.Close()
@@ -72,8 +72,8 @@ func wait(t *testing.T, args ...string) (pid uint32, path string) {
 	return uint32(cmd.Process.Pid), path
 }
 
-// started returns a start time in ns, like that in the kernel's record, within the clock tick that /proc shows for a
-// process.
+// started returns a plausible start time of a process, in ns as in the kernel's record: some time within the clock tick
+// that /proc/PID/stat shows.
 func started(t *testing.T, pid uint32) uint64 {
 	t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

@@ -125,7 +125,8 @@ func emptyBounding() error {
 	return nil
 }
 
-// become changes the user and the groups. The permitted capabilities stay, but those of root are no longer effective.
+// become switches to the user and group of u, and leaves all supplementary groups. The permitted capabilities are kept,
+// but the kernel clears the effective ones when the process stops being root.
 func become(u User) error {
 	if u.Spec == "" || u.current() {
 		return nil

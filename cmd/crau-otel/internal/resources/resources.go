@@ -58,7 +58,8 @@ func heap(memory uint64) int64 {
 	return int64(memory / 2)
 }
 
-// Fitted contains limits that depend on the memory, but are not part of the configuration.
+// Fitted contains limits that Fit derives from the memory limit of the cgroup, but that are not part of the
+// configuration.
 type Fitted struct {
 	Strings int // bytes of copies of files' string constants; 0 means the default
 	Facts   int // files without probes that discovery remembers; 0 means the default

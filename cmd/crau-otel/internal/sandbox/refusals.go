@@ -78,7 +78,7 @@ func refusals(cfg Config) []refusal {
 		addIf(unix.SYS_UNLINKAT, 2, bpf.JumpNotEqual, 0)
 	}
 
-	// Mounting, and changing namespaces or the root folder.
+	// Mounting, swap, quotas and process accounting, and changing namespaces or the root directory.
 	add(unix.SYS_MOUNT, unix.SYS_UMOUNT2, unix.SYS_MOVE_MOUNT, unix.SYS_OPEN_TREE, unix.SYS_MOUNT_SETATTR, unix.SYS_FSOPEN,
 		unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_FSPICK, unix.SYS_PIVOT_ROOT, unix.SYS_CHROOT, unix.SYS_SETNS,
 		unix.SYS_UNSHARE, unix.SYS_SWAPON, unix.SYS_SWAPOFF, unix.SYS_QUOTACTL, unix.SYS_QUOTACTL_FD, unix.SYS_ACCT)

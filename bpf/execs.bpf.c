@@ -101,8 +101,8 @@ struct bpf_iter_task_vma {
 #define VM_EXEC 0x4UL
 
 /*
- * The mappings of a process that has more are not examined, because that locks its memory map for too long. Only its
- * amount of executable memory is compared.
+ * If a process has more mappings than this, they are not examined, because that would lock its memory map for too long.
+ * Only the amount of its executable memory is compared.
  */
 #define MAX_VMAS 8192
 

@@ -135,7 +135,7 @@ func TestRingEndsAfterStop(t *testing.T) {
 	if err := w.begin(); err != nil {
 		t.Fatal(err)
 	}
-	w.stopped.Store(true) // what stop does before it waits for end
+	w.stopped.Store(true) // the first step of stop; its second step, locking mu, would block until w.end
 	if sample, err := w.next(); sample != nil || err != nil {
 		t.Errorf("read %q, %v", sample, err)
 	}

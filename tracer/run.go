@@ -15,8 +15,8 @@ import (
 const (
 	// quietPolls is the number of consecutive empty polls after which the reader waits for the next record.
 	quietPolls = 3
-	// longestWait is the longest wait for the next record, so that Tick is called regularly. At the end, it is the longest
-	// wait for records that are reserved but not submitted yet.
+	// longestWait is the longest wait for the next record, so that Tick is called regularly. At the end, it is the
+	// longest wait for records that are reserved but not submitted yet.
 	longestWait = 250 * time.Millisecond
 	// tickEvery is the number of events after which Tick is called although the ring is not empty.
 	tickEvery = 4096
@@ -102,7 +102,7 @@ func (t *Tracer) released() []uint32 {
 func (t *Tracer) forget(files []uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	// drain stops at a record that is reserved but not yet submitted, although submitted records may follow.
+	// drain stops at a record that is reserved but not yet submitted, and submitted records may follow it.
 	if !t.closed && t.ring.used() > 0 {
 		t.strings.released = append(t.strings.released, files...)
 		return

@@ -91,7 +91,7 @@ func readNotes(t *testing.T, path string) []note {
 
 func quad(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
-// codeAt returns the code from the virtual address addr on. addr must be in an executable section.
+// codeAt returns up to 32 bytes of code starting at the virtual address addr, which must be in an executable section.
 func codeAt(t *testing.T, f *elf.File, addr uint64) []byte {
 	t.Helper()
 	for _, s := range f.Sections {

@@ -33,8 +33,8 @@ func (t *Tracker) newContext(th *thread, ev *event.Event) {
 	case parent == nil:
 		c = t.openRoot(th, ev, newest, shape.ParentUnknown)
 	case newest != nil && parent.isBelow(newest):
-		// The named parent is below a context with the new one's id: a cycle, or contexts that the library did not close
-		// after an error. The new context becomes a root.
+		// The named parent is below a context with the new one's id: a cycle, or contexts that the library did not
+		// close after an error. The new context becomes a root.
 		c = t.openRoot(th, ev, newest, shape.ParentCyclic)
 	default:
 		c = t.openChild(th, ev, newest, parent)
@@ -100,8 +100,8 @@ func (t *Tracker) openRoot(th *thread, ev *event.Event, newest *context, parenta
 	return t.openTree(th, ev, parentage)
 }
 
-// replace supersedes c because a new root takes its id. If c has the id of its tree's root, it supersedes the whole
-// tree. c may be nil.
+// replace supersedes c, whose id a new root takes over. If that id is also the id of the root of c's tree, replace
+// supersedes the whole tree. c may be nil.
 func (t *Tracker) replace(c *context) {
 	switch {
 	case c == nil:

@@ -13,7 +13,7 @@ type rank struct {
 	index int // position in ranking.ranks
 }
 
-// top returns the owner that uses most, or nil if the ranking is empty.
+// top returns the owner that uses the most, or nil if the ranking is empty.
 func (r *ranking) top() *owner {
 	if len(r.ranks) == 0 {
 		return nil

@@ -8,10 +8,10 @@ import (
 	"github.com/crau-otel/crau-otel/tracer/event"
 )
 
-// Any program can open any number of contexts, and only its own owner must lose trees over that. At a limit, the owner
-// that uses most of it loses the tree that has been idle longest, or the process that has been silent longest. An owner
-// that uses less than its share loses nothing; the share is the limit divided by the number of owners that want more.
-// An eighth of each limit is reserved for owners of class root.
+// A program can open any number of contexts, but only its own owner may lose trees as a result. When a limit is
+// reached, the owner that uses the largest part of it loses the tree that has been idle longest, or the process that
+// has been silent longest. An owner that uses less than its share loses nothing; the share is the limit divided by the
+// number of owners that want more. An eighth of each limit is reserved for owners of class root.
 
 // reserve is a divisor: limit/reserve of each limit can only be used by owners of class root.
 const reserve = 8
@@ -107,7 +107,8 @@ func (s *shares) memory(o *owner) uint64 {
 	return max(uint64(o.contexts)*uint64(s.limits.bytes), uint64(o.bytes)*uint64(s.limits.contexts))
 }
 
-// largest returns the owner of a group that uses most memory, or nil for an empty group. It updates the ranks first.
+// largest returns the owner of a group that uses the most memory, or nil for an empty group. It updates the ranks
+// first.
 func (s *shares) largest(g *owners) *owner {
 	for i, o := range g.changed {
 		o.changed, g.changed[i] = false, nil
@@ -171,8 +172,8 @@ func (s *shares) over(o *owner, more int) (limit Limit, exceeded bool) {
 }
 
 // memoryVictim returns the tree to evict so that o may use more, or nil if none is open. It is the tree that has been
-// idle longest of the owner that uses most. If the owners outside class root use more than is allowed to them together,
-// it belongs to the one of them that uses most.
+// idle longest of the owner that uses the most. If the owners outside class root use more than is allowed to them
+// together, it belongs to the one of them that uses the most.
 func (s *shares) memoryVictim(o *owner, limit Limit) *tree {
 	top, root := s.largest(&s.others), s.largest(&s.root)
 	exceeds := s.others.contexts >= allowed(s.limits.contexts)

@@ -54,7 +54,7 @@ func TestOperators(t *testing.T) {
 	for _, test := range []struct {
 		operator string
 		value    any
-		want     []string // names in present whose value violates; "-": a span without the attribute does
+		want     []string // names in present whose values violate; "-" means that a span without the attribute violates
 	}{
 		{"equals", "b", []string{"text"}},
 		{"equals", "", []string{"empty"}},

@@ -95,7 +95,7 @@ type Key struct {
 	ID        KeyID
 	Interned  bool // all contexts share this copy of the key
 	Reserved  bool // Attribute is the result of [ReservedAttribute]
-	owners    Set  // the contexts that list the key
+	owners    Set  // registered contexts whose Keys contain this key; empty if none do
 }
 
 // NewKey returns the key for a name that a program emits. The name must be valid UTF-8.

@@ -36,7 +36,7 @@ type mapsResult struct {
 // mapsFile is a file that a process maps executable.
 type mapsFile struct {
 	id     host.MapID
-	copied bool   // the process executes a copy of the file's code, and may keep the file from being attached
+	copied bool   // the process executes a copy of the file's code, and mayDecide is true
 	isNew  bool   // the file is not in mapsRequest.known; path, status and err are set only then
 	link   string // path in /proc that leads to the file; set if isNew, or if its code was copied
 	path   string

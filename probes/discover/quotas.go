@@ -12,9 +12,9 @@ import (
 )
 
 // Reported files are limited globally, per owner and per process. At an owner's limit, further files of the owner are
-// refused. At a global limit, the owner that uses most loses its newest file. An owner that uses less than its share
-// loses nothing; its share is the limit divided by the number of owners that want more. A part of each global limit is
-// reserved for files that only root can write.
+// refused. At a global limit, the owner that uses the most loses its newest file. An owner that uses less than its
+// share loses nothing; its share is the limit divided by the number of owners that want more. A part of each global
+// limit is reserved for files that only root can write.
 
 const (
 	reserve     = 8                // divisor: 1/reserve of each global limit is for files that only root can write
@@ -194,8 +194,8 @@ func (o *owner) use(e *entry, of resource) int {
 	return o.distrusted[of]
 }
 
-// largest returns the owner that uses most of a resource. It returns nil if no other owner uses more than the file's
-// own owner would use with the file.
+// largest returns the owner that uses the largest part of a resource. It returns nil if no other owner uses more than
+// the file's own owner would use with the file.
 func (q *quotas) largest(e *entry, of *owner, what resource) *owner {
 	var top *owner
 	most := of.use(e, what) + q.need(e)[what]

@@ -99,7 +99,8 @@ func TestHelpersWaitForProgress(t *testing.T) {
 	}
 }
 
-// A question whose thread is not blocked is not given up immediately: on a busy machine, threads wait for a CPU.
+// A question whose thread is running, not blocked, gets longer than the patience before Ask gives up on it, because
+// threads on a busy machine have to wait for a CPU. Ask still gives up on a question that never ends.
 func TestHelpersWaitForThreadsThatRun(t *testing.T) {
 	t.Parallel()
 	const patience = 50 * time.Millisecond

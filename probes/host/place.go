@@ -16,8 +16,9 @@ type Place struct {
 	Path string // path of the cgroup; "" if unknown
 
 	// Owner is the start of Path up to the outermost container, unit or user's slice. A container that root is known to
-	// have created within a unit takes precedence over the unit. The processes below Owner could not choose its name, and
-	// share limits. Without any of these names, Owner is the part of Path that root could choose, or "/" if that is empty.
+	// have created within a unit takes precedence over the unit. The processes below Owner could not choose its name,
+	// and share limits. Without any of these names, Owner is the part of Path that root could choose, or "/" if that is
+	// empty.
 	Owner     string
 	User      uint32 // the user whose slice Owner is, if IsUser is set
 	IsUser    bool   // Owner is a user's slice
@@ -63,7 +64,7 @@ walk:
 		owner = believed
 	}
 	p.Known, p.Nested = ParseCgroup(path[:cut]), ParseCgroup(path[cut:])
-	if p.IsUser { // root does not name the containers in a user's slice
+	if p.IsUser { // the user chose all names below the slice, so they count as nested
 		p.Nested = ParseCgroup(path[owner:])
 		p.Known = Cgroup{Unit: p.Known.Unit}
 		if p.Nested.Unit == p.Known.Unit {

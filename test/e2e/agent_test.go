@@ -42,7 +42,8 @@ type result struct {
 	code           int // -1 if a signal ended it
 }
 
-// crau runs a command of crau-otel that ends without a signal, and returns its result.
+// crau runs crau-otel with these arguments and returns the result. The command must exit on its own, because nothing
+// signals it to stop.
 func crau(t *testing.T, env []string, args ...string) result {
 	t.Helper()
 	return finish(t, harness.AgentConfig{Path: agentPath, Env: env, Args: args}.Command())

@@ -121,7 +121,7 @@ var scripts = map[string]func(s *script){
 	"openssl-data-after-handshake": func(s *script) {
 		s.client(ssl)
 		s.data(ssl, text("tls::ticket", "new"))
-		s.data(ssl, word("tls::extended_master_secret", 1)) // belongs to the handshake, whose children are open
+		s.data(ssl, word("tls::extended_master_secret", 1)) // is the handshake's, although its children are open
 		s.data(ssl, word("openssl::key_updates", 3), text("pk::hash", "SHA2-384"))
 	},
 

@@ -42,7 +42,7 @@ type Watch struct {
 type Exec struct {
 	PID    uint32
 	UID    uint32
-	Cgroup uint64 // number in the version 2 hierarchy
+	Cgroup uint64 // id of the cgroup in the version 2 hierarchy
 }
 
 // Start calls notify with each process that executes a program, until Close. All calls come from one goroutine.

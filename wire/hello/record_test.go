@@ -89,8 +89,8 @@ func play(p Protocol, packets []packet) *Conn {
 	return c
 }
 
-// playBytes adds recorded packets to a new connection one byte at a time. Of each packet, it first adds the later half,
-// and then the whole packet.
+// playBytes adds recorded packets to a new connection, one byte per call. For each packet, it adds the second half
+// first, and then all bytes from the beginning, so that bytes arrive out of order and twice.
 func playBytes(p Protocol, packets []packet) *Conn {
 	c := NewConn(p)
 	seq := [2]uint32{0xfffffff0, 12345}

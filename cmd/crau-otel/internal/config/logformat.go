@@ -18,7 +18,7 @@ func FormatFlags(args []string, interspersed bool) *pflag.FlagSet {
 	fs.ParseErrorsAllowlist.UnknownFlags = true
 	FileFlag(fs)
 	fs.String(flagLogFormat, FormatText, "")
-	_ = fs.Parse(args) // on an error, the flags before it are set
+	_ = fs.Parse(args) // ignored: the flags before the one that fails to parse are set by then
 	return fs
 }
 

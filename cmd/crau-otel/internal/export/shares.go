@@ -23,18 +23,18 @@ type sharer interface {
 	get() *share
 }
 
-// shares is a set of sharers: all owners, or all programs of an owner. It finds the sharer that uses most of the queue,
-// and lets the sharers take turns.
+// shares is a set of sharers: all owners, or all programs of an owner. It finds the sharer that uses the largest part
+// of the queue, and keeps the order in which the sharers take turns.
 type shares[K comparable, S sharer] struct {
 	known   map[K]S
-	heap    byUse[S] // all sharers; the first uses most, if changed is empty
+	heap    byUse[S] // all sharers; the first uses the most, if changed is empty
 	changed []S      // sharers whose position in heap may be wrong until largest corrects it
 	turns   []S      // all sharers, in the order of their turns
 }
 
 func newShares[K comparable, S sharer]() shares[K, S] { return shares[K, S]{known: make(map[K]S)} }
 
-// largest returns the sharer that uses most. ok is false if there are no sharers.
+// largest returns the sharer with the greatest use. ok is false if there are no sharers.
 func (s *shares[K, S]) largest() (of S, ok bool) {
 	for _, changed := range s.changed {
 		changed.get().changed = 0
@@ -95,7 +95,7 @@ func (s *shares[K, S]) spend(of S, bytes int) {
 	s.turns = append(s.turns[1:], of)
 }
 
-// byUse is a heap of sharers, whose first element uses most.
+// byUse is a heap of sharers, whose first element uses the most.
 type byUse[S sharer] []S
 
 func (h byUse[S]) Len() int           { return len(h) }

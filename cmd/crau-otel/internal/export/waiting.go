@@ -18,11 +18,11 @@ type entry struct {
 }
 
 // waiting holds the queued trees by owner, and the trees of each owner by program. Owners share the room of the queue
-// equally, and so do the programs of an owner: if there is no room, the program that uses most, among those of the
-// owner that uses most, loses its newest tree. When trees are taken out, owners take turns, and within the turns of an
-// owner its programs do. Without these rules, a program that makes trees faster than they are sent would displace the
-// trees of all other programs. Room and turns are first divided among owners, because a user can invent programs, but
-// not owners.
+// equally, and so do the programs of an owner: if there is no room, the program that uses the most, among those of the
+// owner that uses the most, loses its newest tree. When trees are taken out, owners take turns, and within the turns of
+// an owner its programs do. Without these rules, a program that makes trees faster than they are sent would displace
+// the trees of all other programs. Room and turns are first divided among owners, because a user can invent programs,
+// but not owners.
 type waiting struct {
 	maxSpans, maxBytes int
 
@@ -76,9 +76,10 @@ func (w *waiting) fits(spans uint64, sending int) bool {
 	return w.bytes+sending < w.maxBytes && w.Spans+spans <= uint64(w.maxSpans)
 }
 
-// largest returns the program that loses a tree to make room for a new tree of the program from. It returns nil if the
-// tree has more spans than the queue may hold, or if with the new tree, no other owner would use more than the owner of
-// from, and no other program of that owner more than from.
+// largest returns the program that loses a tree to make room for a new tree of the program from. If another owner uses
+// more than from's owner would with the new tree, this is the largest program of the largest owner. Otherwise it is the
+// largest program of from's owner, if that uses more than from would. It returns nil in all other cases, and if the
+// tree has more spans than the queue may hold.
 func (w *waiting) largest(from source, spans uint64, bytes int) *program {
 	top, ok := w.owners.largest()
 	if !ok || spans > uint64(w.maxSpans) {

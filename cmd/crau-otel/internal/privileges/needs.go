@@ -107,8 +107,8 @@ func Names(needs []Need) string {
 	return strings.Join(names, ", ")
 }
 
-// Check returns an error if the process lacks a capability that is always needed. The error names all of these that are
-// missing.
+// Check returns an error if the process lacks any of the capabilities that are always needed. The error names all the
+// missing ones.
 func Check() error {
 	held, err := Held()
 	if err != nil {

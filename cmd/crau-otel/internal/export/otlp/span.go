@@ -18,7 +18,8 @@ import (
 )
 
 // Tags of the fields in opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto. A tag is a field's number
-// and wire type. It is encoded in one byte if the number is below 16; only the number of Span.flags is not.
+// and wire type. A tag takes one byte if the field number is below 16. That is so for all of them except Span.flags,
+// which is why fieldFlags is only a field number.
 const (
 	bytesType   = byte(protowire.BytesType)
 	varintType  = byte(protowire.VarintType)

@@ -29,7 +29,7 @@ func refusal(err error) *export.RefusedError {
 			refused.Action = export.Retry
 		}
 	case codes.Unknown:
-		// Give up, unless refusesSize below finds that the size was refused.
+		// Action stays at its zero value (give up), unless refusesSize below sets it to Split.
 	default:
 		return refused
 	}

@@ -47,12 +47,12 @@ func Judge(f Facts) Report {
 	}
 	return append(r,
 		feature("BPF programs", f.Programs, "for uprobes", Missing, "a kernel with CONFIG_BPF_SYSCALL, CONFIG_UPROBE_EVENTS and CONFIG_BPF_EVENTS"),
-		feature("ring buffer", f.Ring, "takes events to crau-otel", Missing, "Linux 5.8 or later"),
-		feature("raw tracepoints", f.Tracepoints, "tell when a process executes a program or ends", Missing, "Linux 4.17 or later"),
+		feature("ring buffer", f.Ring, "carries events to crau-otel", Missing, "Linux 5.8 or later"),
+		feature("raw tracepoints", f.Tracepoints, "report when a process executes a program or ends", Missing, "Linux 4.17 or later"),
 		feature("BPF cookies", f.Cookies, "tell the program which probe site was hit", Missing, "Linux 5.15 or later"),
 		f.multi(), f.sleepable(), f.load(), f.attach(), f.wire(), f.watch(), f.paranoid(),
 		Result{"unprivileged_bpf_disabled", OK, f.Unprivileged + ": irrelevant with CAP_BPF", ""},
-		Result{"memlock", OK, "no limit counts: since Linux 5.11 BPF memory is charged to the control group", ""},
+		Result{"memlock", OK, "no limit applies: since Linux 5.11 BPF memory is charged to the control group", ""},
 		f.tracefs(), f.cgroup())
 }
 
@@ -81,11 +81,11 @@ func (f *Facts) kernel() Result {
 func (f *Facts) btf() Result {
 	if f.BTF != nil {
 		return Result{
-			"BTF", f.blocking(), text(f.BTF) + ": it tells the program where the kernel keeps what",
+			"BTF", f.blocking(), text(f.BTF) + ": it describes the kernel's data structures to the BPF programs",
 			"a kernel with CONFIG_DEBUG_INFO_BTF",
 		}
 	}
-	return Result{"BTF", OK, "tells the program where the kernel keeps what", ""}
+	return Result{"BTF", OK, "describes the kernel's data structures to the BPF programs", ""}
 }
 
 func (f *Facts) lockdown() Result {
@@ -98,7 +98,7 @@ func (f *Facts) lockdown() Result {
 	case "integrity":
 		return Result{"lockdown", OK, "integrity: programs that only read may run", ""}
 	}
-	return Result{"lockdown", OK, "none to be seen", ""}
+	return Result{"lockdown", OK, "not detected", ""}
 }
 
 func (f *Facts) users() Result {
@@ -108,7 +108,7 @@ func (f *Facts) users() Result {
 			"run in no user namespace, such as a rootless container's",
 		}
 	}
-	return Result{"user namespace", OK, "the host's", ""}
+	return Result{"user namespace", OK, "same as the host's", ""}
 }
 
 func (f *Facts) pids() Result {
@@ -118,7 +118,7 @@ func (f *Facts) pids() Result {
 			"run in the host's: --pid=host, or hostPID: true in Kubernetes",
 		}
 	}
-	return Result{"PID namespace", OK, "the host's", ""}
+	return Result{"PID namespace", OK, "same as the host's", ""}
 }
 
 func (f *Facts) capability(n privileges.Need) Result {
@@ -150,7 +150,7 @@ func feature(name string, err error, purpose string, without Status, remedy stri
 	case errors.Is(err, ebpf.ErrNotSupported):
 		return Result{name, without, "not supported: " + purpose, remedy}
 	}
-	return Result{name, Unknown, text(err), "see to what is missing and check again"}
+	return Result{name, Unknown, text(err), "fix what is missing, then check again"}
 }
 
 func (f *Facts) multi() Result {
@@ -167,7 +167,7 @@ func (f *Facts) sleepable() Result {
 			"sleepable uprobes", Degraded, "not used: data on pages that are not in memory is counted as lost", "Linux 6.6 or later",
 		}
 	}
-	return Result{"sleepable uprobes", OK, "fetch data on pages that are not in memory", ""}
+	return Result{"sleepable uprobes", OK, "read data on pages that are not in memory", ""}
 }
 
 func (f *Facts) load() Result {
@@ -180,7 +180,7 @@ func (f *Facts) load() Result {
 func (f *Facts) attach() Result {
 	switch {
 	case f.Load != nil:
-		return Result{"trial: attach", Unknown, "nothing to attach", "see to it that the program can be loaded"}
+		return Result{"trial: attach", Unknown, "nothing to attach", "fix the loading of the program first"}
 	case f.Attach != nil:
 		return f.failed("trial: attach", f.Attach)
 	}
@@ -188,9 +188,9 @@ func (f *Facts) attach() Result {
 }
 
 func (f *Facts) wire() Result {
-	r := Result{"trial: wire", OK, "handshakes can be read from connections, whatever library makes them", ""}
+	r := Result{"trial: wire", OK, "handshakes can be read from connections, with any library", ""}
 	if f.Load != nil {
-		return Result{r.Name, Unknown, "nothing to attach", "see to it that the program can be loaded"}
+		return Result{r.Name, Unknown, "nothing to attach", "fix the loading of the program first"}
 	}
 	if f.Wire == nil {
 		return r
@@ -226,7 +226,7 @@ func (f *Facts) failed(name string, err error) Result {
 	if !errors.Is(err, fs.ErrPermission) {
 		return r
 	}
-	r.Remedy = "see to what else is missing"
+	r.Remedy = "fix what else is missing first"
 	if f.HostUsers && privileges.Missing(f.Held, privileges.Always) == nil &&
 		(!f.single() || privileges.Missing(f.Held, privileges.SingleUprobes) == nil) {
 		r.Remedy = "no capability is missing: let SELinux, AppArmor or the container's seccomp profile allow bpf(2) and " +
@@ -250,7 +250,7 @@ func (f *Facts) tracefs() Result {
 	if f.Tracefs {
 		return Result{"tracefs", OK, "mounted; not needed", ""}
 	}
-	return Result{"tracefs", OK, "not mounted, nor needed", ""}
+	return Result{"tracefs", OK, "not mounted; not needed", ""}
 }
 
 func (f *Facts) cgroup() Result {

@@ -101,7 +101,7 @@ func TestJudge(t *testing.T) {
 				"CAP_NET_ADMIN": Degraded, "CAP_LEASE": Degraded, "CAP_CHECKPOINT_RESTORE": Degraded, "BPF programs": Unknown, "ring buffer": Unknown, "raw tracepoints": Unknown,
 				"BPF cookies": Unknown, "uprobe_multi": Unknown, "trial: load": Missing, "trial: attach": Unknown, "trial: wire": Unknown,
 			},
-			"CAP_BPF, CAP_PERFMON, trial: load", "-> see to what else is missing\n",
+			"CAP_BPF, CAP_PERFMON, trial: load", "-> fix what else is missing first\n",
 		},
 		"no wire": {
 			func(f *Facts) { f.Held, f.Wire = privileges.Keep(true, true, false), errRefused },

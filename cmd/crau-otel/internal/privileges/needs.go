@@ -37,11 +37,11 @@ func Needs() []Need {
 	return []Need{
 		{
 			capability.CAP_BPF, Always,
-			"loads the BPF program and reads its counters: kernels refuse bpf(2) to others",
+			"loads the BPF programs and reads their counters; without it the kernel refuses bpf(2)",
 		},
 		{
 			capability.CAP_PERFMON, Always,
-			"lets the program trace: attaches it to probe sites and reads the memory of the process that hits one",
+			"attaches the BPF program to probe sites, and lets it read the memory of the process that hits one",
 		},
 		{
 			capability.CAP_SYS_ADMIN, SingleUprobes,
@@ -50,7 +50,7 @@ func Needs() []Need {
 		},
 		{
 			capability.CAP_NET_ADMIN, Wire,
-			"attaches the programs that read handshakes from connections: without it only libraries with probes are seen, and no " +
+			"attaches the programs that read handshakes from connections: without it, only libraries with probes are seen, and no " +
 				"stock program",
 		},
 		{
@@ -60,16 +60,16 @@ func Needs() []Need {
 		},
 		{
 			capability.CAP_SYS_PTRACE, Discovery,
-			"looks into the processes of other users and with other capabilities: /proc/PID/exe, root, map_files, and before " +
+			"examines processes of other users, and those with other capabilities: /proc/PID/exe, root, map_files, and before " +
 				"Linux 6.15 maps",
 		},
 		{
 			capability.CAP_DAC_READ_SEARCH, Discovery,
-			"lists /proc/PID/map_files of other users, and reads files that, or whose folders, only their owner may read",
+			"lists /proc/PID/map_files of other users, and reads files that only their owner may read or reach",
 		},
 		{
 			capability.CAP_CHECKPOINT_RESTORE, Discovery,
-			"opens the files in /proc/PID/map_files, which reach what was deleted or replaced since",
+			"opens the files in /proc/PID/map_files, which lead to files that were deleted or replaced",
 		},
 	}
 }

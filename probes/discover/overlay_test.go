@@ -95,6 +95,7 @@ func TestOverlayOutOfSight(t *testing.T) {
 	if err := unix.Mount("none", layers, "tmpfs", 0, ""); err != nil {
 		needs.Missing(t, "mount a tmpfs: %v", err)
 	}
+	t.Cleanup(func() { _ = unix.Unmount(layers, unix.MNT_DETACH) }) // if the test ends before it has done so
 	sample(t, "sample", filepath.Join(layers, "layer"), "lib.so")
 	one := overlay(t, layers, "one", filepath.Join(layers, "layer"))
 	two := overlay(t, layers, "two", filepath.Join(layers, "layer"))

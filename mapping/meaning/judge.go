@@ -107,13 +107,7 @@ func (c *context) judgeAlone(known *publicKeys) (status registry.Status, weak []
 // judgeSSHKeyExchange judges everything that an SSH key exchange negotiated. The status is the one of the key exchange
 // method. The weak reasons are those of the method, the ciphers, the MACs and the host key algorithm.
 func (c *context) judgeSSHKeyExchange() (status registry.Status, weak []string) {
-	add := func(reasons []string) {
-		for _, reason := range reasons {
-			if !slices.Contains(weak, reason) {
-				weak = append(weak, reason)
-			}
-		}
-	}
+	add := func(reasons []string) { weak = union(weak, reasons) }
 	if group := c.text(schema.KeySSHKexGroup); group != "" {
 		var ofGroup []string
 		status, ofGroup = registry.SSHKeyExchangeGroup(group)
@@ -158,14 +152,19 @@ func (c *context) judgeSSHKey() (status registry.Status, weak []string) {
 	}
 	if by := c.text(schema.KeySSHCertSignature); by != "" {
 		ofCert, weakCert := registry.SSHKeyAlgorithm(by, 0)
-		status, weak = worse(status, ofCert), slices.Clip(weak)
-		for _, reason := range weakCert {
-			if !slices.Contains(weak, reason) {
-				weak = append(weak, reason)
-			}
-		}
+		status, weak = worse(status, ofCert), union(slices.Clip(weak), weakCert)
 	}
 	return status, weak
+}
+
+// union appends to weak the reasons that it does not contain yet, and returns it.
+func union(weak, reasons []string) []string {
+	for _, reason := range reasons {
+		if !slices.Contains(weak, reason) {
+			weak = append(weak, reason)
+		}
+	}
+	return weak
 }
 
 // reportUpwards records the result of c's operation in the judgement of the key exchange that contains c, if there is

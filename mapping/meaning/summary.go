@@ -49,7 +49,7 @@ func (c *context) summarize() {
 	}
 	s, j := to.judgement.summary, &c.judgement
 	if c.class() != schema.ClassTLSKeyExchange || j.agreed {
-		s.addWeak(j.weak) // a weak key share does not count if it was only offered
+		s.weak = union(s.weak, j.weak) // a weak key share does not count if it was only offered
 	}
 	switch c.class() {
 	case schema.ClassTLSKeyExchange:
@@ -122,14 +122,6 @@ func (s *summary) addKeyExchange(c, of *context) {
 				s.offered = make([]string, 0, 4)
 			}
 			s.offered = append(s.offered, g.Name)
-		}
-	}
-}
-
-func (s *summary) addWeak(reasons []string) {
-	for _, reason := range reasons {
-		if !slices.Contains(s.weak, reason) {
-			s.weak = append(s.weak, reason)
 		}
 	}
 }
@@ -210,5 +202,5 @@ func (s *summary) absorb(inner *summary) {
 	s.inside = worse(s.inside, inner.keyExchange)
 	s.authentication = worse(s.authentication, inner.authentication)
 	s.downgraded = s.downgraded || inner.downgraded
-	s.addWeak(inner.weak)
+	s.weak = union(s.weak, inner.weak)
 }

@@ -95,8 +95,8 @@ func (s *Sensor) offer(t *hello.TLS) {
 	}
 }
 
-// emitKeyExchange emits a context for the key exchange once its result is known. It also emits whether the session was
-// resumed, if that is known. For a signed key exchange of TLS 1.2, it also emits a context for the signature.
+// emitKeyExchange emits a context for the key exchange once its result is known. If it is also known whether the session
+// was resumed, that is emitted, too. A signed key exchange of TLS 1.2 gets a second context, for its signature.
 func (s *Sensor) emitKeyExchange(c *connection) {
 	t := &c.conn.TLS
 	h := t.ServerHello

@@ -16,8 +16,8 @@ func newCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Report what this host supports, and what is missing for the command run",
-		Long: "Report what this host supports, what is missing for the command run, and the remedy. The check loads the BPF program\n" +
-			"and briefly attaches it to a function of crau-otel itself.\n\n" +
+		Long: "Report what this host supports, what is missing for the command run, and the remedy. The check loads the BPF\n" +
+			"program and briefly attaches it to a function of crau-otel itself.\n\n" +
 			"The exit code is 0 if run would work, even if it is limited by degraded features.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -52,5 +52,6 @@ func (a *Agent) enterSandbox() bool {
 }
 
 func (a *Agent) warnUnconfined(err error) {
-	a.log.Warn("running without the whole sandbox; an attacker who takes over the agent could do more than the agent itself", "error", err)
+	a.log.Warn("running without the whole sandbox; an attacker who takes over the agent could do more than the agent itself",
+		"error", err)
 }

@@ -32,12 +32,14 @@ type discovery struct {
 // newDiscovery returns a discovery that has not searched for files yet, but already receives exec notifications if they
 // are available.
 func newDiscovery(
-	cfg config.Config, fitted resources.Fitted, attached *attach.Files, code *identity.Code, monitor *limits.Monitor, log *slog.Logger,
+	cfg config.Config, fitted resources.Fitted, attached *attach.Files, code *identity.Code, monitor *limits.Monitor,
+	log *slog.Logger,
 ) (*discovery, error) {
 	d := &discovery{code: code}
 	found, err := discover.New(discover.Config{
 		Log: log, Found: attached.Add, Judged: attached.Judge, Gone: attached.Remove, Changed: d.changed,
-		Rules: DiscoveryRules(cfg), Limits: monitor, Descriptors: resources.Descriptors(), Costs: attached.Costs(), MaxFacts: fitted.Facts,
+		Rules: DiscoveryRules(cfg), Limits: monitor, Descriptors: resources.Descriptors(), Costs: attached.Costs(),
+		MaxFacts: fitted.Facts,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("discovery: %w", err)
